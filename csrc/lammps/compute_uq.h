@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef LMP_COMPUTE_UQ_H
+#define LMP_COMPUTE_UQ_H
+
+#include "lammps/compute.h"
+
+#include <string>
+#include <vector>
+
+namespace LAMMPS_NS {
+
+// compute ID group uq field ...: bars of the total energy and of the stress, the members' energies; X_max X_tag X_mean of a per-atom field X
+class ComputeUq : public Compute {
+ public:
+  ComputeUq(class LAMMPS *, int, char **);
+  ~ComputeUq() override;
+  void init() override;
+  double compute_scalar() override;
+  void compute_vector() override;
+
+ private:
+  enum Kind { TOTAL, ENERGY_ERROR, STRESS_STD, STRESS_ERROR, MEMBERS, MAXIMUM, TAG, MEAN };
+  struct Item {
+    Kind kind;
+    int needs;         // the per-atom field, or what the model file must hold
+    int index = 0;     // TOTAL: 0 std, 1 lower, 2 upper
+    int width = 1;     // columns
+  };
+  std::vector<Item> items;
+  std::vector<double> values;
+  double total[3] = {}, stress[6] = {};
+  class PairMaceUq *pair = nullptr;
+
+  Item parse(const std::string &);
+  void require();
+  int lay_out();
+  void evaluate();
+  void ask_totals();
+  void fill(const Item &, double *);
+  double mean(int field);
+};
+
+}    // namespace LAMMPS_NS
+#endif

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the pair style asks of a model. The Python evaluator (torch) stands behind it today; a native engine can stand beside it.
+#ifndef LMP_UQ_EVALUATOR_H
+#define LMP_UQ_EVALUATOR_H
+
+#include "bridge.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lmp_uq {
+
+struct Settings {
+  std::string device = "auto", precision = "file";
+  int members = 0, force_members = 0, threads = 1, conservative = 0, learned = 0, local_rank = 0;
+};
+
+class Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+
+  // Every method throws std::runtime_error with a text for the user.
+  // elements: one name per LAMMPS type that takes part; species in uq_graph are indices into it.
+  virtual uq_model_info load(const std::string &file, const std::vector<std::string> &elements) = 0;
+
+  // energies (n_local) eV and dE/dr_ij (n_edges, 3) eV/Angstrom; keeps what the methods below need until the next call, the derivatives
+  // that member_gradients() needs only if told to
+  virtual void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) = 0;
+
+  // d(member - model)/dr_ij (n, n_edges, 3) of n force members, of the graph last evaluated; collective
+  virtual void member_gradients(const uq_graph &graph, int first, int n, double *gradients) = 0;
+
+  // one cheap per-atom field (n_local) of the configuration last evaluated; force_norm = |F_predicted|, only for force_error and its levels
+  virtual void per_atom(int field, int n_local, const double *force_norm, double *column) = 0;
+
+  // sum of this rank's features, bias columns included; the sums of all ranks, added, go into totals()
+  virtual void feature_sum(double *sum) = 0;
+  virtual void totals(const double *sum, double energy, double std_lower_upper[3]) = 0;
+  virtual void member_energies(const double *sum, double energy, double *energies) = 0;    // (n_members) eV
+};
+
+std::unique_ptr<Evaluator> make_python_evaluator(const Settings &settings);
+
+// true where a Python program owns the process (lmp-uq, a notebook): there LAMMPS errors are exceptions and do not end the process
+bool python_owns_process();
+
+}    // namespace lmp_uq
+#endif

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Evaluator behind which lmp_uq.engine runs, through the table that lmp_uq._bridge fills.
+#include "evaluator.h"
+
+#include "python_host.h"
+
+#include <stdexcept>
+
+namespace {
+
+class PythonEvaluator : public lmp_uq::Evaluator {
+ public:
+  explicit PythonEvaluator(const lmp_uq::Settings &settings)
+      : settings_(settings), bridge_(lmp_uq::python_bridge()), message_(UQ_MESSAGE_LENGTH, '\0')
+  {
+  }
+  ~PythonEvaluator() override
+  {
+    if (engine_) bridge_.destroy(engine_);
+  }
+  PythonEvaluator(const PythonEvaluator &) = delete;
+  PythonEvaluator &operator=(const PythonEvaluator &) = delete;
+
+  uq_model_info load(const std::string &file, const std::vector<std::string> &elements) override
+  {
+    const uq_settings settings = {settings_.device.c_str(), settings_.precision.c_str(), settings_.members, settings_.force_members,
+                                  settings_.threads,        settings_.conservative,      settings_.learned, settings_.local_rank};
+    std::vector<const char *> names;
+    for (const auto &element : elements) names.push_back(element.c_str());
+    uq_model_info info = {};
+    check(bridge_.load(&engine_, &settings, file.c_str(), static_cast<int>(names.size()), names.data(), &info, text()));
+    return info;
+  }
+  void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override
+  {
+    check(bridge_.evaluate(engine_, &graph, keep, energies, edge_gradients, text()));
+  }
+  void member_gradients(const uq_graph &graph, int first, int n, double *gradients) override
+  {
+    check(bridge_.member_gradients(engine_, &graph, first, n, gradients, text()));
+  }
+  void per_atom(int field, int n_local, const double *force_norm, double *column) override
+  {
+    check(bridge_.per_atom(engine_, field, n_local, force_norm, column, text()));
+  }
+  void feature_sum(double *sum) override { check(bridge_.feature_sum(engine_, sum, text())); }
+  void totals(const double *sum, double energy, double std_lower_upper[3]) override
+  {
+    check(bridge_.totals(engine_, sum, energy, std_lower_upper, text()));
+  }
+  void member_energies(const double *sum, double energy, double *energies) override
+  {
+    check(bridge_.member_energies(engine_, sum, energy, energies, text()));
+  }
+
+ private:
+  char *text() { return &message_[0]; }
+  void check(int failed)
+  {
+    if (failed) throw std::runtime_error(message_.c_str());
+  }
+
+  const lmp_uq::Settings settings_;
+  const uq_bridge &bridge_;
+  std::string message_;
+  void *engine_ = nullptr;
+};
+
+}    // namespace
+
+std::unique_ptr<lmp_uq::Evaluator> lmp_uq::make_python_evaluator(const Settings &settings)
+{
+  return std::make_unique<PythonEvaluator>(settings);
+}

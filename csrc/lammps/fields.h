@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Names and units of what the pair style can tell about an atom and about the whole system.
+#ifndef LMP_UQ_FIELDS_H
+#define LMP_UQ_FIELDS_H
+
+#include "bridge.h"
+
+#include <string>
+
+namespace lmp_uq {
+
+struct FieldInfo {
+  const char *name, *unit, *needs;    // needs: what a model file must hold, in words
+};
+extern const FieldInfo FIELDS[UQ_N_FIELDS];
+extern const FieldInfo TOTALS[UQ_N_QUANTITIES - UQ_N_FIELDS];
+
+const FieldInfo &quantity(int index);    // a field, or a total behind the fields
+bool needs_pulls(int index);             // dear: made from the derivatives of force members
+bool needs_force_norm(int index);
+int find_field(const std::string &name);    // index, or -1
+std::string field_names();                  // "energy_std, energy_lower, ..." for messages
+
+}    // namespace lmp_uq
+#endif

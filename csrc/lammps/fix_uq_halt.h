@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef LMP_FIX_UQ_HALT_H
+#define LMP_FIX_UQ_HALT_H
+
+#include "lammps/fix.h"
+
+namespace LAMMPS_NS {
+
+// fix ID group uq/halt N field > x [consecutive m] [error soft|hard]
+class FixUqHalt : public Fix {
+ public:
+  FixUqHalt(class LAMMPS *, int, char **);
+  int setmask() override;
+  void init() override;
+  void end_of_step() override;
+  void min_post_force(int) override;
+  double compute_scalar() override;
+
+ private:
+  int field = -1, consecutive = 1, count = 0;
+  bool or_equal = false, hard = false;
+  double threshold = 0.0, last = 0.0;
+  bigint minimized = -1;    // step of the minimization that was checked last
+  class PairMaceUq *pair = nullptr;
+};
+
+}    // namespace LAMMPS_NS
+#endif

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "graph.h"
+
+#include "lammps/neigh_list.h"
+
+using lmp_uq::Graph;
+
+void Graph::reserve(std::size_t capacity)
+{
+  if (centres_.size() >= capacity) return;
+  capacity += capacity / 8 + 64;
+  centres_.resize(capacity);
+  neighbours_.resize(capacity);
+  vectors_.resize(3 * capacity);
+}
+
+int64_t Graph::build(const LAMMPS_NS::NeighList &list, const Atoms &atoms, double cutoff)
+{
+  n_nodes_ = atoms.n_local + atoms.n_ghost;
+  species_.resize(n_nodes_);
+  for (int i = 0; i < n_nodes_; i++) species_[i] = atoms.species_of_type[atoms.type[i]];
+  std::size_t capacity = 0;
+  for (int ii = 0; ii < list.inum; ii++) capacity += list.numneigh[list.ilist[ii]];
+  reserve(capacity + 1);    // the loop writes before it decides, so one slot more than there are neighbours
+
+  const double cutoff_squared = cutoff * cutoff;
+  int64_t n = 0, coincident = -1;
+  for (int ii = 0; ii < list.inum; ii++) {
+    const int i = list.ilist[ii];
+    if (!takes_part(i)) continue;
+    const double *xi = atoms.x + 3 * static_cast<std::size_t>(i);
+    for (int jj = 0; jj < list.numneigh[i]; jj++) {
+      const int j = list.firstneigh[i][jj] & NEIGHMASK;
+      const double *xj = atoms.x + 3 * static_cast<std::size_t>(j);
+      const double dx = xj[0] - xi[0], dy = xj[1] - xi[1], dz = xj[2] - xi[2];
+      const double squared = dx * dx + dy * dy + dz * dz;
+      centres_[n] = i;
+      neighbours_[n] = j;
+      vectors_[3 * n] = dx;
+      vectors_[3 * n + 1] = dy;
+      vectors_[3 * n + 2] = dz;
+      if (squared < 1e-12 && takes_part(j)) coincident = n;
+      n += (squared < cutoff_squared) & takes_part(j);
+    }
+  }
+  n_edges_ = n;
+  return coincident;
+}
+
+void Graph::forces(const double *gradients, std::vector<double> &forces) const
+{
+  forces.assign(3 * static_cast<std::size_t>(n_nodes_), 0.0);
+  add_forces(gradients, forces.data(), 3);
+}
+
+void Graph::add_forces(const double *gradients, double *columns, std::size_t width) const
+{
+  for (int64_t e = 0; e < n_edges_; e++) {
+    double *fi = columns + width * centres_[e], *fj = columns + width * neighbours_[e];
+    for (int k = 0; k < 3; k++) {
+      fi[k] += gradients[3 * e + k];
+      fj[k] -= gradients[3 * e + k];
+    }
+  }
+}
+
+void Graph::virial(const double *gradients, double *virial, double **vatom) const
+{
+  static constexpr int FIRST[6] = {0, 1, 2, 0, 0, 1}, SECOND[6] = {0, 1, 2, 1, 2, 2};
+  for (int64_t e = 0; e < n_edges_; e++) {
+    const double *r = vectors_.data() + 3 * e, *g = gradients + 3 * e;
+    for (int k = 0; k < 6; k++) {
+      const double w = -0.5 * (r[FIRST[k]] * g[SECOND[k]] + r[SECOND[k]] * g[FIRST[k]]);
+      if (virial) virial[k] += w;
+      if (vatom) {
+        vatom[centres_[e]][k] += 0.5 * w;
+        vatom[neighbours_[e]][k] += 0.5 * w;
+      }
+    }
+  }
+}

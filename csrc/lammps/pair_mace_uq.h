@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef LMP_PAIR_MACE_UQ_H
+#define LMP_PAIR_MACE_UQ_H
+
+#include "lammps/pair.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+struct uq_graph;
+
+namespace LAMMPS_NS {
+
+class PairMaceUq : public Pair {
+ public:
+  explicit PairMaceUq(class LAMMPS *);
+  ~PairMaceUq() override;
+  void compute(int, int) override;
+  void settings(int, char **) override;
+  void coeff(int, char **) override;
+  void init_style() override;
+  double init_one(int, int) override;
+  void write_restart(FILE *) override;
+  void read_restart(FILE *) override;
+  void write_restart_settings(FILE *) override;
+  void read_restart_settings(FILE *) override;
+  int pack_forward_comm(int, int *, double *, int, int *) override;
+  void unpack_forward_comm(int, int, double *) override;
+  int pack_reverse_comm(int, int, double *) override;
+  void unpack_reverse_comm(int, int *, double *) override;
+  void *extract(const char *, int &) override;
+  void *extract_peratom(const char *, int &) override;
+
+  // For the computes and fixes of this plugin. Collective: every rank calls them. They describe the configuration whose forces were
+  // computed last, evaluate a field when it is first asked for on a step, and stop with an error where there is none for this step.
+  const double *field(int index);                    // (nlocal)
+  void totals(double std_lower_upper[3]);            // of the total energy, eV
+  void stress_std(double bar[6]);                    // xx yy zz xy xz yz
+  void member_energies(double *energies);            // (n_members()) total energies, eV
+  // Error if the model file does not hold what a field or total needs. One that is dear: the derivatives of the coming steps are kept.
+  void require_field(int index, const char *who);
+  bool has_field(int index) const;
+  int n_members() const;                             // K in use
+  double error_factor(int index) const;              // of UQ_ENERGY_ERROR and UQ_STRESS_ERROR: error / std
+  double energy() const;                             // total over ranks, eV; collective
+  std::string element(int type) const;
+  bool takes_part(int type) const;                   // false for types that pair_coeff names NULL
+
+  // the mace/uq pair style of this run (also inside hybrid), or an error that names who asks
+  static PairMaceUq *find(class LAMMPS *, const char *who);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl;
+
+  void allocate();
+  void load(const std::string &file, char **elements);
+  void check_host();
+  void collective(const std::function<void()> &work, const char *what);
+  [[noreturn]] void fail_here(const std::string &text);
+  void guarded(const std::function<void()> &work);
+  void build_graph();
+  uq_graph graph_view();
+  void evaluate();
+  void check_finite();
+  void add_forces();
+  void tally();
+  void current_or_error();
+  void compute_force_norm();
+  void compute_member_forces();
+  void derivatives_or_error();
+  void check_members_finite();
+  void force_bars();
+  double sum_features(std::vector<double> &sum);
+  int exchange(double *buffer, int width, bool forward);
+  static int forward_callback(void *, double *, int);
+  static int reverse_callback(void *, double *, int);
+};
+
+}    // namespace LAMMPS_NS
+#endif

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What PairMaceUq holds; private to its source files, so that no other file sees the evaluator.
+#ifndef LMP_PAIR_MACE_UQ_IMPL_H
+#define LMP_PAIR_MACE_UQ_IMPL_H
+
+#include "evaluator.h"
+#include "fields.h"
+#include "graph.h"
+#include "pair_mace_uq.h"
+
+#include "lammps/lmptype.h"
+
+#include <exception>
+#include <vector>
+
+struct LAMMPS_NS::PairMaceUq::Impl {
+  // Columns per call of LAMMPS' communication: its buffers are sized from comm_forward/comm_reverse and must not be overrun.
+  static constexpr int CHUNK = 64;
+
+  lmp_uq::Settings settings;
+  std::unique_ptr<lmp_uq::Evaluator> evaluator;
+  uq_model_info info = {};
+  std::string file;                               // as the user wrote it
+  std::vector<std::string> element_of_type;       // [1 ... ntypes], NULL for types that take no part
+  std::vector<int> species_of_type;               // [1 ... ntypes], index into the evaluator's elements, or -1
+
+  lmp_uq::Graph graph;
+  std::vector<double> energies;                   // (nlocal) eV
+  std::vector<double> edge_gradients;             // (n_edges, 3) eV/Angstrom
+  std::vector<double> forces;                     // (nlocal + nghost, 3) of this style alone
+  std::vector<double> force_norm;                 // (nlocal), valid if has_force_norm
+  double local_energy = 0.0;
+  bigint step = -1;                               // of the configuration that all this describes
+  bool has_force_norm = false;
+  bool derivatives_wanted = false;                // by a compute or fix of the coming run
+  bool derivatives_observed = false;              // by fix pair, which tells of itself only once
+  bool has_derivatives = false;                   // of this step: the evaluator can pull members
+  bool has_members = false;                       // the two below are of this step
+  std::vector<double> member_forces;              // (nlocal + nghost, 3 K') member - model, eV/Angstrom
+  std::vector<double> member_virials;             // (K', 6) of this rank's edges, eV
+  bool evaluated[UQ_N_FIELDS] = {};
+  std::vector<double> columns[UQ_N_FIELDS];
+  int flags[UQ_N_FIELDS] = {};                    // fix pair's <field>_flag
+
+  // exchange under way
+  double *buffer = nullptr;
+  int width = 0, first_column = 0, n_columns = 0;
+  std::exception_ptr pending;                     // a LAMMPS exception must not unwind through Python: it waits here
+
+  void forget()
+  {
+    step = -1;
+    has_force_norm = has_derivatives = has_members = false;
+    for (bool &known : evaluated) known = false;
+  }
+};
+
+#endif

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Registers the styles, nothing else.
+#include "plugin_api.h"
+
+#include "compute_uq.h"
+#include "compute_uq_atom.h"
+#include "fix_uq_halt.h"
+#include "fix_uq_select.h"
+#include "pair_mace_uq.h"
+
+#include "lammps/error.h"
+#include "lammps/lammps.h"
+
+using namespace LAMMPS_NS;
+
+namespace {
+
+Pair *new_pair_mace_uq(LAMMPS *lmp) { return new PairMaceUq(lmp); }
+Compute *new_compute_uq_atom(LAMMPS *lmp, int narg, char **arg) { return new ComputeUqAtom(lmp, narg, arg); }
+Compute *new_compute_uq(LAMMPS *lmp, int narg, char **arg) { return new ComputeUq(lmp, narg, arg); }
+Fix *new_fix_uq_halt(LAMMPS *lmp, int narg, char **arg) { return new FixUqHalt(lmp, narg, arg); }
+Fix *new_fix_uq_select(LAMMPS *lmp, int narg, char **arg) { return new FixUqSelect(lmp, narg, arg); }
+
+}    // namespace
+
+extern "C" void lammpsplugin_init(void *lmp_pointer, void *handle, void *register_pointer)
+{
+  auto lmp = static_cast<LAMMPS *>(lmp_pointer);
+  auto register_style = reinterpret_cast<lammpsplugin_regfunc>(register_pointer);
+  // LAMMPS has no stable C++ ABI: with other headers than the host's own, memory would be corrupted in silence
+  if (lmp->num_ver != LMP_UQ_LAMMPS_VERSION)
+    lmp->error->all(FLERR, "lmp-uq was built for LAMMPS {} and cannot be loaded into LAMMPS {}: reinstall lmp-uq beside this LAMMPS",
+                    LMP_UQ_LAMMPS_VERSION, lmp->num_ver);
+
+  lammpsplugin_t plugin = {};
+  plugin.version = lmp->version;
+  plugin.author = "lmp_uq";
+  plugin.handle = handle;
+
+  plugin.style = "pair";
+  plugin.name = "mace/uq";
+  plugin.info = "MACE with POPS error bars";
+  plugin.creator.v1 = reinterpret_cast<lammpsplugin_factory1 *>(&new_pair_mace_uq);
+  register_style(&plugin, lmp);
+
+  plugin.style = "compute";
+  plugin.name = "uq/atom";
+  plugin.info = "per-atom uncertainty";
+  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_compute_uq_atom);
+  register_style(&plugin, lmp);
+
+  plugin.name = "uq";
+  plugin.info = "global uncertainty";
+  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_compute_uq);
+  register_style(&plugin, lmp);
+
+  plugin.style = "fix";
+  plugin.name = "uq/halt";
+  plugin.info = "stop where the model is not to be trusted";
+  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_fix_uq_halt);
+  register_style(&plugin, lmp);
+
+  plugin.name = "uq/select";
+  plugin.info = "keep frames worth labelling";
+  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_fix_uq_select);
+  register_style(&plugin, lmp);
+}

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The door from LAMMPS into Python: a graph in, arrays out, exceptions as text. The other side is csrc/lammps/evaluator_python.cpp."""
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
+from libc.stdint cimport int64_t, uintptr_t
+from libc.string cimport memcpy, strlen, strncpy
+
+import sys
+import traceback
+
+import numpy as np
+
+from lmp_uq.errors import UqError
+
+cdef extern from "bridge.h":
+    enum: UQ_BRIDGE_VERSION, UQ_MESSAGE_LENGTH, UQ_N_FIELDS, UQ_N_QUANTITIES
+    ctypedef struct uq_settings:
+        const char *device
+        const char *precision
+        int members, force_members, threads, conservative, learned, local_rank
+    ctypedef struct uq_model_info:
+        double cutoff
+        int n_features, n_members, n_force_members
+        double energy_factor, stress_factor
+        int available[UQ_N_QUANTITIES]
+        char sha256[65]
+        char summary[1024]
+        char warning[1024]
+    ctypedef struct uq_graph:
+        int n_local, n_ghost
+        const int64_t *species
+        int64_t n_edges
+        const int64_t *centres
+        const int64_t *neighbours
+        const double *vectors
+        void *context
+        int (*forward)(void *, double *, int) nogil
+        int (*reverse)(void *, double *, int) nogil
+    ctypedef struct uq_bridge:
+        int version
+        int (*load)(void **, const uq_settings *, const char *, int, const char *const *, uq_model_info *, char *) noexcept
+        int (*evaluate)(void *, const uq_graph *, int, double *, double *, char *) noexcept
+        int (*member_gradients)(void *, const uq_graph *, int, int, double *, char *) noexcept
+        int (*per_atom)(void *, int, int, const double *, double *, char *) noexcept
+        int (*feature_sum)(void *, double *, char *) noexcept
+        int (*totals)(void *, const double *, double, double *, char *) noexcept
+        int (*member_energies)(void *, const double *, double, double *, char *) noexcept
+        void (*destroy)(void *) noexcept
+
+cdef extern from *:
+    """
+    #include <Python.h>
+    #include <stdio.h>
+    /* Called by the plugin through dlsym, before there is an interpreter: the extension module is loaded as a plain library then. */
+    __attribute__((visibility("default"))) int uq_start_interpreter(const char *executable, char *message, int length)
+    {
+      PyConfig config;
+      PyStatus status;
+      PyConfig_InitPythonConfig(&config);
+      config.install_signal_handlers = 0;    /* Ctrl-C belongs to LAMMPS */
+      config.parse_argv = 0;
+      status = PyConfig_SetBytesString(&config, &config.executable, executable);    /* pyvenv.cfg is looked for beside it */
+      if (!PyStatus_Exception(status)) status = PyConfig_SetBytesString(&config, &config.program_name, executable);
+      if (!PyStatus_Exception(status)) status = Py_InitializeFromConfig(&config);
+      PyConfig_Clear(&config);
+      if (PyStatus_Exception(status)) {
+        snprintf(message, length, "%s: %s", status.func ? status.func : "?", status.err_msg ? status.err_msg : "?");
+        return 1;
+      }
+      PyEval_SaveThread();    /* every callback takes the GIL itself */
+      return 0;
+    }
+    """
+
+
+cdef class Exchange:
+    """Ghost exchange of LAMMPS on (n_nodes, width) float64 arrays, in place. Valid only inside the evaluate() it was made for, and inside
+    member_gradients(), which lends it the graph once more."""
+    cdef const uq_graph *graph
+
+    cdef int run(self, double[:, ::1] buffer, bint forward) except -1:
+        cdef int width = <int> buffer.shape[1], failed
+        cdef double nothing = 0.0
+        cdef double *data = &nothing
+        if self.graph == NULL:
+            raise RuntimeError("ghost exchange outside of a LAMMPS step")
+        if buffer.shape[0] != self.graph.n_local + self.graph.n_ghost:
+            raise RuntimeError(f"ghost exchange of {buffer.shape[0]} rows, the rank has {self.graph.n_local + self.graph.n_ghost} nodes")
+        if buffer.shape[0] and width:
+            data = &buffer[0, 0]
+        with nogil:
+            failed = self.graph.forward(self.graph.context, data, width) if forward else self.graph.reverse(self.graph.context, data, width)
+        if failed:
+            raise RuntimeError("LAMMPS' ghost exchange failed")
+        return 0
+
+    def forward(self, double[:, ::1] buffer not None):
+        """Ghost rows become copies of their owners' rows."""
+        self.run(buffer, True)
+
+    def reverse(self, double[:, ::1] buffer not None):
+        """Owners' rows gain their ghosts' rows; ghost rows become zero."""
+        self.run(buffer, False)
+
+
+cdef void put_text(char *target, object text, int length) noexcept:
+    try:
+        data = str(text).encode("utf-8", "replace")[:length - 1]
+        memcpy(target, <const char *> data, len(data))
+        target[len(data)] = 0
+    except BaseException:
+        strncpy(target, b"(a message that cannot be encoded)", length - 1)
+
+
+cdef void put_failure(char *message) noexcept:
+    """A user's mistake as its sentence; anything else with its traceback, of which the end matters most."""
+    kind, failure, _ = sys.exc_info()
+    if isinstance(failure, UqError):
+        put_text(message, failure, UQ_MESSAGE_LENGTH)
+    else:
+        put_text(message, "Python error\n" + traceback.format_exc()[-(UQ_MESSAGE_LENGTH - 100):], UQ_MESSAGE_LENGTH)
+
+
+cdef object doubles(const double *data, Py_ssize_t rows, Py_ssize_t columns):
+    if rows == 0 or data == NULL:
+        return np.zeros((0, columns))
+    return np.asarray(<double[:rows, :columns]> <double *> data)
+
+
+cdef object integers(const int64_t *data, Py_ssize_t n):
+    if n == 0:
+        return np.zeros(0, np.int64)
+    return np.asarray(<int64_t[:n]> <int64_t *> data)
+
+
+cdef int load(void **engine, const uq_settings *settings, const char *file, int n_elements, const char *const *elements,
+              uq_model_info *info, char *message) noexcept with gil:
+    cdef int k
+    try:
+        from lmp_uq.engine import FIELDS, TOTALS, Engine
+        obj = Engine.load(
+            file.decode(), [elements[k].decode() for k in range(n_elements)], device=settings.device.decode(),
+            precision=settings.precision.decode(), n_members=settings.members, n_force_members=settings.force_members,
+            threads=settings.threads, conservative=bool(settings.conservative), learned=bool(settings.learned),
+            local_rank=settings.local_rank)
+        info.cutoff = obj.cutoff
+        info.n_features, info.n_members, info.n_force_members = obj.n_features, obj.n_members, obj.n_force_members
+        info.energy_factor, info.stress_factor = obj.factor("energy_error"), obj.factor("stress_error")
+        for k in range(UQ_N_QUANTITIES):
+            info.available[k] = obj.offers((FIELDS + TOTALS)[k])
+        put_text(info.sha256, obj.sha256, 65)
+        put_text(info.summary, obj.summary, 1024)
+        put_text(info.warning, obj.warning, 1024)
+        Py_INCREF(obj)
+        engine[0] = <void *> <PyObject *> obj
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+
+
+cdef int evaluate(void *engine, const uq_graph *g, int keep, double *energies, double *edge_gradients, char *message) noexcept with gil:
+    cdef Exchange exchange = Exchange.__new__(Exchange)
+    try:
+        from lmp_uq.backbone.graph import Graph
+        exchange.graph = g
+        graph = Graph(species=integers(g.species, g.n_local + g.n_ghost), n_local=g.n_local, centres=integers(g.centres, g.n_edges),
+                      neighbours=integers(g.neighbours, g.n_edges), vectors=doubles(g.vectors, g.n_edges, 3), exchange=exchange)
+        (<object> <PyObject *> engine).evaluate(
+            graph, doubles(energies, g.n_local, 1)[:, 0], doubles(edge_gradients, g.n_edges, 3), keep=bool(keep))
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+    finally:
+        exchange.graph = NULL
+
+
+cdef int member_gradients(void *engine, const uq_graph *g, int first, int n, double *gradients, char *message) noexcept with gil:
+    cdef Exchange exchange = None
+    try:
+        obj = <object> <PyObject *> engine
+        exchange = obj.exchange
+        if exchange is None:
+            raise RuntimeError("no derivatives were kept")
+        exchange.graph = g
+        obj.member_gradients(first, doubles(gradients, n * g.n_edges, 3).reshape(n, g.n_edges, 3))
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+    finally:
+        if exchange is not None:
+            exchange.graph = NULL
+
+
+cdef int per_atom(void *engine, int field, int n_local, const double *force_norm, double *column, char *message) noexcept with gil:
+    try:
+        from lmp_uq.engine import FIELDS
+        norm = doubles(force_norm, n_local, 1)[:, 0] if force_norm != NULL else None
+        doubles(column, n_local, 1)[:, 0] = (<object> <PyObject *> engine).per_atom(FIELDS[field], norm)
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+
+
+cdef int feature_sum(void *engine, double *total, char *message) noexcept with gil:
+    try:
+        obj = <object> <PyObject *> engine
+        doubles(total, obj.n_features, 1)[:, 0] = obj.feature_sum()
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+
+
+cdef int totals(void *engine, const double *total, double energy, double *std_lower_upper, char *message) noexcept with gil:
+    try:
+        obj = <object> <PyObject *> engine
+        doubles(std_lower_upper, 3, 1)[:, 0] = obj.totals(doubles(total, obj.n_features, 1)[:, 0], energy)
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+
+
+cdef int member_energies(void *engine, const double *total, double energy, double *energies, char *message) noexcept with gil:
+    try:
+        obj = <object> <PyObject *> engine
+        doubles(energies, obj.n_members, 1)[:, 0] = obj.member_energies(doubles(total, obj.n_features, 1)[:, 0], energy)
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+
+
+cdef void destroy(void *engine) noexcept with gil:
+    try:
+        Py_DECREF(<object> <PyObject *> engine)
+    except BaseException:
+        pass
+
+
+def register(uintptr_t address):
+    """Fill the plugin's table of functions (called by the plugin itself)."""
+    cdef uq_bridge *table = <uq_bridge *> address
+    table.load = load
+    table.evaluate = evaluate
+    table.member_gradients = member_gradients
+    table.per_atom = per_atom
+    table.feature_sum = feature_sum
+    table.totals = totals
+    table.member_energies = member_energies
+    table.destroy = destroy
+    table.version = UQ_BRIDGE_VERSION

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a backbone is evaluated on: atoms, directed edges, and the way to fill ghost rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from lmp_uq.errors import UqError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+_COINCIDENT = 1e-6  # Angstrom: below it a direction r_ij / |r_ij| means nothing
+
+
+class Exchange(Protocol):
+    """Copies of atoms on this rank: their owners send, and get back what was added to the copies.
+
+    Both calls work in place on a C-contiguous float64 array of shape (n_nodes, width); `reverse` is the
+    transpose of `forward`. Every rank makes the same calls in the same order with the same widths, also a
+    rank without atoms.
+    """
+
+    def forward(self, buffer: np.ndarray) -> None:
+        """Overwrite each ghost row by its owner's row."""
+
+    def reverse(self, buffer: np.ndarray) -> None:
+        """Add each ghost row to its owner's row and set it to zero."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Directed edges of local atoms to their neighbours.
+
+    Attributes
+    ----------
+    species : (n_nodes,) int64
+        Index into the backbone's elements; local atoms first, then ghosts.
+    n_local : int
+        Atoms whose energies are wanted.
+    centres, neighbours : (n_edges,) int64
+        Atom i (local) and atom j (local or ghost). An edge and its reverse are two edges.
+    vectors : (n_edges, 3) float64
+        r_ij = x_j - x_i in Angstrom.
+    exchange : Exchange or None
+        None: there are no ghosts.
+    """
+
+    species: np.ndarray
+    n_local: int
+    centres: np.ndarray
+    neighbours: np.ndarray
+    vectors: np.ndarray
+    exchange: Exchange | None = None
+
+
+def graph_of_frames(
+    frames: Sequence[Atoms], elements: Sequence[str], cutoff: float
+) -> tuple[Graph, np.ndarray]:
+    """Put several configurations into one graph without ghosts.
+
+    A periodic image is the atom itself: `neighbours` holds the atom, `vectors` holds the lattice shift. Cells
+    may be smaller than the cutoff, triclinic, periodic along any of their vectors; a frame without a cell is
+    a cluster.
+
+    Parameters
+    ----------
+    frames : sequence of ase.Atoms
+    elements : sequence of str
+        The backbone's elements.
+    cutoff : float
+        Angstrom; edges are shorter than it.
+
+    Returns
+    -------
+    graph : Graph
+    frame_of_atom : (n_atoms,) int64
+        Which frame each atom belongs to.
+
+    Raises
+    ------
+    UqError
+        An element that the backbone lacks; coordinates or a cell that are not finite; a periodic direction
+        without a cell vector; two atoms at one place.
+    """
+    species, centres, neighbours, vectors = [], [], [], []
+    start = 0
+    for number, frame in enumerate(frames):
+        species.append(_species(frame, elements, number))
+        i, j, r = _edges(frame, cutoff, number)
+        centres.append(i + start)
+        neighbours.append(j + start)
+        vectors.append(r)
+        start += len(frame)
+    sizes = np.array([len(frame) for frame in frames], dtype=np.int64)
+    graph = Graph(
+        species=_joined(species, (0,), np.int64),
+        n_local=start,
+        centres=_joined(centres, (0,), np.int64),
+        neighbours=_joined(neighbours, (0,), np.int64),
+        vectors=_joined(vectors, (0, 3), np.float64),
+    )
+    return graph, np.repeat(np.arange(len(sizes)), sizes).astype(np.int64)
+
+
+def _joined(parts: list[np.ndarray], empty: tuple[int, ...], dtype: type) -> np.ndarray:
+    return np.ascontiguousarray(np.concatenate([np.empty(empty, dtype), *parts]), dtype=dtype)
+
+
+def _species(frame: Atoms, elements: Sequence[str], number: int) -> np.ndarray:
+    index = {element: k for k, element in enumerate(elements)}
+    symbols = frame.get_chemical_symbols()
+    missing = sorted(set(symbols) - set(index))
+    if missing:
+        raise UqError(
+            f"frame {number}: element {' '.join(missing)} is not in the model; it has: {' '.join(elements)}"
+        )
+    return np.array([index[symbol] for symbol in symbols], dtype=np.int64)
+
+
+def _edges(frame: Atoms, cutoff: float, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    from matscipy.neighbours import neighbour_list
+
+    if len(frame) == 0:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 3))
+    positions = np.ascontiguousarray(frame.positions, dtype=np.float64)
+    cell = _full_cell(frame, positions, number)
+    i, j, shift = neighbour_list("ijS", cutoff=float(cutoff), positions=positions, cell=cell, pbc=frame.pbc)
+    vectors = positions[j] - positions[i] + shift @ cell
+    short = np.flatnonzero(np.einsum("ij,ij->i", vectors, vectors) < _COINCIDENT**2)
+    if len(short):
+        raise UqError(f"frame {number}: atoms {i[short[0]]} and {j[short[0]]} are at the same place")
+    return i.astype(np.int64), j.astype(np.int64), vectors
+
+
+def _full_cell(frame: Atoms, positions: np.ndarray, number: int) -> np.ndarray:
+    """Return the cell with vectors invented along open directions: the neighbour search needs three."""
+    cell = np.array(frame.cell, dtype=np.float64)
+    if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
+        raise UqError(f"frame {number}: a coordinate or the cell is not a finite number")
+    absent = ~cell.any(axis=1)
+    if (absent & frame.pbc).any():
+        raise UqError(f"frame {number}: periodic along a cell vector that is zero")
+    complete = np.array(frame.get_cell(complete=True), dtype=np.float64)
+    span = float(np.ptp(positions, axis=0).max()) + 1.0
+    complete[absent] *= span
+    if abs(np.linalg.det(complete)) < 1e-9:
+        raise UqError(f"frame {number}: the cell vectors lie in a plane")
+    return complete

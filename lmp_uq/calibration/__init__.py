@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Factors and error models that turn signals into honest intervals.
+
+Imports numpy and scipy only, but for the training in `lmp_uq.calibration.quantile_network`.
+"""
+
+from __future__ import annotations
+
+from lmp_uq.calibration.conformal import (
+    conformal_quantile,
+    group_quantiles,
+    leave_one_group_out_coverage,
+    pooled_and_conservative,
+    split_by_group,
+)
+from lmp_uq.calibration.force_error import ForceError, fit_force_error, leave_one_group_out
+from lmp_uq.calibration.quantile_network import QuantileNetwork, train_quantile_network
+from lmp_uq.calibration.scaled_error import ScaledError, fit_scaled_error, scaled_leave_one_group_out
+
+__all__ = [
+    "ForceError",
+    "QuantileNetwork",
+    "ScaledError",
+    "conformal_quantile",
+    "fit_force_error",
+    "fit_scaled_error",
+    "group_quantiles",
+    "leave_one_group_out",
+    "leave_one_group_out_coverage",
+    "pooled_and_conservative",
+    "scaled_leave_one_group_out",
+    "split_by_group",
+    "train_quantile_network",
+]

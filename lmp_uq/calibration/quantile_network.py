@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Quantiles of the force error learned from the environment: opt-in, for atoms like the calibration atoms only.
+
+    z  = (D_i, log(|F_i| + 0.01)), each component less its mean and over its spread
+    o  = W3 silu(W2 silu(W1 z + c1) + c2) + c3
+    log q_1 = o_1,   log q_k = log q_(k-1) + softplus(o_k)          so that levels never cross
+    bar_k = largest over j <= k of  factor_j min(max(q_j, lower_j), upper_j)
+
+W and c by the pinball loss on log(|error| + 0.005), frames with equal weights; a quantile of the logarithm is the logarithm
+of the quantile, and the errors span orders of magnitude.  lower and upper are the range of q over the training atoms: beyond
+it a network extrapolates at will.  The factors are conformal ones of frames that had no part in the training
+(`lmp_uq.calibration.conformal`).  Where grade > 1 the bar is that of a `ForceError`: measured, a learned quantile is the best
+bar in domain and the worst in new chemistry, where its own confidence does not drop.
+
+Method: Ho, Ortner, Wang, arXiv:2510.00721 (environment-dependent quantiles by pinball loss); pinball loss: R. Koenker,
+G. Bassett, Econometrica 46, 33 (1978); conformal step: Y. Romano, E. Patterson, E. Candes, NeurIPS 32 (2019).  Inference is
+numpy; only the training uses torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from lmp_uq.calibration.conformal import block_weights, conformal_quantile, enough_blocks
+from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, LEVEL, LEVELS
+from lmp_uq.errors import UqError
+
+SECTION = "calibration/quantile_network"
+"""Of the tensors in a model file."""
+HIDDEN = (64, 32)
+MIN_FRAMES = 80
+"""Measured: with fewer labelled frames a linear model ranks errors better than a network."""
+PARTS = ("training", "stopping", "conformal")
+SHARES = (0.60, 0.15)
+"""Of the frames: for training, and for stopping it; the rest is for the conformal factors."""
+MAX_EPOCHS = 200
+PATIENCE = 20
+BATCH = 1024
+MAX_ATOMS = 100_000
+"""Training atoms; of more a random choice is taken."""
+
+_LAYERS = tuple(f"{kind}_{k}" for k in range(len(HIDDEN) + 1) for kind in ("weight", "bias"))
+TENSOR_NAMES = ("input_mean", "input_scale", *_LAYERS, "lower", "upper", "factors")
+
+
+def tensor_shapes(n_features: int, hidden: Sequence[int], n_levels: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the stored arrays, all float64, by name."""
+    sizes = (n_features + 1, *hidden, n_levels)
+    shapes = {"input_mean": (sizes[0],), "input_scale": (sizes[0],)}
+    for k, (width, length) in enumerate(pairwise(sizes)):
+        shapes |= {f"weight_{k}": (length, width), f"bias_{k}": (length,)}
+    return shapes | {"lower": (n_levels,), "upper": (n_levels,), "factors": (n_levels,)}
+
+
+@dataclass(frozen=True, eq=False)
+class QuantileNetwork:
+    """Learned quantiles of the norm of the force error.
+
+    Parameters
+    ----------
+    levels : tuple of float
+        Rising, L of them.
+    arrays : dict of str to ndarray, float64
+        Names and shapes as in `tensor_shapes`; lower and upper in the unit of the logarithm of eV/Angstrom, factors >= 0.
+
+    Raises
+    ------
+    UqError
+        Arrays that are missing, of another shape or not finite; levels outside (0, 1) or not rising.
+    """
+
+    levels: tuple[float, ...]
+    arrays: dict[str, np.ndarray]
+
+    def __post_init__(self):
+        levels = tuple(float(level) for level in self.levels)
+        if not levels or levels[0] <= 0 or levels[-1] >= 1 or np.any(np.diff(levels) <= 0):
+            raise UqError(f"QuantileNetwork: levels={self.levels}, accepted are rising numbers between 0 and 1")
+        missing = [name for name in TENSOR_NAMES if name not in self.arrays]
+        if missing:
+            raise UqError(f"QuantileNetwork: arrays {', '.join(missing)} are missing")
+        arrays = {name: np.ascontiguousarray(self.arrays[name], dtype=np.float64) for name in TENSOR_NAMES}
+        hidden = [arrays[f"bias_{k}"].size for k in range(len(HIDDEN))]
+        for name, shape in tensor_shapes(arrays["input_mean"].size - 1, hidden, len(levels)).items():
+            if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
+                raise UqError(f"QuantileNetwork: {name} has shape {arrays[name].shape}; accepted: {shape}, finite numbers")
+        if np.any(arrays["lower"] > arrays["upper"]) or np.any(arrays["factors"] < 0) or np.any(arrays["input_scale"] <= 0):
+            raise UqError("QuantileNetwork: needs lower <= upper, factors >= 0 and input_scale > 0")
+        object.__setattr__(self, "levels", levels)
+        object.__setattr__(self, "arrays", arrays)
+
+    @property
+    def n_features(self) -> int:
+        """P, length of a descriptor."""
+        return self.arrays["input_mean"].size - 1
+
+    def quantiles(self, descriptors, force_norm):
+        """Bars of all levels, without hand-over.
+
+        Parameters
+        ----------
+        descriptors : array_like, shape (n, P)
+        force_norm : array_like, shape (n,)
+            |F| that the model predicts, eV/Angstrom.
+
+        Returns
+        -------
+        ndarray, shape (n, L)
+            eV/Angstrom, not falling along the levels.
+        """
+        arrays = self.arrays
+        inside = np.clip(self._log_quantiles(descriptors, force_norm), arrays["lower"], arrays["upper"])
+        # the factors of two levels may differ the other way round, so a bar is at least that of the level below
+        return np.maximum.accumulate(arrays["factors"] * np.exp(inside), axis=1)
+
+    def predict(self, descriptors, force_norm, grade, fallback, level=LEVEL, conservative=False):
+        """Bar of the force error.
+
+        Parameters
+        ----------
+        descriptors : array_like, shape (n, P)
+        force_norm, grade : array_like, shape (n,)
+            As in `lmp_uq.calibration.force_error.ForceError.predict`.
+        fallback : ForceError
+            Gives the bar where grade > 1, and where the grade is inf or NaN.
+        level : float
+            One of `levels`.
+        conservative : bool
+            Of the fallback; the network has no conservative factor.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            eV/Angstrom.
+
+        Raises
+        ------
+        UqError
+            A level that the network or the fallback does not have; descriptors of another length.
+        """
+        if level not in self.levels:
+            known = ", ".join(f"{one:g}" for one in self.levels)
+            raise UqError(f"learned quantile: level {level!r} was not trained; accepted: {known}")
+        bars = np.array(fallback.predict(force_norm, grade, conservative, level))
+        known = np.asarray(grade, dtype=np.float64) <= 1.0  # false for NaN too
+        mine = self.quantiles(np.asarray(descriptors)[known], np.asarray(force_norm)[known])
+        bars[known] = mine[:, self.levels.index(level)]
+        return bars
+
+    def conformalised(self, error_norm, descriptors, force_norm, blocks=None):
+        """The same network with conformal factors from labelled atoms that had no part in its training.
+
+        Raises
+        ------
+        UqError
+            Fewer blocks (frames) than a level needs.
+        """
+        n_blocks = len(error_norm) if blocks is None else len(np.unique(blocks))
+        if not enough_blocks(n_blocks, self.levels[-1]):
+            raise UqError(f"learned quantile: {n_blocks} frames are too few for the factor of level {self.levels[-1]:g}")
+        unit = replace(self, arrays=self.arrays | {"factors": np.ones(len(self.levels))})
+        scores = np.asarray(error_norm)[:, None] / unit.quantiles(descriptors, force_norm)
+        factors = [conformal_quantile(scores[:, k], level, blocks) for k, level in enumerate(self.levels)]
+        return replace(self, arrays=self.arrays | {"factors": np.array(factors)})
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The arrays by name: what a model file stores."""
+        return dict(self.arrays)
+
+    def header(self) -> dict:
+        """What a model file's header says of the network."""
+        hidden = [self.arrays[f"bias_{k}"].size for k in range(len(HIDDEN))]
+        return {"levels": list(self.levels), "n_features": self.n_features, "hidden": hidden}
+
+    @classmethod
+    def from_tensors(cls, header, tensors):
+        """Inverse of `header` and `tensors`; further entries are ignored.  UqError if one is missing or does not fit."""
+        if "levels" not in header:
+            raise UqError("QuantileNetwork: the header entry has no levels")
+        return cls(tuple(header["levels"]), {name: tensors[name] for name in TENSOR_NAMES if name in tensors})
+
+    def _log_quantiles(self, descriptors, force_norm):
+        x = inputs(descriptors, force_norm)
+        if x.shape[1] != self.n_features + 1:
+            raise UqError(f"learned quantile: descriptors have length {x.shape[1] - 1}, accepted: {self.n_features}")
+        return log_quantiles(self.arrays, (x - self.arrays["input_mean"]) / self.arrays["input_scale"])
+
+
+def log_quantiles(arrays, z):
+    """(n, L) log q of scaled inputs (n, P + 1), neither clamped nor calibrated."""
+    for k in range(len(HIDDEN)):
+        z = z @ arrays[f"weight_{k}"].T + arrays[f"bias_{k}"]
+        z = z * 0.5 * (1.0 + np.tanh(0.5 * z))  # silu, without overflow
+    z = z @ arrays[f"weight_{len(HIDDEN)}"].T + arrays[f"bias_{len(HIDDEN)}"]
+    return np.cumsum(np.concatenate([z[:, :1], np.logaddexp(0.0, z[:, 1:])], axis=1), axis=1)
+
+
+def inputs(descriptors, force_norm):
+    """(n, P + 1): descriptors and log(|F| + 0.01)."""
+    descriptors = np.asarray(descriptors, dtype=np.float64)
+    force = np.log(np.asarray(force_norm, dtype=np.float64) + FORCE_OFFSET)
+    if descriptors.ndim != 2 or force.shape != descriptors.shape[:1]:
+        raise UqError(f"learned quantile: descriptors {descriptors.shape} and forces {force.shape}; accepted: (n, P) and (n,)")
+    return np.concatenate([descriptors, force[:, None]], axis=1)
+
+
+def train_quantile_network(error_norm, descriptors, force_norm, blocks, *, levels=LEVELS, seed=0, max_epochs=MAX_EPOCHS):
+    """Train, stop early and conformalise, each on frames of its own.
+
+    Parameters
+    ----------
+    error_norm, force_norm : array_like, shape (n,)
+        eV/Angstrom.
+    descriptors : array_like, shape (n, P)
+    blocks : array_like, shape (n,)
+        Independent block (frame) of each atom; a block is in one of the three parts only.
+    levels : tuple of float
+    seed : int
+        Of the split, the first weights and the order of the batches.
+    max_epochs : int
+
+    Returns
+    -------
+    network : QuantileNetwork
+    report : dict
+        n_frames of the three parts, epochs, and held_out: (n,) bool, atoms of the conformal part.
+
+    Raises
+    ------
+    UqError
+        Fewer than `MIN_FRAMES` frames.
+    """
+    error, force, blocks = np.asarray(error_norm, dtype=np.float64), np.asarray(force_norm), np.asarray(blocks)
+    x, levels, rng = inputs(descriptors, force), tuple(levels), np.random.default_rng(seed)
+    fit, stop, check = parts = _split(blocks, rng)
+    mean, spread = _mean_and_scale(x[fit])
+    z, target, weights = (x - mean) / spread, np.log(error + ERROR_OFFSET), block_weights(blocks, len(error))
+    layers, epochs = _train(*((z[part], target[part], weights[part]) for part in (fit, stop)), levels, rng, max_epochs)
+    found = log_quantiles(layers, z[fit])
+    arrays = layers | {"input_mean": mean, "input_scale": spread, "factors": np.ones(len(levels))}
+    arrays |= {"lower": found.min(axis=0), "upper": found.max(axis=0)}
+    network = QuantileNetwork(levels, arrays).conformalised(error[check], x[check, :-1], force[check], blocks[check])
+    counts = [len(np.unique(blocks[part])) for part in parts]
+    return network, {"n_frames": dict(zip(PARTS, counts, strict=True)), "epochs": epochs, "held_out": check}
+
+
+def _split(blocks, rng):
+    """Masks of the atoms for training, for stopping it and for the conformal factors; whole frames."""
+    frames = np.unique(blocks)
+    if len(frames) < MIN_FRAMES:
+        raise UqError(
+            f"learned quantile: {len(frames)} frames with force labels; accepted: {MIN_FRAMES} or more, with fewer a network does worse "
+            "than force_error without it"
+        )
+    cuts = np.round(np.cumsum(SHARES) * len(frames)).astype(int)
+    return [np.isin(blocks, part) for part in np.split(rng.permutation(frames), cuts)]
+
+
+def _mean_and_scale(x):
+    spread = x.std(axis=0)
+    # a component that does not vary says nothing, and must not be blown up where it does vary
+    return x.mean(axis=0), np.where(spread > 1e-8 * max(spread.max(), 1e-300), spread, 1.0)
+
+
+def _train(fit, stop, levels, rng, max_epochs):
+    """Layers with the smallest loss on the frames for stopping, as arrays, and the number of epochs they took.
+
+    fit, stop: (z, target, weights) of atoms.
+    """
+    import torch
+
+    z, target, weights = fit
+    if len(z) > MAX_ATOMS:
+        chosen = rng.choice(len(z), MAX_ATOMS, replace=False)
+        z, target, weights = z[chosen], target[chosen], weights[chosen]
+    fit, stop = ([torch.from_numpy(np.ascontiguousarray(a)) for a in part] for part in ((z, target, weights), stop))
+    layers = _first_layers(z.shape[1], target, levels, rng)
+    parameters = {name: torch.from_numpy(array).requires_grad_() for name, array in layers.items()}
+    optimiser = torch.optim.AdamW(parameters.values(), lr=1e-3, weight_decay=1e-4)
+    best, best_loss, best_epoch = {name: array.copy() for name, array in layers.items()}, np.inf, 0
+    for epoch in range(1, max_epochs + 1):
+        for batch in np.array_split(rng.permutation(len(z)), -(-len(z) // BATCH)):
+            optimiser.zero_grad()
+            _pinball(parameters, *(a[torch.from_numpy(batch)] for a in fit), levels).backward()
+            optimiser.step()
+        with torch.no_grad():
+            loss = float(_pinball(parameters, *stop, levels))
+        if loss < best_loss:
+            best_loss, best_epoch = loss, epoch
+            best = {name: p.detach().numpy().copy() for name, p in parameters.items()}
+        if epoch - best_epoch >= PATIENCE:
+            break
+    return best, best_epoch
+
+
+def _first_layers(width, target, levels, rng):
+    """Random weights of variance 1 / fan-in; the last layer starts at the quantiles of all atoms together."""
+    layers, sizes = {}, (width, *HIDDEN, len(levels))
+    for k, (n_in, n_out) in enumerate(pairwise(sizes)):
+        layers[f"weight_{k}"] = rng.normal(size=(n_out, n_in)) / np.sqrt(n_in)
+        layers[f"bias_{k}"] = np.zeros(n_out)
+    quantiles = np.quantile(target, levels)
+    steps = np.maximum(np.diff(quantiles), 1e-3)
+    layers[f"weight_{len(HIDDEN)}"] *= 0.1
+    layers[f"bias_{len(HIDDEN)}"] = np.concatenate([quantiles[:1], np.log(np.expm1(steps))])
+    return layers
+
+
+def _pinball(parameters, z, target, weights, levels):
+    """Weighted mean of max(t u, (t - 1) u) over atoms and levels t, with u = target - log q; `log_quantiles` in torch."""
+    import torch
+    from torch.nn.functional import silu, softplus
+
+    for k in range(len(HIDDEN)):
+        z = silu(z @ parameters[f"weight_{k}"].T + parameters[f"bias_{k}"])
+    z = z @ parameters[f"weight_{len(HIDDEN)}"].T + parameters[f"bias_{len(HIDDEN)}"]
+    found = torch.cumsum(torch.cat([z[:, :1], softplus(z[:, 1:])], dim=1), dim=1)
+    excess, level = target[:, None] - found, torch.tensor(levels, dtype=z.dtype)
+    return (weights[:, None] * torch.maximum(level * excess, (level - 1.0) * excess)).sum() / (weights.sum() * len(levels))

@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``lmp-uq fit``: frames and a backbone in, a model file with posterior, grade and force_error out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lmp_uq import dataset, modelfile
+from lmp_uq.backbone import load_backbone
+from lmp_uq.cache import Cache, Stream, identity_of
+from lmp_uq.calibration.conformal import least_blocks
+from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_group_out
+from lmp_uq.calibration.scaled_error import fit_scaled_error
+from lmp_uq.convert import open_backbone
+from lmp_uq.dataset import LabelKeys
+from lmp_uq.errors import UqError
+from lmp_uq.label_units import unit_warnings
+from lmp_uq.metrics import has_bar
+from lmp_uq.parallel import ranks
+from lmp_uq.posterior.novelty_fit import fit_novelty_blocks
+from lmp_uq.posterior.weights import ENERGY, VIRIAL
+from lmp_uq.provenance import Provenance
+from lmp_uq.rows import KINDS, RowOptions
+from lmp_uq.training import Weighting, count_rows, fit_posterior, mean_weights, weighting
+
+log = logging.getLogger("lmp_uq")
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What the command line of ``lmp-uq fit`` says; see docs/fit.md for each."""
+
+    backbone: str
+    data: tuple[str, ...]
+    out: str
+    calibration: tuple[str, ...] = ()
+    backbone_training: tuple[str, ...] = ()
+    hold_out: str | None = None
+    rows: tuple[str, ...] = ("energy", "forces", "stress")
+    n_force_rows: int = 24
+    ridge: float | str = 1e-2
+    leverage_floor: float | str = "auto"
+    n_components: int | None = None
+    energy_scale: float | None = None
+    force_scale: float | None = None
+    cache: str | None = None
+    bias: str = "constant"
+    n_members: int = 512
+    n_force_members: int = 32
+    seed: int = 0
+    head: str | None = None
+    device: str = "auto"
+    precision: str = "file"
+    threads: int = 0
+    keys: LabelKeys = field(default_factory=LabelKeys)
+    group_key: str = "config_type"
+    fit_offsets: bool = False
+    licence: str = "unstated"
+    progress: bool = True
+
+
+def fit(options: FitOptions, command: str = "") -> dict:
+    """Fit and write ``options.out`` (whole or not at all). Under mpiexec every rank calls it; rank 0 writes.
+
+    Returns
+    -------
+    dict
+        What was found: rows kept and dropped, floors tried, force_error by group left out.
+
+    Raises
+    ------
+    UqError
+        No folder for the output, unreadable data, labels with another energy zero than the backbone's, too few rows for the number
+        of features, a disk that is full (what is done stays, and the same command goes on from there).
+    """
+    if not Path(options.out).absolute().parent.is_dir():
+        raise UqError(f"--out {options.out}: there is no folder of that name to write into")
+    everyone = ranks()
+    source = open_backbone(options.backbone, options.head)
+    precision = source.precision if options.precision == "file" else options.precision
+    threads = options.threads or (1 if everyone.size > 1 else 0)
+    local_rank = everyone.rank  # deals the GPUs of one node out; on several nodes the count of each is a divisor of most layouts
+    backbone = load_backbone(source.entry, source.tensors, precision, options.device, threads=threads, local_rank=local_rank)
+    frames, held = _read(options.data, options, backbone)
+    calibration, _ = _read(options.calibration, options, backbone, hold_out=False)
+    _refuse_overlap(frames, calibration)
+    _refuse_few(calibration)
+    # every file is read before the dear part, which takes minutes to hours
+    roles = {"posterior": frames, "calibration": calibration, "test": held, "backbone_training": _read_for_role(options)}
+
+    cache = Cache(options.cache or f"{options.out}.cache", identity_of(source.entry, source.tensors, precision))
+    training = Stream(backbone, frames, _row_options(options, "posterior frames"), cache, everyone)
+    for text in unit_warnings(training):
+        if everyone.rank == 0:
+            log.warning("%s", text)
+    offsets = _energy_zero(training, options.fit_offsets, backbone)
+    checked = Stream(backbone, calibration, _row_options(options, "calibration frames"), cache, everyone) if calibration else None
+    if checked is not None:
+        checked.offsets = training.offsets
+
+    fitted = _fit_all(training, checked, backbone, options, everyone)
+    report = _report(fitted, len(frames), offsets)
+    if everyone.rank == 0:
+        _write(source, options, fitted, report, _provenance(source, options, command, roles))
+    everyone.gather(None)  # nobody leaves, or removes descriptors, before the file is there
+    if everyone.rank == 0 and not options.cache:
+        cache.remove()
+    return report
+
+
+@dataclass
+class _Fitted:
+    """Everything that was learned."""
+
+    pops: object
+    floors: list
+    weights: Weighting
+    novelty: object
+    calibration: dict | None
+    counts: dict
+    counts_by_group: dict
+
+
+def _fit_all(training, checked, backbone, options, everyone):
+    weights = weighting(training, options.energy_scale, options.force_scale)
+    pops, floors = fit_posterior(training, weights, checked, options, everyone)
+    novelty = fit_novelty_blocks(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
+    calibration = _calibrate(checked, pops.box_, novelty)
+    return _Fitted(pops, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
+
+
+class _AtomBlocks:
+    """Descriptors of a stream for the grade: (descriptors, species, frame of each atom)."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __iter__(self):
+        for part, first in self._stream.numbered():
+            frames = np.repeat(np.arange(len(part.frames)) + first, [len(s) for s in part.species])
+            yield np.concatenate(part.descriptors), np.concatenate(part.species), frames
+
+
+def _write(source, options, fitted, report, provenance):
+    box, pops = fitted.pops.box_, fitted.pops
+    # |x @ factor|^2 is then the leverage of a row of unit weight in units of P / n, as the leverage floor is
+    unit = (options.n_components or pops.n_features_) / pops.n_rows_
+    members = box.draw(options.n_members, options.seed)
+    header = _header(source, options, fitted, len(members), report, provenance)
+    tensors = {
+        "backbone": source.tensors,
+        "posterior": box.tensors()
+        | {"members": members, "leverage_factor": pops.factor_ / np.sqrt(unit)}
+        | _force_members(box, options),
+        "grade": fitted.novelty.tensors(),
+    }
+    named = {f"{section}/{name}": value for section, mine in tensors.items() for name, value in mine.items()}
+    modelfile.write(options.out, header, named | provenance.tensors())
+
+
+def _force_members(box, options):
+    """Draws for the force bars of a run, independent of each other and of the members."""
+    if not options.n_force_members:
+        return {}
+    return {"force_members": box.sample(options.n_force_members, np.random.default_rng([options.seed, 1]))}
+
+
+def _provenance(source, options, command, roles):
+    provenance = Provenance.inherit(source, command, options.licence)
+    frames = [frame for mine in roles.values() for frame in mine]
+    provenance.add_files(options.data + options.calibration + options.backbone_training, frames)
+    for role, mine in roles.items():
+        provenance.add_role(role, mine)
+    return provenance
+
+
+def _row_options(options, what):
+    unknown = set(options.rows) - set(KINDS)
+    if unknown:
+        raise UqError(f"--rows: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(KINDS)})")
+    return RowOptions(
+        kinds=options.rows,
+        n_force_rows=options.n_force_rows,
+        bias=options.bias,
+        seed=options.seed,
+        progress=what if options.progress else "",
+    )
+
+
+def _energy_zero(stream, fit_offsets, backbone):
+    """`energy_zero` of a stream; its energy rows lose the offsets from here on."""
+    residuals = np.concatenate(stream.collect(lambda part, first: (part.energy_residuals(),)))
+    if not np.isfinite(residuals).any():
+        return {}
+    offsets = energy_offsets(stream.frames, residuals, fit_offsets, backbone.elements)
+    stream.offsets = np.array([offsets.get(e, 0.0) for e in backbone.elements])
+    return offsets
+
+
+def _read(paths, options, backbone, hold_out=True):
+    if not paths:
+        return [], []
+    frames = dataset.read_frames(paths, options.keys, options.group_key)
+    dataset.check_elements(frames, backbone.elements)
+    if hold_out and options.hold_out:
+        return dataset.split_hold_out(frames, options.hold_out)
+    return frames, []
+
+
+def _refuse_overlap(frames, calibration):
+    known = {f.key for f in frames}
+    both = [f for f in calibration if f.key in known]
+    if both:
+        raise UqError(
+            f"{len(both)} calibration frames are among the posterior frames too (first: {both[0].source}): their coverage would flatter; "
+            "give --calibration whole groups that --data does not hold"
+        )
+
+
+def _refuse_few(calibration):
+    n, needed = sum(f.forces is not None for f in calibration), least_blocks(LEVEL)
+    if calibration and n < needed:
+        raise UqError(
+            f"--calibration: {n} frames with force labels; accepted: {needed} or more (fewer cannot guarantee a coverage of {LEVEL:g})"
+        )
+
+
+def _read_for_role(options):
+    paths = options.backbone_training
+    return dataset.read_frames(paths, options.keys, options.group_key) if paths else []
+
+
+def energy_zero(predictions, fit_offsets: bool, backbone) -> dict[str, float]:
+    """Check that labels and backbone count energies from the same zero; with fit_offsets make it so (energy rows lose the offsets).
+
+    Returns
+    -------
+    dict
+        Offsets taken off, eV/atom by element; empty without fit_offsets.
+
+    Raises
+    ------
+    UqError
+        Offsets beyond 0.2 eV/atom without fit_offsets.
+    """
+    residuals = predictions.energy_residuals()
+    if not np.isfinite(residuals).any():
+        return {}
+    offsets = energy_offsets(predictions.frames, residuals, fit_offsets, backbone.elements)
+    apply_offsets(predictions, offsets, backbone)
+    return offsets
+
+
+def energy_offsets(frames, residuals, fit_offsets: bool, elements) -> dict[str, float]:
+    """`energy_zero` of energy residuals (eV, one per frame): the offsets, which nothing is taken off yet."""
+    if not fit_offsets:
+        dataset.check_energy_zero(frames, residuals, elements)
+        return {}
+    offsets = dataset.element_offsets(frames, residuals, elements)
+    log.info("energy offsets taken off the labels, eV/atom: %s", ", ".join(f"{e} {v:+.4f}" for e, v in offsets.items()))
+    return offsets
+
+
+def apply_offsets(predictions, offsets: dict[str, float], backbone) -> None:
+    """Take per-element offsets (eV/atom) off the targets of the energy rows."""
+    if not offsets:
+        return
+    per_species = np.array([offsets.get(e, 0.0) for e in backbone.elements])
+    rows = predictions.rows
+    per_frame = np.array([per_species[s].mean() for s in predictions.species])
+    energy = rows.kinds == ENERGY
+    rows.targets[energy] -= per_frame[rows.frames[energy]]
+
+
+def force_samples(predictions, novelty):
+    """Per atom of the frames that have force labels: |F error|, |F_predicted| (eV/Angstrom), grade, group; flat arrays."""
+    chosen = [k for k, f in enumerate(predictions.frames) if f.forces is not None]
+    if not chosen:
+        return np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, dtype=str)
+    predicted = np.concatenate([predictions.forces[k] for k in chosen])
+    reference = np.concatenate([predictions.frames[k].forces for k in chosen])
+    grade = novelty.grade(
+        np.concatenate([predictions.descriptors[k] for k in chosen]), np.concatenate([predictions.species[k] for k in chosen])
+    )
+    groups = np.concatenate([np.full(len(predictions.forces[k]), predictions.frames[k].group, dtype=object) for k in chosen])
+    return np.linalg.norm(reference - predicted, axis=1), np.linalg.norm(predicted, axis=1), grade, groups.astype(str)
+
+
+def _calibrate(checked, box, novelty):
+    """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels."""
+    if checked is None:
+        return None
+    blocks = np.unique([f.key for f in checked.frames], return_inverse=True)[1]
+
+    def atoms_of(part, first):
+        sizes = [len(f.atoms) if f.forces is not None else 0 for f in part.frames]
+        return *force_samples(part, novelty), np.repeat(np.arange(len(sizes)) + first, sizes)
+
+    error, norm, grade, groups, frames = checked.collect(atoms_of)
+    known = np.isfinite(grade)
+    if not known.any():
+        raise UqError("calibration frames: no force labels on atoms whose element is among the posterior frames; force_error needs some")
+    samples = (error[known], norm[known], grade[known], groups[known])
+    mine = blocks[frames[known]]
+    out = {"force_error": fit_force_error(*samples, blocks=mine).to_dict(), "leave_one_group_out": {}}
+    if len(set(samples[3])) > 1:
+        out["leave_one_group_out"] = leave_one_group_out(*samples, blocks=mine)
+    return out | _scaled_bars(checked, box, blocks)
+
+
+def _scaled_bars(checked, box, blocks):
+    """energy_error and stress_error, where there are enough labels with a bar."""
+
+    def rows_of(part, first):
+        rows = part.rows
+        return rows.kinds, rows.targets, box.rms(rows.features), rows.frames + first
+
+    kinds, targets, std, frames = checked.collect(rows_of)
+    groups, out = np.array([f.group for f in checked.frames]), {}
+    for name, kind in (("energy_error", ENERGY), ("stress_error", VIRIAL)):
+        mine = kinds == kind
+        mine[mine] = has_bar(std[mine])
+        if not mine.any():
+            continue
+        try:
+            bar = fit_scaled_error(targets[mine], std[mine], groups[frames[mine]], blocks[frames[mine]])
+        except UqError as reason:
+            log.warning("no %s: %s", name, reason)
+        else:
+            out[name] = bar.to_dict()
+    return out
+
+
+def _report(fitted, n_frames, offsets):
+    return {
+        "rows": fitted.counts,
+        "groups": fitted.counts_by_group,
+        "n_frames": n_frames,
+        "dof": float(fitted.pops.dof_),
+        "leverage_floor": float(fitted.pops.leverage_floor_),
+        "ridge_path": fitted.pops.ridge_path_ or [],
+        "floor_path": fitted.pops.floor_path_ or [],
+        "ridge": float(fitted.pops.ridge_relative_),
+        "floors_tried": [{"floor": f, "std_over_rmse": r} for f, r in fitted.floors],
+        "force_error_leave_one_group_out": (fitted.calibration or {}).get("leave_one_group_out", {}),
+        "energy_offsets": offsets,
+    }
+
+
+def _header(source, options, fitted, n_members, report, provenance):
+    pops, novelty = fitted.pops, fitted.novelty
+    posterior = {
+        "n_features": source.entry["n_features"],
+        "n_modes": len(pops.box_.lower),
+        "n_members": n_members,
+        "n_force_members": options.n_force_members,
+        "bias": options.bias,
+        "ridge": options.ridge if isinstance(options.ridge, str) else float(options.ridge),
+        "ridge_relative": float(pops.ridge_relative_),
+        "leverage_floor": report["leverage_floor"],
+        "floors_tried": report["floors_tried"],
+        "rows": list(options.rows),
+        "n_force_rows": options.n_force_rows,
+        "kind_weight": mean_weights(report["rows"]),
+        "counts": report["rows"] | {"frames": report["n_frames"], "groups": report["groups"]},
+        "seed": options.seed,
+        "dof": report["dof"],
+        "energy_offsets": report["energy_offsets"],
+    }
+    known = [e for e, r in zip(source.elements, novelty.radius, strict=True) if np.isfinite(r)]
+    grade = {"percentile": 99.9, "folds": 5, "elements": known}
+    return source.header() | {"posterior": posterior, "grade": grade, "calibration": fitted.calibration, "provenance": provenance.header()}

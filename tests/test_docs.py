@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The pages say what the code accepts, none is missing, and the rooms of the code import only whom they may."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmp_uq import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+STYLES_FOLDER = ROOT / "csrc" / "lammps"
+PACKAGE = ROOT / "lmp_uq"
+SPDX = "SPDX-License-Identifier: GPL-2.0-or-later"
+MAX_LINES = 400
+SOURCE_FOLDERS = ("csrc", "lmp_uq", "tests", "examples", "benchmarks")
+SUFFIXES = (".py", ".pyx", ".cpp", ".h")
+
+HEADINGS = {
+    "pair": "Mixing, shift, table, tail correction, restart, rRESPA info",
+    "compute": "Output info",
+    "fix": "Restart, fix_modify, output, run start/stop, minimize info",
+}
+"""The heading of LAMMPS' own pages that stands between Description and Restrictions."""
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def source_files() -> list[Path]:
+    found = [p for folder in SOURCE_FOLDERS for p in (ROOT / folder).rglob("*") if p.suffix in SUFFIXES]
+    return sorted(found)
+
+
+def pages() -> list[Path]:
+    return sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md"), *(ROOT / "examples").rglob("*.md")])
+
+
+# ---- LAMMPS styles ----------------------------------------------------------------------------------------
+
+
+def registered_styles() -> list[tuple[str, str]]:
+    """(kind, name) in the order of registration: a kind holds until the next one."""
+    kind, styles = "", []
+    for key, value in re.findall(r'plugin\.(style|name) = "([^"]+)"', read(STYLES_FOLDER / "uqplugin.cpp")):
+        if key == "style":
+            kind = value
+        else:
+            styles.append((kind, value))
+    return styles
+
+
+STYLES = registered_styles()
+STYLE_PAGES = {f"{kind}_{name.replace('/', '_')}": (kind, name) for kind, name in STYLES}
+
+
+def headings_missing(text: str, kind: str) -> list[str]:
+    """Headings of LAMMPS' pages that are not there, or not in their place."""
+    order = ["Syntax", "Examples", "Description", HEADINGS[kind], "Restrictions", "Related commands"]
+    order.append("Default")
+    found = re.findall(r"^## (.+)$", text, re.M)
+    return [] if found == order else [h for h in order if h not in found] or ["order"]
+
+
+def accepted_words(source: str) -> set[str]:
+    """Words that a parser accepts: of its messages and of what it compares the input with."""
+    lists = re.findall(r"accepted: ([^)\"]*)\)", source) + re.findall(r'KEYWORDS\[\] = "([^"]+)"', source)
+    words = {word.strip() for line in lists for word in line.split(",")}
+    words |= set(re.findall(r'(?:keyword|word|suffix) == "([^"]+)"', source))
+    words |= set(re.findall(r'strcmp\(arg\[[^\]]+\], "([^"]+)"\)', source))
+    return {w for w in words if w and "{" not in w and w != "*"}
+
+
+def field_names(table: str = "FIELDS") -> list[str]:
+    """Names of the per-atom fields, or of the other quantities (TOTALS)."""
+    table = re.search(rf"{table}\[\w[^\]]*\] = \{{(.*?)\n\}};", read(STYLES_FOLDER / "fields.cpp"), re.S)
+    return re.findall(r'^\s*\{"(\w+)"', table.group(1), re.M)
+
+
+def words_missing(text: str, words) -> list[str]:
+    """Words that do not stand in the page as code."""
+    code = " ".join(re.findall(r"`+([^`]+)`+", text))
+    return sorted(w for w in words if not re.search(rf"(?<![\w-]){re.escape(w)}(?![\w-])", code))
+
+
+def sources_of(page: str) -> str:
+    return "\n".join(read(p) for p in STYLES_FOLDER.glob(f"{page}*.cpp") if p.stem in (page, f"{page}_setup"))
+
+
+def test_styles_are_found():
+    assert ("pair", "mace/uq") in STYLES and ("fix", "uq/select") in STYLES
+    assert accepted_words(sources_of("pair_mace_uq")) >= {"device", "members", "conservative", "float32"}
+    assert accepted_words(sources_of("fix_uq_halt")) >= {">", ">=", "consecutive", "error", "soft", "hard"}
+    assert accepted_words(sources_of("fix_uq_select")) >= {"file", "max", "append", "INF"}
+    assert {"energy_std", "grade"} <= set(field_names()) and "stress_std" in field_names("TOTALS")
+
+
+@pytest.mark.parametrize("page", STYLE_PAGES)
+def test_every_style_has_a_page_in_the_order_of_lammps(page):
+    kind, name = STYLE_PAGES[page]
+    text = read(DOCS / f"{page}.md")
+    assert name in text.splitlines()[0]
+    assert not headings_missing(text, kind)
+
+
+@pytest.mark.parametrize("page", STYLE_PAGES)
+def test_every_accepted_word_of_a_style_is_in_its_page(page):
+    words = accepted_words(sources_of(page))
+    if page == "compute_uq":  # max, tag and mean are ends of words there
+        words = words - {"max", "tag", "mean"} | {"X_max", "X_tag", "X_mean"}
+    assert not words_missing(read(DOCS / f"{page}.md"), words | set(field_names()))
+
+
+def test_planted_errors_in_a_style_page_are_seen():
+    text = read(DOCS / "fix_uq_halt.md")
+    assert headings_missing(text.replace("## Restrictions", "## Limits"), "fix") == ["Restrictions"]
+    swapped = text.replace("## Syntax", "## X").replace("## Examples", "## Syntax")
+    swapped = swapped.replace("## X", "## Examples")
+    assert headings_missing(swapped, "fix") == ["order"]
+    assert words_missing(text.replace("consecutive", "in_a_row"), ["consecutive"]) == ["consecutive"]
+    assert words_missing(text.replace("`hard`", "hard").replace("error hard", ""), ["hard"]) == ["hard"]
+
+
+# ---- command line -----------------------------------------------------------------------------------------
+
+
+def verbs() -> dict[str, argparse.ArgumentParser]:
+    actions = cli._parser()._actions
+    return next(a for a in actions if isinstance(a, argparse._SubParsersAction)).choices
+
+
+VERBS = verbs()
+
+
+def rows_missing(text: str, parser: argparse.ArgumentParser) -> list[str]:
+    """Options that have no row in the page's table, or a row with another default."""
+    out = []
+    for action in parser._actions:
+        for option in (o for o in action.option_strings if o.startswith("--") and o != "--help"):
+            row = re.search(rf"^\| `{option}(?: [^`]*)?` \| ([^|]+) \|", text, re.M)
+            if row is None or row.group(1).strip() != default_text(action):
+                out.append(option)
+    return out
+
+
+def default_text(action: argparse.Action) -> str:
+    if action.required:
+        return "required"
+    if action.const is True:
+        return "off"
+    if action.default is None or action.default == []:
+        return "none"
+    return " ".join(action.default) if isinstance(action.default, list) else str(action.default)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_a_page_with_its_options_and_defaults(verb):
+    text = read(DOCS / f"{verb}.md")
+    assert text.startswith(f"# lmp-uq {verb}\n")
+    assert not rows_missing(text, VERBS[verb])
+
+
+def test_planted_errors_in_a_verb_page_are_seen():
+    text = read(DOCS / "fit.md")
+    assert rows_missing(text.replace("`--seed SEED`", "`--sed SEED`"), VERBS["fit"]) == ["--seed"]
+    assert rows_missing(text.replace("| 512 |", "| 500 |"), VERBS["fit"]) == ["--members"]
+
+
+def shell_commands() -> list[tuple[str, str]]:
+    """Commands lmp-uq in the sh blocks of all pages, continuation lines joined."""
+    out = []
+    for page in pages():
+        for block in re.findall(r"^ *```sh\n(.*?)^ *```", read(page), re.M | re.S):
+            lines = re.sub(r"\\\n\s*", "", block).splitlines()
+            found = [re.search(r"(?:^|-n \d+ )lmp-uq (.+)", line.strip()) for line in lines]
+            out += [(page.name, match.group(1)) for match in found if match]
+    return out
+
+
+@pytest.mark.parametrize(("page", "command"), shell_commands())
+def test_commands_in_the_pages_are_accepted(page, command):
+    if command == "--version" or command.startswith("run "):
+        return
+    cli._parser().parse_args(shlex.split(command))
+
+
+def lammps_commands() -> list[tuple[str, list[str]]]:
+    """Commands in the LAMMPS blocks of all pages that are meant to be run, as words."""
+    out = []
+    for page in pages():
+        for block in re.findall(r"^ *```LAMMPS\n(.*?)^ *```", read(page), re.M | re.S):
+            lines = [line.split("#")[0].split() for line in block.splitlines()]
+            out += [(page.name, words) for words in lines if words and not {"field", "keyword"} & set(words)]
+    return out
+
+
+def foreign_words(words: list[str]) -> set[str]:
+    """Fields and keywords of a style command that its parser would refuse."""
+    fields = set(field_names())
+    ends = {f"{f}_{end}" for f in fields for end in ("max", "tag", "mean")}
+    if words[:2] == ["pair_style", "mace/uq"]:
+        return set(words[2::2]) - accepted_words(sources_of("pair_mace_uq"))
+    if words[0] == "compute" and words[3] == "uq/atom":
+        return set(words[4:]) - fields
+    if words[0] == "compute" and words[3] == "uq":
+        return set(words[4:]) - ends - {f for f in fields if f.startswith("energy")} - set(field_names("TOTALS"))
+    if words[0] == "fix" and words[3] in ("uq/halt", "uq/select"):
+        keywords = accepted_words(sources_of(f"fix_{words[3].replace('/', '_')}"))
+        operator = {words[6]} if words[3] == "uq/halt" else set()
+        return ({words[5]} - fields) | ({*words[8::2], *operator} - keywords)
+    return set()
+
+
+def style_words(words: list[str]) -> bool:
+    return words[:2] == ["pair_style", "mace/uq"] or (len(words) > 3 and words[3].startswith("uq"))
+
+
+@pytest.mark.parametrize(("page", "words"), [c for c in lammps_commands() if style_words(c[1])])
+def test_style_commands_in_the_pages_are_accepted(page, words):
+    assert not foreign_words(words)
+
+
+@pytest.mark.parametrize(
+    ("command", "foreign"),
+    [
+        ("pair_style mace/uq devise cpu", {"devise"}),
+        ("compute a all uq/atom grade_max", {"grade_max"}),
+        ("compute a all uq grade", {"grade"}),
+        ("compute a all uq/atom stress_std", {"stress_std"}),
+        ("compute a all uq stress_std members force_std force_std_max", {"force_std"}),
+        ("fix h all uq/halt 1 grade < 2 consecutive 2", {"<"}),
+        ("fix s all uq/select 1 grad 1 2 file f maximum 3", {"grad", "maximum"}),
+    ],
+)
+def test_planted_errors_in_style_commands_are_seen(command, foreign):
+    assert foreign_words(command.split()) == foreign
+
+
+# ---- links, versions, citations ---------------------------------------------------------------------------
+
+
+def slug(heading: str) -> str:
+    """Anchor that GitHub gives a heading."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading.replace("`", ""))
+    return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+
+
+def broken_links(page: Path, text: str) -> list[str]:
+    out = []
+    prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.M | re.S)
+    for target in re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", prose):
+        name, _, anchor = target.partition("#")
+        if re.match(r"\w+:", target):
+            continue
+        other = (page.parent / name) if name else page
+        is_page = other.suffix == ".md" and other.is_file()
+        anchors = {slug(h) for h in re.findall(r"^#+ (.+)$", read(other), re.M)} if is_page else set()
+        if not other.exists() or (anchor and anchor not in anchors):
+            out.append(target)
+    return out
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_local_links_resolve(page):
+    assert not broken_links(page, read(page))
+
+
+def test_planted_broken_links_are_seen():
+    page = DOCS / "index.md"
+    assert broken_links(page, "[a](no-such-page.md) [b](fit.md#labels) [c](fit.md#no-such-heading)") == [
+        "no-such-page.md",
+        "fit.md#no-such-heading",
+    ]
+
+
+def test_index_names_every_page():
+    linked = set(re.findall(r"\]\((\w+\.md)\)", read(DOCS / "index.md")))
+    assert linked == {p.name for p in DOCS.glob("*.md")} - {"index.md"}
+
+
+def test_version_is_the_same_everywhere():
+    version = re.search(r'^version = "([^"]+)"$', read(ROOT / "pyproject.toml"), re.M).group(1)
+    assert re.search(r'__version__ = "([^"]+)"', read(PACKAGE / "__init__.py")).group(1) == version
+    assert re.search(r"^version: (\S+)$", read(ROOT / "CITATION.cff"), re.M).group(1) == version
+    changes = read(ROOT / "CHANGELOG.md")
+    assert f"## [{version}]" in changes and "## [Unreleased]" in changes
+
+
+def test_lammps_prints_the_citations_of_the_citation_file():
+    cited = set(re.findall(r"doi: (\S+)", read(ROOT / "CITATION.cff")))
+    printed = set(re.findall(r"doi:(10\.[^\s,;\\]+)", read(STYLES_FOLDER / "pair_mace_uq.cpp")))
+    assert printed and printed == cited
+
+
+# ---- rooms ------------------------------------------------------------------------------------------------
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of the modules that a Python file imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(read(path))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= parts if node.module == "lmp_uq" else {node.module}
+    return found
+
+
+def is_under(module: str, allowed) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in allowed)
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+RULES = {
+    "posterior": (
+        *("numpy", "scipy", "sklearn.base", "sklearn.exceptions", "sklearn.utils"),
+        *("lmp_uq.errors", "lmp_uq.posterior"),
+    ),
+    "calibration": ("numpy", "scipy", "lmp_uq.errors", "lmp_uq.calibration"),
+    "backbone": ("numpy", "torch", "mace", "e3nn", "ase", "matscipy", "lmp_uq.errors", "lmp_uq.backbone"),
+    "engine.py": ("numpy", *(f"lmp_uq.{r}" for r in ("errors", "modelfile", "backbone", "posterior", "calibration"))),
+    "modelfile.py": ("numpy", "lmp_uq.errors", "lmp_uq.container", "lmp_uq.modelcheck"),
+    "dataset.py": ("numpy", "ase", "lmp_uq.errors", "lmp_uq.files", "lmp_uq.labels"),
+}
+"""Room or file: what it may import beside the standard library."""
+TRAINERS = (PACKAGE / "calibration" / "quantile_network.py",)
+"""Files outside backbone that may import torch, inside functions only: what runs in a step needs none of it."""
+
+
+@pytest.mark.parametrize("room", RULES)
+def test_rooms_import_only_whom_they_may(room):
+    files = [p for p in MODULES if p.relative_to(PACKAGE).parts[0] == room]
+    assert files
+    for path in files:
+        foreign = {m for m in imports(path) if m.split(".")[0] not in sys.stdlib_module_names}
+        allowed = RULES[room] + (("torch",) if path in TRAINERS else ())
+        assert not {m for m in foreign if not is_under(m, allowed)}, path
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_torch_mpi_and_the_command_line_stay_in_their_places(path):
+    found, room = imports(path), path.relative_to(PACKAGE).parts[0]
+    networks = {m for m in found if is_under(m, ("torch", "mace", "e3nn"))}
+    assert room == "backbone" or not networks or (path in TRAINERS and {m.split(".")[0] for m in networks} == {"torch"})
+    assert "lmp_uq.cli" not in found
+    assert room == "parallel.py" or not {m for m in found if is_under(m, ("mpi4py",))}
+
+
+@pytest.mark.parametrize("path", TRAINERS, ids=lambda p: p.name)
+def test_trainers_import_torch_inside_functions(path):
+    top = ast.parse(read(path)).body
+    names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in top if isinstance(node, ast.ImportFrom)}
+    assert "numpy" in names and not {n for n in names if is_under(n, ("torch",))}
+    assert any(is_under(m, ("torch",)) for m in imports(path))
+
+
+def test_only_csrc_lammps_knows_lammps_and_nothing_there_knows_python():
+    for path in source_files():
+        text = read(path)
+        if path.suffix in (".cpp", ".h"):
+            assert path.parent == STYLES_FOLDER or '#include "lammps/' not in text, path
+            assert "Python.h" not in text, path
+        elif path.suffix == ".pyx":
+            assert not re.search(r'cdef extern from "(?!bridge\.h)', text), path
+    assert '#include "' not in read(STYLES_FOLDER / "bridge.h")
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_source_files_are_short_and_say_their_licence(path):
+    lines = read(path).splitlines()
+    assert SPDX in lines[0]
+    assert len(lines) <= MAX_LINES

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The examples, shortened, and the main job: it must stop by itself, after the knock and not before."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import ase.io
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+EQUILIBRATION = 40
+
+
+def run(folder, *command, ok=True):
+    done = subprocess.run([str(c) for c in command], cwd=folder, text=True, capture_output=True, timeout=600)
+    assert (done.returncode == 0) == ok, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """What run.py leaves; the equilibration is shortened, the knock is not."""
+    folder = tmp_path_factory.mktemp("demo")
+    text = run(folder, sys.executable, ROOT / "examples/knock-on/run.py", "--out", folder, "--equilibration", EQUILIBRATION)
+    return folder, text
+
+
+def test_the_cascade_is_stopped_after_the_knock(demo):
+    folder, text = demo
+    log = (folder / "log.knock-on").read_text()
+    stop = re.search(r"run stops at step (\d+): (\w+) = (\S+) > (\S+) \((.+)\) on atom (\d+) \((Ta|W)\)", log)
+    assert stop, "the run never stopped by itself"
+    step, field, value, threshold = int(stop[1]), stop[2], float(stop[3]), float(stop[4])
+    assert EQUILIBRATION < step < EQUILIBRATION + 2000
+    assert field in ("grade", "force_error") and value > threshold
+    calm = re.search(rf"equilibrated: grade (\S+), force_error (\S+) eV/Angstrom at step {EQUILIBRATION}\n", log)
+    assert calm and float(calm[1]) < 2.0 and float(calm[2]) < 80.0
+    assert stop[0] in text
+
+
+def test_what_it_leaves_behind(demo):
+    folder, _ = demo
+    picked = ase.io.read(folder / "picked.extxyz", ":")
+    assert 0 < len(picked) <= 40
+    assert all(len(atoms) == 250 and atoms.pbc.all() and atoms.arrays["grade"].max() >= 1.0 for atoms in picked)
+    hot = (folder / "hot.lammpstrj").read_text()
+    rows = [line.split() for line in hot.splitlines() if re.match(r"\d+ \d (Ta|W) ", line)]
+    assert rows and all(float(row[7]) > 1.0 for row in rows)
+    assert (folder / "knock-on.png").stat().st_size > 30_000
+    assert not list(folder.glob("*.part*"))
+
+
+def test_the_four_element_alloy_is_new_from_the_start(demo):
+    log = (demo[0] / "log.four-element").read_text()
+    first = next(line.split() for line in log.splitlines() if re.match(r"\s+0\s+300", line))
+    assert float(first[4]) > 1.0
+
+
+def test_a_halt_before_the_knock_or_none_is_an_error():
+    sys.path.insert(0, str(ROOT / "examples/knock-on"))
+    from run import check_halt
+
+    message = "Fix uq/halt new: run stops at step 39: grade = 3 > 2 (1) on atom 5 (W), check 2 in a row\n"
+    with pytest.raises(SystemExit, match="before the knock"):
+        check_halt(message, EQUILIBRATION)
+    with pytest.raises(SystemExit, match="did not stop"):
+        check_halt("Loop time of 3 s\n", EQUILIBRATION)
+    assert check_halt(message.replace("39", "41"), EQUILIBRATION)
+
+
+def test_md_example(tmp_path):
+    shutil.copy(ROOT / "examples/md/in.md", tmp_path)
+    log = run(tmp_path, BIN / "mpiexec", "-n", "2", BIN / "lmp-uq", "run", "-in", "in.md", "-var", "steps", "10")
+    header = next(line.split() for line in log.splitlines() if "grade_atom" in line and "Step" in line)
+    rows = [line.split() for line in log.splitlines() if re.match(r"\s+(0|10)\s+\d", line)]
+    assert header[-4:] == ["energy_std", "force_error", "grade", "grade_atom"]
+    assert len(rows) == 2 and all(float(row[header.index("energy_std")]) > 0.0 for row in rows)
+
+
+def test_fit_example(tmp_path):
+    for name in ("make_data.py", "in.run"):
+        shutil.copy(ROOT / "examples/fit" / name, tmp_path)
+    readme = (ROOT / "examples/fit/README.md").read_text()
+    commands = [line.split() for line in readme.splitlines() if line.startswith("    ")]
+    assert [c[0] for c in commands] == ["python", "lmp-uq", "lmp-uq", "lmp-uq"]
+    for words in commands:
+        text = run(tmp_path, BIN / words[0], *words[1:])
+    assert (tmp_path / "report" / "parity.png").exists() and (tmp_path / "my-w.json").exists()
+    assert "c_uq[3]" in text and "Loop time" in text

