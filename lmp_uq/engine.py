@@ -74,6 +74,8 @@ class Engine:
 
         Parameters
         ----------
+        elements : sequence of str or None
+            None: those of the file.
         device, precision, threads, local_rank
             As in `lmp_uq.backbone.backbone_of_file`.
         n_members, n_force_members : int
@@ -93,6 +95,7 @@ class Engine:
         if options.get("learned") and not (file.header["calibration"] or {}).get("quantile_network"):
             raise UqError(f"{name} holds no learned quantile: lmp-uq calibrate --learned-quantile adds one; quantile loglinear needs none")
         known = file.header["elements"]
+        elements = known if elements is None else elements
         if not elements:
             raise UqError(f"no atom type is given an element; elements of {name}: {' '.join(known)}")
         for element in elements:
