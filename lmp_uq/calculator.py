@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
@@ -46,7 +48,7 @@ class UqCalculator(Calculator):
         one place, positions that are not finite.
     """
 
-    implemented_properties = [
+    implemented_properties: ClassVar[list[str]] = [
         "energy", "free_energy", "energies", "forces", "stress",
         "energy_std", "energy_lower", "energy_upper", "energy_error", "force_error", "grade", *DEAR,
     ]  # fmt: skip
