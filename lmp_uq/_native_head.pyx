@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # cython: language_level=3
 # distutils: language = c++
-"""The door from Python into csrc/engine: its reader of model files. What it refuses is a `lmp_uq.errors.UqError` with its text."""
+"""The door from Python into csrc/engine: its reader of model files and its posterior head. What they refuse is a `lmp_uq.errors.UqError`
+with their text."""
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 from libcpp.map cimport map as cmap
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 from cython.operator cimport dereference, preincrement
+
+import contextlib
 
 import numpy as np
 
@@ -48,6 +52,33 @@ cdef extern from "model_file.h" namespace "lmp_uq":
         const Json &header() const
         const cmap[string, Tensor] &tensors() const
         const string &sha256() const
+
+cdef extern from "posterior.h" namespace "lmp_uq":
+    cdef cppclass PosteriorOptions:
+        PosteriorOptions()
+        int n_members, n_force_members
+        cbool conservative, learned
+        string name
+    cdef cppclass CPosterior "lmp_uq::Posterior":
+        CPosterior(const ModelFile &, const vector[int] &, const PosteriorOptions &) except +
+        cbool has_box() const
+        cbool has_grade() const
+        cbool has_force_error() const
+        cbool has_level(double) const
+        double energy_factor() const
+        double stress_factor() const
+        int n_descriptors() const
+        int n_features() const
+        int n_members() const
+        int n_force_members() const
+        const double *force_member(int) const
+        vector[int] unknown_elements() const
+        void energy_bars(size_t, const double *, const int64_t *, const double *, double *, double *, double *) except +
+        void grades(size_t, const double *, const int64_t *, double *) except +
+        void force_errors(size_t, const double *, const int64_t *, const double *, const double *, double, double *) except +
+        void feature_sum(size_t, const double *, const int64_t *, double *) except +
+        void totals(const double *, double, double *) except +
+        void member_energies(const double *, double, double *) except +
 
 cdef extern from *:
     """
@@ -114,3 +145,137 @@ def read_model(path):
         return to_python(file.header()), tensors, file.sha256().decode()
     finally:
         del file
+
+
+cdef class NativePosterior:
+    """The posterior head of the native engine, fed with descriptors; see csrc/engine/posterior.h.
+
+    Parameters
+    ----------
+    path : str or Path
+        A model file.
+    elements : sequence of int
+        For each species the number of its element in the file.
+    n_members, n_force_members, conservative, learned
+        As in `lmp_uq.engine.Engine.load`.
+
+    Raises
+    ------
+    UqError
+        What the reader or the head refuses.
+    """
+    cdef CPosterior *head
+
+    def __cinit__(self, path, elements, *, int n_members=0, int n_force_members=0, bint conservative=False, bint learned=False):
+        cdef PosteriorOptions options
+        cdef ModelFile *file = NULL
+        options.n_members, options.n_force_members = n_members, n_force_members
+        options.conservative, options.learned, options.name = conservative, learned, str(path).encode()
+        try:
+            file = new_model_file(str(path).encode())
+            self.head = new CPosterior(dereference(file), elements, options)
+        except RuntimeError as error:
+            raise UqError(str(error)) from None
+        finally:
+            del file
+
+    def __dealloc__(self):
+        del self.head
+
+    @property
+    def counts(self):
+        """(descriptors, features, members, force members)."""
+        return self.head.n_descriptors(), self.head.n_features(), self.head.n_members(), self.head.n_force_members()
+
+    @property
+    def factors(self):
+        """Error over std of a total energy and of a stress; 0 where not calibrated."""
+        return self.head.energy_factor(), self.head.stress_factor()
+
+    @property
+    def unknown_elements(self):
+        """Elements in use without training atoms."""
+        return list(self.head.unknown_elements())
+
+    def offers(self, level=None):
+        """Whether there are energy bars, grades and force errors (of a level)."""
+        return self.head.has_box(), self.head.has_grade(), self.head.has_force_error() if level is None else self.head.has_level(level)
+
+    def force_members(self):
+        """(n_force_members, P) array."""
+        return np.array([[self.head.force_member(k)[p] for p in range(self.head.n_descriptors())] for k in range(self.head.n_force_members())])
+
+    def energy_bars(self, descriptors, species, energies):
+        """(3, n) array: std, lower, upper in eV."""
+        cdef double[:, ::1] d = self.rows(descriptors)
+        cdef int64_t[::1] s = self.column(species, np.int64, len(d))
+        cdef double[::1] e = self.column(energies, np.float64, len(d))
+        cdef double[:, ::1] out = np.empty((3, len(d) + 1))
+        with translated():
+            self.head.energy_bars(len(d) - 1, &d[0, 0], &s[0], &e[0], &out[0, 0], &out[1, 0], &out[2, 0])
+        return np.asarray(out)[:, : len(d) - 1]
+
+    def grades(self, descriptors, species):
+        """(n,) array."""
+        cdef double[:, ::1] d = self.rows(descriptors)
+        cdef int64_t[::1] s = self.column(species, np.int64, len(d))
+        cdef double[::1] out = np.empty(len(d))
+        with translated():
+            self.head.grades(len(d) - 1, &d[0, 0], &s[0], &out[0])
+        return np.asarray(out)[: len(d) - 1]
+
+    def force_errors(self, descriptors, species, force_norm, grade, double level):
+        """(n,) array, eV/Angstrom."""
+        cdef double[:, ::1] d = self.rows(descriptors)
+        cdef int64_t[::1] s = self.column(species, np.int64, len(d))
+        cdef double[::1] f = self.column(force_norm, np.float64, len(d))
+        cdef double[::1] g = self.column(grade, np.float64, len(d))
+        cdef double[::1] out = np.empty(len(d))
+        with translated():
+            self.head.force_errors(len(d) - 1, &d[0, 0], &s[0], &f[0], &g[0], level, &out[0])
+        return np.asarray(out)[: len(d) - 1]
+
+    def feature_sum(self, descriptors, species):
+        """(n_features,) array."""
+        cdef double[:, ::1] d = self.rows(descriptors)
+        cdef int64_t[::1] s = self.column(species, np.int64, len(d))
+        cdef double[::1] out = np.empty(self.head.n_features() + 1)
+        self.head.feature_sum(len(d) - 1, &d[0, 0], &s[0], &out[0])
+        return np.asarray(out)[:-1]
+
+    def totals(self, feature_sum, double energy):
+        """(3,) array: std, lower, upper in eV."""
+        cdef double[::1] total = self.column(feature_sum, np.float64, self.head.n_features() + 1)
+        cdef double[::1] out = np.empty(3)
+        with translated():
+            self.head.totals(&total[0], energy, &out[0])
+        return np.asarray(out)
+
+    def member_energies(self, feature_sum, double energy):
+        """(n_members,) array, eV."""
+        cdef double[::1] total = self.column(feature_sum, np.float64, self.head.n_features() + 1)
+        cdef double[::1] out = np.empty(self.head.n_members() + 1)
+        self.head.member_energies(&total[0], energy, &out[0])
+        return np.asarray(out)[:-1]
+
+    # one row more than there are atoms: an array without numbers has no address
+    cdef rows(self, descriptors):
+        descriptors = np.asarray(descriptors, dtype=np.float64)
+        if descriptors.ndim != 2 or descriptors.shape[1] != self.head.n_descriptors():
+            raise UqError(f"descriptors have shape {descriptors.shape}; accepted: (n, {self.head.n_descriptors()})")
+        return np.ascontiguousarray(np.vstack([descriptors, np.zeros((1, self.head.n_descriptors()))]))
+
+    cdef column(self, values, dtype, Py_ssize_t length):
+        values = np.asarray(values, dtype=dtype)
+        if values.shape != (length - 1,):
+            raise UqError(f"found an array of shape {values.shape}; accepted: ({length - 1},)")
+        return np.append(values, np.zeros(1, dtype=dtype))
+
+
+@contextlib.contextmanager
+def translated():
+    """RuntimeError of the engine -> UqError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise UqError(str(error)) from None
