@@ -80,6 +80,9 @@ cdef extern from "posterior.h" namespace "lmp_uq":
         void totals(const double *, double, double *) except +
         void member_energies(const double *, double, double *) except +
 
+cdef extern from "box.h" namespace "lmp_uq":
+    double c_normal_score "lmp_uq::normal_score" (double)
+
 cdef extern from *:
     """
     static lmp_uq::ModelFile *new_model_file(const std::string &path) { return new lmp_uq::ModelFile(lmp_uq::ModelFile::read(path)); }
@@ -120,6 +123,11 @@ def json_of(text):
         return to_python(parse_json(data))
     except RuntimeError as error:
         raise UqError(str(error)) from None
+
+
+def normal_score(double tail):
+    """z with a share `tail` of a normal distribution above it, 0 < tail <= 1/2."""
+    return c_normal_score(tail)
 
 
 def read_model(path):
