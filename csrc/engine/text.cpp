@@ -100,8 +100,8 @@ double to_double(const std::string &literal)
   in.imbue(std::locale::classic());
   double value = 0.0;
   in >> value;
-  // the literal has been looked at before: only its size can be at fault
-  if (in.fail()) return literal[0] == '-' ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
+  // the literal has been looked at before: only its size can be at fault; what is too small is kept
+  if (in.fail() && std::abs(value) >= 1.0) return literal[0] == '-' ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
   return value;
 }
 
