@@ -29,15 +29,19 @@ DTYPES = {
 }  # fmt: skip
 _CODES = {np.dtype(text): code for code, text in DTYPES.items()}
 _MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors library too
+MAX_DEPTH = 100
+"""Arrays and objects of JSON inside one another."""
 
 
 def strict_json(text: str | bytes) -> Any:
-    """Parse JSON that repeats no key and holds no NaN or infinity.
+    """Parse JSON in UTF-8 that repeats no key, holds no NaN, infinity or lone surrogate and is at most MAX_DEPTH deep.
+
+    csrc/engine/json.h reads the same texts and says the same of the others.
 
     Raises
     ------
     ValueError
-        Whatever is wrong with the text, also one nested too deeply.
+        Whatever is wrong with the text.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -50,9 +54,30 @@ def strict_json(text: str | bytes) -> Any:
         raise ValueError(f"{name} is not a JSON number")
 
     try:
-        return json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
+        # not left to json.loads, which would read UTF-16 too
+        text = text.decode() if isinstance(text, bytes) else text
+        value = json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
+        _check_nesting(value)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is no UTF-8 text") from None
+    except UnicodeEncodeError:
+        raise ValueError("a text holds half a character (a lone surrogate)") from None
+    return value
+
+
+def _check_nesting(value: Any) -> None:
+    """RecursionError for what is too deep, UnicodeEncodeError for a lone surrogate."""
+    layer = [value]
+    for depth in range(MAX_DEPTH + 1):
+        for one in layer:
+            if isinstance(one, str):
+                one.encode()
+            elif depth == MAX_DEPTH and isinstance(one, dict | list):
+                raise RecursionError
+        tables, arrays = ([one for one in layer if isinstance(one, kind)] for kind in (dict, list))
+        layer = [part for table in tables for pair in table.items() for part in pair] + [item for array in arrays for item in array]
 
 
 def compact_json(value: Any) -> str:
@@ -179,10 +204,10 @@ def _layout(
     try:
         entries = strict_json(header)
         metadata = entries.pop("__metadata__", {})
-        if not all(isinstance(value, str) for value in metadata.values()):
-            raise ValueError("__metadata__ holds something else than strings")
+        if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError("__metadata__ is no table of strings")
         spans = {name: _span(name, entry) for name, entry in entries.items()}
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
+    except ValueError as error:
         raise UqError(f"{path}: damaged, its safetensors header cannot be read: {error}") from error
     layout, position = [], 0
     for name in sorted(spans, key=lambda name: spans[name][:2]):
@@ -197,20 +222,23 @@ def _layout(
     return metadata, layout
 
 
-def _span(name: str, entry: dict[str, Any]) -> tuple[int, int, str, list[int]]:
-    shape, (begin, end) = entry["shape"], entry["data_offsets"]
-    if entry["dtype"] not in DTYPES:
-        raise ValueError(f"tensor '{name}' has dtype {entry['dtype']}; accepted: {', '.join(DTYPES)}")
-    if (
-        not all(type(number) is int and 0 <= number < 2**60 for number in (*shape, begin, end))
-        or len(shape) > 8
-    ):
-        raise ValueError(f"tensor '{name}' has shape {shape} at bytes {begin} to {end}")
-    if end - begin != math.prod(shape) * np.dtype(DTYPES[entry["dtype"]]).itemsize:
-        raise ValueError(
-            f"tensor '{name}' of shape {shape} and dtype {entry['dtype']} has {end - begin} bytes"
-        )
-    return begin, end, DTYPES[entry["dtype"]], shape
+def _span(name: str, entry: Any) -> tuple[int, int, str, list[int]]:
+    if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
+        raise ValueError(f"tensor '{name}' is not described by dtype, shape and data_offsets")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ValueError(f"tensor '{name}' has dtype {dtype!r}; accepted: {', '.join(DTYPES)}")
+    if not _sizes(shape, 8) or not _sizes(offsets, 2) or len(offsets) != 2:
+        raise ValueError(f"tensor '{name}' has shape {shape!r} and data_offsets {offsets!r}")
+    begin, end = offsets
+    if end - begin != math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize:
+        raise ValueError(f"tensor '{name}' of shape {shape} and dtype {dtype} has {end - begin} bytes")
+    return begin, end, DTYPES[dtype], shape
+
+
+def _sizes(values: Any, most: int) -> bool:
+    numbers = isinstance(values, list) and len(values) <= most
+    return numbers and all(type(number) is int and 0 <= number < 2**60 for number in values)
 
 
 def _read_array(

@@ -170,7 +170,7 @@ def _check_backbone(backbone: dict[str, Any], where: str) -> None:
 
 def _check_posterior(header: dict[str, Any], where: str) -> None:
     posterior, n_features = header["posterior"], header["backbone"]["n_features"]
-    if posterior["n_features"] != n_features:
+    if type(posterior["n_features"]) is not int or posterior["n_features"] != n_features:
         _reject(
             where, "posterior.n_features", posterior["n_features"], f"{n_features}, as backbone.n_features"
         )
@@ -219,7 +219,7 @@ def _check_network(network: dict[str, Any], header: dict[str, Any], where: str) 
         accepted = "an object, because calibration.quantile_network hands over to it where grade > 1"
         _reject(where, "calibration.force_error", None, accepted)
     n_features = header["backbone"]["n_features"]
-    if network.get("n_features") != n_features:
+    if type(network.get("n_features")) is not int or network["n_features"] != n_features:
         accepted = f"{n_features}, as backbone.n_features"
         _reject(where, "calibration.quantile_network.n_features", network.get("n_features"), accepted)
     levels, hidden = network.get("levels"), network.get("hidden")

@@ -4,8 +4,9 @@
 SPEC, format version 1
 ----------------------
 A safetensors container (`lmp_uq.container`; any safetensors library reads it). Its table of strings holds one
-entry, ``lmp_uq``: the header, JSON with sorted keys and finite numbers. Equal content gives equal bytes. A
-reader rejects what it does not know: another format version, an unknown top-level key, a tensor of no known
+entry, ``lmp_uq``: the header, JSON with sorted keys, finite numbers and at most 100 objects and lists inside one another.
+Equal content gives equal bytes. There are two readers that say the same of every file: this one and csrc/engine/model_file.
+A reader rejects what it does not know: another format version, an unknown top-level key, a tensor of no known
 section. Within a section further keys, and further tensors ``posterior/...`` and ``grade/...``, may stand;
 they change nothing in the meaning of those listed here.
 
@@ -187,7 +188,12 @@ def write(path: str | Path, header: dict[str, Any], tensors: dict[str, np.ndarra
     tensors = {name: np.asarray(array) for name, array in tensors.items()}
     check_header(header, str(path))
     check_tensors(header, tensors, str(path))
-    return write_container(path, {METADATA_KEY: compact_json(header)}, tensors)
+    text = compact_json(header)
+    try:
+        strict_json(text)
+    except ValueError as error:
+        raise UqError(f"{path}: the header cannot be written: {error}") from error
+    return write_container(path, {METADATA_KEY: text}, tensors)
 
 
 def embedded_models() -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+from bad_model_files import MALFORMED, NO_JSON, container_bytes
 from model_example import HEADER
 
 from lmp_uq import modelfile
@@ -116,31 +117,7 @@ def test_overlong_header_takes_no_memory(tmp_path, length):
     assert peak < 1_000_000
 
 
-def container_bytes(header: str, data: bytes = b"") -> bytes:
-    return len(header).to_bytes(8, "little") + header.encode() + data
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        '{"a":{"dtype":"F64","shape":[1000000000000],"data_offsets":[0,8]}}',
-        '{"a":{"dtype":"F64","shape":[-1],"data_offsets":[0,8]}}',
-        '{"a":{"dtype":"F64","shape":[1],"data_offsets":[8,0]}}',
-        '{"a":{"dtype":"F64","shape":[0,1152921504606846976],"data_offsets":[0,0]}}',
-        '{"a":{"dtype":"F64","shape":[true],"data_offsets":[0,8]}}',
-        '{"a":{"dtype":["F64"],"shape":[1],"data_offsets":[0,8]}}',
-        '{"a":{"dtype":"BF16","shape":[4],"data_offsets":[0,8]}}',
-        '{"a":{"dtype":"F64","shape":[1]}}',
-        '{"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]},'
-        '"a":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}',
-        '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
-        '"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
-        '{"__metadata__":{"lmp_uq":1}}',
-        '{"__metadata__":[]}',
-        '{"a":' + "[" * 100_000,
-        "{nonsense}",
-    ],
-)
+@pytest.mark.parametrize("header", MALFORMED)
 def test_malformed_containers(tmp_path, header):
     path = tmp_path / "bad.uq"
     path.write_bytes(container_bytes(header, b"\0" * 8))
@@ -154,7 +131,7 @@ def test_other_safetensors_file(tmp_path, tensors):
         modelfile.read(tmp_path / "a.safetensors")
 
 
-@pytest.mark.parametrize("text", ["{", '{"format": NaN}', '{"a":1,"a":2}'])
+@pytest.mark.parametrize("text", NO_JSON)
 def test_header_that_is_no_json(tmp_path, tensors, text):
     safetensors.numpy.save_file(tensors, tmp_path / "a.uq", metadata={"lmp_uq": text})
     with pytest.raises(UqError, match="its lmp-uq header is no JSON"):

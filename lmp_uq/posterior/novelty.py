@@ -86,8 +86,13 @@ class Novelty:
 
     @classmethod
     def from_tensors(cls, tensors):
-        """Inverse of `tensors`; further entries are ignored.  UqError if one is missing or does not fit."""
-        return cls(*named_tensors(tensors, cls.tensor_names, "Novelty"))
+        """Inverse of `tensors`; further entries are ignored.  UqError if one is missing or does not fit.
+
+        Mean and whitening of an element without a radius mean nothing, and may hold NaN.
+        """
+        mean, whitening, radius = named_tensors(tensors, cls.tensor_names, "Novelty")
+        absent = np.isnan(radius)
+        return cls(np.where(absent[:, None], 0.0, mean), np.where(absent[:, None, None], 0.0, whitening), radius)
 
 
 def species_array(species, n_atoms, n_species, where):

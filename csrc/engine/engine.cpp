@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "mace_engine.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace lmp_uq {
+
+std::unique_ptr<Engine> Engine::make(const Json &architecture, Tensors tensors, const Options &options)
+{
+  const double wanted = options.table_tolerance;
+  const Architecture shape = Architecture::read(architecture);
+  if (options.single_precision) return std::make_unique<MaceEngine<float>>(shape, std::move(tensors), wanted < 0.0 ? 1e-5 : wanted);
+  return std::make_unique<MaceEngine<double>>(shape, std::move(tensors), wanted < 0.0 ? 1e-8 : wanted);
+}
+
+template <class T>
+MaceEngine<T>::MaceEngine(Architecture architecture, Tensors tensors, double table_tolerance)
+    : weights_(std::move(architecture), std::move(tensors)), wide_(padded<T>(weights_.shape().n_channels)), scale_(weights_.scale()),
+      shift_(weights_.shift())
+{
+  const int n_elements = shape().n_elements();
+  for (int z = 0; z < n_elements; ++z) atomic_energies_.push_back(weights_.atomic_energy(z));
+  for (int k = 0; k < n_elements * n_elements && shape().repulsion; ++k)
+    repulsion_.push_back(weights_.repulsion(k / n_elements, k % n_elements));
+  for (int t = 0; t < static_cast<int>(shape().layers.size()); ++t)
+    layers_.push_back(std::make_unique<Layer<T>>(weights_, t, table_tolerance));
+}
+
+template <class T> void MaceEngine<T>::prepare(const SortedGraph &graph)
+{
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<char> seen(shape().n_elements(), 0);
+  for (const Batch &batch : graph.batches) {
+    for (auto &layer : layers_) layer->prepare(batch.element);
+    std::fill(seen.begin(), seen.end(), 0);
+    for (int e = graph.start[batch.first]; e < graph.start[batch.last]; ++e) {
+      const int z = graph.element[graph.source[e]];
+      if (seen[z]++) continue;
+      for (auto &layer : layers_) layer->prepare(batch.element, z);
+    }
+  }
+}
+
+template <class T> std::size_t MaceEngine<T>::table_bytes() const
+{
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::size_t n = 0;
+  for (const auto &layer : layers_) n += layer->table_bytes();
+  return n;
+}
+
+template <class T> std::unique_ptr<typename MaceEngine<T>::Workspace> MaceEngine<T>::borrow()
+{
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (idle_.empty()) return std::make_unique<Workspace>();
+  std::unique_ptr<Workspace> out = std::move(idle_.back());
+  idle_.pop_back();
+  return out;
+}
+
+template <class T> void MaceEngine<T>::give_back(std::unique_ptr<Workspace> w)
+{
+  const std::lock_guard<std::mutex> lock(mutex_);
+  idle_.push_back(std::move(w));
+}
+
+template class MaceEngine<float>;
+template class MaceEngine<double>;
+
+}    // namespace lmp_uq

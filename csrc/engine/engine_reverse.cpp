@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Gradients of weighted sums of energies and descriptors with respect to the edge vectors: the forward pass's transpose, by hand.
+#include "mace_engine.h"
+
+#include "../kernels/harmonics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+namespace lmp_uq {
+
+template <class T>
+void MaceEngine<T>::pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
+                         const double *descriptor_weights, double *gradients)
+{
+  const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
+  const std::size_t n_edges = evaluated.graph.n_graph_edges, n_weights = static_cast<std::size_t>(evaluated.graph.n_local) * shape().n_features();
+  std::fill(gradients, gradients + n_sets * n_edges * 3, 0.0);
+  std::unique_ptr<Workspace> w = borrow();
+  for (int first = 0; first < n_sets; first += MAX_SETS) {
+    const Weighting weighting{std::min(MAX_SETS, n_sets - first), energy_weights,
+                              descriptor_weights ? descriptor_weights + first * n_weights : nullptr, gradients + first * n_edges * 3};
+    pull(evaluated, exchange, weighting, *w);
+    if (shape().repulsion && energy_weights) add_repulsion_gradient(evaluated, weighting);
+  }
+  give_back(std::move(w));
+}
+
+// w.after: gradient of the features that a layer gives; w.before: of those that it was given
+template <class T>
+void MaceEngine<T>::pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting, Workspace &w) const
+{
+  const SortedGraph &graph = state.graph;
+  const std::size_t n_rows = static_cast<std::size_t>(weighting.n_sets) * graph.n_local * wide_;
+  w.after.zero(n_rows * layers_.back()->n_out());
+  for (int t = static_cast<int>(layers_.size()) - 1; t >= 0; --t) {
+    const Layer<T> &layer = *layers_[t];
+    add_readout_gradient(layer, state, weighting, w);
+    if (t > 0) {
+      w.before.zero(n_rows * layer.n_in());
+      w.feature_gradient.zero(static_cast<std::size_t>(weighting.n_sets) * graph.n_nodes * layer.n_in() * wide_);
+    }
+    for (const Batch &batch : graph.batches) {
+      products_gradient(layer, state, batch, weighting.n_sets, w);
+      if (t > 0) messages_gradient(layer, batch, weighting.n_sets, w);
+      edges_gradient(layer, state, batch, weighting, w);
+      if (t > 0) skip_gradient(layer, graph, batch, weighting.n_sets, w);
+    }
+    if (t == 0) break;
+    gather_ghosts(graph, exchange, layer.n_in(), weighting.n_sets, w);
+    sent_gradient(layer, graph, weighting.n_sets, w);
+    std::swap(w.before, w.after);
+  }
+}
+
+template <class T>
+void MaceEngine<T>::add_readout_gradient(const Layer<T> &layer, const Evaluated &state, const Weighting &weighting, Workspace &w) const
+{
+  const SortedGraph &graph = state.graph;
+  const int n_channels = shape().n_channels, n_features = shape().n_features();
+  std::vector<double> energy(n_channels);
+  for (int row = 0; row < graph.n_local; ++row) {
+    const std::size_t node = graph.node[row];
+    std::fill(energy.begin(), energy.end(), 0.0);
+    if (weighting.energy) energy_gradient(layer, state.layers[layer.number()], row, scale_ * weighting.energy[node], energy);
+    for (int set = 0; set < weighting.n_sets; ++set) {
+      T *out = w.after.data() + (static_cast<std::size_t>(set) * graph.n_local + row) * layer.n_out() * wide_;
+      const double *more = weighting.descriptors;
+      if (more) more += (static_cast<std::size_t>(set) * graph.n_local + node) * n_features + layer.number() * n_channels;
+      for (int c = 0; c < n_channels; ++c) out[c] += static_cast<T>(energy[c] + (more ? more[c] : 0.0));
+    }
+  }
+}
+
+// out += weight * d(readout)/d(scalars) of one atom
+template <class T>
+void MaceEngine<T>::energy_gradient(const Layer<T> &layer, const LayerState &state, int row, double weight, std::vector<double> &out) const
+{
+  const int n_channels = shape().n_channels, n_gate = shape().n_gate;
+  if (layer.shape().readout == Readout::Linear)
+    for (int c = 0; c < n_channels; ++c) out[c] += weight * layer.readout_linear()[c];
+  if (layer.shape().readout != Readout::Gated) return;
+  const T *scalars = state.scalars.data() + static_cast<std::size_t>(row) * wide_;
+  std::vector<double> gate(n_gate, 0.0);
+  for (int c = 0; c < n_channels; ++c)
+    for (int k = 0; k < n_gate; ++k) gate[k] += layer.readout_gate()[c * n_gate + k] * static_cast<double>(scalars[c]);
+  for (int k = 0; k < n_gate; ++k) {
+    const double s = 1.0 / (1.0 + std::exp(-gate[k]));
+    gate[k] = weight * layer.readout_gated()[k] * s * (1.0 + gate[k] * (1.0 - s));
+  }
+  for (int c = 0; c < n_channels; ++c)
+    for (int k = 0; k < n_gate; ++k) out[c] += layer.readout_gate()[c * n_gate + k] * gate[k];
+}
+
+// gradient of a batch's A times nu in w.gradient_in, and what it leaves for nu in w.overlap
+template <class T>
+void MaceEngine<T>::products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Workspace &w) const
+{
+  const int n = batch.last - batch.first, n_out = layer.n_out();
+  const LayerState &kept = state.layers[layer.number()];
+  const std::size_t set_out = static_cast<std::size_t>(n) * n_out * wide_, set_in = static_cast<std::size_t>(n) * n_harmonics() * wide_;
+  w.products.resize(n_sets * set_out);
+  w.gradient_in.resize(n_sets * set_in);
+  w.overlap.assign(static_cast<std::size_t>(n_sets) * n, 0.0);
+  w.norm.assign(kept.norm.begin() + batch.first, kept.norm.begin() + batch.last);
+  for (int set = 0; set < n_sets; ++set) {
+    const T *from = w.after.data() + (static_cast<std::size_t>(set) * state.graph.n_local + batch.first) * n_out * wide_;
+    for (int l = 0; l <= layer.shape().l_out; ++l)
+      layer.kernels().gemm(layer.linear(l).reverse.product(n * (2 * l + 1), from + l * l * wide_, rows(l, n_out),
+                                                           w.products.data() + set * set_out + l * l * wide_, rows(l, n_out), false));
+  }
+  layer.kernels().product_reverse({layer.products().view(), n, wide_, n_sets, layer.element(batch.element).products.data(),
+                                   kept.products_in.data() + static_cast<std::size_t>(batch.first) * n_harmonics() * wide_,
+                                   w.products.data(), set_out, w.gradient_in.data(), set_in, w.norm.data(), w.overlap.data()});
+}
+
+template <class T>
+void MaceEngine<T>::messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Workspace &w) const
+{
+  const int n = batch.last - batch.first;
+  const Paths &paths = layer.paths();
+  const std::size_t set_in = static_cast<std::size_t>(n) * n_harmonics() * wide_, set_out = static_cast<std::size_t>(n) * paths.n_message * wide_;
+  w.messages.resize(n_sets * set_out);
+  for (int set = 0; set < n_sets; ++set)
+    for (int l = 0; l <= shape().l_max; ++l)
+      layer.kernels().gemm(layer.message(l).reverse.product(
+          n * (2 * l + 1), w.gradient_in.data() + set * set_in + l * l * wide_, rows(l, n_harmonics()),
+          w.messages.data() + set * set_out + paths.block[l] * wide_, message_rows(paths, l), false));
+}
+
+template <class T>
+void MaceEngine<T>::edges_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting,
+                                   Workspace &w) const
+{
+  const SortedGraph &graph = state.graph;
+  const int n = batch.last - batch.first, n_sets = weighting.n_sets;
+  w.edges.prepare(layer, graph, batch, shape().l_max);
+  w.edge_gradient.zero(static_cast<std::size_t>(w.edges.n_edges()) * n_sets * MAX_HARMONICS);
+  if (layer.number() == 0) {
+    layer.kernels().first_reverse({w.edges.view(), wide_, n_sets, w.gradient_in.data(),
+                                   static_cast<std::size_t>(n) * n_harmonics() * wide_, w.edge_gradient.data()});
+  } else {
+    layer.kernels().message_reverse({w.edges.view(), wide_, n_sets, state.layers[layer.number()].features.data(),
+                                     layer.coupling().reverse(), w.messages.data(),
+                                     static_cast<std::size_t>(n) * layer.paths().n_message * wide_, w.feature_gradient.data(),
+                                     static_cast<std::size_t>(graph.n_nodes) * layer.n_in() * wide_, w.edge_gradient.data()});
+  }
+  for (int i = 0; i < n; ++i)
+    for (int k = graph.start[batch.first + i]; k < graph.start[batch.first + i + 1]; ++k) {
+      const int e = k - graph.start[batch.first];
+      const double *u = graph.direction.data() + 3 * static_cast<std::size_t>(k);
+      for (int set = 0; set < n_sets; ++set) {
+        const double *s = w.edge_gradient.data() + (static_cast<std::size_t>(e) * n_sets + set) * MAX_HARMONICS;
+        const double of_density = -state.layers[layer.number()].norm[batch.first + i] * w.overlap[static_cast<std::size_t>(set) * n + i];
+        double g[3];
+        harmonics_gradient(u, shape().l_max, s, g);
+        const double along = g[0] * u[0] + g[1] * u[1] + g[2] * u[2];
+        const double radial = s[0] * w.edges.per_length(e) + of_density * w.edges.density_slope(e);
+        double *out = weighting.gradients + (set * static_cast<std::size_t>(graph.n_graph_edges) + graph.id[k]) * 3;
+        for (int x = 0; x < 3; ++x) out[x] += radial * u[x] + (g[x] - along * u[x]) / graph.length[k];
+      }
+    }
+}
+
+template <class T>
+void MaceEngine<T>::skip_gradient(const Layer<T> &layer, const SortedGraph &graph, const Batch &batch, int n_sets, Workspace &w) const
+{
+  const int n = batch.last - batch.first;
+  const ElementWeights<T> &element = layer.element(batch.element);
+  for (int set = 0; set < n_sets; ++set) {
+    const std::size_t row = static_cast<std::size_t>(set) * graph.n_local + batch.first;
+    for (std::size_t l = 0; l < element.skip.size(); ++l)
+      layer.kernels().gemm(element.skip[l].reverse.product(
+          n * (2 * l + 1), w.after.data() + (row * layer.n_out() + l * l) * wide_, rows(l, layer.n_out()),
+          w.before.data() + (row * layer.n_in() + l * l) * wide_, rows(l, layer.n_in()), true));
+  }
+}
+
+template <class T>
+void MaceEngine<T>::gather_ghosts(const SortedGraph &graph, const GhostExchange &exchange, int n_components, int n_sets, Workspace &w) const
+{
+  if (!exchange.reverse) return;
+  const int n_channels = shape().n_channels, width = n_components * n_channels;
+  const auto feature = [&](int row, int set, int k) -> T & {
+    return w.feature_gradient[((static_cast<std::size_t>(set) * graph.n_nodes + row) * n_components + k / n_channels) * wide_ + k % n_channels];
+  };
+  w.rows.resize(static_cast<std::size_t>(graph.n_nodes) * n_sets * width);
+  std::size_t q = 0;
+  for (int node = 0; node < graph.n_nodes; ++node)
+    for (int set = 0; set < n_sets; ++set)
+      for (int k = 0; k < width; ++k) w.rows[q++] = static_cast<double>(feature(graph.row[node], set, k));
+  if (exchange.reverse(exchange.context, w.rows.data(), n_sets * width)) throw std::runtime_error("the exchange of ghosts failed");
+  q = 0;
+  for (int node = 0; node < graph.n_local; ++node)
+    for (int set = 0; set < n_sets; ++set)
+      for (int k = 0; k < width; ++k) feature(graph.row[node], set, k) = static_cast<T>(w.rows[q++]);
+}
+
+template <class T> void MaceEngine<T>::sent_gradient(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const
+{
+  const int n_in = layer.n_in();
+  for (int set = 0; set < n_sets; ++set)
+    for (int l = 0; l <= layer.shape().l_in; ++l)
+      layer.kernels().gemm(layer.up(l).reverse.product(
+          graph.n_local * (2 * l + 1), w.feature_gradient.data() + (static_cast<std::size_t>(set) * graph.n_nodes * n_in + l * l) * wide_,
+          rows(l, n_in), w.before.data() + (static_cast<std::size_t>(set) * graph.n_local * n_in + l * l) * wide_, rows(l, n_in), true));
+}
+
+template <class T> void MaceEngine<T>::add_repulsion_gradient(const Evaluated &state, const Weighting &weighting) const
+{
+  const SortedGraph &graph = state.graph;
+  for (int row = 0; row < graph.n_local; ++row)
+    for (int e = graph.start[row]; e < graph.start[row + 1]; ++e) {
+      const Jet pair = lmp_uq::repulsion(graph.length[e], repulsion(graph.element[row], graph.element[graph.source[e]]));
+      const double slope = scale_ * weighting.energy[graph.node[row]] * pair.first;
+      for (int set = 0; set < weighting.n_sets && slope != 0.0; ++set) {
+        double *out = weighting.gradients + (set * static_cast<std::size_t>(graph.n_graph_edges) + graph.id[e]) * 3;
+        for (int x = 0; x < 3; ++x) out[x] += slope * graph.direction[3 * static_cast<std::size_t>(e) + x];
+      }
+    }
+}
+
+template class MaceEngine<float>;
+template class MaceEngine<double>;
+
+}    // namespace lmp_uq

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "force_error.h"
+
+#include "../kernels/bars.h"
+#include "text.h"
+
+#include <algorithm>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+
+namespace lmp_uq {
+namespace {
+
+// model files written before there were several levels
+const std::map<std::string, std::string> ONE_LEVEL = {
+    {"level", "levels"}, {"factor", "factors"}, {"conservative_factor", "conservative_factors"}, {"floor", "floors"}};
+const std::vector<std::string> ENTRIES = {"conservative_factors", "factors", "floors",   "force_exponent", "grade_exponent",
+                                          "intercept",            "levels",  "n_blocks", "n_groups"};
+
+std::string list_of(const std::vector<std::string> &names)
+{
+  std::vector<std::string> quoted;
+  for (const auto &name : names) quoted.push_back(python_repr(name));
+  return "[" + joined(quoted, ", ") + "]";
+}
+
+std::vector<double> numbers(const Json &value)
+{
+  if (!value.is_array()) return {value.number()};
+  std::vector<double> out;
+  for (const Json &item : value.array()) out.push_back(item.number());
+  return out;
+}
+
+std::string tuple_of(const std::vector<double> &values)
+{
+  std::vector<std::string> texts;
+  for (const double value : values) texts.push_back(to_text(value));
+  return python_tuple(texts);
+}
+
+// "not std::is_sorted" is what Python asks: no number below the one before it
+bool falls(const std::vector<double> &values) { return !std::is_sorted(values.begin(), values.end()); }
+
+}    // namespace
+
+ForceError::ForceError(const Json &values)
+{
+  const bool one_level = values.has("level") && !values.has("levels");
+  std::map<std::string, const Json *> entries;
+  for (std::size_t k = 0; k < values.keys().size(); k++) {
+    const auto renamed = ONE_LEVEL.find(values.keys()[k]);
+    entries[one_level && renamed != ONE_LEVEL.end() ? renamed->second : values.keys()[k]] = &values.values()[k];
+  }
+  std::vector<std::string> found;
+  for (const auto &entry : entries) found.push_back(entry.first);
+  if (one_level && !entries.count("n_blocks")) found.insert(std::lower_bound(found.begin(), found.end(), "n_blocks"), "n_blocks");
+  if (found != ENTRIES) throw std::runtime_error("ForceError: found entries " + list_of(found) + ", expected " + list_of(ENTRIES));
+  const Json *n_blocks = entries.count("n_blocks") ? entries.at("n_blocks") : nullptr;
+  if (n_blocks && !n_blocks->is_number())
+    throw std::runtime_error("ForceError: n_blocks holds " + python_repr(*n_blocks) + ", which is not a number");
+  coefficients_[0] = entries.at("intercept")->number();
+  coefficients_[1] = entries.at("force_exponent")->number();
+  coefficients_[2] = entries.at("grade_exponent")->number();
+  n_groups_ = static_cast<long>(entries.at("n_groups")->number());
+  n_blocks_ = n_blocks ? static_cast<long>(n_blocks->number()) : 0;
+  levels_ = numbers(*entries.at("levels"));
+  factors_ = numbers(*entries.at("factors"));
+  conservative_factors_ = numbers(*entries.at("conservative_factors"));
+  floors_ = numbers(*entries.at("floors"));
+  check_ranges();
+}
+
+void ForceError::check_ranges() const
+{
+  bool ordered = n_groups_ >= 1 && n_blocks_ >= 0;
+  for (std::size_t k = 0; k < levels_.size(); k++) ordered = ordered && 0 <= factors_[k] && factors_[k] <= conservative_factors_[k];
+  if (!ordered)
+    throw std::runtime_error("ForceError: needs 0 <= factor <= conservative factor, n_groups >= 1, n_blocks >= 0: " + text());
+  if (!is_rising(levels_))
+    throw std::runtime_error("ForceError: levels=" + tuple_of(levels_) + ", accepted are rising numbers between 0 and 1");
+  if (floors_[0] < 0 || falls(factors_) || falls(conservative_factors_) || falls(floors_))
+    throw std::runtime_error("ForceError: factors and floors (>= 0) must not fall from a level to the next: " + text());
+}
+
+std::string ForceError::text() const
+{
+  return "ForceError(intercept=" + to_text(coefficients_[0]) + ", force_exponent=" + to_text(coefficients_[1]) +
+      ", grade_exponent=" + to_text(coefficients_[2]) + ", factors=" + tuple_of(factors_) +
+      ", conservative_factors=" + tuple_of(conservative_factors_) + ", floors=" + tuple_of(floors_) + ", levels=" + tuple_of(levels_) +
+      ", n_groups=" + std::to_string(n_groups_) + ", n_blocks=" + std::to_string(n_blocks_) + ")";
+}
+
+bool ForceError::has(double level) const { return std::find(levels_.begin(), levels_.end(), level) != levels_.end(); }
+
+int ForceError::position(double level) const
+{
+  const auto found = std::find(levels_.begin(), levels_.end(), level);
+  if (found == levels_.end())
+    throw std::runtime_error("force_error: level " + to_text(level) + " was not calibrated; accepted: " + levels_text(levels_));
+  return static_cast<int>(found - levels_.begin());
+}
+
+double ForceError::bar(int which, bool conservative, double force_norm, double grade) const
+{
+  return force_bar(coefficients_, (conservative ? conservative_factors_ : factors_)[which], floors_[which], force_norm, grade);
+}
+
+std::string levels_text(const std::vector<double> &levels)
+{
+  std::vector<std::string> texts;
+  for (const double level : levels) {
+    std::ostringstream out;
+    out.imbue(std::locale::classic());
+    out << level;
+    texts.push_back(out.str());
+  }
+  return joined(texts, ", ");
+}
+
+bool is_rising(const std::vector<double> &levels)
+{
+  if (levels.empty() || levels.front() <= 0 || levels.back() >= 1) return false;
+  for (std::size_t k = 1; k < levels.size(); k++)
+    if (levels[k] <= levels[k - 1]) return false;
+  return true;
+}
+
+}    // namespace lmp_uq

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the engine is evaluated on, and the same sorted for the loops.
+#ifndef LMP_UQ_ENGINE_GRAPH_H
+#define LMP_UQ_ENGINE_GRAPH_H
+
+#include "aligned.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace lmp_uq {
+
+// Copies of atoms on this rank. Both work in place on (n_nodes, width) doubles, rows in the order of Graph; they return 0, or another
+// number where the exchange failed. Every rank makes the same calls with the same widths, also a rank without atoms.
+struct GhostExchange {
+  void *context = nullptr;
+  int (*forward)(void *context, double *rows, int width) = nullptr;    // ghost rows become their owners'; nullptr: no ghosts
+  int (*reverse)(void *context, double *rows, int width) = nullptr;    // owners gain their ghosts' rows
+};
+
+struct Graph {
+  int n_local, n_nodes;            // local atoms first, then ghosts
+  const std::int64_t *species;     // (n_nodes) index into the model's elements
+  std::int64_t n_edges;
+  const std::int64_t *centres;     // (n_edges) local atom
+  const std::int64_t *neighbours;  // (n_edges) node
+  const double *vectors;           // (n_edges, 3) x_neighbour - x_centre, Angstrom
+};
+
+// Centres of one element and their edges.
+struct Batch {
+  int first, last;                 // rows
+  int element;
+};
+
+// Local atoms sorted by element (ghosts keep their place behind them), edges shorter than the cutoff sorted by centre.
+class SortedGraph {
+ public:
+  // std::runtime_error: an index outside its range, a vector of no length or not finite (the pair of nodes is named)
+  SortedGraph(const Graph &graph, double cutoff, int n_elements);
+
+  int n_local, n_nodes;
+  std::int64_t n_graph_edges;            // those of the graph, longer ones included
+  std::vector<int> node;                 // (n_nodes) node of each row
+  std::vector<int> row;                  // (n_nodes) row of each node
+  std::vector<int> element;              // (n_nodes) by row
+  std::vector<int> start;                // (n_local+1) first edge of each row
+  std::vector<int> source;               // (n_edges) row
+  std::vector<std::int64_t> id;          // (n_edges) number in the graph
+  std::vector<double> length;            // (n_edges) Angstrom
+  std::vector<double> direction;         // (n_edges, 3)
+  std::vector<Batch> batches;
+
+ private:
+  void sort_nodes(const Graph &graph, int n_elements);
+  void sort_edges(const Graph &graph, double cutoff);
+  void cut_batches();
+};
+
+}    // namespace lmp_uq
+#endif

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The engine in one precision. Order of work, layer by layer: messages over the edges of a batch of centres, products, linear maps,
+// readout, exchange of ghosts; backwards for gradients.
+#ifndef LMP_UQ_MACE_ENGINE_H
+#define LMP_UQ_MACE_ENGINE_H
+
+#include "batch_edges.h"
+#include "engine.h"
+
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace lmp_uq {
+
+template <class T> class MaceEngine : public Engine {
+ public:
+  MaceEngine(Architecture architecture, Tensors tensors, double table_tolerance);
+
+  const Architecture &shape() const override { return weights_.shape(); }
+  const char *instruction_set() const override { return layers_[0]->kernels().name; }
+  std::size_t table_bytes() const override;
+  std::unique_ptr<State> evaluate(const Graph &graph, const GhostExchange &exchange, double *energies, double *descriptors) override;
+  void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
+            double *gradients) override;
+
+ private:
+  struct LayerState {
+    Aligned<T> products_in;          // A (n_local, (l_max+1)^2, C)
+    Aligned<T> features;             // x (n_nodes, n_in, C), layers > 0
+    Aligned<T> scalars;              // h_0 (n_local, C) where the readout is gated
+    std::vector<double> norm;        // 1/(1 + density) (n_local)
+  };
+  struct Evaluated : State {
+    explicit Evaluated(SortedGraph g) : graph(std::move(g)) {}
+    SortedGraph graph;
+    std::vector<LayerState> layers;
+  };
+  struct Workspace {
+    BatchEdges<T> edges;
+    Aligned<T> messages, products, before, after;    // of a batch; features of all local atoms before and after a layer
+    Aligned<T> gradient_in, feature_gradient;        // of a batch's A; of x
+    Aligned<double> edge_gradient;                   // of a batch
+    std::vector<T> norm;
+    std::vector<double> overlap, rows;
+  };
+  struct Weighting {                                 // a few of pull's sets
+    int n_sets;
+    const double *energy, *descriptors;
+    double *gradients;
+  };
+
+  void prepare(const SortedGraph &graph);
+  int n_harmonics() const { return (shape().l_max + 1) * (shape().l_max + 1); }
+  // rows of degree l in a batch's features of n components, counted from the component l*l, and in its messages
+  Rows rows(int l, int n) const { return {2 * l + 1, static_cast<std::size_t>(n) * wide_, static_cast<std::size_t>(wide_)}; }
+  Rows message_rows(const Paths &paths, int l) const
+  {
+    return {2 * l + 1, static_cast<std::size_t>(paths.n_message) * wide_, static_cast<std::size_t>(paths.n_of[l]) * wide_};
+  }
+
+  // forward
+  void sum_messages(const Layer<T> &layer, Evaluated &state, const Batch &batch, Workspace &w) const;
+  void update_features(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Workspace &w) const;
+  void read_out(const Layer<T> &layer, Evaluated &state, const Batch &batch, Workspace &w, double *energies, double *descriptors) const;
+  double energy_of(const Layer<T> &layer, const T *scalars) const;
+  void send(const Layer<T> &next, Evaluated &state, const Batch &batch, Workspace &w) const;
+  void add_atomic_energies(const Evaluated &state, double *energies) const;
+  void add_repulsion(const Evaluated &state, double *energies) const;
+  void fill_ghosts(const SortedGraph &graph, const GhostExchange &exchange, int n_components, Aligned<T> &features, Workspace &w) const;
+
+  // reverse
+  void pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting, Workspace &w) const;
+  void add_readout_gradient(const Layer<T> &layer, const Evaluated &state, const Weighting &weighting, Workspace &w) const;
+  void energy_gradient(const Layer<T> &layer, const LayerState &state, int row, double weight, std::vector<double> &out) const;
+  void products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Workspace &w) const;
+  void messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Workspace &w) const;
+  void edges_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting, Workspace &w) const;
+  void skip_gradient(const Layer<T> &layer, const SortedGraph &graph, const Batch &batch, int n_sets, Workspace &w) const;
+  void sent_gradient(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const;
+  void add_repulsion_gradient(const Evaluated &state, const Weighting &weighting) const;
+  void gather_ghosts(const SortedGraph &graph, const GhostExchange &exchange, int n_components, int n_sets, Workspace &w) const;
+
+  const Repulsion &repulsion(int centre, int source) const { return repulsion_[centre * static_cast<std::size_t>(shape().n_elements()) + source]; }
+  std::unique_ptr<Workspace> borrow();
+  void give_back(std::unique_ptr<Workspace> w);
+
+  Weights weights_;
+  int wide_;                                         // padded channels
+  double scale_, shift_;
+  std::vector<double> atomic_energies_;
+  std::vector<Repulsion> repulsion_;                 // (n_elements, n_elements)
+  std::vector<std::unique_ptr<Layer<T>>> layers_;
+  mutable std::mutex mutex_;                         // of prepare() and of the idle workspaces
+  std::vector<std::unique_ptr<Workspace>> idle_;
+};
+
+}    // namespace lmp_uq
+#endif

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The posterior head of the native engine gives what `lmp_uq.engine.Engine` gives, and refuses what it refuses."""
+
+from __future__ import annotations
+
+import copy
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from model_example import make_header
+from scipy.special import ndtri
+
+from lmp_uq import _native_head, modelfile
+from lmp_uq.backbone import Evaluation, Graph
+from lmp_uq.engine import Engine
+from lmp_uq.errors import UqError
+
+P, ELEMENTS = 19, ["W", "Ta", "Mo"]
+LEVELS = (0.5, 0.9, 0.95)
+FIELDS = {"force_error": 0.9, "force_error_50": 0.5, "force_error_95": 0.95}
+
+
+def write_model(path, *, bias="element", n_modes=13, n_members=40, change=None):
+    """A model file with everything that the head reads, of random numbers; change(header, tensors) before it is written."""
+    rng, n_elements = np.random.default_rng(5), len(ELEMENTS)
+    columns = P + {"none": 0, "constant": 1, "element": n_elements}[bias]
+    header = make_header() | {"elements": ELEMENTS}
+    header["backbone"] |= {"n_features": P}
+    header["posterior"] |= {"n_features": P, "n_modes": n_modes, "n_members": n_members, "n_force_members": 11, "bias": bias}
+    force_error = {"intercept": -1.5, "force_exponent": 0.4, "grade_exponent": 1.25, "n_groups": 2, "n_blocks": 20}
+    force_error |= {"levels": LEVELS, "factors": (0.6, 1.1, 1.6), "conservative_factors": (0.8, 1.9, 2.0), "floors": (0.01, 0.02, 0.02)}
+    scaled = {"factor": 1.7, "conservative_factor": 2.5, "level": 0.9, "n_groups": 2, "n_blocks": 20}
+    network = {"levels": LEVELS, "n_features": P, "hidden": [9, 5]}
+    header["calibration"] = {"force_error": force_error, "energy_error": scaled, "quantile_network": network}
+    upper = rng.uniform(0.1, 2.0, n_modes)
+    upper[2::5] = -0.25  # modes without an extent
+    sizes = {"input_mean": P + 1, "weight_0": (9, P + 1), "bias_0": 9, "weight_1": (5, 9), "bias_1": 5, "weight_2": (3, 5), "bias_2": 3}
+    tensors = {f"calibration/quantile_network/{name}": rng.normal(size=size) for name, size in sizes.items()}
+    tensors |= {
+        "calibration/quantile_network/input_scale": rng.uniform(0.5, 2.0, P + 1),
+        "calibration/quantile_network/lower": np.array([-1.0, -0.8, -0.5]),
+        "calibration/quantile_network/upper": np.array([0.5, 1.0, 2.0]),
+        "calibration/quantile_network/factors": np.array([1.3, 1.0, 1.2]),
+        "backbone/weight": rng.normal(size=12),
+        "posterior/coefficients": 0.1 * rng.normal(size=columns),
+        "posterior/modes": rng.normal(size=(columns, n_modes)),
+        "posterior/lower": np.where(upper < 0, upper, -rng.uniform(0.1, 2.0, n_modes)),
+        "posterior/upper": upper,
+        "posterior/members": rng.normal(size=(n_members, columns)),
+        "posterior/force_members": rng.normal(size=(11, columns)),
+        "grade/mean": rng.normal(size=(n_elements, P)),
+        "grade/whitening": rng.normal(size=(n_elements, P, P)),
+        "grade/radius": np.array([10.0, np.nan, 25.0]),
+        "roles/fit": np.arange(3, dtype=np.uint64),
+        "roles/calibration": np.arange(1, dtype=np.uint64),
+    }
+    if change:
+        change(header, tensors)
+    modelfile.write(path, header, tensors)
+    return path
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("posterior") / "full.uq")
+
+
+class Descriptors:
+    """Stands for a backbone: the descriptors and energies of its atoms are what they are."""
+
+    elements, cutoff, precision, device = tuple(ELEMENTS), 4.5, "float64", "cpu"
+
+    def __init__(self, descriptors, energies):
+        self.evaluation = Evaluation(energies, descriptors)
+
+    def evaluate(self, graph):
+        return self.evaluation
+
+    def pull(self, state, weights):
+        return np.zeros((0, 3))
+
+
+def both(path, n=131, elements=(0, 1, 2), scale=1.0, **options):
+    """The two heads on the same n atoms, with all that is asked of them."""
+    rng = np.random.default_rng(n)
+    species = rng.integers(-1, len(elements), n)
+    descriptors, energies, force_norm = scale * rng.normal(size=(n, P)), rng.normal(size=n), rng.exponential(size=n)
+    engine = Engine(modelfile.read(path), Descriptors(descriptors, energies), elements, **options)
+    engine.evaluate(Graph(species, n, *(np.zeros(0, np.int64),) * 2, np.zeros((0, 3)), None), np.empty(n), np.empty((0, 3)))
+    native = _native_head.NativePosterior(path, elements, **options)
+    return SimpleNamespace(
+        engine=engine, native=native, species=species, descriptors=descriptors, energies=energies, force_norm=force_norm
+    )
+
+
+def close(found, expected, taking_part=None):
+    """Assert agreement to 1e-10, relative to the larger of 1 and the number; atoms that take no part have 0."""
+    expected = np.asarray(expected) if taking_part is None else np.where(taking_part, expected, 0.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def check_fields(case):
+    inside = case.species >= 0
+    bars = case.native.energy_bars(case.descriptors, case.species, case.energies)
+    for row, field in enumerate(("energy_std", "energy_lower", "energy_upper")):
+        close(bars[row], case.engine.per_atom(field), inside)
+    grade = case.native.grades(case.descriptors, case.species)
+    close(grade, case.engine.per_atom("grade"), inside)
+    for field, level in FIELDS.items():
+        bar = case.native.force_errors(case.descriptors, case.species, case.force_norm, grade, level)
+        close(bar, case.engine.per_atom(field, case.force_norm), inside)
+    total = case.engine.feature_sum()
+    close(case.native.feature_sum(case.descriptors, case.species), total)
+    close(case.native.totals(total, -7.5), case.engine.totals(total, -7.5))
+    close(case.native.member_energies(total, -7.5), case.engine.member_energies(total, -7.5))
+
+
+# --- the same numbers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 47, 48, 49, 131, 500])
+def test_any_number_of_atoms(full, n):
+    check_fields(both(full, n))
+
+
+@pytest.mark.parametrize("bias", ["none", "constant", "element"])
+@pytest.mark.parametrize("elements", [(0, 1, 2), (2, 0, 2), (1,), (2,)])
+def test_bias_columns_and_elements(tmp_path, bias, elements):
+    check_fields(both(write_model(tmp_path / "a.uq", bias=bias), elements=elements))
+
+
+@pytest.mark.parametrize("n_modes", [0, 1, 2, 8, 33])
+@pytest.mark.parametrize("n_members", [1, 2, 3, 40])
+def test_members_and_modes(tmp_path, n_modes, n_members):
+    path = write_model(tmp_path / "a.uq", n_modes=n_modes, n_members=40)
+    check_fields(both(path, n_members=n_members))
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-170, 0.1, 3.0])
+def test_near_and_far_atoms(full, scale):
+    """Descriptors of zero, ones whose fourth powers underflow, grades on both sides of 1."""
+    check_fields(both(full, scale=scale))
+
+
+def test_box_of_no_extent(tmp_path):
+    path = write_model(tmp_path / "a.uq", change=lambda h, t: t.update({"posterior/upper": t["posterior/lower"]}))
+    check_fields(both(path))
+
+
+@pytest.mark.parametrize("conservative", [False, True])
+@pytest.mark.parametrize("learned", [False, True])
+def test_calibration(full, conservative, learned):
+    case = both(full, scale=0.3, conservative=conservative, learned=learned)
+    check_fields(case)
+    assert case.native.factors == (case.engine.factor("energy_error"), case.engine.factor("stress_error"))
+    grade, bar = (case.engine.per_atom(field, case.force_norm)[case.species >= 0] for field in ("grade", "force_error"))
+    assert np.any(grade <= 1) and np.any(grade > 1) and len(np.unique(bar)) > 30
+
+
+def test_one_level(tmp_path):
+    old = make_header()["calibration"]
+    path = write_model(tmp_path / "a.uq", change=lambda h, t: (h.update(calibration=old), drop_network(t)))
+    case = both(path)
+    grade = case.native.grades(case.descriptors, case.species)
+    bar = case.native.force_errors(case.descriptors, case.species, case.force_norm, grade, 0.9)
+    close(bar, case.engine.per_atom("force_error", case.force_norm), case.species >= 0)
+    assert case.native.offers(0.9)[2] and not case.native.offers(0.5)[2]
+
+
+def test_embedded_model():
+    path = modelfile.resolve("nbmotaw")
+    file = modelfile.read(path)
+    rng, n = np.random.default_rng(1), 300
+    elements = tuple(range(len(file.header["elements"])))
+    species, mean = rng.integers(0, len(elements), n), file.tensors["grade/mean"]
+    descriptors = mean[species] * (1.0 + 0.05 * rng.normal(size=(n, mean.shape[1])))
+    engine = Engine(file, Descriptors(descriptors, np.zeros(n)), elements)
+    engine.backbone.elements = tuple(file.header["elements"])
+    engine.evaluate(Graph(species, n, *(np.zeros(0, np.int64),) * 2, np.zeros((0, 3)), None), np.empty(n), np.empty((0, 3)))
+    native = _native_head.NativePosterior(path, elements)
+    case = SimpleNamespace(engine=engine, native=native, species=species, descriptors=descriptors, energies=np.zeros(n))
+    case.force_norm = rng.exponential(size=n)
+    check_fields(case)
+
+
+def test_counts_and_force_members(full):
+    file = modelfile.read(full)
+    for asked, used in ((0, 8), (3, 3), (11, 11)):
+        native = _native_head.NativePosterior(full, (0,), n_members=7, n_force_members=asked)
+        assert native.counts == (P, P + 3, 7, used)
+        close(native.force_members(), file.tensors["posterior/force_members"][:used, :P])
+    assert _native_head.NativePosterior(full, (0, 1, 2, 1)).unknown_elements == [1]
+    assert _native_head.NativePosterior(full, (0, 2)).unknown_elements == []
+
+
+def test_numbers_of_an_element_without_radius_mean_nothing(tmp_path):
+    def spoil(header, tensors):
+        tensors["grade/mean"][1] = tensors["grade/whitening"][1] = np.nan
+
+    check_fields(both(write_model(tmp_path / "a.uq", change=spoil)))
+
+
+def test_file_without_posterior(tmp_path):
+    def strip(header, tensors):
+        header |= {"posterior": None, "grade": None, "calibration": None}
+        for name in [name for name in tensors if name.startswith(("posterior/", "grade/", "calibration/"))]:
+            del tensors[name]
+
+    native = _native_head.NativePosterior(write_model(tmp_path / "a.uq", change=strip), (0,))
+    assert native.offers() == (False, False, False) and native.counts == (P, 0, 0, 0)
+
+
+@pytest.mark.parametrize("n_members", [1, 2, 3, 10, 100, 1000, 100_000, 2**31 - 1])
+def test_normal_score(tmp_path, n_members):
+    """Bounds of a box whose modes are many and equal are mean -/+ z'(K) std; here z' comes from scipy."""
+    z = ndtri((n_members - 0.375) / (n_members + 0.25))
+    assert abs(_native_head.normal_score(0.625 / (n_members + 0.25)) - z) < 1e-9 * (1.0 + z)
+
+
+# --- the same errors ----------------------------------------------------------------------------------------
+
+
+def drop_network(tensors):
+    for name in [name for name in tensors if name.startswith("calibration/")]:
+        del tensors[name]
+
+
+def put(name, value):
+    return lambda h, t: h["calibration"]["force_error"].__setitem__(name, value)
+
+
+BAD = {
+    "factor negative": put("factors", [-0.1, 1.1, 1.6]),
+    "factor falls": put("factors", [0.6, 0.5, 1.6]),
+    "conservative below": put("conservative_factors", [0.5, 1.9, 2.0]),
+    "floor falls": put("floors", [0.03, 0.02, 0.02]),
+    "floor negative": put("floors", [-1, 0.02, 0.02]),
+    "levels fall": put("levels", [0.9, 0.5, 0.95]),
+    "level 1": put("levels", [0.5, 0.9, 1]),
+    "no group": put("n_groups", 0.5),
+    "blocks negative": put("n_blocks", -1),
+    "more": put("comment", "x"),
+    "network levels": lambda h, t: h["calibration"]["quantile_network"].update(levels=[0.5, 0.5, 0.95]),
+    "network range": lambda h, t: t["calibration/quantile_network/lower"].__setitem__(1, 3.0),
+    "network factor": lambda h, t: t["calibration/quantile_network/factors"].__setitem__(1, -3.0),
+    "network scale": lambda h, t: t["calibration/quantile_network/input_scale"].__setitem__(1, 0.0),
+}
+
+
+def refusal(make):
+    with pytest.raises(UqError) as caught:
+        make()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_calibrations(tmp_path, name):
+    path = write_model(tmp_path / "a.uq", change=BAD[name])
+    backbone = Descriptors(np.zeros((0, P)), np.zeros(0))
+    expected = refusal(lambda: Engine(modelfile.read(path), backbone, [0], learned=True))
+    assert refusal(lambda: _native_head.NativePosterior(path, [0], learned=True)) == expected
+
+
+def test_bad_requests(tmp_path, full):
+    backbone = Descriptors(np.zeros((0, P)), np.zeros(0))
+    for options in ({"n_members": 41}, {"n_force_members": 12}):
+        expected = refusal(lambda options=options: Engine(modelfile.read(full), backbone, [0], **options))
+        assert refusal(lambda options=options: _native_head.NativePosterior(full, [0], **options)) == expected
+    bare = write_model(tmp_path / "a.uq", change=lambda h, t: (h["calibration"].pop("quantile_network"), drop_network(t)))
+    expected = refusal(lambda: Engine.load(bare, ["W"], learned=True))
+    assert refusal(lambda: _native_head.NativePosterior(bare, [0], learned=True)) == expected
+    case, atoms = both(full, 3), np.zeros(3)
+    case.engine._force_error.position(0.9)
+    expected = refusal(lambda: case.engine._force_error.predict(atoms, atoms, level=0.7))
+    assert refusal(lambda: case.native.force_errors(case.descriptors, case.species, atoms, atoms, 0.7)) == expected
+
+
+def test_no_members(tmp_path):
+    case = both(write_model(tmp_path / "a.uq", n_members=0), 3)
+    expected = refusal(lambda: case.engine.per_atom("energy_std"))
+    assert refusal(lambda: case.native.energy_bars(case.descriptors, case.species, case.energies)) == expected
+
+
+# --- the comparison can fail --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["posterior/upper", "grade/whitening", "posterior/members", "posterior/coefficients"])
+def test_a_change_of_one_number_is_seen(tmp_path, full, name):
+    def nudge(header, tensors):
+        tensors[name] = copy.deepcopy(tensors[name])
+        tensors[name].flat[0] += 1e-6
+
+    case = both(full)
+    case.native = _native_head.NativePosterior(write_model(tmp_path / "a.uq", change=nudge), (0, 1, 2))
+    with pytest.raises(AssertionError):
+        check_fields(case)
