@@ -11,16 +11,24 @@ from ase import Atoms
 from tiny_models import as_backbone, density_model, plain_model, residual_model
 
 from lmp_uq.backbone import Graph, graph_of_frames
+from lmp_uq.backbone.describe_mace import describe_model
 from lmp_uq.backbone.mace_architecture import default_dtype, quiet
+from lmp_uq.backbone.mace_native import MaceNativeBackbone
 
 MODELS = {"density": density_model, "residual": residual_model, "plain": plain_model}
+ENGINES = ("torch", "native")
 FRAMES = ("triclinic", "small", "cluster", "slab")
 
 
 @functools.cache
-def shared_backbone(name: str):
-    """One float64 backbone per model for all tests."""
-    return as_backbone(MODELS[name]())
+def shared_backbone(name: str, engine: str = "torch"):
+    """One float64 backbone per model and engine for all tests."""
+    return as_backbone(MODELS[name]()) if engine == "torch" else as_native(MODELS[name]())
+
+
+def as_native(model: torch.nn.Module, precision: str = "float64", **options) -> MaceNativeBackbone:
+    """Native backbone of a mace-torch model, through its architecture and tensors."""
+    return MaceNativeBackbone(*describe_model(model), precision=precision, **options)
 
 
 def make_frame(kind: str, elements: tuple[str, ...], seed: int = 0) -> Atoms:

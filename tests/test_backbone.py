@@ -12,6 +12,7 @@ import pytest
 import torch
 from ase import Atoms
 from backbone_checks import (
+    ENGINES,
     FRAMES,
     MODELS,
     evaluated,
@@ -31,15 +32,20 @@ from lmp_uq.backbone.mace_torch import MaceTorchBackbone, pick_device
 from lmp_uq.errors import UqError
 
 
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    return request.param
+
+
 @pytest.fixture
-def density():
-    return shared_backbone("density")
+def density(engine):
+    return shared_backbone("density", engine)
 
 
 @pytest.mark.parametrize("kind", FRAMES)
 @pytest.mark.parametrize("name", MODELS)
-def test_energies_forces_and_stress_are_those_of_mace_torch(name, kind):
-    backbone = shared_backbone(name)
+def test_energies_forces_and_stress_are_those_of_mace_torch(name, kind, engine):
+    backbone = shared_backbone(name, engine)
     frame = make_frame(kind, backbone.elements)
     energy, forces, stress = reference(MODELS[name](), frame)
     graph, evaluation, gradients = evaluated(backbone, frame)
@@ -60,8 +66,8 @@ def test_planted_error_in_forces_is_seen(error):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_batch_of_frames_equals_single_frames(name):
-    backbone = shared_backbone(name)
+def test_batch_of_frames_equals_single_frames(name, engine):
+    backbone = shared_backbone(name, engine)
     frames = [make_frame(kind, backbone.elements, seed) for seed, kind in enumerate(FRAMES)]
     graph, frame_of_atom = graph_of_frames(frames, backbone.elements, backbone.cutoff)
     evaluation = backbone.evaluate(graph)
@@ -77,8 +83,8 @@ def test_batch_of_frames_equals_single_frames(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_pull_is_the_finite_difference(name):
-    backbone = shared_backbone(name)
+def test_pull_is_the_finite_difference(name, engine):
+    backbone = shared_backbone(name, engine)
     rng = np.random.default_rng(5)
     graph = one_graph(backbone, make_frame("triclinic", backbone.elements))
     evaluation = backbone.evaluate(graph)
@@ -113,8 +119,8 @@ def test_stacked_pull_equals_single_pulls(density):
     assert density.pull(state, None, weights[:0]).shape == (0, len(graph.centres), 3)
 
 
-def test_push_is_the_jacobian_by_pulls_and_the_finite_difference():
-    backbone = shared_backbone("residual")
+def test_push_is_the_jacobian_by_pulls_and_the_finite_difference(engine):
+    backbone = shared_backbone("residual", engine)
     rng = np.random.default_rng(3)
     frames = [make_frame(kind, backbone.elements) for kind in ("small", "cluster")]
     graph, segments = graph_of_frames(frames, backbone.elements, backbone.cutoff)
@@ -141,9 +147,9 @@ def test_push_is_the_jacobian_by_pulls_and_the_finite_difference():
         assert np.abs(slopes - planted).max() > 0.1 * np.abs(rows).max()
 
 
-def test_descriptors_are_invariant_and_every_layer_counts():
+def test_descriptors_are_invariant_and_every_layer_counts(engine):
     for name in MODELS:
-        backbone = shared_backbone(name)
+        backbone = shared_backbone(name, engine)
         frame = make_frame("triclinic", backbone.elements)
         graph = one_graph(backbone, frame)
         here = backbone.evaluate(graph, gradients=False)

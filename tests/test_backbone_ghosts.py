@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from backbone_checks import MODELS, evaluated, make_frame, one_graph, shared_backbone
+from backbone_checks import ENGINES, MODELS, evaluated, make_frame, one_graph, shared_backbone
 
 from lmp_uq.backbone import Graph
 from lmp_uq.backbone.mace_architecture import default_dtype
@@ -57,9 +57,10 @@ def with_ghosts(graph: Graph, frame: Atoms, local: np.ndarray):
     return part, atoms, keep
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", MODELS)
-def test_images_as_ghosts_equal_the_folded_graph(name):
-    backbone = shared_backbone(name)
+def test_images_as_ghosts_equal_the_folded_graph(name, engine):
+    backbone = shared_backbone(name, engine)
     frame = make_frame("triclinic", backbone.elements)
     graph = one_graph(backbone, frame)
     part, atoms, _ = with_ghosts(graph, frame, np.arange(len(frame)))
@@ -84,8 +85,9 @@ def test_images_as_ghosts_equal_the_folded_graph(name):
     ] * n_exchanges
 
 
-def test_planted_error_in_the_exchange_is_seen():
-    backbone = shared_backbone("residual")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_planted_error_in_the_exchange_is_seen(engine):
+    backbone = shared_backbone("residual", engine)
     frame = make_frame("triclinic", backbone.elements)
     graph = one_graph(backbone, frame)
     part, atoms, _ = with_ghosts(graph, frame, np.arange(len(frame)))
@@ -140,9 +142,10 @@ def _run_rank(backbone, part, weights, results, number):
     results[number] = evaluation, energy_only, both
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["density", "residual"])
-def test_two_domains_and_an_empty_one_equal_the_whole(name):
-    backbone = shared_backbone(name)
+def test_two_domains_and_an_empty_one_equal_the_whole(name, engine):
+    backbone = shared_backbone(name, engine)
     frame = make_frame("triclinic", backbone.elements)
     graph = one_graph(backbone, frame)
     whole = backbone.evaluate(graph)
@@ -178,9 +181,10 @@ def test_two_domains_and_an_empty_one_equal_the_whole(name):
 
 
 @pytest.mark.parametrize("n_local", [0, 1, 3])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", MODELS)
-def test_graph_without_edges(name, n_local):
-    backbone = shared_backbone(name)
+def test_graph_without_edges(name, engine, n_local):
+    backbone = shared_backbone(name, engine)
     species = np.arange(n_local, dtype=np.int64) % 2
     graph = Graph(species, n_local, *[np.empty(0, np.int64)] * 2, np.empty((0, 3)))
     exchange = Images(np.empty(0, np.int64))

@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_BATCH_EDGES_H
 #define LMP_UQ_BATCH_EDGES_H
 
-#include "graph.h"
+#include "atom_graph.h"
 #include "layer.h"
 
 #include <vector>

@@ -4,7 +4,7 @@
 #define LMP_UQ_ENGINE_H
 
 #include "architecture.h"
-#include "graph.h"
+#include "atom_graph.h"
 #include "tensor.h"
 
 #include <memory>
@@ -38,7 +38,7 @@ class Engine {
 
   // energies (n_local) in eV, descriptors (n_local, n_features); collective over the ranks that exchange ghosts. Several threads may
   // call it. std::runtime_error: a graph that does not fit, an edge without length, a failed exchange.
-  virtual std::unique_ptr<State> evaluate(const Graph &graph, const GhostExchange &exchange, double *energies, double *descriptors) = 0;
+  virtual std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies, double *descriptors) = 0;
 
   // gradients (n_sets, n_edges, 3): d(sum_i w_i E_i + sum_ip W_ip D_ip)/d r_ij in eV/Angstrom for each set of W; collective.
   // energy_weights (n_local) w or nullptr, the same in every set; descriptor_weights (n_sets, n_local, n_features) W or nullptr

@@ -8,7 +8,7 @@
 namespace lmp_uq {
 
 template <class T>
-std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const Graph &graph, const GhostExchange &exchange, double *energies,
+std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies,
                                                        double *descriptors)
 {
   auto state = std::make_unique<Evaluated>(SortedGraph(graph, shape().cutoff, shape().n_elements()));

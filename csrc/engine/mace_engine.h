@@ -20,7 +20,7 @@ template <class T> class MaceEngine : public Engine {
   const Architecture &shape() const override { return weights_.shape(); }
   const char *instruction_set() const override { return layers_[0]->kernels().name; }
   std::size_t table_bytes() const override;
-  std::unique_ptr<State> evaluate(const Graph &graph, const GhostExchange &exchange, double *energies, double *descriptors) override;
+  std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies, double *descriptors) override;
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
             double *gradients) override;
 

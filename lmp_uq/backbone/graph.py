@@ -107,6 +107,47 @@ def graph_of_frames(
     return graph, np.repeat(np.arange(len(sizes)), sizes).astype(np.int64)
 
 
+def check_graph(graph: Graph, n_elements: int) -> None:
+    """Refuse a graph whose parts do not belong together.
+
+    Raises
+    ------
+    UqError
+        A species index outside the elements, ghosts without an exchange, or arrays that do not fit each
+        other.
+    """
+    n_nodes, n_edges = len(graph.species), len(graph.centres)
+    if np.shape(graph.vectors) != (n_edges, 3) or len(graph.neighbours) != n_edges:
+        raise UqError(
+            f"graph: {n_edges} centres, {len(graph.neighbours)} neighbours and vectors of shape "
+            f"{np.shape(graph.vectors)} do not belong together"
+        )
+    if graph.exchange is None and n_nodes != graph.n_local:
+        raise UqError(f"graph: {n_nodes - graph.n_local} ghosts but no exchange to fill them")
+    for name, values, limit in (
+        ("species", graph.species, n_elements),
+        ("centres", graph.centres, graph.n_local),
+        ("neighbours", graph.neighbours, n_nodes),
+    ):
+        if len(values) and not 0 <= values.min() <= values.max() < limit:
+            raise UqError(f"graph: {name} holds {values.min()} to {values.max()}; accepted: 0 to {limit - 1}")
+
+
+def check_push(tangents: np.ndarray, segments: np.ndarray, n_edges: int, n_local: int, n_segments: int) -> None:
+    """Refuse arguments of `Backbone.push` that do not fit an evaluation.
+
+    Raises
+    ------
+    UqError
+        Tangents that are not (K, n_edges, 3), segments that are not (n_local,) or not below n_segments.
+    """
+    if tangents.ndim != 3 or tangents.shape[1:] != (n_edges, 3):
+        raise UqError(f"tangents have shape {tangents.shape}; accepted: (K, {n_edges}, 3)")
+    outside = segments.shape != (n_local,) or (n_local and not 0 <= segments.min() <= segments.max() < n_segments)
+    if outside:
+        raise UqError(f"segments must be {n_local} whole numbers from 0 to {n_segments - 1}")
+
+
 def _joined(parts: list[np.ndarray], empty: tuple[int, ...], dtype: type) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate([np.empty(empty, dtype), *parts]), dtype=dtype)
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from lmp_uq.backbone import Evaluation
-from lmp_uq.backbone.graph import Exchange, Graph
+from lmp_uq.backbone.graph import Exchange, Graph, check_graph, check_push
 from lmp_uq.backbone.mace_architecture import (
     ATOMIC_ENERGIES,
     DTYPES,
@@ -178,7 +178,7 @@ class MaceTorchBackbone:
             A species index outside the elements, ghosts without an exchange, or arrays that do not fit each
             other.
         """
-        _check(graph, len(self.elements))
+        check_graph(graph, len(self.elements))
         # mace-torch cannot reshape features of no atoms: a rank without atoms computes one that is dropped
         n_padding = int(graph.n_local == 0)
         vectors = torch.tensor(graph.vectors, dtype=self._dtype, device=self.device, requires_grad=gradients)
@@ -234,13 +234,7 @@ class MaceTorchBackbone:
         """
         n_atoms, n_features = state.descriptors.shape
         tangents, segments = np.asarray(tangents, dtype=np.float64), np.asarray(segments, dtype=np.int64)
-        if tangents.ndim != 3 or tangents.shape[1:] != tuple(state.vectors.shape):
-            raise UqError(f"tangents have shape {tangents.shape}; accepted: (K, {len(state.vectors)}, 3)")
-        outside = segments.shape != (n_atoms,) or (
-            n_atoms and not 0 <= segments.min() <= segments.max() < n_segments
-        )
-        if outside:
-            raise UqError(f"segments must be {n_atoms} whole numbers from 0 to {n_segments - 1}")
+        check_push(tangents, segments, len(state.vectors), n_atoms, n_segments)
         rows = np.empty((len(tangents), n_segments, n_features))
         with self._settings(True):
             u = state.descriptors.new_zeros((n_segments, n_features), requires_grad=True)
@@ -287,24 +281,6 @@ class MaceTorchBackbone:
         if weights.shape[1 if stacked else 0 :] != tuple(outputs.shape):
             raise UqError(f"weights have shape {weights.shape}; accepted: {tuple(outputs.shape)}")
         return torch.tensor(weights, dtype=outputs.dtype, device=self.device)
-
-
-def _check(graph: Graph, n_elements: int) -> None:
-    n_nodes, n_edges = len(graph.species), len(graph.centres)
-    if np.shape(graph.vectors) != (n_edges, 3) or len(graph.neighbours) != n_edges:
-        raise UqError(
-            f"graph: {n_edges} centres, {len(graph.neighbours)} neighbours and vectors of shape "
-            f"{np.shape(graph.vectors)} do not belong together"
-        )
-    if graph.exchange is None and n_nodes != graph.n_local:
-        raise UqError(f"graph: {n_nodes - graph.n_local} ghosts but no exchange to fill them")
-    for name, values, limit in (
-        ("species", graph.species, n_elements),
-        ("centres", graph.centres, graph.n_local),
-        ("neighbours", graph.neighbours, n_nodes),
-    ):
-        if len(values) and not 0 <= values.min() <= values.max() < limit:
-            raise UqError(f"graph: {name} holds {values.min()} to {values.max()}; accepted: 0 to {limit - 1}")
 
 
 def _invariant_columns(model: torch.nn.Module) -> list[int]:

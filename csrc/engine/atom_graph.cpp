@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "graph.h"
+#include "atom_graph.h"
 
 #include <cmath>
 #include <limits>
@@ -23,7 +23,7 @@ void check_index(std::int64_t value, std::int64_t limit, const char *what)
 
 }    // namespace
 
-SortedGraph::SortedGraph(const Graph &graph, double cutoff, int n_elements)
+SortedGraph::SortedGraph(const AtomGraph &graph, double cutoff, int n_elements)
     : n_local(graph.n_local), n_nodes(graph.n_nodes), n_graph_edges(graph.n_edges)
 {
   if (n_local < 0 || n_local > n_nodes) check_index(n_local, static_cast<std::int64_t>(n_nodes) + 1, "n_local");
@@ -33,7 +33,7 @@ SortedGraph::SortedGraph(const Graph &graph, double cutoff, int n_elements)
   cut_batches();
 }
 
-void SortedGraph::sort_nodes(const Graph &graph, int n_elements)
+void SortedGraph::sort_nodes(const AtomGraph &graph, int n_elements)
 {
   std::vector<int> next(n_elements + 1, 0);
   for (int k = 0; k < n_nodes; ++k) check_index(graph.species[k], n_elements, "species");
@@ -49,7 +49,7 @@ void SortedGraph::sort_nodes(const Graph &graph, int n_elements)
   }
 }
 
-void SortedGraph::sort_edges(const Graph &graph, double cutoff)
+void SortedGraph::sort_edges(const AtomGraph &graph, double cutoff)
 {
   std::vector<double> lengths(graph.n_edges);
   start.assign(n_local + 1, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What the engine is evaluated on, and the same sorted for the loops.
-#ifndef LMP_UQ_ENGINE_GRAPH_H
-#define LMP_UQ_ENGINE_GRAPH_H
+#ifndef LMP_UQ_ATOM_GRAPH_H
+#define LMP_UQ_ATOM_GRAPH_H
 
 #include "aligned.h"
 
@@ -10,7 +10,7 @@
 
 namespace lmp_uq {
 
-// Copies of atoms on this rank. Both work in place on (n_nodes, width) doubles, rows in the order of Graph; they return 0, or another
+// Copies of atoms on this rank. Both work in place on (n_nodes, width) doubles, rows in the order of AtomGraph; they return 0, or another
 // number where the exchange failed. Every rank makes the same calls with the same widths, also a rank without atoms.
 struct GhostExchange {
   void *context = nullptr;
@@ -18,7 +18,7 @@ struct GhostExchange {
   int (*reverse)(void *context, double *rows, int width) = nullptr;    // owners gain their ghosts' rows
 };
 
-struct Graph {
+struct AtomGraph {
   int n_local, n_nodes;            // local atoms first, then ghosts
   const std::int64_t *species;     // (n_nodes) index into the model's elements
   std::int64_t n_edges;
@@ -37,7 +37,7 @@ struct Batch {
 class SortedGraph {
  public:
   // std::runtime_error: an index outside its range, a vector of no length or not finite (the pair of nodes is named)
-  SortedGraph(const Graph &graph, double cutoff, int n_elements);
+  SortedGraph(const AtomGraph &graph, double cutoff, int n_elements);
 
   int n_local, n_nodes;
   std::int64_t n_graph_edges;            // those of the graph, longer ones included
@@ -52,8 +52,8 @@ class SortedGraph {
   std::vector<Batch> batches;
 
  private:
-  void sort_nodes(const Graph &graph, int n_elements);
-  void sort_edges(const Graph &graph, double cutoff);
+  void sort_nodes(const AtomGraph &graph, int n_elements);
+  void sort_edges(const AtomGraph &graph, double cutoff);
   void cut_batches();
 };
 

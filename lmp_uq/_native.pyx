@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# cython: language_level=3, boundscheck=False, wraparound=False
+# distutils: language = c++
+"""The door from Python into csrc/engine: MACE models, arrays in and arrays out. Python sees it through lmp_uq.backbone.mace_native."""
+from libc.stdint cimport int64_t
+from libcpp cimport bool as cbool
+from libcpp.memory cimport unique_ptr
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+
+import json
+
+import numpy as np
+
+from lmp_uq.errors import UqError
+
+cdef extern from "tensor.h" namespace "lmp_uq":
+    cdef cppclass Tensors "lmp_uq::Tensors":
+        Tensors()
+
+cdef extern from "architecture.h" namespace "lmp_uq":
+    cdef cppclass Architecture:
+        int n_features()
+
+cdef extern from "engine.h" namespace "lmp_uq":
+    cdef cppclass AtomGraph:
+        int n_local, n_nodes
+        const int64_t *species
+        int64_t n_edges
+        const int64_t *centres
+        const int64_t *neighbours
+        const double *vectors
+    cdef cppclass GhostExchange:
+        void *context
+        int (*forward)(void *, double *, int)
+        int (*reverse)(void *, double *, int)
+    cdef cppclass EngineState "lmp_uq::Engine::State":
+        pass
+    cdef cppclass CppEngine "lmp_uq::Engine":
+        const Architecture &shape()
+        const char *instruction_set()
+        size_t table_bytes()
+        unique_ptr[EngineState] evaluate(const AtomGraph &, const GhostExchange &, double *, double *) except + nogil
+        void pull(const EngineState &, const GhostExchange &, int, const double *, const double *, double *) except + nogil
+
+cdef extern from *:
+    """
+    static std::unique_ptr<lmp_uq::Engine> make_engine(const std::string &architecture, const lmp_uq::Tensors &tensors, bool single_precision,
+                                                       double table_tolerance)
+    {
+      return lmp_uq::Engine::make(lmp_uq::Json::parse(architecture), tensors, {single_precision, table_tolerance});
+    }
+    static int add_tensor(lmp_uq::Tensors &tensors, const std::string &name, const std::string &dtype, const std::vector<size_t> &shape,
+                          const void *data)
+    {
+      using lmp_uq::DType;
+      static const std::map<std::string, DType> known = {
+          {"float32", DType::F32}, {"float64", DType::F64}, {"int32", DType::I32}, {"int64", DType::I64},
+          {"uint64", DType::U64}, {"bool", DType::BOOL}, {"uint8", DType::U8}};
+      const auto found = known.find(dtype);
+      if (found == known.end()) return 0;
+      tensors[name] = {found->second, shape, data};
+      return 1;
+    }
+    """
+    unique_ptr[CppEngine] make_engine(const string &, const Tensors &, cbool, double) except + nogil
+    int add_tensor(Tensors &, const string &, const string &, const vector[size_t] &, const void *)
+
+
+cdef class Exchange:
+    """Lends a Python exchange to the engine for one call; keeps the exception that it raised."""
+    cdef object exchange, failure
+    cdef int n_nodes
+
+    cdef int run(self, double *rows, int width, bint forward) noexcept:
+        try:
+            buffer = np.asarray(<double[:self.n_nodes, :width]> rows) if self.n_nodes else np.zeros((0, width))
+            (self.exchange.forward if forward else self.exchange.reverse)(buffer)
+            return 0
+        except BaseException as failure:
+            self.failure = failure
+            return 1
+
+
+cdef int forward_rows(void *context, double *rows, int width) noexcept with gil:
+    return (<Exchange> context).run(rows, width, True)
+
+
+cdef int reverse_rows(void *context, double *rows, int width) noexcept with gil:
+    return (<Exchange> context).run(rows, width, False)
+
+
+cdef class State:
+    """What `Engine.pull` needs of one evaluation."""
+    cdef unique_ptr[EngineState] state
+    cdef readonly object graph
+    cdef readonly int n_local, n_nodes
+    cdef readonly Py_ssize_t n_edges
+
+
+cdef class Engine:
+    """A MACE model in csrc/engine.
+
+    Parameters
+    ----------
+    architecture : mapping
+        See `lmp_uq.backbone.mace_architecture.FIELDS`.
+    tensors : mapping of str to array
+        Packed state dict.
+    single_precision : bool
+    table_tolerance : float
+        See csrc/engine/engine.h; below 0 the precision's own, 0 no tables.
+
+    Raises
+    ------
+    UqError
+        A feature that the engine does not run, or tensors that do not fit.
+    """
+    cdef unique_ptr[CppEngine] engine
+    cdef object arrays
+
+    def __init__(self, architecture, tensors, bint single_precision, double table_tolerance):
+        cdef Tensors views
+        cdef vector[size_t] shape
+        cdef size_t address
+        cdef string text = json.dumps(architecture).encode()
+        self.arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}    # their bytes are the engine's
+        for name, array in self.arrays.items():
+            shape = array.shape
+            address = array.ctypes.data
+            if not add_tensor(views, name.encode(), array.dtype.name.encode(), shape, <const void *> address):
+                raise UqError(f"MACE tensors: {name} is of type {array.dtype}; accepted: float32, float64, int32, int64, uint64, bool, uint8")
+        try:
+            with nogil:
+                self.engine = make_engine(text, views, single_precision, table_tolerance)
+        except RuntimeError as error:
+            raise UqError(str(error)) from None
+
+    @property
+    def instruction_set(self):
+        """Name of the vectors that the loops use on this processor."""
+        return (<bytes> self.engine.get().instruction_set()).decode()
+
+    @property
+    def table_bytes(self):
+        """Memory of the radial tables made so far."""
+        return self.engine.get().table_bytes()
+
+    @property
+    def n_features(self):
+        """Descriptors per atom."""
+        return self.engine.get().shape().n_features()
+
+    def evaluate(self, graph):
+        """Energies (n_local,), descriptors (n_local, n_features) and state of a `lmp_uq.backbone.graph.Graph`."""
+        cdef int64_t[::1] species = np.ascontiguousarray(graph.species, dtype=np.int64)
+        cdef int64_t[::1] centres = np.ascontiguousarray(graph.centres, dtype=np.int64)
+        cdef int64_t[::1] neighbours = np.ascontiguousarray(graph.neighbours, dtype=np.int64)
+        cdef double[:, ::1] vectors = np.ascontiguousarray(graph.vectors, dtype=np.float64)
+        energies, descriptors = np.zeros(graph.n_local), np.zeros((graph.n_local, self.n_features))
+        cdef double[::1] e = energies
+        cdef double[:, ::1] d = descriptors
+        cdef State state = State.__new__(State)
+        cdef AtomGraph view
+        cdef GhostExchange hooks
+        cdef double nothing
+        cdef Exchange exchange = lend(graph.exchange, len(species), &hooks)
+        state.graph, state.n_local, state.n_nodes, state.n_edges = graph, graph.n_local, len(species), len(centres)
+        view.n_local, view.n_nodes, view.n_edges = state.n_local, state.n_nodes, state.n_edges
+        view.species = &species[0] if len(species) else NULL
+        view.centres = &centres[0] if len(centres) else NULL
+        view.neighbours = &neighbours[0] if len(centres) else NULL
+        view.vectors = &vectors[0, 0] if len(centres) else NULL
+        cdef double *e_out = &e[0] if state.n_local else &nothing
+        cdef double *d_out = &d[0, 0] if state.n_local else &nothing
+        try:
+            with nogil:
+                state.state = self.engine.get().evaluate(view, hooks, e_out, d_out)
+        except RuntimeError as error:
+            raise_as_uq_error(error, exchange)
+        return energies, descriptors, state
+
+    def pull(self, State state not None, int n_sets, energy_weights, descriptor_weights):
+        """Gradients (n_sets, n_edges, 3); weights are C-contiguous float64 of the right shapes or None."""
+        gradients = np.zeros((n_sets, state.n_edges, 3))
+        cdef double[:, :, ::1] g = gradients
+        cdef double[::1] w
+        cdef double[:, :, ::1] big_w
+        cdef const double *w_in = NULL
+        cdef const double *big_w_in = NULL
+        cdef double nothing = 0.0
+        cdef double *out = &g[0, 0, 0] if n_sets and state.n_edges else &nothing
+        cdef GhostExchange hooks
+        cdef Exchange exchange = lend(state.graph.exchange, state.n_nodes, &hooks)
+        if energy_weights is not None and state.n_local:
+            w = energy_weights
+            w_in = &w[0]
+        if descriptor_weights is not None and state.n_local and n_sets:
+            big_w = descriptor_weights
+            big_w_in = &big_w[0, 0, 0]
+        try:
+            with nogil:
+                self.engine.get().pull(state.state.get()[0], hooks, n_sets, w_in, big_w_in, out)
+        except RuntimeError as error:
+            raise_as_uq_error(error, exchange)
+        return gradients
+
+
+cdef Exchange lend(exchange, Py_ssize_t n_nodes, GhostExchange *hooks):
+    cdef Exchange lent = Exchange.__new__(Exchange)
+    lent.exchange, lent.n_nodes = exchange, <int> n_nodes
+    hooks.context = <void *> lent
+    if exchange is not None:    # NULL otherwise
+        hooks.forward = forward_rows
+        hooks.reverse = reverse_rows
+    return lent
+
+
+cdef raise_as_uq_error(error, Exchange exchange):
+    if exchange.failure is not None:
+        raise exchange.failure
+    raise UqError(str(error)) from None
