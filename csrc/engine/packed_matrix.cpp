@@ -3,7 +3,8 @@
 
 namespace lmp_uq {
 
-PackedMatrix::PackedMatrix(int depth, int n_columns, const std::function<double(int, int)> &entry) : depth_(depth), n_columns_(n_columns)
+PackedMatrix::PackedMatrix(int depth, int n_columns, const std::function<double(int, int)> &entry)
+    : depth_(depth), n_columns_(n_columns), gemm_(kernels<double>(0, 1).gemm)
 {
   const std::size_t n_panels = (static_cast<std::size_t>(n_columns) + PANEL - 1) / PANEL;
   panels_.zero(n_panels * depth * PANEL);
@@ -13,16 +14,8 @@ PackedMatrix::PackedMatrix(int depth, int n_columns, const std::function<double(
 
 void PackedMatrix::multiply(int n_rows, const double *a, std::size_t a_stride, double *c) const
 {
-  for (int first = 0; first < n_columns_; first += PANEL) {
-    const double *panel = panels_.data() + static_cast<std::size_t>(first) * depth_;
-    const int width = stride() - first < PANEL ? stride() - first : PANEL;
-    for (int row = 0; row < n_rows; row++) {
-      double sums[PANEL] = {};
-      for (int k = 0; k < depth_; k++)
-        for (int column = 0; column < PANEL; column++) sums[column] += a[row * a_stride + k] * panel[k * PANEL + column];
-      for (int column = 0; column < width; column++) c[static_cast<std::size_t>(row) * stride() + first + column] = sums[column];
-    }
-  }
+  const std::size_t c_stride = stride();
+  gemm_({n_rows, depth_, stride(), a, {1, a_stride, 0}, panels_.data(), c, {1, c_stride, 0}, false});
 }
 
 }    // namespace lmp_uq

@@ -3,6 +3,7 @@
 #ifndef LMP_UQ_PACKED_MATRIX_H
 #define LMP_UQ_PACKED_MATRIX_H
 
+#include "../kernels/kernels.h"
 #include "aligned.h"
 
 #include <cstddef>
@@ -13,7 +14,7 @@ namespace lmp_uq {
 class PackedMatrix {
  public:
   static constexpr int BLOCK = 48;    // rows that users multiply at once: few enough for the cache, many enough for the matrix
-  static constexpr int padded(int n_columns) { return (n_columns + 7) / 8 * 8; }
+  static constexpr int padded(int n_columns) { return (n_columns + block<double>() - 1) / block<double>() * block<double>(); }
 
   PackedMatrix() = default;
   // entry(k, c): row k of `depth`, column c of `n_columns`; columns up to padded(n_columns) are 0
@@ -26,9 +27,10 @@ class PackedMatrix {
   void multiply(int n_rows, const double *a, std::size_t a_stride, double *c) const;
 
  private:
-  static constexpr int PANEL = 32;
+  static constexpr int PANEL = 4 * block<double>();
   int depth_ = 0, n_columns_ = 0;
-  Aligned<double> panels_;    // (panel, depth, PANEL)
+  Aligned<double> panels_;                             // (panel, depth, PANEL)
+  void (*gemm_)(const Gemm<double> &) = nullptr;
 };
 
 }    // namespace lmp_uq

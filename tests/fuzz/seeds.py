@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Writes the valid model files that the fuzzer damages: python seeds.py FOLDER."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import torch
+from model_example import make_header, make_tensors
+from test_native_posterior import write_model
+from tiny_models import density_model
+
+from lmp_uq import modelfile
+from lmp_uq.convert import convert
+
+folder = Path(sys.argv[1])
+if not (folder / "mace.uq").exists():
+    modelfile.write(folder / "small.uq", make_header(), make_tensors())
+    write_model(folder / "posterior.uq")
+    torch.save(density_model(), folder / "mace.model")
+    convert(str(folder / "mace.model"), folder / "mace.uq")
