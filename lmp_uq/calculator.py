@@ -38,6 +38,8 @@ class UqCalculator(Calculator):
     ----------
     model : str or path
         A ``*.uq`` file, or the name of an embedded model.
+    engine : {"auto", "native", "torch"}
+        As in `lmp_uq.backbone.load_backbone`.
     device, precision, threads, n_members, n_force_members, conservative, learned
         As in `lmp_uq.engine.Engine.load`.
 
@@ -53,9 +55,9 @@ class UqCalculator(Calculator):
         "energy_std", "energy_lower", "energy_upper", "energy_error", "force_error", "grade", *DEAR,
     ]  # fmt: skip
 
-    def __init__(self, model, **options):
+    def __init__(self, model, *, engine="auto", **options):
         super().__init__()
-        self._engine = Engine.load(model, None, **options)
+        self._engine = Engine.load(model, None, engine=engine, **options)
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
         """See `ase.calculators.calculator.Calculator.calculate`."""

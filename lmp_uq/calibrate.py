@@ -97,7 +97,7 @@ def _other_roles(file, frames, accept):
 
 
 def _predict(file, frames, options):
-    backbone = backbone_of_file(file, options.precision, options.device, threads=options.threads)
+    backbone = backbone_of_file(file, options.precision, options.device, engine=options.engine, threads=options.threads)
     progress = "frames" if options.progress else ""
     bias = file.header["posterior"]["bias"]
     predictions = predict(backbone, frames, RowOptions(kinds=("energy", "stress"), bias=bias, seed=options.seed, progress=progress))

@@ -169,7 +169,7 @@ def add_committee(predictions, zero, samples, options) -> dict:
 def _evaluate(path, frames, options):
     """Predictions of one more model, without rows, and what its energies lack to the labels."""
     file = modelfile.read(modelfile.resolve(path))
-    backbone = backbone_of_file(file, options.precision, options.device, threads=options.threads)
+    backbone = backbone_of_file(file, options.precision, options.device, engine=options.engine, threads=options.threads)
     dataset.check_elements(frames, backbone.elements)
     predictions = predict(backbone, frames, RowOptions(kinds=(), bias="none", progress=f"frames, {path}" if options.progress else ""))
     stored = (file.header["posterior"] or {}).get("energy_offsets") or {}

@@ -69,14 +69,14 @@ class Engine:
         self._forget()
 
     @classmethod
-    def load(cls, name, elements, *, device="auto", precision="file", threads=1, local_rank=0, **options):
+    def load(cls, name, elements, *, device="auto", precision="file", engine="torch", threads=1, local_rank=0, **options):
         """Read a model file (or an embedded model's name) for the elements that LAMMPS' types stand for.
 
         Parameters
         ----------
         elements : sequence of str or None
             None: those of the file.
-        device, precision, threads, local_rank
+        device, precision, engine, threads, local_rank
             As in `lmp_uq.backbone.backbone_of_file`.
         n_members, n_force_members : int
             Members to use; 0: all of the file, and FORCE_MEMBERS or what the file holds.
@@ -101,7 +101,7 @@ class Engine:
         for element in elements:
             if element not in known:
                 raise UqError(f"element {element} is not in {name} (elements: {' '.join(known)})")
-        backbone = backbone_of_file(file, precision, device, threads=threads, local_rank=local_rank)
+        backbone = backbone_of_file(file, precision, device, engine=engine, threads=threads, local_rank=local_rank)
         return cls(file, backbone, [known.index(e) for e in elements], **options)
 
     def offers(self, field: str) -> bool:

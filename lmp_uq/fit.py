@@ -75,7 +75,8 @@ def fit(options: FitOptions, command: str = "") -> dict:
     source = open_backbone(options.backbone, options.head)
     precision = source.precision if options.precision == "file" else options.precision
     threads = options.threads or (1 if everyone.size > 1 else 0)
-    backbone = load_backbone(source.entry, source.tensors, precision, options.device, threads=threads, local_rank=everyone.local_rank)
+    where = {"engine": options.engine, "threads": threads, "local_rank": everyone.local_rank}
+    backbone = load_backbone(source.entry, source.tensors, precision, options.device, **where)
     frames, held = _read(options.data, options, backbone)
     calibration, _ = _read(options.calibration, options, backbone, hold_out=False)
     _refuse_overlap(frames, calibration)
@@ -83,7 +84,7 @@ def fit(options: FitOptions, command: str = "") -> dict:
     # every file is read before the dear part, which takes minutes to hours
     roles = {"posterior": frames, "calibration": calibration, "test": held, "backbone_training": _read_for_role(options)}
 
-    cache = Cache(options.cache or f"{options.out}.cache", identity_of(source.entry, source.tensors, precision))
+    cache = Cache(options.cache or f"{options.out}.cache", identity_of(source.entry, source.tensors, f"{precision}, {backbone.engine}"))
     training = Stream(backbone, frames, _row_options(options, "posterior frames"), cache, everyone)
     for text in unit_warnings(training):
         if everyone.rank == 0:

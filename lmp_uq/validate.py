@@ -78,7 +78,7 @@ def _refuse_other_roles(file, frames):
 
 
 def _predict(file, frames, options):
-    backbone = backbone_of_file(file, options.precision, options.device, threads=options.threads)
+    backbone = backbone_of_file(file, options.precision, options.device, engine=options.engine, threads=options.threads)
     dataset.check_elements(frames, backbone.elements)
     predictions = predict(
         backbone,

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
@@ -15,8 +16,10 @@ namespace {
 // model files written before there were several levels
 const std::map<std::string, std::string> ONE_LEVEL = {
     {"level", "levels"}, {"factor", "factors"}, {"conservative_factor", "conservative_factors"}, {"floor", "floors"}};
-const std::vector<std::string> ENTRIES = {"conservative_factors", "factors", "floors",   "force_exponent", "grade_exponent",
-                                          "intercept",            "levels",  "n_blocks", "n_groups"};
+const std::vector<std::string> ENTRIES = {"conservative_factors", "factors",   "floor_exponent", "floors",   "force_exponent", "grade_exponent",
+                                          "intercept",            "least_bar", "levels",         "n_blocks", "n_groups"};
+// absent from files written before floors grew with the grade
+const std::vector<std::string> SINCE_FLOORS_GROW = {"floor_exponent", "least_bar"};
 
 std::string list_of(const std::vector<std::string> &names)
 {
@@ -53,10 +56,13 @@ ForceError::ForceError(const Json &values)
     const auto renamed = ONE_LEVEL.find(values.keys()[k]);
     entries[one_level && renamed != ONE_LEVEL.end() ? renamed->second : values.keys()[k]] = &values.values()[k];
   }
-  std::vector<std::string> found;
-  for (const auto &entry : entries) found.push_back(entry.first);
-  if (one_level && !entries.count("n_blocks")) found.insert(std::lower_bound(found.begin(), found.end(), "n_blocks"), "n_blocks");
-  if (found != ENTRIES) throw std::runtime_error("ForceError: found entries " + list_of(found) + ", expected " + list_of(ENTRIES));
+  std::set<std::string> found, all;
+  for (const auto &entry : entries) found.insert(entry.first);
+  if (one_level) found.insert("n_blocks");
+  all = found;
+  all.insert(SINCE_FLOORS_GROW.begin(), SINCE_FLOORS_GROW.end());
+  if (all != std::set<std::string>(ENTRIES.begin(), ENTRIES.end()))
+    throw std::runtime_error("ForceError: found entries " + list_of({found.begin(), found.end()}) + ", expected " + list_of(ENTRIES));
   const Json *n_blocks = entries.count("n_blocks") ? entries.at("n_blocks") : nullptr;
   if (n_blocks && !n_blocks->is_number())
     throw std::runtime_error("ForceError: n_blocks holds " + python_repr(*n_blocks) + ", which is not a number");
@@ -69,6 +75,8 @@ ForceError::ForceError(const Json &values)
   factors_ = numbers(*entries.at("factors"));
   conservative_factors_ = numbers(*entries.at("conservative_factors"));
   floors_ = numbers(*entries.at("floors"));
+  floor_exponent_ = entries.count("floor_exponent") ? entries.at("floor_exponent")->number() : 0.0;
+  least_bar_ = entries.count("least_bar") ? entries.at("least_bar")->number() : 0.0;
   check_ranges();
 }
 
@@ -80,6 +88,8 @@ void ForceError::check_ranges() const
     throw std::runtime_error("ForceError: needs 0 <= factor <= conservative factor, n_groups >= 1, n_blocks >= 0: " + text());
   if (!is_rising(levels_))
     throw std::runtime_error("ForceError: levels=" + tuple_of(levels_) + ", accepted are rising numbers between 0 and 1");
+  if (floor_exponent_ < 0 || least_bar_ < 0)
+    throw std::runtime_error("ForceError: floor_exponent and least_bar must not be negative: " + text());
   if (floors_[0] < 0 || falls(factors_) || falls(conservative_factors_) || falls(floors_))
     throw std::runtime_error("ForceError: factors and floors (>= 0) must not fall from a level to the next: " + text());
 }
@@ -89,7 +99,8 @@ std::string ForceError::text() const
   return "ForceError(intercept=" + to_text(coefficients_[0]) + ", force_exponent=" + to_text(coefficients_[1]) +
       ", grade_exponent=" + to_text(coefficients_[2]) + ", factors=" + tuple_of(factors_) +
       ", conservative_factors=" + tuple_of(conservative_factors_) + ", floors=" + tuple_of(floors_) + ", levels=" + tuple_of(levels_) +
-      ", n_groups=" + std::to_string(n_groups_) + ", n_blocks=" + std::to_string(n_blocks_) + ")";
+      ", n_groups=" + std::to_string(n_groups_) + ", n_blocks=" + std::to_string(n_blocks_) +
+      ", floor_exponent=" + to_text(floor_exponent_) + ", least_bar=" + to_text(least_bar_) + ")";
 }
 
 bool ForceError::has(double level) const { return std::find(levels_.begin(), levels_.end(), level) != levels_.end(); }
@@ -104,7 +115,8 @@ int ForceError::position(double level) const
 
 double ForceError::bar(int which, bool conservative, double force_norm, double grade) const
 {
-  return force_bar(coefficients_, (conservative ? conservative_factors_ : factors_)[which], floors_[which], force_norm, grade);
+  const BarFloor floor = {floors_[which], floor_exponent_, least_bar_};
+  return force_bar(coefficients_, (conservative ? conservative_factors_ : factors_)[which], floor, force_norm, grade);
 }
 
 std::string levels_text(const std::vector<double> &levels)

@@ -28,6 +28,7 @@ class ForceError {
 
   double coefficients_[3];    // intercept, force exponent, grade exponent
   std::vector<double> levels_, factors_, conservative_factors_, floors_;
+  double floor_exponent_, least_bar_;
   long n_groups_, n_blocks_;
 };
 

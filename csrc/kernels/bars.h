@@ -52,13 +52,19 @@ LMP_UQ_HD BoxBars box_bars(const double *reach, int n, double z)
   return {std, corrected * std < exact ? corrected * std : exact};
 }
 
+// Smallest bars: least, and level (grade + 0.05)^exponent
+struct BarFloor {
+  double level, exponent, least;
+};
+
 // exp(b0 + bF log(|F| + 0.01) + bG log(grade + 0.05)) times a factor, at least the floor; an unknown element has no bar
-LMP_UQ_HD double force_bar(const double coefficients[3], double factor, double floor, double force_norm, double grade)
+LMP_UQ_HD double force_bar(const double coefficients[3], double factor, const BarFloor &smallest, double force_norm, double grade)
 {
   if (!std::isfinite(grade)) return std::fabs(grade);
   const double exponent = coefficients[0] + coefficients[1] * std::log(force_norm + FORCE_OFFSET) +
       coefficients[2] * std::log(grade + GRADE_OFFSET);
-  const double bar = factor * std::exp(exponent);
+  const double bar = factor * std::exp(exponent), grown = smallest.level * std::pow(grade + GRADE_OFFSET, smallest.exponent);
+  const double floor = grown < smallest.least ? smallest.least : grown;
   return bar < floor ? floor : bar;    // NaN stays NaN
 }
 

@@ -6,6 +6,8 @@ This module is light; torch is imported by `load_backbone`.
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,6 +20,9 @@ from lmp_uq.errors import UqError
 __all__ = ["Backbone", "Evaluation", "Exchange", "Graph", "backbone_of_file", "graph_of_frames", "load_backbone"]
 
 FAMILIES = ("mace",)
+ENGINES = ("auto", "native", "torch")
+
+log = logging.getLogger("lmp_uq")
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Backbone(Protocol):
     precision : {"float32", "float64"}
         Arithmetic inside; what goes in and comes out is float64.
     device : str
+    engine : {"native", "torch"}
+        What runs it.
     """
 
     elements: tuple[str, ...]
@@ -61,6 +68,7 @@ class Backbone(Protocol):
     n_parameters: int
     precision: str
     device: str
+    engine: str
 
     def evaluate(self, graph: Graph, gradients: bool = True) -> Evaluation:
         """Energies and descriptors of the local atoms; `gradients=False` is cheaper and leaves no state."""
@@ -117,6 +125,7 @@ def load_backbone(
     precision: str = "float64",
     device: str = "cpu",
     *,
+    engine: str = "torch",
     threads: int = 0,
     local_rank: int = 0,
 ) -> Backbone:
@@ -132,8 +141,11 @@ def load_backbone(
     device : str
         "cpu", "cuda", "cuda:N", or "auto": a GPU if there is one. "cuda" and "auto" deal the GPUs of a node
         out to its ranks.
+    engine : {"auto", "native", "torch"}
+        "native" is csrc/engine, on the CPU only; "torch" is mace-torch; "auto" is native where that can run the model and no GPU is
+        asked for or there, and says in the log why not where it cannot.
     threads : int
-        CPU threads of the process; 0 leaves them as they are.
+        CPU threads of torch; 0 leaves them as they are.
     local_rank : int
         Number of this process on its node.
 
@@ -144,19 +156,41 @@ def load_backbone(
     Raises
     ------
     UqError
-        A family, architecture, precision or device that is not known or not there, or tensors that do not
+        A family, architecture, engine, precision or device that is not known or not there, or tensors that do not
         fit.
     """
     family = entry.get("family", "mace")
     if family not in FAMILIES:
         raise UqError(f"backbone family {family!r} is not known; accepted: {', '.join(FAMILIES)}")
+    if engine not in ENGINES:
+        raise UqError(f"engine {engine!r} is not known; accepted: {', '.join(ENGINES)}")
+    architecture = entry.get("architecture", entry)
+    if engine == "native" or (engine == "auto" and _on_cpu(device)):
+        try:
+            return _native(architecture, tensors, precision, device)
+        except UqError as reason:
+            if engine == "native":
+                raise
+            log.info("engine torch, because the native one cannot run this model: %s", reason)
     from lmp_uq.backbone.mace_torch import MaceTorchBackbone, pick_device
 
     if threads > 0:
         import torch
 
         torch.set_num_threads(threads)
-    architecture = entry.get("architecture", entry)
     return MaceTorchBackbone(
         architecture, tensors, precision=precision, device=pick_device(device, local_rank)
     )
+
+
+def _on_cpu(device):
+    # asked of the driver, not of torch, whose import takes longer than building the native engine
+    return device == "cpu" or (device == "auto" and not os.path.exists("/dev/nvidiactl"))
+
+
+def _native(architecture, tensors, precision, device):
+    if device not in ("auto", "cpu"):
+        raise UqError(f"device {device}: the native engine runs on cpu; accepted: cpu, auto, or engine torch")
+    from lmp_uq.backbone.mace_native import MaceNativeBackbone
+
+    return MaceNativeBackbone(architecture, tensors, precision=precision)

@@ -44,7 +44,7 @@ class MaceNativeBackbone:
     cutoff : float
         Angstrom.
     n_features, n_parameters : int
-    precision, device : str
+    precision, device, engine : str
     instruction_set : str
         Vectors that the loops use on this processor.
 
@@ -70,7 +70,7 @@ class MaceNativeBackbone:
         self.elements = tuple(chemical_symbols[z] for z in architecture["atomic_numbers"])
         self.cutoff = float(architecture["r_max"])
         self.precision = precision
-        self.device = "cpu"
+        self.device, self.engine = "cpu", "native"
         self.n_parameters = _n_parameters(tensors)
         self.n_features = self._engine.n_features
         self.instruction_set = self._engine.instruction_set

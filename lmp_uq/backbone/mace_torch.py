@@ -158,6 +158,7 @@ class MaceTorchBackbone:
         self.cutoff = float(architecture["r_max"])
         self.precision = precision
         self.device = str(torch.device(device))
+        self.engine = "torch"
         self.n_parameters = sum(parameter.numel() for parameter in model.parameters())
         self._invariants = _invariant_columns(model)
         self.n_features = len(self._invariants)
