@@ -68,7 +68,7 @@ def error(name, backbone):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_native_is_torch(name):
     assert error(name, native(name, table_tolerance=0.0)) < 1e-11
-    # the default tables: derivatives to 1e-8 of the largest one, values far better
+    # the default tables: derivatives to 1e-9 of the largest one, values far better
     assert error(name, native(name)) < 1e-7
     assert 1e-9 < error(name, native(name, precision="float32")) < 2e-4
 
