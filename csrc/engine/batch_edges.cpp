@@ -31,11 +31,13 @@ template <class T> void BatchEdges<T>::prepare(const Layer<T> &layer, const Sort
       exact.push_back(e);
       continue;
     }
-    row_[e] = table->row(r, t_[e]);
+    const typename RadialTable<T>::Place place = table->find(r);
+    row_[e] = place.row;
     stride_[e] = table->stride();
-    per_length_[e] = table->per_length();
+    t_[e] = static_cast<T>(place.t);
+    per_length_[e] = place.per_length;
     if (!layer.shape().density) continue;
-    const Jet rho = table->density(r);
+    const Jet rho = RadialTable<T>::density(place);
     density_[centre] += rho.value;
     density_slope_[e] = rho.first;
   }

@@ -10,8 +10,8 @@ std::unique_ptr<Engine> Engine::make(const Json &architecture, Tensors tensors, 
 {
   const double wanted = options.table_tolerance;
   const Architecture shape = Architecture::read(architecture);
-  if (options.single_precision) return std::make_unique<MaceEngine<float>>(shape, std::move(tensors), wanted < 0.0 ? 1e-5 : wanted);
-  return std::make_unique<MaceEngine<double>>(shape, std::move(tensors), wanted < 0.0 ? 1e-8 : wanted);
+  if (options.single_precision) return std::make_unique<MaceEngine<float>>(shape, std::move(tensors), wanted < 0.0 ? 1e-6 : wanted);
+  return std::make_unique<MaceEngine<double>>(shape, std::move(tensors), wanted < 0.0 ? 1e-9 : wanted);
 }
 
 template <class T>

@@ -15,8 +15,8 @@ class Engine {
  public:
   struct Options {
     bool single_precision = false;      // features, tables and edges in float32; energies, gradients and sums in float64
-    // Largest error of a tabulated radial function's derivative over its largest derivative; below 0: 1e-8, 1e-5 in single precision;
-    // 0: no tables, exact and slow.
+    // Largest error of a tabulated radial function's derivative over its largest derivative (see RadialTable); below 0: 1e-9, 1e-6 in
+    // single precision; 0: no tables, exact and slow.
     double table_tolerance = -1.0;
   };
 

@@ -190,70 +190,84 @@ static Jet polynomial(const double *c, double t, double h)
 template <class T>
 RadialTable<T>::RadialTable(const RadialFunctions &functions, int centre, int source, double cutoff, double tolerance)
     : n_functions_(functions.n_functions()), n_channels_(functions.n_channels()), low_(functions.lowest(centre, source)),
-      row_size_(radial_row_size<T>(functions.n_functions()))
+      span_((cutoff - low_) / N_SPANS), row_size_(radial_row_size<T>(functions.n_functions()))
 {
-  constexpr int fewest = 32, most = 2048;
-  std::vector<Point> knots;
-  for (n_ = fewest;; n_ *= 2) {
-    step_ = (cutoff - low_) / n_;
-    std::vector<Point> finer(n_ + 1);
-    for (int k = 0; k <= n_; ++k)
-      finer[k] = !knots.empty() && k % 2 == 0 ? std::move(knots[k / 2]) : functions.at(low_ + k * step_, centre, source);
-    knots = std::move(finer);
-    error_ = worst(functions, knots, centre, source);
-    if (error_ <= tolerance || n_ >= most) break;
+  const auto at = [&](double r) { return functions.at(r, centre, source); };
+  std::vector<Knots> spans;
+  Point last = at(low_);
+  for (int k = 0; k < N_SPANS; ++k) {
+    spans.push_back({last, at(low_ + (k + 1) * span_)});
+    last = spans.back().back();
+    if (k < N_SPANS / 4) continue;    // distances that hardly occur do not set the scale
+    for (double slope : spans[k][0].first) slope_scale_ = std::max(slope_scale_, std::abs(slope));
+    density_scale_ = std::max(density_scale_, std::abs(spans[k][0].density.first));
   }
-  fill(knots);
+  for (int k = 0; k < N_SPANS; ++k) {
+    const double first = low_ + k * span_;
+    for (int halving = 0; halving < MOST_HALVINGS && worst(functions, spans[k], first, centre, source) > tolerance; ++halving) {
+      Knots finer;
+      const std::size_t n = 2 * (spans[k].size() - 1);
+      for (std::size_t q = 0; q <= n; ++q) finer.push_back(q % 2 ? at(first + q * span_ / n) : std::move(spans[k][q / 2]));
+      spans[k] = std::move(finer);
+    }
+    first_[k] = n_;
+    pieces_[k] = static_cast<int>(spans[k].size()) - 1;
+    n_ += pieces_[k];
+  }
+  fill(spans);
 }
 
 template <class T>
-double RadialTable<T>::worst(const RadialFunctions &functions, const std::vector<Point> &knots, int centre, int source) const
+double RadialTable<T>::worst(const RadialFunctions &functions, const Knots &knots, double first, int centre, int source) const
 {
-  double error = 0.0, density_error = 0.0, largest = 1e-300, density_largest = 1e-300, c[N_COEFFICIENTS];
   constexpr double t = 0.25;    // near the largest error of the derivative, which vanishes at 0, 1/2 and 1
-  for (int k = 0; k < n_; ++k) {
-    const Point exact = functions.at(low_ + (k + t) * step_, centre, source);
+  const double step = span_ / (knots.size() - 1);
+  double error = 0.0, density_error = 0.0, c[N_COEFFICIENTS];
+  for (std::size_t k = 0; k + 1 < knots.size(); ++k) {
+    const Point exact = functions.at(first + (k + t) * step, centre, source);
     for (std::size_t q = 0; q < exact.value.size(); ++q) {
-      quintic(column(knots[k], q), column(knots[k + 1], q), step_, c);
-      error = std::max(error, std::abs(polynomial(c, t, step_).first - exact.first[q]));
-      largest = std::max(largest, std::abs(exact.first[q]));
+      quintic(column(knots[k], q), column(knots[k + 1], q), step, c);
+      error = std::max(error, std::abs(polynomial(c, t, step).first - exact.first[q]));
     }
-    quintic(knots[k].density, knots[k + 1].density, step_, c);
-    density_error = std::max(density_error, std::abs(polynomial(c, t, step_).first - exact.density.first));
-    density_largest = std::max(density_largest, std::abs(exact.density.first));
+    quintic(knots[k].density, knots[k + 1].density, step, c);
+    density_error = std::max(density_error, std::abs(polynomial(c, t, step).first - exact.density.first));
   }
-  return std::max(error / largest, density_error / density_largest);
+  return std::max(error / slope_scale_, density_error / density_scale_);
 }
 
-template <class T> void RadialTable<T>::fill(const std::vector<Point> &knots)
+template <class T> void RadialTable<T>::fill(const std::vector<Knots> &spans)
 {
   const int n_blocks = (n_channels_ + block<T>() - 1) / block<T>();
   data_.zero(n_blocks * stride());
   density_.resize(static_cast<std::size_t>(n_) * N_COEFFICIENTS);
-  for (int k = 0; k < n_; ++k) {
-    for_columns<T>(n_functions_, n_channels_, [&](std::size_t offset, int b, int q) {
-      double c[N_COEFFICIENTS];
-      quintic(column(knots[k], q), column(knots[k + 1], q), step_, c);
-      T *row = data_.data() + b * stride() + k * row_size_ + offset;
-      for (int power = 0; power < N_COEFFICIENTS; ++power) row[power * block<T>()] = static_cast<T>(c[power]);
-    });
-    quintic(knots[k].density, knots[k + 1].density, step_, density_.data() + static_cast<std::size_t>(k) * N_COEFFICIENTS);
-  }
+  for (int k = 0; k < N_SPANS; ++k)
+    for (int piece = 0; piece < pieces_[k]; ++piece) {
+      const Point &left = spans[k][piece], &right = spans[k][piece + 1];
+      const double step = span_ / pieces_[k];
+      const std::size_t interval = first_[k] + piece;
+      for_columns<T>(n_functions_, n_channels_, [&](std::size_t offset, int b, int q) {
+        double c[N_COEFFICIENTS];
+        quintic(column(left, q), column(right, q), step, c);
+        T *row = data_.data() + b * stride() + interval * row_size_ + offset;
+        for (int power = 0; power < N_COEFFICIENTS; ++power) row[power * block<T>()] = static_cast<T>(c[power]);
+      });
+      quintic(left.density, right.density, step, density_.data() + interval * N_COEFFICIENTS);
+    }
 }
 
-template <class T> const T *RadialTable<T>::row(double r, T &t) const
+template <class T> typename RadialTable<T>::Place RadialTable<T>::find(double r) const
 {
-  const double x = (r - low_) / step_;
-  const int k = std::min(static_cast<int>(x), n_ - 1);
-  t = static_cast<T>(x - k);
-  return data_.data() + k * row_size_;
+  const double x = (r - low_) / span_;
+  const int k = std::min(static_cast<int>(x), N_SPANS - 1);
+  const double y = (x - k) * pieces_[k];
+  const int piece = std::min(static_cast<int>(y), pieces_[k] - 1);
+  const std::size_t interval = first_[k] + piece;
+  return {data_.data() + interval * row_size_, density_.data() + interval * N_COEFFICIENTS, y - piece, pieces_[k] / span_};
 }
 
-template <class T> Jet RadialTable<T>::density(double r) const
+template <class T> Jet RadialTable<T>::density(const Place &place)
 {
-  const double x = (r - low_) / step_;
-  const int k = std::min(static_cast<int>(x), n_ - 1);
-  return polynomial(density_.data() + static_cast<std::size_t>(k) * N_COEFFICIENTS, x - k, step_);
+  return polynomial(place.density, place.t, 1.0 / place.per_length);
 }
 
 template class RadialTable<float>;

@@ -35,7 +35,7 @@ class MaceNativeBackbone:
     precision : {"float32", "float64"}
         Of features, radial tables and work on edges. Energies, gradients and sums over channels are float64 in either case.
     table_tolerance : float, optional
-        Largest error of the derivative of a tabulated radial function over its largest derivative; 1e-8, or 1e-5 in float32, unless given.
+        Largest error of the derivative of a tabulated radial function over its largest derivative; 1e-9, or 1e-6 in float32, unless given.
         0 makes no tables: exact and slow.
 
     Attributes
