@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every kind of MACE model that the native engine runs, small and with random weights."""
+
+from __future__ import annotations
+
+import functools
+
+from tiny_models import density_model, plain_model, residual_model
+
+from lmp_uq.backbone.describe_mace import describe_model
+from lmp_uq.backbone.mace_architecture import INTERACTIONS, o3
+
+_DENSITY_RESIDUAL = INTERACTIONS["RealAgnosticDensityResidualInteractionBlock"]
+FAMILIES = {
+    "density 0": lambda: density_model(hidden_irreps=o3.Irreps("8x0e"), max_ell=3, correlation=3),
+    "density 0+1, three elements, 17 channels": lambda: density_model(
+        hidden_irreps=o3.Irreps("17x0e+17x1o"), max_ell=3, correlation=3, atomic_numbers=[1, 8, 14]
+    ),
+    "density 0+1+2, residual first": lambda: density_model(
+        hidden_irreps=o3.Irreps("5x0e+5x1o+5x2e"), max_ell=3, correlation=2, interaction_cls_first=_DENSITY_RESIDUAL
+    ),
+    "density 0+1, harmonics of degree 1, products without elements": lambda: density_model(
+        max_ell=1, correlation=3, use_agnostic_product=True
+    ),
+    "density, one layer, repulsion without transform": lambda: density_model(num_interactions=1, distance_transform="None"),
+    "transform without repulsion, envelope outside the basis, orders 1 and 3": lambda: density_model(
+        pair_repulsion=False, apply_cutoff=False, correlation=[1, 3], max_ell=1
+    ),
+    "two heads, last readout only": lambda: density_model(heads=["low", "high"], use_last_readout_only=True),
+    "residual, three layers": residual_model,
+    "residual 0+1+2, reduced couplings": lambda: residual_model(
+        hidden_irreps=o3.Irreps("4x0e+4x1o+4x2e"), num_interactions=2, max_ell=2, correlation=2, use_reduced_cg=True
+    ),
+    "old": plain_model,
+    "old 0+1": lambda: plain_model(hidden_irreps=o3.Irreps("8x0e+8x1o"), max_ell=3),
+    "old, one layer": lambda: plain_model(num_interactions=1),
+}
+
+
+@functools.cache
+def described(name: str, head: str | None = None):
+    """Architecture and tensors of a family's model."""
+    return describe_model(FAMILIES[name](), head=head or ("high" if "heads" in name else None))

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The native engine gives what mace-torch gives: energies, descriptors of every layer, gradients."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+from backbone_checks import make_frame, one_graph
+from native_families import FAMILIES, described
+
+from lmp_uq.backbone.mace_architecture import ATOMIC_ENERGIES
+from lmp_uq.backbone.mace_native import MaceNativeBackbone
+from lmp_uq.backbone.mace_torch import MaceTorchBackbone
+from lmp_uq.errors import UqError
+
+
+def results(backbone, graph, isolated):
+    """Energies without those of isolated atoms, descriptors, gradients of energies and of stacked sums."""
+    rng = np.random.default_rng(0)
+    weights, sets = rng.normal(size=graph.n_local), rng.normal(size=(6, graph.n_local, backbone.n_features))
+    evaluation = backbone.evaluate(graph)
+    return {
+        "energies": evaluation.energies - isolated[graph.species],
+        "descriptors": evaluation.descriptors,
+        "gradients of energies": backbone.pull(evaluation.state, weights),
+        "gradients of descriptors": backbone.pull(evaluation.state, None, sets),
+        "gradients of both": backbone.pull(evaluation.state, weights, sets),
+    }
+
+
+def worst(found, expected, n_layers):
+    """Largest error over the largest entry, descriptors counted layer by layer."""
+    errors = []
+    for name, values in expected.items():
+        parts = n_layers if name == "descriptors" else [values.shape[-1]]
+        for one, two in zip(np.split(found[name], parts, axis=-1), np.split(values, parts, axis=-1), strict=True):
+            if two.size == 0:
+                continue
+            assert np.abs(two).max() > 1e-6
+            errors.append(np.abs(one - two).max() / np.abs(two).max())
+    return max(errors)
+
+
+def native(name, head=None, **options):
+    """Native backbone of a family."""
+    return MaceNativeBackbone(*described(name, head), **({"precision": "float64"} | options))
+
+
+@functools.cache
+def reference(name):
+    """What torch gives for a family on one frame: graph, number of layers, energies of isolated atoms, results."""
+    architecture, tensors = described(name)
+    backbone = MaceTorchBackbone(architecture, tensors, precision="float64")
+    graph = one_graph(backbone, make_frame("triclinic", backbone.elements))
+    isolated = tensors[ATOMIC_ENERGIES][architecture["heads"].index(architecture["head"])]
+    return graph, architecture["num_interactions"], isolated, results(backbone, graph, isolated)
+
+
+def error(name, backbone):
+    """Worst error of a backbone against torch."""
+    graph, n_layers, isolated, expected = reference(name)
+    return worst(results(backbone, graph, isolated), expected, n_layers)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_native_is_torch(name):
+    assert error(name, native(name, table_tolerance=0.0)) < 1e-11
+    # the default tables: derivatives to 1e-8 of the largest one, values far better
+    assert error(name, native(name)) < 1e-7
+    assert 1e-9 < error(name, native(name, precision="float32")) < 2e-4
+
+
+def test_heads_differ():
+    name = "two heads, last readout only"
+    graph = reference(name)[0]
+    low, high = (native(name, head).evaluate(graph).energies for head in ("low", "high"))
+    assert np.abs(low - high).max() > 1e-3
+
+
+def test_error_of_the_tables_falls_with_their_tolerance():
+    errors = [error("density 0", native("density 0", table_tolerance=t)) for t in (1e-4, 1e-6, 1e-9, 1e-11)]
+    assert all(later < earlier for earlier, later in zip(errors, errors[1:], strict=False)) and errors[-1] < 1e-10
+
+
+@pytest.mark.parametrize("name", ["density 0", "residual, three layers"])
+def test_every_array_counts(name):
+    """An error of one part in a thousand in any array is seen: the comparison above looks at all of them."""
+    architecture, tensors = described(name)
+    for key, array in tensors.items():
+        # 3j tensors and the cutoff's other copies are not read
+        if array.dtype.kind != "f" or "_w3j_" in key or key in ("r_max", "radial_embedding.bessel_fn.r_max"):
+            continue
+        wrong = tensors | {key: array * 1.001}
+        assert error(name, MaceNativeBackbone(architecture, wrong, precision="float64", table_tolerance=0.0)) > 1e-9, key
+
+
+@pytest.mark.parametrize("instructions", ["generic", "avx2"])
+@pytest.mark.parametrize("name", ["density 0+1, three elements, 17 channels", "density 0+1+2, residual first"])
+def test_narrower_vectors_give_the_same(monkeypatch, name, instructions):
+    monkeypatch.setenv("LMP_UQ_SIMD", instructions)
+    try:
+        narrow = native(name)
+    except UqError:
+        pytest.skip(f"this processor has no {instructions}")
+    assert narrow.instruction_set == instructions
+    assert error(name, narrow) < 1e-7
+    assert error(name, native(name, table_tolerance=0.0)) < 1e-11
+    assert error(name, native(name, precision="float32")) < 2e-4
+
+
+def test_instructions_that_are_not_there(monkeypatch):
+    monkeypatch.setenv("LMP_UQ_SIMD", "mmx")
+    with pytest.raises(UqError, match="LMP_UQ_SIMD is 'mmx'; accepted on this processor: generic"):
+        native("old")

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the native engine refuses, by name, and the awkward graphs that it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase import Atoms
+from backbone_checks import make_frame, one_graph, shared_backbone
+from native_families import described
+
+from lmp_uq.backbone import Graph
+from lmp_uq.backbone.mace_native import MaceNativeBackbone
+from lmp_uq.errors import UqError
+
+NAME = "density 0"
+REFUSED = [
+    ("interaction_first", "RealAgnosticAttResidualInteractionBlock"),
+    ("interaction", "RealAgnosticDensityInteractionBlock"),
+    ("interaction", "RealAgnosticResidualNonLinearInteractionBlock"),
+    ("readout", "NonLinearBiasReadoutBlock"),
+    ("gate", "tanh"),
+    ("hidden_irreps", "8x0e+4x1o"),
+    ("hidden_irreps", "8x0e+8x1e"),
+    ("hidden_irreps", "8x0e+8x1o+8x2e+8x3o"),
+    ("MLP_irreps", "16x0e+16x1o"),
+    ("edge_irreps", "4x0e"),
+    ("correlation", [4, 4]),
+    ("correlation", [3]),
+    ("max_ell", 4),
+    ("radial_type", "gaussian"),
+    ("distance_transform", "Soft"),
+    ("use_so3", True),
+    ("head", "other"),
+    ("r_max", 0.0),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), REFUSED)
+def test_features_that_are_not_built_are_refused_by_name(key, value):
+    architecture, tensors = described(NAME)
+    with pytest.raises(UqError, match=f"native engine: {key} .*accepted: "):
+        MaceNativeBackbone(architecture | {key: value}, tensors, precision="float64")
+
+
+def test_tensors_that_do_not_fit():
+    architecture, tensors = described(NAME)
+
+    def refused(changed, message):
+        with pytest.raises(UqError, match=message):
+            MaceNativeBackbone(architecture, changed, precision="float64")
+
+    name = "interactions.1.linear.weight"
+    without = {key: array for key, array in tensors.items() if key != name}
+    refused(without, f"MACE tensors: {name} missing")
+    refused(tensors | {name: tensors[name][1:]}, f"{name} has shape .*this architecture needs")
+    refused(tensors | {name: tensors[name].astype(np.complex128)}, f"{name} is of type complex128")
+    name = "products.0.symmetric_contractions.contractions.0.U_matrix_3"
+    refused(tensors | {f"{name}.shape": tensors[f"{name}.shape"] * 2}, "coupling tensor of order 3 and degree 0 of layer 0")
+    refused(tensors | {f"{name}.indices": tensors[f"{name}.indices"] - 10**6}, "index of a coupling tensor")
+    with pytest.raises(UqError, match="precision is 'half'"):
+        MaceNativeBackbone(architecture, tensors, precision="half")
+
+
+@pytest.mark.parametrize("vector", [[0.0, 0.0, 0.0], [1e-7, 0.0, 0.0], [np.nan, 1.0, 0.0], [np.inf, 0.0, 0.0]])
+def test_edges_without_a_direction_name_their_atoms(vector):
+    backbone = shared_backbone("density", "native")
+    graph = one_graph(backbone, make_frame("triclinic", backbone.elements))
+    vectors = graph.vectors.copy()
+    vectors[5] = vector
+    i, j = graph.centres[5], graph.neighbours[5]
+    with pytest.raises(UqError, match=f"edge of atoms {i} and {j} has length .* accepted: finite and above"):
+        backbone.evaluate(replace(graph, vectors=vectors))
+
+
+def test_edges_beyond_the_cutoff_change_nothing():
+    for name in ("density", "residual"):
+        backbone = shared_backbone(name, "native")
+        graph = one_graph(backbone, make_frame("triclinic", backbone.elements))
+        long = np.array([[0.0, 0.0, backbone.cutoff], [4.0, 4.0, 4.0]])
+        longer = Graph(
+            graph.species, graph.n_local, *(np.append(a, [0, 1]) for a in (graph.centres, graph.neighbours)), np.vstack([graph.vectors, long])
+        )
+        here, there = backbone.evaluate(graph), backbone.evaluate(longer)
+        np.testing.assert_array_equal(there.energies, here.energies)
+        ones = np.ones(graph.n_local)
+        gradients = backbone.pull(there.state, ones)
+        np.testing.assert_array_equal(gradients[:-2], backbone.pull(here.state, ones))
+        assert not gradients[-2:].any()
+
+
+@pytest.mark.parametrize("name", ["density", "plain"])
+def test_dimers_from_contact_to_the_cutoff(name):
+    """Distances below the radial tables, at their ends and beyond; with and without a repulsion."""
+    torch_backbone, native = shared_backbone(name), shared_backbone(name, "native")
+    for distance in (0.05, 0.2, 0.45, 0.499, 0.5, 0.6, 0.9, 1.7, native.cutoff - 1e-3, native.cutoff + 0.1):
+        frame = Atoms([native.elements[0], native.elements[1]], positions=[[0, 0, 0], [0, 0.6 * distance, 0.8 * distance]])
+        graph = one_graph(native, frame)
+        found, expected = native.evaluate(graph), torch_backbone.evaluate(graph)
+        np.testing.assert_allclose(found.energies, expected.energies, rtol=1e-9)
+        np.testing.assert_allclose(found.descriptors, expected.descriptors, atol=1e-12 + 1e-9 * np.abs(expected.descriptors).max())
+        one, two = (b.pull(e.state, np.ones(2)) for b, e in ((native, found), (torch_backbone, expected)))
+        np.testing.assert_allclose(one, two, atol=1e-7 * max(1.0, np.abs(two).max(initial=0.0)))
+
+
+def test_weights_that_do_not_fit():
+    backbone = shared_backbone("density", "native")
+    state = backbone.evaluate(one_graph(backbone, make_frame("small", backbone.elements))).state
+    for energy, descriptor in ((np.ones(3), None), (np.ones((1, 2)), None), (None, np.ones((2, 15))), (None, np.ones((1, 1, 2, 16)))):
+        with pytest.raises(UqError, match="accepted: \\(2,"):
+            backbone.pull(state, energy, descriptor)
+
+
+def test_an_exchange_that_fails_is_heard():
+    class Broken:
+        def forward(self, buffer):
+            raise ZeroDivisionError("no ghosts today")
+
+    backbone = shared_backbone("density", "native")
+    graph = one_graph(backbone, make_frame("small", backbone.elements))
+    with pytest.raises(ZeroDivisionError, match="no ghosts today"):
+        backbone.evaluate(replace(graph, exchange=Broken()))
+
+
+def test_many_neighbours_and_long_stacks():
+    """An atom among 900 others, more than a batch of edges holds, and more cotangents than a kernel takes at once."""
+    torch_backbone, native = shared_backbone("plain"), shared_backbone("plain", "native")
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(900, 3))
+    vectors = directions / np.linalg.norm(directions, axis=1)[:, None] * rng.uniform(0.7, 2.9, (900, 1))
+    n, one = 12, np.ones(900, dtype=np.int64)
+    graph = Graph(
+        rng.integers(0, 2, n), n, np.concatenate([k * one for k in range(n)]), rng.integers(0, n, 900 * n), np.vstack([vectors] * n)
+    )
+    weights = rng.normal(size=(7, n, native.n_features))
+    found, expected = (backbone.pull(backbone.evaluate(graph).state, np.ones(n), weights) for backbone in (native, torch_backbone))
+    np.testing.assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())
