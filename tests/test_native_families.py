@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_heads_differ():
 
 def test_error_of_the_tables_falls_with_their_tolerance():
     errors = [error("density 0", native("density 0", table_tolerance=t)) for t in (1e-4, 1e-6, 1e-9, 1e-11)]
-    assert all(later < earlier for earlier, later in zip(errors, errors[1:], strict=False)) and errors[-1] < 1e-10
+    assert all(later < earlier for earlier, later in itertools.pairwise(errors)) and errors[-1] < 1e-10
 
 
 @pytest.mark.parametrize("name", ["density 0", "residual, three layers"])

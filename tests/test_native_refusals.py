@@ -80,9 +80,8 @@ def test_edges_beyond_the_cutoff_change_nothing():
         backbone = shared_backbone(name, "native")
         graph = one_graph(backbone, make_frame("triclinic", backbone.elements))
         long = np.array([[0.0, 0.0, backbone.cutoff], [4.0, 4.0, 4.0]])
-        longer = Graph(
-            graph.species, graph.n_local, *(np.append(a, [0, 1]) for a in (graph.centres, graph.neighbours)), np.vstack([graph.vectors, long])
-        )
+        ends = (np.append(index, [0, 1]) for index in (graph.centres, graph.neighbours))
+        longer = Graph(graph.species, graph.n_local, *ends, np.vstack([graph.vectors, long]))
         here, there = backbone.evaluate(graph), backbone.evaluate(longer)
         np.testing.assert_array_equal(there.energies, here.energies)
         ones = np.ones(graph.n_local)

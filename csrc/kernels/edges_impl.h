@@ -34,7 +34,7 @@ template <class T> LMP_UQ_INLINE Vector<T> radial(const T *row, int p, T t)
 {
   const T *c = row + p * N_COEFFICIENTS * block<T>();
   Vector<T> value = load(c + (N_COEFFICIENTS - 1) * block<T>());
-  unroll<N_COEFFICIENTS - 1>([&](auto k) { value = value * t + load(c + (N_COEFFICIENTS - 2 - k.value) * block<T>()); });
+  unroll<N_COEFFICIENTS - 1>([&](auto k) LMP_UQ_ALWAYS { value = value * t + load(c + (N_COEFFICIENTS - 2 - k.value) * block<T>()); });
   return value;
 }
 
@@ -44,7 +44,7 @@ template <class T> LMP_UQ_INLINE void radial(const T *row, int p, T t, Vector<T>
   const T *c = row + p * N_COEFFICIENTS * block<T>();
   value = load(c + (N_COEFFICIENTS - 1) * block<T>());
   slope = Vector<T>{};
-  unroll<N_COEFFICIENTS - 1>([&](auto k) {
+  unroll<N_COEFFICIENTS - 1>([&](auto k) LMP_UQ_ALWAYS {
     slope = slope * t + value;
     value = value * t + load(c + (N_COEFFICIENTS - 2 - k.value) * block<T>());
   });
@@ -54,7 +54,7 @@ template <class T> LMP_UQ_INLINE void radial(const T *row, int p, T t, Vector<T>
 template <class T, int N> LMP_UQ_INLINE void add_lane_sums(const Vector<T> (&sums)[MAX_HARMONICS], double *out)
 {
   constexpr int width = Simd<T>::width;
-  unroll<(N + width - 1) / width>([&](auto group) {
+  unroll<(N + width - 1) / width>([&](auto group) LMP_UQ_ALWAYS {
     const Vector<T> s = lane_sums<T>(sums + group.value * width);
     for (int k = 0; k < width; ++k) out[group.value * width + k] += static_cast<double>(s[k]);
   });
@@ -63,18 +63,18 @@ template <class T, int N> LMP_UQ_INLINE void add_lane_sums(const Vector<T> (&sum
 template <class T, int M> void first_forward(const FirstForward<T> &a)
 {
   constexpr int n_y = (M + 1) * (M + 1);
-  for_channels<T>(a.n_channels, [&](const Channels &c) {
+  for_channels<T>(a.n_channels, [&](const Channels &c) LMP_UQ_ALWAYS {
     for (int i = 0; i < a.edges.n_centres; ++i) {
       Vector<T> sum[n_y];
-      unroll<n_y>([&](auto s) { sum[s.value] = Vector<T>{}; });
+      unroll<n_y>([&](auto s) LMP_UQ_ALWAYS { sum[s.value] = Vector<T>{}; });
       for (int e = a.edges.start[i]; e < a.edges.start[i + 1]; ++e) {
         const T *row = radial_row(a.edges, e, c), *y = a.edges.harmonics + e * MAX_HARMONICS;
-        unroll<M + 1>([&](auto l) {
+        unroll<M + 1>([&](auto l) LMP_UQ_ALWAYS {
           const Vector<T> r = radial(row, l.value, a.edges.t[e]);
-          unroll<2 * l.value + 1>([&](auto m) { sum[l.value * l.value + m.value] += r * y[l.value * l.value + m.value]; });
+          unroll<2 * l.value + 1>([&](auto m) LMP_UQ_ALWAYS { sum[l.value * l.value + m.value] += r * y[l.value * l.value + m.value]; });
         });
       }
-      unroll<n_y>([&](auto s) { store(a.out + (i * static_cast<std::size_t>(n_y) + s.value) * a.n_channels + c.first, sum[s.value]); });
+      unroll<n_y>([&](auto s) LMP_UQ_ALWAYS { store(a.out + (i * static_cast<std::size_t>(n_y) + s.value) * a.n_channels + c.first, sum[s.value]); });
     }
   });
 }
@@ -84,13 +84,13 @@ template <class T, int M> LMP_UQ_INLINE void first_reverse_edge(const FirstRever
   constexpr int n_y = (M + 1) * (M + 1);
   const T *row = radial_row(a.edges, e, c), *y = a.edges.harmonics + e * MAX_HARMONICS;
   Vector<T> r[M + 1], slope[M + 1];
-  unroll<M + 1>([&](auto l) { radial(row, l.value, a.edges.t[e], r[l.value], slope[l.value]); });
+  unroll<M + 1>([&](auto l) LMP_UQ_ALWAYS { radial(row, l.value, a.edges.t[e], r[l.value], slope[l.value]); });
   for (int k = 0; k < a.n_sets; ++k) {
     const T *g = a.gradient + k * a.set_stride + i * static_cast<std::size_t>(n_y) * a.n_channels + c.first;
     Vector<T> sums[MAX_HARMONICS] = {};
-    unroll<M + 1>([&](auto l) {
+    unroll<M + 1>([&](auto l) LMP_UQ_ALWAYS {
       Vector<T> along{};
-      unroll<2 * l.value + 1>([&](auto m) {
+      unroll<2 * l.value + 1>([&](auto m) LMP_UQ_ALWAYS {
         constexpr int s = l.value * l.value + m.value;
         const Vector<T> g_s = load(g + s * static_cast<std::size_t>(a.n_channels));
         along += g_s * y[s];
@@ -104,7 +104,7 @@ template <class T, int M> LMP_UQ_INLINE void first_reverse_edge(const FirstRever
 
 template <class T, int M> void first_reverse(const FirstReverse<T> &a)
 {
-  for_channels<T>(a.n_channels, [&](const Channels &c) {
+  for_channels<T>(a.n_channels, [&](const Channels &c) LMP_UQ_ALWAYS {
     for (int i = 0; i < a.edges.n_centres; ++i)
       for (int e = a.edges.start[i]; e < a.edges.start[i + 1]; ++e) first_reverse_edge<T, M>(a, i, e, c);
   });
@@ -127,27 +127,27 @@ LMP_UQ_INLINE void sum_path(const MessageForward<T> &a, int i, const Channels &c
   constexpr int l1 = paths.l1[P], l2 = paths.l2[P], n1 = 2 * l1 + 1, n2 = 2 * l2 + 1;
   constexpr std::size_t n_x = (L + 1) * (L + 1);
   Vector<T> sum[n1 * n2];
-  unroll<n1 * n2>([&](auto k) { sum[k.value] = Vector<T>{}; });
+  unroll<n1 * n2>([&](auto k) LMP_UQ_ALWAYS { sum[k.value] = Vector<T>{}; });
   for (int e = a.edges.start[i]; e < a.edges.start[i + 1]; ++e) {
     const Vector<T> r = radial(radial_row(a.edges, e, c), P, a.edges.t[e]);
     const T *x = a.features + (a.edges.neighbour[e] * n_x + l1 * l1) * a.n_channels + c.first;
     const T *y = a.edges.harmonics + e * MAX_HARMONICS + l2 * l2;
     Vector<T> rx[n1];
-    unroll<n1>([&](auto k) { rx[k.value] = r * load(x + k.value * static_cast<std::size_t>(a.n_channels)); });
-    unroll<n2>([&](auto m) {
-      unroll<n1>([&](auto k) { sum[k.value * n2 + m.value] += rx[k.value] * y[m.value]; });
+    unroll<n1>([&](auto k) LMP_UQ_ALWAYS { rx[k.value] = r * load(x + k.value * static_cast<std::size_t>(a.n_channels)); });
+    unroll<n2>([&](auto m) LMP_UQ_ALWAYS {
+      unroll<n1>([&](auto k) LMP_UQ_ALWAYS { sum[k.value * n2 + m.value] += rx[k.value] * y[m.value]; });
     });
   }
-  unroll<n1 * n2>([&](auto k) { outer[paths.outer[P] + k.value] = sum[k.value]; });
+  unroll<n1 * n2>([&](auto k) LMP_UQ_ALWAYS { outer[paths.outer[P] + k.value] = sum[k.value]; });
 }
 
 template <class T, int L, int M> void message_forward(const MessageForward<T> &a)
 {
   constexpr Paths paths = make_paths(L, M);
-  for_channels<T>(a.n_channels, [&](const Channels &c) {
+  for_channels<T>(a.n_channels, [&](const Channels &c) LMP_UQ_ALWAYS {
     for (int i = 0; i < a.edges.n_centres; ++i) {
       Vector<T> outer[paths.n_outer];
-      unroll<paths.n>([&](auto p) { sum_path<T, L, M, p.value>(a, i, c, outer); });
+      unroll<paths.n>([&](auto p) LMP_UQ_ALWAYS { sum_path<T, L, M, p.value>(a, i, c, outer); });
       apply(a.coupling, outer, a.out + i * static_cast<std::size_t>(paths.n_message) * a.n_channels + c.first, a.n_channels);
     }
   });
@@ -161,10 +161,10 @@ LMP_UQ_INLINE void reverse_path(const Vector<T> *outer, const Vector<T> *r, cons
   constexpr Paths paths = make_paths(L, M);
   constexpr int l1 = paths.l1[P], l2 = paths.l2[P], n1 = 2 * l1 + 1, n2 = 2 * l2 + 1;
   Vector<T> along{};
-  unroll<n1>([&](auto k) {
+  unroll<n1>([&](auto k) LMP_UQ_ALWAYS {
     const Vector<T> rx = r[P] * x[l1 * l1 + k.value];
     Vector<T> gathered{};
-    unroll<n2>([&](auto m) {
+    unroll<n2>([&](auto m) LMP_UQ_ALWAYS {
       const Vector<T> g = outer[paths.outer[P] + k.value * n2 + m.value];
       gathered += g * y[l2 * l2 + m.value];
       if constexpr (l2 > 0) sums[l2 * l2 + m.value] += g * rx;
@@ -184,13 +184,13 @@ LMP_UQ_INLINE void message_reverse_edge(const MessageReverse<T> &a, int e, const
   const T *row = radial_row(a.edges, e, c), *y = a.edges.harmonics + e * MAX_HARMONICS;
   const std::size_t source = static_cast<std::size_t>(a.edges.neighbour[e]) * n_x * a.n_channels + c.first;
   Vector<T> r[paths.n], slope[paths.n], x[n_x];
-  unroll<paths.n>([&](auto p) { radial(row, p.value, a.edges.t[e], r[p.value], slope[p.value]); });
-  unroll<n_x>([&](auto k) { x[k.value] = load(a.features + source + k.value * static_cast<std::size_t>(a.n_channels)); });
+  unroll<paths.n>([&](auto p) LMP_UQ_ALWAYS { radial(row, p.value, a.edges.t[e], r[p.value], slope[p.value]); });
+  unroll<n_x>([&](auto k) LMP_UQ_ALWAYS { x[k.value] = load(a.features + source + k.value * static_cast<std::size_t>(a.n_channels)); });
   for (int set = 0; set < a.n_sets; ++set) {
     Vector<T> sums[MAX_HARMONICS] = {}, x_gradient[n_x] = {};
-    unroll<paths.n>([&](auto p) { reverse_path<T, L, M, p.value>(outer[set], r, slope, x, y, sums, x_gradient); });
+    unroll<paths.n>([&](auto p) LMP_UQ_ALWAYS { reverse_path<T, L, M, p.value>(outer[set], r, slope, x, y, sums, x_gradient); });
     T *target = a.features_gradient + set * a.feature_set_stride + source;
-    unroll<n_x>([&](auto k) {
+    unroll<n_x>([&](auto k) LMP_UQ_ALWAYS {
       T *p = target + k.value * static_cast<std::size_t>(a.n_channels);
       store(p, load(p) + x_gradient[k.value]);
     });
@@ -201,7 +201,7 @@ LMP_UQ_INLINE void message_reverse_edge(const MessageReverse<T> &a, int e, const
 template <class T, int L, int M> void message_reverse(const MessageReverse<T> &a)
 {
   constexpr Paths paths = make_paths(L, M);
-  for_channels<T>(a.n_channels, [&](const Channels &c) {
+  for_channels<T>(a.n_channels, [&](const Channels &c) LMP_UQ_ALWAYS {
     for (int i = 0; i < a.edges.n_centres; ++i) {
       Vector<T> outer[MAX_SETS][paths.n_outer];
       for (int set = 0; set < a.n_sets; ++set) {

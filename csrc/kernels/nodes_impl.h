@@ -31,7 +31,7 @@ template <class T> void product_forward(const ProductForward<T> &a)
 {
   const Polynomial &p = a.polynomial;
   const std::size_t n_channels = a.n_channels;
-  for_channels<T>(a.n_channels, [&](const Channels &c) {
+  for_channels<T>(a.n_channels, [&](const Channels &c) LMP_UQ_ALWAYS {
     for (int i = 0; i < a.n_rows; ++i) {
       const T *coefficient = a.coefficients + static_cast<std::size_t>(c.block) * p.n_coefficients * block<T>() + c.part;
       Vector<T> in[MAX_HARMONICS];
@@ -97,7 +97,7 @@ template <class T> LMP_UQ_INLINE void product_reverse_row(const ProductReverse<T
 
 template <class T> void product_reverse(const ProductReverse<T> &a)
 {
-  for_channels<T>(a.n_channels, [&](const Channels &c) {
+  for_channels<T>(a.n_channels, [&](const Channels &c) LMP_UQ_ALWAYS {
     for (int i = 0; i < a.n_rows; ++i) product_reverse_row(a, i, c);
   });
 }
@@ -113,21 +113,21 @@ template <class T, int R, int N> inline void gemm_tile(const Gemm<T> &g, int row
   constexpr int width = Simd<T>::width, panel = 4 * block<T>();
   const T *a[R];
   Vector<T> sum[R][N];
-  unroll<R>([&](auto r) {
+  unroll<R>([&](auto r) LMP_UQ_ALWAYS {
     a[r.value] = g.a + row_offset<T>(g.a_rows, row + r.value);
-    unroll<N>([&](auto n) { sum[r.value][n.value] = Vector<T>{}; });
+    unroll<N>([&](auto n) LMP_UQ_ALWAYS { sum[r.value][n.value] = Vector<T>{}; });
   });
   for (int k = 0; k < g.depth; ++k) {
     Vector<T> b_k[N];
-    unroll<N>([&](auto n) { b_k[n.value] = load(b + static_cast<std::size_t>(k) * panel + n.value * width); });
-    unroll<R>([&](auto r) {
+    unroll<N>([&](auto n) LMP_UQ_ALWAYS { b_k[n.value] = load(b + static_cast<std::size_t>(k) * panel + n.value * width); });
+    unroll<R>([&](auto r) LMP_UQ_ALWAYS {
       const T value = a[r.value][k];
-      unroll<N>([&](auto n) { sum[r.value][n.value] += b_k[n.value] * value; });
+      unroll<N>([&](auto n) LMP_UQ_ALWAYS { sum[r.value][n.value] += b_k[n.value] * value; });
     });
   }
-  unroll<R>([&](auto r) {
+  unroll<R>([&](auto r) LMP_UQ_ALWAYS {
     T *c = g.c + row_offset<T>(g.c_rows, row + r.value) + column;
-    unroll<N>([&](auto n) {
+    unroll<N>([&](auto n) LMP_UQ_ALWAYS {
       if (g.add) sum[r.value][n.value] += load(c + n.value * width);
       store(c + n.value * width, sum[r.value][n.value]);
     });

@@ -7,7 +7,8 @@
 #if !defined(LMP_UQ_VECTOR_BYTES) || !defined(LMP_UQ_ISA)
 #error "compile with LMP_UQ_VECTOR_BYTES and LMP_UQ_ISA, see CMakeLists.txt"
 #endif
-#define LMP_UQ_INLINE inline __attribute__((always_inline))
+#define LMP_UQ_ALWAYS __attribute__((always_inline))    // of a lambda: GCC keeps loops' lambdas as functions of their own
+#define LMP_UQ_INLINE inline LMP_UQ_ALWAYS
 
 namespace lmp_uq {
 namespace LMP_UQ_ISA {
@@ -65,7 +66,7 @@ template <class T, int N = Simd<T>::width> LMP_UQ_INLINE Vector<T> lane_sums(con
     return v[0];
   } else {
     Vector<T> half[N / 2];
-    unroll<N / 2>([&](auto k) { half[k.value] = neighbour_sums<T>(v[2 * k.value], v[2 * k.value + 1]); });
+    unroll<N / 2>([&](auto k) LMP_UQ_ALWAYS { half[k.value] = neighbour_sums<T>(v[2 * k.value], v[2 * k.value + 1]); });
     return lane_sums<T, N / 2>(half);
   }
 }
