@@ -108,10 +108,10 @@ uq_model_info NativeEvaluator::load(const std::string &name, const std::vector<s
 // what goes wrong here is a feature that this engine lacks, not a bad file
 void NativeEvaluator::make_engine()
 {
-  if (settings_.device.rfind("cuda", 0) == 0)
+  if (settings_.device == "cuda" || settings_.device.rfind("cuda:", 0) == 0)
     throw lmp_uq::NotNative("engine native runs on the CPU; device is " + settings_.device + ", accepted: auto, cpu");
   if (settings_.device != "auto" && settings_.device != "cpu")
-    throw std::runtime_error("device " + settings_.device + " is not known; accepted: auto, cpu, cuda, cuda:N");
+    throw std::runtime_error("device is '" + settings_.device + "'; accepted: cpu, cuda, cuda:N or auto");
   precision_ = settings_.precision == "file" ? file_->header().at("precision").string() : settings_.precision;
   file_->keep_only("backbone");
   lmp_uq::Engine::Options options;
