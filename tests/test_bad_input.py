@@ -7,7 +7,7 @@ import pickle
 import struct
 
 import pytest
-from lammps_cases import PLAIN, crystal
+from lammps_cases import PLAIN, TORCH, crystal
 from lammps_processes import execute
 
 RANKS = pytest.mark.parametrize("n", [1, 2])
@@ -46,7 +46,7 @@ def test_files_that_are_no_model(n, lammps, models):
 
 
 KEYWORDS = {
-    "unknown keyword": ("pair_style mace/uq colour red", "Unknown pair_style mace/uq keyword colour (accepted: device, precision"),
+    "unknown keyword": ("pair_style mace/uq colour red", "Unknown pair_style mace/uq keyword colour (accepted: engine, device, precision"),
     "no value": ("pair_style mace/uq device", "keyword device needs a value"),
     "unknown precision": ("pair_style mace/uq precision half", "unknown precision half (accepted: float32, float64, file)"),
     "no members": ("pair_style mace/uq members 0", "members must be 1 or more"),
@@ -171,7 +171,7 @@ DAMAGE = {
 @pytest.mark.parametrize("name", DAMAGE)
 def test_a_model_that_fails_on_one_rank_ends_all(name, n, lammps):
     damage, word = DAMAGE[name]
-    folder = input_file(lammps, crystal((2, 1, 1)), "fix f all nve", "run 50")
+    folder = input_file(lammps, crystal((2, 1, 1)), "fix f all nve", "run 50", pair=TORCH)
     (folder / "spoiled.py").write_text(SABOTAGE.format(damage=damage))
     done = execute("python", "spoiled.py", ranks=n, folder=folder, timeout=120)
     assert done.code != 0

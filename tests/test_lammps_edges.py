@@ -8,7 +8,7 @@ import re
 import ase.io
 import numpy as np
 import pytest
-from lammps_cases import ASK, FIELDS, HOT, PLAIN, TOTALS, WITH_ZBL, assert_equal, assert_same_state, crystal, half_empty, read_dump
+from lammps_cases import ASK, FIELDS, HOT, PLAIN, TORCH, TOTALS, WITH_ZBL, assert_equal, assert_same_state, crystal, half_empty, read_dump
 from lammps_processes import execute
 
 RANKS = pytest.mark.parametrize("n", [1, 2])
@@ -99,12 +99,12 @@ def test_fix_pair_beside_other_styles(n, lammps):
 
 def test_fields_are_evaluated_only_when_somebody_asks(lammps):
     """Counted in the engine: 10 steps, thermo every 5, a dump of another field every 2, nobody else."""
-    quiet = lammps.run(crystal(), HOT, "run 10", "#snapshot end").snapshots["end"]["asked"]
+    quiet = lammps.run(crystal(), HOT, "run 10", "#snapshot end", pair=TORCH).snapshots["end"]["asked"]
     assert not quiet
     more = (HOT, "compute g all uq grade_max", "thermo_style custom step pe pxx pyy pzz pxy pxz pyz c_g", "thermo 5",
             "compute f all uq/atom energy_std",
             "dump d all custom 2 d.dump id c_f", "run 10", "#snapshot end")  # fmt: skip
-    assert lammps.run(crystal(), *more).snapshots["end"]["asked"] == {"grade": 3, "energy_std": 6}
+    assert lammps.run(crystal(), *more, pair=TORCH).snapshots["end"]["asked"] == {"grade": 3, "energy_std": 6}
 
 
 def test_pair_modify_compute_no_leaves_nothing_stale(lammps):
@@ -292,7 +292,7 @@ def test_a_model_that_fails_on_one_rank_ends_all(command, lammps):
     if command[0] == "lmp" and not lmp_uq.host_environment()["LMP_UQ_LIBPYTHON"]:
         pytest.skip("this Python has no shared libpython")
     folder = lammps.new_folder()
-    (folder / "in.run").write_text(lammps.write(folder, crystal(), "fix f all nve", "run 50"))
+    (folder / "in.run").write_text(lammps.write(folder, crystal(), "fix f all nve", "run 50", pair=TORCH))
     (folder / "sitecustomize.py").write_text(SITECUSTOMIZE)
     done = execute(*command, ranks=2, folder=folder, timeout=120, PYTHONPATH=str(folder))
     assert done.code != 0

@@ -9,7 +9,7 @@ import ase.io
 import numpy as np
 import pytest
 from force_members import changed
-from lammps_cases import HOT, PLAIN, assert_equal, crystal, read_dump
+from lammps_cases import HOT, PLAIN, TORCH, assert_equal, crystal, read_dump
 
 from lmp_uq import modelfile
 
@@ -28,7 +28,7 @@ def warming():
 @pytest.fixture(scope="module")
 def trajectory(lammps):
     """force_std_max of every step of a short hot run."""
-    return lammps.run(warming(), HOT, EVERY_STEP, "run 9").thermo[0]["c_g[1]"]
+    return lammps.run(warming(), HOT, EVERY_STEP, "run 9", pair=TORCH).thermo[0]["c_g[1]"]
 
 
 # ---- when -----------------------------------------------------------------------------------------------------------------------
@@ -42,7 +42,7 @@ def test_fix_pair_keeps_its_last_values(n, lammps, trajectory):
         "fix p all pair 3 mace/uq force_std 0 force_std_x 1", "dump d all custom 1 d.dump id f_p[1] f_p[2]",
         "dump_modify d sort id format float %.17g", "run 9", "#snapshot end",
     )  # fmt: skip
-    result = lammps.run(warming(), *more, n=n)
+    result = lammps.run(warming(), *more, n=n, pair=TORCH)
     frames = read_dump(result.folder / "d.dump")
     for step, rows in frames.items():
         assert_equal(f"step {step}", rows[:, 1].max(), trajectory[step - step % 3], relative=1e-9)
@@ -64,7 +64,7 @@ def test_one_pull_of_all_members_serves_everybody_of_a_step(lammps):
         "thermo_style custom step temp pe press c_g[*] c_top[*] c_high", "thermo 5", "run 10", "#snapshot dear",
         "thermo_style custom step temp pe press c_high", "run 10", "#snapshot cheap",
     )  # fmt: skip
-    states = lammps.run(crystal(), "fix move all nve", *more).snapshots
+    states = lammps.run(crystal(), "fix move all nve", *more, pair=TORCH).snapshots
     assert states["dear"]["asked"]["force_members"] == 8 * 3, "steps 0, 5 and 10, once each"
     assert states["cheap"]["asked"]["force_members"] == 8 * 3, "computes that nobody reads cost nothing"
 
@@ -97,7 +97,7 @@ def test_select_writes_force_bars_only_where_it_selects_by_them(n, lammps, traje
 
 
 def test_minimisation_and_restart(lammps):
-    pair = PLAIN.replace("mace/uq", "mace/uq force_members 5 quantile loglinear", 1)
+    pair = TORCH.replace("engine torch", "engine torch force_members 5 quantile loglinear", 1)
     ask = ("compute uq all uq/atom force_std", "compute tot all uq stress_std", "compute top all reduce max c_uq",
            "thermo_style custom step temp pe press c_top c_tot[*]")  # fmt: skip
     before = (*ask, "minimize 0 1e-3 3 9", "run 0", "#snapshot a", "write_restart r.restart")

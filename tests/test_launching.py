@@ -43,7 +43,8 @@ def test_plain_lmp(folder, ranks):
 
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_plain_lmp_without_a_shared_libpython_names_lmp_uq(folder, ranks):
-    done = execute("lmp", "-in", "in.run", "-log", "none", ranks=ranks, folder=folder, LMP_UQ_LIBPYTHON="")
+    (folder / "in.torch").write_text((folder / "in.run").read_text().replace("mace/uq", "mace/uq engine torch", 1))
+    done = execute("lmp", "-in", "in.torch", "-log", "none", ranks=ranks, folder=folder, LMP_UQ_LIBPYTHON="")
     assert done.code != 0 and "lmp-uq run -in" in done.text and "Loop time" not in done.text
 
 

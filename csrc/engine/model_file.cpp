@@ -100,12 +100,31 @@ ModelFile ModelFile::parse(const std::string &where, std::unique_ptr<unsigned ch
 void ModelFile::place(const Layout::Entry &entry, std::size_t data)
 {
   const unsigned char *first = bytes_.get() + data + entry.begin;
-  if (reinterpret_cast<std::uintptr_t>(first) % item_size(entry.dtype) != 0) {
-    aligned_.emplace_back(new unsigned char[entry.n_bytes + 1]);
-    if (entry.n_bytes) std::memcpy(aligned_.back().get(), first, entry.n_bytes);
-    first = aligned_.back().get();
-  }
+  if (reinterpret_cast<std::uintptr_t>(first) % item_size(entry.dtype) != 0) first = copy(first, entry.n_bytes);
   tensors_[entry.name] = {entry.dtype, entry.shape, first};
+}
+
+const unsigned char *ModelFile::copy(const void *bytes, std::size_t n_bytes)
+{
+  copies_.emplace_back(new unsigned char[n_bytes + 1]);
+  if (n_bytes) std::memcpy(copies_.back().get(), bytes, n_bytes);
+  return copies_.back().get();
+}
+
+void ModelFile::keep_only(const std::string &prefix)
+{
+  const auto old_copies = std::move(copies_);
+  copies_.clear();
+  for (auto named = tensors_.begin(); named != tensors_.end();) {
+    Tensor &tensor = named->second;
+    if (named->first.rfind(prefix + "/", 0) != 0) {
+      named = tensors_.erase(named);
+      continue;
+    }
+    tensor.data = copy(tensor.data, tensor.size() * item_size(tensor.dtype));
+    ++named;
+  }
+  bytes_.reset();
 }
 
 Tensors ModelFile::section(const std::string &prefix) const

@@ -26,15 +26,19 @@ class ModelFile {
   Tensors section(const std::string &prefix) const;                 // those named prefix/..., by the rest of their names
   const std::string &sha256() const { return sha256_; }
 
+  // Frees all tensors but those of one section.
+  void keep_only(const std::string &prefix);
+
  private:
   ModelFile() = default;
   void place(const Layout::Entry &entry, std::size_t data);
+  const unsigned char *copy(const void *bytes, std::size_t n_bytes);
 
   Json header_;
   Tensors tensors_;
   std::string sha256_;
   std::unique_ptr<unsigned char[]> bytes_;
-  std::vector<std::unique_ptr<unsigned char[]>> aligned_;    // copies of arrays that do not begin at a multiple of their item size
+  std::vector<std::unique_ptr<unsigned char[]>> copies_;    // of arrays that do not begin at a multiple of their item size
 };
 
 }    // namespace lmp_uq

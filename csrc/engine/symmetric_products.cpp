@@ -12,6 +12,8 @@ namespace lmp_uq {
 
 namespace {
 
+constexpr double MAX_COUPLINGS = 10000;    // ways to couple one product to one degree: a damaged file must not ask for all memory
+
 using Pair = std::pair<int, int>;
 
 // Every triple hangs on one of its pairs, one that is needed anyway if there is such.
@@ -49,7 +51,8 @@ std::vector<std::vector<SymmetricProducts::Sums>> SymmetricProducts::symmetrised
     const Tensor &values = weights_.coupling(layer_, l, order, "values");
     const std::vector<double> shape = weights_.coupling(layer_, l, order, "shape").doubles(), u = values.doubles();
     const std::vector<double> flat = weights_.coupling(layer_, l, order, "indices").doubles();
-    const std::size_t n_paths = static_cast<std::size_t>(shape.back());
+    const bool counted = !shape.empty() && shape.back() >= 1.0 && shape.back() <= MAX_COUPLINGS;    // false for NaN too
+    const std::size_t n_paths = counted ? static_cast<std::size_t>(shape.back()) : 0;
     double largest = 0.0, expected = (2 * l + 1) * static_cast<double>(n_paths), found = 1.0;
     for (int k = 0; k < order; ++k) expected *= n_in;
     for (double axis : shape) found *= axis;

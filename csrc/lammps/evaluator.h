@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What the pair style asks of a model. The Python evaluator (torch) stands behind it today; a native engine can stand beside it.
+// What the pair style asks of a model. Two stand behind it: evaluator_native (csrc/engine) and evaluator_python (torch).
 #ifndef LMP_UQ_EVALUATOR_H
 #define LMP_UQ_EVALUATOR_H
 
 #include "bridge.h"
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 namespace lmp_uq {
 
 struct Settings {
-  std::string device = "auto", precision = "file";
+  std::string device = "auto", precision = "file", engine = "auto";
   int members = 0, force_members = 0, threads = 1, conservative = 0, learned = 0, local_rank = 0;
 };
 
@@ -40,7 +41,18 @@ class Evaluator {
   virtual void member_energies(const double *sum, double energy, double *energies) = 0;    // (n_members) eV
 };
 
+// A model or a device that the native engine does not run: its load() says so by this.
+struct NotNative : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+std::unique_ptr<Evaluator> make_native_evaluator(const Settings &settings);
 std::unique_ptr<Evaluator> make_python_evaluator(const Settings &settings);
+
+// Makes the evaluator of settings.engine and loads the file into it; auto: native, and where that does not run the model torch. note: then
+// why, in one line for the log, else empty.
+std::unique_ptr<Evaluator> load_evaluator(const Settings &settings, const std::string &file, const std::vector<std::string> &elements,
+                                          uq_model_info &info, std::string &note);
 
 // true where a Python program owns the process (lmp-uq, a notebook): there LAMMPS errors are exceptions and do not end the process
 bool python_owns_process();

@@ -19,7 +19,7 @@
 
 using namespace LAMMPS_NS;
 
-static constexpr char KEYWORDS[] = "device, precision, members, force_members, threads, conservative, quantile";
+static constexpr char KEYWORDS[] = "engine, device, precision, members, force_members, threads, conservative, quantile";
 
 /* ---- errors ---------------------------------------------------------------------------------------------------------------- */
 
@@ -96,6 +96,8 @@ void PairMaceUq::settings(int narg, char **arg)
       s.force_members = positive();
     else if (keyword == "threads")
       s.threads = positive();
+    else if (keyword == "engine")
+      s.engine = value;
     else if (keyword == "device")
       s.device = value;
     else if (keyword == "precision")
@@ -107,6 +109,8 @@ void PairMaceUq::settings(int narg, char **arg)
   }
   if (s.precision != "file" && s.precision != "float32" && s.precision != "float64")
     error->all(FLERR, "Pair style mace/uq: unknown precision {} (accepted: float32, float64, file)", s.precision);
+  if (s.engine != "auto" && s.engine != "torch" && s.engine != "native")
+    error->all(FLERR, "Pair style mace/uq: unknown engine {} (accepted: auto, torch, native)", s.engine);
   if (quantile != "loglinear" && quantile != "learned")
     error->all(FLERR, "Pair style mace/uq: unknown quantile {} (accepted: loglinear, learned)", quantile);
   s.learned = quantile == "learned";
@@ -154,14 +158,11 @@ void PairMaceUq::load(const std::string &file, char **elements)
   // kept only if every rank has one: in Python a failed pair_coeff is an exception, and the next run must find no evaluator, not half of one
   std::unique_ptr<lmp_uq::Evaluator> evaluator;
   impl->evaluator.reset();
-  collective(
-      [&] {
-        evaluator = lmp_uq::make_python_evaluator(impl->settings);
-        impl->info = evaluator->load(file, taking_part);
-      },
-      "Pair style mace/uq");
+  std::string note;
+  collective([&] { evaluator = lmp_uq::load_evaluator(impl->settings, file, taking_part, impl->info, note); }, "Pair style mace/uq");
   impl->evaluator = std::move(evaluator);
   if (comm->me == 0) {
+    if (!note.empty()) utils::logmesg(lmp, "mace/uq: {}\n", note);
     utils::logmesg(lmp, "mace/uq: {}\n", impl->info.summary);
     if (impl->info.warning[0]) error->warning(FLERR, "mace/uq: {}", impl->info.warning);
   }
@@ -214,6 +215,7 @@ void PairMaceUq::write_restart_settings(FILE *fp)
   const auto &s = impl->settings;
   write_text(fp, s.device);
   write_text(fp, s.precision);
+  write_text(fp, s.engine);
   const int numbers[] = {s.members, s.force_members, s.threads, s.conservative, s.learned};
   fwrite(numbers, sizeof(int), 5, fp);
 }
@@ -224,6 +226,7 @@ void PairMaceUq::read_restart_settings(FILE *fp)
   auto &s = impl->settings;
   s.device = read_text(fp, lmp);
   s.precision = read_text(fp, lmp);
+  s.engine = read_text(fp, lmp);
   int numbers[5];
   read_and_share(numbers, 5, fp, lmp);
   s.members = numbers[0];

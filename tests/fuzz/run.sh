@@ -9,8 +9,10 @@ mkdir -p "$root/build/fuzz"
 cd "$root/build/fuzz"
 "$python" "$root/tests/fuzz/seeds.py" .
 flags="-std=c++17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
+objects=
 for source in "$root"/csrc/engine/*.cpp "$root"/csrc/kernels/*.cpp "$root"/tests/fuzz/fuzz_model_file.cpp; do
   object=$(basename "$source").o
+  objects="$objects $object"
   if [ ! -e "$object" ] || [ -n "$(find "$root/csrc" "$root/tests/fuzz" -newer "$object" -name '*.[ch]*' | head -n 1)" ]; then
     case $source in
       # the unrolled loops see no byte of a file, and sanitizers need hours and gigabytes to compile them
@@ -22,5 +24,5 @@ for source in "$root"/csrc/engine/*.cpp "$root"/csrc/kernels/*.cpp "$root"/tests
   fi
 done
 # shellcheck disable=SC2086
-${CXX:-g++} $flags ./*.cpp.o -o fuzz_model_file
+${CXX:-g++} $flags $objects -o fuzz_model_file
 ./fuzz_model_file "${2:-1}" "${1:-150}" ./*.uq

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "evaluator.h"
+
+std::unique_ptr<lmp_uq::Evaluator> lmp_uq::load_evaluator(const Settings &settings, const std::string &file,
+                                                          const std::vector<std::string> &elements, uq_model_info &info, std::string &note)
+{
+  note.clear();
+  if (settings.engine != "torch") {
+    auto evaluator = make_native_evaluator(settings);
+    try {
+      info = evaluator->load(file, elements);
+      return evaluator;
+    } catch (const NotNative &reason) {
+      if (settings.engine == "native") throw;
+      note = std::string("engine torch, because ") + reason.what();
+    }
+  }
+  auto evaluator = make_python_evaluator(settings);
+  info = evaluator->load(file, elements);
+  return evaluator;
+}

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""pair_style mace/uq with the native engine: the numbers of the torch engine, on any number of ranks, and no interpreter."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import tiny_models
+from lammps_cases import ASK, HOT, PLAIN, assert_equal, assert_same_state, crystal, half_empty
+from lammps_processes import execute
+
+BARS = "force_std force_std_x force_std_y force_std_z force_error_50"
+TOTALS = "energy_std energy_lower energy_upper stress_std members energy_error force_error_max grade_max_tag force_std_mean"
+ASK_ALL = (
+    ASK.replace("uq/atom", f"uq/atom {BARS}").replace("compute tot all uq", f"compute tot all uq {TOTALS}"),
+    "run 0",
+    "#snapshot end",
+)
+LAYOUTS = {
+    "brick": (lambda: crystal((2, 2, 1)), {}, ASK_ALL),
+    "triclinic and small": (lambda: crystal((1, 1, 1), tilt=True), {}, ASK_ALL),
+    "a rank without atoms": (half_empty, {"before": "processors * 1 1"}, ASK_ALL),
+    "atoms that migrate": (lambda: crystal((2, 2, 1)), {}, (HOT, *ASK_ALL[:1], "run 20", "#snapshot end")),
+}
+# the radial functions are tabulated to 1e-8 of their derivatives
+TABLES = {"energy": 1e-9, "f": 1e-7, "pe": 1e-8, "va": 1e-6, "pressure": 1e-6, "uq": 1e-6, "tot": 1e-6}
+
+
+def engine(name, more=""):
+    return PLAIN.replace("mace/uq", f"mace/uq engine {name} {more}", 1)
+
+
+@pytest.fixture(scope="module")
+def laid_out(lammps):
+    """Function of a layout, an engine and a number of ranks: the final state."""
+    known = {}
+
+    def get(layout, name, n):
+        if (layout, name, n) not in known:
+            make, options, more = LAYOUTS[layout]
+            known[layout, name, n] = lammps.state(make(), *more, n=n, pair=engine(name), **options)
+        return known[layout, name, n]
+
+    return get
+
+
+def assert_same_numbers(found, expected, tolerances):
+    """Two snapshots agree, each quantity to its own part of its largest magnitude."""
+    assert found.keys() == expected.keys()
+    for name, relative in tolerances.items():
+        columns = np.atleast_2d(np.asarray(expected[name], float).T)
+        for k, (mine, wanted) in enumerate(zip(np.atleast_2d(np.asarray(found[name], float).T), columns, strict=True)):
+            assert_equal(f"{name} {k}", mine, wanted, relative=relative)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_native_is_torch(layout, n, laid_out):
+    found = laid_out(layout, "native", n)
+    assert_same_numbers(found, laid_out(layout, "torch", 1), TABLES)
+    assert not found["asked"], "the torch engine was asked"
+    assert min(np.ptp(column) for column in found["uq"].T) > 0.0
+
+
+@pytest.mark.parametrize("n", [2, 4])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_number_of_ranks_gives_the_same(layout, n, laid_out):
+    found = laid_out(layout, "native", n)
+    assert (0 in [len(tags) for tags in found["tags"]]) == (layout == "a rank without atoms")
+    assert_same_state(found, laid_out(layout, "native", 1))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_comparison_sees_planted_errors(name, laid_out):
+    wrong = copy.deepcopy(laid_out("brick", "native", 1))
+    wrong[name] = np.asarray(wrong[name]) * (1.0 + 1e-5)
+    with pytest.raises(AssertionError):
+        assert_same_numbers(wrong, laid_out("brick", "torch", 1), TABLES)
+
+
+def test_single_precision(lammps, laid_out):
+    found = lammps.state(crystal((2, 2, 1)), *ASK_ALL, n=2, pair=engine("native", "precision float32"))
+    expected = laid_out("brick", "torch", 1)
+    assert_same_numbers(found, expected, {"energy": 1e-6, "f": 2e-4, "uq": 1e-3, "tot": 1e-3})
+    assert found["energy"] != expected["energy"]
+
+
+@pytest.mark.parametrize("keywords", ["members 16 conservative yes", "force_members 3", "members 1"])
+def test_keywords(keywords, lammps):
+    native, torch = (lammps.state(crystal(), *ASK_ALL, pair=engine(name, keywords)) for name in ("native", "torch"))
+    assert_same_numbers(native, torch, TABLES)
+
+
+def test_types_that_take_no_part(lammps):
+    pair = """pair_style hybrid/overlay mace/uq engine {engine} lj/cut 3.0
+pair_coeff * * mace/uq {{model}} Si NULL
+pair_coeff * * lj/cut 0.01 2.0"""
+    native, torch = (lammps.state(crystal(), *ASK_ALL, n=2, pair=pair.format(engine=name)) for name in ("native", "torch"))
+    assert_same_numbers(native, torch, TABLES)
+    assert not native["uq"][crystal().symbols == "O"].any()
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_no_atoms_at_all(n, lammps):
+    more = ("compute tot all uq energy_std grade_max stress_std", "thermo_style custom step pe c_tot[*]", "run 2")
+    table = lammps.run(crystal(), "delete_atoms group all", *more, n=n, pair=engine("native")).thermo[0]
+    assert table["PotEng"].tolist() == [0.0, 0.0]
+
+
+# ---- which engine runs ----------------------------------------------------------------------------------------------------------
+
+
+def test_auto_is_native_and_says_so(lammps):
+    assert "native engine" in lammps.run(crystal(), "run 0", pair=engine("auto")).log
+    assert "native engine" in lammps.run(crystal(), "run 0", pair=PLAIN).log
+    assert "native engine" not in lammps.run(crystal(), "run 0", pair=engine("torch")).log
+
+
+@pytest.fixture(scope="module")
+def only_torch(tmp_path_factory):
+    """A model that the native engine does not run."""
+    import torch
+
+    from lmp_uq.convert import convert
+
+    folder = tmp_path_factory.mktemp("only_torch")
+    torch.save(tiny_models.density_model(max_ell=4), folder / "tiny.model")
+    convert(str(folder / "tiny.model"), folder / "tiny.uq")
+    return folder / "tiny.uq"
+
+
+def test_auto_falls_back_to_torch_and_names_the_feature(lammps, only_torch):
+    result = lammps.run(crystal(), "run 0", "#snapshot end", model=only_torch, pair=engine("auto"), n=2)
+    assert "mace/uq: engine torch, because native engine: max_ell is 4; accepted: " in result.log
+    expected = lammps.state(crystal(), "run 0", "#snapshot end", model=only_torch, pair=engine("torch"))
+    assert_equal("forces", result.snapshots["end"]["f"], expected["f"], relative=1e-10)
+    assert "native engine: max_ell is 4" in lammps.fails(crystal(), "run 0", model=only_torch, pair=engine("native"), n=2)
+
+
+def test_a_gpu_is_for_torch(lammps):
+    assert "engine native runs on the CPU" in lammps.fails(crystal(), "run 0", pair=engine("native", "device cuda:0"))
+
+
+@pytest.mark.parametrize("keywords", ["members 65", "force_members 65", "quantile learned", "device tpu"])
+def test_the_same_refusals(keywords, lammps):
+    texts = [lammps.fails(crystal(), "run 0", pair=engine(name, keywords)) for name in ("native", "torch")]
+    if "device" not in keywords:
+        assert texts[0] == texts[1]
+    assert keywords.split()[0].replace("quantile", "learned quantile") in texts[0]
+
+
+def test_files_that_are_refused(lammps, tmp_path, models):
+    content = models.full.read_bytes()
+    (tmp_path / "short.uq").write_bytes(content[:-9])
+    (tmp_path / "text.uq").write_text("no model\n")
+    for file in ("short.uq", "text.uq", "absent.uq"):
+        texts = [lammps.fails(crystal(), "run 0", model=tmp_path / file, pair=engine(name), n=2) for name in ("native", "torch", "auto")]
+        assert texts[0] == texts[1] == texts[2]
+    wrong = engine("native").replace("Si O", "Si Xx")
+    assert "element Xx is not in" in lammps.fails(crystal(), "run 0", pair=wrong)
+    assert "unknown engine jax (accepted: auto, torch, native)" in lammps.fails(crystal(), "run 0", pair=engine("jax"))
+
+
+def test_restart_keeps_the_engine(lammps):
+    folder = lammps.new_folder()
+    first = lammps.run(crystal(), "run 0", "#snapshot end", "write_restart r.restart", pair=engine("torch"), folder=folder)
+    again = ("clear", "read_restart r.restart", "run 0", "#snapshot end")
+    second = lammps.run(crystal(), "run 0", *again, pair=engine("native"), folder=folder)
+    assert first.snapshots["end"]["energy"] == second.snapshots["end"]["energy"]
+
+
+# ---- without Python -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_plain_lmp_needs_no_interpreter(ranks, lammps):
+    """No shared libpython may be named, so none can be started; the embedded model is found beside the plugin."""
+    folder = lammps.new_folder()
+    ask = ("compute g all uq grade_max energy_std stress_std", "thermo_style custom step pe c_g[*]", "run 2")
+    pair = engine("native").replace("{model} Si O", "nbmotaw Ta W")
+    (folder / "in.run").write_text(lammps.write(folder, crystal(), *ask, pair=pair))
+    done = execute("lmp", "-in", "in.run", "-log", "none", ranks=ranks, folder=folder, LMP_UQ_LIBPYTHON="", LMP_UQ_PYTHON="")
+    assert done.code == 0 and "Loop time" in done.text and "native engine" in done.text, done.text
+    (folder / "in.run").write_text((folder / "in.run").read_text().replace("engine native", "engine torch"))
+    done = execute("lmp", "-in", "in.run", "-log", "none", ranks=ranks, folder=folder, LMP_UQ_LIBPYTHON="", LMP_UQ_PYTHON="")
+    assert done.code != 0 and "no Python interpreter in this process" in done.text
