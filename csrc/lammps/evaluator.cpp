@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "evaluator.h"
 
+#include <unistd.h>
+
+// the driver's device node: asking CUDA itself would need its libraries; lmp_uq.backbone asks the same
+static bool has_gpu() { return access("/dev/nvidiactl", F_OK) == 0; }
+
 std::unique_ptr<lmp_uq::Evaluator> lmp_uq::load_evaluator(const Settings &settings, const std::string &file,
                                                           const std::vector<std::string> &elements, uq_model_info &info, std::string &note)
 {
   note.clear();
-  if (settings.engine != "torch") {
+  if (settings.engine == "auto" && settings.device == "auto" && has_gpu()) {
+    note = "engine torch, because there is a GPU";
+  } else if (settings.engine != "torch") {
     auto evaluator = make_native_evaluator(settings);
     try {
       info = evaluator->load(file, elements);
