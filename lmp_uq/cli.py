@@ -9,6 +9,7 @@ import logging
 import os
 import shlex
 import sys
+import warnings
 
 from lmp_uq import __version__
 from lmp_uq.errors import UqError
@@ -18,6 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point of ``lmp-uq``: returns the exit code (0, 1 for an error, 2 for a usage error, 130 after Ctrl-C)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="lmp-uq: %(message)s", stream=sys.stderr)
+    warnings.formatwarning = lambda message, *_, **__: f"lmp-uq: {message}\n"
     try:
         if arguments[:1] == ["run"]:  # not through argparse: LAMMPS' own flags are passed on unchanged
             from lmp_uq.launcher import run
@@ -188,6 +190,9 @@ def _fit(options, command):
     from lmp_uq.parallel import ending_together, ranks
 
     everyone = ranks()
+    if everyone.rank != 0:  # what is noticed is noticed by all
+        logging.getLogger("lmp_uq").setLevel(logging.ERROR)
+        warnings.simplefilter("ignore")
     with ending_together(everyone):
         report = _run_fit(options, command)
     if everyone.rank == 0:

@@ -87,7 +87,7 @@ def _floor_lines(report):
     wide = any(min(one["std_over_rmse"].values(), default=0.0) >= 1.0 for one in tried)
     reason = "the narrowest bars with 1 or more for both"
     if not wide:
-        reason = "all bars are narrower than the errors, these the least"
+        reason = "with every floor the bars of energies or of forces are narrower than the errors, with this one the least"
     lines = wrap(f"leverage floor {floor:g}, chosen by std/RMSE on the calibration frames: {reason}")
     lines.append(f"{'floor':8}{'energies':>10}{'forces':>10}")
     for one in tried:

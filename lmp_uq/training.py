@@ -143,7 +143,8 @@ def fit_posterior(stream, weights, checked, options, ranks):
         return pops.with_leverage_floor(DEFAULT_FLOOR, blocks, ranks), []
     floor, enough = choose_floor({f: min(r.values()) for f, r in ratios.items()})
     if not enough:
-        log.warning("leverage floor: bars narrower than the errors of the calibration frames for every floor; %g is the widest", floor)
+        text = "leverage floor: with every floor the bars of energies or of forces are narrower than the errors of the calibration frames; "
+        log.warning(text + "with %g the least", floor)
     return tried[floor], [(f, ratios[f]) for f in FLOORS]
 
 
