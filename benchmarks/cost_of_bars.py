@@ -4,7 +4,7 @@
 Every variant is a LAMMPS of its own in the same processes; they run in turn, on the same configuration, and the medians are compared.
 Run on a quiet machine:
 
-    OMP_NUM_THREADS=1 python benchmarks/cost_of_bars.py [--cells 4] [--repeats 7]
+    OMP_NUM_THREADS=1 python benchmarks/cost_of_bars.py [--engine torch] [--cells 4] [--repeats 7]
     OMP_NUM_THREADS=1 mpiexec -n 2 python benchmarks/cost_of_bars.py
 """
 
@@ -51,7 +51,7 @@ def started(options, keywords: str, extra: str):
     from lammps import lammps
 
     lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
-    system = SYSTEM.format(cells=options.cells, model=options.model).replace("pair_style mace/uq", f"pair_style mace/uq {keywords}")
+    system = SYSTEM.format(cells=options.cells, model=options.model).replace("pair_style mace/uq", f"pair_style mace/uq engine {options.engine} {keywords}")
     lmp.commands_string(system + extra)
     lmp.command("run 1 post no")
     return lmp
@@ -61,6 +61,7 @@ def main():
     """Print the table on rank 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="nbmotaw")
+    parser.add_argument("--engine", default="auto", choices=["auto", "native", "torch"])
     parser.add_argument("--cells", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
@@ -87,7 +88,7 @@ def main():
 def report(samples, n_atoms, n_ranks, options):
     """Medians and ratios."""
     plain = statistics.median(samples[PLAIN])
-    print(f"{n_atoms:.0f} atoms, {n_ranks} rank(s), 1 thread each, {options.repeats} x {STEPS} steps, medians")
+    print(f"engine {options.engine}, {n_atoms:.0f} atoms, {n_ranks} rank(s), 1 thread each, {options.repeats} x {STEPS} steps, medians")
     print(f"{'evaluated on every step':40s} {'ms/step':>9s} {'min':>9s} {'max':>9s} {'/ nothing':>10s}")
     for name, values in samples.items():
         median = statistics.median(values)
