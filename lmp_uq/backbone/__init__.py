@@ -6,6 +6,7 @@ This module is light; torch is imported by `load_backbone`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ from lmp_uq.errors import UqError
 __all__ = ["Backbone", "Evaluation", "Exchange", "Graph", "graph_of_frames", "load_backbone"]
 
 FAMILIES = ("mace",)
+ENGINES = ("torch", "native", "auto")
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def load_backbone(
     precision: str = "float64",
     device: str = "cpu",
     *,
+    engine: str = "torch",
     threads: int = 0,
     local_rank: int = 0,
 ) -> Backbone:
@@ -126,6 +130,9 @@ def load_backbone(
     device : str
         "cpu", "cuda", "cuda:N", or "auto": a GPU if there is one. "cuda" and "auto" deal the GPUs of a node
         out to its ranks.
+    engine : {"torch", "native", "auto"}
+        What computes. "native" is csrc/engine: on CPUs, without torch, for the models that it runs; "auto" takes it where it
+        can be taken and torch elsewhere.
     threads : int
         CPU threads of the process; 0 leaves them as they are.
     local_rank : int
@@ -138,19 +145,32 @@ def load_backbone(
     Raises
     ------
     UqError
-        A family, architecture, precision or device that is not known or not there, or tensors that do not
-        fit.
+        A family, architecture, precision, device or engine that is not known or not there, or tensors that do
+        not fit.
     """
     family = entry.get("family", "mace")
     if family not in FAMILIES:
         raise UqError(f"backbone family {family!r} is not known; accepted: {', '.join(FAMILIES)}")
+    if engine not in ENGINES:
+        raise UqError(f"engine is {engine!r}; accepted: {', '.join(ENGINES)}")
+    architecture = entry.get("architecture", entry)
+    if engine == "native" and device not in ("cpu", "auto"):
+        raise UqError(f"device is {device!r}; the native engine accepts: cpu or auto")
+    if engine == "native" or (engine == "auto" and device == "cpu"):
+        from lmp_uq.backbone.mace_native import MaceNativeBackbone
+
+        try:
+            return MaceNativeBackbone(architecture, tensors, precision=precision)
+        except UqError as error:
+            if engine == "native":
+                raise
+            _LOG.warning("%s; torch is used", error)
     from lmp_uq.backbone.mace_torch import MaceTorchBackbone, pick_device
 
     if threads > 0:
         import torch
 
         torch.set_num_threads(threads)
-    architecture = entry.get("architecture", entry)
     return MaceTorchBackbone(
         architecture, tensors, precision=precision, device=pick_device(device, local_rank)
     )
