@@ -34,6 +34,7 @@ test-long: install
 
 bench: install
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/cost_per_step.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/native_engine.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/cost_of_bars.py
 	OMP_NUM_THREADS=1 $(BIN)/mpiexec -n 2 $(BIN)/python benchmarks/cost_of_bars.py
 	OMP_NUM_THREADS=1 $(BIN)/mpiexec -n 2 $(BIN)/python benchmarks/fit_rows.py

@@ -56,7 +56,8 @@ cdef extern from *:
       using lmp_uq::DType;
       static const std::map<std::string, DType> known = {
           {"float32", DType::F32}, {"float64", DType::F64}, {"int32", DType::I32}, {"int64", DType::I64},
-          {"uint64", DType::U64}, {"bool", DType::BOOL}, {"uint8", DType::U8}};
+          {"uint64", DType::U64}, {"bool", DType::BOOL}, {"uint8", DType::U8}, {"float16", DType::F16},
+          {"int16", DType::I16}, {"int8", DType::I8}, {"uint32", DType::U32}, {"uint16", DType::U16}};
       const auto found = known.find(dtype);
       if (found == known.end()) return 0;
       tensors[name] = {found->second, shape, data};
@@ -129,7 +130,7 @@ cdef class Engine:
             shape = array.shape
             address = array.ctypes.data
             if not add_tensor(views, name.encode(), array.dtype.name.encode(), shape, <const void *> address):
-                raise UqError(f"MACE tensors: {name} is of type {array.dtype}; accepted: float32, float64, int32, int64, uint64, bool, uint8")
+                raise UqError(f"MACE tensors: {name} is of type {array.dtype}; accepted: real and whole numbers")
         try:
             with nogil:
                 self.engine = make_engine(text, views, single_precision, table_tolerance)

@@ -7,11 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from backbone_checks import make_frame, one_graph, shared_backbone
 from native_families import described
+from tiny_models import density_model
 
-from lmp_uq.backbone import Graph
+from lmp_uq.backbone import Graph, load_backbone
+from lmp_uq.backbone.describe_mace import describe_model
 from lmp_uq.backbone.mace_native import MaceNativeBackbone
 from lmp_uq.errors import UqError
 
@@ -136,3 +139,25 @@ def test_many_neighbours_and_long_stacks():
     weights = rng.normal(size=(7, n, native.n_features))
     found, expected = (backbone.pull(backbone.evaluate(graph).state, np.ones(n), weights) for backbone in (native, torch_backbone))
     np.testing.assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())
+
+
+def test_load_backbone_chooses_the_engine(caplog):
+    architecture, tensors = described(NAME)
+    entry = {"family": "mace", "architecture": architecture}
+    for engine, device, kind in (("torch", "cpu", "Torch"), ("native", "auto", "Native"), ("auto", "cpu", "Native")):
+        assert kind in type(load_backbone(entry, tensors, device=device, engine=engine)).__name__
+    assert not caplog.messages
+    with pytest.raises(UqError, match="engine is 'fast'; accepted: torch, native, auto"):
+        load_backbone(entry, tensors, engine="fast")
+    with pytest.raises(UqError, match="the native engine accepts: cpu or auto"):
+        load_backbone(entry, tensors, device="cuda", engine="native")
+
+
+def test_auto_falls_back_to_torch_and_says_why(caplog):
+    """A model with another gate: torch runs it."""
+    model = density_model(gate=torch.tanh)
+    architecture, tensors = describe_model(model)
+    with pytest.raises(UqError, match="native engine: gate is 'tanh'; accepted: silu"):
+        load_backbone(architecture, tensors, engine="native")
+    assert "Torch" in type(load_backbone(architecture, tensors, engine="auto")).__name__
+    assert "gate is 'tanh'" in caplog.text and "torch is used" in caplog.text

@@ -64,6 +64,11 @@ def plain_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
 
 def random_mpa0(seed: int = 0) -> torch.nn.Module:
     """Random weights in exactly the architecture of MACE-MPA-0 medium, float64; takes half a minute."""
+    return mpa0_like("128x0e+128x1o", seed)
+
+
+def mpa0_like(hidden_irreps: str, seed: int = 0) -> torch.nn.Module:
+    """The same with other hidden features."""
     return _random_model(
         seed,
         "ScaleShiftMACE",
@@ -73,7 +78,7 @@ def random_mpa0(seed: int = 0) -> torch.nn.Module:
         correlation=3,
         interaction_cls=INTERACTIONS["RealAgnosticDensityResidualInteractionBlock"],
         interaction_cls_first=INTERACTIONS["RealAgnosticDensityInteractionBlock"],
-        hidden_irreps=o3.Irreps("128x0e+128x1o"),
+        hidden_irreps=o3.Irreps(hidden_irreps),
         radial_MLP=[64, 64, 64],
         atomic_numbers=list(range(1, 90)),
         pair_repulsion=True,

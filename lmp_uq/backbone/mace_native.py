@@ -75,6 +75,11 @@ class MaceNativeBackbone:
         self.n_features = self._engine.n_features
         self.instruction_set = self._engine.instruction_set
 
+    @property
+    def table_bytes(self) -> int:
+        """Memory of the radial tables, which are made when a pair of elements is first met."""
+        return self._engine.table_bytes
+
     def evaluate(self, graph: Graph, gradients: bool = True) -> Evaluation:
         """See `Backbone.evaluate`.
 
