@@ -240,6 +240,7 @@ BAD = {
     "level 1": put("levels", [0.5, 0.9, 1]),
     "no group": put("n_groups", 0.5),
     "blocks negative": put("n_blocks", -1),
+    "blocks without end": put("n_blocks", -(10**30)),
     "more": put("comment", "x"),
     "network levels": lambda h, t: h["calibration"]["quantile_network"].update(levels=[0.5, 0.5, 0.95]),
     "network range": lambda h, t: t["calibration/quantile_network/lower"].__setitem__(1, 3.0),

@@ -5,6 +5,8 @@
 #include "text.h"
 
 #include <algorithm>
+#include <cmath>
+#include <iomanip>
 #include <map>
 #include <sstream>
 #include <stdexcept>
@@ -33,6 +35,14 @@ std::vector<double> numbers(const Json &value)
   return out;
 }
 
+std::string whole(double value)
+{
+  std::ostringstream out;
+  out.imbue(std::locale::classic());
+  out << std::fixed << std::setprecision(0) << value;
+  return out.str();
+}
+
 std::string tuple_of(const std::vector<double> &values)
 {
   std::vector<std::string> texts;
@@ -40,7 +50,7 @@ std::string tuple_of(const std::vector<double> &values)
   return python_tuple(texts);
 }
 
-// "not std::is_sorted" is what Python asks: no number below the one before it
+// a number below the one before it
 bool falls(const std::vector<double> &values) { return !std::is_sorted(values.begin(), values.end()); }
 
 }    // namespace
@@ -63,8 +73,8 @@ ForceError::ForceError(const Json &values)
   coefficients_[0] = entries.at("intercept")->number();
   coefficients_[1] = entries.at("force_exponent")->number();
   coefficients_[2] = entries.at("grade_exponent")->number();
-  n_groups_ = static_cast<long>(entries.at("n_groups")->number());
-  n_blocks_ = n_blocks ? static_cast<long>(n_blocks->number()) : 0;
+  n_groups_ = std::trunc(entries.at("n_groups")->number()) + 0.0;    // not -0
+  n_blocks_ = n_blocks ? std::trunc(n_blocks->number()) + 0.0 : 0.0;
   levels_ = numbers(*entries.at("levels"));
   factors_ = numbers(*entries.at("factors"));
   conservative_factors_ = numbers(*entries.at("conservative_factors"));
@@ -89,7 +99,7 @@ std::string ForceError::text() const
   return "ForceError(intercept=" + to_text(coefficients_[0]) + ", force_exponent=" + to_text(coefficients_[1]) +
       ", grade_exponent=" + to_text(coefficients_[2]) + ", factors=" + tuple_of(factors_) +
       ", conservative_factors=" + tuple_of(conservative_factors_) + ", floors=" + tuple_of(floors_) + ", levels=" + tuple_of(levels_) +
-      ", n_groups=" + std::to_string(n_groups_) + ", n_blocks=" + std::to_string(n_blocks_) + ")";
+      ", n_groups=" + whole(n_groups_) + ", n_blocks=" + whole(n_blocks_) + ")";
 }
 
 bool ForceError::has(double level) const { return std::find(levels_.begin(), levels_.end(), level) != levels_.end(); }

@@ -28,7 +28,7 @@ class ForceError {
 
   double coefficients_[3];    // intercept, force exponent, grade exponent
   std::vector<double> levels_, factors_, conservative_factors_, floors_;
-  long n_groups_, n_blocks_;
+  double n_groups_, n_blocks_;    // whole
 };
 
 std::string levels_text(const std::vector<double> &levels);    // "0.5, 0.9"
