@@ -5,25 +5,26 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lmp_uq import dataset, modelfile
-from lmp_uq.backbone import load_backbone
+from lmp_uq.backbone import backbone_of_file
 from lmp_uq.calibrate_labels import ForceLabels, ScaledLabels, calibrate_forces, calibrate_learned, calibrate_scaled
-from lmp_uq.calibration.force_error import ForceError, LabelledAtoms
+from lmp_uq.calibration.force_error import ForceError
+from lmp_uq.calibration.labelled_atoms import LabelledAtoms
 from lmp_uq.calibration.quantile_network import SECTION
 from lmp_uq.calibration.scaled_error import ScaledError
-from lmp_uq.dataset import LabelKeys
 from lmp_uq.errors import UqError
 from lmp_uq.fit import apply_offsets, energy_zero, force_samples
 from lmp_uq.metrics import has_bar
+from lmp_uq.options import RecipeOptions
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.novelty import Novelty
 from lmp_uq.posterior.weights import ENERGY, VIRIAL
-from lmp_uq.provenance import Provenance
+from lmp_uq.provenance import Provenance, frames_with_other_role
 from lmp_uq.rows import RowOptions, predict
 
 log = logging.getLogger("lmp_uq")
@@ -35,7 +36,7 @@ LABELS = ("force_error", "energy_error", "stress_error")
 
 
 @dataclass(frozen=True)
-class CalibrateOptions:
+class CalibrateOptions(RecipeOptions):
     """What the command line of ``lmp-uq calibrate`` says; see docs/calibrate.md for each."""
 
     model: str
@@ -43,14 +44,6 @@ class CalibrateOptions:
     out: str
     in_sample: bool = False
     learned_quantile: bool = False
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "file"
-    threads: int = 0
-    keys: LabelKeys = field(default_factory=LabelKeys)
-    group_key: str = "config_type"
-    fit_offsets: bool = False
-    progress: bool = True
 
 
 def calibrate(options: CalibrateOptions, command: str = "") -> dict:
@@ -96,12 +89,7 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
 
 def _other_roles(file, frames, accept):
     """Whether frames had a role other than calibration in the file; UqError with counts unless accepted."""
-    found = {}
-    for role, keys in file.section("roles").items():
-        known = set(keys.tolist())
-        mine = [frame for frame in frames if frame.key in known]
-        if mine and role != ROLE:
-            found[role] = mine
+    found = frames_with_other_role(file, frames, ROLE)
     if found and not accept:
         roles = ", ".join(f"{len(mine)} {role} (first: {mine[0].source})" for role, mine in sorted(found.items()))
         raise UqError(f"of {len(frames)} frames some had another role in this file: {roles}; leave them out, or say --in-sample")
@@ -109,8 +97,7 @@ def _other_roles(file, frames, accept):
 
 
 def _predict(file, frames, options):
-    precision = file.header["precision"] if options.precision == "file" else options.precision
-    backbone = load_backbone(file.header["backbone"], file.section("backbone"), precision, options.device, threads=options.threads)
+    backbone = backbone_of_file(file, options.precision, options.device, threads=options.threads)
     progress = "frames" if options.progress else ""
     bias = file.header["posterior"]["bias"]
     predictions = predict(backbone, frames, RowOptions(kinds=("energy", "stress"), bias=bias, seed=options.seed, progress=progress))

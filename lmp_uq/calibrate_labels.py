@@ -9,7 +9,15 @@ import numpy as np
 
 from lmp_uq.calibration.conformal import block_weights, share_by_block, split_by_group
 from lmp_uq.calibration.few_frames import few_frames_of_a_group
-from lmp_uq.calibration.force_error import LEVEL, ForceError, LabelledAtoms, fit_force_error, fit_scale, leave_one_group_out, scale
+from lmp_uq.calibration.force_error import (
+    LEVEL,
+    ForceError,
+    fit_force_error,
+    fit_scale,
+    leave_one_group_out,
+    relative_errors,
+)
+from lmp_uq.calibration.labelled_atoms import LabelledAtoms
 from lmp_uq.calibration.quantile_network import QuantileNetwork, train_quantile_network
 from lmp_uq.calibration.scaled_error import ScaledError, element_factors, fit_scaled_error, scaled_leave_one_group_out
 
@@ -105,7 +113,7 @@ def calibrate_forces(labels: ForceLabels, before: ForceError | None, seed: int) 
         report["leave_one_group_out"] = by_group
 
     def scores(inside):
-        return known.atoms.scores(fit_scale(known.atoms.take(~inside)))
+        return relative_errors(known.atoms, fit_scale(known.atoms.take(~inside)))
 
     report["few_frames"] = _few_frames(known.atoms.groups, known.atoms.blocks, scores, seed)
     report["per_element"] = _per_element(known, after)
@@ -171,8 +179,7 @@ def _few_frames(groups, blocks, scores_without, seed):
 def _per_element(labels, bar):
     atoms = labels.atoms
     coefficients = (bar.intercept, bar.force_exponent, bar.grade_exponent)
-    scores = atoms.error / scale(coefficients, atoms.force, atoms.grade)
-    factors = element_factors(scores, labels.elements, atoms.blocks, min_blocks=MIN_ELEMENT_FRAMES)
+    factors = element_factors(relative_errors(atoms, coefficients), labels.elements, atoms.blocks, min_blocks=MIN_ELEMENT_FRAMES)
     inside = atoms.error <= bar.predict(atoms.force, atoms.grade)
     return {
         element: {
@@ -181,5 +188,5 @@ def _per_element(labels, bar):
             "coverage": share_by_block(inside[mine], atoms.blocks[mine]),
             "factor": factors.get(element),
         }
-        for element, mine in split_by_group(labels.elements, len(scores))
+        for element, mine in split_by_group(labels.elements, len(atoms.error))
     }

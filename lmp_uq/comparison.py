@@ -8,7 +8,7 @@ import logging
 import numpy as np
 
 from lmp_uq import dataset, modelfile
-from lmp_uq.backbone import load_backbone
+from lmp_uq.backbone import backbone_of_file
 from lmp_uq.collect import features_of, labelled_frames, predicted_values, rows_of
 from lmp_uq.errors import UqError
 from lmp_uq.fit import apply_offsets
@@ -169,8 +169,7 @@ def add_committee(predictions, zero, samples, options) -> dict:
 def _evaluate(path, frames, options):
     """Predictions of one more model, without rows, and what its energies lack to the labels."""
     file = modelfile.read(modelfile.resolve(path))
-    precision = file.header["precision"] if options.precision == "file" else options.precision
-    backbone = load_backbone(file.header["backbone"], file.section("backbone"), precision, options.device, threads=options.threads)
+    backbone = backbone_of_file(file, options.precision, options.device, threads=options.threads)
     dataset.check_elements(frames, backbone.elements)
     predictions = predict(backbone, frames, RowOptions(kinds=(), bias="none", progress=f"frames, {path}" if options.progress else ""))
     stored = (file.header["posterior"] or {}).get("energy_offsets") or {}

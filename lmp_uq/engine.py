@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import load_backbone
+from lmp_uq.backbone import backbone_of_file
 from lmp_uq.calibration.force_error import LEVEL, ForceError
 from lmp_uq.calibration.quantile_network import SECTION, QuantileNetwork
 from lmp_uq.errors import UqError
@@ -52,7 +52,6 @@ class Engine:
         self.sha256 = file.sha256
         self._species = np.asarray(species, dtype=np.int64)
         self._conservative = conservative
-        self._learned = learned
         self._bias = header["posterior"]["bias"] if header["posterior"] else "none"
         self._box = Box.from_tensors(file.section("posterior")) if header["posterior"] else None
         self._novelty = Novelty.from_tensors(file.section("grade")) if header["grade"] else None
@@ -75,8 +74,10 @@ class Engine:
 
         Parameters
         ----------
+        elements : sequence of str or None
+            None: those of the file.
         device, precision, threads, local_rank
-            As in `lmp_uq.backbone.load_backbone`; precision "file" is what the file says.
+            As in `lmp_uq.backbone.backbone_of_file`.
         n_members, n_force_members : int
             Members to use; 0: all of the file, and FORCE_MEMBERS or what the file holds.
         conservative : bool
@@ -94,15 +95,13 @@ class Engine:
         if options.get("learned") and not (file.header["calibration"] or {}).get("quantile_network"):
             raise UqError(f"{name} holds no learned quantile: lmp-uq calibrate --learned-quantile adds one; quantile loglinear needs none")
         known = file.header["elements"]
+        elements = known if elements is None else elements
         if not elements:
             raise UqError(f"no atom type is given an element; elements of {name}: {' '.join(known)}")
         for element in elements:
             if element not in known:
                 raise UqError(f"element {element} is not in {name} (elements: {' '.join(known)})")
-        precision = file.header["precision"] if precision == "file" else precision
-        backbone = load_backbone(
-            file.header["backbone"], file.section("backbone"), precision=precision, device=device, threads=threads, local_rank=local_rank
-        )
+        backbone = backbone_of_file(file, precision, device, threads=threads, local_rank=local_rank)
         return cls(file, backbone, [known.index(e) for e in elements], **options)
 
     def offers(self, field: str) -> bool:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,10 @@ from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_group_out
 from lmp_uq.calibration.scaled_error import fit_scaled_error
 from lmp_uq.convert import open_backbone
-from lmp_uq.dataset import LabelKeys
 from lmp_uq.errors import UqError
 from lmp_uq.label_units import unit_warnings
 from lmp_uq.metrics import has_bar
+from lmp_uq.options import RecipeOptions
 from lmp_uq.parallel import ranks
 from lmp_uq.posterior.novelty_fit import fit_novelty_blocks
 from lmp_uq.posterior.weights import ENERGY, VIRIAL
@@ -31,7 +31,7 @@ log = logging.getLogger("lmp_uq")
 
 
 @dataclass(frozen=True)
-class FitOptions:
+class FitOptions(RecipeOptions):
     """What the command line of ``lmp-uq fit`` says; see docs/fit.md for each."""
 
     backbone: str
@@ -51,16 +51,8 @@ class FitOptions:
     bias: str = "constant"
     n_members: int = 512
     n_force_members: int = 32
-    seed: int = 0
     head: str | None = None
-    device: str = "auto"
-    precision: str = "file"
-    threads: int = 0
-    keys: LabelKeys = field(default_factory=LabelKeys)
-    group_key: str = "config_type"
-    fit_offsets: bool = False
     licence: str = "unstated"
-    progress: bool = True
 
 
 def fit(options: FitOptions, command: str = "") -> dict:
@@ -83,8 +75,7 @@ def fit(options: FitOptions, command: str = "") -> dict:
     source = open_backbone(options.backbone, options.head)
     precision = source.precision if options.precision == "file" else options.precision
     threads = options.threads or (1 if everyone.size > 1 else 0)
-    local_rank = everyone.rank  # deals the GPUs of one node out; on several nodes the count of each is a divisor of most layouts
-    backbone = load_backbone(source.entry, source.tensors, precision, options.device, threads=threads, local_rank=local_rank)
+    backbone = load_backbone(source.entry, source.tensors, precision, options.device, threads=threads, local_rank=everyone.local_rank)
     frames, held = _read(options.data, options, backbone)
     calibration, _ = _read(options.calibration, options, backbone, hold_out=False)
     _refuse_overlap(frames, calibration)

@@ -33,6 +33,7 @@ _SECTION_KEYS = {
 }
 _FORCE_ERROR_KEYS = ("intercept", "force_exponent", "grade_exponent", "n_groups")
 _ONE_LEVEL_KEYS = ("factor", "conservative_factor", "floor", "level")
+_GROWING_FLOOR_KEYS = ("floor_exponent", "least_bar")
 _LEVEL_KEYS = ("levels", "factors", "conservative_factors", "floors")
 _SCALED_ERROR_KEYS = ("factor", "conservative_factor", "level", "n_groups", "n_blocks")
 
@@ -202,7 +203,8 @@ def _check_calibration(header: dict[str, Any], where: str) -> None:
 
 def _check_force_error(force_error: dict[str, Any], where: str) -> None:
     old = "level" in force_error or "factor" in force_error or "levels" not in force_error
-    for key in _FORCE_ERROR_KEYS + (_ONE_LEVEL_KEYS if old else ("n_blocks",)):
+    growing = tuple(key for key in _GROWING_FLOOR_KEYS if key in force_error)
+    for key in _FORCE_ERROR_KEYS + (_ONE_LEVEL_KEYS if old else ("n_blocks",)) + growing:
         if not _is_number(force_error.get(key)):
             _reject(where, f"calibration.force_error.{key}", force_error.get(key), "a number")
     for key in () if old else _LEVEL_KEYS:

@@ -37,7 +37,8 @@ Header keys; all are there, those marked ? may be null::
     grade ?         how the novelty was fitted; free
     calibration ?   force_error ?  intercept, force_exponent, grade_exponent, n_groups, n_blocks, and lists of
                                    one number for each level: levels (rising), factors, conservative_factors,
-                                   floors (eV/Angstrom); needs grade. Files with one level have plain numbers
+                                   floors (eV/Angstrom); needs grade. Absent means 0: floor_exponent, and
+                                   least_bar (eV/Angstrom). Files with one level have plain numbers
                                    level, factor, conservative_factor, floor and no n_blocks
                     energy_error ?, stress_error ?
                                    factor, conservative_factor, level, n_groups, n_blocks: the bar is factor

@@ -25,10 +25,13 @@ class Ranks:
     Attributes
     ----------
     rank, size : int
+    local_rank : int
+        Rank among those on the same node: deals out its GPUs.
     """
 
     rank = 0
     size = 1
+    local_rank = 0
 
     def sum(self, array: np.ndarray) -> np.ndarray:
         """Sum over ranks of a float64 or int64 array of the same shape on each; the same on every rank."""
@@ -58,6 +61,9 @@ class MpiRanks(Ranks):
 
         self._mpi, self._comm = MPI, MPI.COMM_WORLD
         self.rank, self.size = self._comm.rank, self._comm.size
+        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        self.local_rank = node.rank
+        node.Free()
 
     def sum(self, array: np.ndarray) -> np.ndarray:
         """See `Ranks.sum`."""

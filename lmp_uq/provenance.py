@@ -66,14 +66,14 @@ class Provenance:
         return {f"roles/{role}": keys for role, keys in self.hashes.items()}
 
 
-def frames_with_other_role(file, frames) -> dict[str, list]:
-    """Frames of a test set that the file knows in another role than test: {role: frames}."""
+def frames_with_other_role(file, frames, role: str = "test") -> dict[str, list]:
+    """Frames that the file knows in another role than this one: {role: frames}."""
     found = {}
-    for role, keys in file.section("roles").items():
-        if role == "test":
+    for other, keys in file.section("roles").items():
+        if other == role:
             continue
         known = set(keys.tolist())
         mine = [f for f in frames if f.key in known]
         if mine:
-            found[role] = mine
+            found[other] = mine
     return found

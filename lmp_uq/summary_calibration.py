@@ -142,13 +142,18 @@ def _force_error_lines(calibration):
     )
     main = LEVEL if LEVEL in bar.levels else bar.levels[-1]
     k = bar.levels.index(main)
-    lines = entry("calibration", f"force_error = max({bar.floors[k]:.4g}, {bar.factors[k]:.4g} exp({exponent}))")
+    lines = entry("calibration", f"force_error = max({_floor_text(bar, k)}, {bar.factors[k]:.4g} exp({exponent}))")
     lines += entry("", f"eV/Angstrom; aim: covers {main:g} of the atoms")
     lines += entry("", f"conservative factor {bar.conservative_factors[k]:.4g} in place of {bar.factors[k]:.4g}")
     for level, factor, wide, floor in zip(bar.levels, bar.factors, bar.conservative_factors, bar.floors, strict=True):
         if level != main:
             lines += entry("", f"level {level:g}: factor {factor:.4g}, conservative {wide:.4g}, floor {floor:.4g}")
     return lines
+
+
+def _floor_text(bar, k):
+    growth = f" (grade + {GRADE_OFFSET:g})^{bar.floor_exponent:.4g}" if bar.floor_exponent else ""
+    return f"{bar.least_bar:.4g}, {bar.floors[k]:.4g}{growth}"
 
 
 def _signed(value):

@@ -3,22 +3,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lmp_uq import dataset, modelfile
-from lmp_uq.backbone import load_backbone
+from lmp_uq.backbone import backbone_of_file
 from lmp_uq.collect import collect
 from lmp_uq.comparison import add_baselines, add_committee, energy_lack, read_fit_frames
-from lmp_uq.dataset import LabelKeys
 from lmp_uq.errors import UqError
 from lmp_uq.fit import apply_offsets, energy_zero
+from lmp_uq.options import RecipeOptions
 from lmp_uq.provenance import frames_with_other_role
 from lmp_uq.rows import RowOptions, predict
 from lmp_uq.samples import figures
 
 
 @dataclass(frozen=True)
-class ValidateOptions:
+class ValidateOptions(RecipeOptions):
     """What the command line of ``lmp-uq validate`` says; see docs/validate.md for each."""
 
     model: str
@@ -26,14 +26,6 @@ class ValidateOptions:
     in_sample: bool = False
     n_members: int | None = None
     n_force_rows: int = 24
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "file"
-    threads: int = 0
-    keys: LabelKeys = field(default_factory=LabelKeys)
-    group_key: str = "config_type"
-    fit_offsets: bool = False
-    progress: bool = True
     blocks: str = "frame"
     baselines: bool = False
     fit_data: tuple[str, ...] = ()
@@ -86,10 +78,7 @@ def _refuse_other_roles(file, frames):
 
 
 def _predict(file, frames, options):
-    precision = file.header["precision"] if options.precision == "file" else options.precision
-    backbone = load_backbone(
-        file.header["backbone"], file.section("backbone"), precision, options.device, threads=options.threads
-    )
+    backbone = backbone_of_file(file, options.precision, options.device, threads=options.threads)
     dataset.check_elements(frames, backbone.elements)
     predictions = predict(
         backbone,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One valid model file of the smallest size, for the tests of the format."""
+"""One valid model file of the smallest size, for the tests of the format; a learned quantile of random weights."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
+
+from lmp_uq.calibration.quantile_network import HIDDEN, QuantileNetwork, tensor_shapes
 
 HEADER = {
     "format": "lmp-uq",
@@ -84,3 +86,12 @@ def raw_container(path: Path, header: dict, tensors: dict[str, np.ndarray]) -> P
     """Write a header that `modelfile.write` would refuse, through the safetensors library."""
     safetensors.numpy.save_file(tensors, path, metadata={"lmp_uq": json.dumps(header)})
     return path
+
+
+def random_network(seed=0, n_features=3, levels=(0.5, 0.9, 0.95), **changes):
+    """A learned quantile of random weights."""
+    rng = np.random.default_rng(seed)
+    arrays = {name: rng.normal(size=shape) for name, shape in tensor_shapes(n_features, HIDDEN, len(levels)).items()}
+    arrays["input_scale"] = np.exp(arrays["input_scale"])
+    arrays |= {"lower": np.full(len(levels), -3.0), "upper": np.full(len(levels), 2.0), "factors": np.array([1.0, 0.7, 1.4])[: len(levels)]}
+    return QuantileNetwork(levels, arrays | changes)

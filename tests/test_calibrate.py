@@ -35,16 +35,16 @@ def data(tmp_path_factory, mace_reference):
 @pytest.fixture(scope="module", autouse=True)
 def one_backbone():
     """All files here hold the same backbone; building it takes longer than everything else."""
-    built, build = {}, recipe.load_backbone
+    built, build = {}, recipe.backbone_of_file
 
-    def cached(entry, tensors, precision, device, *, threads):
-        key = (precision, device, threads, *(array.tobytes() for array in tensors.values()))
+    def cached(file, precision, device, *, threads):
+        key = (precision, device, threads, *(array.tobytes() for array in file.section("backbone").values()))
         if key not in built:
-            built[key] = build(entry, tensors, precision, device, threads=threads)
+            built[key] = build(file, precision, device, threads=threads)
         return built[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "load_backbone", cached)
+        patch.setattr(recipe, "backbone_of_file", cached)
         yield
 
 

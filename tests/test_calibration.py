@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from model_example import make_header, make_tensors
+from model_example import make_header, make_tensors, random_network
 from scipy.stats import norm
 
 from lmp_uq import modelfile
@@ -34,14 +34,6 @@ def trained():
     error, descriptors, force, blocks, _ = toy(240, 40, 0)
     network, report = train_quantile_network(error, descriptors, force, blocks)
     return network, report
-
-
-def random_network(seed=0, n_features=3, levels=(0.5, 0.9, 0.95), **changes):
-    rng = np.random.default_rng(seed)
-    arrays = {name: rng.normal(size=shape) for name, shape in tensor_shapes(n_features, HIDDEN, len(levels)).items()}
-    arrays["input_scale"] = np.exp(arrays["input_scale"])
-    arrays |= {"lower": np.full(len(levels), -3.0), "upper": np.full(len(levels), 2.0), "factors": np.array([1.0, 0.7, 1.4])[: len(levels)]}
-    return QuantileNetwork(levels, arrays | changes)
 
 
 # ---- learned quantile -------------------------------------------------------------------------------------

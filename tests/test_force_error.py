@@ -42,7 +42,7 @@ def test_exponents_are_recovered():
 
 @pytest.mark.parametrize("level", [0.5, 0.9, 0.97])
 def test_bar_covers_new_atoms_at_the_level(level):
-    fitted = fit_force_error(*labelled_atoms(seed=0), levels=(level,), floor=0.0)
+    fitted = fit_force_error(*labelled_atoms(seed=0), levels=(level,), least_bar=0.0, learn_floors=False)
     error, force, grade, _ = labelled_atoms(seed=1)
     assert np.mean(error <= fitted.predict(force, grade, level=level)) == pytest.approx(level, abs=0.025)
     # Heteroscedastic errors: the bar must also rank them, which a constant of the same coverage cannot.
@@ -52,7 +52,7 @@ def test_bar_covers_new_atoms_at_the_level(level):
 
 @pytest.mark.parametrize("planted", [1.0, 0.5, 2.0])
 def test_planted_factor_is_found_by_the_coverage(planted):
-    fitted = fit_force_error(*labelled_atoms(seed=0), floor=0.0)
+    fitted = fit_force_error(*labelled_atoms(seed=0), least_bar=0.0, learn_floors=False)
     wrong = dataclasses.replace(fitted, intercept=fitted.intercept + np.log(planted))
     error, force, grade, _ = labelled_atoms(seed=1)
     coverage = np.mean(error <= wrong.predict(force, grade))
@@ -77,7 +77,7 @@ def test_conservative_factor_is_the_largest_of_the_left_out_groups():
     needed = []
     for group in np.unique(groups):
         inside = groups == group
-        others = fit_force_error(error[~inside], force[~inside], grade[~inside], groups[~inside], floor=0.0)
+        others = fit_force_error(error[~inside], force[~inside], grade[~inside], groups[~inside], least_bar=0.0, learn_floors=False)
         scale = others.predict(force[inside], grade[inside]) / others.factors[1]
         needed.append(conformal_quantile(error[inside] / scale, 0.9))
     assert fitted.conservative_factors[1] == pytest.approx(max(needed))
@@ -112,7 +112,7 @@ def test_infinite_grade_passes_through():
 
 
 def test_bar_never_falls_below_its_floor():
-    fitted = fit_force_error(*labelled_atoms(), floor=0.02)
+    fitted = fit_force_error(*labelled_atoms(), least_bar=0.02, learn_floors=False)
     assert fitted.predict([0.0], [0.0])[0] == 0.02
     assert fitted.predict([0.0], [0.0], conservative=True)[0] == 0.02
     bars = fitted.predict(np.linspace(0, 5, 50), 0.5)
@@ -121,13 +121,13 @@ def test_bar_never_falls_below_its_floor():
 
 def test_leave_one_group_out_report_uses_other_groups_only():
     error, force, grade, groups = labelled_atoms()
-    report = leave_one_group_out(error, force, grade, groups, floor=0.0)
+    report = leave_one_group_out(error, force, grade, groups, learn_floors=False)
     assert set(report) == set(GROUP_SCALE)
     assert sum(entry["n"] for entry in report.values()) == len(error)
     assert report["alloy"]["coverage"] < 0.6 < report["bulk"]["coverage"]
     # The errors of a group change its coverage but never its own bar.
     doubled = np.where(groups == "alloy", 2 * error, error)
-    again = leave_one_group_out(doubled, force, grade, groups, floor=0.0)
+    again = leave_one_group_out(doubled, force, grade, groups, learn_floors=False)
     assert again["alloy"]["width"] == report["alloy"]["width"]
     assert again["alloy"]["coverage"] < report["alloy"]["coverage"]
     assert again["bulk"]["width"] > report["bulk"]["width"]
@@ -157,6 +157,8 @@ def test_dictionary_round_trip():
         {**values, "conservative_factors": [0.5 * factor for factor in values["factors"]]},
         {**values, "floors": values["floors"][::-1] if values["floors"][0] < values["floors"][-1] else [0.3, 0.2, 0.1]},
         {**values, "levels": ["low", 0.9, 0.95]},
+        {**values, "floor_exponent": -0.5},
+        {**values, "least_bar": -0.01},
         {**values, "levels": [0.5, 0.95, 0.9]},
         {**values, "levels": [0.5, 0.9, 1.0]},
     ):
@@ -218,12 +220,12 @@ def with_relaxed_atoms(seed, n=4000, share=0.2):
 
 def test_relaxed_atoms_are_covered_by_the_floor():
     *atoms, _ = with_relaxed_atoms(0)
-    fitted, bare = fit_force_error(*atoms), fit_force_error(*atoms, floor=0.01)
+    fitted, bare = fit_force_error(*atoms), fit_force_error(*atoms, learn_floors=False)
     error, force, grade, _, relaxed = with_relaxed_atoms(1)
     for level in fitted.levels:
         inside = error <= fitted.predict(force, grade, level=level)
         assert inside[relaxed].mean() > level - 0.05
-    assert fitted.floors[1] == pytest.approx(0.08 * 1.645, rel=0.1)
+    assert fitted.predict([0.0], [np.median(grade)])[0] == pytest.approx(0.08 * 1.645, rel=0.1)
     # a floor that is not learned is what loses them
     calm = relaxed & (grade < np.median(grade))
     assert np.mean((error <= bare.predict(force, grade))[calm]) < 0.8 < np.mean((error <= fitted.predict(force, grade))[calm])
@@ -234,14 +236,34 @@ def test_atoms_without_force_by_symmetry_say_nothing_of_the_floor():
     fitted = fit_force_error(error, force, grade, groups)
     more = np.zeros(2000)
     columns = (np.append(error, more), np.append(force, more), np.append(grade, more + 0.1), np.append(groups, more.astype(str)))
-    assert fit_force_error(*columns).floors == fitted.floors
+    again = fit_force_error(*columns)
+    assert (again.floors, again.floor_exponent) == (fitted.floors, fitted.floor_exponent)
     # the same atoms with errors say what an error is at zero force
     wrong = fit_force_error(np.append(error, more + 0.5), *columns[1:])
-    assert wrong.floors[1] == pytest.approx(0.5)
+    assert wrong.floors[1] * 0.15**wrong.floor_exponent == pytest.approx(0.5)
+    # at one grade nothing can be learned of how they grow
+    assert wrong.floor_exponent == 0.0
 
 
-def test_few_atoms_get_the_smallest_floor():
-    assert fit_force_error(*labelled_atoms(59)).floors == (0.01,) * 3
+def test_floors_grow_with_the_grade_where_errors_of_relaxed_atoms_do():
+    def atoms(seed):
+        error, force, grade, groups, relaxed = with_relaxed_atoms(seed)
+        # far above the offset of 0.005 eV/Angstrom inside the logarithm
+        return np.where(relaxed, 10.0 * error * (grade + 0.05) ** 1.5, error), force, grade, groups, relaxed
+
+    *known, _ = atoms(0)
+    fitted = fit_force_error(*known)
+    assert fitted.floor_exponent == pytest.approx(1.5, abs=0.25)
+    error, force, grade, _, relaxed = atoms(1)
+    inside, low = error <= fitted.predict(force, grade), grade < np.median(grade)
+    for part in (relaxed & low, relaxed & ~low):
+        assert inside[part].mean() > 0.85
+    assert fitted.predict([0.0], [0.1])[0] < 0.4 * fitted.predict([0.0], [1.0])[0]
+
+
+def test_few_atoms_get_the_smallest_bar():
+    assert fit_force_error(*labelled_atoms(59)).floors == (0.0,) * 3
+    assert fit_force_error(*labelled_atoms(59)).predict([0.0], [0.0], level=0.5)[0] == 0.01
     assert fit_force_error(*labelled_atoms(60)).floors[1] > 0.01
 
 
@@ -298,7 +320,7 @@ def test_bar_of_frames_covers_atoms_of_new_frames():
     found = {factor: [] for factor in (1.0, 2.0)}
     for seed in range(40):
         error, force, grade, blocks = frames(seed)
-        fitted = fit_force_error(error, force, grade, np.zeros(600, int), blocks=blocks, floor=0.0)
+        fitted = fit_force_error(error, force, grade, np.zeros(600, int), blocks=blocks, least_bar=0.0, learn_floors=False)
         error, force, grade, _ = frames(1000 + seed)
         for factor, coverages in found.items():
             coverages.append(np.mean(factor * error <= fitted.predict(force, grade)))

@@ -11,6 +11,10 @@ import copy
 import numpy as np
 import pytest
 from lammps_cases import ASK, FIELDS, HOT, PLAIN, TOTALS, VOIGT, assert_equal, assert_same_state, crystal, half_empty
+from model_example import random_network
+
+from lmp_uq import modelfile
+from lmp_uq.calibration.quantile_network import SECTION
 
 SNAPSHOT = (ASK, "run 0", "#snapshot end")
 
@@ -130,8 +134,7 @@ def test_the_comparisons_see_planted_errors(name, error, laid_out, mace_referenc
 class InPython:
     """Fields of a system from the parts that a fit uses, without engine and without LAMMPS."""
 
-    def __init__(self, path, atoms, *, n_members=None, conservative=False):
-        from lmp_uq import modelfile
+    def __init__(self, path, atoms, *, n_members=None, conservative=False, network=None):
         from lmp_uq.backbone import load_backbone
         from lmp_uq.calibration.force_error import ForceError
         from lmp_uq.dataset import Frame
@@ -152,7 +155,10 @@ class InPython:
         self.energy = found.energies[0]
         self.grade = Novelty.from_tensors(file.section("grade")).grade(descriptors, species)
         norm = np.linalg.norm(found.forces[0], axis=1)
-        self.force_error = ForceError.from_dict(header["calibration"]["force_error"]).predict(norm, self.grade, conservative)
+        bar = ForceError.from_dict(header["calibration"]["force_error"])
+        self.force_error = bar.predict(norm, self.grade, conservative)
+        if network is not None:
+            self.force_error = network.predict(descriptors, norm, self.grade, bar, conservative=conservative)
 
     def fields(self, energies):
         lower, upper = self.box.bounds(self.features, self.n_members)
@@ -180,6 +186,26 @@ def test_uncertainty_is_that_of_python(cell, keywords, options, lammps, models):
         assert np.ptp(expected[:, k]) > 0.0, f"{name} is the same on every atom"
     for name, value, wanted in zip(TOTALS, found["tot"], python.totals(expected), strict=True):
         assert_equal(name, value, wanted, relative=1e-10)
+
+
+@pytest.mark.parametrize("conservative", ["no", "yes"])
+def test_the_learned_quantile_is_that_of_python(conservative, lammps, models, tmp_path):
+    """Atoms on both sides of grade 1: the network's bars, and those that it hands over to."""
+    file, atoms = modelfile.read(models.full), CELLS["triclinic"]()
+    grade = InPython(models.full, atoms).grade
+    file.tensors["grade/radius"] *= np.median(grade)
+    network = random_network(n_features=file.header["backbone"]["n_features"])
+    file.header["calibration"]["quantile_network"] = network.header()
+    file.tensors |= {f"{SECTION}/{name}": array for name, array in network.tensors().items()}
+    path = tmp_path / "learned.uq"
+    modelfile.write(path, file.header, file.tensors)
+    python = InPython(path, atoms, conservative=conservative == "yes", network=network)
+    assert python.grade.min() < 1.0 < python.grade.max()
+    plain = InPython(path, atoms, conservative=conservative == "yes").force_error
+    np.testing.assert_array_equal(python.force_error == plain, python.grade > 1.0)
+    pair = PLAIN.replace("mace/uq", f"mace/uq quantile learned conservative {conservative}", 1)
+    found = lammps.state(atoms, *SNAPSHOT, pair=pair, model=path)["uq"][:, FIELDS.index("force_error")]
+    assert_equal("force_error", found, python.force_error, relative=1e-10)
 
 
 def test_bars_are_those_of_sampled_members(lammps, models):

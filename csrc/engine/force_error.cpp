@@ -8,6 +8,7 @@
 #include <cmath>
 #include <iomanip>
 #include <map>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
@@ -17,8 +18,8 @@ namespace {
 // model files written before there were several levels
 const std::map<std::string, std::string> ONE_LEVEL = {
     {"level", "levels"}, {"factor", "factors"}, {"conservative_factor", "conservative_factors"}, {"floor", "floors"}};
-const std::vector<std::string> ENTRIES = {"conservative_factors", "factors", "floors",   "force_exponent", "grade_exponent",
-                                          "intercept",            "levels",  "n_blocks", "n_groups"};
+const std::vector<std::string> ENTRIES = {"conservative_factors", "factors",   "floor_exponent", "floors",   "force_exponent", "grade_exponent",
+                                          "intercept",            "least_bar", "levels",         "n_blocks", "n_groups"};
 
 std::string list_of(const std::vector<std::string> &names)
 {
@@ -66,13 +67,18 @@ ForceError::ForceError(const Json &values)
   std::vector<std::string> found;
   for (const auto &entry : entries) found.push_back(entry.first);
   if (one_level && !entries.count("n_blocks")) found.insert(std::lower_bound(found.begin(), found.end(), "n_blocks"), "n_blocks");
-  if (found != ENTRIES) throw std::runtime_error("ForceError: found entries " + list_of(found) + ", expected " + list_of(ENTRIES));
+  std::set<std::string> names(found.begin(), found.end());
+  names.insert({"floor_exponent", "least_bar"});
+  if (std::vector<std::string>(names.begin(), names.end()) != ENTRIES)
+    throw std::runtime_error("ForceError: found entries " + list_of(found) + ", expected " + list_of(ENTRIES));
   const Json *n_blocks = entries.count("n_blocks") ? entries.at("n_blocks") : nullptr;
   if (n_blocks && !n_blocks->is_number())
     throw std::runtime_error("ForceError: n_blocks holds " + python_repr(*n_blocks) + ", which is not a number");
-  coefficients_[0] = entries.at("intercept")->number();
-  coefficients_[1] = entries.at("force_exponent")->number();
-  coefficients_[2] = entries.at("grade_exponent")->number();
+  intercept_ = entries.at("intercept")->number();
+  force_exponent_ = entries.at("force_exponent")->number();
+  grade_exponent_ = entries.at("grade_exponent")->number();
+  if (entries.count("floor_exponent")) floor_exponent_ = entries.at("floor_exponent")->number();
+  if (entries.count("least_bar")) least_bar_ = entries.at("least_bar")->number();
   n_groups_ = std::trunc(entries.at("n_groups")->number()) + 0.0;    // not -0
   n_blocks_ = n_blocks ? std::trunc(n_blocks->number()) + 0.0 : 0.0;
   levels_ = numbers(*entries.at("levels"));
@@ -90,16 +96,19 @@ void ForceError::check_ranges() const
     throw std::runtime_error("ForceError: needs 0 <= factor <= conservative factor, n_groups >= 1, n_blocks >= 0: " + text());
   if (!is_rising(levels_))
     throw std::runtime_error("ForceError: levels=" + tuple_of(levels_) + ", accepted are rising numbers between 0 and 1");
+  if (floor_exponent_ < 0 || least_bar_ < 0)
+    throw std::runtime_error("ForceError: floor_exponent and least_bar must not be negative: " + text());
   if (floors_[0] < 0 || falls(factors_) || falls(conservative_factors_) || falls(floors_))
     throw std::runtime_error("ForceError: factors and floors (>= 0) must not fall from a level to the next: " + text());
 }
 
 std::string ForceError::text() const
 {
-  return "ForceError(intercept=" + to_text(coefficients_[0]) + ", force_exponent=" + to_text(coefficients_[1]) +
-      ", grade_exponent=" + to_text(coefficients_[2]) + ", factors=" + tuple_of(factors_) +
+  return "ForceError(intercept=" + to_text(intercept_) + ", force_exponent=" + to_text(force_exponent_) +
+      ", grade_exponent=" + to_text(grade_exponent_) + ", factors=" + tuple_of(factors_) +
       ", conservative_factors=" + tuple_of(conservative_factors_) + ", floors=" + tuple_of(floors_) + ", levels=" + tuple_of(levels_) +
-      ", n_groups=" + whole(n_groups_) + ", n_blocks=" + whole(n_blocks_) + ")";
+      ", n_groups=" + whole(n_groups_) + ", n_blocks=" + whole(n_blocks_) +
+      ", floor_exponent=" + to_text(floor_exponent_) + ", least_bar=" + to_text(least_bar_) + ")";
 }
 
 bool ForceError::has(double level) const { return std::find(levels_.begin(), levels_.end(), level) != levels_.end(); }
@@ -114,7 +123,8 @@ int ForceError::position(double level) const
 
 double ForceError::bar(int which, bool conservative, double force_norm, double grade) const
 {
-  return force_bar(coefficients_, (conservative ? conservative_factors_ : factors_)[which], floors_[which], force_norm, grade);
+  const double factor = (conservative ? conservative_factors_ : factors_)[which];
+  return force_bar({intercept_, force_exponent_, grade_exponent_, factor, floors_[which], floor_exponent_, least_bar_}, force_norm, grade);
 }
 
 std::string levels_text(const std::vector<double> &levels)

@@ -29,6 +29,7 @@ const std::vector<std::pair<const char *, Keys>> SECTION_KEYS = {
 const Keys ONE_LEVEL_KEYS = {"intercept", "force_exponent",      "grade_exponent", "n_groups",
                              "factor",    "conservative_factor", "floor",          "level"};
 const Keys MORE_LEVELS_KEYS = {"intercept", "force_exponent", "grade_exponent", "n_groups", "n_blocks"};
+const Keys GROWING_FLOOR_KEYS = {"floor_exponent", "least_bar"};    // absent from older files
 const Keys LEVEL_KEYS = {"levels", "factors", "conservative_factors", "floors"};
 const Keys SCALED_ERROR_KEYS = {"factor", "conservative_factor", "level", "n_groups", "n_blocks"};
 
@@ -165,6 +166,8 @@ void check_force_error(const Json &force_error, const std::string &where)
   const std::string start = "calibration.force_error.";
   for (const char *key : old ? ONE_LEVEL_KEYS : MORE_LEVELS_KEYS)
     if (!is_number(force_error.find(key))) reject(where, start + key, force_error.find(key), "a number");
+  for (const char *key : GROWING_FLOOR_KEYS)
+    if (force_error.has(key) && !is_number(force_error.find(key))) reject(where, start + key, force_error.find(key), "a number");
   if (old) return;
   for (const char *key : LEVEL_KEYS) {
     const Json *values = force_error.find(key);

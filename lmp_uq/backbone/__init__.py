@@ -15,7 +15,7 @@ import numpy as np
 from lmp_uq.backbone.graph import Exchange, Graph, graph_of_frames
 from lmp_uq.errors import UqError
 
-__all__ = ["Backbone", "Evaluation", "Exchange", "Graph", "graph_of_frames", "load_backbone"]
+__all__ = ["Backbone", "Evaluation", "Exchange", "Graph", "backbone_of_file", "graph_of_frames", "load_backbone"]
 
 FAMILIES = ("mace",)
 
@@ -103,6 +103,12 @@ class Backbone(Protocol):
         (K, n_segments, P) float64
             sum over edges of d(sum_{i in segment} D_i) / d r_ij . tangent_ij.
         """
+
+
+def backbone_of_file(file, precision: str = "file", device: str = "cpu", **keywords) -> Backbone:
+    """`load_backbone` of what `lmp_uq.modelfile.read` returned; precision "file" is what the file says."""
+    precision = file.header["precision"] if precision == "file" else precision
+    return load_backbone(file.header["backbone"], file.section("backbone"), precision, device, **keywords)
 
 
 def load_backbone(

@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Per-atom bar of the force error from two numbers that cost nothing: the predicted force and the grade.
 
-    q = exp(b0 + bF log(|F| + 0.01) + bG log(grade + 0.05)),   bar = max(floor, factor * q)
+    q = exp(b0 + bF log(|F| + 0.01) + bG log(grade + 0.05)),   bar = max(least_bar, floor * (grade + 0.05)^fG, factor * q)
 
 b0, bF, bG by least squares on log(|error| + 0.005).  Every level (0.5, 0.9, 0.95) has a factor from conformal
 calibration (sources in `lmp_uq.calibration.conformal`) and a floor, both from the same atoms and in the order
 of the levels, so bars of different levels never cross.  Forces in eV/Angstrom.
 
-The floor of a level is the conformal quantile of the errors of the atoms with the smallest predicted forces: the
-tenth with the smallest |F|, but at least 30 atoms.  Below the forces of these atoms the power law |F|^bF has seen
-nothing, and its bar would sink to nothing however wrong the model is there.  Left out of the choice are atoms whose
-|F| and error are both below 1e-3 eV/Angstrom: their force vanishes by symmetry, for the reference as for any model,
-and says nothing of a relaxed structure.  No floor is below 0.01 eV/Angstrom, and with fewer than 60 atoms to choose
-from it is that.
+The floors come from the atoms with the smallest predicted forces: the tenth with the smallest |F|, but at least 30
+atoms.  Below the forces of these atoms the power law |F|^bF has seen nothing, and its bar would sink to nothing
+however wrong the model is there.  How their errors grow with the grade, fG >= 0, is fitted as above with |F| left
+out; the floor of a level is the conformal quantile of error / (grade + 0.05)^fG.  Left out of the choice are atoms
+whose |F| and error are both below 1e-3 eV/Angstrom: their force vanishes by symmetry, for the reference as for any
+model, and says nothing of a relaxed structure.  With fewer than 60 atoms to choose from the floors are 0; what
+remains is least_bar, 0.01 eV/Angstrom.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from numbers import Real
 
 import numpy as np
@@ -33,6 +34,7 @@ from lmp_uq.calibration.conformal import (
     share_by_block,
     split_by_group,
 )
+from lmp_uq.calibration.labelled_atoms import LabelledAtoms
 from lmp_uq.errors import UqError
 
 # Offsets inside the logarithms: they keep atoms without force, grade or error from dominating the fit.
@@ -45,13 +47,15 @@ LEVEL = 0.9
 LEVELS = (0.5, LEVEL, 0.95)
 """Levels of a new fit."""
 
-MIN_FLOOR = 0.01
-"""Smallest floor, eV/Angstrom: about the noise of DFT forces."""
+LEAST_BAR = 0.01
+"""Smallest bar of a new fit, eV/Angstrom: about the noise of DFT forces."""
 FLOOR_SHARE = 0.1
 MIN_FLOOR_ATOMS = 30
 SYMMETRIC = 1e-3
 """eV/Angstrom: |F| and error below this are zero by symmetry."""
 
+# Absent from files written before floors grew with the grade.
+_SINCE_FLOORS_GROW = ("floor_exponent", "least_bar")
 _BY_LEVEL = ("levels", "factors", "conservative_factors", "floors")
 # Model files written before there were several levels.
 _ONE_LEVEL = {"level": "levels", "factor": "factors", "conservative_factor": "conservative_factors", "floor": "floors"}
@@ -70,13 +74,17 @@ class ForceError:
     conservative_factors : tuple of float
         Largest factor that a group needed under coefficients fitted without it, and at least the one above.
     floors : tuple of float
-        Smallest bar, eV/Angstrom, per level.
+        Bar of an atom without force, eV/Angstrom at grade 0.95, per level.
     levels : tuple of float
         Coverages that the factors aim at, in (0, 1), rising.
     n_groups : int
         Calibration groups.  With fewer than 2 the conservative factors are only the pooled ones.
     n_blocks : int
         Independent blocks (frames) behind the factors; 0 if unknown.
+    floor_exponent : float
+        fG, at least 0: how the floors grow with grade + 0.05.
+    least_bar : float
+        No bar of any level is below this, eV/Angstrom.
 
     Raises
     ------
@@ -94,9 +102,11 @@ class ForceError:
     levels: tuple[float, ...]
     n_groups: int = 1
     n_blocks: int = 0
+    floor_exponent: float = 0.0
+    least_bar: float = 0.0
 
     def __post_init__(self):
-        for name in ("intercept", "force_exponent", "grade_exponent", "n_groups", "n_blocks"):
+        for name in ("intercept", "force_exponent", "grade_exponent", "n_groups", "n_blocks", *_SINCE_FLOORS_GROW):
             number = _finite(getattr(self, name), name)
             object.__setattr__(self, name, int(number) if name.startswith("n_") else number)
         for name in _BY_LEVEL:
@@ -114,6 +124,8 @@ class ForceError:
             )
         if self.levels[0] <= 0 or self.levels[-1] >= 1 or np.any(np.diff(self.levels) <= 0):
             raise UqError(f"ForceError: levels={self.levels}, accepted are rising numbers between 0 and 1")
+        if self.floor_exponent < 0 or self.least_bar < 0:
+            raise UqError(f"ForceError: floor_exponent and least_bar must not be negative: {self}")
         if self.floors[0] < 0 or any(np.any(np.diff(getattr(self, name)) < 0) for name in _BY_LEVEL[1:]):
             raise UqError(f"ForceError: factors and floors (>= 0) must not fall from a level to the next: {self}")
 
@@ -146,7 +158,9 @@ class ForceError:
         coefficients = (self.intercept, self.force_exponent, self.grade_exponent)
         grade = np.asarray(grade, dtype=np.float64)
         known = np.isfinite(grade)
-        bars = np.maximum(self.floors[which], factor * scale(coefficients, force_norm, np.where(known, grade, 1.0)))
+        finite = np.where(known, grade, 1.0)
+        floor = np.maximum(self.least_bar, self.floors[which] * (finite + GRADE_OFFSET) ** self.floor_exponent)
+        bars = np.maximum(floor, factor * scale(coefficients, force_norm, finite))
         # An unknown element has no bar, whatever the sign of the grade exponent; NaN stays NaN.
         return np.where(known, bars, np.abs(grade))
 
@@ -175,64 +189,12 @@ class ForceError:
             values = {_ONE_LEVEL.get(name, name): (v,) if name in _ONE_LEVEL else v for name, v in values.items()}
             values.setdefault("n_blocks", 0)
         names = set(cls.__dataclass_fields__)
-        if set(values) != names:
+        if set(values) | set(_SINCE_FLOORS_GROW) != names:
             raise UqError(f"ForceError: found entries {sorted(values)}, expected {sorted(names)}")
         return cls(**values)
 
 
-@dataclass(frozen=True)
-class LabelledAtoms:
-    """Labelled atoms; all arrays have length n.
-
-    error : |F_model - F_reference|, eV/Angstrom; force : |F_model|, eV/Angstrom; grade : inf allowed; groups : label of
-    each atom; blocks : independent block (frame) of each atom.
-    """
-
-    error: np.ndarray
-    force: np.ndarray
-    grade: np.ndarray
-    groups: np.ndarray
-    blocks: np.ndarray
-
-    @classmethod
-    def checked(cls, error_norm, force_norm, grade, groups, blocks=None):
-        """From array-likes; without blocks every atom is its own.  UqError for wrong shapes, NaN, negative numbers."""
-        columns = {"error_norm": error_norm, "force_norm": force_norm, "grade": grade}
-        columns = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
-        n = columns["error_norm"].shape
-        for name, values in columns.items():
-            if values.ndim != 1 or values.shape != n or not values.size:
-                raise UqError(f"force error: {name} has shape {values.shape}, error_norm {n}: expected (n,)")
-            finite = values if name == "grade" else values[np.isfinite(values)]
-            if finite.size != values.size or not np.all(finite >= 0):
-                raise UqError(f"force error: {name} holds negative, NaN or infinite values")
-        groups = np.asarray(groups)
-        split_by_group(groups, n[0])
-        block_weights(blocks, n[0])
-        return cls(*columns.values(), groups, np.arange(n[0]) if blocks is None else np.asarray(blocks))
-
-    def take(self, mask):
-        """The atoms where mask is true."""
-        return LabelledAtoms(*(getattr(self, field.name)[mask] for field in fields(self)))
-
-    def graded(self):
-        """The atoms of finite grade.  UqError if there are none."""
-        finite = np.isfinite(self.grade)
-        if not finite.any():
-            raise UqError(f"force error: none of {len(finite)} atoms has a finite grade")
-        return self.take(finite)
-
-    def scores(self, coefficients):
-        """(n,) error over q."""
-        return self.error / scale(coefficients, self.force, self.grade)
-
-    @property
-    def n_blocks(self):
-        """Number of different blocks."""
-        return len(np.unique(self.blocks))
-
-
-def fit_force_error(error_norm, force_norm, grade, groups, *, levels=LEVELS, blocks=None, floor=None):
+def fit_force_error(error_norm, force_norm, grade, groups, *, levels=LEVELS, blocks=None, least_bar=LEAST_BAR, learn_floors=True):
     """Fit and calibrate the force bar on labelled atoms.
 
     Parameters
@@ -250,8 +212,10 @@ def fit_force_error(error_norm, force_norm, grade, groups, *, levels=LEVELS, blo
     blocks : array_like, shape (n,), optional
         Independent block (frame) of each atom; all blocks have the same weight in the fit and in the quantiles.
         Default: every atom is its own.
-    floor : float, optional
-        Smallest bar of all levels, eV/Angstrom; default: learned (see the module's docstring).
+    least_bar : float
+        Smallest bar of all levels, eV/Angstrom.
+    learn_floors : bool
+        False: no floors but `least_bar`.
 
     Returns
     -------
@@ -272,13 +236,14 @@ def fit_force_error(error_norm, force_norm, grade, groups, *, levels=LEVELS, blo
             f"accepted: {least_blocks(wanted)} or more"
         )
     coefficients = fit_scale(atoms)
-    scores = atoms.scores(coefficients)
+    scores = relative_errors(atoms, coefficients)
     factors = [conformal_quantile(scores, level, atoms.blocks) for level in kept]
     needed = _left_out_factors(atoms, kept)
     conservative = np.maximum(factors, np.max(needed, axis=0)) if needed else factors
-    floors = learned_floors(atoms, kept) if floor is None else [floor] * len(kept)
+    floors, exponent = learned_floors(atoms, kept) if learn_floors else ([0.0] * len(kept), 0.0)
     numbers = (tuple(map(float, values)) for values in (factors, conservative, floors))
-    return ForceError(*coefficients.tolist(), *numbers, kept, len(np.unique(atoms.groups)), n_blocks)
+    n_groups = len(np.unique(atoms.groups))
+    return ForceError(*coefficients.tolist(), *numbers, kept, n_groups, n_blocks, exponent, least_bar)
 
 
 def _left_out_factors(atoms, levels):
@@ -287,34 +252,44 @@ def _left_out_factors(atoms, levels):
     out = []
     for _, inside in members if len(members) > 1 else []:
         held_out = atoms.take(inside)
-        scores = held_out.scores(fit_scale(atoms.take(~inside)))
+        scores = relative_errors(held_out, fit_scale(atoms.take(~inside)))
         needed = [group_quantiles(scores, held_out.groups, level, held_out.blocks) for level in levels]
         out.append([max(one.values()) for one in needed])
     return out
 
 
 def learned_floors(atoms, levels):
-    """Smallest bar of each level, eV/Angstrom, by the rule of the module's docstring; the largest of the errors where
-    their blocks are too few for a quantile.
+    """Floors of the levels and their exponent by the rule of the module's docstring; where blocks are too few for a
+    quantile, the largest score stands for it.
     """
     atoms = atoms.take((atoms.force > SYMMETRIC) | (atoms.error > SYMMETRIC))
     n = len(atoms.error)
     if n < 2 * MIN_FLOOR_ATOMS:
-        return [MIN_FLOOR] * len(levels)
+        return [0.0] * len(levels), 0.0
     count = max(MIN_FLOOR_ATOMS, int(FLOOR_SHARE * n))
     # atoms of equal |F| are all in, so that their order does not matter
     lowest = atoms.take(atoms.force <= np.partition(atoms.force, count - 1)[count - 1])
-    return [max(MIN_FLOOR, capped_quantile(lowest.error, level, lowest.blocks)) for level in levels]
+    exponent = max(0.0, _growth(lowest))
+    scores = lowest.error / (lowest.grade + GRADE_OFFSET) ** exponent
+    return [capped_quantile(scores, level, lowest.blocks) for level in levels], exponent
 
 
-def leave_one_group_out(error_norm, force_norm, grade, groups, *, level=LEVEL, blocks=None, floor=None):
+def _growth(atoms):
+    """Slope of log(error + 0.005) against log(grade + 0.05); 0 where all grades are alike."""
+    weights = block_weights(atoms.blocks, len(atoms.error))
+    grade, error = np.log(atoms.grade + GRADE_OFFSET), np.log(atoms.error + ERROR_OFFSET)
+    grade = grade - np.average(grade, weights=weights)
+    return float(weights * grade @ error) / float(weights * grade @ grade) if np.ptp(grade) > 0 else 0.0
+
+
+def leave_one_group_out(error_norm, force_norm, grade, groups, *, level=LEVEL, blocks=None, learn_floors=True):
     """What the bar is worth in a group it has never seen.
 
-    Coefficients, pooled factor and floor come from all groups but one and are applied to that one.
+    Coefficients, pooled factor and floors come from all groups but one and are applied to that one.
 
     Parameters
     ----------
-    error_norm, force_norm, grade, groups, blocks, floor
+    error_norm, force_norm, grade, groups, blocks, learn_floors
         As in `fit_force_error`; at least two groups.
     level : float
         Wanted coverage.
@@ -340,7 +315,7 @@ def leave_one_group_out(error_norm, force_norm, grade, groups, *, level=LEVEL, b
         }
         if enough_blocks(others.n_blocks, level) and len(known.error):
             columns = (others.error, others.force, others.grade, others.groups)
-            fitted = fit_force_error(*columns, levels=(level,), blocks=others.blocks, floor=floor)
+            fitted = fit_force_error(*columns, levels=(level,), blocks=others.blocks, learn_floors=learn_floors)
             bars = fitted.predict(known.force, known.grade, level=level)
             report[group]["coverage"] = share_by_block(known.error <= bars, known.blocks)
             report[group]["width"] = float(np.average(bars, weights=block_weights(known.blocks, len(bars))))
@@ -357,6 +332,11 @@ def fit_scale(atoms):
 def scale(coefficients, force_norm, grade):
     """(n,) q of the module's docstring before its factor; coefficients (b0, bF, bG)."""
     return np.exp(design(force_norm, grade) @ np.asarray(coefficients))
+
+
+def relative_errors(atoms, coefficients):
+    """(n,) error over q."""
+    return atoms.error / scale(coefficients, atoms.force, atoms.grade)
 
 
 def design(force_norm, grade):

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What every recipe that evaluates a backbone on labelled frames is told alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lmp_uq.dataset import LabelKeys
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions:
+    """Options that fit, calibrate and validate share; see docs/fit.md for each."""
+
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "file"
+    threads: int = 0
+    keys: LabelKeys = field(default_factory=LabelKeys)
+    group_key: str = "config_type"
+    fit_offsets: bool = False
+    progress: bool = True
