@@ -30,6 +30,7 @@ def write_model(path, *, bias="element", n_modes=13, n_members=40, change=None):
     header["posterior"] |= {"n_features": P, "n_modes": n_modes, "n_members": n_members, "n_force_members": 11, "bias": bias}
     force_error = {"intercept": -1.5, "force_exponent": 0.4, "grade_exponent": 1.25, "n_groups": 2, "n_blocks": 20}
     force_error |= {"levels": LEVELS, "factors": (0.6, 1.1, 1.6), "conservative_factors": (0.8, 1.9, 2.0), "floors": (0.01, 0.02, 0.02)}
+    force_error |= {"floor_exponent": 0.7, "least_bar": 0.015}
     scaled = {"factor": 1.7, "conservative_factor": 2.5, "level": 0.9, "n_groups": 2, "n_blocks": 20}
     network = {"levels": LEVELS, "n_features": P, "hidden": [9, 5]}
     header["calibration"] = {"force_error": force_error, "energy_error": scaled, "quantile_network": network}
@@ -240,6 +241,9 @@ BAD = {
     "level 1": put("levels", [0.5, 0.9, 1]),
     "no group": put("n_groups", 0.5),
     "blocks negative": put("n_blocks", -1),
+    "blocks without end": put("n_blocks", -(10**30)),
+    "floor exponent negative": put("floor_exponent", -0.1),
+    "least bar negative": put("least_bar", -0.1),
     "more": put("comment", "x"),
     "network levels": lambda h, t: h["calibration"]["quantile_network"].update(levels=[0.5, 0.5, 0.95]),
     "network range": lambda h, t: t["calibration/quantile_network/lower"].__setitem__(1, 3.0),

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from bad_model_files import BAD_HEADERS, BAD_TENSORS, MALFORMED, NO_JSON, container_bytes
 from model_example import make_header, make_tensors, raw_container
+from native_families import described
 
 from lmp_uq import _native_head, modelfile
+from lmp_uq.backbone.mace_native import MaceNativeBackbone
 from lmp_uq.container import strict_json
 from lmp_uq.errors import UqError
 
@@ -138,6 +140,17 @@ def test_other_files(tmp_path):
     for length in (2**63, 10**12, 90_000_000, 1, 0):
         path.write_bytes(length.to_bytes(8, "little") + b"{" + b" " * 200)
         assert same(path)
+
+
+@pytest.mark.parametrize("count", [3 * 10**18, -1, 0])
+def test_number_of_couplings_in_a_damaged_file(count):
+    """Found by tests/fuzz: the engine's tables are not made before this number fits the rest of the file."""
+    architecture, tensors = described("density 0")
+    name = "products.0.symmetric_contractions.contractions.0.U_matrix_1.shape"
+    damaged = tensors[name].copy()
+    damaged[-1] = count
+    with pytest.raises(UqError, match="coupling tensor of order 1 and degree 0 of layer 0 does not fit"):
+        MaceNativeBackbone(architecture, tensors | {name: damaged}, precision="float64")
 
 
 # --- seeded damage ------------------------------------------------------------------------------------------
