@@ -5,6 +5,8 @@
 #include "text.h"
 
 #include <algorithm>
+#include <cmath>
+#include <iomanip>
 #include <map>
 #include <set>
 #include <sstream>
@@ -18,8 +20,6 @@ const std::map<std::string, std::string> ONE_LEVEL = {
     {"level", "levels"}, {"factor", "factors"}, {"conservative_factor", "conservative_factors"}, {"floor", "floors"}};
 const std::vector<std::string> ENTRIES = {"conservative_factors", "factors",   "floor_exponent", "floors",   "force_exponent", "grade_exponent",
                                           "intercept",            "least_bar", "levels",         "n_blocks", "n_groups"};
-// absent from files written before floors grew with the grade
-const std::vector<std::string> SINCE_FLOORS_GROW = {"floor_exponent", "least_bar"};
 
 std::string list_of(const std::vector<std::string> &names)
 {
@@ -36,6 +36,14 @@ std::vector<double> numbers(const Json &value)
   return out;
 }
 
+std::string whole(double value)
+{
+  std::ostringstream out;
+  out.imbue(std::locale::classic());
+  out << std::fixed << std::setprecision(0) << value;
+  return out.str();
+}
+
 std::string tuple_of(const std::vector<double> &values)
 {
   std::vector<std::string> texts;
@@ -43,7 +51,7 @@ std::string tuple_of(const std::vector<double> &values)
   return python_tuple(texts);
 }
 
-// "not std::is_sorted" is what Python asks: no number below the one before it
+// a number below the one before it
 bool falls(const std::vector<double> &values) { return !std::is_sorted(values.begin(), values.end()); }
 
 }    // namespace
@@ -56,27 +64,27 @@ ForceError::ForceError(const Json &values)
     const auto renamed = ONE_LEVEL.find(values.keys()[k]);
     entries[one_level && renamed != ONE_LEVEL.end() ? renamed->second : values.keys()[k]] = &values.values()[k];
   }
-  std::set<std::string> found, all;
-  for (const auto &entry : entries) found.insert(entry.first);
-  if (one_level) found.insert("n_blocks");
-  all = found;
-  all.insert(SINCE_FLOORS_GROW.begin(), SINCE_FLOORS_GROW.end());
-  if (all != std::set<std::string>(ENTRIES.begin(), ENTRIES.end()))
-    throw std::runtime_error("ForceError: found entries " + list_of({found.begin(), found.end()}) + ", expected " + list_of(ENTRIES));
+  std::vector<std::string> found;
+  for (const auto &entry : entries) found.push_back(entry.first);
+  if (one_level && !entries.count("n_blocks")) found.insert(std::lower_bound(found.begin(), found.end(), "n_blocks"), "n_blocks");
+  std::set<std::string> names(found.begin(), found.end());
+  names.insert({"floor_exponent", "least_bar"});
+  if (std::vector<std::string>(names.begin(), names.end()) != ENTRIES)
+    throw std::runtime_error("ForceError: found entries " + list_of(found) + ", expected " + list_of(ENTRIES));
   const Json *n_blocks = entries.count("n_blocks") ? entries.at("n_blocks") : nullptr;
   if (n_blocks && !n_blocks->is_number())
     throw std::runtime_error("ForceError: n_blocks holds " + python_repr(*n_blocks) + ", which is not a number");
-  coefficients_[0] = entries.at("intercept")->number();
-  coefficients_[1] = entries.at("force_exponent")->number();
-  coefficients_[2] = entries.at("grade_exponent")->number();
-  n_groups_ = static_cast<long>(entries.at("n_groups")->number());
-  n_blocks_ = n_blocks ? static_cast<long>(n_blocks->number()) : 0;
+  intercept_ = entries.at("intercept")->number();
+  force_exponent_ = entries.at("force_exponent")->number();
+  grade_exponent_ = entries.at("grade_exponent")->number();
+  if (entries.count("floor_exponent")) floor_exponent_ = entries.at("floor_exponent")->number();
+  if (entries.count("least_bar")) least_bar_ = entries.at("least_bar")->number();
+  n_groups_ = std::trunc(entries.at("n_groups")->number()) + 0.0;    // not -0
+  n_blocks_ = n_blocks ? std::trunc(n_blocks->number()) + 0.0 : 0.0;
   levels_ = numbers(*entries.at("levels"));
   factors_ = numbers(*entries.at("factors"));
   conservative_factors_ = numbers(*entries.at("conservative_factors"));
   floors_ = numbers(*entries.at("floors"));
-  floor_exponent_ = entries.count("floor_exponent") ? entries.at("floor_exponent")->number() : 0.0;
-  least_bar_ = entries.count("least_bar") ? entries.at("least_bar")->number() : 0.0;
   check_ranges();
 }
 
@@ -96,10 +104,10 @@ void ForceError::check_ranges() const
 
 std::string ForceError::text() const
 {
-  return "ForceError(intercept=" + to_text(coefficients_[0]) + ", force_exponent=" + to_text(coefficients_[1]) +
-      ", grade_exponent=" + to_text(coefficients_[2]) + ", factors=" + tuple_of(factors_) +
+  return "ForceError(intercept=" + to_text(intercept_) + ", force_exponent=" + to_text(force_exponent_) +
+      ", grade_exponent=" + to_text(grade_exponent_) + ", factors=" + tuple_of(factors_) +
       ", conservative_factors=" + tuple_of(conservative_factors_) + ", floors=" + tuple_of(floors_) + ", levels=" + tuple_of(levels_) +
-      ", n_groups=" + std::to_string(n_groups_) + ", n_blocks=" + std::to_string(n_blocks_) +
+      ", n_groups=" + whole(n_groups_) + ", n_blocks=" + whole(n_blocks_) +
       ", floor_exponent=" + to_text(floor_exponent_) + ", least_bar=" + to_text(least_bar_) + ")";
 }
 
@@ -115,8 +123,8 @@ int ForceError::position(double level) const
 
 double ForceError::bar(int which, bool conservative, double force_norm, double grade) const
 {
-  const BarFloor floor = {floors_[which], floor_exponent_, least_bar_};
-  return force_bar(coefficients_, (conservative ? conservative_factors_ : factors_)[which], floor, force_norm, grade);
+  const double factor = (conservative ? conservative_factors_ : factors_)[which];
+  return force_bar({intercept_, force_exponent_, grade_exponent_, factor, floors_[which], floor_exponent_, least_bar_}, force_norm, grade);
 }
 
 std::string levels_text(const std::vector<double> &levels)

@@ -26,10 +26,10 @@ class ForceError {
   void check_ranges() const;
   std::string text() const;
 
-  double coefficients_[3];    // intercept, force exponent, grade exponent
+  double intercept_, force_exponent_, grade_exponent_;
+  double floor_exponent_ = 0.0, least_bar_ = 0.0;    // 0 in files written before floors grew with the grade
   std::vector<double> levels_, factors_, conservative_factors_, floors_;
-  double floor_exponent_, least_bar_;
-  long n_groups_, n_blocks_;
+  double n_groups_, n_blocks_;    // whole
 };
 
 std::string levels_text(const std::vector<double> &levels);    // "0.5, 0.9"

@@ -29,7 +29,7 @@ const std::vector<std::pair<const char *, Keys>> SECTION_KEYS = {
 const Keys ONE_LEVEL_KEYS = {"intercept", "force_exponent",      "grade_exponent", "n_groups",
                              "factor",    "conservative_factor", "floor",          "level"};
 const Keys MORE_LEVELS_KEYS = {"intercept", "force_exponent", "grade_exponent", "n_groups", "n_blocks"};
-const Keys GROWING_FLOOR_KEYS = {"floor_exponent", "least_bar"};
+const Keys GROWING_FLOOR_KEYS = {"floor_exponent", "least_bar"};    // absent from older files
 const Keys LEVEL_KEYS = {"levels", "factors", "conservative_factors", "floors"};
 const Keys SCALED_ERROR_KEYS = {"factor", "conservative_factor", "level", "n_groups", "n_blocks"};
 

@@ -52,19 +52,20 @@ LMP_UQ_HD BoxBars box_bars(const double *reach, int n, double z)
   return {std, corrected * std < exact ? corrected * std : exact};
 }
 
-// Smallest bars: least, and level (grade + 0.05)^exponent
-struct BarFloor {
-  double level, exponent, least;
+struct ForceBar {
+  double intercept, force_exponent, grade_exponent;    // b0, bF, bG
+  double factor, floor, floor_exponent, least_bar;
 };
 
-// exp(b0 + bF log(|F| + 0.01) + bG log(grade + 0.05)) times a factor, at least the floor; an unknown element has no bar
-LMP_UQ_HD double force_bar(const double coefficients[3], double factor, const BarFloor &smallest, double force_norm, double grade)
+// exp(b0 + bF log(|F| + 0.01) + bG log(grade + 0.05)) times a factor, at least the floor times (grade + 0.05)^fG, and at least the least bar;
+// an unknown element has no bar
+LMP_UQ_HD double force_bar(const ForceBar &b, double force_norm, double grade)
 {
   if (!std::isfinite(grade)) return std::fabs(grade);
-  const double exponent = coefficients[0] + coefficients[1] * std::log(force_norm + FORCE_OFFSET) +
-      coefficients[2] * std::log(grade + GRADE_OFFSET);
-  const double bar = factor * std::exp(exponent), grown = smallest.level * std::pow(grade + GRADE_OFFSET, smallest.exponent);
-  const double floor = grown < smallest.least ? smallest.least : grown;
+  const double grown = b.floor * std::pow(grade + GRADE_OFFSET, b.floor_exponent), floor = grown < b.least_bar ? b.least_bar : grown;
+  const double exponent = b.intercept + b.force_exponent * std::log(force_norm + FORCE_OFFSET) +
+      b.grade_exponent * std::log(grade + GRADE_OFFSET);
+  const double bar = b.factor * std::exp(exponent);
   return bar < floor ? floor : bar;    // NaN stays NaN
 }
 
