@@ -327,7 +327,7 @@ RULES = {
         *("lmp_uq.errors", "lmp_uq.posterior"),
     ),
     "calibration": ("numpy", "scipy", "lmp_uq.errors", "lmp_uq.calibration"),
-    "backbone": ("numpy", "torch", "mace", "e3nn", "ase", "matscipy", "lmp_uq.errors", "lmp_uq.backbone"),
+    "backbone": ("numpy", "torch", "mace", "e3nn", "ase", "matscipy", "lmp_uq.errors", "lmp_uq.backbone", "lmp_uq._native"),
     "engine.py": ("numpy", *(f"lmp_uq.{r}" for r in ("errors", "modelfile", "backbone", "posterior", "calibration"))),
     "modelfile.py": ("numpy", "lmp_uq.errors", "lmp_uq.container", "lmp_uq.modelcheck"),
     "dataset.py": ("numpy", "ase", "lmp_uq.errors", "lmp_uq.files", "lmp_uq.labels"),
@@ -372,8 +372,23 @@ def test_only_csrc_lammps_knows_lammps_and_nothing_there_knows_python():
             assert path.parent == STYLES_FOLDER or '#include "lammps/' not in text, path
             assert "Python.h" not in text, path
         elif path.suffix == ".pyx":
-            assert not re.search(r'cdef extern from "(?!bridge\.h)', text), path
+            headers = re.findall(r'cdef extern from "([^"]*)"', text)
+            folder = STYLES_FOLDER if path.stem == "_bridge" else ROOT / "csrc" / "engine"
+            assert headers and all((folder / header).exists() for header in headers), path
+            assert path.stem != "_bridge" or set(headers) == {"bridge.h"}
     assert '#include "' not in read(STYLES_FOLDER / "bridge.h")
+
+
+@pytest.mark.parametrize("room", ["engine", "kernels"])
+def test_engine_and_kernels_include_the_standard_library_and_themselves(room):
+    for path in (ROOT / "csrc" / room).iterdir():
+        for found in re.findall(r'^#\s*include (["<][^">]*)', read(path), re.MULTILINE):
+            name = found[1:]
+            if found[0] == "<":
+                assert name == "sys/stat.h" or re.fullmatch(r"[a-z_0-9]+", name), (path, name)
+            else:
+                target = (path.parent / name).resolve()
+                assert target.exists() and target.parent.name in ("kernels", room), (path, name)
 
 
 @pytest.mark.parametrize("path", source_files(), ids=lambda p: str(p.relative_to(ROOT)))
