@@ -12,7 +12,7 @@ from lammps_cases import ASK, HOT, PLAIN, assert_equal, assert_same_state, cryst
 from lammps_processes import execute
 
 BARS = "force_std force_std_x force_std_y force_std_z force_error_50"
-TOTALS = "energy_std energy_lower energy_upper stress_std members energy_error force_error_max grade_max_tag force_std_mean"
+TOTALS = "energy_std energy_lower energy_upper stress_std members energy_error force_error_max grade_tag force_std_mean"
 ASK_ALL = (
     ASK.replace("uq/atom", f"uq/atom {BARS}").replace("compute tot all uq", f"compute tot all uq {TOTALS}"),
     "run 0",
