@@ -21,9 +21,9 @@ FRAMES = ("triclinic", "small", "cluster", "slab")
 
 
 @functools.cache
-def shared_backbone(name: str, engine: str = "torch"):
-    """One float64 backbone per model and engine for all tests."""
-    return as_backbone(MODELS[name]()) if engine == "torch" else as_native(MODELS[name]())
+def shared_backbone(name: str, engine: str = "torch", **options):
+    """One float64 backbone per model and engine for all tests; options are those of the native one."""
+    return as_backbone(MODELS[name]()) if engine == "torch" else as_native(MODELS[name](), **options)
 
 
 def as_native(model: torch.nn.Module, precision: str = "float64", **options) -> MaceNativeBackbone:
