@@ -4,7 +4,7 @@
 Every variant is a LAMMPS of its own in the same processes; they run in turn, on the same configuration, and the medians are compared.
 Run on a quiet machine:
 
-    OMP_NUM_THREADS=1 python benchmarks/cost_of_bars.py [--engine torch] [--cells 4] [--repeats 7]
+    OMP_NUM_THREADS=1 python benchmarks/cost_of_bars.py [--engine torch] [--cells 4] [--steps 50] [--repeats 7]
     OMP_NUM_THREADS=1 mpiexec -n 2 python benchmarks/cost_of_bars.py
 """
 
@@ -18,7 +18,6 @@ from cost_per_step import SYSTEM
 
 from lmp_uq.launcher import preload_mpi
 
-STEPS = 10
 PLAIN = "nothing asked"
 COMMITTEE = "committee of 4 models"
 
@@ -62,8 +61,9 @@ def main():
     """Print the table on rank 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="nbmotaw")
-    parser.add_argument("--engine", default="auto", choices=["auto", "native", "torch"])
+    parser.add_argument("--engine", default="native", choices=["native", "torch"])
     parser.add_argument("--cells", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     preload_mpi()
@@ -78,10 +78,10 @@ def main():
             MPI.COMM_WORLD.Barrier()
             start = time.perf_counter()
             for lmp in instances:
-                lmp.command(f"run {STEPS} pre no post no")
+                lmp.command(f"run {options.steps} pre no post no")
             MPI.COMM_WORLD.Barrier()
             if repeat:  # the first round warms up
-                samples[name].append(1e3 * (time.perf_counter() - start) / STEPS)
+                samples[name].append(1e3 * (time.perf_counter() - start) / options.steps)
     if MPI.COMM_WORLD.rank == 0:
         report(samples, n_atoms, MPI.COMM_WORLD.size, options)
 
@@ -89,7 +89,7 @@ def main():
 def report(samples, n_atoms, n_ranks, options):
     """Medians and ratios."""
     plain = statistics.median(samples[PLAIN])
-    print(f"engine {options.engine}, {n_atoms:.0f} atoms, {n_ranks} rank(s), 1 thread each, {options.repeats} x {STEPS} steps, medians")
+    print(f"engine {options.engine}, {n_atoms:.0f} atoms, {n_ranks} rank(s), 1 thread each, {options.repeats} x {options.steps} steps, medians")
     print(f"{'evaluated on every step':40s} {'ms/step':>9s} {'min':>9s} {'max':>9s} {'/ nothing':>10s}")
     for name, values in samples.items():
         median = statistics.median(values)

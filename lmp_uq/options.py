@@ -15,7 +15,7 @@ class RecipeOptions:
     seed: int = 0
     device: str = "auto"
     precision: str = "file"
-    engine: str = "auto"
+    engine: str = "torch"
     threads: int = 0
     keys: LabelKeys = field(default_factory=LabelKeys)
     group_key: str = "config_type"

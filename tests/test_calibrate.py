@@ -37,10 +37,10 @@ def one_backbone():
     """All files here hold the same backbone; building it takes longer than everything else."""
     built, build = {}, recipe.backbone_of_file
 
-    def cached(file, precision, device, *, threads):
-        key = (precision, device, threads, *(array.tobytes() for array in file.section("backbone").values()))
+    def cached(file, precision, device, *, engine, threads):
+        key = (precision, device, engine, threads, *(array.tobytes() for array in file.section("backbone").values()))
         if key not in built:
-            built[key] = build(file, precision, device, threads=threads)
+            built[key] = build(file, precision, device, engine=engine, threads=threads)
         return built[key]
 
     with pytest.MonkeyPatch.context() as patch:
