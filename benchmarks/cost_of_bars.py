@@ -89,7 +89,8 @@ def main():
 def report(samples, n_atoms, n_ranks, options):
     """Medians and ratios."""
     plain = statistics.median(samples[PLAIN])
-    print(f"engine {options.engine}, {n_atoms:.0f} atoms, {n_ranks} rank(s), 1 thread each, {options.repeats} x {options.steps} steps, medians")
+    print(f"engine {options.engine}, {n_atoms:.0f} atoms, {n_ranks} rank(s), 1 thread each")
+    print(f"medians of {options.repeats} runs of {options.steps} steps")
     print(f"{'evaluated on every step':40s} {'ms/step':>9s} {'min':>9s} {'max':>9s} {'/ nothing':>10s}")
     for name, values in samples.items():
         median = statistics.median(values)
