@@ -153,7 +153,8 @@ def _force_error_lines(calibration):
 
 def _floor_text(bar, k):
     growth = f" (grade + {GRADE_OFFSET:g})^{bar.floor_exponent:.4g}" if bar.floor_exponent else ""
-    return f"{bar.least_bar:.4g}, {bar.floors[k]:.4g}{growth}"
+    least = f"{bar.least_bar:.4g}, " if bar.least_bar else ""
+    return f"{least}{bar.floors[k]:.4g}{growth}"
 
 
 def _signed(value):
