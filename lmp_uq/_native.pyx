@@ -47,9 +47,9 @@ cdef extern from "engine.h" namespace "lmp_uq":
 cdef extern from *:
     """
     static std::unique_ptr<lmp_uq::Engine> make_engine(const std::string &architecture, const lmp_uq::Tensors &tensors, bool single_precision,
-                                                       double table_tolerance, int threads)
+                                                       double table_tolerance, bool single_precision_bars, int threads)
     {
-      return lmp_uq::Engine::make(lmp_uq::Json::parse(architecture), tensors, {single_precision, table_tolerance, threads});
+      return lmp_uq::Engine::make(lmp_uq::Json::parse(architecture), tensors, {single_precision, table_tolerance, single_precision_bars, threads});
     }
     static int add_tensor(lmp_uq::Tensors &tensors, const std::string &name, const std::string &dtype, const std::vector<size_t> &shape,
                           const void *data)
@@ -65,7 +65,7 @@ cdef extern from *:
       return 1;
     }
     """
-    unique_ptr[CppEngine] make_engine(const string &, const Tensors &, cbool, double, int) except + nogil
+    unique_ptr[CppEngine] make_engine(const string &, const Tensors &, cbool, double, cbool, int) except + nogil
     int add_tensor(Tensors &, const string &, const string &, const vector[size_t] &, const void *)
 
 
@@ -112,6 +112,8 @@ cdef class Engine:
     single_precision : bool
     table_tolerance : float
         See csrc/engine/engine.h; below 0 the precision's own, 0 no tables.
+    single_precision_bars : bool
+        Pulls of descriptor weights alone in float32.
     threads : int
         Of each call; 0: as many as OpenMP says.
 
@@ -123,7 +125,7 @@ cdef class Engine:
     cdef unique_ptr[CppEngine] engine
     cdef object arrays
 
-    def __init__(self, architecture, tensors, bint single_precision, double table_tolerance, int threads):
+    def __init__(self, architecture, tensors, bint single_precision, double table_tolerance, bint single_precision_bars, int threads):
         cdef Tensors views
         cdef vector[size_t] shape
         cdef size_t address
@@ -136,7 +138,7 @@ cdef class Engine:
                 raise UqError(f"MACE tensors: {name} is of type {array.dtype}; accepted: real and whole numbers")
         try:
             with nogil:
-                self.engine = make_engine(text, views, single_precision, table_tolerance, threads)
+                self.engine = make_engine(text, views, single_precision, table_tolerance, single_precision_bars, threads)
         except RuntimeError as error:
             raise UqError(str(error)) from None
 

@@ -125,8 +125,8 @@ def _add_validate(verbs):
 def _add_common(p):
     p.add_argument("--device", default="auto", help="auto | cpu | cuda[:n]")
     p.add_argument("--precision", default="file", choices=["file", "float32", "float64"])
-    p.add_argument("--engine", default="torch", choices=["torch", "native", "auto"], help="what evaluates the backbone (default torch)")
-    p.add_argument("--threads", type=int, default=0, help="torch threads (default: torch's choice)")
+    p.add_argument("--engine", default="auto", choices=["auto", "native", "torch"], help="what evaluates the backbone (default auto)")
+    p.add_argument("--threads", type=int, default=0, help="threads of the backbone (default: OMP_NUM_THREADS or all cores)")
     p.add_argument("--energy-key", help="label names; default REF_energy, REF_forces, REF_stress, then energy, forces, stress")
     p.add_argument("--forces-key")
     p.add_argument("--stress-key")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "mace_engine.h"
+#include "mixed_engine.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -9,14 +9,16 @@ namespace lmp_uq {
 
 std::unique_ptr<Engine> Engine::make(const Json &architecture, Tensors tensors, const Options &options)
 {
-  const double wanted = options.table_tolerance;
+  const double exact = options.table_tolerance < 0.0 ? 1e-9 : options.table_tolerance;
+  const double single = options.table_tolerance < 0.0 ? 1e-6 : options.table_tolerance;
   const Architecture shape = Architecture::read(architecture);
   const int threads = options.threads > 0 ? options.threads : available_threads();
 #ifndef _OPENMP
   if (threads > 1) throw std::runtime_error("threads is " + std::to_string(threads) + "; this build has no OpenMP, accepted: 1");
 #endif
-  if (options.single_precision) return std::make_unique<MaceEngine<float>>(shape, std::move(tensors), wanted < 0.0 ? 1e-6 : wanted, threads);
-  return std::make_unique<MaceEngine<double>>(shape, std::move(tensors), wanted < 0.0 ? 1e-9 : wanted, threads);
+  if (options.single_precision) return std::make_unique<MaceEngine<float>>(shape, std::move(tensors), single, threads);
+  if (options.single_precision_bars) return std::make_unique<MixedEngine>(shape, tensors, exact, single, threads);
+  return std::make_unique<MaceEngine<double>>(shape, std::move(tensors), exact, threads);
 }
 
 template <class T>

@@ -18,6 +18,7 @@ class Engine {
     // Largest error of a tabulated radial function's derivative over its largest derivative (see RadialTable); below 0: 1e-9, 1e-6 in
     // single precision; 0: no tables, exact and slow.
     double table_tolerance = -1.0;
+    bool single_precision_bars = false; // pulls of descriptor weights alone in float32 all the same
     int threads = 1;                    // of evaluate and pull; 0: as many as OpenMP says
   };
 

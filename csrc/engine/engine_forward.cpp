@@ -11,7 +11,7 @@ template <class T>
 std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies,
                                                        double *descriptors)
 {
-  auto state = std::make_unique<Evaluated>(SortedGraph(graph, shape().cutoff, shape().n_elements(), n_threads_));
+  auto state = std::make_unique<Evaluated>(std::make_shared<SortedGraph>(graph, shape().cutoff, shape().n_elements(), n_threads_));
   if (!exchange.forward && graph.n_nodes != graph.n_local)
     throw std::runtime_error("graph: " + std::to_string(graph.n_nodes - graph.n_local) + " ghosts but no exchange to fill them");
   prepare(state->graph);

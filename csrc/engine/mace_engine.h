@@ -26,7 +26,11 @@ template <class T> class MaceEngine : public Engine {
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
             double *gradients) override;
 
+  // a state of another precision's engine of the same model, for this one
+  template <class U> std::unique_ptr<State> adopt(const State &other, const MaceEngine<U> &owner);
+
  private:
+  template <class U> friend class MaceEngine;
   struct LayerState {
     Aligned<T> products_in;          // A (n_local, (l_max+1)^2, C)
     Aligned<T> features;             // x (n_nodes, n_in, C), layers > 0
@@ -34,8 +38,9 @@ template <class T> class MaceEngine : public Engine {
     std::vector<double> norm;        // 1/(1 + density) (n_local)
   };
   struct Evaluated : State {
-    explicit Evaluated(SortedGraph g) : graph(std::move(g)) {}
-    SortedGraph graph;
+    explicit Evaluated(std::shared_ptr<const SortedGraph> g) : shared(std::move(g)), graph(*shared) {}
+    std::shared_ptr<const SortedGraph> shared;
+    const SortedGraph &graph;
     std::vector<LayerState> layers;
   };
   struct Scratch {                                   // of a thread: what belongs to the batch that it is at

@@ -37,6 +37,8 @@ class MaceNativeBackbone:
     table_tolerance : float, optional
         Largest error of the derivative of a tabulated radial function over its largest derivative; 1e-9, or 1e-6 in float32, unless given.
         0 makes no tables: exact and slow.
+    single_precision_bars : bool
+        Pulls of descriptor weights alone run in float32, also where `precision` is float64.
     threads : int
         Of each call; 0: what OpenMP says (OMP_NUM_THREADS, else the processors). The same number gives the same bits.
 
@@ -63,6 +65,7 @@ class MaceNativeBackbone:
         *,
         precision: str,
         table_tolerance: float | None = None,
+        single_precision_bars: bool = False,
         threads: int = 0,
     ) -> None:
         from ase.data import chemical_symbols
@@ -70,7 +73,7 @@ class MaceNativeBackbone:
         if precision not in PRECISIONS:
             raise UqError(f"precision is {precision!r}; accepted: {' or '.join(PRECISIONS)}")
         tolerance = -1.0 if table_tolerance is None else table_tolerance
-        self._engine = Engine(architecture, tensors, precision == "float32", tolerance, threads)
+        self._engine = Engine(architecture, tensors, precision == "float32", tolerance, single_precision_bars, threads)
         self.elements = tuple(chemical_symbols[z] for z in architecture["atomic_numbers"])
         self.cutoff = float(architecture["r_max"])
         self.precision = precision
