@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,16 +64,15 @@ def test_a_bad_edge_is_an_error_with_threads_too():
 
 
 def test_openmp_chooses_where_nobody_says(tmp_path):
-    """In a process of its own: OpenMP reads its environment once."""
+    """In a process of its own, without torch, which has its own mind about OpenMP's threads."""
     code = (
-        "from native_families import described; from lmp_uq.backbone.mace_native import MaceNativeBackbone as B; "
-        "print(B(*described('old, one layer'), precision='float64').n_threads)"
+        "from lmp_uq import modelfile; from lmp_uq.backbone import load_backbone; f = modelfile.read(modelfile.resolve('nbmotaw')); "
+        "print(load_backbone(f.header['backbone'], f.section('backbone'), engine='native').n_threads)"
     )
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "3", "PYTHONPATH": path},
+        env={**os.environ, "OMP_NUM_THREADS": "3"},
         capture_output=True,
         text=True,
     )
