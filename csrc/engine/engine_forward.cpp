@@ -73,8 +73,9 @@ template <class T> void MaceEngine<T>::sum_messages(const Layer<T> &layer, Evalu
   for (int i = 0; i < n; ++i) {
     const double norm = 1.0 / (1.0 + s.edges.density(i));
     kept.norm[batch.first + i] = norm;
+    if (!layer.shape().density) continue;
     T *row = out + static_cast<std::size_t>(i) * n_harmonics() * wide_;
-    for (int k = 0; k < n_harmonics() * wide_ && layer.shape().density; ++k) row[k] *= static_cast<T>(norm);
+    for (int k = 0; k < n_harmonics() * wide_; ++k) row[k] *= static_cast<T>(norm);
   }
 }
 
@@ -139,30 +140,6 @@ template <class T> void MaceEngine<T>::send(const Layer<T> &next, Evaluated &sta
     next.kernels().gemm(next.up(l).forward.product(n * (2 * l + 1), w.after.data() + first + l * l * wide_, rows(l, n_in),
                                                    state.layers[next.number()].features.data() + first + l * l * wide_, rows(l, n_in),
                                                    false));
-}
-
-template <class T>
-void MaceEngine<T>::fill_ghosts(const SortedGraph &graph, const GhostExchange &exchange, int n_components, Aligned<T> &features,
-                                Workspace &w) const
-{
-  if (!exchange.forward) return;
-  const int n_channels = shape().n_channels, width = n_components * n_channels;
-  w.rows.resize(static_cast<std::size_t>(graph.n_nodes) * width);
-  over_rows(n_threads_, graph.n_local, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t row = first; row < last; ++row)
-      for (int k = 0; k < width; ++k)
-        w.rows[static_cast<std::size_t>(graph.node[row]) * width + k] =
-            static_cast<double>(features[(row * n_components + k / n_channels) * wide_ + k % n_channels]);
-  });
-  if (exchange.forward(exchange.context, w.rows.data(), width)) throw std::runtime_error("the exchange of ghosts failed");
-  over_rows(n_threads_, graph.n_nodes - graph.n_local, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t row = graph.n_local + first; row < graph.n_local + last; ++row) {
-      T *out = features.data() + static_cast<std::size_t>(row) * n_components * wide_;
-      std::fill(out, out + n_components * wide_, T(0));
-      for (int k = 0; k < width; ++k)
-        out[k / n_channels * wide_ + k % n_channels] = static_cast<T>(w.rows[static_cast<std::size_t>(row) * width + k]);
-    }
-  });
 }
 
 template <class T> void MaceEngine<T>::add_repulsion(const Evaluated &state, double *energies) const

@@ -193,29 +193,6 @@ template <class T> void MaceEngine<T>::add_up(std::size_t n, Workspace &w) const
   });
 }
 
-template <class T>
-void MaceEngine<T>::gather_ghosts(const SortedGraph &graph, const GhostExchange &exchange, int n_components, int n_sets, Workspace &w) const
-{
-  if (!exchange.reverse) return;
-  const int n_channels = shape().n_channels, width = n_components * n_channels;
-  const auto feature = [&](int row, int set, int k) -> T & {
-    return w.feature_gradient()[((static_cast<std::size_t>(set) * graph.n_nodes + row) * n_components + k / n_channels) * wide_ + k % n_channels];
-  };
-  w.rows.resize(static_cast<std::size_t>(graph.n_nodes) * n_sets * width);
-  const auto row_of = [&](std::int64_t node, int set) { return w.rows.data() + (node * n_sets + set) * width; };
-  over_rows(n_threads_, graph.n_nodes, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t node = first; node < last; ++node)
-      for (int set = 0; set < n_sets; ++set)
-        for (int k = 0; k < width; ++k) row_of(node, set)[k] = static_cast<double>(feature(graph.row[node], set, k));
-  });
-  if (exchange.reverse(exchange.context, w.rows.data(), n_sets * width)) throw std::runtime_error("the exchange of ghosts failed");
-  over_rows(n_threads_, graph.n_local, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t node = first; node < last; ++node)
-      for (int set = 0; set < n_sets; ++set)
-        for (int k = 0; k < width; ++k) feature(graph.row[node], set, k) = static_cast<T>(row_of(node, set)[k]);
-  });
-}
-
 template <class T> void MaceEngine<T>::sent_gradient(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const
 {
   const std::size_t n_in = layer.n_in();
