@@ -12,17 +12,16 @@ import numpy as np
 from lmp_uq import dataset, modelfile
 from lmp_uq.backbone import load_backbone
 from lmp_uq.cache import Cache, Stream, identity_of
+from lmp_uq.calibrate_labels import SCALED, ScaledLabels, blocks_of
 from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_group_out
 from lmp_uq.calibration.scaled_error import fit_scaled_error
 from lmp_uq.convert import open_backbone
 from lmp_uq.errors import UqError
 from lmp_uq.label_units import unit_warnings
-from lmp_uq.metrics import has_bar
 from lmp_uq.options import RecipeOptions
 from lmp_uq.parallel import ranks
 from lmp_uq.posterior.novelty_fit import fit_novelty_blocks
-from lmp_uq.posterior.weights import ENERGY, VIRIAL
 from lmp_uq.provenance import Provenance
 from lmp_uq.rows import KINDS, RowOptions
 from lmp_uq.training import Weighting, count_rows, fit_posterior, mean_weights, weighting
@@ -259,13 +258,8 @@ def energy_offsets(frames, residuals, fit_offsets: bool, elements) -> dict[str, 
 
 def apply_offsets(predictions, offsets: dict[str, float], backbone) -> None:
     """Take per-element offsets (eV/atom) off the targets of the energy rows."""
-    if not offsets:
-        return
-    per_species = np.array([offsets.get(e, 0.0) for e in backbone.elements])
-    rows = predictions.rows
-    per_frame = np.array([per_species[s].mean() for s in predictions.species])
-    energy = rows.kinds == ENERGY
-    rows.targets[energy] -= per_frame[rows.frames[energy]]
+    if offsets:
+        predictions.take_off(np.array([offsets.get(e, 0.0) for e in backbone.elements]))
 
 
 def force_samples(predictions, novelty):
@@ -286,7 +280,7 @@ def _calibrate(checked, box, novelty):
     """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels."""
     if checked is None:
         return None
-    blocks = np.unique([f.key for f in checked.frames], return_inverse=True)[1]
+    blocks = blocks_of(checked.frames)
 
     def atoms_of(part, first):
         sizes = [len(f.atoms) if f.forces is not None else 0 for f in part.frames]
@@ -312,18 +306,15 @@ def _scaled_bars(checked, box, blocks):
         return rows.kinds, rows.targets, box.rms(rows.features), rows.frames + first
 
     kinds, targets, std, frames = checked.collect(rows_of)
-    groups, out = np.array([f.group for f in checked.frames]), {}
-    for name, kind in (("energy_error", ENERGY), ("stress_error", VIRIAL)):
-        mine = kinds == kind
-        mine[mine] = has_bar(std[mine])
-        if not mine.any():
+    groups, out = np.array([f.group for f in checked.frames])[frames], {}
+    for name, kind in SCALED.items():
+        if not np.any(kinds == kind):
             continue
         try:
-            bar = fit_scaled_error(targets[mine], std[mine], groups[frames[mine]], blocks[frames[mine]])
+            labels = ScaledLabels.of_rows(kind, kinds, targets, std, groups, blocks[frames])
+            out[name] = fit_scaled_error(*labels.columns()).to_dict()
         except UqError as reason:
             log.warning("no %s: %s", name, reason)
-        else:
-            out[name] = bar.to_dict()
     return out
 
 

@@ -42,10 +42,8 @@ def draw_error_distribution(samples: Mapping[str, Any]) -> Figure:
     -------
     Figure
     """
-    quantities = _quantities(samples)
-    figure = new_figure(PANEL_WIDTH * len(quantities), 5.2)
-    panels = np.atleast_1d(figure.subplots(1, len(quantities)))
-    for panel, (key, title, unit) in zip(panels, quantities, strict=True):
+    figure, panels = _side_by_side(samples, 5.2)
+    for panel, (key, title, unit) in panels:
         mine = samples[key]
         label(panel, title, f"error (label minus prediction), {unit}", f"probability density, 1/({unit})")
         if has_bar(mine.std).any():
@@ -98,10 +96,8 @@ def draw_binned_errors(samples: Mapping[str, Any]) -> Figure:
     -------
     Figure
     """
-    quantities = _quantities(samples)
-    figure = new_figure(PANEL_WIDTH * len(quantities), 5.4)
-    panels = np.atleast_1d(figure.subplots(1, len(quantities)))
-    for panel, (key, title, unit) in zip(panels, quantities, strict=True):
+    figure, panels = _side_by_side(samples, 5.4)
+    for panel, (key, title, unit) in panels:
         mine = samples[key]
         label(panel, title, f"half distance of the bounds, {unit}", f"|error|, {unit}")
         _bins_panels([panel], mine, [Bars(mine.std, mine.lower, mine.upper)])
@@ -236,11 +232,9 @@ def draw_risk_coverage(samples: Mapping[str, Any]) -> Figure:
 
 def _curves(samples, draw, oracle=False):
     """A panel per quantity with one curve per method, and one legend for all."""
-    quantities = _quantities(samples)
-    figure = new_figure(PANEL_WIDTH * len(quantities), 5.8)
-    panels = np.atleast_1d(figure.subplots(1, len(quantities)))
+    figure, panels = _side_by_side(samples, 5.8)
     styles = {}
-    for panel, (key, _, _) in zip(panels, quantities, strict=True):
+    for panel, (key, _, _) in panels:
         mine: Samples = samples[key]
         bar = has_bar(mine.std)
         if not bar.any():
@@ -254,12 +248,20 @@ def _curves(samples, draw, oracle=False):
             draw(panel, mine.error[bar], np.abs(mine.error[bar]), styles.setdefault("errors themselves (best possible)", style))
     handles = [Line2D([], [], **style) for style in styles.values()]
     figure.legend(handles, list(styles), loc="outside lower center", ncols=min(len(styles), 4) or 1, fontsize=SMALL)
-    return figure, list(zip(panels, quantities, strict=True))
+    return figure, panels
 
 
 def _style(name, k):
     colour, dashes, width = STYLES.get(name, (COLOURS[1 + k % (len(COLOURS) - 1)], "-", 1.5))
     return {"color": colour, "linestyle": dashes, "linewidth": width}
+
+
+def _side_by_side(samples, height):
+    """A figure of that height (inches) with one panel per quantity: [(panel, (key, title, unit))]."""
+    quantities = _quantities(samples)
+    figure = new_figure(PANEL_WIDTH * len(quantities), height)
+    panels = np.atleast_1d(figure.subplots(1, len(quantities)))
+    return figure, list(zip(panels, quantities, strict=True))
 
 
 def _quantities(samples):
