@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,20 @@ from lmp_uq.errors import UqError
 from lmp_uq.label_units import unit_warnings
 from lmp_uq.options import RecipeOptions
 from lmp_uq.parallel import ranks
+from lmp_uq.posterior.features import n_bias_columns
 from lmp_uq.posterior.novelty_fit import fit_novelty_blocks
 from lmp_uq.provenance import Provenance
 from lmp_uq.rows import KINDS, RowOptions
-from lmp_uq.training import Weighting, count_rows, fit_posterior, mean_weights, weighting
+from lmp_uq.training import (
+    MIN_FORCE_ROWS,
+    ROWS_PER_FEATURE,
+    Weighting,
+    count_rows,
+    enough_force_rows,
+    fit_posterior,
+    mean_weights,
+    weighting,
+)
 
 log = logging.getLogger("lmp_uq")
 
@@ -40,7 +50,7 @@ class FitOptions(RecipeOptions):
     backbone_training: tuple[str, ...] = ()
     hold_out: str | None = None
     rows: tuple[str, ...] = ("energy", "forces", "stress")
-    n_force_rows: int = 24
+    n_force_rows: int | None = None
     ridge: float | str = 1e-2
     leverage_floor: float | str = "auto"
     n_components: int | None = None
@@ -84,12 +94,14 @@ def fit(options: FitOptions, command: str = "") -> dict:
     roles = {"posterior": frames, "calibration": calibration, "test": held, "backbone_training": _read_for_role(options)}
 
     cache = Cache(options.cache or f"{options.out}.cache", identity_of(source.entry, source.tensors, f"{precision}, {backbone.engine}"))
+    checking = _row_options(options, "calibration frames")
+    options = _with_force_rows(options, frames, backbone, everyone)
     training = Stream(backbone, frames, _row_options(options, "posterior frames"), cache, everyone)
     for text in unit_warnings(training):
         if everyone.rank == 0:
             log.warning("%s", text)
     offsets = _energy_zero(training, options.fit_offsets, backbone)
-    checked = Stream(backbone, calibration, _row_options(options, "calibration frames"), cache, everyone) if calibration else None
+    checked = Stream(backbone, calibration, checking, cache, everyone) if calibration else None
     if checked is not None:
         checked.offsets = training.offsets
 
@@ -175,11 +187,22 @@ def _row_options(options, what):
         raise UqError(f"--rows: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(KINDS)})")
     return RowOptions(
         kinds=options.rows,
-        n_force_rows=options.n_force_rows,
+        n_force_rows=options.n_force_rows or MIN_FORCE_ROWS,
         bias=options.bias,
         seed=options.seed,
         progress=what if options.progress else "",
     )
+
+
+def _with_force_rows(options, frames, backbone, everyone):
+    """The options with a number of force rows per frame, where it is left to the frames."""
+    if options.n_force_rows is not None:
+        return options
+    n_features = options.n_components or backbone.n_features + n_bias_columns(options.bias, len(backbone.elements))
+    found = enough_force_rows(frames, options.rows, n_features)
+    if found > MIN_FORCE_ROWS and everyone.rank == 0:
+        log.info("%d force rows per frame instead of %d, for %d rows per feature", found, MIN_FORCE_ROWS, ROWS_PER_FEATURE)
+    return replace(options, n_force_rows=found)
 
 
 def _energy_zero(stream, fit_offsets, backbone):
