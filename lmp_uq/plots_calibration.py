@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from lmp_uq.metrics import NOMINAL, confidence, has_bar, observed_coverage, risk_coverage
 from lmp_uq.plots import COLOURS, LINES, MEDIANS, OTHERS, PANELS, POINTS, SMALL, label, log_limits, new_figure, no_labels
@@ -75,6 +75,7 @@ def _distribution_panel(panel, mine):
         panel.text(0.98, 0.98, text, ha="right", va="top", fontsize=SMALL, transform=panel.transAxes)
     lowest = 0.5 / (len(error) * (edges[1] - edges[0]))
     panel.set(yscale="log", xlim=(-reach, reach), ylim=(lowest, 5.0 * max(heights.max(), predicted.max())))
+    panel.xaxis.set_major_locator(MaxNLocator(4, symmetric=True))
 
 
 def mixture_density(grid: np.ndarray, std: np.ndarray) -> np.ndarray:
