@@ -73,7 +73,7 @@ def _add_fit(verbs):
     p.add_argument("--backbone-training", nargs="+", default=[], metavar="F", help="frames the backbone was trained on; only noted")
     p.add_argument("--hold-out", metavar="KEY=VALUE", help="frames of --data to leave out (role test)")
     p.add_argument("--rows", nargs="+", default=["energy", "forces", "stress"], choices=["energy", "forces", "stress"])
-    p.add_argument("--force-rows", type=_positive, default=24, metavar="N", help="force components per frame (default 24)")
+    p.add_argument("--force-rows", type=_positive_or_auto, default="auto", metavar="N", help="force components per frame, or auto")
     p.add_argument("--ridge", type=_number_or("evidence", "groups"), default=1e-2, help="relative ridge, evidence or groups (default 1e-2)")
     p.add_argument("--leverage-floor", type=_number_or("auto", "groups"), default="auto", help="relative, auto (default) or groups")
     p.add_argument("--components", type=_positive, default=None, metavar="N", help="fit on the first N principal components")
@@ -139,6 +139,10 @@ def _positive(text):
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, found {text}")
     return value
+
+
+def _positive_or_auto(text):
+    return None if text == "auto" else _positive(text)
 
 
 def _scale(text):

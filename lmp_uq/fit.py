@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +12,29 @@ import numpy as np
 from lmp_uq import dataset, modelfile
 from lmp_uq.backbone import load_backbone
 from lmp_uq.cache import Cache, Stream, identity_of
+from lmp_uq.calibrate_labels import SCALED, ScaledLabels, blocks_of
 from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_group_out
 from lmp_uq.calibration.scaled_error import fit_scaled_error
 from lmp_uq.convert import open_backbone
 from lmp_uq.errors import UqError
 from lmp_uq.label_units import unit_warnings
-from lmp_uq.metrics import has_bar
 from lmp_uq.options import RecipeOptions
 from lmp_uq.parallel import ranks
+from lmp_uq.posterior.features import n_bias_columns
 from lmp_uq.posterior.novelty_fit import fit_novelty_blocks
-from lmp_uq.posterior.weights import ENERGY, VIRIAL
 from lmp_uq.provenance import Provenance
 from lmp_uq.rows import KINDS, RowOptions
-from lmp_uq.training import Weighting, count_rows, fit_posterior, mean_weights, weighting
+from lmp_uq.training import (
+    MIN_FORCE_ROWS,
+    ROWS_PER_FEATURE,
+    Weighting,
+    count_rows,
+    enough_force_rows,
+    fit_posterior,
+    mean_weights,
+    weighting,
+)
 
 log = logging.getLogger("lmp_uq")
 
@@ -41,7 +50,7 @@ class FitOptions(RecipeOptions):
     backbone_training: tuple[str, ...] = ()
     hold_out: str | None = None
     rows: tuple[str, ...] = ("energy", "forces", "stress")
-    n_force_rows: int = 24
+    n_force_rows: int | None = None
     ridge: float | str = 1e-2
     leverage_floor: float | str = "auto"
     n_components: int | None = None
@@ -85,12 +94,14 @@ def fit(options: FitOptions, command: str = "") -> dict:
     roles = {"posterior": frames, "calibration": calibration, "test": held, "backbone_training": _read_for_role(options)}
 
     cache = Cache(options.cache or f"{options.out}.cache", identity_of(source.entry, source.tensors, f"{precision}, {backbone.engine}"))
+    checking = _row_options(options, "calibration frames")
+    options = _with_force_rows(options, frames, backbone, everyone)
     training = Stream(backbone, frames, _row_options(options, "posterior frames"), cache, everyone)
     for text in unit_warnings(training):
         if everyone.rank == 0:
             log.warning("%s", text)
     offsets = _energy_zero(training, options.fit_offsets, backbone)
-    checked = Stream(backbone, calibration, _row_options(options, "calibration frames"), cache, everyone) if calibration else None
+    checked = Stream(backbone, calibration, checking, cache, everyone) if calibration else None
     if checked is not None:
         checked.offsets = training.offsets
 
@@ -176,11 +187,22 @@ def _row_options(options, what):
         raise UqError(f"--rows: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(KINDS)})")
     return RowOptions(
         kinds=options.rows,
-        n_force_rows=options.n_force_rows,
+        n_force_rows=options.n_force_rows or MIN_FORCE_ROWS,
         bias=options.bias,
         seed=options.seed,
         progress=what if options.progress else "",
     )
+
+
+def _with_force_rows(options, frames, backbone, everyone):
+    """The options with a number of force rows per frame, where it is left to the frames."""
+    if options.n_force_rows is not None:
+        return options
+    n_features = options.n_components or backbone.n_features + n_bias_columns(options.bias, len(backbone.elements))
+    found = enough_force_rows(frames, options.rows, n_features)
+    if found > MIN_FORCE_ROWS and everyone.rank == 0:
+        log.info("%d force rows per frame: %d would make fewer than %d rows per feature", found, MIN_FORCE_ROWS, ROWS_PER_FEATURE)
+    return replace(options, n_force_rows=found)
 
 
 def _energy_zero(stream, fit_offsets, backbone):
@@ -259,13 +281,8 @@ def energy_offsets(frames, residuals, fit_offsets: bool, elements) -> dict[str, 
 
 def apply_offsets(predictions, offsets: dict[str, float], backbone) -> None:
     """Take per-element offsets (eV/atom) off the targets of the energy rows."""
-    if not offsets:
-        return
-    per_species = np.array([offsets.get(e, 0.0) for e in backbone.elements])
-    rows = predictions.rows
-    per_frame = np.array([per_species[s].mean() for s in predictions.species])
-    energy = rows.kinds == ENERGY
-    rows.targets[energy] -= per_frame[rows.frames[energy]]
+    if offsets:
+        predictions.take_off(np.array([offsets.get(e, 0.0) for e in backbone.elements]))
 
 
 def force_samples(predictions, novelty):
@@ -286,7 +303,7 @@ def _calibrate(checked, box, novelty):
     """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels."""
     if checked is None:
         return None
-    blocks = np.unique([f.key for f in checked.frames], return_inverse=True)[1]
+    blocks = blocks_of(checked.frames)
 
     def atoms_of(part, first):
         sizes = [len(f.atoms) if f.forces is not None else 0 for f in part.frames]
@@ -312,18 +329,15 @@ def _scaled_bars(checked, box, blocks):
         return rows.kinds, rows.targets, box.rms(rows.features), rows.frames + first
 
     kinds, targets, std, frames = checked.collect(rows_of)
-    groups, out = np.array([f.group for f in checked.frames]), {}
-    for name, kind in (("energy_error", ENERGY), ("stress_error", VIRIAL)):
-        mine = kinds == kind
-        mine[mine] = has_bar(std[mine])
-        if not mine.any():
+    groups, out = np.array([f.group for f in checked.frames])[frames], {}
+    for name, kind in SCALED.items():
+        if not np.any(kinds == kind):
             continue
         try:
-            bar = fit_scaled_error(targets[mine], std[mine], groups[frames[mine]], blocks[frames[mine]])
+            labels = ScaledLabels.of_rows(kind, kinds, targets, std, groups, blocks[frames])
+            out[name] = fit_scaled_error(*labels.columns()).to_dict()
         except UqError as reason:
             log.warning("no %s: %s", name, reason)
-        else:
-            out[name] = bar.to_dict()
     return out
 
 
