@@ -137,7 +137,7 @@ def test_the_number_of_ranks_changes_nothing(data, models, tmp_path, n, engine):
 
 def test_bad_input_under_mpi_is_one_error_on_all_ranks(data, models, tmp_path):
     arguments = command(data, models, tmp_path / "nowhere" / "x.uq")
-    done = execute(*arguments, ranks=2, folder=tmp_path, timeout=120)
+    done = execute(*arguments, ranks=2, folder=tmp_path)
     assert done.code != 0
     assert done.text.count("there is no folder of that name") == 1
 
