@@ -74,6 +74,14 @@ thermo_modify format float %.17g
 PLAIN = "pair_style mace/uq\npair_coeff * * {model} Si O"
 TORCH = PLAIN.replace("mace/uq", "mace/uq engine torch", 1)
 """For tests that look into Python: what the engine of `lmp_uq.engine` is asked for, or what becomes of its failures."""
+ENGINES = {"torch": 1e-8, "native": 1e-7}
+"""Largest deviation of a force from mace-torch's, eV/Angstrom: the native engine tabulates radial functions."""
+
+
+def with_engine(name, pair=PLAIN):
+    return pair.replace("mace/uq", f"mace/uq engine {name}", 1)
+
+
 WITH_ZBL = """pair_style hybrid/overlay mace/uq zbl 1.8 2.6
 pair_coeff * * mace/uq {model} Si O
 pair_coeff 1 1 zbl 14 14

@@ -54,8 +54,5 @@ std::unique_ptr<Evaluator> make_python_evaluator(const Settings &settings);
 std::unique_ptr<Evaluator> load_evaluator(const Settings &settings, const std::string &file, const std::vector<std::string> &elements,
                                           uq_model_info &info, std::string &note);
 
-// true where a Python program owns the process (lmp-uq, a notebook): there LAMMPS errors are exceptions and do not end the process
-bool python_owns_process();
-
 }    // namespace lmp_uq
 #endif

@@ -41,13 +41,14 @@ void PairMaceUq::collective(const std::function<void()> &work, const char *what)
 }
 
 // During a run one rank may fail alone while the others wait inside an exchange. LAMMPS' error->one ends all ranks only where LAMMPS owns
-// the process; where Python does, it throws on this rank and the others would wait for ever.
+// the process, and then before mpiexec has read the message; where Python does, it throws on this rank and the others would wait for ever.
 void PairMaceUq::fail_here(const std::string &text)
 {
   const std::string message = fmt::format("Pair style mace/uq on step {}: {}", update->ntimestep, text);
-  if (comm->nprocs > 1 && lmp_uq::python_owns_process())
-    lmp_uq::abort_all_ranks(fmt::format("ERROR on proc {}: {}", comm->me, message));
-  error->one(FLERR, message);
+  if (comm->nprocs == 1) error->one(FLERR, message);
+  const std::string line = fmt::format("ERROR on proc {}: {}", comm->me, message);
+  if (logfile) fmt::print(logfile, "{}\n", line);
+  lmp_uq::abort_all_ranks(line);
 }
 
 void PairMaceUq::guarded(const std::function<void()> &work)

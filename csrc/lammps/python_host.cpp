@@ -63,12 +63,6 @@ void register_bridge(uq_bridge &table)
 
 }    // namespace
 
-bool lmp_uq::python_owns_process()
-{
-  auto initialized = symbol<int (*)()>("Py_IsInitialized");
-  return initialized && initialized() && !embedded;
-}
-
 const uq_bridge &lmp_uq::python_bridge()
 {
   static uq_bridge table = {};
