@@ -15,9 +15,9 @@ from lmp_uq.cache import Cache, Stream, identity_of
 from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_group_out
 from lmp_uq.calibration.scaled_error import fit_scaled_error
-from lmp_uq.convert import open_backbone
 from lmp_uq.errors import UqError
 from lmp_uq.label_units import unit_warnings
+from lmp_uq.linear import departures, is_linear, open_potential, options_of_family, with_coefficients
 from lmp_uq.metrics import has_bar
 from lmp_uq.options import RecipeOptions
 from lmp_uq.parallel import ranks
@@ -25,7 +25,7 @@ from lmp_uq.posterior.novelty_fit import fit_novelty_blocks
 from lmp_uq.posterior.weights import ENERGY, VIRIAL
 from lmp_uq.provenance import Provenance
 from lmp_uq.rows import KINDS, RowOptions
-from lmp_uq.training import Weighting, count_rows, fit_posterior, mean_weights, weighting
+from lmp_uq.training import Judged, Weighting, count_rows, fit_posterior, mean_weights, weighting
 
 log = logging.getLogger("lmp_uq")
 
@@ -41,8 +41,8 @@ class FitOptions(RecipeOptions):
     backbone_training: tuple[str, ...] = ()
     hold_out: str | None = None
     rows: tuple[str, ...] = ("energy", "forces", "stress")
-    n_force_rows: int = 24
-    ridge: float | str = 1e-2
+    n_force_rows: int | None = None
+    ridge: float | str = "auto"
     leverage_floor: float | str = "auto"
     n_components: int | None = None
     energy_scale: float | None = None
@@ -53,6 +53,9 @@ class FitOptions(RecipeOptions):
     n_force_members: int = 32
     head: str | None = None
     licence: str = "unstated"
+    elements: tuple[str, ...] = ()
+    reference: tuple[str, ...] = ()
+    reference_coeff: tuple[str, ...] = ()
 
 
 def fit(options: FitOptions, command: str = "") -> dict:
@@ -72,11 +75,16 @@ def fit(options: FitOptions, command: str = "") -> dict:
     if not Path(options.out).absolute().parent.is_dir():
         raise UqError(f"--out {options.out}: there is no folder of that name to write into")
     everyone = ranks()
-    source = open_backbone(options.backbone, options.head)
+    source = open_potential(options)
+    options = options_of_family(options, is_linear(source))
     precision = source.precision if options.precision == "file" else options.precision
     threads = options.threads or (1 if everyone.size > 1 else 0)
-    where = {"engine": options.engine, "threads": threads, "local_rank": everyone.local_rank}
-    backbone = load_backbone(source.entry, source.tensors, precision, options.device, **where)
+    where = {"engine": options.engine, "threads": threads, "local_rank": everyone.local_rank, "communicator": everyone.alone()}
+
+    def load(source):
+        return load_backbone(source.entry, source.tensors, precision, options.device, elements=source.elements, **where)
+
+    backbone = load(source)
     frames, held = _read(options.data, options, backbone)
     calibration, _ = _read(options.calibration, options, backbone, hold_out=False)
     _refuse_overlap(frames, calibration)
@@ -84,23 +92,34 @@ def fit(options: FitOptions, command: str = "") -> dict:
     # every file is read before the dear part, which takes minutes to hours
     roles = {"posterior": frames, "calibration": calibration, "test": held, "backbone_training": _read_for_role(options)}
 
-    cache = Cache(options.cache or f"{options.out}.cache", identity_of(source.entry, source.tensors, f"{precision}, {backbone.engine}"))
-    training = Stream(backbone, frames, _row_options(options, "posterior frames"), cache, everyone)
-    for text in unit_warnings(training):
-        if everyone.rank == 0:
-            log.warning("%s", text)
-    offsets = _energy_zero(training, options.fit_offsets, backbone)
-    checked = Stream(backbone, calibration, _row_options(options, "calibration frames"), cache, everyone) if calibration else None
-    if checked is not None:
-        checked.offsets = training.offsets
+    def stream(source, backbone, frames, what):
+        identity = identity_of(source.entry, source.tensors, f"{precision}, {backbone.engine}")
+        return Stream(backbone, frames, _row_options(options, what), Cache(folder, identity), everyone)
 
-    fitted = _fit_all(training, checked, backbone, options, everyone)
+    folder = options.cache or f"{options.out}.cache"
+    training = stream(source, backbone, frames, "posterior frames")
+    offsets = {}
+    if not is_linear(source):  # a reference potential has neither the size nor the energy zero of the labels
+        for text in unit_warnings(training):
+            if everyone.rank == 0:
+                log.warning("%s", text)
+        offsets = _energy_zero(training, options.fit_offsets, backbone)
+
+    def judge(pops):
+        """The model that will run, its posterior and its calibration frames."""
+        mine = with_coefficients(source, pops.coef_) if is_linear(source) else source
+        checked = stream(mine, load(mine), calibration, "calibration frames") if calibration else None
+        if checked is not None:
+            checked.offsets = training.offsets
+        return Judged(mine, departures if is_linear(source) else lambda box: box, checked)
+
+    fitted = _fit_all(training, judge, backbone, options, everyone)
     report = _report(fitted, len(frames), offsets)
     if everyone.rank == 0:
-        _write(source, options, fitted, report, _provenance(source, options, command, roles))
+        _write(fitted.judged.source, options, fitted, report, _provenance(source, options, command, roles))
     everyone.gather(None)  # nobody leaves, or removes descriptors, before the file is there
     if everyone.rank == 0 and not options.cache:
-        cache.remove()
+        Cache(folder, "").remove()
     return report
 
 
@@ -109,6 +128,7 @@ class _Fitted:
     """Everything that was learned."""
 
     pops: object
+    judged: Judged
     floors: list
     weights: Weighting
     novelty: object
@@ -117,12 +137,12 @@ class _Fitted:
     counts_by_group: dict
 
 
-def _fit_all(training, checked, backbone, options, everyone):
+def _fit_all(training, judge, backbone, options, everyone):
     weights = weighting(training, options.energy_scale, options.force_scale)
-    pops, floors = fit_posterior(training, weights, checked, options, everyone)
+    pops, floors, judged = fit_posterior(training, weights, judge, options, everyone)
     novelty = fit_novelty_blocks(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
-    calibration = _calibrate(checked, pops.box_, novelty)
-    return _Fitted(pops, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
+    calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty)
+    return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
 
 
 class _AtomBlocks:
@@ -138,7 +158,7 @@ class _AtomBlocks:
 
 
 def _write(source, options, fitted, report, provenance):
-    box, pops = fitted.pops.box_, fitted.pops
+    box, pops = fitted.judged.posterior(fitted.pops.box_), fitted.pops
     # |x @ factor|^2 is then the leverage of a row of unit weight in units of P / n, as the leverage floor is
     unit = (options.n_components or pops.n_features_) / pops.n_rows_
     members = box.draw(options.n_members, options.seed)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,15 @@ DEFAULT_FLOOR = 1e-3
 """Leverage floor without calibration frames."""
 NAMES = {ENERGY: "energy", FORCE: "forces", VIRIAL: "stress"}
 BLOCK_ROWS = 8192
+
+
+@dataclass
+class Judged:
+    """The model that will run: its source, what makes its posterior of the box of a fit, and its calibration frames or None."""
+
+    source: object
+    posterior: Callable
+    checked: object
 
 
 @dataclass(frozen=True)
@@ -117,13 +127,15 @@ class Blocks:
             yield tuple(np.concatenate(column) for column in zip(*found, strict=True))
 
 
-def fit_posterior(stream, weights, checked, options, ranks):
-    """POPS with the leverage floor asked for, and what was tried: [(floor, {kind: std/RMSE})].
+def fit_posterior(stream, weights, judge, options, ranks):
+    """POPS with the leverage floor asked for, what was tried: [(floor, {kind: std/RMSE})], and what `judge` gave.
 
     Parameters
     ----------
-    stream, checked : Stream
-        Frames of the posterior; calibration frames, or None.
+    stream : Stream
+        Frames of the posterior.
+    judge : callable
+        POPS -> `Judged`.
     weights : Weighting
     options : FitOptions
     ranks : Ranks
@@ -132,20 +144,21 @@ def fit_posterior(stream, weights, checked, options, ranks):
     automatic = options.leverage_floor == "auto"
     first = FLOORS[0] if automatic else options.leverage_floor
     pops = POPS(options.ridge, leverage_floor=first, floor_grid=FLOORS, n_components=options.n_components).fit_blocks(blocks, ranks)
+    judged = judge(pops)  # the floor has no say in the coefficients
     if not automatic:
-        return pops, []
-    ratios = {}
+        return pops, [], judged
+    ratios, checked = {}, judged.checked
     if checked is not None:
         tried = {floor: pops if floor == first else pops.with_leverage_floor(floor, blocks, ranks) for floor in FLOORS}
-        ratios = {floor: std_over_rmse(p.box_, checked) for floor, p in tried.items()}
+        ratios = {floor: std_over_rmse(judged.posterior(p.box_), checked) for floor, p in tried.items()}
     if not ratios or not any(ratios.values()):
         log.warning("no calibration frames with energies or forces: leverage floor %g is used unchecked", DEFAULT_FLOOR)
-        return pops.with_leverage_floor(DEFAULT_FLOOR, blocks, ranks), []
+        return pops.with_leverage_floor(DEFAULT_FLOOR, blocks, ranks), [], judged
     floor, enough = choose_floor({f: min(r.values()) for f, r in ratios.items()})
     if not enough:
         text = "leverage floor: with every floor the bars of energies or of forces are narrower than the errors of the calibration frames; "
         log.warning(text + "with %g the least", floor)
-    return tried[floor], [(f, ratios[f]) for f in FLOORS]
+    return tried[floor], [(f, ratios[f]) for f in FLOORS], judged
 
 
 def std_over_rmse(box, stream) -> dict[str, float]:

