@@ -50,6 +50,7 @@ def _parser():
     inspect.add_argument("model", help="*.uq file or embedded model")
     inspect.add_argument("--json", action="store_true", help="print the header as it is")
     inspect.set_defaults(verb=_inspect)
+    _add_export(verbs)
     verbs.add_parser("models", help="list the embedded models").set_defaults(verb=_models)
     verbs.add_parser("env", help="print what a plain lmp needs in its environment").set_defaults(verb=_env)
     return parser
@@ -123,6 +124,14 @@ def _add_validate(verbs):
     p.add_argument("--committee", nargs="+", default=[], metavar="X.uq", help="compare with the spread over these models and this one")
     _add_common(p)
     p.set_defaults(verb=_validate)
+
+
+def _add_export(verbs):
+    p = verbs.add_parser("export", help="write a linear potential as the files of LAMMPS' own pair style")
+    p.add_argument("model", help="*.uq file of a linear potential")
+    p.add_argument("--out", required=True, metavar="PREFIX", help="of PREFIX.snapcoeff, PREFIX.snapparam and PREFIX.in")
+    p.add_argument("--member", type=_positive, metavar="K", help="write the K-th member, counted from 1, in place of the mean")
+    p.set_defaults(verb=_export)
 
 
 def _add_common(p):
@@ -288,6 +297,13 @@ def _inspect(options, command):
 
     file = modelfile.read(modelfile.resolve(options.model))
     print(json.dumps(file.header, indent=1, sort_keys=True) if options.json else describe_model(file))
+
+
+def _export(options, command):
+    from lmp_uq.export import export
+
+    for path in export(options.model, options.out, options.member).values():
+        print(f"{path}: written")
 
 
 def _models(options, command):

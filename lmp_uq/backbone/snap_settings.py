@@ -82,6 +82,13 @@ class SnapSettings:
             words += ["switchinnerflag", "1", "sinner", *map(_text, self.sinner), "dinner", *map(_text, self.dinner)]
         return " ".join(words)
 
+    def parameter_text(self) -> str:
+        """Text of a *.snapparam file, all flags stated."""
+        lines = [f"{name} {_text(self.parameters[name])}" for name in PARAMETERS]
+        if self.parameters["switchinnerflag"]:
+            lines += [f"{name} {' '.join(map(_text, getattr(self, name)))}" for name in _LISTS]
+        return "\n".join(lines) + "\n"
+
     def pair_lines(self, snap: str = "") -> list[str]:
         """Lines that define the pair style: the reference and, if given, ``snap`` with the files of that prefix.
 
