@@ -25,7 +25,7 @@ from lmp_uq.posterior.novelty_fit import fit_novelty_blocks
 from lmp_uq.posterior.weights import ENERGY, VIRIAL
 from lmp_uq.provenance import Provenance
 from lmp_uq.rows import KINDS, RowOptions
-from lmp_uq.training import Judged, Weighting, count_rows, fit_posterior, mean_weights, weighting
+from lmp_uq.training import Judged, Weighting, count_rows, fit_posterior, mean_weights, std_over_mae, weighting, wide_bars
 
 log = logging.getLogger("lmp_uq")
 
@@ -140,9 +140,20 @@ class _Fitted:
 def _fit_all(training, judge, backbone, options, everyone):
     weights = weighting(training, options.energy_scale, options.force_scale)
     pops, floors, judged = fit_posterior(training, weights, judge, options, everyone)
+    _warn_of_width(judged, training, pops, everyone)
     novelty = fit_novelty_blocks(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
     calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty)
     return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
+
+
+def _warn_of_width(judged, training, pops, everyone):
+    """The paper's choice, every row in the box, is the usual reason."""
+    box = judged.posterior(pops.box_)
+    # without frames to check on the frames of the fit will do: what is meant is wrong by orders of magnitude
+    shift = pops.coef_ - box.coefficients if judged.checked is None else 0.0
+    text = wide_bars(std_over_mae(box, judged.checked or training, shift), pops.leverage_floor_)
+    if text and everyone.rank == 0:
+        log.warning("%s", text)
 
 
 class _AtomBlocks:

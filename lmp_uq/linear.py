@@ -63,7 +63,9 @@ def open_potential(options) -> BackboneSource:
     if not options.backbone.startswith(PREFIX):
         if any(said):
             raise UqError("--elements, --reference and --reference-coeff describe a potential named snap:X.snapparam, no other backbone")
-        return open_backbone(options.backbone, options.head)
+        source = open_backbone(options.backbone, options.head)
+        # a potential that was fitted before is fitted anew, its settings stay
+        return with_coefficients(source, np.zeros(source.entry["n_parameters"])) if is_linear(source) else source
     return snap_source(options.backbone, options.elements or _only_element(options), options.reference, options.reference_coeff)
 
 
