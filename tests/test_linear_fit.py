@@ -210,7 +210,11 @@ def test_bad_exports_leave_nothing(folder, file, tmp_path):
 def test_validate_with_baselines(folder, file):
     result, samples = validate(
         ValidateOptions(
-            model=str(folder / "x.uq"), data=(str(folder / "test.xyz"),), baselines=True, fit_data=(str(folder / "train.xyz"),), progress=False
+            model=str(folder / "x.uq"),
+            data=(str(folder / "test.xyz"),),
+            baselines=True,
+            fit_data=(str(folder / "train.xyz"),),
+            progress=False,
         )
     )
     assert result["forces"]["n"] == 8 * 4 * 3
@@ -238,7 +242,8 @@ def test_calibrate_and_inspect(folder, file, capsys):
 
 
 def test_a_fitted_potential_can_be_fitted_anew(folder, file):
-    fit(FitOptions(str(folder / "x.uq"), (str(folder / "train.xyz"),), str(folder / "again.uq"), n_members=8, progress=False, leverage_floor=0.01))
+    given = {"n_members": 8, "progress": False, "leverage_floor": 0.01}
+    fit(FitOptions(str(folder / "x.uq"), (str(folder / "train.xyz"),), str(folder / "again.uq"), **given))
     again = modelfile.read(folder / "again.uq").tensors["backbone/coefficients"]
     assert np.allclose(again, file.tensors["backbone/coefficients"], rtol=1e-6, atol=1e-9)
 

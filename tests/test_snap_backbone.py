@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rows of a SNAP potential are derivatives of its descriptors, whatever the cell; its settings are read, stated and refused as they must."""
+"""Rows of a SNAP potential are derivatives of its descriptors, whatever the cell; its settings are read and refused as they must be."""
 
 from __future__ import annotations
 
