@@ -17,11 +17,10 @@ from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_gro
 from lmp_uq.calibration.scaled_error import fit_scaled_error
 from lmp_uq.errors import UqError
 from lmp_uq.label_units import unit_warnings
-from lmp_uq.linear import departures, is_linear, open_potential, options_of_family, with_coefficients
+from lmp_uq.linear import departures, grade_fit, is_linear, open_potential, options_of_family, with_coefficients
 from lmp_uq.metrics import has_bar
 from lmp_uq.options import RecipeOptions
 from lmp_uq.parallel import ranks
-from lmp_uq.posterior.novelty_fit import fit_novelty_blocks
 from lmp_uq.posterior.weights import ENERGY, VIRIAL
 from lmp_uq.provenance import Provenance
 from lmp_uq.rows import KINDS, RowOptions
@@ -141,7 +140,7 @@ def _fit_all(training, judge, backbone, options, everyone):
     weights = weighting(training, options.energy_scale, options.force_scale)
     pops, floors, judged = fit_posterior(training, weights, judge, options, everyone)
     _warn_of_width(judged, training, pops, everyone)
-    novelty = fit_novelty_blocks(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
+    novelty = grade_fit(judged.source)(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
     calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty)
     return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
 
