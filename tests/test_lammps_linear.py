@@ -202,7 +202,7 @@ COMMANDS = {
     "no field": ("{x} c_b[*]", "needs a *.uq file, the columns c_ID[*] of a compute and a field"),
     "unknown field": ("{x} c_b[*] force_error", "Unknown compute uq/linear field or keyword force_error (accepted: energy_std"),
     "no gradient": ("{x} c_b[*] grade force_std", "force_std needs the keyword gradient"),
-    "unknown element": ("{x} c_b[*] elements W Mo grade energy_std", "element Mo is not in {x} (accepted: W Be, or NULL)"),
+    "unknown element": ("{x} c_b[*] elements W Mo grade energy_std", "element Mo is not in {x} (accepted: W Be; NULL for none)"),
     "too few elements": ("{x} c_b[*] elements W", "keyword elements needs an element (or NULL) for each atom type"),
     "no such pair style": ("{x} c_b[*] pair pace grade energy_std", "there is no pair style pace to compare energies with"),
     "another family": (str(modelfile.resolve("nbmotaw")) + " c_b[*] grade", "holds a model of family mace; accepted: snap"),

@@ -20,6 +20,7 @@ LinearPotential::LinearPotential(const std::string &path) : file_(std::make_uniq
   PosteriorOptions options;
   options.name = path;
   posterior_ = std::make_unique<Posterior>(*file_, numbers, options);
+  if (posterior_->n_members() < 1) throw std::runtime_error(path + " holds no members, which bounds are made for: lmp-uq fit draws them");
   file_->keep_only("backbone");
 }
 

@@ -133,7 +133,7 @@ void ComputeUqLinear::map_types()
     const std::string &name = element_names[type - 1];
     const auto found = std::find(known.begin(), known.end(), name);
     if (found == known.end() && name != "NULL")
-      error->all(FLERR, "Compute uq/linear: element {} is not in {} (accepted: {}, or NULL)", name, file, all);
+      error->all(FLERR, "Compute uq/linear: element {} is not in {} (accepted: {}; NULL for none)", name, file, all);
     if (found != known.end()) element_of_type[type] = static_cast<int>(found - known.begin());
   }
 }

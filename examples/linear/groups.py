@@ -10,10 +10,19 @@ for a figure of interpolation beside that of the groups; a tenth of them more go
 from __future__ import annotations
 
 import argparse
+import gzip
 import hashlib
+import io
 from collections import Counter
 
 import ase.io
+
+
+def frames_of(name):
+    """All frames of a file; one that is packed is unpacked first, because ASE seeks in it."""
+    opened = gzip.open if name.endswith(".gz") else open
+    with opened(name, "rt") as file:
+        return ase.io.read(io.StringIO(file.read()), ":", format="extxyz")
 
 
 def number(atoms) -> float:
@@ -44,7 +53,7 @@ def main():
     parser.add_argument("--share", type=float, default=0.0)
     options = parser.parse_args()
     parts = {}
-    for atoms in (atoms for name in options.files for atoms in ase.io.read(name, ":")):
+    for atoms in (atoms for name in options.files for atoms in frames_of(name)):
         if atoms.info["REF_energy"] / len(atoms) < options.below:
             parts.setdefault(part_of(atoms, options), []).append(atoms)
     for name, frames in sorted(parts.items()):
