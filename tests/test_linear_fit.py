@@ -18,7 +18,10 @@ from lmp_uq.cli import main
 from lmp_uq.errors import UqError
 from lmp_uq.export import export
 from lmp_uq.fit import FitOptions, fit
+from lmp_uq.linear import fit_scaled_novelty
+from lmp_uq.parallel import Ranks
 from lmp_uq.posterior import POPS, Box
+from lmp_uq.posterior.novelty_fit import fit_novelty
 from lmp_uq.rows import RowOptions, predict
 from lmp_uq.validate import ValidateOptions, validate
 
@@ -111,6 +114,20 @@ def test_ranks_write_the_same_file(folder, file):
     for name in ("backbone/coefficients", "posterior/members", "grade/radius"):
         # sums over ranks in another order, solved with a condition number of up to 1e9
         assert np.allclose(two.tensors[name], file.tensors[name], rtol=1e-5, atol=1e-6 * np.abs(file.tensors[name]).max()), name
+
+
+def test_the_grade_does_not_depend_on_the_size_of_a_descriptor():
+    generator = np.random.default_rng(0)
+    atoms, species = generator.normal(size=(400, 3)) @ generator.normal(size=(3, 3)), np.arange(400) % 2
+    atoms[species == 0, 2] = 0.0  # a column of the other element's block
+    frames, size = np.arange(400) // 8, np.array([1e-6, 1.0, 1e5])
+    grades = []
+    for scale in (np.ones(3), size):
+        novelty = fit_scaled_novelty([(atoms * scale, species, frames)], 2, seed=0, ranks=Ranks())
+        grades.append(novelty.grade(atoms * scale, species))
+    assert np.allclose(grades[0], grades[1], rtol=1e-6)
+    plain = fit_novelty(atoms * size, species, frames, 2).grade(atoms * size, species)
+    assert not np.allclose(plain, grades[0], rtol=0.1)  # what scaling is there for
 
 
 def test_every_row_in_the_box_is_warned_against(folder, caplog):
@@ -246,6 +263,13 @@ def test_a_fitted_potential_can_be_fitted_anew(folder, file):
     fit(FitOptions(str(folder / "x.uq"), (str(folder / "train.xyz"),), str(folder / "again.uq"), **given))
     again = modelfile.read(folder / "again.uq").tensors["backbone/coefficients"]
     assert np.allclose(again, file.tensors["backbone/coefficients"], rtol=1e-6, atol=1e-9)
+
+
+def test_the_ase_calculator_refuses_the_file(folder, file):
+    from lmp_uq.calculator import UqCalculator
+
+    with pytest.raises(UqError, match=r"holds a linear potential, which pair_style snap runs.*accepted here: family mace"):
+        UqCalculator(folder / "x.uq")
 
 
 def test_options_of_a_linear_potential_go_with_one(folder, models_free, capsys):
