@@ -72,7 +72,20 @@ def open_potential(options) -> BackboneSource:
 
 
 def options_of_family(options, linear: bool):
-    """The options with the defaults of a foundation model, whose rows are dear, or of a linear potential."""
+    """The options with the defaults of a foundation model, whose rows are dear, or of a linear potential.
+
+    Raises
+    ------
+    UqError
+        What a linear potential has no use for.
+    """
+    if linear and options.fit_offsets:
+        raise UqError("--fit-offsets: a linear potential has a constant for each element, which takes up the energy zero; leave it out")
+    if linear and options.head is not None:
+        raise UqError(f"--head {options.head}: is for mace-torch models; a linear potential has none")
+    if linear and (options.device not in ("auto", "cpu") or options.engine == "native" or options.precision == "float32"):
+        found = f"--device {options.device} --engine {options.engine} --precision {options.precision}"
+        raise UqError(f"{found}: LAMMPS makes the rows of a linear potential; accepted: cpu, float64, and no engine")
     ridge = (RIDGE if linear else 1e-2) if options.ridge == "auto" else options.ridge
     n_force_rows = options.n_force_rows or (None if linear else DEFAULT_FORCE_ROWS)
     return replace(options, ridge=ridge, n_force_rows=n_force_rows, bias="element" if linear else options.bias)

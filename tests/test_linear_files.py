@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import numpy as np
@@ -113,3 +114,17 @@ def test_inner_switch_needs_its_lists(content, tmp_path):
     parameters.pop("dinner", None)
     parameters["sinner"] = [1.0, 2.0]
     assert "architecture.dinner' is None; accepted: a list of one number" in both(raw_container(tmp_path / "a.uq", header, tensors))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_damage_is_seen_alike(content, tmp_path, seed):
+    """Digits, brackets and words of the header are changed at random: both readers still say the same."""
+    path = raw_container(tmp_path / "a.uq", *content)
+    whole, generator = path.read_bytes(), random.Random(seed)
+    end = 8 + int.from_bytes(whole[:8], "little")
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for _ in range(generator.randint(1, 3)):
+            damaged[generator.randrange(8, end)] = generator.choice(b'0123456789-.eE,:[]{}"tfn \\')
+        path.write_bytes(damaged)
+        both(path)

@@ -284,6 +284,21 @@ def test_options_of_a_linear_potential_go_with_one(folder, models_free, capsys):
     assert "Be" in capsys.readouterr().err and not (folder / "z.uq").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"fit_offsets": True}, "--fit-offsets: a linear potential has a constant"),
+        ({"head": "x"}, "--head x"),
+        ({"device": "cuda"}, "--device cuda .* accepted: cpu, float64"),
+        ({"precision": "float32"}, "--precision float32: LAMMPS makes the rows"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(folder, changes, expected):
+    with pytest.raises(UqError, match=expected):
+        fit(options(folder, "n.uq", **changes))
+    assert not (folder / "n.uq").exists()
+
+
 ELEMENT = ("--elements", "W:0.5:1.0")
 
 
