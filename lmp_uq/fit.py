@@ -10,20 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from lmp_uq import dataset, modelfile
-from lmp_uq.backbone import load_backbone
-from lmp_uq.cache import Cache, Stream, identity_of
 from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_group_out
 from lmp_uq.calibration.scaled_error import fit_scaled_error
 from lmp_uq.errors import UqError
+from lmp_uq.fit_streams import FitStreams
 from lmp_uq.label_units import unit_warnings
-from lmp_uq.linear import departures, grade_fit, is_linear, open_potential, options_of_family, with_coefficients
+from lmp_uq.linear import grade_fit, is_linear, open_potential, options_of_family
 from lmp_uq.metrics import has_bar
 from lmp_uq.options import RecipeOptions
 from lmp_uq.parallel import ranks
 from lmp_uq.posterior.weights import ENERGY, VIRIAL
 from lmp_uq.provenance import Provenance
-from lmp_uq.rows import KINDS, RowOptions
 from lmp_uq.training import Judged, Weighting, count_rows, fit_posterior, mean_weights, std_over_mae, weighting, wide_bars
 
 log = logging.getLogger("lmp_uq")
@@ -76,14 +74,8 @@ def fit(options: FitOptions, command: str = "") -> dict:
     everyone = ranks()
     source = open_potential(options)
     options = options_of_family(options, is_linear(source))
-    precision = source.precision if options.precision == "file" else options.precision
-    threads = options.threads or (1 if everyone.size > 1 else 0)
-    where = {"engine": options.engine, "threads": threads, "local_rank": everyone.local_rank, "communicator": everyone.alone()}
-
-    def load(source):
-        return load_backbone(source.entry, source.tensors, precision, options.device, elements=source.elements, **where)
-
-    backbone = load(source)
+    streams = FitStreams(options, source.precision, everyone)
+    backbone = streams.load(source)
     frames, held = _read(options.data, options, backbone)
     calibration, _ = _read(options.calibration, options, backbone, hold_out=False)
     _refuse_overlap(frames, calibration)
@@ -91,34 +83,16 @@ def fit(options: FitOptions, command: str = "") -> dict:
     # every file is read before the dear part, which takes minutes to hours
     roles = {"posterior": frames, "calibration": calibration, "test": held, "backbone_training": _read_for_role(options)}
 
-    def stream(source, backbone, frames, what):
-        identity = identity_of(source.entry, source.tensors, f"{precision}, {backbone.engine}")
-        return Stream(backbone, frames, _row_options(options, what), Cache(folder, identity), everyone)
-
-    folder = options.cache or f"{options.out}.cache"
-    training = stream(source, backbone, frames, "posterior frames")
-    offsets = {}
-    if not is_linear(source):  # a reference potential has neither the size nor the energy zero of the labels
-        for text in unit_warnings(training):
-            if everyone.rank == 0:
-                log.warning("%s", text)
-        offsets = _energy_zero(training, options.fit_offsets, backbone)
-
-    def judge(pops):
-        """The model that will run, its posterior and its calibration frames."""
-        mine = with_coefficients(source, pops.coef_) if is_linear(source) else source
-        checked = stream(mine, load(mine), calibration, "calibration frames") if calibration else None
-        if checked is not None:
-            checked.offsets = training.offsets
-        return Judged(mine, departures if is_linear(source) else lambda box: box, checked)
-
-    fitted = _fit_all(training, judge, backbone, options, everyone)
+    training = streams.stream(source, backbone, frames, "posterior frames")
+    # a reference potential has neither the size nor the energy zero of the labels
+    offsets = {} if is_linear(source) else _compare_labels(training, options, backbone, everyone)
+    fitted = _fit_all(training, streams.judge(source, training, calibration), backbone, options, everyone)
     report = _report(fitted, len(frames), offsets)
     if everyone.rank == 0:
         _write(fitted.judged.source, options, fitted, report, _provenance(source, options, command, roles))
     everyone.gather(None)  # nobody leaves, or removes descriptors, before the file is there
-    if everyone.rank == 0 and not options.cache:
-        Cache(folder, "").remove()
+    if everyone.rank == 0:
+        streams.remove()
     return report
 
 
@@ -200,17 +174,12 @@ def _provenance(source, options, command, roles):
     return provenance
 
 
-def _row_options(options, what):
-    unknown = set(options.rows) - set(KINDS)
-    if unknown:
-        raise UqError(f"--rows: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(KINDS)})")
-    return RowOptions(
-        kinds=options.rows,
-        n_force_rows=options.n_force_rows,
-        bias=options.bias,
-        seed=options.seed,
-        progress=what if options.progress else "",
-    )
+def _compare_labels(stream, options, backbone, everyone):
+    """Warn of labels in other units; the energy offsets that were taken off."""
+    for text in unit_warnings(stream):
+        if everyone.rank == 0:
+            log.warning("%s", text)
+    return _energy_zero(stream, options.fit_offsets, backbone)
 
 
 def _energy_zero(stream, fit_offsets, backbone):
