@@ -16,10 +16,11 @@ from lmp_uq.calibration.scaled_error import fit_scaled_error
 from lmp_uq.errors import UqError
 from lmp_uq.fit_streams import FitStreams
 from lmp_uq.label_units import unit_warnings
-from lmp_uq.linear import grade_fit, is_linear, open_potential, options_of_family
+from lmp_uq.linear import fit_scaled_novelty, is_linear, open_potential, options_of_family
 from lmp_uq.metrics import has_bar
 from lmp_uq.options import RecipeOptions
 from lmp_uq.parallel import ranks
+from lmp_uq.posterior.novelty_fit import fit_novelty_blocks
 from lmp_uq.posterior.weights import ENERGY, VIRIAL
 from lmp_uq.provenance import Provenance
 from lmp_uq.training import Judged, Weighting, count_rows, fit_posterior, mean_weights, std_over_mae, weighting, wide_bars
@@ -114,7 +115,8 @@ def _fit_all(training, judge, backbone, options, everyone):
     weights = weighting(training, options.energy_scale, options.force_scale)
     pops, floors, judged = fit_posterior(training, weights, judge, options, everyone)
     _warn_of_width(judged, training, pops, everyone)
-    novelty = grade_fit(judged.source)(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
+    fit_novelty = fit_scaled_novelty if is_linear(judged.source) else fit_novelty_blocks
+    novelty = fit_novelty(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
     calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty)
     return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
 

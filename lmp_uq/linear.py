@@ -105,15 +105,11 @@ def with_coefficients(source: BackboneSource, coefficients: np.ndarray) -> Backb
     return replace(source, tensors={"coefficients": np.asarray(coefficients, dtype=np.float64)})
 
 
-def grade_fit(source: BackboneSource):
-    """What fits the grade: bispectrum components, and still more their products, differ in size by powers of ten."""
-    return fit_scaled_novelty if is_linear(source) else fit_novelty_blocks
-
-
 def fit_scaled_novelty(blocks, n_species: int, *, seed: int, ranks) -> Novelty:
     """`fit_novelty_blocks` on descriptors in units of their standard deviation; the result takes them as they are.
 
-    The floor under the eigenvalues of the covariance then is one under correlations, not under the components of small size.
+    Bispectrum components, and still more their products, differ in size by powers of ten. The floor under the
+    eigenvalues of the covariance then is one under correlations, not under the components of small size.
     """
     count, first, second = np.zeros(1), 0.0, 0.0
     for descriptors, _, _ in blocks:
