@@ -215,6 +215,19 @@ def test_bad_commands(potential, run, name):
     assert text in error_of(run, potential.script(command=command))
 
 
+def test_a_file_without_members_or_posterior(potential, run, tmp_path):
+    header, tensors = dict(potential.file.header), dict(potential.file.tensors)
+    header["posterior"] = header["posterior"] | {"n_members": 0}
+    tensors["posterior/members"] = tensors["posterior/members"][:0]
+    modelfile.write(tmp_path / "none.uq", header, tensors)
+    assert "holds no members" in error_of(run, potential.script(command=f"{tmp_path}/none.uq c_b[*] grade energy_std"))
+    header |= {"posterior": None}
+    kept = {name: array for name, array in tensors.items() if not name.startswith("posterior/")}
+    modelfile.write(tmp_path / "bare.uq", header, kept)
+    script = potential.script(command=f"{tmp_path}/bare.uq c_b[*] grade energy_std")
+    assert "has no posterior: lmp-uq fit writes one" in error_of(run, script)
+
+
 def test_a_compute_of_a_group_or_of_no_atoms(potential, run):
     script = potential.script().replace("compute b all", "group some id 1:10\ncompute b some")
     assert "compute b is not of group all" in error_of(run, script)
