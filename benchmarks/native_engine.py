@@ -2,8 +2,12 @@
 """Cost of energies, descriptors and forces: torch and the native engine in float64 and float32, in turn, in one process.
 
 Models: random weights in the architectures of MACE-MPA-0 medium (128x0e+128x1o) and small (128x0e), 89 elements; the embedded model.
-CPU time of one thread per atom, medians; ratios are to torch in float64. Also the cost of each further stacked pull and what tables take.
-OMP_NUM_THREADS=1 python benchmarks/native_engine.py [--repeats 5] [--systems Si64 W54] [--models medium small nbmotaw] [--no-torch]
+Time of one step per atom, medians; ratios are to torch in float64. "gflop/s" counts what the step needs (see `useful_flops`), "/ floor" is
+its time over that of as many operations in numpy's matrix product of the same precision and run. Also the cost of each further stacked
+pull, the memory of the tables and per atom (what the process grew by, of 500 atoms or more).
+
+    OMP_NUM_THREADS=1 python benchmarks/native_engine.py [--repeats 5] [--models medium small nbmotaw] [--systems Si64 W54]
+                                                         [--threads 1 2] [--no-torch] [--frames FILE]
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 N_STACKED = 8
+LARGEST_FOR_TORCH = 600  # atoms: more take too much memory
 
 
 def frame(name):
@@ -49,81 +54,149 @@ def described(name):
     return file.header["backbone"]["architecture"], file.section("backbone")
 
 
-def cpu_seconds(work):
-    """CPU time of one call and its result."""
-    start = time.process_time()
+def seconds(work, clock=time.perf_counter):
+    """Time of one call and its result."""
+    start = clock()
     result = work()
-    return time.process_time() - start, result
+    return clock() - start, result
+
+
+def resident_bytes():
+    """Memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def useful_flops(architecture, neighbours):
+    """Floating-point operations of energy and forces per atom: tabulated radial functions, products of features and harmonics summed over
+    neighbours before they are coupled, matrix products over channels; forward and reverse."""
+    irreps = architecture["hidden_irreps"].split("+")
+    channels, degrees, l_max = int(irreps[0].split("x")[0]), list(range(len(irreps))), architecture["max_ell"]
+    n_y, total = (l_max + 1) ** 2, 0.0
+    for layer in range(architecture["num_interactions"]):
+        l_in = [0] if layer == 0 else degrees
+        paths = [(a, b, c) for a in l_in for b in range(l_max + 1) for c in range(abs(a - b), min(a + b, l_max) + 1, 2)]
+        products = sum((2 * a + 1) * (2 * b + 1) for a, b, _ in paths)
+        messages = sum(2 * c + 1 for *_, c in paths)
+        per_edge = (6 * products + 30 * len(paths)) if layer else (5 * n_y + 30 * len(paths))
+        matrices = 0 if layer == 0 else 4 * messages * channels
+        out = degrees if layer + 1 < architecture["num_interactions"] else [0]
+        matrices += 4 * channels * sum(2 * degree + 1 for degree in out) * (3 if layer else 2)
+        total += channels * (neighbours * per_edge + matrices + 8 * 120 * len(out))
+    return total
+
+
+def matrix_rate(precision, repeats=5):
+    """Operations per second of numpy's matrix product in one thread."""
+    a = np.random.default_rng(0).normal(size=(1024, 1024)).astype(precision)
+    return 2 * 1024**3 / min(seconds(lambda: a @ a)[0] for _ in range(repeats))
 
 
 class Case:
-    """One engine on one graph: the time of a step and of the pieces that uncertainty adds."""
+    """One engine on one graph: the time of a step and of the pieces that uncertainty adds. CPU time of one thread, wall time of more."""
 
-    def __init__(self, backbone, graph):
+    def __init__(self, backbone, graph, threads=1):
         self.backbone, self.graph, self.samples = backbone, graph, {"step": [], "stacked": []}
+        self.clock = time.process_time if threads == 1 else time.perf_counter
+        self.native = backbone.engine == "native"
         self.ones = np.ones(graph.n_local)
-        self.sets = np.random.default_rng(0).normal(size=(N_STACKED, graph.n_local, backbone.n_features))
+        self.memory = 0
 
     def step(self):
         evaluation = self.backbone.evaluate(self.graph)
         return evaluation, self.backbone.pull(evaluation.state, self.ones)
 
-    def measure(self, stacked):
-        seconds, (evaluation, gradients) = cpu_seconds(self.step)
-        self.samples["step"].append(1e6 * seconds / self.graph.n_local)
-        if stacked:
-            seconds, _ = cpu_seconds(lambda: self.backbone.pull(evaluation.state, None, self.sets))
-            self.samples["stacked"].append(1e6 * seconds / self.graph.n_local / N_STACKED)
-        return evaluation, gradients
+    def warm_up(self):
+        """Tables and buffers are made; what the process grows by."""
+        before = resident_bytes()
+        result = self.step()
+        self.memory = resident_bytes() - before - (self.backbone.table_bytes if self.native else 0)
+        return result
+
+    def measure(self):
+        elapsed, (evaluation, _) = seconds(self.step, self.clock)
+        self.samples["step"].append(1e6 * elapsed / self.graph.n_local)
+        if self.native:
+            sets = np.random.default_rng(0).normal(size=(N_STACKED, self.graph.n_local, self.backbone.n_features))
+            elapsed, _ = seconds(lambda: self.backbone.pull(evaluation.state, None, sets), self.clock)
+            self.samples["stacked"].append(1e6 * elapsed / self.graph.n_local / N_STACKED)
 
     def median(self, what="step"):
         return statistics.median(self.samples[what])
+
+
+def backbones_of(architecture, tensors, options):
+    """Name -> (backbone, threads)."""
+    from lmp_uq.backbone.mace_native import MaceNativeBackbone
+    from lmp_uq.backbone.mace_torch import MaceTorchBackbone
+
+    out = {}
+    for precision in ("float64", "float32"):
+        if not options.no_torch:
+            out[f"torch {precision}"] = MaceTorchBackbone(architecture, tensors, precision=precision), 1
+        for threads in options.threads:
+            name = f"native {precision}" + (f", {threads} threads" if threads > 1 else "")
+            out[name] = MaceNativeBackbone(architecture, tensors, precision=precision, threads=threads), threads
+    mixed = MaceNativeBackbone(architecture, tensors, precision="float64", single_precision_bars=True, threads=1)
+    out["native float64, bars float32"] = mixed, 1
+    return out
+
+
+def graphs(systems, options, backbone):
+    """Name and graph of each system, or of the frames of a file together."""
+    from lmp_uq.backbone.graph import graph_of_frames
+
+    if options.frames:
+        import ase.io
+
+        yield options.frames, graph_of_frames(ase.io.read(options.frames, ":20"), backbone.elements, backbone.cutoff)[0]
+        return
+    for system in systems:
+        yield system, graph_of_frames([frame(system)], backbone.elements, backbone.cutoff)[0]
 
 
 def run(model, systems, options):
     """Measure one model on its systems and print the rows."""
     import torch
 
-    from lmp_uq.backbone.graph import graph_of_frames
-    from lmp_uq.backbone.mace_native import MaceNativeBackbone
-    from lmp_uq.backbone.mace_torch import MaceTorchBackbone
-
     torch.set_num_threads(1)
     architecture, tensors = described(model)
-    backbones = {}
-    for precision in ("float64", "float32"):
-        if not options.no_torch:
-            backbones[f"torch {precision}"] = MaceTorchBackbone(architecture, tensors, precision=precision)
-        backbones[f"native {precision}"] = MaceNativeBackbone(architecture, tensors, precision=precision)
-    for system in systems:
-        graph, _ = graph_of_frames([frame(system)], backbones["native float64"].elements, backbones["native float64"].cutoff)
-        cases = {name: Case(backbone, graph) for name, backbone in backbones.items()}
-        results = {name: case.measure(False) for name, case in cases.items()}    # warm up; tables are made
-        for case in cases.values():
-            case.samples["step"].clear()
+    backbones = backbones_of(architecture, tensors, options)
+    rates = {precision: matrix_rate(precision) for precision in ("float64", "float32")}
+    for system, graph in graphs(systems, options, backbones["native float64"][0]):
+        cases = {name: Case(backbone, graph, threads) for name, (backbone, threads) in backbones.items()}
+        if graph.n_local > LARGEST_FOR_TORCH:
+            cases = {name: case for name, case in cases.items() if case.native}
+        results = {name: case.warm_up() for name, case in cases.items()}
         for _ in range(options.repeats):
-            for name, case in cases.items():
-                case.measure("native" in name)
-        report(model, system, graph, cases, results)
+            for case in cases.values():
+                case.measure()
+        flops = useful_flops(architecture, len(graph.centres) / graph.n_local)
+        neighbours = len(graph.centres) / graph.n_local
+        head = f"{model}, {system}: {graph.n_local} atoms, {neighbours:.1f} neighbours, {flops / 1e6:.1f} Mflop/atom"
+        print(f"\n{head}, medians of {options.repeats}")
+        print(f"matrix product: {rates['float64'] / 1e9:.0f} gflop/s in float64, {rates['float32'] / 1e9:.0f} in float32")
+        report(cases, results, flops, rates)
 
 
-def report(model, system, graph, cases, results):
+def report(cases, results, flops, rates):
     reference = "torch float64" if "torch float64" in cases else "native float64"
     largest = np.abs(results[reference][1]).max()
-    print(f"\n{model}, {system}, {len(graph.centres) / graph.n_local:.1f} neighbours, medians of {len(cases[reference].samples['step'])}")
     print(
-        f"{'':16s} {'us/atom':>9s} {'min':>9s} {'max':>9s} {'ratio':>7s} {'further pull':>13s} {'dE eV/atom':>11s} "
-        f"{'dg/max|g|':>10s} {'tables MB':>10s}"
+        f"{'':28s} {'us/atom':>8s} {'min':>7s} {'max':>7s} {'ratio':>6s} {'gflop/s':>8s} {'/ floor':>8s} {'further pull':>13s} "
+        f"{'dE eV/atom':>10s} {'dg/max|g|':>9s} {'kB/atom':>8s} {'tables MB':>9s}"
     )
     for name, case in cases.items():
-        steps, native = case.samples["step"], "native" in name
+        steps = case.samples["step"]
         energies = np.abs(results[name][0].energies - results[reference][0].energies).max()
         gradients = np.abs(results[name][1] - results[reference][1]).max() / largest
-        further = f"{case.median('stacked'):7.0f} ({case.median('stacked') / case.median():.2f})" if native else ""
-        tables = f"{case.backbone.table_bytes / 1e6:.1f}" if native else ""
+        floor = 1e6 * flops / rates["float32" if "float32" in name.split(",")[0] else "float64"]
+        further = f"{case.median('stacked'):7.0f} ({case.median('stacked') / case.median():.2f})" if case.native else ""
+        tables = f"{case.backbone.table_bytes / 1e6:.1f}" if case.native else ""
+        memory = f"{case.memory / case.graph.n_local / 1e3:.1f}" if case.graph.n_local >= 500 else ""
         print(
-            f"{name:16s} {case.median():9.0f} {min(steps):9.0f} {max(steps):9.0f} {cases[reference].median() / case.median():7.1f} "
-            f"{further:>13s} {energies:11.1e} {gradients:10.1e} {tables:>10s}",
+            f"{name:28s} {case.median():8.1f} {min(steps):7.1f} {max(steps):7.1f} {cases[reference].median() / case.median():6.1f} "
+            f"{flops / case.median() / 1e3:8.2f} {case.median() / floor:8.1f} {further:>13s} {energies:10.1e} {gradients:9.1e} "
+            f"{memory:>8s} {tables:>9s}",
             flush=True,
         )
 
@@ -134,6 +207,8 @@ def main():
     parser.add_argument("--models", nargs="+", default=["medium", "small", "nbmotaw"], help="or any *.uq file")
     parser.add_argument("--systems", nargs="+", default=["Si64", "W54"], help="of medium and small; other models: W54 Alloy54")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", nargs="+", type=int, default=[1], help="of the native engine")
+    parser.add_argument("--frames", help="the first 20 frames of this file instead of the systems")
     parser.add_argument("--no-torch", action="store_true")
     options = parser.parse_args()
     for model in options.models:

@@ -40,15 +40,16 @@ cdef extern from "engine.h" namespace "lmp_uq":
         const Architecture &shape()
         const char *instruction_set()
         size_t table_bytes()
+        int n_threads()
         unique_ptr[EngineState] evaluate(const AtomGraph &, const GhostExchange &, double *, double *) except + nogil
         void pull(const EngineState &, const GhostExchange &, int, const double *, const double *, double *) except + nogil
 
 cdef extern from *:
     """
     static std::unique_ptr<lmp_uq::Engine> make_engine(const std::string &architecture, const lmp_uq::Tensors &tensors, bool single_precision,
-                                                       double table_tolerance)
+                                                       double table_tolerance, bool single_precision_bars, int threads)
     {
-      return lmp_uq::Engine::make(lmp_uq::Json::parse(architecture), tensors, {single_precision, table_tolerance});
+      return lmp_uq::Engine::make(lmp_uq::Json::parse(architecture), tensors, {single_precision, table_tolerance, single_precision_bars, threads});
     }
     static int add_tensor(lmp_uq::Tensors &tensors, const std::string &name, const std::string &dtype, const std::vector<size_t> &shape,
                           const void *data)
@@ -64,7 +65,7 @@ cdef extern from *:
       return 1;
     }
     """
-    unique_ptr[CppEngine] make_engine(const string &, const Tensors &, cbool, double) except + nogil
+    unique_ptr[CppEngine] make_engine(const string &, const Tensors &, cbool, double, cbool, int) except + nogil
     int add_tensor(Tensors &, const string &, const string &, const vector[size_t] &, const void *)
 
 
@@ -111,6 +112,10 @@ cdef class Engine:
     single_precision : bool
     table_tolerance : float
         See csrc/engine/engine.h; below 0 the precision's own, 0 no tables.
+    single_precision_bars : bool
+        Pulls of descriptor weights alone in float32.
+    threads : int
+        Of each call; 0: as many as OpenMP says.
 
     Raises
     ------
@@ -120,7 +125,7 @@ cdef class Engine:
     cdef unique_ptr[CppEngine] engine
     cdef object arrays
 
-    def __init__(self, architecture, tensors, bint single_precision, double table_tolerance):
+    def __init__(self, architecture, tensors, bint single_precision, double table_tolerance, bint single_precision_bars, int threads):
         cdef Tensors views
         cdef vector[size_t] shape
         cdef size_t address
@@ -133,7 +138,7 @@ cdef class Engine:
                 raise UqError(f"MACE tensors: {name} is of type {array.dtype}; accepted: real and whole numbers")
         try:
             with nogil:
-                self.engine = make_engine(text, views, single_precision, table_tolerance)
+                self.engine = make_engine(text, views, single_precision, table_tolerance, single_precision_bars, threads)
         except RuntimeError as error:
             raise UqError(str(error)) from None
 
@@ -146,6 +151,11 @@ cdef class Engine:
     def table_bytes(self):
         """Memory of the radial tables made so far."""
         return self.engine.get().table_bytes()
+
+    @property
+    def n_threads(self):
+        """Threads that a call uses."""
+        return self.engine.get().n_threads()
 
     @property
     def n_features(self):

@@ -20,7 +20,6 @@ from lmp_uq.dataset import Frame
 from lmp_uq.errors import UqError
 from lmp_uq.files import atomic_file
 from lmp_uq.parallel import Ranks
-from lmp_uq.posterior.weights import ENERGY
 from lmp_uq.rows import ROW_FIELDS, Predictions, RowOptions, Rows, batches, predict
 
 LAYOUT = "1"
@@ -149,14 +148,9 @@ class Stream:
             part = self._cache.read(path, batch)
             if part is None:
                 raise UqError(f"{path}: was there and cannot be read any more")
-            self._take_off_offsets(part)
+            if self.offsets.any():
+                part.take_off(self.offsets)
             yield number, first, part
-
-    def _take_off_offsets(self, part):
-        if self.offsets.any():
-            per_frame = np.array([self.offsets[s].mean() for s in part.species])
-            energy = part.rows.kinds == ENERGY
-            part.rows.targets[energy] -= per_frame[part.rows.frames[energy]]
 
     def collect(self, pick: Callable[[Predictions, int], Sequence[np.ndarray]]) -> list[np.ndarray]:
         """What `pick` takes from each batch, of all ranks in the order of the frames, the same on every rank.

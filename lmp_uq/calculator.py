@@ -55,7 +55,7 @@ class UqCalculator(Calculator):
         "energy_std", "energy_lower", "energy_upper", "energy_error", "force_error", "grade", *DEAR,
     ]  # fmt: skip
 
-    def __init__(self, model, *, engine="torch", **options):
+    def __init__(self, model, *, engine="auto", **options):
         super().__init__()
         self._engine = Engine.load(model, None, engine=engine, **options)
 

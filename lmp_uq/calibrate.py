@@ -12,18 +12,24 @@ import numpy as np
 
 from lmp_uq import dataset, modelfile
 from lmp_uq.backbone import backbone_of_file
-from lmp_uq.calibrate_labels import ForceLabels, ScaledLabels, calibrate_forces, calibrate_learned, calibrate_scaled
+from lmp_uq.calibrate_labels import (
+    SCALED,
+    ForceLabels,
+    ScaledLabels,
+    blocks_of,
+    calibrate_forces,
+    calibrate_learned,
+    calibrate_scaled,
+)
 from lmp_uq.calibration.force_error import ForceError
 from lmp_uq.calibration.labelled_atoms import LabelledAtoms
 from lmp_uq.calibration.quantile_network import SECTION
 from lmp_uq.calibration.scaled_error import ScaledError
 from lmp_uq.errors import UqError
 from lmp_uq.fit import apply_offsets, energy_zero, force_samples
-from lmp_uq.metrics import has_bar
 from lmp_uq.options import RecipeOptions
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.novelty import Novelty
-from lmp_uq.posterior.weights import ENERGY, VIRIAL
 from lmp_uq.provenance import Provenance, frames_with_other_role
 from lmp_uq.rows import RowOptions, predict
 
@@ -32,7 +38,6 @@ log = logging.getLogger("lmp_uq")
 ROLE = "calibration"
 FEW_FRAMES = 100
 """Below this number of frames a coverage is uncertain by more than 0.03 (one standard deviation)."""
-LABELS = ("force_error", "energy_error", "stress_error")
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ def _calibrate_labels(file, predictions, seed):
     old = file.header["calibration"] or {}
     box = Box.from_tensors(file.section("posterior"))
     jobs = {"force_error": lambda: calibrate_forces(force_labels(file, predictions), _old(ForceError, old, "force_error"), seed)}
-    for name, kind in (("energy_error", ENERGY), ("stress_error", VIRIAL)):
+    for name, kind in SCALED.items():
         jobs[name] = lambda name=name, kind=kind: calibrate_scaled(
             scaled_labels(predictions, box, kind), _old(ScaledError, old, name), seed
         )
@@ -151,7 +156,7 @@ def force_labels(file, predictions) -> ForceLabels:
         raise UqError("no frame has force labels")
     chosen = [k for k, frame in enumerate(predictions.frames) if frame.forces is not None]
     sizes = [len(predictions.species[k]) for k in chosen]
-    blocks = np.repeat(_blocks(predictions.frames)[chosen], sizes)
+    blocks = np.repeat(blocks_of(predictions.frames)[chosen], sizes)
     elements = np.array(file.header["elements"])[np.concatenate([predictions.species[k] for k in chosen])]
     descriptors = np.concatenate([predictions.descriptors[k] for k in chosen])
     return ForceLabels(LabelledAtoms.checked(error, norm, grade, groups, blocks), elements, descriptors)
@@ -159,20 +164,9 @@ def force_labels(file, predictions) -> ForceLabels:
 
 def scaled_labels(predictions, box, kind) -> ScaledLabels:
     """Rows of one kind that have a bar.  UqError if there are none."""
-    rows = predictions.rows.select(predictions.rows.kinds == kind)
-    if not len(rows):
-        raise UqError("no frame has such labels")
-    std = box.rms(rows.features)
-    bar = has_bar(std)
-    if not bar.any():
-        raise UqError("no label has a bar: the posterior's std vanishes")
-    groups = np.array([predictions.frames[k].group for k in rows.frames])
-    return ScaledLabels(rows.targets[bar], std[bar], groups[bar], _blocks(predictions.frames)[rows.frames][bar])
-
-
-def _blocks(frames):
-    """(n_frames,) block of each frame; equal frames are one."""
-    return np.unique(np.array([frame.key for frame in frames], dtype=np.uint64), return_inverse=True)[1]
+    rows, frames = predictions.rows, predictions.frames
+    groups = np.array([frame.group for frame in frames])[rows.frames]
+    return ScaledLabels.of_rows(kind, rows.kinds, rows.targets, box.rms(rows.features), groups, blocks_of(frames)[rows.frames])
 
 
 def _learn(file, predictions, entries, options):

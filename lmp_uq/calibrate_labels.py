@@ -20,7 +20,12 @@ from lmp_uq.calibration.force_error import (
 from lmp_uq.calibration.labelled_atoms import LabelledAtoms
 from lmp_uq.calibration.quantile_network import QuantileNetwork, train_quantile_network
 from lmp_uq.calibration.scaled_error import ScaledError, element_factors, fit_scaled_error, scaled_leave_one_group_out
+from lmp_uq.errors import UqError
+from lmp_uq.metrics import has_bar
+from lmp_uq.posterior.weights import ENERGY, VIRIAL
 
+SCALED = {"energy_error": ENERGY, "stress_error": VIRIAL}
+"""Calibrated bars that are the std times a factor, and the kind of row that they are of."""
 MIN_ELEMENT_FRAMES = 20
 """Frames that must hold an element before it gets a factor of its own."""
 
@@ -34,9 +39,25 @@ class ScaledLabels:
     groups: np.ndarray
     blocks: np.ndarray
 
+    @classmethod
+    def of_rows(cls, kind, kinds, targets, std, groups, blocks) -> ScaledLabels:
+        """The rows of one kind that have a bar, of arrays (n,).  UqError if there are none."""
+        mine = kinds == kind
+        if not mine.any():
+            raise UqError("no frame has such labels")
+        mine[mine] = has_bar(std[mine])
+        if not mine.any():
+            raise UqError("no label has a bar: the posterior's std vanishes")
+        return cls(targets[mine], std[mine], groups[mine], blocks[mine])
+
     def columns(self):
         """The four arrays."""
         return self.error, self.std, self.groups, self.blocks
+
+
+def blocks_of(frames) -> np.ndarray:
+    """(n_frames,) number of the independent block that each frame is; equal frames are one."""
+    return np.unique(np.array([frame.key for frame in frames], dtype=np.uint64), return_inverse=True)[1]
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _add_fit(verbs):
     p.add_argument("--backbone-training", nargs="+", default=[], metavar="F", help="frames the backbone was trained on; only noted")
     p.add_argument("--hold-out", metavar="KEY=VALUE", help="frames of --data to leave out (role test)")
     p.add_argument("--rows", nargs="+", default=["energy", "forces", "stress"], choices=["energy", "forces", "stress"])
-    p.add_argument("--force-rows", type=_positive, metavar="N", help="force components per frame (default 24, of a linear potential all)")
+    p.add_argument("--force-rows", type=_positive_or_auto, default="auto", metavar="N", help="force components per frame, or auto")
     p.add_argument("--ridge", type=_number_or("auto", "evidence", "groups"), default="auto", help="number, evidence or groups")
     p.add_argument("--leverage-floor", type=_number_or("auto", "groups"), default="auto", help="relative, auto (default) or groups")
     p.add_argument("--components", type=_positive, default=None, metavar="N", help="fit on the first N principal components")
@@ -137,8 +137,8 @@ def _add_export(verbs):
 def _add_common(p):
     p.add_argument("--device", default="auto", help="auto | cpu | cuda[:n]")
     p.add_argument("--precision", default="file", choices=["file", "float32", "float64"])
-    p.add_argument("--engine", default="torch", choices=["torch", "native", "auto"], help="what evaluates the backbone (default torch)")
-    p.add_argument("--threads", type=int, default=0, help="torch threads (default: torch's choice)")
+    p.add_argument("--engine", default="auto", choices=["auto", "native", "torch"], help="what evaluates the backbone (default auto)")
+    p.add_argument("--threads", type=int, default=0, help="threads of the backbone (default: OMP_NUM_THREADS or all cores)")
     p.add_argument("--energy-key", help="label names; default REF_energy, REF_forces, REF_stress, then energy, forces, stress")
     p.add_argument("--forces-key")
     p.add_argument("--stress-key")
@@ -151,6 +151,10 @@ def _positive(text):
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, found {text}")
     return value
+
+
+def _positive_or_auto(text):
+    return None if text == "auto" else _positive(text)
 
 
 def _scale(text):

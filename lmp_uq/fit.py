@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from lmp_uq import dataset, modelfile
+from lmp_uq.calibrate_labels import SCALED, ScaledLabels, blocks_of
 from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_group_out
 from lmp_uq.calibration.scaled_error import fit_scaled_error
@@ -17,13 +18,24 @@ from lmp_uq.errors import UqError
 from lmp_uq.fit_streams import FitStreams
 from lmp_uq.label_units import unit_warnings
 from lmp_uq.linear import fit_scaled_novelty, is_linear, open_potential, options_of_family
-from lmp_uq.metrics import has_bar
 from lmp_uq.options import RecipeOptions
 from lmp_uq.parallel import ranks
+from lmp_uq.posterior.features import n_bias_columns
 from lmp_uq.posterior.novelty_fit import fit_novelty_blocks
-from lmp_uq.posterior.weights import ENERGY, VIRIAL
 from lmp_uq.provenance import Provenance
-from lmp_uq.training import Judged, Weighting, count_rows, fit_posterior, mean_weights, std_over_mae, weighting, wide_bars
+from lmp_uq.training import (
+    MIN_FORCE_ROWS,
+    ROWS_PER_FEATURE,
+    Judged,
+    Weighting,
+    count_rows,
+    enough_force_rows,
+    fit_posterior,
+    mean_weights,
+    std_over_mae,
+    weighting,
+    wide_bars,
+)
 
 log = logging.getLogger("lmp_uq")
 
@@ -84,10 +96,12 @@ def fit(options: FitOptions, command: str = "") -> dict:
     # every file is read before the dear part, which takes minutes to hours
     roles = {"posterior": frames, "calibration": calibration, "test": held, "backbone_training": _read_for_role(options)}
 
-    training = streams.stream(source, backbone, frames, "posterior frames")
+    wanted = _with_force_rows(options, frames, backbone, everyone)
+    training = streams.stream(source, backbone, frames, "posterior frames", wanted.n_force_rows)
+    judge, options = streams.judge(source, training, calibration), wanted
     # a reference potential has neither the size nor the energy zero of the labels
     offsets = {} if is_linear(source) else _compare_labels(training, options, backbone, everyone)
-    fitted = _fit_all(training, streams.judge(source, training, calibration), backbone, options, everyone)
+    fitted = _fit_all(training, judge, backbone, options, everyone)
     report = _report(fitted, len(frames), offsets)
     if everyone.rank == 0:
         _write(fitted.judged.source, options, fitted, report, _provenance(source, options, command, roles))
@@ -184,6 +198,17 @@ def _compare_labels(stream, options, backbone, everyone):
     return _energy_zero(stream, options.fit_offsets, backbone)
 
 
+def _with_force_rows(options, frames, backbone, everyone):
+    """The options with a number of force rows per frame, where it is left to the frames."""
+    if options.n_force_rows is not None or getattr(backbone, "linear", False):
+        return options
+    n_features = options.n_components or backbone.n_features + n_bias_columns(options.bias, len(backbone.elements))
+    found = enough_force_rows(frames, options.rows, n_features)
+    if found > MIN_FORCE_ROWS and everyone.rank == 0:
+        log.info("%d force rows per frame: %d would make fewer than %d rows per feature", found, MIN_FORCE_ROWS, ROWS_PER_FEATURE)
+    return replace(options, n_force_rows=found)
+
+
 def _energy_zero(stream, fit_offsets, backbone):
     """`energy_zero` of a stream; its energy rows lose the offsets from here on."""
     residuals = np.concatenate(stream.collect(lambda part, first: (part.energy_residuals(),)))
@@ -260,13 +285,8 @@ def energy_offsets(frames, residuals, fit_offsets: bool, elements) -> dict[str, 
 
 def apply_offsets(predictions, offsets: dict[str, float], backbone) -> None:
     """Take per-element offsets (eV/atom) off the targets of the energy rows."""
-    if not offsets:
-        return
-    per_species = np.array([offsets.get(e, 0.0) for e in backbone.elements])
-    rows = predictions.rows
-    per_frame = np.array([per_species[s].mean() for s in predictions.species])
-    energy = rows.kinds == ENERGY
-    rows.targets[energy] -= per_frame[rows.frames[energy]]
+    if offsets:
+        predictions.take_off(np.array([offsets.get(e, 0.0) for e in backbone.elements]))
 
 
 def force_samples(predictions, novelty):
@@ -287,7 +307,7 @@ def _calibrate(checked, box, novelty):
     """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels."""
     if checked is None:
         return None
-    blocks = np.unique([f.key for f in checked.frames], return_inverse=True)[1]
+    blocks = blocks_of(checked.frames)
 
     def atoms_of(part, first):
         sizes = [len(f.atoms) if f.forces is not None else 0 for f in part.frames]
@@ -313,18 +333,15 @@ def _scaled_bars(checked, box, blocks):
         return rows.kinds, rows.targets, box.rms(rows.features), rows.frames + first
 
     kinds, targets, std, frames = checked.collect(rows_of)
-    groups, out = np.array([f.group for f in checked.frames]), {}
-    for name, kind in (("energy_error", ENERGY), ("stress_error", VIRIAL)):
-        mine = kinds == kind
-        mine[mine] = has_bar(std[mine])
-        if not mine.any():
+    groups, out = np.array([f.group for f in checked.frames])[frames], {}
+    for name, kind in SCALED.items():
+        if not np.any(kinds == kind):
             continue
         try:
-            bar = fit_scaled_error(targets[mine], std[mine], groups[frames[mine]], blocks[frames[mine]])
+            labels = ScaledLabels.of_rows(kind, kinds, targets, std, groups, blocks[frames])
+            out[name] = fit_scaled_error(*labels.columns()).to_dict()
         except UqError as reason:
             log.warning("no %s: %s", name, reason)
-        else:
-            out[name] = bar.to_dict()
     return out
 
 

@@ -10,7 +10,7 @@ from lmp_uq.cache import Cache, Stream, identity_of
 from lmp_uq.errors import UqError
 from lmp_uq.linear import departures, is_linear, with_coefficients
 from lmp_uq.rows import KINDS, RowOptions
-from lmp_uq.training import Judged
+from lmp_uq.training import MIN_FORCE_ROWS, Judged
 
 
 class FitStreams:
@@ -36,10 +36,10 @@ class FitStreams:
         machine = {"engine": options.engine, "threads": threads, "local_rank": everyone.local_rank, "communicator": everyone.alone()}
         return load_backbone(source.entry, source.tensors, self._precision, options.device, elements=source.elements, **machine)
 
-    def stream(self, source, backbone, frames, what: str) -> Stream:
-        """Predictions of frames, kept on disk; `what` is said of them while they are made."""
+    def stream(self, source, backbone, frames, what: str, n_force_rows) -> Stream:
+        """Predictions of frames, kept on disk; `what` is said of them while they are made; n_force_rows of a frame, None: all."""
         identity = identity_of(source.entry, source.tensors, f"{self._precision}, {backbone.engine}")
-        return Stream(backbone, frames, self._row_options(what), Cache(self._folder, identity), self._everyone)
+        return Stream(backbone, frames, self._row_options(what, n_force_rows), Cache(self._folder, identity), self._everyone)
 
     def judge(self, source, training: Stream, calibration) -> Callable:
         """From a fitted POPS to the model that will run, its posterior and its calibration frames (`Judged`).
@@ -50,7 +50,8 @@ class FitStreams:
 
         def judge(pops):
             mine = with_coefficients(source, pops.coef_) if is_linear(source) else source
-            checked = self.stream(mine, self.load(mine), calibration, "calibration frames") if calibration else None
+            n_force_rows = None if is_linear(source) else self._options.n_force_rows or MIN_FORCE_ROWS
+            checked = self.stream(mine, self.load(mine), calibration, "calibration frames", n_force_rows) if calibration else None
             if checked is not None:
                 checked.offsets = training.offsets
             return Judged(mine, departures if is_linear(source) else lambda box: box, checked)
@@ -62,10 +63,10 @@ class FitStreams:
         if not self._options.cache:
             Cache(self._folder, "").remove()
 
-    def _row_options(self, what):
+    def _row_options(self, what, n_force_rows):
         options = self._options
         unknown = set(options.rows) - set(KINDS)
         if unknown:
             raise UqError(f"--rows: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(KINDS)})")
         progress = what if options.progress else ""
-        return RowOptions(options.rows, options.n_force_rows, options.bias, options.seed, progress=progress)
+        return RowOptions(options.rows, n_force_rows, options.bias, options.seed, progress=progress)

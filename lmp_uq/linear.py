@@ -19,7 +19,6 @@ from lmp_uq.backbone.snap_settings import read_settings
 from lmp_uq.convert import BackboneSource, open_backbone
 from lmp_uq.errors import UqError
 from lmp_uq.modelcheck_snap import FAMILY
-from lmp_uq.options import DEFAULT_FORCE_ROWS
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.novelty import Novelty
 from lmp_uq.posterior.novelty_fit import MIN_RELATIVE_SPREAD, fit_novelty_blocks
@@ -87,8 +86,7 @@ def options_of_family(options, linear: bool):
         found = f"--device {options.device} --engine {options.engine} --precision {options.precision}"
         raise UqError(f"{found}: LAMMPS makes the rows of a linear potential; accepted: cpu, float64, and no engine")
     ridge = (RIDGE if linear else 1e-2) if options.ridge == "auto" else options.ridge
-    n_force_rows = options.n_force_rows or (None if linear else DEFAULT_FORCE_ROWS)
-    return replace(options, ridge=ridge, n_force_rows=n_force_rows, bias="element" if linear else options.bias)
+    return replace(options, ridge=ridge, bias="element" if linear else options.bias)
 
 
 def _only_element(options):

@@ -23,7 +23,7 @@ class RecipeOptions:
     seed: int = 0
     device: str = "auto"
     precision: str = "file"
-    engine: str = "torch"
+    engine: str = "auto"
     threads: int = 0
     keys: LabelKeys = field(default_factory=LabelKeys)
     group_key: str = "config_type"

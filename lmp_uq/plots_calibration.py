@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from lmp_uq.metrics import NOMINAL, confidence, has_bar, observed_coverage, risk_coverage
 from lmp_uq.plots import COLOURS, LINES, MEDIANS, OTHERS, PANELS, POINTS, SMALL, label, log_limits, new_figure, no_labels
@@ -42,10 +42,8 @@ def draw_error_distribution(samples: Mapping[str, Any]) -> Figure:
     -------
     Figure
     """
-    quantities = _quantities(samples)
-    figure = new_figure(PANEL_WIDTH * len(quantities), 5.2)
-    panels = np.atleast_1d(figure.subplots(1, len(quantities)))
-    for panel, (key, title, unit) in zip(panels, quantities, strict=True):
+    figure, panels = _side_by_side(samples, 5.2)
+    for panel, (key, title, unit) in panels:
         mine = samples[key]
         label(panel, title, f"error (label minus prediction), {unit}", f"probability density, 1/({unit})")
         if has_bar(mine.std).any():
@@ -77,6 +75,7 @@ def _distribution_panel(panel, mine):
         panel.text(0.98, 0.98, text, ha="right", va="top", fontsize=SMALL, transform=panel.transAxes)
     lowest = 0.5 / (len(error) * (edges[1] - edges[0]))
     panel.set(yscale="log", xlim=(-reach, reach), ylim=(lowest, 5.0 * max(heights.max(), predicted.max())))
+    panel.xaxis.set_major_locator(MaxNLocator(4, symmetric=True))
 
 
 def mixture_density(grid: np.ndarray, std: np.ndarray) -> np.ndarray:
@@ -98,10 +97,8 @@ def draw_binned_errors(samples: Mapping[str, Any]) -> Figure:
     -------
     Figure
     """
-    quantities = _quantities(samples)
-    figure = new_figure(PANEL_WIDTH * len(quantities), 5.4)
-    panels = np.atleast_1d(figure.subplots(1, len(quantities)))
-    for panel, (key, title, unit) in zip(panels, quantities, strict=True):
+    figure, panels = _side_by_side(samples, 5.4)
+    for panel, (key, title, unit) in panels:
         mine = samples[key]
         label(panel, title, f"half distance of the bounds, {unit}", f"|error|, {unit}")
         _bins_panels([panel], mine, [Bars(mine.std, mine.lower, mine.upper)])
@@ -236,11 +233,9 @@ def draw_risk_coverage(samples: Mapping[str, Any]) -> Figure:
 
 def _curves(samples, draw, oracle=False):
     """A panel per quantity with one curve per method, and one legend for all."""
-    quantities = _quantities(samples)
-    figure = new_figure(PANEL_WIDTH * len(quantities), 5.8)
-    panels = np.atleast_1d(figure.subplots(1, len(quantities)))
+    figure, panels = _side_by_side(samples, 5.8)
     styles = {}
-    for panel, (key, _, _) in zip(panels, quantities, strict=True):
+    for panel, (key, _, _) in panels:
         mine: Samples = samples[key]
         bar = has_bar(mine.std)
         if not bar.any():
@@ -254,12 +249,20 @@ def _curves(samples, draw, oracle=False):
             draw(panel, mine.error[bar], np.abs(mine.error[bar]), styles.setdefault("errors themselves (best possible)", style))
     handles = [Line2D([], [], **style) for style in styles.values()]
     figure.legend(handles, list(styles), loc="outside lower center", ncols=min(len(styles), 4) or 1, fontsize=SMALL)
-    return figure, list(zip(panels, quantities, strict=True))
+    return figure, panels
 
 
 def _style(name, k):
     colour, dashes, width = STYLES.get(name, (COLOURS[1 + k % (len(COLOURS) - 1)], "-", 1.5))
     return {"color": colour, "linestyle": dashes, "linewidth": width}
+
+
+def _side_by_side(samples, height):
+    """A figure of that height (inches) with one panel per quantity: [(panel, (key, title, unit))]."""
+    quantities = _quantities(samples)
+    figure = new_figure(PANEL_WIDTH * len(quantities), height)
+    panels = np.atleast_1d(figure.subplots(1, len(quantities)))
+    return figure, list(zip(panels, quantities, strict=True))
 
 
 def _quantities(samples):

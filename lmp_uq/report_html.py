@@ -182,7 +182,9 @@ def _left_out(figures):
     if figures["n_without_bar"]:
         text += f" {figures['n_without_bar']} of {figures['n']} labels have no bar, because their features vanish by symmetry; they count "
         text += "in n, MAE and RMSE only."
-    if figures["n_not_certifiable"] is not None:
+    if figures["n_not_certifiable"] == 0:
+        text += " No row is below the leverage floor of the fit."
+    elif figures["n_not_certifiable"] is not None:
         share = number(figures["envelope_violation_certifiable"], ".3f")
         text += f" {figures['n_not_certifiable']} rows are below the leverage floor of the fit and not certifiable; without them the share "
         text += f"outside the bounds is {share} in place of {number(figures['envelope_violation'], '.3f')}."
@@ -218,6 +220,8 @@ def _intervals(figures):
 
 
 def _table(first: str, columns: Sequence[Column], rows: Rows) -> str:
+    # what no row has, as AUROC of energies, is no column
+    columns = [c for c in columns if any(c.text(figures) != "-" for _, figures in rows)]
     heads = "".join(f'<th title="{escape(c.meaning)}">{escape(_head(c))}</th>' for c in columns)
     lines = []
     for name, figures in rows:
@@ -233,6 +237,8 @@ def _head(column):
 
 def _definitions(columns):
     """A line on every column."""
-    lines = dict.fromkeys((_head(c), c.meaning) for c in columns)
-    items = "".join(f"<dt>{escape(head)}</dt><dd>{escape(meaning)}</dd>" for head, meaning in lines)
+    lines = {}
+    for c in columns:
+        lines.setdefault(_head(c), c.meaning)
+    items = "".join(f"<dt>{escape(head)}</dt><dd>{escape(meaning)}</dd>" for head, meaning in lines.items())
     return f"<details open><summary>What the columns mean</summary><dl>{items}</dl></details>"

@@ -90,6 +90,12 @@ class Predictions:
         """E_ref - E_model of each frame, eV; nan where there is no label."""
         return np.array([f.energy for f in self.frames]) - self.energies
 
+    def take_off(self, offsets) -> None:
+        """Take energies per atom, (Z,) eV by species, off the targets of the energy rows."""
+        energy = self.rows.kinds == ENERGY
+        per_frame = np.array([offsets[species].mean() for species in self.species])
+        self.rows.targets[energy] -= per_frame[self.rows.frames[energy]]
+
 
 @dataclass(frozen=True)
 class RowOptions:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,10 @@ WIDE = 10.0
 """Mean std over mean error beyond which bars say nothing any more."""
 LINEAR_FLOOR = 1e-2
 """A floor that kept the bars of linear SNAP potentials near their errors."""
+ROWS_PER_FEATURE = 100
+"""Rows per feature below which the box is narrower than the errors of unseen force labels (docs/proof.md)."""
+MIN_FORCE_ROWS = 24
+"""Force rows per frame where there are rows enough."""
 
 
 @dataclass
@@ -111,6 +116,32 @@ def _importance_of_frames(frames, energy_scale):
     return out
 
 
+def enough_force_rows(frames, kinds, n_features: int) -> int:
+    """Force rows per frame: 24, or as many more as 100 rows per feature take, or all.
+
+    The box is as wide as the extremes of the corrections, so it grows with the number of rows: with fewer it is too narrow.
+
+    Parameters
+    ----------
+    frames : list of Frame
+    kinds : sequence of str
+        Labels that become rows: energy, forces, stress.
+    n_features : int
+        P, with bias columns, or the number of components that are fitted.
+
+    Returns
+    -------
+    int
+        At least 24, at most the number of force components of the largest frame that has force labels.
+    """
+    n_energies = sum(np.isfinite(f.energy) for f in frames) if "energy" in kinds else 0
+    n_stresses = 6 * sum(f.stress is not None for f in frames) if "stress" in kinds else 0
+    sizes = np.array([3 * len(f.atoms) for f in frames if f.forces is not None and "forces" in kinds], dtype=np.int64)
+    wanted = ROWS_PER_FEATURE * n_features - n_energies - n_stresses
+    candidates = range(MIN_FORCE_ROWS, max(sizes.max(initial=0), MIN_FORCE_ROWS))
+    return MIN_FORCE_ROWS + bisect_left(candidates, wanted, key=lambda n: np.minimum(sizes, n).sum())
+
+
 class Blocks:
     """Rows of a stream as (features, targets, weights, groups) of a few thousand rows each; may be iterated again."""
 
@@ -149,6 +180,8 @@ def fit_posterior(stream, weights, judge, options, ranks):
     first = FLOORS[0] if automatic else options.leverage_floor
     pops = POPS(options.ridge, leverage_floor=first, floor_grid=FLOORS, n_components=options.n_components).fit_blocks(blocks, ranks)
     judged = judge(pops)  # the floor has no say in the coefficients
+    if "forces" in options.rows and ranks.rank == 0:
+        _say_if_few(pops.n_rows_ / (options.n_components or pops.n_features_))
     if not automatic:
         return pops, [], judged
     ratios, checked = {}, judged.checked
@@ -163,6 +196,12 @@ def fit_posterior(stream, weights, judge, options, ranks):
         text = "leverage floor: with every floor the bars of energies or of forces are narrower than the errors of the calibration frames; "
         log.warning(text + "with %g the least", floor)
     return tried[floor], [(f, ratios[f]) for f in FLOORS], judged
+
+
+def _say_if_few(rows_per_feature):
+    if rows_per_feature < ROWS_PER_FEATURE:
+        text = "%.0f rows per feature; below %d expect force bars that are too narrow for unseen frames, the more so the fewer"
+        log.info(text, rows_per_feature, ROWS_PER_FEATURE)
 
 
 def std_over_rmse(box, stream) -> dict[str, float]:

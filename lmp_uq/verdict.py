@@ -195,7 +195,7 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
         low, high = COVERAGE_LIMITS
         c = figures["coverage"]
         width = "as it should" if low <= c <= high else "less than it should" if c < low else "more than it should: wider than needed"
-        text = f"force_error of atoms: covers {c:.1%}{_between(figures, 'coverage')} of the errors (aim 90 %), {width}; "
+        text = f"force_error of atoms: covers {_share(c)}{_between(figures, 'coverage')} of the errors (aim 90 %), {width}; "
         out.append(text + _rank_words(figures) + ".")
     return out
 
@@ -204,14 +204,16 @@ def _bar_sentence(figures, title):
     coverage, ratio = figures["coverage_90"], figures["mean_error_over_std"]
     if coverage is None:
         return ""
-    width = "too narrow" if coverage < MIN_COVERAGE else "about right"
-    if coverage >= MIN_COVERAGE and ratio is not None and ratio < NARROW_RATIO:
+    low, high = MIN_COVERAGE, COVERAGE_LIMITS[1]
+    width = "too narrow" if coverage < low else "about right" if coverage <= high else "wider than needed"
+    if coverage >= low and ratio is not None and ratio < NARROW_RATIO:
         width = "safe, but at least twice as wide as the errors need"
-    text = f"{title}: the 90 % interval of the POPS bars covers {coverage:.1%}{_between(figures, 'coverage_90')} of the labels: {width}; "
+    text = f"{title}: the 90 % interval of the POPS bars covers {_share(coverage)}{_between(figures, 'coverage_90')} of the labels: "
     outside = figures["envelope_violation"]
-    text += f"{outside:.1%} lie outside the {figures['n_members']}-member bounds; "
+    text += f"{width}; {_share(outside)} lie outside the {figures['n_members']}-member bounds; "
     if figures.get("calibrated"):
-        text += f"the calibrated {figures['calibrated']['level']:.0%} bar covers {figures['calibrated']['coverage']:.1%}; "
+        mine = figures["calibrated"]
+        text += f"the calibrated bar covers {_share(mine['coverage'])} (aim {100 * mine['level']:.0f} %); "
     if figures.get("n_not_certifiable"):
         text += f"{figures['n_not_certifiable']} of {figures['n']} rows are below the leverage floor and not certifiable; "
     return text + _rank_words(figures) + "."
@@ -221,10 +223,17 @@ def _rank_words(figures):
     mine, other = figures["spearman"], figures["baselines"][FORCE_NORM]["spearman"]
     if mine is None or other is None:
         return f"no comparison of the order of errors with {FORCE_NORM} is possible"
+    low, high = (figures.get("interval") or {}).get("spearman") or (mine, mine)
+    if low <= 0.0 <= high and mine <= other + 0.02:
+        return f"it does not rank the errors (Spearman {mine:.2f}; |F_predicted| alone {other:.2f})"
     words = "better than" if mine > other + 0.02 else "worse than" if mine < other - 0.02 else "as well as"
     return f"it ranks errors {words} |F_predicted| alone (Spearman {mine:.2f} against {other:.2f}; the {CONSTANT} bar ranks nothing)"
 
 
 def _between(figures, name):
     found = (figures.get("interval") or {}).get(name)
-    return f" ({found[0]:.1%} to {found[1]:.1%})" if found else ""
+    return f" ({_share(found[0])} to {_share(found[1])})" if found else ""
+
+
+def _share(value):
+    return f"{100.0 * value:.1f} %"

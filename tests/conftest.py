@@ -48,6 +48,17 @@ def labelled_frames(reference, group: str, rattles: np.ndarray, seed: int) -> li
     return frames
 
 
+def pytest_collection_modifyitems(items):
+    """For several processes: the files whose tests keep ranks of LAMMPS are one group, each other file is one; the large group first.
+
+    Two groups of ranks at once would be eight processes that wait for one another on two cores.
+    """
+    ranks = {item.path for item in items if "lammps" in item.fixturenames}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ranks" if item.path in ranks else item.path.stem))
+    items.sort(key=lambda item: item.path not in ranks)
+
+
 @pytest.fixture(scope="session")
 def mace_file(tmp_path_factory) -> Path:
     """A tiny Si-O model with random weights, as mace-torch stores it."""

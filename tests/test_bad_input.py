@@ -136,7 +136,7 @@ def test_atoms_on_top_of_each_other(n, lammps):
     atoms = crystal((2, 1, 1))
     atoms.positions[5] = atoms.positions[3]
     folder = input_file(lammps, atoms, "run 1")
-    done = execute("lmp-uq", "run", "-in", "in.run", ranks=n, folder=folder, timeout=120)
+    done = execute("lmp-uq", "run", "-in", "in.run", ranks=n, folder=folder)
     assert done.code != 0
     assert "are at the same position" in done.text and {"4", "6"} <= set(done.text.replace(",", " ").split())
 
@@ -173,7 +173,7 @@ def test_a_model_that_fails_on_one_rank_ends_all(name, n, lammps):
     damage, word = DAMAGE[name]
     folder = input_file(lammps, crystal((2, 1, 1)), "fix f all nve", "run 50", pair=TORCH)
     (folder / "spoiled.py").write_text(SABOTAGE.format(damage=damage))
-    done = execute("python", "spoiled.py", ranks=n, folder=folder, timeout=120)
+    done = execute("python", "spoiled.py", ranks=n, folder=folder)
     assert done.code != 0
     assert word in done.text and "on step 2" in done.text
 
@@ -181,6 +181,6 @@ def test_a_model_that_fails_on_one_rank_ends_all(name, n, lammps):
 def test_exit_code_of_a_bad_file(lammps):
     folder = input_file(lammps, crystal(), "run 0", model="nowhere.uq")
     for n in (1, 2):
-        done = execute("lmp-uq", "run", "-in", "in.run", ranks=n, folder=folder, timeout=120)
+        done = execute("lmp-uq", "run", "-in", "in.run", ranks=n, folder=folder)
         assert done.code != 0 and done.text.count("neither a file nor an embedded model") <= 2
         assert "nowhere.uq" in done.text

@@ -110,7 +110,7 @@ def test_bars_cover_the_frames_they_come_from_and_not_twice_their_errors(models,
     )
     assert np.mean(2 * atoms.error <= bar.predict(atoms.force, atoms.grade)) < 0.85
     for label in ("energy_error", "stress_error"):
-        kind = {"energy_error": recipe.ENERGY, "stress_error": recipe.VIRIAL}[label]
+        kind = recipe.SCALED[label]
         labels = recipe.scaled_labels(predicted, recipe.Box.from_tensors(new.section("posterior")), kind)
         bar = ScaledError.from_dict(new.header["calibration"][label])
         assert np.mean(np.abs(labels.error) <= bar.predict(labels.std)) >= 0.89

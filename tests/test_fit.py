@@ -21,7 +21,7 @@ from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias
 from lmp_uq.posterior.weights import ENERGY
 from lmp_uq.rows import RowOptions, predict
-from lmp_uq.training import choose_floor
+from lmp_uq.training import choose_floor, enough_force_rows
 from lmp_uq.validate import ValidateOptions, validate
 
 
@@ -46,7 +46,8 @@ def test_the_same_seed_gives_the_same_bytes(models, data, tmp_path):
 def test_every_row_that_shaped_the_box_lies_inside_it(models, data):
     file = modelfile.read(models.full)
     engine = Engine.load(str(models.full), file.header["elements"])
-    rows = predict(engine.backbone, read_frames([data / "train.xyz"]), RowOptions()).rows
+    drawn = RowOptions(n_force_rows=file.header["posterior"]["n_force_rows"])
+    rows = predict(engine.backbone, read_frames([data / "train.xyz"]), drawn).rows
     box = Box.from_tensors(file.section("posterior"))
     lower, upper = box.exact_bounds(rows.features)
     outside = (rows.targets < lower - 1e-9) | (rows.targets > upper + 1e-9)
@@ -58,6 +59,40 @@ def test_every_row_that_shaped_the_box_lies_inside_it(models, data):
     small = Box(box.coefficients, box.modes, box.lower / 100, box.upper / 100)
     lower, upper = small.exact_bounds(rows.features)
     assert ((rows.targets < lower) | (rows.targets > upper)).sum() > below, "a box of a hundredth must miss rows"
+
+
+def test_force_rows_are_as_many_as_a_hundred_rows_per_feature_take(models, data):
+    frames = read_frames([data / "train.xyz"])
+    sizes, kinds = np.array([3 * len(f.atoms) for f in frames]), ("energy", "forces", "stress")
+
+    def n_rows(n, others=7):
+        return np.minimum(sizes, n).sum() + others * len(frames)
+
+    assert enough_force_rows(frames, kinds, 1) == 24, "where 24 suffice"
+    assert enough_force_rows(frames, kinds, 10**6) == sizes.max() > 24, "all"
+    for others, mine in ((7, kinds), (1, ("energy", "forces")), (0, ("forces",))):
+        n_features = n_rows(30, others) // 100
+        n = enough_force_rows(frames, mine, n_features)
+        assert 24 < n <= 30 and n_rows(n, others) >= 100 * n_features > n_rows(n - 1, others), "the fewest"
+    assert enough_force_rows(frames, ("energy",), 10**6) == 24
+    file = modelfile.read(models.full)
+    found = enough_force_rows(frames, kinds, len(file.section("posterior")["coefficients"]))
+    assert file.header["posterior"]["n_force_rows"] == found
+    assert file.header["posterior"]["counts"]["forces"]["rows"] == np.minimum(sizes, found).sum()
+
+
+def test_few_rows_are_said(models, data, tmp_path, caplog):
+    caplog.set_level("INFO", "lmp_uq")
+    fit(options(data, models, tmp_path / "few.uq", n_force_rows=30, calibration=()))
+    said = [text for text in caplog.messages if "rows per feature" in text]
+    file = modelfile.read(tmp_path / "few.uq")
+    n_rows = sum(file.header["posterior"]["counts"][kind]["rows"] for kind in ("energy", "forces", "stress"))
+    n_features = len(file.section("posterior")["coefficients"])
+    assert 500 < n_rows < 100 * n_features, "enough for five components, not for all features"
+    assert len(said) == 1 and said[0].startswith(f"{n_rows / n_features:.0f} rows per feature; below 100")
+    caplog.clear()
+    fit(options(data, models, tmp_path / "one.uq", n_components=5, calibration=()))
+    assert not [text for text in caplog.messages if "rows per feature" in text]
 
 
 def test_engine_totals_are_the_bars_of_the_summed_features(models):

@@ -294,7 +294,7 @@ def test_a_model_that_fails_on_one_rank_ends_all(command, lammps):
     folder = lammps.new_folder()
     (folder / "in.run").write_text(lammps.write(folder, crystal(), "fix f all nve", "run 50", pair=TORCH))
     (folder / "sitecustomize.py").write_text(SITECUSTOMIZE)
-    done = execute(*command, ranks=2, folder=folder, timeout=120, PYTHONPATH=str(folder))
+    done = execute(*command, ranks=2, folder=folder, PYTHONPATH=str(folder))
     assert done.code != 0
     assert "on step 3" in done.text and "layer 3 exploded" in done.text
 

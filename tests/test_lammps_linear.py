@@ -76,8 +76,8 @@ def potential(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Runs a script on n ranks that stay."""
+def lammps(tmp_path_factory):
+    """Runs a script on n ranks that stay; in the place of the session's, which run a MACE model."""
     started, folder = {}, tmp_path_factory.mktemp("ranks")
 
     def run(script, n=1):
@@ -90,6 +90,11 @@ def run(tmp_path_factory):
         processes.stop()
     for processes in started.values():
         processes.join()
+
+
+@pytest.fixture(scope="module")
+def run(lammps):
+    return lammps
 
 
 def expected(potential, positions):

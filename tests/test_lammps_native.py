@@ -87,6 +87,24 @@ def test_single_precision(lammps, laid_out):
     assert found["energy"] != expected["energy"]
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_bars_in_single_precision(n, lammps, laid_out):
+    """The dear bars alone change, and little."""
+    found = lammps.state(crystal((2, 2, 1)), *ASK_ALL, n=n, pair=engine("native", "bars_precision float32"))
+    expected = laid_out("brick", "native", 1)
+    assert_same_numbers(found, expected, {**TABLES, "uq": 1e-4, "tot": 1e-4})
+    dear = [BARS.split().index(name) for name in BARS.split() if name.startswith("force_std")]
+    cheap = np.setdiff1d(np.arange(expected["uq"].shape[1]), dear)
+    assert_equal("cheap fields", found["uq"][:, cheap], expected["uq"][:, cheap], relative=1e-9)
+    assert (found["uq"][:, dear] != expected["uq"][:, dear]).mean() > 0.9
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_threads(n, lammps, laid_out):
+    found = lammps.state(crystal((2, 2, 1)), *ASK_ALL, n=n, pair=engine("native", "threads 2"))
+    assert_same_state(found, laid_out("brick", "native", 1))
+
+
 @pytest.mark.parametrize("keywords", ["members 16 conservative yes", "force_members 3", "members 1"])
 def test_keywords(keywords, lammps):
     native, torch = (lammps.state(crystal(), *ASK_ALL, pair=engine(name, keywords)) for name in ("native", "torch"))
@@ -114,7 +132,7 @@ def test_no_atoms_at_all(n, lammps):
 
 def test_auto_is_native_and_says_so(lammps):
     assert "native engine" in lammps.run(crystal(), "run 0", pair=engine("auto")).log
-    assert "native engine" not in lammps.run(crystal(), "run 0", pair=PLAIN).log
+    assert "native engine" in lammps.run(crystal(), "run 0", pair=PLAIN).log
     assert "native engine" not in lammps.run(crystal(), "run 0", pair=engine("torch")).log
 
 
@@ -160,6 +178,8 @@ def test_files_that_are_refused(lammps, tmp_path, models):
         assert texts[0] == texts[1] == texts[2]
     wrong = engine("native").replace("Si O", "Si Xx")
     assert "element Xx is not in" in lammps.fails(crystal(), "run 0", pair=wrong)
+    half = engine("native", "bars_precision half")
+    assert "unknown bars_precision half (accepted: float32, same)" in lammps.fails(crystal(), "run 0", pair=half)
     assert "unknown engine jax (accepted: auto, torch, native)" in lammps.fails(crystal(), "run 0", pair=engine("jax"))
 
 

@@ -127,14 +127,14 @@ def test_an_exchange_that_fails_is_heard():
 
 
 def test_many_neighbours_and_long_stacks():
-    """An atom among 900 others, more than a batch of edges holds, and more cotangents than a kernel takes at once."""
+    """An atom among 2000 others, and more cotangents than a kernel takes at once."""
     torch_backbone, native = shared_backbone("plain"), shared_backbone("plain", "native")
     rng = np.random.default_rng(0)
-    directions = rng.normal(size=(900, 3))
-    vectors = directions / np.linalg.norm(directions, axis=1)[:, None] * rng.uniform(0.7, 2.9, (900, 1))
-    n, one = 12, np.ones(900, dtype=np.int64)
+    directions = rng.normal(size=(2000, 3))
+    vectors = directions / np.linalg.norm(directions, axis=1)[:, None] * rng.uniform(0.7, 2.9, (2000, 1))
+    n, one = 6, np.ones(2000, dtype=np.int64)
     graph = Graph(
-        rng.integers(0, 2, n), n, np.concatenate([k * one for k in range(n)]), rng.integers(0, n, 900 * n), np.vstack([vectors] * n)
+        rng.integers(0, 2, n), n, np.concatenate([k * one for k in range(n)]), rng.integers(0, n, 2000 * n), np.vstack([vectors] * n)
     )
     weights = rng.normal(size=(7, n, native.n_features))
     found, expected = (backbone.pull(backbone.evaluate(graph).state, np.ones(n), weights) for backbone in (native, torch_backbone))

@@ -89,7 +89,7 @@ def test_ranks_give_the_posterior_of_the_rows_in_memory(n_ranks, tmp_path):
     program = Path(__file__).with_name("pops_ranks.py")
     package = str(Path(lmp_uq.__file__).parents[1])  # the ranks test the package that this process tests
     command = ("python", program, json.dumps(cases), out)
-    ended = execute(*command, ranks=n_ranks, folder=tmp_path, timeout=120.0, PYTHONPATH=package)
+    ended = execute(*command, ranks=n_ranks, folder=tmp_path, PYTHONPATH=package)
     assert ended.code == 0, ended.text
     size, results = pickle.loads(out.read_bytes())
     assert size == n_ranks

@@ -124,7 +124,7 @@ def test_error_hard_ends_with_an_exit_code(n, lammps):
     folder = lammps.new_folder()
     more = (HOT, "fix h all uq/halt 1 force_error > 1e-6 error hard", "run 5", "print AFTER")
     (folder / "in.run").write_text(lammps.write(folder, crystal(), *more))
-    done = execute("lmp-uq", "run", "-in", "in.run", ranks=n, folder=folder, timeout=120)
+    done = execute("lmp-uq", "run", "-in", "in.run", ranks=n, folder=folder)
     assert done.code != 0 and "run stops at step 1: force_error" in done.text and "\nAFTER" not in done.text
 
 

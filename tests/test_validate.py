@@ -104,7 +104,7 @@ def test_the_page_is_well_formed_self_contained_and_complete(outcome):
     assert page.tables == 3 * 4 + 2 + 4
     for name in (*result["groups"], *result["elements"], *result["comparison"]["forces"], "gamma", "kNN"):
         assert name in page.text
-    assert "Verdict" in page.text and f"{result['forces']['coverage_90']:.1%}" in page.text
+    assert "Verdict" in page.text and f"{100 * result['forces']['coverage_90']:.1f} % (" in page.text
 
 
 def test_a_page_with_a_tag_left_open_is_seen():

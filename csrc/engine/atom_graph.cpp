@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "atom_graph.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -12,7 +13,9 @@ namespace {
 
 constexpr double COINCIDENT = 1e-6;              // Angstrom: below it a direction means nothing
 constexpr int BATCH_CENTRES = 64;                // their messages and edges stay in a core's cache
+constexpr int LEAST_CENTRES = 8;                 // of a batch that is made small to give every thread one
 constexpr int BATCH_EDGES = 8192;
+constexpr int EDGES_PER_CENTRE = 30;             // edges that take as long as the matrix products of a centre
 
 void check_index(std::int64_t value, std::int64_t limit, const char *what)
 {
@@ -23,14 +26,15 @@ void check_index(std::int64_t value, std::int64_t limit, const char *what)
 
 }    // namespace
 
-SortedGraph::SortedGraph(const AtomGraph &graph, double cutoff, int n_elements)
+SortedGraph::SortedGraph(const AtomGraph &graph, double cutoff, int n_elements, int n_threads)
     : n_local(graph.n_local), n_nodes(graph.n_nodes), n_graph_edges(graph.n_edges)
 {
   if (n_local < 0 || n_local > n_nodes) check_index(n_local, static_cast<std::int64_t>(n_nodes) + 1, "n_local");
   if (n_graph_edges > std::numeric_limits<int>::max()) throw std::runtime_error("graph: more than 2^31 edges on one rank");
   sort_nodes(graph, n_elements);
   sort_edges(graph, cutoff);
-  cut_batches();
+  cut_batches(n_threads);
+  share_batches(n_threads);
 }
 
 void SortedGraph::sort_nodes(const AtomGraph &graph, int n_elements)
@@ -81,15 +85,29 @@ void SortedGraph::sort_edges(const AtomGraph &graph, double cutoff)
   }
 }
 
-void SortedGraph::cut_batches()
+void SortedGraph::cut_batches(int n_threads)
 {
+  const int most = std::clamp((n_local + n_threads - 1) / n_threads, LEAST_CENTRES, BATCH_CENTRES);
   for (int first = 0; first < n_local;) {
     int last = first + 1;
-    while (last < n_local && element[last] == element[first] && last - first < BATCH_CENTRES &&
+    while (last < n_local && element[last] == element[first] && last - first < most &&
            start[last + 1] - start[first] <= BATCH_EDGES)
       ++last;
     batches.push_back({first, last, element[first]});
     first = last;
+  }
+}
+
+void SortedGraph::share_batches(int n_threads)
+{
+  const auto work_before = [&](int row) { return start[row] + static_cast<double>(EDGES_PER_CENTRE) * row; };
+  share.assign(n_threads + 1, static_cast<int>(batches.size()));
+  share[0] = 0;
+  std::size_t b = 0;
+  for (int thread = 1; thread < n_threads; ++thread) {
+    const double before = work_before(n_local) * thread / n_threads;
+    while (b < batches.size() && 0.5 * (work_before(batches[b].first) + work_before(batches[b].last)) < before) ++b;
+    share[thread] = static_cast<int>(b);
   }
 }
 

@@ -36,8 +36,9 @@ struct Batch {
 // Local atoms sorted by element (ghosts keep their place behind them), edges shorter than the cutoff sorted by centre.
 class SortedGraph {
  public:
+  // n_threads: batches are made for so many
   // std::runtime_error: an index outside its range, a vector of no length or not finite (the pair of nodes is named)
-  SortedGraph(const AtomGraph &graph, double cutoff, int n_elements);
+  SortedGraph(const AtomGraph &graph, double cutoff, int n_elements, int n_threads);
 
   int n_local, n_nodes;
   std::int64_t n_graph_edges;            // those of the graph, longer ones included
@@ -50,11 +51,13 @@ class SortedGraph {
   std::vector<double> length;            // (n_edges) Angstrom
   std::vector<double> direction;         // (n_edges, 3)
   std::vector<Batch> batches;
+  std::vector<int> share;                // (n_threads+1) first batch of each thread: about the same work for all
 
  private:
   void sort_nodes(const AtomGraph &graph, int n_elements);
   void sort_edges(const AtomGraph &graph, double cutoff);
-  void cut_batches();
+  void cut_batches(int n_threads);
+  void share_batches(int n_threads);
 };
 
 }    // namespace lmp_uq

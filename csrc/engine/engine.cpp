@@ -1,23 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "mace_engine.h"
+#include "mixed_engine.h"
 
 #include <algorithm>
 #include <stdexcept>
+#include <string>
 
 namespace lmp_uq {
 
 std::unique_ptr<Engine> Engine::make(const Json &architecture, Tensors tensors, const Options &options)
 {
-  const double wanted = options.table_tolerance;
+  const double exact = options.table_tolerance < 0.0 ? 1e-9 : options.table_tolerance;
+  const double single = options.table_tolerance < 0.0 ? 1e-6 : options.table_tolerance;
   const Architecture shape = Architecture::read(architecture);
-  if (options.single_precision) return std::make_unique<MaceEngine<float>>(shape, std::move(tensors), wanted < 0.0 ? 1e-6 : wanted);
-  return std::make_unique<MaceEngine<double>>(shape, std::move(tensors), wanted < 0.0 ? 1e-9 : wanted);
+  const int threads = options.threads > 0 ? options.threads : available_threads();
+#ifndef _OPENMP
+  if (threads > 1) throw std::runtime_error("threads is " + std::to_string(threads) + "; this build has no OpenMP, accepted: 1");
+#endif
+  if (options.single_precision) return std::make_unique<MaceEngine<float>>(shape, std::move(tensors), single, threads);
+  if (options.single_precision_bars) return std::make_unique<MixedEngine>(shape, tensors, exact, single, threads);
+  return std::make_unique<MaceEngine<double>>(shape, std::move(tensors), exact, threads);
 }
 
 template <class T>
-MaceEngine<T>::MaceEngine(Architecture architecture, Tensors tensors, double table_tolerance)
-    : weights_(std::move(architecture), std::move(tensors)), wide_(padded<T>(weights_.shape().n_channels)), scale_(weights_.scale()),
-      shift_(weights_.shift())
+MaceEngine<T>::MaceEngine(Architecture architecture, Tensors tensors, double table_tolerance, int n_threads)
+    : weights_(std::move(architecture), std::move(tensors)), wide_(padded<T>(weights_.shape().n_channels)), n_threads_(n_threads),
+      scale_(weights_.scale()), shift_(weights_.shift())
 {
   const int n_elements = shape().n_elements();
   for (int z = 0; z < n_elements; ++z) atomic_energies_.push_back(weights_.atomic_energy(z));
@@ -53,7 +60,7 @@ template <class T> std::size_t MaceEngine<T>::table_bytes() const
 template <class T> std::unique_ptr<typename MaceEngine<T>::Workspace> MaceEngine<T>::borrow()
 {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (idle_.empty()) return std::make_unique<Workspace>();
+  if (idle_.empty()) return std::make_unique<Workspace>(n_threads_);
   std::unique_ptr<Workspace> out = std::move(idle_.back());
   idle_.pop_back();
   return out;

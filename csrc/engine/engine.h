@@ -18,6 +18,8 @@ class Engine {
     // Largest error of a tabulated radial function's derivative over its largest derivative (see RadialTable); below 0: 1e-9, 1e-6 in
     // single precision; 0: no tables, exact and slow.
     double table_tolerance = -1.0;
+    bool single_precision_bars = false; // pulls of descriptor weights alone in float32 all the same
+    int threads = 1;                    // of evaluate and pull; 0: as many as OpenMP says
   };
 
   // What pull needs of one evaluation.
@@ -35,6 +37,7 @@ class Engine {
   virtual const Architecture &shape() const = 0;
   virtual const char *instruction_set() const = 0;
   virtual std::size_t table_bytes() const = 0;          // of the radial tables made so far
+  virtual int n_threads() const = 0;
 
   // energies (n_local) in eV, descriptors (n_local, n_features); collective over the ranks that exchange ghosts. Several threads may
   // call it. std::runtime_error: a graph that does not fit, an edge without length, a failed exchange.

@@ -11,7 +11,7 @@ template <class T>
 std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies,
                                                        double *descriptors)
 {
-  auto state = std::make_unique<Evaluated>(SortedGraph(graph, shape().cutoff, shape().n_elements()));
+  auto state = std::make_unique<Evaluated>(std::make_shared<SortedGraph>(graph, shape().cutoff, shape().n_elements(), n_threads_));
   if (!exchange.forward && graph.n_nodes != graph.n_local)
     throw std::runtime_error("graph: " + std::to_string(graph.n_nodes - graph.n_local) + " ghosts but no exchange to fill them");
   prepare(state->graph);
@@ -19,25 +19,31 @@ std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, c
   state->layers.resize(layers_.size());
   add_atomic_energies(*state, energies);
   for (std::size_t t = 0; t < layers_.size(); ++t) {
-    const Layer<T> &layer = *layers_[t];
-    LayerState &kept = state->layers[t];
-    kept.products_in.resize(static_cast<std::size_t>(graph.n_local) * n_harmonics() * wide_);
-    kept.norm.resize(graph.n_local);
-    w->after.resize(static_cast<std::size_t>(graph.n_local) * layer.n_out() * wide_);
-    const bool last = t + 1 == layers_.size();
-    if (!last) state->layers[t + 1].features.resize(static_cast<std::size_t>(graph.n_nodes) * layers_[t + 1]->n_in() * wide_);
-    for (const Batch &batch : state->graph.batches) {
-      sum_messages(layer, *state, batch, *w);
-      update_features(layer, *state, batch, *w);
+    const Layer<T> &layer = *layers_[t], *next = t + 1 < layers_.size() ? layers_[t + 1].get() : nullptr;
+    resize(layer, next, *state, *w);
+    over_batches(state->graph, *w, [&](const Batch &batch, Scratch &scratch) {
+      sum_messages(layer, *state, batch, scratch);
+      update_features(layer, *state, batch, *w, scratch);
       read_out(layer, *state, batch, *w, energies, descriptors);
-      if (!last) send(*layers_[t + 1], *state, batch, *w);
-    }
-    if (!last) fill_ghosts(state->graph, exchange, layers_[t + 1]->n_in(), state->layers[t + 1].features, *w);
+      if (next) send(*next, *state, batch, *w);
+    });
+    if (next) fill_ghosts(state->graph, exchange, next->n_in(), state->layers[t + 1].features, *w);
     std::swap(w->before, w->after);
   }
   if (shape().repulsion) add_repulsion(*state, energies);
   give_back(std::move(w));
   return state;
+}
+
+template <class T> void MaceEngine<T>::resize(const Layer<T> &layer, const Layer<T> *next, Evaluated &state, Workspace &w) const
+{
+  const std::size_t n_local = state.graph.n_local;
+  LayerState &kept = state.layers[layer.number()];
+  kept.products_in.resize(n_local * n_harmonics() * wide_);
+  kept.norm.resize(n_local);
+  if (layer.shape().readout == Readout::Gated) kept.scalars.resize(n_local * wide_);
+  w.after.resize(n_local * layer.n_out() * wide_);
+  if (next) state.layers[next->number()].features.resize(static_cast<std::size_t>(state.graph.n_nodes) * next->n_in() * wide_);
 }
 
 template <class T> void MaceEngine<T>::add_atomic_energies(const Evaluated &state, double *energies) const
@@ -47,43 +53,44 @@ template <class T> void MaceEngine<T>::add_atomic_energies(const Evaluated &stat
 }
 
 // A_i = nu_i sum_j messages
-template <class T> void MaceEngine<T>::sum_messages(const Layer<T> &layer, Evaluated &state, const Batch &batch, Workspace &w) const
+template <class T> void MaceEngine<T>::sum_messages(const Layer<T> &layer, Evaluated &state, const Batch &batch, Scratch &s) const
 {
   LayerState &kept = state.layers[layer.number()];
   const int n = batch.last - batch.first;
   T *out = kept.products_in.data() + static_cast<std::size_t>(batch.first) * n_harmonics() * wide_;
-  w.edges.prepare(layer, state.graph, batch, shape().l_max);
+  s.edges.prepare(layer, state.graph, batch, shape().l_max);
   if (layer.number() == 0) {
-    layer.kernels().first_forward({w.edges.view(), wide_, out});
+    layer.kernels().first_forward({s.edges.view(), wide_, out});
   } else {
     const Paths &paths = layer.paths();
-    w.messages.resize(static_cast<std::size_t>(n) * paths.n_message * wide_);
+    s.messages.resize(static_cast<std::size_t>(n) * paths.n_message * wide_);
     layer.kernels().message_forward(
-        {w.edges.view(), wide_, kept.features.data(), layer.coupling().forward(), w.messages.data()});
+        {s.edges.view(), wide_, kept.features.data(), layer.coupling().forward(), s.messages.data()});
     for (int l = 0; l <= shape().l_max; ++l)
-      layer.kernels().gemm(layer.message(l).forward.product(n * (2 * l + 1), w.messages.data() + paths.block[l] * wide_,
+      layer.kernels().gemm(layer.message(l).forward.product(n * (2 * l + 1), s.messages.data() + paths.block[l] * wide_,
                                                             message_rows(paths, l), out + l * l * wide_, rows(l, n_harmonics()), false));
   }
   for (int i = 0; i < n; ++i) {
-    const double norm = 1.0 / (1.0 + w.edges.density(i));
+    const double norm = 1.0 / (1.0 + s.edges.density(i));
     kept.norm[batch.first + i] = norm;
+    if (!layer.shape().density) continue;
     T *row = out + static_cast<std::size_t>(i) * n_harmonics() * wide_;
-    for (int k = 0; k < n_harmonics() * wide_ && layer.shape().density; ++k) row[k] *= static_cast<T>(norm);
+    for (int k = 0; k < n_harmonics() * wide_; ++k) row[k] *= static_cast<T>(norm);
   }
 }
 
 // h = products Lin + skip, in w.after
 template <class T>
-void MaceEngine<T>::update_features(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Workspace &w) const
+void MaceEngine<T>::update_features(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Workspace &w, Scratch &s) const
 {
   const int n = batch.last - batch.first, n_out = layer.n_out(), n_in = layer.n_in();
   const ElementWeights<T> &element = layer.element(batch.element);
   const T *in = state.layers[layer.number()].products_in.data() + static_cast<std::size_t>(batch.first) * n_harmonics() * wide_;
   T *out = w.after.data() + static_cast<std::size_t>(batch.first) * n_out * wide_;
-  w.products.resize(static_cast<std::size_t>(n) * n_out * wide_);
-  layer.kernels().product_forward({layer.products().view(), n, wide_, element.products.data(), in, w.products.data()});
+  s.products.resize(static_cast<std::size_t>(n) * n_out * wide_);
+  layer.kernels().product_forward({layer.products().view(), n, wide_, element.products.data(), in, s.products.data()});
   for (int l = 0; l <= layer.shape().l_out; ++l)
-    layer.kernels().gemm(layer.linear(l).forward.product(n * (2 * l + 1), w.products.data() + l * l * wide_, rows(l, n_out),
+    layer.kernels().gemm(layer.linear(l).forward.product(n * (2 * l + 1), s.products.data() + l * l * wide_, rows(l, n_out),
                                                          out + l * l * wide_, rows(l, n_out), false));
   for (std::size_t l = 0; l < element.skip.size(); ++l)
     layer.kernels().gemm(element.skip[l].forward.product(
@@ -100,7 +107,6 @@ void MaceEngine<T>::read_out(const Layer<T> &layer, Evaluated &state, const Batc
   const int n_channels = shape().n_channels;
   LayerState &kept = state.layers[layer.number()];
   const bool gated = layer.shape().readout == Readout::Gated;
-  if (gated) kept.scalars.resize(static_cast<std::size_t>(state.graph.n_local) * wide_);
   for (int row = batch.first; row < batch.last; ++row) {
     const T *scalars = w.after.data() + static_cast<std::size_t>(row) * layer.n_out() * wide_;
     const std::size_t node = state.graph.node[row];
@@ -136,35 +142,17 @@ template <class T> void MaceEngine<T>::send(const Layer<T> &next, Evaluated &sta
                                                    false));
 }
 
-template <class T>
-void MaceEngine<T>::fill_ghosts(const SortedGraph &graph, const GhostExchange &exchange, int n_components, Aligned<T> &features,
-                                Workspace &w) const
-{
-  if (!exchange.forward) return;
-  const int n_channels = shape().n_channels, width = n_components * n_channels;
-  w.rows.assign(static_cast<std::size_t>(graph.n_nodes) * width, 0.0);
-  for (int row = 0; row < graph.n_local; ++row)
-    for (int k = 0; k < width; ++k)
-      w.rows[static_cast<std::size_t>(graph.node[row]) * width + k] = static_cast<double>(
-          features[(static_cast<std::size_t>(row) * n_components + k / n_channels) * wide_ + k % n_channels]);
-  if (exchange.forward(exchange.context, w.rows.data(), width)) throw std::runtime_error("the exchange of ghosts failed");
-  for (int row = graph.n_local; row < graph.n_nodes; ++row) {
-    T *out = features.data() + static_cast<std::size_t>(row) * n_components * wide_;
-    std::fill(out, out + n_components * wide_, T(0));
-    for (int k = 0; k < width; ++k)
-      out[k / n_channels * wide_ + k % n_channels] = static_cast<T>(w.rows[static_cast<std::size_t>(row) * width + k]);
-  }
-}
-
 template <class T> void MaceEngine<T>::add_repulsion(const Evaluated &state, double *energies) const
 {
   const SortedGraph &graph = state.graph;
-  for (int row = 0; row < graph.n_local; ++row) {
-    double sum = 0.0;
-    for (int e = graph.start[row]; e < graph.start[row + 1]; ++e)
-      sum += lmp_uq::repulsion(graph.length[e], repulsion(graph.element[row], graph.element[graph.source[e]])).value;
-    energies[graph.node[row]] += scale_ * sum;
-  }
+  over_rows(n_threads_, graph.n_local, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row) {
+      double sum = 0.0;
+      for (int e = graph.start[row]; e < graph.start[row + 1]; ++e)
+        sum += lmp_uq::repulsion(graph.length[e], repulsion(graph.element[row], graph.element[graph.source[e]])).value;
+      energies[graph.node[row]] += scale_ * sum;
+    }
+  });
 }
 
 template class MaceEngine<float>;

@@ -37,17 +37,17 @@ void MaceEngine<T>::pull(const Evaluated &state, const GhostExchange &exchange, 
   for (int t = static_cast<int>(layers_.size()) - 1; t >= 0; --t) {
     const Layer<T> &layer = *layers_[t];
     add_readout_gradient(layer, state, weighting, w);
-    if (t > 0) {
-      w.before.zero(n_rows * layer.n_in());
-      w.feature_gradient.zero(static_cast<std::size_t>(weighting.n_sets) * graph.n_nodes * layer.n_in() * wide_);
-    }
-    for (const Batch &batch : graph.batches) {
-      products_gradient(layer, state, batch, weighting.n_sets, w);
-      if (t > 0) messages_gradient(layer, batch, weighting.n_sets, w);
-      edges_gradient(layer, state, batch, weighting, w);
+    const std::size_t n_features = t == 0 ? 0 : static_cast<std::size_t>(weighting.n_sets) * graph.n_nodes * layer.n_in() * wide_;
+    in_parallel(n_threads_, [&](int thread) { w.threads[thread].feature_gradient.zero(n_features); });
+    if (t > 0) w.before.zero(n_rows * layer.n_in());
+    over_batches(graph, w, [&](const Batch &batch, Scratch &scratch) {
+      products_gradient(layer, state, batch, weighting.n_sets, w, scratch);
+      if (t > 0) messages_gradient(layer, batch, weighting.n_sets, scratch);
+      edges_gradient(layer, state, batch, weighting, scratch);
       if (t > 0) skip_gradient(layer, graph, batch, weighting.n_sets, w);
-    }
+    });
     if (t == 0) break;
+    add_up(n_features, w);
     gather_ghosts(graph, exchange, layer.n_in(), weighting.n_sets, w);
     sent_gradient(layer, graph, weighting.n_sets, w);
     std::swap(w.before, w.after);
@@ -59,18 +59,20 @@ void MaceEngine<T>::add_readout_gradient(const Layer<T> &layer, const Evaluated 
 {
   const SortedGraph &graph = state.graph;
   const int n_channels = shape().n_channels, n_features = shape().n_features();
-  std::vector<double> energy(n_channels);
-  for (int row = 0; row < graph.n_local; ++row) {
-    const std::size_t node = graph.node[row];
-    std::fill(energy.begin(), energy.end(), 0.0);
-    if (weighting.energy) energy_gradient(layer, state.layers[layer.number()], row, scale_ * weighting.energy[node], energy);
-    for (int set = 0; set < weighting.n_sets; ++set) {
-      T *out = w.after.data() + (static_cast<std::size_t>(set) * graph.n_local + row) * layer.n_out() * wide_;
-      const double *more = weighting.descriptors;
-      if (more) more += (static_cast<std::size_t>(set) * graph.n_local + node) * n_features + layer.number() * n_channels;
-      for (int c = 0; c < n_channels; ++c) out[c] += static_cast<T>(energy[c] + (more ? more[c] : 0.0));
+  over_rows(n_threads_, graph.n_local, [&](std::int64_t first, std::int64_t last) {
+    std::vector<double> energy(n_channels);
+    for (std::int64_t row = first; row < last; ++row) {
+      const std::size_t node = graph.node[row];
+      std::fill(energy.begin(), energy.end(), 0.0);
+      if (weighting.energy) energy_gradient(layer, state.layers[layer.number()], row, scale_ * weighting.energy[node], energy);
+      for (int set = 0; set < weighting.n_sets; ++set) {
+        T *out = w.after.data() + (static_cast<std::size_t>(set) * graph.n_local + row) * layer.n_out() * wide_;
+        const double *more = weighting.descriptors;
+        if (more) more += (static_cast<std::size_t>(set) * graph.n_local + node) * n_features + layer.number() * n_channels;
+        for (int c = 0; c < n_channels; ++c) out[c] += static_cast<T>(energy[c] + (more ? more[c] : 0.0));
+      }
     }
-  }
+  });
 }
 
 // out += weight * d(readout)/d(scalars) of one atom
@@ -93,70 +95,72 @@ void MaceEngine<T>::energy_gradient(const Layer<T> &layer, const LayerState &sta
     for (int k = 0; k < n_gate; ++k) out[c] += layer.readout_gate()[c * n_gate + k] * gate[k];
 }
 
-// gradient of a batch's A times nu in w.gradient_in, and what it leaves for nu in w.overlap
+// gradient of a batch's A times nu in s.gradient_in, and what it leaves for nu in s.overlap
 template <class T>
-void MaceEngine<T>::products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Workspace &w) const
+void MaceEngine<T>::products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, const Workspace &w,
+                                      Scratch &s) const
 {
   const int n = batch.last - batch.first, n_out = layer.n_out();
   const LayerState &kept = state.layers[layer.number()];
   const std::size_t set_out = static_cast<std::size_t>(n) * n_out * wide_, set_in = static_cast<std::size_t>(n) * n_harmonics() * wide_;
-  w.products.resize(n_sets * set_out);
-  w.gradient_in.resize(n_sets * set_in);
-  w.overlap.assign(static_cast<std::size_t>(n_sets) * n, 0.0);
-  w.norm.assign(kept.norm.begin() + batch.first, kept.norm.begin() + batch.last);
+  s.products.resize(n_sets * set_out);
+  s.gradient_in.resize(n_sets * set_in);
+  s.overlap.assign(static_cast<std::size_t>(n_sets) * n, 0.0);
+  s.norm.assign(kept.norm.begin() + batch.first, kept.norm.begin() + batch.last);
   for (int set = 0; set < n_sets; ++set) {
     const T *from = w.after.data() + (static_cast<std::size_t>(set) * state.graph.n_local + batch.first) * n_out * wide_;
     for (int l = 0; l <= layer.shape().l_out; ++l)
       layer.kernels().gemm(layer.linear(l).reverse.product(n * (2 * l + 1), from + l * l * wide_, rows(l, n_out),
-                                                           w.products.data() + set * set_out + l * l * wide_, rows(l, n_out), false));
+                                                           s.products.data() + set * set_out + l * l * wide_, rows(l, n_out), false));
   }
   layer.kernels().product_reverse({layer.products().view(), n, wide_, n_sets, layer.element(batch.element).products.data(),
                                    kept.products_in.data() + static_cast<std::size_t>(batch.first) * n_harmonics() * wide_,
-                                   w.products.data(), set_out, w.gradient_in.data(), set_in, w.norm.data(), w.overlap.data()});
+                                   s.products.data(), set_out, s.gradient_in.data(), set_in, s.norm.data(), s.overlap.data()});
 }
 
 template <class T>
-void MaceEngine<T>::messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Workspace &w) const
+void MaceEngine<T>::messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Scratch &s) const
 {
   const int n = batch.last - batch.first;
   const Paths &paths = layer.paths();
   const std::size_t set_in = static_cast<std::size_t>(n) * n_harmonics() * wide_, set_out = static_cast<std::size_t>(n) * paths.n_message * wide_;
-  w.messages.resize(n_sets * set_out);
+  s.messages.resize(n_sets * set_out);
   for (int set = 0; set < n_sets; ++set)
     for (int l = 0; l <= shape().l_max; ++l)
       layer.kernels().gemm(layer.message(l).reverse.product(
-          n * (2 * l + 1), w.gradient_in.data() + set * set_in + l * l * wide_, rows(l, n_harmonics()),
-          w.messages.data() + set * set_out + paths.block[l] * wide_, message_rows(paths, l), false));
+          n * (2 * l + 1), s.gradient_in.data() + set * set_in + l * l * wide_, rows(l, n_harmonics()),
+          s.messages.data() + set * set_out + paths.block[l] * wide_, message_rows(paths, l), false));
 }
 
 template <class T>
 void MaceEngine<T>::edges_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting,
-                                   Workspace &w) const
+                                   Scratch &scratch) const
 {
   const SortedGraph &graph = state.graph;
   const int n = batch.last - batch.first, n_sets = weighting.n_sets;
-  w.edges.prepare(layer, graph, batch, shape().l_max);
-  w.edge_gradient.zero(static_cast<std::size_t>(w.edges.n_edges()) * n_sets * MAX_HARMONICS);
+  BatchEdges<T> &edges = scratch.edges;
+  edges.prepare(layer, graph, batch, shape().l_max);
+  scratch.edge_gradient.zero(static_cast<std::size_t>(edges.n_edges()) * n_sets * MAX_HARMONICS);
   if (layer.number() == 0) {
-    layer.kernels().first_reverse({w.edges.view(), wide_, n_sets, w.gradient_in.data(),
-                                   static_cast<std::size_t>(n) * n_harmonics() * wide_, w.edge_gradient.data()});
+    layer.kernels().first_reverse({edges.view(), wide_, n_sets, scratch.gradient_in.data(),
+                                   static_cast<std::size_t>(n) * n_harmonics() * wide_, scratch.edge_gradient.data()});
   } else {
-    layer.kernels().message_reverse({w.edges.view(), wide_, n_sets, state.layers[layer.number()].features.data(),
-                                     layer.coupling().reverse(), w.messages.data(),
-                                     static_cast<std::size_t>(n) * layer.paths().n_message * wide_, w.feature_gradient.data(),
-                                     static_cast<std::size_t>(graph.n_nodes) * layer.n_in() * wide_, w.edge_gradient.data()});
+    layer.kernels().message_reverse({edges.view(), wide_, n_sets, state.layers[layer.number()].features.data(),
+                                     layer.coupling().reverse(), scratch.messages.data(),
+                                     static_cast<std::size_t>(n) * layer.paths().n_message * wide_, scratch.feature_gradient.data(),
+                                     static_cast<std::size_t>(graph.n_nodes) * layer.n_in() * wide_, scratch.edge_gradient.data()});
   }
   for (int i = 0; i < n; ++i)
     for (int k = graph.start[batch.first + i]; k < graph.start[batch.first + i + 1]; ++k) {
       const int e = k - graph.start[batch.first];
       const double *u = graph.direction.data() + 3 * static_cast<std::size_t>(k);
       for (int set = 0; set < n_sets; ++set) {
-        const double *s = w.edge_gradient.data() + (static_cast<std::size_t>(e) * n_sets + set) * MAX_HARMONICS;
-        const double of_density = -state.layers[layer.number()].norm[batch.first + i] * w.overlap[static_cast<std::size_t>(set) * n + i];
+        const double *s = scratch.edge_gradient.data() + (static_cast<std::size_t>(e) * n_sets + set) * MAX_HARMONICS;
+        const double of_density = -state.layers[layer.number()].norm[batch.first + i] * scratch.overlap[static_cast<std::size_t>(set) * n + i];
         double g[3];
         harmonics_gradient(u, shape().l_max, s, g);
         const double along = g[0] * u[0] + g[1] * u[1] + g[2] * u[2];
-        const double radial = s[0] * w.edges.per_length(e) + of_density * w.edges.density_slope(e);
+        const double radial = s[0] * edges.per_length(e) + of_density * edges.density_slope(e);
         double *out = weighting.gradients + (set * static_cast<std::size_t>(graph.n_graph_edges) + graph.id[k]) * 3;
         for (int x = 0; x < 3; ++x) out[x] += radial * u[x] + (g[x] - along * u[x]) / graph.length[k];
       }
@@ -177,48 +181,45 @@ void MaceEngine<T>::skip_gradient(const Layer<T> &layer, const SortedGraph &grap
   }
 }
 
-template <class T>
-void MaceEngine<T>::gather_ghosts(const SortedGraph &graph, const GhostExchange &exchange, int n_components, int n_sets, Workspace &w) const
+// what all threads found, in the order of the threads
+template <class T> void MaceEngine<T>::add_up(std::size_t n, Workspace &w) const
 {
-  if (!exchange.reverse) return;
-  const int n_channels = shape().n_channels, width = n_components * n_channels;
-  const auto feature = [&](int row, int set, int k) -> T & {
-    return w.feature_gradient[((static_cast<std::size_t>(set) * graph.n_nodes + row) * n_components + k / n_channels) * wide_ + k % n_channels];
-  };
-  w.rows.resize(static_cast<std::size_t>(graph.n_nodes) * n_sets * width);
-  std::size_t q = 0;
-  for (int node = 0; node < graph.n_nodes; ++node)
-    for (int set = 0; set < n_sets; ++set)
-      for (int k = 0; k < width; ++k) w.rows[q++] = static_cast<double>(feature(graph.row[node], set, k));
-  if (exchange.reverse(exchange.context, w.rows.data(), n_sets * width)) throw std::runtime_error("the exchange of ghosts failed");
-  q = 0;
-  for (int node = 0; node < graph.n_local; ++node)
-    for (int set = 0; set < n_sets; ++set)
-      for (int k = 0; k < width; ++k) feature(graph.row[node], set, k) = static_cast<T>(w.rows[q++]);
+  over_rows(n_threads_, n, [&](std::int64_t first, std::int64_t last) {
+    T *sum = w.feature_gradient().data();
+    for (int thread = 1; thread < n_threads_; ++thread) {
+      const T *more = w.threads[thread].feature_gradient.data();
+      for (std::int64_t k = first; k < last; ++k) sum[k] += more[k];
+    }
+  });
 }
 
 template <class T> void MaceEngine<T>::sent_gradient(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const
 {
-  const int n_in = layer.n_in();
-  for (int set = 0; set < n_sets; ++set)
-    for (int l = 0; l <= layer.shape().l_in; ++l)
-      layer.kernels().gemm(layer.up(l).reverse.product(
-          graph.n_local * (2 * l + 1), w.feature_gradient.data() + (static_cast<std::size_t>(set) * graph.n_nodes * n_in + l * l) * wide_,
-          rows(l, n_in), w.before.data() + (static_cast<std::size_t>(set) * graph.n_local * n_in + l * l) * wide_, rows(l, n_in), true));
+  const std::size_t n_in = layer.n_in();
+  over_rows(n_threads_, graph.n_local, [&](std::int64_t first, std::int64_t last) {
+    for (int set = 0; set < n_sets; ++set)
+      for (int l = 0; l <= layer.shape().l_in; ++l)
+        layer.kernels().gemm(layer.up(l).reverse.product(
+            static_cast<int>(last - first) * (2 * l + 1),
+            w.feature_gradient().data() + ((static_cast<std::size_t>(set) * graph.n_nodes + first) * n_in + l * l) * wide_, rows(l, n_in),
+            w.before.data() + ((static_cast<std::size_t>(set) * graph.n_local + first) * n_in + l * l) * wide_, rows(l, n_in), true));
+  });
 }
 
 template <class T> void MaceEngine<T>::add_repulsion_gradient(const Evaluated &state, const Weighting &weighting) const
 {
   const SortedGraph &graph = state.graph;
-  for (int row = 0; row < graph.n_local; ++row)
-    for (int e = graph.start[row]; e < graph.start[row + 1]; ++e) {
-      const Jet pair = lmp_uq::repulsion(graph.length[e], repulsion(graph.element[row], graph.element[graph.source[e]]));
-      const double slope = scale_ * weighting.energy[graph.node[row]] * pair.first;
-      for (int set = 0; set < weighting.n_sets && slope != 0.0; ++set) {
-        double *out = weighting.gradients + (set * static_cast<std::size_t>(graph.n_graph_edges) + graph.id[e]) * 3;
-        for (int x = 0; x < 3; ++x) out[x] += slope * graph.direction[3 * static_cast<std::size_t>(e) + x];
+  over_rows(n_threads_, graph.n_local, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row)
+      for (int e = graph.start[row]; e < graph.start[row + 1]; ++e) {
+        const Jet pair = lmp_uq::repulsion(graph.length[e], repulsion(graph.element[row], graph.element[graph.source[e]]));
+        const double slope = scale_ * weighting.energy[graph.node[row]] * pair.first;
+        for (int set = 0; set < weighting.n_sets && slope != 0.0; ++set) {
+          double *out = weighting.gradients + (set * static_cast<std::size_t>(graph.n_graph_edges) + graph.id[e]) * 3;
+          for (int x = 0; x < 3; ++x) out[x] += slope * graph.direction[3 * static_cast<std::size_t>(e) + x];
+        }
       }
-    }
+  });
 }
 
 template class MaceEngine<float>;

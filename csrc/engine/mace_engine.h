@@ -6,6 +6,7 @@
 
 #include "batch_edges.h"
 #include "engine.h"
+#include "threads.h"
 
 #include <mutex>
 #include <utility>
@@ -15,16 +16,21 @@ namespace lmp_uq {
 
 template <class T> class MaceEngine : public Engine {
  public:
-  MaceEngine(Architecture architecture, Tensors tensors, double table_tolerance);
+  MaceEngine(Architecture architecture, Tensors tensors, double table_tolerance, int n_threads);
 
   const Architecture &shape() const override { return weights_.shape(); }
   const char *instruction_set() const override { return layers_[0]->kernels().name; }
   std::size_t table_bytes() const override;
+  int n_threads() const override { return n_threads_; }
   std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies, double *descriptors) override;
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
             double *gradients) override;
 
+  // a state of another precision's engine of the same model, for this one
+  template <class U> std::unique_ptr<State> adopt(const State &other, const MaceEngine<U> &owner);
+
  private:
+  template <class U> friend class MaceEngine;
   struct LayerState {
     Aligned<T> products_in;          // A (n_local, (l_max+1)^2, C)
     Aligned<T> features;             // x (n_nodes, n_in, C), layers > 0
@@ -32,17 +38,25 @@ template <class T> class MaceEngine : public Engine {
     std::vector<double> norm;        // 1/(1 + density) (n_local)
   };
   struct Evaluated : State {
-    explicit Evaluated(SortedGraph g) : graph(std::move(g)) {}
-    SortedGraph graph;
+    explicit Evaluated(std::shared_ptr<const SortedGraph> g) : shared(std::move(g)), graph(*shared) {}
+    std::shared_ptr<const SortedGraph> shared;
+    const SortedGraph &graph;
     std::vector<LayerState> layers;
   };
-  struct Workspace {
+  struct Scratch {                                   // of a thread: what belongs to the batch that it is at
     BatchEdges<T> edges;
-    Aligned<T> messages, products, before, after;    // of a batch; features of all local atoms before and after a layer
-    Aligned<T> gradient_in, feature_gradient;        // of a batch's A; of x
-    Aligned<double> edge_gradient;                   // of a batch
+    Aligned<T> messages, products, gradient_in;      // gradient_in: of A
+    Aligned<double> edge_gradient;
     std::vector<T> norm;
-    std::vector<double> overlap, rows;
+    std::vector<double> overlap;
+    Aligned<T> feature_gradient;                     // what its batches add to the gradient of x (n_sets, n_nodes, n_in, C)
+  };
+  struct Workspace {
+    explicit Workspace(int n_threads) : threads(n_threads) {}
+    std::vector<Scratch> threads;
+    Aligned<T> before, after;                        // features of all local atoms before and after a layer
+    std::vector<double> rows;                        // to exchange
+    Aligned<T> &feature_gradient() { return threads[0].feature_gradient; }    // the sum, once add_up() was called
   };
   struct Weighting {                                 // a few of pull's sets
     int n_sets;
@@ -51,6 +65,13 @@ template <class T> class MaceEngine : public Engine {
   };
 
   void prepare(const SortedGraph &graph);
+  // work(batch, scratch) on every batch, each thread its share
+  template <class F> void over_batches(const SortedGraph &graph, Workspace &w, const F &work) const
+  {
+    in_parallel(n_threads_, [&](int thread) {
+      for (int b = graph.share[thread]; b < graph.share[thread + 1]; ++b) work(graph.batches[b], w.threads[thread]);
+    });
+  }
   int n_harmonics() const { return (shape().l_max + 1) * (shape().l_max + 1); }
   // rows of degree l in a batch's features of n components, counted from the component l*l, and in its messages
   Rows rows(int l, int n) const { return {2 * l + 1, static_cast<std::size_t>(n) * wide_, static_cast<std::size_t>(wide_)}; }
@@ -60,8 +81,9 @@ template <class T> class MaceEngine : public Engine {
   }
 
   // forward
-  void sum_messages(const Layer<T> &layer, Evaluated &state, const Batch &batch, Workspace &w) const;
-  void update_features(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Workspace &w) const;
+  void resize(const Layer<T> &layer, const Layer<T> *next, Evaluated &state, Workspace &w) const;
+  void sum_messages(const Layer<T> &layer, Evaluated &state, const Batch &batch, Scratch &s) const;
+  void update_features(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Workspace &w, Scratch &s) const;
   void read_out(const Layer<T> &layer, Evaluated &state, const Batch &batch, Workspace &w, double *energies, double *descriptors) const;
   double energy_of(const Layer<T> &layer, const T *scalars) const;
   void send(const Layer<T> &next, Evaluated &state, const Batch &batch, Workspace &w) const;
@@ -73,10 +95,11 @@ template <class T> class MaceEngine : public Engine {
   void pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting, Workspace &w) const;
   void add_readout_gradient(const Layer<T> &layer, const Evaluated &state, const Weighting &weighting, Workspace &w) const;
   void energy_gradient(const Layer<T> &layer, const LayerState &state, int row, double weight, std::vector<double> &out) const;
-  void products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Workspace &w) const;
-  void messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Workspace &w) const;
-  void edges_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting, Workspace &w) const;
+  void products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, const Workspace &w, Scratch &s) const;
+  void messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Scratch &s) const;
+  void edges_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting, Scratch &s) const;
   void skip_gradient(const Layer<T> &layer, const SortedGraph &graph, const Batch &batch, int n_sets, Workspace &w) const;
+  void add_up(std::size_t n, Workspace &w) const;
   void sent_gradient(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const;
   void add_repulsion_gradient(const Evaluated &state, const Weighting &weighting) const;
   void gather_ghosts(const SortedGraph &graph, const GhostExchange &exchange, int n_components, int n_sets, Workspace &w) const;
@@ -87,6 +110,7 @@ template <class T> class MaceEngine : public Engine {
 
   Weights weights_;
   int wide_;                                         // padded channels
+  int n_threads_;
   double scale_, shift_;
   std::vector<double> atomic_energies_;
   std::vector<Repulsion> repulsion_;                 // (n_elements, n_elements)

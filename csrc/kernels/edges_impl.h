@@ -54,10 +54,7 @@ template <class T> LMP_UQ_INLINE void radial(const T *row, int p, T t, Vector<T>
 template <class T, int N> LMP_UQ_INLINE void add_lane_sums(const Vector<T> (&sums)[MAX_HARMONICS], double *out)
 {
   constexpr int width = Simd<T>::width;
-  unroll<(N + width - 1) / width>([&](auto group) LMP_UQ_ALWAYS {
-    const Vector<T> s = lane_sums<T>(sums + group.value * width);
-    for (int k = 0; k < width; ++k) out[group.value * width + k] += static_cast<double>(s[k]);
-  });
+  unroll<(N + width - 1) / width>([&](auto group) LMP_UQ_ALWAYS { add_widened<T>(lane_sums<T>(sums + group.value * width), out + group.value * width); });
 }
 
 template <class T, int M> void first_forward(const FirstForward<T> &a)
@@ -110,12 +107,16 @@ template <class T, int M> void first_reverse(const FirstReverse<T> &a)
   });
 }
 
-template <class T> LMP_UQ_INLINE void apply(const SparseMap<T> &map, const Vector<T> *in, T *out, std::size_t out_stride)
+// the same map for N arrays of vectors at once: `in` and `out` are in_set and out_set numbers apart
+template <class T, int N>
+LMP_UQ_INLINE void apply(const SparseMap<T> &map, const Vector<T> *in, std::size_t in_set, T *out, std::size_t out_stride, std::size_t out_set)
 {
   for (int o = 0; o < map.n_out; ++o) {
-    Vector<T> sum{};
-    for (int q = map.start[o]; q < map.start[o + 1]; ++q) sum += map.value[q] * in[map.index[q]];
-    store(out + o * out_stride, sum);
+    Vector<T> sum[N];
+    unroll<N>([&](auto k) LMP_UQ_ALWAYS { sum[k.value] = Vector<T>{}; });
+    for (int q = map.start[o]; q < map.start[o + 1]; ++q)
+      unroll<N>([&](auto k) LMP_UQ_ALWAYS { sum[k.value] += map.value[q] * in[k.value * in_set + map.index[q]]; });
+    unroll<N>([&](auto k) LMP_UQ_ALWAYS { store(out + o * out_stride + k.value * out_set, sum[k.value]); });
   }
 }
 
@@ -148,69 +149,135 @@ template <class T, int L, int M> void message_forward(const MessageForward<T> &a
     for (int i = 0; i < a.edges.n_centres; ++i) {
       Vector<T> outer[paths.n_outer];
       unroll<paths.n>([&](auto p) LMP_UQ_ALWAYS { sum_path<T, L, M, p.value>(a, i, c, outer); });
-      apply(a.coupling, outer, a.out + i * static_cast<std::size_t>(paths.n_message) * a.n_channels + c.first, a.n_channels);
+      apply<T, 1>(a.coupling, outer, 0, a.out + i * static_cast<std::size_t>(paths.n_message) * a.n_channels + c.first, a.n_channels, 0);
     }
   });
 }
 
-// one path's share in the gradients of an edge: sums[0] along t, sums[b] of Y_b, x_gradient of the source's features
-template <class T, int L, int M, int P>
-LMP_UQ_INLINE void reverse_path(const Vector<T> *outer, const Vector<T> *r, const Vector<T> *slope, const Vector<T> *x, const T *y,
-                                Vector<T> (&sums)[MAX_HARMONICS], Vector<T> *x_gradient)
+// Edges of one centre that are worked on together, so that a gradient is loaded once for all of them: as many as registers allow.
+constexpr int EDGES_AT_ONCE = LMP_UQ_VECTOR_BYTES == 64 ? 2 : 1;
+
+template <class T, int L, int M, int E> struct EdgeGroup {
+  static constexpr int n_x = (L + 1) * (L + 1);
+  const T *y[E];
+  std::size_t source[E];                        // of the features that x was loaded from
+  Vector<T> r[E][make_paths(L, M).n], slope[E][make_paths(L, M).n], x[E][n_x];
+
+  LMP_UQ_INLINE EdgeGroup(const MessageReverse<T> &a, int first, const Channels &c)
+  {
+    unroll<E>([&](auto j) LMP_UQ_ALWAYS {
+      const int e = first + j.value;
+      const T *row = radial_row(a.edges, e, c);
+      y[j.value] = a.edges.harmonics + e * MAX_HARMONICS;
+      source[j.value] = static_cast<std::size_t>(a.edges.neighbour[e]) * n_x * a.n_channels + c.first;
+      unroll<make_paths(L, M).n>([&](auto p) LMP_UQ_ALWAYS { radial(row, p.value, a.edges.t[e], r[j.value][p.value], slope[j.value][p.value]); });
+      unroll<n_x>([&](auto k) LMP_UQ_ALWAYS {
+        x[j.value][k.value] = load(a.features + source[j.value] + k.value * static_cast<std::size_t>(a.n_channels));
+      });
+    });
+  }
+};
+
+// what a group's edges gain from one cotangent: sums[0] along t, sums[b] of Y_b, x of the source's features
+template <class T, int L, int M, int E> struct EdgeGradients {
+  Vector<T> sums[E][MAX_HARMONICS], x[E][(L + 1) * (L + 1)];
+};
+
+// one path's share; of_y: its harmonics' part of the sums, which stays in registers over all paths with the same harmonics
+template <class T, int L, int M, int E, int P, int N>
+LMP_UQ_INLINE void reverse_path(const EdgeGroup<T, L, M, E> &edges, const Vector<T> *outer, Vector<T> (&of_y)[E][N],
+                                EdgeGradients<T, L, M, E> &out)
 {
   constexpr Paths paths = make_paths(L, M);
   constexpr int l1 = paths.l1[P], l2 = paths.l2[P], n1 = 2 * l1 + 1, n2 = 2 * l2 + 1;
-  Vector<T> along{};
+  Vector<T> along[E] = {};
   unroll<n1>([&](auto k) LMP_UQ_ALWAYS {
-    const Vector<T> rx = r[P] * x[l1 * l1 + k.value];
-    Vector<T> gathered{};
+    Vector<T> rx[E], gathered[E] = {};
+    unroll<E>([&](auto j) LMP_UQ_ALWAYS { rx[j.value] = edges.r[j.value][P] * edges.x[j.value][l1 * l1 + k.value]; });
     unroll<n2>([&](auto m) LMP_UQ_ALWAYS {
       const Vector<T> g = outer[paths.outer[P] + k.value * n2 + m.value];
-      gathered += g * y[l2 * l2 + m.value];
-      if constexpr (l2 > 0) sums[l2 * l2 + m.value] += g * rx;
+      unroll<E>([&](auto j) LMP_UQ_ALWAYS {
+        gathered[j.value] += g * edges.y[j.value][l2 * l2 + m.value];
+        if constexpr (l2 > 0) of_y[j.value][m.value] += g * rx[j.value];
+      });
     });
-    along += x[l1 * l1 + k.value] * gathered;
-    x_gradient[l1 * l1 + k.value] += r[P] * gathered;
+    unroll<E>([&](auto j) LMP_UQ_ALWAYS {
+      along[j.value] += edges.x[j.value][l1 * l1 + k.value] * gathered[j.value];
+      out.x[j.value][l1 * l1 + k.value] += edges.r[j.value][P] * gathered[j.value];
+    });
   });
-  sums[0] += slope[P] * along;
+  unroll<E>([&](auto j) LMP_UQ_ALWAYS { out.sums[j.value][0] += edges.slope[j.value][P] * along[j.value]; });
 }
 
-template <class T, int L, int M>
-LMP_UQ_INLINE void message_reverse_edge(const MessageReverse<T> &a, int e, const Channels &c,
-                                        const Vector<T> (&outer)[MAX_SETS][make_paths(L, M).n_outer])
+template <class T, int L, int M, int E>
+LMP_UQ_INLINE void reverse_group(const EdgeGroup<T, L, M, E> &edges, const Vector<T> *outer, EdgeGradients<T, L, M, E> &out)
 {
   constexpr Paths paths = make_paths(L, M);
-  constexpr int n_x = (L + 1) * (L + 1);
-  const T *row = radial_row(a.edges, e, c), *y = a.edges.harmonics + e * MAX_HARMONICS;
-  const std::size_t source = static_cast<std::size_t>(a.edges.neighbour[e]) * n_x * a.n_channels + c.first;
-  Vector<T> r[paths.n], slope[paths.n], x[n_x];
-  unroll<paths.n>([&](auto p) LMP_UQ_ALWAYS { radial(row, p.value, a.edges.t[e], r[p.value], slope[p.value]); });
-  unroll<n_x>([&](auto k) LMP_UQ_ALWAYS { x[k.value] = load(a.features + source + k.value * static_cast<std::size_t>(a.n_channels)); });
-  for (int set = 0; set < a.n_sets; ++set) {
-    Vector<T> sums[MAX_HARMONICS] = {}, x_gradient[n_x] = {};
-    unroll<paths.n>([&](auto p) LMP_UQ_ALWAYS { reverse_path<T, L, M, p.value>(outer[set], r, slope, x, y, sums, x_gradient); });
-    T *target = a.features_gradient + set * a.feature_set_stride + source;
-    unroll<n_x>([&](auto k) LMP_UQ_ALWAYS {
-      T *p = target + k.value * static_cast<std::size_t>(a.n_channels);
-      store(p, load(p) + x_gradient[k.value]);
+  unroll<M + 1>([&](auto l2) LMP_UQ_ALWAYS {
+    constexpr int n2 = 2 * l2.value + 1;
+    Vector<T> of_y[E][n2] = {};
+    unroll<paths.n>([&](auto p) LMP_UQ_ALWAYS {
+      if constexpr (paths.l2[p.value] == l2.value) reverse_path<T, L, M, E, p.value, n2>(edges, outer, of_y, out);
     });
-    add_lane_sums<T, (M + 1) * (M + 1)>(sums, a.edge_gradient + (static_cast<std::size_t>(e) * a.n_sets + set) * MAX_HARMONICS);
+    if constexpr (l2.value > 0)
+      unroll<E * n2>([&](auto q) LMP_UQ_ALWAYS { out.sums[q.value / n2][l2.value * l2.value + q.value % n2] = of_y[q.value / n2][q.value % n2]; });
+  });
+}
+
+template <class T, int L, int M, int E>
+LMP_UQ_INLINE void message_reverse_edges(const MessageReverse<T> &a, int first, const Channels &c,
+                                         const Vector<T> (&outer)[MAX_SETS][make_paths(L, M).n_outer])
+{
+  constexpr int n_x = (L + 1) * (L + 1);
+  const EdgeGroup<T, L, M, E> edges(a, first, c);
+  for (int set = 0; set < a.n_sets; ++set) {
+    EdgeGradients<T, L, M, E> gradients;
+    unroll<E>([&](auto j) LMP_UQ_ALWAYS {
+      unroll<n_x>([&](auto k) LMP_UQ_ALWAYS { gradients.x[j.value][k.value] = Vector<T>{}; });
+      unroll<MAX_HARMONICS>([&](auto b) LMP_UQ_ALWAYS {    // the others are set
+        if constexpr (b.value == 0 || b.value >= (M + 1) * (M + 1)) gradients.sums[j.value][b.value] = Vector<T>{};
+      });
+    });
+    reverse_group<T, L, M, E>(edges, outer[set], gradients);
+    for (int j = 0; j < E; ++j) {    // one after the other: they may have the same source
+      T *target = a.features_gradient + set * a.feature_set_stride + edges.source[j];
+      unroll<n_x>([&](auto k) LMP_UQ_ALWAYS {
+        T *p = target + k.value * static_cast<std::size_t>(a.n_channels);
+        store(p, load(p) + gradients.x[j][k.value]);
+      });
+      add_lane_sums<T, (M + 1) * (M + 1)>(gradients.sums[j],
+                                          a.edge_gradient + (static_cast<std::size_t>(first + j) * a.n_sets + set) * MAX_HARMONICS);
+    }
   }
+}
+
+// gradients of a centre's messages -> of its summed products, for each set
+template <class T, int L, int M>
+LMP_UQ_INLINE void uncouple(const MessageReverse<T> &a, int i, const Channels &c, Vector<T> (&outer)[MAX_SETS][make_paths(L, M).n_outer])
+{
+  constexpr Paths paths = make_paths(L, M);
+  constexpr std::size_t width = Simd<T>::width;
+  Vector<T> in[MAX_SETS][paths.n_message];
+  for (int set = 0; set < a.n_sets; ++set) {
+    const T *g = a.gradient + set * a.set_stride + i * static_cast<std::size_t>(paths.n_message) * a.n_channels + c.first;
+    for (int k = 0; k < paths.n_message; ++k) in[set][k] = load(g + k * static_cast<std::size_t>(a.n_channels));
+  }
+  T *out = reinterpret_cast<T *>(outer[0]);
+  if (a.n_sets == MAX_SETS)
+    apply<T, MAX_SETS>(a.coupling, in[0], paths.n_message, out, width, paths.n_outer * width);
+  else
+    for (int set = 0; set < a.n_sets; ++set) apply<T, 1>(a.coupling, in[set], 0, out + set * paths.n_outer * width, width, 0);
 }
 
 template <class T, int L, int M> void message_reverse(const MessageReverse<T> &a)
 {
-  constexpr Paths paths = make_paths(L, M);
   for_channels<T>(a.n_channels, [&](const Channels &c) LMP_UQ_ALWAYS {
     for (int i = 0; i < a.edges.n_centres; ++i) {
-      Vector<T> outer[MAX_SETS][paths.n_outer];
-      for (int set = 0; set < a.n_sets; ++set) {
-        Vector<T> in[paths.n_message];
-        const T *g = a.gradient + set * a.set_stride + i * static_cast<std::size_t>(paths.n_message) * a.n_channels + c.first;
-        for (int k = 0; k < paths.n_message; ++k) in[k] = load(g + k * static_cast<std::size_t>(a.n_channels));
-        apply(a.coupling, in, reinterpret_cast<T *>(outer[set]), Simd<T>::width);
-      }
-      for (int e = a.edges.start[i]; e < a.edges.start[i + 1]; ++e) message_reverse_edge<T, L, M>(a, e, c, outer);
+      Vector<T> outer[MAX_SETS][make_paths(L, M).n_outer];
+      uncouple<T, L, M>(a, i, c, outer);
+      int e = a.edges.start[i];
+      for (; e + EDGES_AT_ONCE <= a.edges.start[i + 1]; e += EDGES_AT_ONCE) message_reverse_edges<T, L, M, EDGES_AT_ONCE>(a, e, c, outer);
+      for (; e < a.edges.start[i + 1]; ++e) message_reverse_edges<T, L, M, 1>(a, e, c, outer);
     }
   });
 }

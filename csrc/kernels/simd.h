@@ -71,6 +71,17 @@ template <class T, int N = Simd<T>::width> LMP_UQ_INLINE Vector<T> lane_sums(con
   }
 }
 
+// adds v to doubles
+template <class T> LMP_UQ_INLINE void add_widened(Vector<T> v, double *out)
+{
+  constexpr int n = Simd<T>::width < Simd<double>::width ? Simd<T>::width : Simd<double>::width;
+  for (int first = 0; first < Simd<T>::width; first += n) {
+    Vector<double> wide;
+    for (int k = 0; k < n; ++k) wide[k] = static_cast<double>(v[first + k]);
+    store(out + first, load(out + first) + wide);
+  }
+}
+
 }    // namespace LMP_UQ_ISA
 }    // namespace lmp_uq
 #endif

@@ -26,7 +26,7 @@ typedef struct uq_settings {
   const char *precision;   /* file | float32 | float64 */
   int members;             /* K of the bounds, at most the file's; 0 = all */
   int force_members;       /* K' of the force and stress bars, at most the file's; 0 = the engine's default */
-  int threads;             /* torch threads of this rank */
+  int threads;             /* of this rank */
   int conservative;        /* 1: calibrated bars with their leave-one-group-out factors */
   int learned;             /* 1: force_error from the learned quantile */
   int local_rank;          /* rank within the node: chooses the GPU */

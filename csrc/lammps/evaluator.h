@@ -13,7 +13,7 @@
 namespace lmp_uq {
 
 struct Settings {
-  std::string device = "auto", precision = "file", engine = "torch";
+  std::string device = "auto", precision = "file", engine = "auto", bars_precision = "same";
   int members = 0, force_members = 0, threads = 1, conservative = 0, learned = 0, local_rank = 0;
 };
 

@@ -120,6 +120,8 @@ void NativeEvaluator::make_engine()
   file_->keep_only("backbone");
   lmp_uq::Engine::Options options;
   options.single_precision = precision_ == "float32";
+  options.single_precision_bars = settings_.bars_precision == "float32";
+  options.threads = settings_.threads;
   try {
     engine_ = lmp_uq::Engine::make(file_->header().at("backbone").at("architecture"), file_->section("backbone"), options);
   } catch (const std::runtime_error &failure) {

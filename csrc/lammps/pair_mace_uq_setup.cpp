@@ -19,7 +19,7 @@
 
 using namespace LAMMPS_NS;
 
-static constexpr char KEYWORDS[] = "engine, device, precision, members, force_members, threads, conservative, quantile";
+static constexpr char KEYWORDS[] = "engine, device, precision, bars_precision, members, force_members, threads, conservative, quantile";
 
 /* ---- errors ---------------------------------------------------------------------------------------------------------------- */
 
@@ -102,6 +102,8 @@ void PairMaceUq::settings(int narg, char **arg)
       s.device = value;
     else if (keyword == "precision")
       s.precision = value;
+    else if (keyword == "bars_precision")
+      s.bars_precision = value;
     else if (keyword == "quantile")
       quantile = value;
     else if (keyword == "conservative")
@@ -109,6 +111,8 @@ void PairMaceUq::settings(int narg, char **arg)
   }
   if (s.precision != "file" && s.precision != "float32" && s.precision != "float64")
     error->all(FLERR, "Pair style mace/uq: unknown precision {} (accepted: float32, float64, file)", s.precision);
+  if (s.bars_precision != "float32" && s.bars_precision != "same")
+    error->all(FLERR, "Pair style mace/uq: unknown bars_precision {} (accepted: float32, same)", s.bars_precision);
   if (s.engine != "auto" && s.engine != "torch" && s.engine != "native")
     error->all(FLERR, "Pair style mace/uq: unknown engine {} (accepted: auto, torch, native)", s.engine);
   if (quantile != "loglinear" && quantile != "learned")
@@ -215,6 +219,7 @@ void PairMaceUq::write_restart_settings(FILE *fp)
   const auto &s = impl->settings;
   write_text(fp, s.device);
   write_text(fp, s.precision);
+  write_text(fp, s.bars_precision);
   write_text(fp, s.engine);
   const int numbers[] = {s.members, s.force_members, s.threads, s.conservative, s.learned};
   fwrite(numbers, sizeof(int), 5, fp);
@@ -226,6 +231,7 @@ void PairMaceUq::read_restart_settings(FILE *fp)
   auto &s = impl->settings;
   s.device = read_text(fp, lmp);
   s.precision = read_text(fp, lmp);
+  s.bars_precision = read_text(fp, lmp);
   s.engine = read_text(fp, lmp);
   int numbers[5];
   read_and_share(numbers, 5, fp, lmp);

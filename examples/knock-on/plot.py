@@ -38,7 +38,9 @@ def draw_trace(axes, step, values, knock):
     for name, value in values.items():
         axes.semilogy(step, value, color=COLOURS[name], lw=1.8)
         axes.axhline(THRESHOLDS[name], color=COLOURS[name], lw=1, ls="--")
-        for text, height in ((units[name], value[0]), (f"stop: {name} > {THRESHOLDS[name]:g}", THRESHOLDS[name])):
+        # above the highest point that the words stand over
+        above = value[step <= step[0] + 0.4 * (step[-1] - step[0])].max()
+        for text, height in ((units[name], above), (f"stop: {name} > {THRESHOLDS[name]:g}", THRESHOLDS[name])):
             axes.annotate(text, (step[0], height), xytext=(4, 7), textcoords="offset points", color=COLOURS[name], fontsize=9)
     axes.axvline(knock, color="0.4", lw=1, ls=":")
     low = min(v.min() for v in values.values())

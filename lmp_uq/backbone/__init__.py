@@ -148,7 +148,7 @@ def load_backbone(
         "native" is csrc/engine, on the CPU only; "torch" is mace-torch; "auto" is native where that can run the model and no GPU is
         asked for or there, and says in the log why not where it cannot.
     threads : int
-        CPU threads of torch; 0 leaves them as they are.
+        CPU threads; 0 is what torch or OpenMP choose.
     local_rank : int
         Number of this process on its node.
     elements : sequence of str
@@ -179,7 +179,7 @@ def load_backbone(
     architecture = entry.get("architecture", entry)
     if engine == "native" or (engine == "auto" and _on_cpu(device)):
         try:
-            return _native(architecture, tensors, precision, device)
+            return _native(architecture, tensors, precision, device, threads)
         except UqError as reason:
             if engine == "native":
                 raise
@@ -200,9 +200,9 @@ def _on_cpu(device):
     return device == "cpu" or (device == "auto" and not os.path.exists("/dev/nvidiactl"))
 
 
-def _native(architecture, tensors, precision, device):
+def _native(architecture, tensors, precision, device, threads):
     if device not in ("auto", "cpu"):
         raise UqError(f"device is {device!r}; the native engine accepts: cpu or auto")
     from lmp_uq.backbone.mace_native import MaceNativeBackbone
 
-    return MaceNativeBackbone(architecture, tensors, precision=precision)
+    return MaceNativeBackbone(architecture, tensors, precision=precision, threads=threads)

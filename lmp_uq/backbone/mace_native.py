@@ -37,13 +37,17 @@ class MaceNativeBackbone:
     table_tolerance : float, optional
         Largest error of the derivative of a tabulated radial function over its largest derivative; 1e-9, or 1e-6 in float32, unless given.
         0 makes no tables: exact and slow.
+    single_precision_bars : bool
+        Pulls of descriptor weights alone run in float32, also where `precision` is float64.
+    threads : int
+        Of each call; 0: what OpenMP says (OMP_NUM_THREADS, else the processors). The same number gives the same bits.
 
     Attributes
     ----------
     elements : tuple of str
     cutoff : float
         Angstrom.
-    n_features, n_parameters : int
+    n_features, n_parameters, n_threads : int
     precision, device, engine : str
     instruction_set : str
         Vectors that the loops use on this processor.
@@ -61,12 +65,15 @@ class MaceNativeBackbone:
         *,
         precision: str,
         table_tolerance: float | None = None,
+        single_precision_bars: bool = False,
+        threads: int = 0,
     ) -> None:
         from ase.data import chemical_symbols
 
         if precision not in PRECISIONS:
             raise UqError(f"precision is {precision!r}; accepted: {' or '.join(PRECISIONS)}")
-        self._engine = Engine(architecture, tensors, precision == "float32", -1.0 if table_tolerance is None else table_tolerance)
+        tolerance = -1.0 if table_tolerance is None else table_tolerance
+        self._engine = Engine(architecture, tensors, precision == "float32", tolerance, single_precision_bars, threads)
         self.elements = tuple(chemical_symbols[z] for z in architecture["atomic_numbers"])
         self.cutoff = float(architecture["r_max"])
         self.precision = precision
@@ -74,6 +81,7 @@ class MaceNativeBackbone:
         self.n_parameters = _n_parameters(tensors)
         self.n_features = self._engine.n_features
         self.instruction_set = self._engine.instruction_set
+        self.n_threads = self._engine.n_threads
 
     @property
     def table_bytes(self) -> int:

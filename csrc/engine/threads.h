@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Work shared out over the threads of this process. Who does what depends on the number of threads alone: the same run gives the same bits.
+#ifndef LMP_UQ_THREADS_H
+#define LMP_UQ_THREADS_H
+
+#include <cstdint>
+#include <exception>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace lmp_uq {
+
+// threads that OpenMP would use here (OMP_NUM_THREADS, else the processors); 1 in a build without OpenMP
+inline int available_threads()
+{
+#ifdef _OPENMP
+  return omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+// f(part) for each part 0..n-1, a thread each where there are so many. An exception of any of them is thrown here.
+template <class F> void in_parallel(int n, const F &f)
+{
+  if (n <= 1) {    // makes no threads
+    if (n == 1) f(0);
+    return;
+  }
+  std::exception_ptr failure;
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(n) schedule(static, 1)
+#endif
+  for (int part = 0; part < n; ++part) {
+    try {
+      f(part);
+    } catch (...) {
+#ifdef _OPENMP
+#pragma omp critical(lmp_uq_failure)
+#endif
+      failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+// f(first, last) on consecutive ranges that make up 0..n_rows
+template <class F> void over_rows(int n_threads, std::int64_t n_rows, const F &f)
+{
+  in_parallel(n_threads, [&](int part) { f(n_rows * part / n_threads, n_rows * (part + 1) / n_threads); });
+}
+
+}    // namespace lmp_uq
+#endif

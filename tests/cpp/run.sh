@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Identities of the native engine in plain C++, every family of models: tests/cpp/run.sh sanitize|valgrind|aarch64, from anywhere, with PYTHON
+# set to the interpreter that has lmp_uq and the tests' packages.
+#   sanitize   csrc/engine under AddressSanitizer and UndefinedBehaviorSanitizer
+#   aarch64    both, compiled for that processor and run by qemu-aarch64
+#   valgrind   csrc/engine and csrc/kernels (their unrolled loops are too much for the sanitizers) under memcheck
+set -eu
+root=$(cd "$(dirname "$0")/../.." && pwd)
+python=${PYTHON:-$root/.venv/bin/python}
+mode=${1:?sanitize, valgrind or aarch64}
+mkdir -p "$root/build/cpp/$mode" "$root/build/cpp/models"
+"$python" "$root/tests/cpp/models.py" "$root/build/cpp/models"
+cd "$root/build/cpp/$mode"
+common="-std=c++17 -O1 -g -fno-omit-frame-pointer -fopenmp"
+case $mode in
+  sanitize) flags="$common -fsanitize=address,undefined -fno-sanitize-recover=all"; runner= ;;
+  valgrind) flags=$common; runner="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --suppressions=$root/tests/cpp/openmp.supp" ;;
+  aarch64) flags="$common -static"; runner=qemu-aarch64; CXX=${CXX:-aarch64-linux-gnu-g++} ;;
+  *) echo "tests/cpp/run.sh: $mode; accepted: sanitize, valgrind, aarch64" >&2; exit 2 ;;
+esac
+objects=
+for source in "$root"/csrc/engine/*.cpp "$root"/csrc/kernels/*.cpp "$root"/tests/cpp/check_engine.cpp; do
+  object=$(basename "$source").o
+  objects="$objects $object"
+  if [ ! -e "$object" ] || [ -n "$(find "$root/csrc" "$root/tests/cpp" -newer "$object" -name '*.[ch]*' | head -n 1)" ]; then
+    case $source in
+      */kernels_isa.cpp) options="$common -DLMP_UQ_ISA=generic -DLMP_UQ_VECTOR_BYTES=16" ;;
+      *) options=$flags ;;
+    esac
+    # shellcheck disable=SC2086
+    ${CXX:-g++} $options -I"$root/csrc/engine" -c "$source" -o "$object"
+  fi
+done
+# shellcheck disable=SC2086
+${CXX:-g++} $flags $objects -o check_engine
+# shellcheck disable=SC2086
+$runner ./check_engine ../models/*.uq
+quick=; [ "$mode" != aarch64 ] || quick=$runner
+# shellcheck disable=SC2086
+$quick ./check_engine planted ../models/*.uq > planted.txt || { echo "a planted error was not seen:" >&2; cat planted.txt >&2; exit 1; }
