@@ -50,6 +50,7 @@ def _parser():
     inspect.add_argument("model", help="*.uq file or embedded model")
     inspect.add_argument("--json", action="store_true", help="print the header as it is")
     inspect.set_defaults(verb=_inspect)
+    _add_export(verbs)
     verbs.add_parser("models", help="list the embedded models").set_defaults(verb=_models)
     verbs.add_parser("env", help="print what a plain lmp needs in its environment").set_defaults(verb=_env)
     return parser
@@ -66,7 +67,7 @@ def _add_convert(verbs):
 
 def _add_fit(verbs):
     p = verbs.add_parser("fit", help="fit posterior, grade and force_error on DFT frames")
-    p.add_argument("--backbone", required=True, metavar="M", help="*.uq, embedded model, mace-torch file or a name mace-torch knows")
+    p.add_argument("--backbone", required=True, metavar="M", help="*.uq, embedded model, mace-torch file or name, or snap:X.snapparam")
     p.add_argument("--data", required=True, nargs="+", metavar="F", help="frames of the posterior and the grade")
     p.add_argument("--out", required=True, metavar="X.uq")
     p.add_argument("--calibration", nargs="+", default=[], metavar="F", help="frames of force_error: whole groups not in --data")
@@ -74,7 +75,7 @@ def _add_fit(verbs):
     p.add_argument("--hold-out", metavar="KEY=VALUE", help="frames of --data to leave out (role test)")
     p.add_argument("--rows", nargs="+", default=["energy", "forces", "stress"], choices=["energy", "forces", "stress"])
     p.add_argument("--force-rows", type=_positive_or_auto, default="auto", metavar="N", help="force components per frame, or auto")
-    p.add_argument("--ridge", type=_number_or("evidence", "groups"), default=1e-2, help="relative ridge, evidence or groups (default 1e-2)")
+    p.add_argument("--ridge", type=_number_or("auto", "evidence", "groups"), default="auto", help="number, evidence or groups")
     p.add_argument("--leverage-floor", type=_number_or("auto", "groups"), default="auto", help="relative, auto (default) or groups")
     p.add_argument("--components", type=_positive, default=None, metavar="N", help="fit on the first N principal components")
     p.add_argument("--energy-scale", type=_scale, default=None, metavar="A", help="weights exp(-(E - E_min)/A) of energies, eV/atom")
@@ -84,6 +85,9 @@ def _add_fit(verbs):
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--cache", metavar="DIR", help="keep descriptors here (default: X.uq.cache, removed when X.uq is written)")
     p.add_argument("--fit-offsets", action="store_true", help="take per-element energy offsets off the labels")
+    p.add_argument("--elements", nargs="+", default=[], metavar="El:R:w", help="snap: elements in the order of types, radius and weight")
+    p.add_argument("--reference", nargs="+", default=[], metavar="STYLE", help='snap: pair styles beneath it, as "zbl 4.0 4.8"')
+    p.add_argument("--reference-coeff", nargs="+", default=[], metavar="C", help='snap: their pair_coeff lines, as "1 1 zbl 74 74"')
     p.add_argument("--head", help="which head of a multi-head model")
     p.add_argument("--licence", default="unstated", help="licence of model and data, stored in the file")
     _add_common(p)
@@ -110,7 +114,7 @@ def _add_validate(verbs):
     p.add_argument("--in-sample", action="store_true", help="accept frames that shaped the file")
     p.add_argument("--json", metavar="OUT", help="write the figures here")
     p.add_argument("--report", metavar="DIR", help="write report.html, tables and figures into this folder")
-    p.add_argument("--force-rows", type=_positive, default=24, metavar="N", help="force components per frame (default 24)")
+    p.add_argument("--force-rows", type=_positive, metavar="N", help="force components per frame (default 24, of a linear potential all)")
     p.add_argument("--members", type=_positive, default=None, metavar="K", help="K of the bounds (default: all members of the file)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--fit-offsets", action="store_true", help="fit per-element energy offsets to these labels, not those of the file")
@@ -120,6 +124,14 @@ def _add_validate(verbs):
     p.add_argument("--committee", nargs="+", default=[], metavar="X.uq", help="compare with the spread over these models and this one")
     _add_common(p)
     p.set_defaults(verb=_validate)
+
+
+def _add_export(verbs):
+    p = verbs.add_parser("export", help="write a linear potential as the files of LAMMPS' own pair style")
+    p.add_argument("model", help="*.uq file of a linear potential")
+    p.add_argument("--out", required=True, metavar="PREFIX", help="of PREFIX.snapcoeff, PREFIX.snapparam and PREFIX.in")
+    p.add_argument("--member", type=_positive, metavar="K", help="write the K-th member, counted from 1, in place of the mean")
+    p.set_defaults(verb=_export)
 
 
 def _add_common(p):
@@ -229,6 +241,9 @@ def _run_fit(options, command):
             head=options.head,
             licence=options.licence,
             n_force_rows=options.force_rows,
+            elements=tuple(options.elements),
+            reference=tuple(options.reference),
+            reference_coeff=tuple(options.reference_coeff),
             **_common(options),
         ),
         command,
@@ -286,6 +301,13 @@ def _inspect(options, command):
 
     file = modelfile.read(modelfile.resolve(options.model))
     print(json.dumps(file.header, indent=1, sort_keys=True) if options.json else describe_model(file))
+
+
+def _export(options, command):
+    from lmp_uq.export import export
+
+    for path in export(options.model, options.out, options.member).values():
+        print(f"{path}: written")
 
 
 def _models(options, command):

@@ -25,6 +25,10 @@ TOTALS = ("stress_std", "members", "energy_error", "stress_error")
 """Quantities of the whole system beside the bars of the total energy, in the order of csrc/lammps/bridge.h."""
 FORCE_MEMBERS = 8
 """Force members of a run that does not say how many."""
+NOT_MACE = (
+    "holds a linear potential, which pair_style snap runs: lmp-uq export writes its files, compute uq/linear gives its bars; "
+    "accepted here: family mace"
+)
 _LEVELS = {"force_error_50": 0.5, "force_error_95": 0.95}
 
 
@@ -92,6 +96,8 @@ class Engine:
             file holds, learned quantile of a file that holds none.
         """
         file = modelfile.read(modelfile.resolve(name))
+        if file.header["backbone"]["family"] != "mace":
+            raise UqError(f"{name} {NOT_MACE}")
         if options.get("learned") and not (file.header["calibration"] or {}).get("quantile_network"):
             raise UqError(f"{name} holds no learned quantile: lmp-uq calibrate --learned-quantile adds one; quantile loglinear needs none")
         known = file.header["elements"]

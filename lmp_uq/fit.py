@@ -10,30 +10,31 @@ from pathlib import Path
 import numpy as np
 
 from lmp_uq import dataset, modelfile
-from lmp_uq.backbone import load_backbone
-from lmp_uq.cache import Cache, Stream, identity_of
 from lmp_uq.calibrate_labels import SCALED, ScaledLabels, blocks_of
 from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_group_out
 from lmp_uq.calibration.scaled_error import fit_scaled_error
-from lmp_uq.convert import open_backbone
 from lmp_uq.errors import UqError
+from lmp_uq.fit_streams import FitStreams
 from lmp_uq.label_units import unit_warnings
+from lmp_uq.linear import fit_scaled_novelty, is_linear, open_potential, options_of_family
 from lmp_uq.options import RecipeOptions
 from lmp_uq.parallel import ranks
 from lmp_uq.posterior.features import n_bias_columns
 from lmp_uq.posterior.novelty_fit import fit_novelty_blocks
 from lmp_uq.provenance import Provenance
-from lmp_uq.rows import KINDS, RowOptions
 from lmp_uq.training import (
     MIN_FORCE_ROWS,
     ROWS_PER_FEATURE,
+    Judged,
     Weighting,
     count_rows,
     enough_force_rows,
     fit_posterior,
     mean_weights,
+    std_over_mae,
     weighting,
+    wide_bars,
 )
 
 log = logging.getLogger("lmp_uq")
@@ -51,7 +52,7 @@ class FitOptions(RecipeOptions):
     hold_out: str | None = None
     rows: tuple[str, ...] = ("energy", "forces", "stress")
     n_force_rows: int | None = None
-    ridge: float | str = 1e-2
+    ridge: float | str = "auto"
     leverage_floor: float | str = "auto"
     n_components: int | None = None
     energy_scale: float | None = None
@@ -62,6 +63,9 @@ class FitOptions(RecipeOptions):
     n_force_members: int = 32
     head: str | None = None
     licence: str = "unstated"
+    elements: tuple[str, ...] = ()
+    reference: tuple[str, ...] = ()
+    reference_coeff: tuple[str, ...] = ()
 
 
 def fit(options: FitOptions, command: str = "") -> dict:
@@ -81,11 +85,10 @@ def fit(options: FitOptions, command: str = "") -> dict:
     if not Path(options.out).absolute().parent.is_dir():
         raise UqError(f"--out {options.out}: there is no folder of that name to write into")
     everyone = ranks()
-    source = open_backbone(options.backbone, options.head)
-    precision = source.precision if options.precision == "file" else options.precision
-    threads = options.threads or (1 if everyone.size > 1 else 0)
-    where = {"engine": options.engine, "threads": threads, "local_rank": everyone.local_rank}
-    backbone = load_backbone(source.entry, source.tensors, precision, options.device, **where)
+    source = open_potential(options)
+    options = options_of_family(options, is_linear(source))
+    streams = FitStreams(options, source.precision, everyone)
+    backbone = streams.load(source)
     frames, held = _read(options.data, options, backbone)
     calibration, _ = _read(options.calibration, options, backbone, hold_out=False)
     _refuse_overlap(frames, calibration)
@@ -93,25 +96,18 @@ def fit(options: FitOptions, command: str = "") -> dict:
     # every file is read before the dear part, which takes minutes to hours
     roles = {"posterior": frames, "calibration": calibration, "test": held, "backbone_training": _read_for_role(options)}
 
-    cache = Cache(options.cache or f"{options.out}.cache", identity_of(source.entry, source.tensors, f"{precision}, {backbone.engine}"))
-    checking = _row_options(options, "calibration frames")
-    options = _with_force_rows(options, frames, backbone, everyone)
-    training = Stream(backbone, frames, _row_options(options, "posterior frames"), cache, everyone)
-    for text in unit_warnings(training):
-        if everyone.rank == 0:
-            log.warning("%s", text)
-    offsets = _energy_zero(training, options.fit_offsets, backbone)
-    checked = Stream(backbone, calibration, checking, cache, everyone) if calibration else None
-    if checked is not None:
-        checked.offsets = training.offsets
-
-    fitted = _fit_all(training, checked, backbone, options, everyone)
+    wanted = _with_force_rows(options, frames, backbone, everyone)
+    training = streams.stream(source, backbone, frames, "posterior frames", wanted.n_force_rows)
+    judge, options = streams.judge(source, training, calibration), wanted
+    # a reference potential has neither the size nor the energy zero of the labels
+    offsets = {} if is_linear(source) else _compare_labels(training, options, backbone, everyone)
+    fitted = _fit_all(training, judge, backbone, options, everyone)
     report = _report(fitted, len(frames), offsets)
     if everyone.rank == 0:
-        _write(source, options, fitted, report, _provenance(source, options, command, roles))
+        _write(fitted.judged.source, options, fitted, report, _provenance(source, options, command, roles))
     everyone.gather(None)  # nobody leaves, or removes descriptors, before the file is there
-    if everyone.rank == 0 and not options.cache:
-        cache.remove()
+    if everyone.rank == 0:
+        streams.remove()
     return report
 
 
@@ -120,6 +116,7 @@ class _Fitted:
     """Everything that was learned."""
 
     pops: object
+    judged: Judged
     floors: list
     weights: Weighting
     novelty: object
@@ -128,12 +125,24 @@ class _Fitted:
     counts_by_group: dict
 
 
-def _fit_all(training, checked, backbone, options, everyone):
+def _fit_all(training, judge, backbone, options, everyone):
     weights = weighting(training, options.energy_scale, options.force_scale)
-    pops, floors = fit_posterior(training, weights, checked, options, everyone)
-    novelty = fit_novelty_blocks(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
-    calibration = _calibrate(checked, pops.box_, novelty)
-    return _Fitted(pops, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
+    pops, floors, judged = fit_posterior(training, weights, judge, options, everyone)
+    _warn_of_width(judged, training, pops, everyone)
+    fit_novelty = fit_scaled_novelty if is_linear(judged.source) else fit_novelty_blocks
+    novelty = fit_novelty(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
+    calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty)
+    return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
+
+
+def _warn_of_width(judged, training, pops, everyone):
+    """The paper's choice, every row in the box, is the usual reason."""
+    box = judged.posterior(pops.box_)
+    # without frames to check on the frames of the fit will do: what is meant is wrong by orders of magnitude
+    shift = pops.coef_ - box.coefficients if judged.checked is None else 0.0
+    text = wide_bars(std_over_mae(box, judged.checked or training, shift), pops.leverage_floor_)
+    if text and everyone.rank == 0:
+        log.warning("%s", text)
 
 
 class _AtomBlocks:
@@ -149,7 +158,7 @@ class _AtomBlocks:
 
 
 def _write(source, options, fitted, report, provenance):
-    box, pops = fitted.pops.box_, fitted.pops
+    box, pops = fitted.judged.posterior(fitted.pops.box_), fitted.pops
     # |x @ factor|^2 is then the leverage of a row of unit weight in units of P / n, as the leverage floor is
     unit = (options.n_components or pops.n_features_) / pops.n_rows_
     members = box.draw(options.n_members, options.seed)
@@ -181,22 +190,17 @@ def _provenance(source, options, command, roles):
     return provenance
 
 
-def _row_options(options, what):
-    unknown = set(options.rows) - set(KINDS)
-    if unknown:
-        raise UqError(f"--rows: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(KINDS)})")
-    return RowOptions(
-        kinds=options.rows,
-        n_force_rows=options.n_force_rows or MIN_FORCE_ROWS,
-        bias=options.bias,
-        seed=options.seed,
-        progress=what if options.progress else "",
-    )
+def _compare_labels(stream, options, backbone, everyone):
+    """Warn of labels in other units; the energy offsets that were taken off."""
+    for text in unit_warnings(stream):
+        if everyone.rank == 0:
+            log.warning("%s", text)
+    return _energy_zero(stream, options.fit_offsets, backbone)
 
 
 def _with_force_rows(options, frames, backbone, everyone):
     """The options with a number of force rows per frame, where it is left to the frames."""
-    if options.n_force_rows is not None:
+    if options.n_force_rows is not None or getattr(backbone, "linear", False):
         return options
     n_features = options.n_components or backbone.n_features + n_bias_columns(options.bias, len(backbone.elements))
     found = enough_force_rows(frames, options.rows, n_features)

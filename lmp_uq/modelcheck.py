@@ -11,12 +11,14 @@ from ase.data import atomic_numbers
 
 from lmp_uq.calibration.quantile_network import SECTION, tensor_shapes
 from lmp_uq.errors import UqError
+from lmp_uq.modelcheck_snap import FAMILY as SNAP
+from lmp_uq.modelcheck_snap import check_snap
 
 FORMAT = "lmp-uq"
 FORMAT_VERSION = 1
 UNITS = {"energy": "eV", "length": "Angstrom"}
 PRECISIONS = ("float32", "float64")
-FAMILIES = ("mace",)
+FAMILIES = ("mace", SNAP)
 BIASES = ("none", "constant", "element")
 SECTIONS = ("backbone", "posterior", "grade", "calibration", "roles")
 HEADER_KEYS = (
@@ -62,6 +64,8 @@ def check_header(header: Any, where: str) -> None:
     if header["calibration"] is not None:
         _check_calibration(header, where)
     _check_provenance(header["provenance"], where)
+    if header["backbone"]["family"] == SNAP:
+        check_snap(header, _is_number, lambda key, found, accepted: _reject(where, key, found, accepted))
 
 
 def check_tensors(header: dict[str, Any], tensors: dict[str, np.ndarray], where: str) -> None:
@@ -89,7 +93,7 @@ def check_tensors(header: dict[str, Any], tensors: dict[str, np.ndarray], where:
                 f"{where}: tensor '{name}' has shape {found.shape}, {found.dtype}; accepted: {shape}, float64"
             )
     _check_parameters(header, tensors, where)
-    _check_finite(tensors, where)
+    _check_finite(header, tensors, where)
     _check_box(tensors, where)
     _check_radius(tensors, where)
     _check_roles(header, tensors, where)
@@ -282,6 +286,8 @@ def _network_shapes(header: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 def _expected_shapes(header: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     n_features, n_elements = header["backbone"]["n_features"], len(header["elements"])
     shapes: dict[str, tuple[int, ...]] = {}
+    if header["backbone"]["family"] == SNAP:
+        shapes |= {"backbone/coefficients": (n_features + n_elements,)}
     if header["posterior"] is not None:
         posterior = header["posterior"]
         columns = n_features + {"none": 0, "constant": 1, "element": n_elements}[posterior["bias"]]
@@ -305,10 +311,11 @@ def _check_parameters(header: dict[str, Any], tensors: dict[str, np.ndarray], wh
         _reject(where, "backbone.n_parameters", n_parameters, accepted)
 
 
-def _check_finite(tensors: dict[str, np.ndarray], where: str) -> None:
+def _check_finite(header: dict[str, Any], tensors: dict[str, np.ndarray], where: str) -> None:
+    checked = ("posterior/", "grade/", "calibration/") + (("backbone/",) if header["backbone"]["family"] == SNAP else ())
     absent = np.isnan(tensors["grade/radius"]) if "grade/radius" in tensors else None
     for name, array in tensors.items():
-        if not name.startswith(("posterior/", "grade/", "calibration/")) or array.dtype.kind != "f" or name == "grade/radius":
+        if not name.startswith(checked) or array.dtype.kind != "f" or name == "grade/radius":
             continue
         if name in ("grade/mean", "grade/whitening"):
             array = array[~absent]

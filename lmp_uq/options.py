@@ -7,6 +7,14 @@ from dataclasses import dataclass, field
 
 from lmp_uq.dataset import LabelKeys
 
+DEFAULT_FORCE_ROWS = 24
+"""Force components of a frame that become rows where each costs a pass through the model."""
+
+
+def default_force_rows(header) -> int | None:
+    """Force components of a frame that become rows unless the user says otherwise; None: all, which cost a linear potential nothing."""
+    return DEFAULT_FORCE_ROWS if header["backbone"]["family"] == "mace" else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeOptions:

@@ -49,6 +49,10 @@ class Ranks:
         """Values of all ranks, in the order of ranks, on every rank."""
         return [value]
 
+    def alone(self) -> Any:
+        """MPI communicator of this process by itself; None where it is the only one."""
+        return None
+
     def abort(self) -> None:
         """End all ranks after an error on this one, which has been printed."""
 
@@ -80,6 +84,10 @@ class MpiRanks(Ranks):
     def gather(self, value: Any) -> list[Any]:
         """See `Ranks.gather`."""
         return self._comm.allgather(value)
+
+    def alone(self) -> Any:
+        """See `Ranks.alone`."""
+        return self._mpi.COMM_SELF
 
     def abort(self) -> None:
         """See `Ranks.abort`."""

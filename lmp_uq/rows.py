@@ -127,10 +127,10 @@ def predict(backbone, frames: Sequence[Frame], options: RowOptions = RowOptions(
     UqError
         A frame holds an element that the backbone lacks.
     """
-    parts = []
+    parts, kind = [], LinearBatch if getattr(backbone, "linear", False) else Batch
     bar = tqdm(total=len(frames), desc=options.progress, unit="frame", disable=not options.progress)
     for batch in batches(frames, options.batch_atoms):
-        parts.append(_Batch(backbone, batch, options).predictions())
+        parts.append(kind(backbone, batch, options).predictions())
         bar.update(len(batch))
     bar.close()
     return _concatenate(parts, list(frames), backbone.n_features + n_bias_columns(options.bias, len(backbone.elements)))
@@ -170,7 +170,7 @@ def _concatenate(parts, frames, n_features):
 
 
 @dataclass
-class _Batch:
+class Batch:
     """A few frames in one graph."""
 
     backbone: object
@@ -179,6 +179,7 @@ class _Batch:
     found: list[tuple] = field(default_factory=list)
 
     def predictions(self) -> Predictions:
+        """Evaluate the frames and make their rows."""
         self._evaluate()
         if "energy" in self.options.kinds:
             self._energy_rows()
@@ -189,24 +190,28 @@ class _Batch:
             self.energies,
             np.split(self.forces, split),
             self.stresses,
-            np.split(self.evaluation.descriptors, split),
-            np.split(self.graph.species, split),
+            np.split(self.descriptors, split),
+            np.split(self.species, split),
             self._rows(),
         )
 
     def _evaluate(self):
         self.graph, self.owner = graph_of_frames([f.atoms for f in self.frames], self.backbone.elements, self.backbone.cutoff)
         n_frames = len(self.frames)
-        self.first_atom = np.concatenate([[0], np.cumsum([len(f.atoms) for f in self.frames])]).astype(np.int64)
+        self._measure()
         self.evaluation = self.backbone.evaluate(self.graph)
+        self.descriptors, self.species = self.evaluation.descriptors, self.graph.species
         gradients = self.backbone.pull(self.evaluation.state, np.ones(self.graph.n_local))
         self.energies = np.bincount(self.owner, self.evaluation.energies, n_frames)
         self.forces = forces_of(self.graph, gradients)
-        self.volumes = np.array([f.atoms.cell.volume or np.nan for f in self.frames])
         self.virials = self._sum_over_edges(
             -0.5 * (self.graph.vectors[:, :, None] * gradients[:, None, :] + gradients[:, :, None] * self.graph.vectors[:, None, :])
         )
         self.stresses = -self.virials / self.volumes[:, None, None]
+
+    def _measure(self):
+        self.first_atom = np.concatenate([[0], np.cumsum([len(f.atoms) for f in self.frames])]).astype(np.int64)
+        self.volumes = np.array([f.atoms.cell.volume or np.nan for f in self.frames])
 
     def _sum_over_edges(self, values):
         total = np.zeros((len(self.frames), *values.shape[1:]))
@@ -214,7 +219,7 @@ class _Batch:
         return total
 
     def _energy_rows(self):
-        features = append_bias(self.evaluation.descriptors, self.graph.species, self.options.bias, len(self.backbone.elements))
+        features = append_bias(self.descriptors, self.species, self.options.bias, len(self.backbone.elements))
         for k, frame in enumerate(self.frames):
             if np.isfinite(frame.energy):
                 n = len(frame.atoms)
@@ -223,10 +228,8 @@ class _Batch:
 
     def _derivative_rows(self):
         """Force and virial rows; their tangents go through the backbone in one push, which shares the costly first half."""
-        wants_forces, wants_virials = "forces" in self.options.kinds, "stress" in self.options.kinds
-        chosen = [self._draw_components(f) if wants_forces else np.zeros(0, np.int64) for f in self.frames]
+        chosen, strained = self._wanted()
         longest = max(len(c) for c in chosen)
-        strained = [k for k, f in enumerate(self.frames) if wants_virials and f.stress is not None and self.volumes[k] > 0.0]
         # a pull gives all components of one feature, a push one component (per frame) of all features
         by_pulls = longest > 2 * self.backbone.n_features
         tangents = [] if by_pulls else [self._displacement(chosen, rank) for rank in range(longest)]
@@ -238,6 +241,12 @@ class _Batch:
         derivatives = self._derivatives_by_pulls(chosen) if by_pulls else [pushed[: len(c), k] for k, c in enumerate(chosen)]
         self._force_rows(chosen, derivatives)
         self._virial_rows(strained, pushed[-len(VOIGT) :])
+
+    def _wanted(self):
+        """Chosen force components of each frame, and the frames that get virial rows."""
+        wants_forces, wants_virials = "forces" in self.options.kinds, "stress" in self.options.kinds
+        chosen = [self._draw_components(f) if wants_forces else np.zeros(0, np.int64) for f in self.frames]
+        return chosen, [k for k, f in enumerate(self.frames) if wants_virials and f.stress is not None and self.volumes[k] > 0.0]
 
     def _displacement(self, chosen, rank):
         """Tangent (n_edges, 3) that moves, in every frame that has it, the atom of its rank-th chosen component."""
@@ -297,6 +306,25 @@ class _Batch:
         columns = [np.array([row[k] for row in self.found]) for k in range(1, 6)]
         targets, base = columns[0].astype(float), columns[4].astype(float)
         return Rows(features, targets, *(c.astype(np.int64) for c in columns[1:4]), base)
+
+
+class LinearBatch(Batch):
+    """A few frames of a linear potential, which gives its rows with its energies."""
+
+    def _evaluate(self):
+        self._measure()
+        self.evaluations = [self.backbone.evaluate_frame(f.atoms) for f in self.frames]
+        self.energies = np.array([one.energy for one in self.evaluations])
+        self.forces = np.concatenate([one.forces for one in self.evaluations])
+        self.descriptors = np.concatenate([one.descriptors for one in self.evaluations])
+        self.species = np.concatenate([one.species for one in self.evaluations])
+        self.stresses = -np.array([one.virial for one in self.evaluations]) / self.volumes[:, None, None]
+
+    def _derivative_rows(self):
+        chosen, strained = self._wanted()
+        self._force_rows(chosen, [-one.force_rows[c] for one, c in zip(self.evaluations, chosen, strict=True)])
+        virials = [[-one.virial_rows[a, b] for one in self.evaluations] for a, b in VOIGT]
+        self._virial_rows(strained, np.array(virials))
 
 
 def _strain(a, b):

@@ -121,12 +121,21 @@ def describe_model(file: ModelFile) -> str:
     lines += entry("precision", header["precision"])
     size = f"{backbone['n_parameters']} parameters, {backbone['n_features']} features per atom"
     lines += entry("backbone", f"{backbone['family']}, {size}")
+    lines += _reference_lines(backbone["architecture"]) if backbone["family"] == "snap" else []
     lines += _posterior_lines(header["posterior"])
     lines += _grade_lines(file)
     lines += calibration_lines(header["calibration"])
     lines += _provenance_lines(header["provenance"])
     lines += entry("sha256", file.sha256 or "none: not read from a file")
     return "\n".join(lines + _role_lines(header["provenance"]["roles"]))
+
+
+def _reference_lines(architecture):
+    """Settings of a linear potential that its name does not tell."""
+    parameters = architecture["parameters"]
+    stated = " ".join(f"{name} {value:g}" for name, value in parameters.items())
+    reference = "; ".join(architecture["reference"]["styles"] + architecture["reference"]["coefficients"])
+    return entry("", stated) + entry("reference", reference or "none")
 
 
 def _posterior_lines(posterior):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,10 +23,23 @@ DEFAULT_FLOOR = 1e-3
 """Leverage floor without calibration frames."""
 NAMES = {ENERGY: "energy", FORCE: "forces", VIRIAL: "stress"}
 BLOCK_ROWS = 8192
+WIDE = 10.0
+"""Mean std over mean error beyond which bars say nothing any more."""
+LINEAR_FLOOR = 1e-2
+"""A floor that kept the bars of linear SNAP potentials near their errors."""
 ROWS_PER_FEATURE = 100
 """Rows per feature below which the box is narrower than the errors of unseen force labels (docs/proof.md)."""
 MIN_FORCE_ROWS = 24
 """Force rows per frame where there are rows enough."""
+
+
+@dataclass
+class Judged:
+    """The model that will run: its source, what makes its posterior of the box of a fit, and its calibration frames or None."""
+
+    source: object
+    posterior: Callable
+    checked: object
 
 
 @dataclass(frozen=True)
@@ -148,13 +162,15 @@ class Blocks:
             yield tuple(np.concatenate(column) for column in zip(*found, strict=True))
 
 
-def fit_posterior(stream, weights, checked, options, ranks):
-    """POPS with the leverage floor asked for, and what was tried: [(floor, {kind: std/RMSE})].
+def fit_posterior(stream, weights, judge, options, ranks):
+    """POPS with the leverage floor asked for, what was tried: [(floor, {kind: std/RMSE})], and what `judge` gave.
 
     Parameters
     ----------
-    stream, checked : Stream
-        Frames of the posterior; calibration frames, or None.
+    stream : Stream
+        Frames of the posterior.
+    judge : callable
+        POPS -> `Judged`.
     weights : Weighting
     options : FitOptions
     ranks : Ranks
@@ -163,22 +179,23 @@ def fit_posterior(stream, weights, checked, options, ranks):
     automatic = options.leverage_floor == "auto"
     first = FLOORS[0] if automatic else options.leverage_floor
     pops = POPS(options.ridge, leverage_floor=first, floor_grid=FLOORS, n_components=options.n_components).fit_blocks(blocks, ranks)
+    judged = judge(pops)  # the floor has no say in the coefficients
     if "forces" in options.rows and ranks.rank == 0:
         _say_if_few(pops.n_rows_ / (options.n_components or pops.n_features_))
     if not automatic:
-        return pops, []
-    ratios = {}
+        return pops, [], judged
+    ratios, checked = {}, judged.checked
     if checked is not None:
         tried = {floor: pops if floor == first else pops.with_leverage_floor(floor, blocks, ranks) for floor in FLOORS}
-        ratios = {floor: std_over_rmse(p.box_, checked) for floor, p in tried.items()}
+        ratios = {floor: std_over_rmse(judged.posterior(p.box_), checked) for floor, p in tried.items()}
     if not ratios or not any(ratios.values()):
         log.warning("no calibration frames with energies or forces: leverage floor %g is used unchecked", DEFAULT_FLOOR)
-        return pops.with_leverage_floor(DEFAULT_FLOOR, blocks, ranks), []
+        return pops.with_leverage_floor(DEFAULT_FLOOR, blocks, ranks), [], judged
     floor, enough = choose_floor({f: min(r.values()) for f, r in ratios.items()})
     if not enough:
         text = "leverage floor: with every floor the bars of energies or of forces are narrower than the errors of the calibration frames; "
         log.warning(text + "with %g the least", floor)
-    return tried[floor], [(f, ratios[f]) for f in FLOORS]
+    return tried[floor], [(f, ratios[f]) for f in FLOORS], judged
 
 
 def _say_if_few(rows_per_feature):
@@ -197,6 +214,34 @@ def std_over_rmse(box, stream) -> dict[str, float]:
         if mine.any():
             out[NAMES[kind]] = float(np.sqrt(np.mean(variances[mine]) / np.mean(squares[mine])))
     return out
+
+
+def std_over_mae(box, stream, shift=0.0) -> dict[str, float]:
+    """Mean predicted std over mean |target - features . shift|, for the energy and the force rows that there are."""
+
+    def pick(part, first):
+        rows = part.rows
+        return rows.kinds, box.rms(rows.features), np.abs(rows.targets - np.sum(rows.features * shift, axis=1))
+
+    collected = stream.collect(pick)
+    kinds, stds, errors = collected or (np.zeros(0), np.zeros(0), np.zeros(0))
+    means = {kind: (np.sum(stds[kinds == kind]), np.sum(errors[kinds == kind])) for kind in (ENERGY, FORCE)}
+    return {NAMES[kind]: float(std / error) for kind, (std, error) in means.items() if error > 0.0}
+
+
+def wide_bars(ratios: dict[str, float], floor: float) -> str:
+    """One sentence if the bars are far wider than the errors, else an empty text.
+
+    A handful of near-symmetric force rows does it where every row shapes the box: their corrections are a finite residual over a
+    leverage of almost nothing.
+    """
+    found = ", ".join(f"{name} {ratio:.3g} times" for name, ratio in ratios.items() if ratio > WIDE)
+    if not found:
+        return ""
+    return (
+        f"the bars are far wider than the errors ({found} the mean error): leverage floor {floor:g} lets rows shape the box that hardly "
+        f"depend on Theta; accepted: --leverage-floor auto with --calibration, or {LINEAR_FLOOR:g}"
+    )
 
 
 def choose_floor(ratios: dict[float, float]) -> tuple[float, bool]:

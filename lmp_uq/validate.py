@@ -11,7 +11,7 @@ from lmp_uq.collect import collect
 from lmp_uq.comparison import add_baselines, add_committee, energy_lack, read_fit_frames
 from lmp_uq.errors import UqError
 from lmp_uq.fit import apply_offsets, energy_zero
-from lmp_uq.options import RecipeOptions
+from lmp_uq.options import RecipeOptions, default_force_rows
 from lmp_uq.provenance import frames_with_other_role
 from lmp_uq.rows import RowOptions, predict
 from lmp_uq.samples import figures
@@ -25,7 +25,7 @@ class ValidateOptions(RecipeOptions):
     data: tuple[str, ...]
     in_sample: bool = False
     n_members: int | None = None
-    n_force_rows: int = 24
+    n_force_rows: int | None = None
     blocks: str = "frame"
     baselines: bool = False
     fit_data: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ def _predict(file, frames, options):
         frames,
         RowOptions(
             kinds=("energy", "forces", "stress"),
-            n_force_rows=options.n_force_rows,
+            n_force_rows=options.n_force_rows or default_force_rows(file.header),
             bias=file.header["posterior"]["bias"],
             seed=options.seed,
             progress="frames" if options.progress else "",

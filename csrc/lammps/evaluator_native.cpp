@@ -16,6 +16,9 @@
 
 namespace {
 
+// as lmp_uq.engine says it
+constexpr char NOT_MACE[] = "holds a linear potential, which pair_style snap runs: lmp-uq export writes its files, compute uq/linear gives its "
+                            "bars; accepted here: family mace";
 constexpr double LEVEL = 0.9, LEVEL_50 = 0.5, LEVEL_95 = 0.95;
 
 void put(char *target, const std::string &text, std::size_t size)
@@ -93,6 +96,7 @@ uq_model_info NativeEvaluator::load(const std::string &name, const std::vector<s
 {
   const std::string path = lmp_uq::resolve_model(name);
   file_ = std::make_unique<lmp_uq::ModelFile>(lmp_uq::ModelFile::read(path));
+  if (file_->header().at("backbone").at("family").string() != "mace") throw std::runtime_error(name + " " + NOT_MACE);
   lmp_uq::PosteriorOptions options;
   options.n_members = settings_.members;
   options.n_force_members = settings_.force_members;

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from lmp_uq.errors import UqError
 
 __all__ = ["Backbone", "Evaluation", "Exchange", "Graph", "backbone_of_file", "graph_of_frames", "load_backbone"]
 
-FAMILIES = ("mace",)
+FAMILIES = ("mace", "snap")
 ENGINES = ("torch", "native", "auto")
 
 log = logging.getLogger("lmp_uq")
@@ -115,8 +115,9 @@ class Backbone(Protocol):
 
 def backbone_of_file(file, precision: str = "file", device: str = "cpu", **keywords) -> Backbone:
     """`load_backbone` of what `lmp_uq.modelfile.read` returned; precision "file" is what the file says."""
-    precision = file.header["precision"] if precision == "file" else precision
-    return load_backbone(file.header["backbone"], file.section("backbone"), precision, device, **keywords)
+    header = file.header
+    precision = header["precision"] if precision == "file" else precision
+    return load_backbone(header["backbone"], file.section("backbone"), precision, device, elements=header["elements"], **keywords)
 
 
 def load_backbone(
@@ -128,6 +129,8 @@ def load_backbone(
     engine: str = "torch",
     threads: int = 0,
     local_rank: int = 0,
+    elements: Sequence[str] = (),
+    communicator: Any = None,
 ) -> Backbone:
     """Rebuild a backbone from what a model file holds.
 
@@ -148,10 +151,15 @@ def load_backbone(
         CPU threads; 0 is what torch or OpenMP choose.
     local_rank : int
         Number of this process on its node.
+    elements : sequence of str
+        Those of the file; family snap only.
+    communicator : MPI communicator or None
+        On which LAMMPS computes the rows of a linear potential, None: all ranks there are; family snap only.
 
     Returns
     -------
     Backbone
+        Of family snap `lmp_uq.backbone.snap.SnapBackbone`, which has rows in the place of `Backbone.pull` and `Backbone.push`.
 
     Raises
     ------
@@ -162,6 +170,10 @@ def load_backbone(
     family = entry.get("family", "mace")
     if family not in FAMILIES:
         raise UqError(f"backbone family {family!r} is not known; accepted: {', '.join(FAMILIES)}")
+    if family == "snap":
+        from lmp_uq.backbone.snap import SnapBackbone
+
+        return SnapBackbone(entry["architecture"], tensors, elements, communicator)
     if engine not in ENGINES:
         raise UqError(f"engine is {engine!r}; accepted: {', '.join(ENGINES)}")
     architecture = entry.get("architecture", entry)

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "compute_uq_linear.h"
+
+#include "linear_potential.h"
+
+#include "lammps/atom.h"
+#include "lammps/comm.h"
+#include "lammps/error.h"
+#include "lammps/memory.h"
+#include "lammps/modify.h"
+#include "lammps/update.h"
+#include "lammps/utils.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+
+using namespace LAMMPS_NS;
+
+static constexpr char KEYWORDS[] = "gradient, elements, pair, check";
+static constexpr int BLOCK = lmp_uq::PackedMatrix::BLOCK;    // rows at a time: no copy of all descriptors is made
+
+const char *const ComputeUqLinear::NAMES[N_FIELDS] = {"energy_std", "energy_lower", "energy_upper", "grade",
+                                                      "force_std",  "force_std_x",  "force_std_y",  "force_std_z"};
+
+ComputeUqLinear::ComputeUqLinear(LAMMPS *lmp, int narg, char **arg) : Compute(lmp, narg, arg)
+{
+  if (narg < 6) error->all(FLERR, "Compute uq/linear needs a *.uq file, the columns c_ID[*] of a compute and a field (accepted: {})", names());
+  if (strcmp(update->unit_style, "metal") != 0)
+    error->all(FLERR, "Compute uq/linear needs units metal (eV, Angstrom), found units {}", update->unit_style);
+  file = arg[3];
+  descriptor_id = compute_id(arg[4], "the descriptors");
+  collective([&] { potential = std::make_unique<lmp_uq::LinearPotential>(file); });
+  int at = 5;
+  while (at < narg) {
+    const int next = keyword(at, narg, arg);
+    if (next == at) {
+      const auto found = std::find(NAMES, NAMES + N_FIELDS, std::string(arg[at]));
+      if (found == NAMES + N_FIELDS)
+        error->all(FLERR, "Unknown compute uq/linear field or keyword {} (accepted: {}, and keywords {})", arg[at], names(), KEYWORDS);
+      fields.push_back(static_cast<Field>(found - NAMES));
+      at++;
+    } else {
+      at = next;
+    }
+  }
+  if (fields.empty()) error->all(FLERR, "Compute uq/linear needs at least one field (accepted: {})", names());
+  if (asks_forces() && gradient_id.empty())
+    error->all(FLERR, "Compute uq/linear: force_std needs the keyword gradient with the columns of a compute such as snad/atom");
+  if (std::count(fields.begin(), fields.end(), GRADE) && !potential->posterior().has_grade())
+    error->all(FLERR, "Compute uq/linear: field grade needs training descriptors for grade, which {} does not hold", file);
+  map_types();
+
+  peratom_flag = vector_flag = timeflag = peflag = 1;    // peflag: the pair energy is tallied where it is compared with
+  size_peratom_cols = fields.size() == 1 ? 0 : static_cast<int>(fields.size());
+  columns.resize(fields.size());
+  totals.assign(potential->posterior().energy_factor() != 0.0 ? 4 : 3, 0.0);
+  size_vector = static_cast<int>(totals.size());
+  vector = totals.data();
+  extvector = -1;
+  extlist = new int[4]{0, 1, 1, 0};    // energies shift with the zero of energy and grow with the system; bars do not
+}
+
+ComputeUqLinear::~ComputeUqLinear()
+{
+  delete[] extlist;
+  memory->destroy(vector_);
+  memory->destroy(array_);
+}
+
+// Set-up runs on every rank: the text of the lowest failing rank, once, then the same error on all of them.
+void ComputeUqLinear::collective(const std::function<void()> &work)
+{
+  char text[4096] = {};
+  int failing = comm->nprocs, first = 0;
+  try {
+    work();
+  } catch (const std::exception &failure) {
+    failing = comm->me;
+    strncpy(text, failure.what(), sizeof(text) - 1);
+  }
+  MPI_Allreduce(&failing, &first, 1, MPI_INT, MPI_MIN, world);
+  if (first == comm->nprocs) return;
+  MPI_Bcast(text, sizeof(text), MPI_CHAR, first, world);
+  error->all(FLERR, "Compute uq/linear: {}", text);
+}
+
+std::string ComputeUqLinear::names()
+{
+  std::string all;
+  for (const char *name : NAMES) all += (all.empty() ? "" : ", ") + std::string(name);
+  return all;
+}
+
+// the index behind a keyword and its values; the same index where the word is no keyword
+int ComputeUqLinear::keyword(int at, int narg, char **arg)
+{
+  const std::string keyword = arg[at];
+  const int n_values = keyword == "elements" ? atom->ntypes : 1;
+  if ((std::string(", ") + KEYWORDS + ", ").find(", " + keyword + ", ") == std::string::npos) return at;
+  if (at + n_values >= narg)
+    error->all(FLERR, "Compute uq/linear: keyword {} needs {}", keyword, n_values == 1 ? "a value" : "an element (or NULL) for each atom type");
+  if (keyword == "gradient") gradient_id = compute_id(arg[at + 1], "the gradient");
+  if (keyword == "pair") pair_style = arg[at + 1];
+  if (keyword == "check") check = utils::logical(FLERR, arg[at + 1], false, lmp);
+  if (keyword == "elements") element_names.assign(arg + at + 1, arg + at + 1 + n_values);
+  return at + 1 + n_values;
+}
+
+std::string ComputeUqLinear::compute_id(const std::string &word, const char *what)
+{
+  const bool begins = word.rfind("c_", 0) == 0, all = word.size() > 5 && word.compare(word.size() - 3, 3, "[*]") == 0;
+  if (!begins || !all)
+    error->all(FLERR, "Compute uq/linear: {} of {} are {}; accepted: c_ID[*], all columns of a per-atom compute", what, file, word);
+  return word.substr(2, word.size() - 5);
+}
+
+void ComputeUqLinear::map_types()
+{
+  const auto &known = potential->elements();
+  std::string all;
+  for (const auto &element : known) all += (all.empty() ? "" : " ") + element;
+  if (element_names.empty()) {
+    if (known.size() != 1 && atom->ntypes != static_cast<int>(known.size()))
+      error->all(FLERR, "Compute uq/linear: {} has the elements {}, the system {} atom types: keyword elements says which is which", file, all,
+                 atom->ntypes);
+    for (int type = 0; type < atom->ntypes; type++) element_names.push_back(known[known.size() == 1 ? 0 : type]);
+  }
+  element_of_type.assign(atom->ntypes + 1, -1);
+  for (int type = 1; type <= atom->ntypes; type++) {
+    const std::string &name = element_names[type - 1];
+    const auto found = std::find(known.begin(), known.end(), name);
+    if (found == known.end() && name != "NULL")
+      error->all(FLERR, "Compute uq/linear: element {} is not in {} (accepted: {}; NULL for none)", name, file, all);
+    if (found != known.end()) element_of_type[type] = static_cast<int>(found - known.begin());
+  }
+}
+
+bool ComputeUqLinear::asks_forces() const
+{
+  return std::any_of(fields.begin(), fields.end(), [](Field field) { return field >= FORCE_STD; });
+}
+
+void ComputeUqLinear::init()
+{
+  const long width = static_cast<long>(potential->descriptors().n_descriptors());
+  descriptors = find_compute(descriptor_id, "sna/atom", width);
+  gradient = gradient_id.empty() ? nullptr : find_compute(gradient_id, "snad/atom", 3 * width * atom->ntypes);
+}
+
+// a per-atom compute of group all with so many columns
+Compute *ComputeUqLinear::find_compute(const std::string &name, const char *style, long width)
+{
+  Compute *found = modify->get_compute_by_id(name);
+  if (!found) error->all(FLERR, "Compute uq/linear: there is no compute {}; accepted: {}", name, accepted(style));
+  if (!found->peratom_flag) error->all(FLERR, "Compute uq/linear: compute {} has no per-atom values; accepted: {}", name, accepted(style));
+  if (found->igroup != 0)
+    error->all(FLERR, "Compute uq/linear: compute {} is not of group all; accepted: {}", name, accepted(style));
+  const long columns = std::max(1, found->size_peratom_cols);
+  if (columns == width) return found;
+  const auto &file_has = potential->descriptors();
+  const long factor = width / static_cast<long>(file_has.n_descriptors());
+  const long other = static_cast<long>(file_has.quadratic() ? file_has.n_bispectrum() : file_has.with_products(file_has.n_bispectrum()));
+  const std::string hint = columns == factor * other ? fmt::format(" (quadraticflag {} there, {} in the file)", file_has.quadratic() ? 0 : 1,
+                                                                   file_has.quadratic() ? 1 : 0)
+                                                     : "";
+  error->all(FLERR, "Compute uq/linear: compute {} has {} columns, {} needs {}{}; accepted: {}", name, columns, file, width, hint,
+             accepted(style));
+  return nullptr;
+}
+
+/* ---- a step ---------------------------------------------------------------------------------------------------------------- */
+
+void ComputeUqLinear::invoke(Compute *compute)
+{
+  if (compute->invoked_peratom == update->ntimestep) return;
+  compute->compute_peratom();
+  compute->invoked_flag |= Compute::INVOKED_PERATOM;
+}
+
+const double *ComputeUqLinear::row_of(Compute *compute, int i) const
+{
+  return compute->size_peratom_cols ? compute->array_atom[i] : compute->vector_atom + i;
+}
+
+void ComputeUqLinear::compute_peratom()
+{
+  invoked_peratom = update->ntimestep;
+  invoke(descriptors);
+  for (auto &column : columns) column.assign(atom->nlocal + 1, 0.0);
+  energy_fields();
+  if (asks_forces()) force_fields();
+  publish();
+}
+
+void ComputeUqLinear::energy_fields()
+{
+  const std::size_t width = potential->width();
+  std::vector<double> energies(BLOCK), bars[4] = {energies, energies, energies, energies};    // as the fields: std, lower, upper, grade
+  std::vector<std::int64_t> species(BLOCK);
+  for (int first = 0; first < atom->nlocal; first += BLOCK) {
+    const int n = std::min(BLOCK, atom->nlocal - first);
+    rows.assign(n * width, 0.0);
+    for (int k = 0; k < n; k++) {
+      species[k] = element_of_type[atom->type[first + k]];
+      if (species[k] < 0) continue;
+      potential->place(species[k], row_of(descriptors, first + k), rows.data() + k * width);
+      energies[k] = potential->energy(species[k], row_of(descriptors, first + k));
+    }
+    auto &head = potential->posterior();
+    head.energy_bars(n, rows.data(), species.data(), energies.data(), bars[0].data(), bars[1].data(), bars[2].data());
+    if (std::count(fields.begin(), fields.end(), GRADE)) head.grades(n, rows.data(), species.data(), bars[3].data());
+    for (std::size_t c = 0; c < fields.size(); c++)
+      if (fields[c] <= GRADE) std::copy_n(bars[fields[c]].begin(), n, columns[c].begin() + first);
+  }
+}
+
+void ComputeUqLinear::force_fields()
+{
+  invoke(gradient);
+  const std::size_t width = potential->width(), n_own = potential->descriptors().n_descriptors();
+  constexpr int ATOMS = BLOCK / 3;
+  double std[BLOCK];
+  for (int first = 0; first < atom->nlocal; first += ATOMS) {
+    const int n = std::min(ATOMS, atom->nlocal - first);
+    rows.assign(3 * n * width, 0.0);
+    for (int k = 0; k < 3 * n; k++)
+      for (int type = 1; type <= atom->ntypes; type++)    // descriptors of atoms of each type, moved by this atom
+        if (element_of_type[type] >= 0)
+          potential->place(element_of_type[type], row_of(gradient, first + k / 3) + (3 * (type - 1) + k % 3) * n_own, rows.data() + k * width);
+    potential->posterior().row_std(3 * n, rows.data(), std);
+    for (std::size_t c = 0; c < fields.size(); c++)
+      for (int k = 0; fields[c] >= FORCE_STD && k < n; k++) {
+        const double *s = std + 3 * k;
+        columns[c][first + k] = fields[c] == FORCE_STD ? std::sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2]) : s[fields[c] - FORCE_STD_X];
+      }
+  }
+}
+
+void ComputeUqLinear::publish()
+{
+  const int n_columns = static_cast<int>(fields.size());
+  if (atom->nmax > nmax) {
+    nmax = atom->nmax;
+    memory->destroy(vector_);
+    memory->destroy(array_);
+    if (n_columns == 1)
+      vector_atom = memory->create(vector_, nmax, "uq/linear:vector");
+    else
+      array_atom = memory->create(array_, nmax, n_columns, "uq/linear:array");
+  }
+  for (int c = 0; c < n_columns; c++)
+    for (int i = 0; i < atom->nlocal; i++) {
+      const double value = (atom->mask[i] & groupbit) ? columns[c][i] : 0.0;
+      if (std::isnan(value)) error->one(FLERR, "Compute uq/linear: {} of atom {} is not a number", NAMES[fields[c]], atom->tag[i]);
+      (array_ ? array_[i][c] : vector_[i]) = value;
+    }
+}
+
+// of the total energy of the linear part: the reference potential carries no uncertainty
+void ComputeUqLinear::compute_vector()
+{
+  invoked_vector = update->ntimestep;
+  double energy = 0.0;
+  const std::vector<double> features = feature_sum(energy);
+  potential->posterior().totals(features.data(), energy, totals.data());
+  if (totals.size() > 3) totals[3] = potential->posterior().energy_factor() * totals[0];
+}
+
+// features and energy summed over all atoms of all ranks
+std::vector<double> ComputeUqLinear::feature_sum(double &energy)
+{
+  invoke(descriptors);
+  auto &head = potential->posterior();
+  const std::size_t n_features = head.n_features(), width = potential->width();
+  std::vector<double> mine(n_features + 1, 0.0), all(n_features + 1), one(n_features);
+  for (int i = 0; i < atom->nlocal; i++) {
+    const std::int64_t element = element_of_type[atom->type[i]];
+    if (element < 0) continue;
+    rows.assign(width, 0.0);
+    potential->place(static_cast<int>(element), row_of(descriptors, i), rows.data());
+    head.feature_sum(1, rows.data(), &element, one.data());
+    for (std::size_t p = 0; p < n_features; p++) mine[p] += one[p];
+    mine[n_features] += potential->energy(static_cast<int>(element), row_of(descriptors, i));
+  }
+  MPI_Allreduce(mine.data(), all.data(), static_cast<int>(n_features) + 1, MPI_DOUBLE, MPI_SUM, world);
+  energy = all.back();
+  all.pop_back();
+  return all;
+}
+
+double ComputeUqLinear::memory_usage() { return static_cast<double>(nmax) * 2.0 * fields.size() * sizeof(double); }

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef LMP_COMPUTE_UQ_LINEAR_H
+#define LMP_COMPUTE_UQ_LINEAR_H
+
+#include "lammps/compute.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lmp_uq {
+class LinearPotential;
+}
+
+namespace LAMMPS_NS {
+
+// compute ID group uq/linear FILE c_b[*] keyword value ... field ...: bars of a linear potential from another compute's descriptors
+class ComputeUqLinear : public Compute {
+ public:
+  ComputeUqLinear(class LAMMPS *, int, char **);
+  ~ComputeUqLinear() override;
+  void init() override;
+  void setup() override;
+  void compute_peratom() override;
+  void compute_vector() override;
+  double memory_usage() override;
+
+ private:
+  enum Field { ENERGY_STD, ENERGY_LOWER, ENERGY_UPPER, GRADE, FORCE_STD, FORCE_STD_X, FORCE_STD_Y, FORCE_STD_Z, N_FIELDS };
+  static const char *const NAMES[N_FIELDS];
+
+  std::string file, descriptor_id, gradient_id, pair_style = "snap";
+  bool check = true;
+  std::vector<std::string> element_names;    // of types, if the user says
+  std::vector<int> element_of_type;          // (ntypes + 1), -1: takes no part
+  std::vector<Field> fields;
+  std::unique_ptr<lmp_uq::LinearPotential> potential;
+  Compute *descriptors = nullptr, *gradient = nullptr;
+  std::vector<std::vector<double>> columns;    // of each field, local atoms
+  std::vector<double> rows, totals;
+  int nmax = 0;
+  double *vector_ = nullptr;
+  double **array_ = nullptr;
+
+  // words of the command
+  void collective(const std::function<void()> &);
+  int keyword(int, int, char **);
+  std::string compute_id(const std::string &, const char *);
+  void map_types();
+  Compute *find_compute(const std::string &, const char *, long);
+  bool asks_forces() const;
+  static std::string names();
+
+  // a step
+  const double *row_of(Compute *, int) const;
+  void invoke(Compute *);
+  void energy_fields();
+  void force_fields();
+  void publish();
+  std::vector<double> feature_sum(double &energy);
+  double own_energy(const std::vector<int> &elements, double shift);    // all ranks, eV; shift: see SnapDescriptors::shifted
+
+  // set-up: does the compute give what the file's Theta belongs to?
+  void check_energy();
+  void check_forces();
+  std::string diagnose(double pair_energy);
+  std::string accepted(const std::string &) const;
+  double sum(double) const;
+};
+
+}    // namespace LAMMPS_NS
+#endif

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// ComputeUqLinear: whether the other compute gives the descriptors that the file's Theta belongs to. A flag that differs between them
+// changes every bar in silence, so the potential that runs is the judge.
+#include "compute_uq_linear.h"
+
+#include "linear_potential.h"
+
+#include "lammps/atom.h"
+#include "lammps/comm.h"
+#include "lammps/error.h"
+#include "lammps/force.h"
+#include "lammps/pair.h"
+#include "lammps/update.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+using namespace LAMMPS_NS;
+
+static constexpr double ENERGY_TOLERANCE = 1e-8;    // relative, or eV where the energy is below 1 eV: sums of thousands of products of doubles
+static constexpr double FORCE_TOLERANCE = 1e-6;     // relative to the largest force: sums over neighbours in another order
+
+void ComputeUqLinear::setup()
+{
+  if (!check) return;
+  if (!force->pair_match(pair_style, 1))
+    error->all(FLERR, "Compute uq/linear: there is no pair style {} to compare energies with; accepted: the pair style that lmp-uq export writes, "
+               "keyword pair for one of another name, or check no", pair_style);
+  check_energy();
+  if (gradient) check_forces();
+}
+
+double ComputeUqLinear::sum(double mine) const
+{
+  double all = 0.0;
+  MPI_Allreduce(&mine, &all, 1, MPI_DOUBLE, MPI_SUM, world);
+  return all;
+}
+
+static bool agree(double a, double b) { return std::fabs(a - b) <= ENERGY_TOLERANCE * std::max(1.0, std::fabs(b)); }
+
+void ComputeUqLinear::check_energy()
+{
+  if (update->eflag_global != update->ntimestep) return;    // not tallied: a run that skips its set-up
+  const Pair *pair = force->pair_match(pair_style, 1);
+  const double pair_energy = sum(pair->eng_vdwl + pair->eng_coul);
+  invoke(descriptors);
+  const double own = own_energy(element_of_type, 0.0);
+  if (agree(own, pair_energy)) return;
+  const std::string why = diagnose(pair_energy);
+  error->all(FLERR, "Compute uq/linear: Theta.D of compute {} is {:.10g} eV, the energy of pair style {} {:.10g} eV: {}; accepted: {}, and the "
+             "potential that lmp-uq export writes of {}", descriptor_id, own, pair_style, pair_energy, why, accepted("sna/atom"), file);
+}
+
+// sum of Theta*.D over the atoms of all ranks, eV
+double ComputeUqLinear::own_energy(const std::vector<int> &elements, double shift)
+{
+  double mine = 0.0;
+  std::vector<double> moved;
+  for (int i = 0; i < atom->nlocal; i++) {
+    const int element = elements[atom->type[i]];
+    if (element < 0) continue;
+    const double *row = row_of(descriptors, i);
+    if (shift != 0.0 && potential->descriptors().shifted(row, shift, moved)) row = moved.data();
+    mine += potential->energy(element, row);
+  }
+  return sum(mine);
+}
+
+// what alone would explain the difference
+std::string ComputeUqLinear::diagnose(double pair_energy)
+{
+  for (const double shift : {1.0, -1.0})
+    if (agree(own_energy(element_of_type, shift), pair_energy))
+      return fmt::format("bzeroflag is {} in the compute, {} in the file", shift > 0.0 ? 1 : 0, shift > 0.0 ? 0 : 1);
+  std::vector<int> order = element_of_type;
+  std::sort(order.begin() + 1, order.end());
+  if (order.size() <= 6) {
+    do {
+      if (order == element_of_type || !agree(own_energy(order, 0.0), pair_energy)) continue;
+      std::string names;
+      for (std::size_t type = 1; type < order.size(); type++) names += " " + (order[type] < 0 ? "NULL" : potential->elements()[order[type]]);
+      return "the pair style has the types in another order, elements" + names;
+    } while (std::next_permutation(order.begin() + 1, order.end()));
+  }
+  double own = 0.0;
+  const std::vector<double> features = feature_sum(own);
+  auto &head = potential->posterior();
+  std::vector<double> members(head.n_members());
+  head.member_energies(features.data(), own, members.data());
+  for (std::size_t k = 0; k < members.size(); k++)
+    if (agree(members[k], pair_energy)) return fmt::format("the pair style runs member {}, not the mean", k + 1);
+  return "neither bzeroflag nor the order of types alone explains it: compare rcutfac, rfac0, rmin0, twojmax, switchflag, radii, weights and "
+         "the coefficients";
+}
+
+// The pair style's own forces, without those of others: it is run once more into an empty array.
+void ComputeUqLinear::check_forces()
+{
+  Pair *pair = force->pair_match(pair_style, 1);
+  const int n_all = atom->nlocal + atom->nghost;
+  const std::size_t width = potential->width(), n_own = potential->descriptors().n_descriptors();
+  std::vector<double> kept(3 * static_cast<std::size_t>(n_all) + 1);
+  for (int i = 0; i < n_all; i++)
+    for (int a = 0; a < 3; a++) kept[3 * i + a] = atom->f[i][a];
+  if (n_all) memset(&atom->f[0][0], 0, 3 * sizeof(double) * n_all);
+  pair->compute(0, 0);
+  if (force->newton_pair) comm->reverse_comm();
+  invoke(gradient);
+  double mine[2] = {}, all[2] = {};    // largest difference, largest force
+  for (int i = 0; i < atom->nlocal; i++)
+    for (int a = 0; a < 3; a++) {
+      rows.assign(width, 0.0);
+      for (int type = 1; type <= atom->ntypes; type++)
+        if (element_of_type[type] >= 0)
+          potential->place(element_of_type[type], row_of(gradient, i) + (3 * (type - 1) + a) * n_own, rows.data());
+      mine[0] = std::max(mine[0], std::fabs(potential->row_energy(rows.data()) - atom->f[i][a]));
+      mine[1] = std::max(mine[1], std::fabs(atom->f[i][a]));
+    }
+  for (int i = 0; i < n_all; i++)
+    for (int a = 0; a < 3; a++) atom->f[i][a] = kept[3 * i + a];
+  MPI_Allreduce(mine, all, 2, MPI_DOUBLE, MPI_MAX, world);
+  if (all[0] > FORCE_TOLERANCE * std::max(1.0, all[1]))
+    error->all(FLERR, "Compute uq/linear: Theta times compute {} differs by {:.4g} eV/Angstrom from the forces of pair style {}; accepted: {}",
+               gradient_id, all[0], pair_style, accepted("snad/atom"));
+}
+
+std::string ComputeUqLinear::accepted(const std::string &style) const
+{
+  std::vector<int> elements(element_of_type.begin() + 1, element_of_type.end());
+  for (int &element : elements) element = std::max(element, 0);
+  return "compute ID all " + style + " " + potential->descriptors().arguments(elements);
+}

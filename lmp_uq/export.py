@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``lmp-uq export``: a linear potential, or one member of its posterior, as the files that LAMMPS' own pair style reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lmp_uq import __version__, modelfile
+from lmp_uq.backbone.snap_settings import SnapSettings
+from lmp_uq.errors import UqError
+from lmp_uq.files import atomic_file
+from lmp_uq.modelcheck_snap import FAMILY
+
+
+def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
+    """Write PREFIX.snapcoeff, PREFIX.snapparam and PREFIX.in, the lines that define the pair style (each whole or not at all).
+
+    Parameters
+    ----------
+    model : str
+        A *.uq file of a linear potential.
+    out : str
+        PREFIX; its folder must be there.
+    member : int or None
+        1 to K: the potential of that member of the posterior; None: Theta*, which the bars are about.
+
+    Returns
+    -------
+    dict
+        snapcoeff, snapparam, in: the files.
+
+    Raises
+    ------
+    UqError
+        A model of another family, a member that the file does not hold, no such folder, a prefix with white space.
+    """
+    file = modelfile.read(modelfile.resolve(model))
+    header = file.header
+    if header["backbone"]["family"] != FAMILY:
+        raise UqError(f"{model} holds a model of family {header['backbone']['family']}; accepted: {FAMILY}, which pair_style snap runs")
+    prefix = Path(out)
+    if not prefix.name or any(c.isspace() for c in out):
+        raise UqError(f"--out {out!r}; accepted: a prefix of file names without white space")
+    if not prefix.absolute().parent.is_dir():
+        raise UqError(f"--out {out}: there is no folder of that name to write into")
+    settings = SnapSettings.from_header(header["backbone"]["architecture"], header["elements"])
+    theta = theta_of(file, member, model)
+    what = "Theta*" if member is None else f"member {member}"
+    note = f"# {what} of {Path(model).name}, sha256 {file.sha256[:12]}, lmp-uq {__version__}"
+    lines = "\n".join([note, "# units metal; a hybrid style of your own may hold these lines too", *settings.pair_lines(str(prefix))])
+    texts = {
+        "snapcoeff": coefficient_text(settings, theta, note),
+        "snapparam": f"{note}\n{settings.parameter_text()}",
+        "in": f"{lines}\n# columns for compute uq/linear:\n# compute b all sna/atom {settings.compute_arguments()}\n",
+    }
+    return {suffix: _write(f"{prefix}.{suffix}", text) for suffix, text in texts.items()}
+
+
+def theta_of(file: modelfile.ModelFile, member: int | None, model: str) -> np.ndarray:
+    """(P + Z,) Theta* of a linear potential, or of its member 1 to K."""
+    theta = file.tensors["backbone/coefficients"]
+    if member is None:
+        return theta
+    members = file.tensors.get("posterior/members", np.zeros((0, len(theta))))
+    if not 1 <= member <= len(members):
+        raise UqError(f"--member {member}: {model} holds {len(members)} members; accepted: 1 to {len(members)}")
+    return theta + members[member - 1]
+
+
+def coefficient_text(settings: SnapSettings, theta: np.ndarray, note: str) -> str:
+    """Text of a *.snapcoeff file: for each element its constant, then its block, with all digits."""
+    n = settings.n_per_element
+    lines = [note, "", f"{len(settings.elements)} {n + 1}"]
+    for k, element in enumerate(settings.elements):
+        lines.append(f"{element} {settings.radii[k]!r} {settings.weights[k]!r}")
+        constant = theta[len(settings.elements) * n + k]
+        lines += [f"{value:.17g}" for value in (constant, *theta[k * n : (k + 1) * n])]
+    return "\n".join(lines) + "\n"
+
+
+def _write(path: str, text: str) -> Path:
+    with atomic_file(Path(path)) as stream:
+        stream.write(text.encode())
+    return Path(path)

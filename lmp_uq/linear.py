@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a linear potential adds to the recipes: where it comes from, and how its posterior becomes one of departures from Theta*.
+
+A foundation model runs as it is, and the posterior is about corrections of it. A linear potential is itself fitted: it runs with Theta*,
+which goes into the section backbone of the file, and the posterior is about departures from it. Rows of labels less a potential with
+Theta* are then, as those of a foundation model, what the bars are compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lmp_uq import dataset
+from lmp_uq.backbone.snap import SnapBackbone
+from lmp_uq.backbone.snap_settings import read_settings
+from lmp_uq.convert import BackboneSource, open_backbone
+from lmp_uq.errors import UqError
+from lmp_uq.modelcheck_snap import FAMILY
+from lmp_uq.posterior.box import Box
+from lmp_uq.posterior.novelty import Novelty
+from lmp_uq.posterior.novelty_fit import MIN_RELATIVE_SPREAD, fit_novelty_blocks
+
+PREFIX = "snap:"
+"""How ``--backbone`` names a *.snapparam file."""
+RIDGE = "evidence"
+"""Ridge of a linear potential unless the user asks for another: one that narrows a correction would spoil a potential."""
+
+
+def is_linear(source: BackboneSource) -> bool:
+    """Whether a backbone is a linear potential, which a fit determines itself."""
+    return source.entry["family"] == FAMILY
+
+
+def snap_source(name: str, elements: Sequence[str], reference: Sequence[str], coefficients: Sequence[str]) -> BackboneSource:
+    """A SNAP potential that knows only its reference, Theta = 0: what a fit starts from.
+
+    Parameters
+    ----------
+    name : str
+        ``snap:FILE.snapparam``.
+    elements, reference, coefficients
+        As in `lmp_uq.backbone.snap_settings.read_settings`.
+    """
+    settings = read_settings(name.removeprefix(PREFIX), elements, reference, coefficients)
+    tensors = {"coefficients": np.zeros(len(settings.elements) * (settings.n_per_element + 1))}
+    architecture = settings.header()
+    backbone = SnapBackbone(architecture, tensors, settings.elements)
+    entry = {"family": FAMILY, "architecture": architecture, "n_features": backbone.n_features, "n_parameters": backbone.n_parameters}
+    return BackboneSource(entry, tensors, list(settings.elements), settings.cutoff, "float64")
+
+
+def open_potential(options) -> BackboneSource:
+    """The backbone that a fit's options name; of a linear potential also what the options say beside its file.
+
+    Raises
+    ------
+    UqError
+        As `open_backbone` and `read_settings`; options of a linear potential with a backbone that is none.
+    """
+    said = (options.elements, options.reference, options.reference_coeff)
+    if not options.backbone.startswith(PREFIX):
+        if any(said):
+            raise UqError("--elements, --reference and --reference-coeff describe a potential named snap:X.snapparam, no other backbone")
+        source = open_backbone(options.backbone, options.head)
+        # a potential that was fitted before is fitted anew, its settings stay
+        return with_coefficients(source, np.zeros(source.entry["n_parameters"])) if is_linear(source) else source
+    return snap_source(options.backbone, options.elements or _only_element(options), options.reference, options.reference_coeff)
+
+
+def options_of_family(options, linear: bool):
+    """The options with the defaults of a foundation model, whose rows are dear, or of a linear potential.
+
+    Raises
+    ------
+    UqError
+        What a linear potential has no use for.
+    """
+    if linear and options.fit_offsets:
+        raise UqError("--fit-offsets: a linear potential has a constant for each element, which takes up the energy zero; leave it out")
+    if linear and options.head is not None:
+        raise UqError(f"--head {options.head}: is for mace-torch models; a linear potential has none")
+    if linear and (options.device not in ("auto", "cpu") or options.engine == "native" or options.precision == "float32"):
+        found = f"--device {options.device} --engine {options.engine} --precision {options.precision}"
+        raise UqError(f"{found}: LAMMPS makes the rows of a linear potential; accepted: cpu, float64, and no engine")
+    ridge = (RIDGE if linear else 1e-2) if options.ridge == "auto" else options.ridge
+    return replace(options, ridge=ridge, bias="element" if linear else options.bias)
+
+
+def _only_element(options):
+    """The element of the frames; UqError if there are several, whose radii and weights nobody has said."""
+    frames = dataset.read_frames(options.data, options.keys, options.group_key)
+    found = sorted({symbol for frame in frames for symbol in frame.atoms.get_chemical_symbols()})
+    if len(found) != 1:
+        raise UqError(f"the frames hold {' '.join(found)}: --elements must say radius and weight of each, as {found[0]}:0.5:1.0")
+    return found
+
+
+def with_coefficients(source: BackboneSource, coefficients: np.ndarray) -> BackboneSource:
+    """The same potential with another Theta."""
+    return replace(source, tensors={"coefficients": np.asarray(coefficients, dtype=np.float64)})
+
+
+def fit_scaled_novelty(blocks, n_species: int, *, seed: int, ranks) -> Novelty:
+    """`fit_novelty_blocks` on descriptors in units of their standard deviation; the result takes them as they are.
+
+    Bispectrum components, and still more their products, differ in size by powers of ten. The floor under the
+    eigenvalues of the covariance then is one under correlations, not under the components of small size.
+    """
+    count, first, second = np.zeros(1), 0.0, 0.0
+    for descriptors, _, _ in blocks:
+        count, first, second = count + len(descriptors), first + descriptors.sum(axis=0), second + (descriptors**2).sum(axis=0)
+    width = int(ranks.maximum(np.array([np.size(first)]))[0])
+    count, first, second = (ranks.sum(np.zeros(n) + one) for n, one in ((1, count), (width, first), (width, second)))
+    scale = np.sqrt(np.maximum(second / count - (first / count) ** 2, 0.0))
+    scale[scale <= MIN_RELATIVE_SPREAD * np.abs(first / count)] = 1.0
+    scaled = _Scaled(blocks, scale)
+    found = fit_novelty_blocks(scaled, n_species, seed=seed, ranks=ranks)
+    return Novelty(found.mean * scale, found.whitening / scale, found.radius)
+
+
+class _Scaled:
+    """Blocks of atoms with descriptors over a scale; may be iterated again."""
+
+    def __init__(self, blocks, scale):
+        self._blocks, self._scale = blocks, scale
+
+    def __iter__(self):
+        for descriptors, species, frames in self._blocks:
+            yield descriptors / self._scale, species, frames
+
+
+def departures(box: Box) -> Box:
+    """The box about a potential that runs with its Theta*: Theta* itself is no departure."""
+    return Box(np.zeros(len(box.coefficients)), box.modes, box.lower, box.upper)

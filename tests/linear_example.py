@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Small SNAP potentials and frames whose labels no SNAP potential can match: a Morse solid with a third neighbour shell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase.build import bulk
+from ase.calculators.morse import MorsePotential
+
+from lmp_uq.backbone.snap import SnapBackbone
+from lmp_uq.backbone.snap_settings import read_settings
+
+ZBL = ("zbl 2.0 2.4",)
+TWO = ("W:0.5:1.0", "Be:0.42:0.96")
+
+
+def parameter_file(folder: Path, twojmax: int = 2, **changes) -> Path:
+    """A *.snapparam file; bzeroflag is 0, which is not what LAMMPS assumes."""
+    given = {"rcutfac": 4.6, "twojmax": twojmax, "bzeroflag": 0} | changes
+    path = folder / f"{'-'.join(f'{k}{v}' for k, v in given.items())}.snapparam"
+    path.write_text("# made for a test\n\n" + "".join(f"{k} {v}\n" for k, v in given.items()))
+    return path
+
+
+def backbone_of(settings, seed: int = 0) -> SnapBackbone:
+    """A potential with random Theta."""
+    n = len(settings.elements) * (settings.n_per_element + 1)
+    return SnapBackbone(settings.header(), {"coefficients": 0.01 * np.random.default_rng(seed).normal(size=n)}, settings.elements)
+
+
+def crystal(seed: int, size=(1, 1, 2), elements=("W",), rattle: float = 0.1, strain: float = 0.03):
+    """A strained, rattled bcc crystal whose elements are dealt out in turn."""
+    generator = np.random.default_rng(seed)
+    atoms = bulk("W", "bcc", a=3.2, cubic=True) * size
+    atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain * generator.normal(size=(3, 3))), scale_atoms=True)
+    atoms.positions += rattle * generator.normal(size=atoms.positions.shape)
+    atoms.symbols[:] = [elements[k % len(elements)] for k in range(len(atoms))]
+    return atoms
+
+
+def labelled(group: str, n: int, seed: int, elements=("W",), **options) -> list:
+    """Frames with energies, forces and stress of a Morse potential that does not know the elements."""
+    frames = []
+    for k in range(n):
+        frames.append(label(crystal(1000 * seed + k, elements=elements, **options), group))
+    return frames
+
+
+def label(atoms, group: str):
+    """The frame with its labels, whose forces reach further than the descriptors."""
+    atoms.calc = MorsePotential(epsilon=0.8, r0=2.75, rho0=4.0, rcut1=5.0, rcut2=6.0)
+    atoms.info |= {"REF_energy": atoms.get_potential_energy(), "REF_stress": atoms.get_stress(voigt=False).ravel(), "config_type": group}
+    atoms.arrays["REF_forces"] = atoms.get_forces()
+    atoms.calc = None
+    return atoms
+
+
+def data_files(folder: Path, elements=("W",)) -> tuple[Path, Path, Path]:
+    """Frames to fit on, to calibrate on (two groups of their own) and to test on."""
+    parts = {
+        "train": labelled("bulk", 40, 1, elements) + labelled("hot", 20, 2, elements, rattle=0.2),
+        "calibration": labelled("dense", 15, 3, elements, strain=0.05) + labelled("large", 8, 4, elements, size=(1, 2, 2)),
+        "test": labelled("new", 8, 5, elements, rattle=0.15),
+    }
+    for name, frames in parts.items():
+        ase.io.write(folder / f"{name}.xyz", frames, format="extxyz")
+    return tuple(folder / f"{name}.xyz" for name in parts)
+
+
+def settings_of(folder: Path, elements=("W",), reference=ZBL, **changes):
+    """Settings of a parameter file with these changes."""
+    return read_settings(str(parameter_file(folder, **changes)), elements, reference)

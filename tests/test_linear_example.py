@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The example of a linear potential, shortened, and the split by groups that the page on linear potentials uses."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import ase.io
+from lammps_processes import execute
+from linear_example import labelled
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "linear"
+
+
+def test_the_commands_of_the_readme(tmp_path):
+    for name in ("w.snapparam", "in.run"):
+        shutil.copy(EXAMPLE / name, tmp_path)
+    shutil.copy(EXAMPLE.parent / "fit" / "make_data.py", tmp_path)
+    commands = [shlex.split(line) for line in (EXAMPLE / "README.md").read_text().splitlines() if line.startswith("    ")]
+    assert [c[:2] for c in commands] == [["python", "make_data.py"], ["lmp-uq", "fit"], ["lmp-uq", "export"], ["lmp-uq", "run"]]
+    for words in commands:
+        short = ["-var", "steps", "20"] if words[1] == "run" else []
+        ended = execute(*words, *short, folder=tmp_path)
+        assert ended.code == 0, ended.text
+    rows = [line.split() for line in ended.text.splitlines() if re.match(r"\s+(0|20)\s+\d", line)]
+    assert len(rows) == 2
+    for row in rows:
+        energy, std, low, high, bar, grade, force = map(float, row[2:])
+        assert std > 0 and low < high and bar > 0 and grade > 0 and force > 0
+        assert abs(energy) < 1e5
+
+
+def test_groups_stay_together(tmp_path):
+    frames = labelled("a", 30, 1) + labelled("b", 4, 2) + labelled("c", 3, 3)
+    frames[5].info["REF_energy"] = 400.0
+    ase.io.write(tmp_path / "all.extxyz", frames, format="extxyz")
+    command = "all.extxyz --out x --calibration b --test c --below 50 --share 0.3"
+    ended = execute("python", EXAMPLE / "groups.py", *command.split(), folder=tmp_path)
+    assert ended.code == 0, ended.text
+    parts = {name: ase.io.read(tmp_path / f"x-{name}.extxyz", ":") for name in ("train", "calibration", "test", "random")}
+    groups = {name: {atoms.info["config_type"] for atoms in mine} for name, mine in parts.items()}
+    assert groups["test"] == {"c"} and groups["train"] == groups["random"] == {"a"} and "b" in groups["calibration"]
+    assert sum(map(len, parts.values())) == 36 and 0 < len(parts["random"]) < 20

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Model files of linear potentials: both readers accept the same ones, and refuse the others with the same words."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import numpy as np
+import pytest
+from linear_example import TWO, settings_of
+from model_example import make_header, raw_container
+
+from lmp_uq import _native_head, modelfile
+from lmp_uq.errors import UqError
+
+
+@pytest.fixture(params=[{}, {"quadraticflag": 1}, {"switchinnerflag": 1, "sinner": "2.4 2.3", "dinner": "0.3 0.2"}], ids=str)
+def content(request, tmp_path):
+    """Header and tensors of a potential of two elements with a posterior."""
+    settings = settings_of(tmp_path, TWO, **request.param)
+    n, header = 2 * settings.n_per_element, make_header()
+    header |= {"elements": list(settings.elements), "cutoff": settings.cutoff, "precision": "float64", "grade": None, "calibration": None}
+    header["backbone"] = {"family": "snap", "architecture": settings.header(), "n_features": n, "n_parameters": n + 2}
+    header["posterior"] |= {"n_features": n, "n_modes": 2, "n_members": 3, "n_force_members": 0, "bias": "element"}
+    header["provenance"]["roles"] = {}
+    generator = np.random.default_rng(0)
+    tensors = {"backbone/coefficients": generator.normal(size=n + 2), "posterior/coefficients": np.zeros(n + 2)}
+    tensors |= {"posterior/modes": generator.normal(size=(n + 2, 2)), "posterior/members": generator.normal(size=(3, n + 2))}
+    return header, tensors | {"posterior/lower": -np.ones(2), "posterior/upper": np.ones(2)}
+
+
+def answer(reader, path):
+    try:
+        return reader(path)
+    except UqError as error:
+        return str(error)
+
+
+def both(path):
+    """What both readers say of a file: empty, or why they refuse it."""
+    python, native = answer(modelfile.read, path), answer(_native_head.read_model, path)
+    if isinstance(python, str):
+        assert native == python
+        return python
+    assert native[0] == python.header and native[2] == python.sha256
+    return ""
+
+
+def test_a_good_file_is_read_by_both(content, tmp_path):
+    assert both(raw_container(tmp_path / "a.uq", *content)) == ""
+
+
+def parameter(name, value):
+    return lambda h, t: h["backbone"]["architecture"]["parameters"].__setitem__(name, value)
+
+
+def architecture(name, value):
+    return lambda h, t: h["backbone"]["architecture"].__setitem__(name, value)
+
+
+def reference(name, value):
+    return lambda h, t: h["backbone"]["architecture"]["reference"].__setitem__(name, value)
+
+
+def entry(section, name, value):
+    return lambda h, t: h[section].__setitem__(name, value)
+
+
+def tensor(name, change):
+    return lambda h, t: t.__setitem__(name, change(t[name]))
+
+
+BAD = {
+    "no parameters": (architecture("parameters", None), r"'backbone.architecture.parameters' is None; accepted: an object"),
+    "no cutoff": (parameter("rcutfac", None), r"parameters.rcutfac' is None; accepted: a number"),
+    "text": (parameter("rfac0", "0.9"), r"parameters.rfac0' is '0.9'; accepted: a number"),
+    "half a j": (parameter("twojmax", 2.0), r"parameters.twojmax' is 2.0; accepted: a whole number from 0 to 20"),
+    "a huge j": (parameter("twojmax", 10**30), r"parameters.twojmax' is 1000000000000000000000000000000; accepted: a whole"),
+    "a negative j": (parameter("twojmax", -2), r"parameters.twojmax' is -2; accepted: a whole number from 0 to 20"),
+    "another j": (parameter("twojmax", 4), r"'backbone.n_features' is \d+; accepted: \d+, as the architecture gives"),
+    "chemical": (parameter("chemflag", 1), r"'backbone.n_features' is \d+; accepted: \d+, as the architecture gives"),
+    "a flag that is true": (parameter("bzeroflag", True), r"parameters.bzeroflag' is True; accepted: 0 or 1"),
+    "a flag of two": (parameter("quadraticflag", 2), r"parameters.quadraticflag' is 2; accepted: 0 or 1"),
+    "one radius": (architecture("radii", [0.5]), r"architecture.radii' is \[0.5\]; accepted: a list of one number for each element"),
+    "no weights": (architecture("weights", None), r"architecture.weights' is None; accepted: a list of one number"),
+    "no reference": (architecture("reference", []), r"architecture.reference' is \[\]; accepted: an object"),
+    "a style that is a list": (reference("styles", "zbl 4 5"), r"reference.styles' is 'zbl 4 5'; accepted: a list of texts"),
+    "a second command": (reference("styles", ["zbl 4 5\nshell ls"]), r"reference.styles' .*; accepted: a list of texts of letters"),
+    "a variable": (reference("coefficients", ["1 1 zbl ${x} 74"]), r"reference.coefficients' .*; accepted: a list of texts of letters"),
+    "an accent": (reference("styles", ["zbl\u00e9"]), r"reference.styles' .*; accepted: a list of texts of letters"),
+    "empty text": (reference("styles", [""]), r"reference.styles' is \[''\]; accepted: a list of texts of letters"),
+    "another bias": (entry("posterior", "bias", "constant"), r"'posterior.bias' is 'constant'; accepted: element, as a linear"),
+    "too few coefficients": (tensor("backbone/coefficients", lambda a: a[1:]), r"'backbone/coefficients' has shape \(\d+,\), float64"),
+    "single precision": (tensor("backbone/coefficients", lambda a: a.astype("f4")), r"'backbone/coefficients' has shape \(\d+,\), float32"),
+    "NaN": (tensor("backbone/coefficients", lambda a: a * np.nan), r"'backbone/coefficients' has \d+ NaN or infinite numbers"),
+    "no coefficients": (lambda h, t: t.pop("backbone/coefficients"), r"tensor 'backbone/coefficients' is missing; accepted: shape"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_refused_with_the_same_words(content, tmp_path, name):
+    header, tensors = content
+    change, expected = BAD[name]
+    change(header, tensors)
+    text = both(raw_container(tmp_path / "a.uq", header, tensors))
+    assert re.search(expected, text), text
+
+
+def test_inner_switch_needs_its_lists(content, tmp_path):
+    header, tensors = content
+    parameters = header["backbone"]["architecture"]
+    parameters["parameters"]["switchinnerflag"] = 1
+    parameters.pop("dinner", None)
+    parameters["sinner"] = [1.0, 2.0]
+    assert "architecture.dinner' is None; accepted: a list of one number" in both(raw_container(tmp_path / "a.uq", header, tensors))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_damage_is_seen_alike(content, tmp_path, seed):
+    """Digits, brackets and words of the header are changed at random: both readers still say the same."""
+    path = raw_container(tmp_path / "a.uq", *content)
+    whole, generator = path.read_bytes(), random.Random(seed)
+    end = 8 + int.from_bytes(whole[:8], "little")
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for _ in range(generator.randint(1, 3)):
+            damaged[generator.randrange(8, end)] = generator.choice(b'0123456789-.eE,:[]{}"tfn \\')
+        path.write_bytes(damaged)
+        both(path)
