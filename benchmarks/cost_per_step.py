@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Cost of a step: the bare model in torch, the pair style, the pair style with every free field on every step.
+"""Cost of a step: the bare model (no LAMMPS, no neighbour list), the pair style, the pair style with every free field on every step.
 
 All three are timed in one process, in turn, on the same configuration (Ta-W, embedded model or --model); medians and ratios are printed.
-Run on a quiet machine: OMP_NUM_THREADS=1 python benchmarks/cost_per_step.py [--cells 4] [--repeats 9]
+Run on a quiet machine: OMP_NUM_THREADS=1 python benchmarks/cost_per_step.py [--engine torch] [--cells 4] [--repeats 9]
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def bare_model(options):
     from lmp_uq.backbone.graph import graph_of_frames
 
     file = modelfile.read(modelfile.resolve(options.model))
-    backbone = load_backbone(file.header["backbone"], file.section("backbone"), file.header["precision"], "cpu", threads=1)
+    backbone = load_backbone(file.header["backbone"], file.section("backbone"), file.header["precision"], "cpu", engine=options.engine, threads=1)
     atoms = bulk("Ta", "bcc", a=3.24, cubic=True) * ((options.cells,) * 3)
     atoms.symbols[::2] = "W"
     atoms.rattle(0.05, seed=1)
@@ -72,7 +72,8 @@ def lammps_run(options, extra, steps):
     from lammps import lammps
 
     lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
-    lmp.commands_string(SYSTEM.format(cells=options.cells, model=options.model) + extra)
+    system = SYSTEM.format(cells=options.cells, model=options.model)
+    lmp.commands_string(system.replace("pair_style mace/uq", f"pair_style mace/uq engine {options.engine}") + extra)
     lmp.command("run 1 post no")
     return lambda: lmp.command(f"run {steps} pre no post no")
 
@@ -81,6 +82,7 @@ def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="nbmotaw")
+    parser.add_argument("--engine", default="native", choices=["native", "torch"])
     parser.add_argument("--cells", type=int, default=4)
     parser.add_argument("--steps", type=int, default=5, help="steps per sample")
     parser.add_argument("--repeats", type=int, default=9)
@@ -88,7 +90,7 @@ def main():
     preload_mpi()
     n_atoms, bare = bare_model(options)
     works = {
-        "bare model (torch)": lambda: [bare() for _ in range(options.steps)],
+        "bare model": lambda: [bare() for _ in range(options.steps)],
         "pair_style mace/uq": lammps_run(options, "", options.steps),
         "  + free fields every step": lammps_run(options, FIELDS, options.steps),
     }
@@ -99,7 +101,7 @@ def main():
         for name, work in works.items():
             samples[name].append(1e3 * seconds(work) / options.steps)
     medians = {name: statistics.median(values) for name, values in samples.items()}
-    print(f"{n_atoms} atoms, 1 rank, 1 thread, {options.repeats} x {options.steps} steps, medians")
+    print(f"engine {options.engine}, {n_atoms} atoms, 1 rank, 1 thread, {options.repeats} x {options.steps} steps, medians")
     print(f"{'':28s} {'ms/step':>9s} {'ms/atom':>9s} {'min':>9s} {'max':>9s}")
     for name, values in samples.items():
         print(f"{name:28s} {medians[name]:9.2f} {medians[name] / n_atoms:9.4f} {min(values):9.2f} {max(values):9.2f}")

@@ -96,7 +96,7 @@ class Case:
 
     def __init__(self, backbone, graph, threads=1):
         self.backbone, self.graph, self.samples = backbone, graph, {"step": [], "stacked": []}
-        self.clock = time.process_time if threads == 1 else time.perf_counter
+        self.clock = time.thread_time if threads == 1 else time.perf_counter
         self.native = backbone.engine == "native"
         self.ones = np.ones(graph.n_local)
         self.memory = 0
