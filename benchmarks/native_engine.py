@@ -23,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 N_STACKED = 8
-LARGEST_FOR_TORCH = 600  # atoms: more take too much memory
+LARGEST_FOR_TORCH = 2000  # atoms: more take too much memory
 
 
 def frame(name):
