@@ -9,6 +9,7 @@ import ase.io
 import numpy as np
 from ase.build import bulk
 from ase.calculators.morse import MorsePotential
+from model_example import make_header
 
 from lmp_uq.backbone.snap import SnapBackbone
 from lmp_uq.backbone.snap_settings import read_settings
@@ -73,3 +74,17 @@ def data_files(folder: Path, elements=("W",)) -> tuple[Path, Path, Path]:
 def settings_of(folder: Path, elements=("W",), reference=ZBL, **changes):
     """Settings of a parameter file with these changes."""
     return read_settings(str(parameter_file(folder, **changes)), elements, reference)
+
+
+def model_content(folder: Path, **changes):
+    """Header and tensors of a potential of two elements with a posterior; changes: of its parameters."""
+    settings = settings_of(folder, TWO, **changes)
+    n, header = 2 * settings.n_per_element, make_header()
+    header |= {"elements": list(settings.elements), "cutoff": settings.cutoff, "precision": "float64", "grade": None, "calibration": None}
+    header["backbone"] = {"family": "snap", "architecture": settings.header(), "n_features": n, "n_parameters": n + 2}
+    header["posterior"] |= {"n_features": n, "n_modes": 2, "n_members": 3, "n_force_members": 0, "bias": "element"}
+    header["provenance"]["roles"] = {}
+    generator = np.random.default_rng(0)
+    tensors = {"backbone/coefficients": generator.normal(size=n + 2), "posterior/coefficients": np.zeros(n + 2)}
+    tensors |= {"posterior/modes": generator.normal(size=(n + 2, 2)), "posterior/members": generator.normal(size=(3, n + 2))}
+    return header, tensors | {"posterior/lower": -np.ones(2), "posterior/upper": np.ones(2)}

@@ -8,8 +8,8 @@ import re
 
 import numpy as np
 import pytest
-from linear_example import TWO, settings_of
-from model_example import make_header, raw_container
+from linear_example import model_content
+from model_example import raw_container
 
 from lmp_uq import _native_head, modelfile
 from lmp_uq.errors import UqError
@@ -18,16 +18,7 @@ from lmp_uq.errors import UqError
 @pytest.fixture(params=[{}, {"quadraticflag": 1}, {"switchinnerflag": 1, "sinner": "2.4 2.3", "dinner": "0.3 0.2"}], ids=str)
 def content(request, tmp_path):
     """Header and tensors of a potential of two elements with a posterior."""
-    settings = settings_of(tmp_path, TWO, **request.param)
-    n, header = 2 * settings.n_per_element, make_header()
-    header |= {"elements": list(settings.elements), "cutoff": settings.cutoff, "precision": "float64", "grade": None, "calibration": None}
-    header["backbone"] = {"family": "snap", "architecture": settings.header(), "n_features": n, "n_parameters": n + 2}
-    header["posterior"] |= {"n_features": n, "n_modes": 2, "n_members": 3, "n_force_members": 0, "bias": "element"}
-    header["provenance"]["roles"] = {}
-    generator = np.random.default_rng(0)
-    tensors = {"backbone/coefficients": generator.normal(size=n + 2), "posterior/coefficients": np.zeros(n + 2)}
-    tensors |= {"posterior/modes": generator.normal(size=(n + 2, 2)), "posterior/members": generator.normal(size=(3, n + 2))}
-    return header, tensors | {"posterior/lower": -np.ones(2), "posterior/upper": np.ones(2)}
+    return model_content(tmp_path, **request.param)
 
 
 def answer(reader, path):

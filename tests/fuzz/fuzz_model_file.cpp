@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "model_file.h"
 #include "posterior.h"
+#include "snap_descriptors.h"
 
 #include <sanitizer/common_interface_defs.h>
 
@@ -120,7 +121,11 @@ std::string attempt(Random &random)
     const auto file = lmp_uq::ModelFile::parse("FILE", std::move(bytes), input.size());
     for (const auto &named : file.tensors()) named.second.doubles();
     use(file, random);
-    lmp_uq::Engine::make(file.header().at("backbone").at("architecture"), file.section("backbone"), {});
+    const lmp_uq::Json &backbone = file.header().at("backbone");
+    if (backbone.at("family").string() == "snap")
+      lmp_uq::SnapDescriptors(backbone.at("architecture"), file.header().at("elements").array().size()).arguments({0, 0});
+    else
+      lmp_uq::Engine::make(backbone.at("architecture"), file.section("backbone"), {});
   } catch (const std::runtime_error &failure) {
     const std::string text = failure.what();
     return text.substr(0, text.find('\''));    // up to the first name or value: what kind of refusal it is

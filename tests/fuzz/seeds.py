@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
+from linear_example import model_content
 from model_example import make_header, make_tensors
 from test_native_posterior import write_model
 from tiny_models import density_model
@@ -20,5 +21,6 @@ folder = Path(sys.argv[1])
 if not (folder / "mace.uq").exists():
     modelfile.write(folder / "small.uq", make_header(), make_tensors())
     write_model(folder / "posterior.uq")
+    modelfile.write(folder / "snap.uq", *model_content(folder, quadraticflag=1))
     torch.save(density_model(), folder / "mace.model")
     convert(str(folder / "mace.model"), folder / "mace.uq")
