@@ -23,12 +23,12 @@ class Members:
     forces : (M, n, 3) eV/Angstrom, member - model; virials : (M, 3, 3) eV, -dE/dstrain of the same; features : (P',) summed over atoms.
     """
 
-    def __init__(self, path, atoms):
+    def __init__(self, path, atoms, engine="torch"):
         file = modelfile.read(path)
         header = file.header
         self.box = Box.from_tensors(file.section("posterior"))
         self.thetas = file.tensors["posterior/force_members"]
-        self.backbone = load_backbone(header["backbone"], file.section("backbone"), "float64")
+        self.backbone = load_backbone(header["backbone"], file.section("backbone"), "float64", engine=engine)
         self.graph, _ = graph_of_frames([atoms], self.backbone.elements, self.backbone.cutoff)
         self.evaluation = self.backbone.evaluate(self.graph)
         rows = append_bias(self.evaluation.descriptors, self.graph.species, header["posterior"]["bias"], len(header["elements"]))
