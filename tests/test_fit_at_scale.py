@@ -111,9 +111,8 @@ def command(data, models, out):
     return ["lmp-uq", "fit", "--backbone", models.bare, *files, "--members", 16, "--out", out]
 
 
-@pytest.mark.parametrize(("n", "engine"), [(2, "torch"), (4, "native")])
+@pytest.mark.parametrize(("n", "engine"), [(2, "torch"), (4, "torch"), (4, "native")])
 def test_the_number_of_ranks_changes_nothing(data, models, tmp_path, n, engine):
-    """Four ranks with the native engine, because four that import torch take half a minute of two cores."""
     fit(options(data, models, tmp_path / "1.uq", engine=engine))
     alone = modelfile.read(tmp_path / "1.uq")
     box = Box.from_tensors(alone.section("posterior"))
