@@ -22,12 +22,19 @@ std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, c
     const Layer<T> &layer = *layers_[t], *next = t + 1 < layers_.size() ? layers_[t + 1].get() : nullptr;
     resize(layer, next, *state, *w);
     over_batches(state->graph, *w, [&](const Batch &batch, Scratch &scratch) {
-      sum_messages(layer, *state, batch, scratch);
-      update_features(layer, *state, batch, *w, scratch);
+      LayerState &kept = state->layers[t];
+      const int n = batch.last - batch.first;
+      const std::size_t row = static_cast<std::size_t>(n_harmonics()) * wide_;
+      if (t == 0) scratch.first_in.resize(n * row);
+      T *sums = t == 0 ? scratch.first_in.data() : kept.products_in.data() + batch.first * row;
+      scratch.edges.prepare(layer, state->graph, batch, shape().l_max);
+      for (int i = 0; i < n; ++i) kept.norm[batch.first + i] = 1.0 / (1.0 + scratch.edges.density(i));
+      sum_messages(layer, kept, state->graph.n_nodes, n, scratch, sums);
+      update_features(layer, batch, sums, *w, scratch);
       read_out(layer, *state, batch, *w, energies, descriptors);
       if (next) send(*next, *state, batch, *w);
     });
-    if (next) fill_ghosts(state->graph, exchange, next->n_in(), state->layers[t + 1].features, *w);
+    if (next) fill_ghosts(*next, state->graph, exchange, state->layers[t + 1].features, *w);
     std::swap(w->before, w->after);
   }
   if (shape().repulsion) add_repulsion(*state, energies);
@@ -39,11 +46,11 @@ template <class T> void MaceEngine<T>::resize(const Layer<T> &layer, const Layer
 {
   const std::size_t n_local = state.graph.n_local;
   LayerState &kept = state.layers[layer.number()];
-  kept.products_in.resize(n_local * n_harmonics() * wide_);
+  if (layer.number() > 0) kept.products_in.resize(n_local * n_harmonics() * wide_);
   kept.norm.resize(n_local);
   if (layer.shape().readout == Readout::Gated) kept.scalars.resize(n_local * wide_);
   w.after.resize(n_local * layer.n_out() * wide_);
-  if (next) state.layers[next->number()].features.resize(static_cast<std::size_t>(state.graph.n_nodes) * next->n_in() * wide_);
+  if (next) state.layers[next->number()].features.resize(features_of(*next, state.graph).size(wide_));
 }
 
 template <class T> void MaceEngine<T>::add_atomic_energies(const Evaluated &state, double *energies) const
@@ -52,28 +59,23 @@ template <class T> void MaceEngine<T>::add_atomic_energies(const Evaluated &stat
     energies[state.graph.node[row]] = atomic_energies_[state.graph.element[row]] + shift_;
 }
 
-// A_i = nu_i sum_j messages
-template <class T> void MaceEngine<T>::sum_messages(const Layer<T> &layer, Evaluated &state, const Batch &batch, Scratch &s) const
+// A_i = nu_i sum_j messages of n centres, whose edges are prepared
+template <class T>
+void MaceEngine<T>::sum_messages(const Layer<T> &layer, const LayerState &kept, int n_nodes, int n, Scratch &s, T *out) const
 {
-  LayerState &kept = state.layers[layer.number()];
-  const int n = batch.last - batch.first;
-  T *out = kept.products_in.data() + static_cast<std::size_t>(batch.first) * n_harmonics() * wide_;
-  s.edges.prepare(layer, state.graph, batch, shape().l_max);
   if (layer.number() == 0) {
     layer.kernels().first_forward({s.edges.view(), wide_, out});
   } else {
     const Paths &paths = layer.paths();
     s.messages.resize(static_cast<std::size_t>(n) * paths.n_message * wide_);
     layer.kernels().message_forward(
-        {s.edges.view(), wide_, kept.features.data(), layer.coupling().forward(), s.messages.data()});
+        {s.edges.view(), wide_, n_nodes, kept.features.data(), layer.coupling().forward(), s.messages.data()});
     for (int l = 0; l <= shape().l_max; ++l)
       layer.kernels().gemm(layer.message(l).forward.product(n * (2 * l + 1), s.messages.data() + paths.block[l] * wide_,
                                                             message_rows(paths, l), out + l * l * wide_, rows(l, n_harmonics()), false));
   }
-  for (int i = 0; i < n; ++i) {
+  for (int i = 0; i < n && layer.shape().density; ++i) {
     const double norm = 1.0 / (1.0 + s.edges.density(i));
-    kept.norm[batch.first + i] = norm;
-    if (!layer.shape().density) continue;
     T *row = out + static_cast<std::size_t>(i) * n_harmonics() * wide_;
     for (int k = 0; k < n_harmonics() * wide_; ++k) row[k] *= static_cast<T>(norm);
   }
@@ -81,11 +83,10 @@ template <class T> void MaceEngine<T>::sum_messages(const Layer<T> &layer, Evalu
 
 // h = products Lin + skip, in w.after
 template <class T>
-void MaceEngine<T>::update_features(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Workspace &w, Scratch &s) const
+void MaceEngine<T>::update_features(const Layer<T> &layer, const Batch &batch, const T *in, Workspace &w, Scratch &s) const
 {
   const int n = batch.last - batch.first, n_out = layer.n_out(), n_in = layer.n_in();
   const ElementWeights<T> &element = layer.element(batch.element);
-  const T *in = state.layers[layer.number()].products_in.data() + static_cast<std::size_t>(batch.first) * n_harmonics() * wide_;
   T *out = w.after.data() + static_cast<std::size_t>(batch.first) * n_out * wide_;
   s.products.resize(static_cast<std::size_t>(n) * n_out * wide_);
   layer.kernels().product_forward({layer.products().view(), n, wide_, element.products.data(), in, s.products.data()});
@@ -135,11 +136,12 @@ template <class T> double MaceEngine<T>::energy_of(const Layer<T> &layer, const 
 template <class T> void MaceEngine<T>::send(const Layer<T> &next, Evaluated &state, const Batch &batch, Workspace &w) const
 {
   const int n = batch.last - batch.first, n_in = next.n_in();
-  const std::size_t first = static_cast<std::size_t>(batch.first) * n_in * wide_;
+  const BlockedRows<T> features = features_of(next, state.graph);
+  const T *from = w.after.data() + static_cast<std::size_t>(batch.first) * n_in * wide_;
+  T *to = state.layers[next.number()].features.data();
   for (int l = 0; l <= next.shape().l_in; ++l)
-    next.kernels().gemm(next.up(l).forward.product(n * (2 * l + 1), w.after.data() + first + l * l * wide_, rows(l, n_in),
-                                                   state.layers[next.number()].features.data() + first + l * l * wide_, rows(l, n_in),
-                                                   false));
+    next.kernels().gemm(next.up(l).forward.product(n * (2 * l + 1), from + l * l * wide_, rows(l, n_in),
+                                                   to + features.offset(batch.first, 0, l * l), features.of_degree(l), false));
 }
 
 template <class T> void MaceEngine<T>::add_repulsion(const Evaluated &state, double *energies) const

@@ -37,10 +37,11 @@ void MaceEngine<T>::pull(const Evaluated &state, const GhostExchange &exchange, 
   for (int t = static_cast<int>(layers_.size()) - 1; t >= 0; --t) {
     const Layer<T> &layer = *layers_[t];
     add_readout_gradient(layer, state, weighting, w);
-    const std::size_t n_features = t == 0 ? 0 : static_cast<std::size_t>(weighting.n_sets) * graph.n_nodes * layer.n_in() * wide_;
+    const std::size_t n_features = t == 0 ? 0 : features_of(layer, graph, weighting.n_sets).size(wide_);
     in_parallel(n_threads_, [&](int thread) { w.threads[thread].feature_gradient.zero(n_features); });
     if (t > 0) w.before.zero(n_rows * layer.n_in());
     over_batches(graph, w, [&](const Batch &batch, Scratch &scratch) {
+      scratch.edges.prepare(layer, graph, batch, shape().l_max);
       products_gradient(layer, state, batch, weighting.n_sets, w, scratch);
       if (t > 0) messages_gradient(layer, batch, weighting.n_sets, scratch);
       edges_gradient(layer, state, batch, weighting, scratch);
@@ -48,7 +49,7 @@ void MaceEngine<T>::pull(const Evaluated &state, const GhostExchange &exchange, 
     });
     if (t == 0) break;
     add_up(n_features, w);
-    gather_ghosts(graph, exchange, layer.n_in(), weighting.n_sets, w);
+    gather_ghosts(layer, graph, exchange, weighting.n_sets, w);
     sent_gradient(layer, graph, weighting.n_sets, w);
     std::swap(w.before, w.after);
   }
@@ -95,6 +96,19 @@ void MaceEngine<T>::energy_gradient(const Layer<T> &layer, const LayerState &sta
     for (int k = 0; k < n_gate; ++k) out[c] += layer.readout_gate()[c * n_gate + k] * gate[k];
 }
 
+// a batch's A
+template <class T>
+const T *MaceEngine<T>::summed_messages(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Scratch &s) const
+{
+  const LayerState &kept = state.layers[layer.number()];
+  const std::size_t row = static_cast<std::size_t>(n_harmonics()) * wide_;
+  if (layer.number() > 0) return kept.products_in.data() + batch.first * row;
+  const int n = batch.last - batch.first;
+  s.first_in.resize(n * row);
+  sum_messages(layer, kept, state.graph.n_nodes, n, s, s.first_in.data());
+  return s.first_in.data();
+}
+
 // gradient of a batch's A times nu in s.gradient_in, and what it leaves for nu in s.overlap
 template <class T>
 void MaceEngine<T>::products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, const Workspace &w,
@@ -114,7 +128,7 @@ void MaceEngine<T>::products_gradient(const Layer<T> &layer, const Evaluated &st
                                                            s.products.data() + set * set_out + l * l * wide_, rows(l, n_out), false));
   }
   layer.kernels().product_reverse({layer.products().view(), n, wide_, n_sets, layer.element(batch.element).products.data(),
-                                   kept.products_in.data() + static_cast<std::size_t>(batch.first) * n_harmonics() * wide_,
+                                   summed_messages(layer, state, batch, s),
                                    s.products.data(), set_out, s.gradient_in.data(), set_in, s.norm.data(), s.overlap.data()});
 }
 
@@ -138,17 +152,16 @@ void MaceEngine<T>::edges_gradient(const Layer<T> &layer, const Evaluated &state
 {
   const SortedGraph &graph = state.graph;
   const int n = batch.last - batch.first, n_sets = weighting.n_sets;
-  BatchEdges<T> &edges = scratch.edges;
-  edges.prepare(layer, graph, batch, shape().l_max);
+  const BatchEdges<T> &edges = scratch.edges;
   scratch.edge_gradient.zero(static_cast<std::size_t>(edges.n_edges()) * n_sets * MAX_HARMONICS);
   if (layer.number() == 0) {
     layer.kernels().first_reverse({edges.view(), wide_, n_sets, scratch.gradient_in.data(),
                                    static_cast<std::size_t>(n) * n_harmonics() * wide_, scratch.edge_gradient.data()});
   } else {
-    layer.kernels().message_reverse({edges.view(), wide_, n_sets, state.layers[layer.number()].features.data(),
+    layer.kernels().message_reverse({edges.view(), wide_, graph.n_nodes, n_sets, state.layers[layer.number()].features.data(),
                                      layer.coupling().reverse(), scratch.messages.data(),
                                      static_cast<std::size_t>(n) * layer.paths().n_message * wide_, scratch.feature_gradient.data(),
-                                     static_cast<std::size_t>(graph.n_nodes) * layer.n_in() * wide_, scratch.edge_gradient.data()});
+                                     scratch.edge_gradient.data()});
   }
   for (int i = 0; i < n; ++i)
     for (int k = graph.start[batch.first + i]; k < graph.start[batch.first + i + 1]; ++k) {
@@ -196,12 +209,13 @@ template <class T> void MaceEngine<T>::add_up(std::size_t n, Workspace &w) const
 template <class T> void MaceEngine<T>::sent_gradient(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const
 {
   const std::size_t n_in = layer.n_in();
+  const BlockedRows<T> features = features_of(layer, graph, n_sets);
   over_rows(n_threads_, graph.n_local, [&](std::int64_t first, std::int64_t last) {
     for (int set = 0; set < n_sets; ++set)
       for (int l = 0; l <= layer.shape().l_in; ++l)
         layer.kernels().gemm(layer.up(l).reverse.product(
             static_cast<int>(last - first) * (2 * l + 1),
-            w.feature_gradient().data() + ((static_cast<std::size_t>(set) * graph.n_nodes + first) * n_in + l * l) * wide_, rows(l, n_in),
+            w.feature_gradient().data() + features.offset(first, set, l * l), features.of_degree(l),
             w.before.data() + ((static_cast<std::size_t>(set) * graph.n_local + first) * n_in + l * l) * wide_, rows(l, n_in), true));
   });
 }

@@ -5,6 +5,7 @@
 #define LMP_UQ_MACE_ENGINE_H
 
 #include "batch_edges.h"
+#include "blocked_rows.h"
 #include "engine.h"
 #include "threads.h"
 
@@ -32,8 +33,8 @@ template <class T> class MaceEngine : public Engine {
  private:
   template <class U> friend class MaceEngine;
   struct LayerState {
-    Aligned<T> products_in;          // A (n_local, (l_max+1)^2, C)
-    Aligned<T> features;             // x (n_nodes, n_in, C), layers > 0
+    Aligned<T> products_in;          // A (n_local, (l_max+1)^2, C), layers > 0; that of layer 0 costs little to sum again
+    Aligned<T> features;             // x, layers > 0, ordered by blocks: see BlockedRows
     Aligned<T> scalars;              // h_0 (n_local, C) where the readout is gated
     std::vector<double> norm;        // 1/(1 + density) (n_local)
   };
@@ -45,11 +46,11 @@ template <class T> class MaceEngine : public Engine {
   };
   struct Scratch {                                   // of a thread: what belongs to the batch that it is at
     BatchEdges<T> edges;
-    Aligned<T> messages, products, gradient_in;      // gradient_in: of A
+    Aligned<T> first_in, messages, products, gradient_in;      // first_in: A of layer 0; gradient_in: of A
     Aligned<double> edge_gradient;
     std::vector<T> norm;
     std::vector<double> overlap;
-    Aligned<T> feature_gradient;                     // what its batches add to the gradient of x (n_sets, n_nodes, n_in, C)
+    Aligned<T> feature_gradient;                     // what its batches add to the gradient of x, n_sets rows for a node
   };
   struct Workspace {
     explicit Workspace(int n_threads) : threads(n_threads) {}
@@ -74,27 +75,34 @@ template <class T> class MaceEngine : public Engine {
   }
   int n_harmonics() const { return (shape().l_max + 1) * (shape().l_max + 1); }
   // rows of degree l in a batch's features of n components, counted from the component l*l, and in its messages
-  Rows rows(int l, int n) const { return {2 * l + 1, static_cast<std::size_t>(n) * wide_, static_cast<std::size_t>(wide_)}; }
+  Rows rows(int l, int n) const { return {2 * l + 1, static_cast<std::size_t>(n) * wide_, static_cast<std::size_t>(wide_), block<T>()}; }
   Rows message_rows(const Paths &paths, int l) const
   {
-    return {2 * l + 1, static_cast<std::size_t>(paths.n_message) * wide_, static_cast<std::size_t>(paths.n_of[l]) * wide_};
+    return {2 * l + 1, static_cast<std::size_t>(paths.n_message) * wide_, static_cast<std::size_t>(paths.n_of[l]) * wide_, block<T>()};
+  }
+
+  // x of a layer, or its gradients
+  BlockedRows<T> features_of(const Layer<T> &layer, const SortedGraph &graph, int n_sets = 1) const
+  {
+    return {graph.n_nodes, layer.n_in(), n_sets};
   }
 
   // forward
   void resize(const Layer<T> &layer, const Layer<T> *next, Evaluated &state, Workspace &w) const;
-  void sum_messages(const Layer<T> &layer, Evaluated &state, const Batch &batch, Scratch &s) const;
-  void update_features(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Workspace &w, Scratch &s) const;
+  void sum_messages(const Layer<T> &layer, const LayerState &kept, int n_nodes, int n, Scratch &s, T *out) const;
+  void update_features(const Layer<T> &layer, const Batch &batch, const T *in, Workspace &w, Scratch &s) const;
   void read_out(const Layer<T> &layer, Evaluated &state, const Batch &batch, Workspace &w, double *energies, double *descriptors) const;
   double energy_of(const Layer<T> &layer, const T *scalars) const;
   void send(const Layer<T> &next, Evaluated &state, const Batch &batch, Workspace &w) const;
   void add_atomic_energies(const Evaluated &state, double *energies) const;
   void add_repulsion(const Evaluated &state, double *energies) const;
-  void fill_ghosts(const SortedGraph &graph, const GhostExchange &exchange, int n_components, Aligned<T> &features, Workspace &w) const;
+  void fill_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, Aligned<T> &features, Workspace &w) const;
 
   // reverse
   void pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting, Workspace &w) const;
   void add_readout_gradient(const Layer<T> &layer, const Evaluated &state, const Weighting &weighting, Workspace &w) const;
   void energy_gradient(const Layer<T> &layer, const LayerState &state, int row, double weight, std::vector<double> &out) const;
+  const T *summed_messages(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Scratch &s) const;
   void products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, const Workspace &w, Scratch &s) const;
   void messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Scratch &s) const;
   void edges_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting, Scratch &s) const;
@@ -102,7 +110,7 @@ template <class T> class MaceEngine : public Engine {
   void add_up(std::size_t n, Workspace &w) const;
   void sent_gradient(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const;
   void add_repulsion_gradient(const Evaluated &state, const Weighting &weighting) const;
-  void gather_ghosts(const SortedGraph &graph, const GhostExchange &exchange, int n_components, int n_sets, Workspace &w) const;
+  void gather_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, int n_sets, Workspace &w) const;
 
   const Repulsion &repulsion(int centre, int source) const { return repulsion_[centre * static_cast<std::size_t>(shape().n_elements()) + source]; }
   std::unique_ptr<Workspace> borrow();

@@ -53,6 +53,18 @@ void convert(std::int64_t n_rows, int n, const Aligned<From> &from, int from_wid
   });
 }
 
+template <class To, class From>
+void convert(const BlockedRows<From> &from_rows, const Aligned<From> &from, const BlockedRows<To> &to_rows, Aligned<To> &to, int n, int to_wide,
+             int n_threads)
+{
+  to.zero(to_rows.size(to_wide));
+  over_rows(n_threads, from_rows.n_nodes, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t node = first; node < last; ++node)
+      for (int m = 0; m < from_rows.n_components; ++m)
+        for (int c = 0; c < n; ++c) to[to_rows.offset(node, 0, m, c)] = static_cast<To>(from[from_rows.offset(node, 0, m, c)]);
+  });
+}
+
 }    // namespace
 
 template <class T>
@@ -69,7 +81,9 @@ std::unique_ptr<Engine::State> MaceEngine<T>::adopt(const State &other, const Ma
       if (in.size()) convert(n_rows, shape().n_channels, in, owner.wide_, out, wide_, n_threads_);
     };
     copy(kept.products_in, static_cast<std::int64_t>(state->graph.n_local) * n_harmonics(), mine.products_in);
-    copy(kept.features, static_cast<std::int64_t>(state->graph.n_nodes) * layers_[t]->n_in(), mine.features);
+    if (kept.features.size())
+      convert(owner.features_of(*owner.layers_[t], from.graph), kept.features, features_of(*layers_[t], state->graph), mine.features,
+              shape().n_channels, wide_, n_threads_);
     copy(kept.scalars, state->graph.n_local, mine.scalars);
     mine.norm = kept.norm;
   }

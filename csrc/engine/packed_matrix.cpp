@@ -15,7 +15,8 @@ PackedMatrix::PackedMatrix(int depth, int n_columns, const std::function<double(
 void PackedMatrix::multiply(int n_rows, const double *a, std::size_t a_stride, double *c) const
 {
   const std::size_t c_stride = stride();
-  gemm_({n_rows, depth_, stride(), a, {1, a_stride, 0}, panels_.data(), c, {1, c_stride, 0}, false});
+  const std::size_t adjacent = block<double>();
+  gemm_({n_rows, depth_, stride(), a, {1, a_stride, 0, adjacent}, panels_.data(), c, {1, c_stride, 0, adjacent}, false});
 }
 
 }    // namespace lmp_uq

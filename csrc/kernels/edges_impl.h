@@ -29,6 +29,12 @@ template <class T> LMP_UQ_INLINE const T *radial_row(const EdgeBatch<T> &edges, 
   return edges.row[e] + c.block * edges.stride[e] + c.part;
 }
 
+// where a node's features of n components start, in an array ordered by blocks
+template <class T> LMP_UQ_INLINE std::size_t feature_row(const Channels &c, int n_nodes, int node, int n)
+{
+  return (static_cast<std::size_t>(c.block) * n_nodes + node) * n * block<T>() + c.part;
+}
+
 // radial function number p of a row
 template <class T> LMP_UQ_INLINE Vector<T> radial(const T *row, int p, T t)
 {
@@ -76,34 +82,74 @@ template <class T, int M> void first_forward(const FirstForward<T> &a)
   });
 }
 
-template <class T, int M> LMP_UQ_INLINE void first_reverse_edge(const FirstReverse<T> &a, int i, int e, const Channels &c)
+// Vectors of channels that are worked on together: their shares of an edge's gradient are added before the lanes are, which costs as much
+// as the rest. As many as their part of the tables may take of the cache.
+constexpr int FIRST_VECTORS = 4;
+
+// f(channels of the first of N vectors, Index<N>) over all channels, N at once and the rest one by one
+template <class T, int N, class F> LMP_UQ_INLINE void for_channel_groups(int n_channels, const F &f)
 {
-  constexpr int n_y = (M + 1) * (M + 1);
-  const T *row = radial_row(a.edges, e, c), *y = a.edges.harmonics + e * MAX_HARMONICS;
-  Vector<T> r[M + 1], slope[M + 1];
-  unroll<M + 1>([&](auto l) LMP_UQ_ALWAYS { radial(row, l.value, a.edges.t[e], r[l.value], slope[l.value]); });
+  const auto channels = [](int first) LMP_UQ_ALWAYS { return Channels{first / block<T>(), first % block<T>(), static_cast<std::size_t>(first)}; };
+  int first = 0;
+  for (; first + N * Simd<T>::width <= n_channels; first += N * Simd<T>::width) f(channels(first), Index<N>{});
+  for (; first < n_channels; first += Simd<T>::width) f(channels(first), Index<1>{});
+}
+
+template <class T> LMP_UQ_INLINE Channels next(const Channels &c, int n_vectors)
+{
+  const int first = static_cast<int>(c.first) + n_vectors * Simd<T>::width;
+  return {first / block<T>(), first % block<T>(), static_cast<std::size_t>(first)};
+}
+
+// gradient of a centre's sums, packed: rows of a power of two bytes share few places of the cache
+template <class T, int M, int N> struct FirstGradient {
+  Vector<T> of[MAX_SETS][N][(M + 1) * (M + 1)];
+
+  LMP_UQ_INLINE FirstGradient(const FirstReverse<T> &a, int i, const Channels &c)
+  {
+    constexpr int n_y = (M + 1) * (M + 1);
+    for (int k = 0; k < a.n_sets; ++k)
+      for (int s = 0; s < n_y; ++s) {
+        const T *from = a.gradient + k * a.set_stride + (i * static_cast<std::size_t>(n_y) + s) * a.n_channels + c.first;
+        for (int v = 0; v < N; ++v) of[k][v][s] = load(from + v * Simd<T>::width);
+      }
+  }
+};
+
+template <class T, int M, int N>
+LMP_UQ_INLINE void first_reverse_edge(const FirstReverse<T> &a, int e, const Channels &c, const FirstGradient<T, M, N> &gradient)
+{
+  const T *y = a.edges.harmonics + e * MAX_HARMONICS;
+  Vector<T> r[N][M + 1], slope[N][M + 1];
+  unroll<N>([&](auto v) LMP_UQ_ALWAYS {
+    const T *row = radial_row(a.edges, e, next<T>(c, v.value));
+    unroll<M + 1>([&](auto l) LMP_UQ_ALWAYS { radial(row, l.value, a.edges.t[e], r[v.value][l.value], slope[v.value][l.value]); });
+  });
   for (int k = 0; k < a.n_sets; ++k) {
-    const T *g = a.gradient + k * a.set_stride + i * static_cast<std::size_t>(n_y) * a.n_channels + c.first;
     Vector<T> sums[MAX_HARMONICS] = {};
-    unroll<M + 1>([&](auto l) LMP_UQ_ALWAYS {
-      Vector<T> along{};
-      unroll<2 * l.value + 1>([&](auto m) LMP_UQ_ALWAYS {
-        constexpr int s = l.value * l.value + m.value;
-        const Vector<T> g_s = load(g + s * static_cast<std::size_t>(a.n_channels));
-        along += g_s * y[s];
-        if constexpr (s > 0) sums[s] = r[l.value] * g_s;
+    unroll<N>([&](auto v) LMP_UQ_ALWAYS {
+      const auto &g = gradient.of[k][v.value];
+      unroll<M + 1>([&](auto l) LMP_UQ_ALWAYS {
+        Vector<T> along{};
+        unroll<2 * l.value + 1>([&](auto m) LMP_UQ_ALWAYS {
+          constexpr int s = l.value * l.value + m.value;
+          along += g[s] * y[s];
+          if constexpr (s > 0) sums[s] += r[v.value][l.value] * g[s];
+        });
+        sums[0] += slope[v.value][l.value] * along;
       });
-      sums[0] += slope[l.value] * along;
     });
-    add_lane_sums<T, n_y>(sums, a.edge_gradient + (static_cast<std::size_t>(e) * a.n_sets + k) * MAX_HARMONICS);
+    add_lane_sums<T, (M + 1) * (M + 1)>(sums, a.edge_gradient + (static_cast<std::size_t>(e) * a.n_sets + k) * MAX_HARMONICS);
   }
 }
 
 template <class T, int M> void first_reverse(const FirstReverse<T> &a)
 {
-  for_channels<T>(a.n_channels, [&](const Channels &c) LMP_UQ_ALWAYS {
-    for (int i = 0; i < a.edges.n_centres; ++i)
-      for (int e = a.edges.start[i]; e < a.edges.start[i + 1]; ++e) first_reverse_edge<T, M>(a, i, e, c);
+  for_channel_groups<T, FIRST_VECTORS>(a.n_channels, [&](const Channels &c, auto n) LMP_UQ_ALWAYS {
+    for (int i = 0; i < a.edges.n_centres; ++i) {
+      const FirstGradient<T, M, n.value> gradient(a, i, c);
+      for (int e = a.edges.start[i]; e < a.edges.start[i + 1]; ++e) first_reverse_edge<T, M, n.value>(a, e, c, gradient);
+    }
   });
 }
 
@@ -126,15 +172,15 @@ LMP_UQ_INLINE void sum_path(const MessageForward<T> &a, int i, const Channels &c
 {
   constexpr Paths paths = make_paths(L, M);
   constexpr int l1 = paths.l1[P], l2 = paths.l2[P], n1 = 2 * l1 + 1, n2 = 2 * l2 + 1;
-  constexpr std::size_t n_x = (L + 1) * (L + 1);
+  constexpr int n_x = (L + 1) * (L + 1);
   Vector<T> sum[n1 * n2];
   unroll<n1 * n2>([&](auto k) LMP_UQ_ALWAYS { sum[k.value] = Vector<T>{}; });
   for (int e = a.edges.start[i]; e < a.edges.start[i + 1]; ++e) {
     const Vector<T> r = radial(radial_row(a.edges, e, c), P, a.edges.t[e]);
-    const T *x = a.features + (a.edges.neighbour[e] * n_x + l1 * l1) * a.n_channels + c.first;
+    const T *x = a.features + feature_row<T>(c, a.n_nodes, a.edges.neighbour[e], n_x) + l1 * l1 * block<T>();
     const T *y = a.edges.harmonics + e * MAX_HARMONICS + l2 * l2;
     Vector<T> rx[n1];
-    unroll<n1>([&](auto k) LMP_UQ_ALWAYS { rx[k.value] = r * load(x + k.value * static_cast<std::size_t>(a.n_channels)); });
+    unroll<n1>([&](auto k) LMP_UQ_ALWAYS { rx[k.value] = r * load(x + k.value * block<T>()); });
     unroll<n2>([&](auto m) LMP_UQ_ALWAYS {
       unroll<n1>([&](auto k) LMP_UQ_ALWAYS { sum[k.value * n2 + m.value] += rx[k.value] * y[m.value]; });
     });
@@ -160,7 +206,7 @@ constexpr int EDGES_AT_ONCE = LMP_UQ_VECTOR_BYTES == 64 ? 2 : 1;
 template <class T, int L, int M, int E> struct EdgeGroup {
   static constexpr int n_x = (L + 1) * (L + 1);
   const T *y[E];
-  std::size_t source[E];                        // of the features that x was loaded from
+  std::size_t target[E];                        // of the gradient of the features that x was loaded from
   Vector<T> r[E][make_paths(L, M).n], slope[E][make_paths(L, M).n], x[E][n_x];
 
   LMP_UQ_INLINE EdgeGroup(const MessageReverse<T> &a, int first, const Channels &c)
@@ -169,11 +215,10 @@ template <class T, int L, int M, int E> struct EdgeGroup {
       const int e = first + j.value;
       const T *row = radial_row(a.edges, e, c);
       y[j.value] = a.edges.harmonics + e * MAX_HARMONICS;
-      source[j.value] = static_cast<std::size_t>(a.edges.neighbour[e]) * n_x * a.n_channels + c.first;
+      const T *from = a.features + feature_row<T>(c, a.n_nodes, a.edges.neighbour[e], n_x);
+      target[j.value] = feature_row<T>(c, a.n_nodes, a.edges.neighbour[e], n_x * a.n_sets);
       unroll<make_paths(L, M).n>([&](auto p) LMP_UQ_ALWAYS { radial(row, p.value, a.edges.t[e], r[j.value][p.value], slope[j.value][p.value]); });
-      unroll<n_x>([&](auto k) LMP_UQ_ALWAYS {
-        x[j.value][k.value] = load(a.features + source[j.value] + k.value * static_cast<std::size_t>(a.n_channels));
-      });
+      unroll<n_x>([&](auto k) LMP_UQ_ALWAYS { x[j.value][k.value] = load(from + k.value * block<T>()); });
     });
   }
 };
@@ -240,9 +285,9 @@ LMP_UQ_INLINE void message_reverse_edges(const MessageReverse<T> &a, int first, 
     });
     reverse_group<T, L, M, E>(edges, outer[set], gradients);
     for (int j = 0; j < E; ++j) {    // one after the other: they may have the same source
-      T *target = a.features_gradient + set * a.feature_set_stride + edges.source[j];
+      T *target = a.features_gradient + edges.target[j] + set * n_x * block<T>();
       unroll<n_x>([&](auto k) LMP_UQ_ALWAYS {
-        T *p = target + k.value * static_cast<std::size_t>(a.n_channels);
+        T *p = target + k.value * block<T>();
         store(p, load(p) + gradients.x[j][k.value]);
       });
       add_lane_sums<T, (M + 1) * (M + 1)>(gradients.sums[j],

@@ -3,7 +3,8 @@
 //
 // Features are (row, component, channel), the channel fastest and padded with zeros to a multiple of block<T>(). A kernel runs over
 // channel blocks outside and rows or edges inside, so that what belongs to one block (a table of radial functions, polynomial
-// coefficients) stays in the cache. All pointers are aligned to 64 bytes.
+// coefficients) stays in the cache. Features that edges fetch from their sources, and the gradients that they bring there, are ordered by
+// blocks for the same reason: (block, node, component, channel in block). All pointers are aligned to 64 bytes.
 #ifndef LMP_UQ_KERNELS_H
 #define LMP_UQ_KERNELS_H
 
@@ -54,21 +55,20 @@ template <class T> struct SparseMap {
 // M_(m,k) = sum_j R_k sum_ab c^k_abm x_j,a Y_b: products are summed over the neighbours first, the coupling comes after
 template <class T> struct MessageForward {
   EdgeBatch<T> edges;
-  int n_channels;
-  const T *features;               // (n_nodes, (l_in+1)^2, n_channels)
+  int n_channels, n_nodes;
+  const T *features;               // (block, n_nodes, (l_in+1)^2, channel in block)
   SparseMap<T> coupling;           // summed products -> messages, see Paths
   T *out;                          // (n_centres, n_message, n_channels)
 };
 
 template <class T> struct MessageReverse {
   EdgeBatch<T> edges;
-  int n_channels, n_sets;
+  int n_channels, n_nodes, n_sets;
   const T *features;
   SparseMap<T> coupling;           // transposed: gradient of messages -> gradient of summed products
   const T *gradient;               // of `out` above: n_sets of them, set_stride apart
   std::size_t set_stride;
-  T *features_gradient;            // n_sets of (n_nodes, (l_in+1)^2, n_channels), feature_set_stride apart, added to
-  std::size_t feature_set_stride;
+  T *features_gradient;            // (block, n_nodes, n_sets, (l_in+1)^2, channel in block), added to
   double *edge_gradient;           // as in FirstReverse
 };
 
@@ -104,13 +104,14 @@ template <class T> struct ProductReverse {
   double *overlap;                 // (n_sets, n_rows): sum of in * unscaled in_gradient, added to
 };
 
-// Rows of a matrix inside a feature array: row r starts at (r / inner) * outer_stride + (r % inner) * inner_stride
+// Rows of a matrix inside a feature array: row r starts at (r / inner) * outer_stride + (r % inner) * inner_stride, each further block of
+// channels block_stride after the one before
 struct Rows {
   int inner;
-  std::size_t outer_stride, inner_stride;
+  std::size_t outer_stride, inner_stride, block_stride;
 };
 
-// c = a b or c += a b; b is packed in panels of 4 blocks: (panel, depth, 4*block)
+// c = a b or c += a b; b is packed in panels of 4 blocks: (panel, depth, 4*block); columns are whole blocks
 template <class T> struct Gemm {
   int n_rows, depth, n_columns;
   const T *a;

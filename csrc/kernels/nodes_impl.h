@@ -117,19 +117,25 @@ template <class T, int R, int N> inline void gemm_tile(const Gemm<T> &g, int row
     a[r.value] = g.a + row_offset<T>(g.a_rows, row + r.value);
     unroll<N>([&](auto n) LMP_UQ_ALWAYS { sum[r.value][n.value] = Vector<T>{}; });
   });
-  for (int k = 0; k < g.depth; ++k) {
-    Vector<T> b_k[N];
-    unroll<N>([&](auto n) LMP_UQ_ALWAYS { b_k[n.value] = load(b + static_cast<std::size_t>(k) * panel + n.value * width); });
-    unroll<R>([&](auto r) LMP_UQ_ALWAYS {
-      const T value = a[r.value][k];
-      unroll<N>([&](auto n) LMP_UQ_ALWAYS { sum[r.value][n.value] += b_k[n.value] * value; });
-    });
+  for (int first = 0; first < g.depth; first += block<T>()) {
+    const int n = g.depth - first < block<T>() ? g.depth - first : block<T>();
+    for (int k = 0; k < n; ++k, b += panel) {
+      Vector<T> b_k[N];
+      unroll<N>([&](auto n) LMP_UQ_ALWAYS { b_k[n.value] = load(b + n.value * width); });
+      unroll<R>([&](auto r) LMP_UQ_ALWAYS {
+        const T value = a[r.value][k];
+        unroll<N>([&](auto n) LMP_UQ_ALWAYS { sum[r.value][n.value] += b_k[n.value] * value; });
+      });
+    }
+    unroll<R>([&](auto r) LMP_UQ_ALWAYS { a[r.value] += g.a_rows.block_stride; });
   }
   unroll<R>([&](auto r) LMP_UQ_ALWAYS {
-    T *c = g.c + row_offset<T>(g.c_rows, row + r.value) + column;
+    T *c = g.c + row_offset<T>(g.c_rows, row + r.value);
     unroll<N>([&](auto n) LMP_UQ_ALWAYS {
-      if (g.add) sum[r.value][n.value] += load(c + n.value * width);
-      store(c + n.value * width, sum[r.value][n.value]);
+      const std::size_t at = column + n.value * width;
+      T *out = c + at / block<T>() * g.c_rows.block_stride + at % block<T>();
+      if (g.add) sum[r.value][n.value] += load(out);
+      store(out, sum[r.value][n.value]);
     });
   });
 }
