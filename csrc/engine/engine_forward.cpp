@@ -28,7 +28,8 @@ std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, c
       if (t == 0) scratch.first_in.resize(n * row);
       T *sums = t == 0 ? scratch.first_in.data() : kept.products_in.data() + batch.first * row;
       scratch.edges.prepare(layer, state->graph, batch, shape().l_max);
-      for (int i = 0; i < n; ++i) kept.norm[batch.first + i] = 1.0 / (1.0 + scratch.edges.density(i));
+      scratch.norm.resize(n);
+      for (int i = 0; i < n; ++i) scratch.norm[i] = kept.norm[batch.first + i] = 1.0 / (1.0 + scratch.edges.density(i));
       sum_messages(layer, kept, state->graph.n_nodes, n, scratch, sums);
       update_features(layer, batch, sums, *w, scratch);
       read_out(layer, *state, batch, *w, energies, descriptors);
@@ -59,25 +60,20 @@ template <class T> void MaceEngine<T>::add_atomic_energies(const Evaluated &stat
     energies[state.graph.node[row]] = atomic_energies_[state.graph.element[row]] + shift_;
 }
 
-// A_i = nu_i sum_j messages of n centres, whose edges are prepared
+// A_i = nu_i sum_j messages of n centres, whose edges and norms nu are prepared
 template <class T>
 void MaceEngine<T>::sum_messages(const Layer<T> &layer, const LayerState &kept, int n_nodes, int n, Scratch &s, T *out) const
 {
   if (layer.number() == 0) {
-    layer.kernels().first_forward({s.edges.view(), wide_, out});
+    layer.kernels().first_forward({s.edges.view(), wide_, s.norm.data(), out});
   } else {
     const Paths &paths = layer.paths();
     s.messages.resize(static_cast<std::size_t>(n) * paths.n_message * wide_);
-    layer.kernels().message_forward(
-        {s.edges.view(), wide_, n_nodes, kept.features.data(), layer.coupling().forward(), s.messages.data()});
+    layer.kernels().message_forward({s.edges.view(), wide_, n_nodes, kept.features.data(), s.norm.data(), layer.coupling().forward(),
+                                     s.messages.data()});
     for (int l = 0; l <= shape().l_max; ++l)
       layer.kernels().gemm(layer.message(l).forward.product(n * (2 * l + 1), s.messages.data() + paths.block[l] * wide_,
                                                             message_rows(paths, l), out + l * l * wide_, rows(l, n_harmonics()), false));
-  }
-  for (int i = 0; i < n && layer.shape().density; ++i) {
-    const double norm = 1.0 / (1.0 + s.edges.density(i));
-    T *row = out + static_cast<std::size_t>(i) * n_harmonics() * wide_;
-    for (int k = 0; k < n_harmonics() * wide_; ++k) row[k] *= static_cast<T>(norm);
   }
 }
 

@@ -77,7 +77,7 @@ template <class T, int M> void first_forward(const FirstForward<T> &a)
           unroll<2 * l.value + 1>([&](auto m) LMP_UQ_ALWAYS { sum[l.value * l.value + m.value] += r * y[l.value * l.value + m.value]; });
         });
       }
-      unroll<n_y>([&](auto s) LMP_UQ_ALWAYS { store(a.out + (i * static_cast<std::size_t>(n_y) + s.value) * a.n_channels + c.first, sum[s.value]); });
+      unroll<n_y>([&](auto s) LMP_UQ_ALWAYS { store(a.out + (i * static_cast<std::size_t>(n_y) + s.value) * a.n_channels + c.first, sum[s.value] * a.scale[i]); });
     }
   });
 }
@@ -185,7 +185,7 @@ LMP_UQ_INLINE void sum_path(const MessageForward<T> &a, int i, const Channels &c
       unroll<n1>([&](auto k) LMP_UQ_ALWAYS { sum[k.value * n2 + m.value] += rx[k.value] * y[m.value]; });
     });
   }
-  unroll<n1 * n2>([&](auto k) LMP_UQ_ALWAYS { outer[paths.outer[P] + k.value] = sum[k.value]; });
+  unroll<n1 * n2>([&](auto k) LMP_UQ_ALWAYS { outer[paths.outer[P] + k.value] = sum[k.value] * a.scale[i]; });
 }
 
 template <class T, int L, int M> void message_forward(const MessageForward<T> &a)

@@ -30,17 +30,18 @@ template <class T> struct EdgeBatch {
   const T *t;                      // (n_edges) argument of the polynomials
 };
 
-// sum_j R_l(r_ij) Y_lm(u_ij): the first layer, where everything that depends on the elements is in the radial functions
+// scale_i sum_j R_l(r_ij) Y_lm(u_ij): the first layer, where everything that depends on the elements is in the radial functions
 template <class T> struct FirstForward {
   EdgeBatch<T> edges;
   int n_channels;
+  const T *scale;                  // (n_centres): a centre's sums are multiplied by it
   T *out;                          // (n_centres, (l_max+1)^2, n_channels)
 };
 
 template <class T> struct FirstReverse {
   EdgeBatch<T> edges;
   int n_channels, n_sets;
-  const T *gradient;               // of `out` above: n_sets of them, set_stride apart
+  const T *gradient;               // of `out` above over scale: n_sets of them, set_stride apart
   std::size_t set_stride;
   double *edge_gradient;           // (n_edges, n_sets, 16): d/dt, then d/dY_1.. (Y_0 is constant), added to
 };
@@ -52,11 +53,12 @@ template <class T> struct SparseMap {
   const T *value;
 };
 
-// M_(m,k) = sum_j R_k sum_ab c^k_abm x_j,a Y_b: products are summed over the neighbours first, the coupling comes after
+// M_(m,k) = scale_i sum_j R_k sum_ab c^k_abm x_j,a Y_b: products are summed over the neighbours first, the coupling comes after
 template <class T> struct MessageForward {
   EdgeBatch<T> edges;
   int n_channels, n_nodes;
   const T *features;               // (block, n_nodes, (l_in+1)^2, channel in block)
+  const T *scale;                  // (n_centres): a centre's messages are multiplied by it
   SparseMap<T> coupling;           // summed products -> messages, see Paths
   T *out;                          // (n_centres, n_message, n_channels)
 };
@@ -66,7 +68,7 @@ template <class T> struct MessageReverse {
   int n_channels, n_nodes, n_sets;
   const T *features;
   SparseMap<T> coupling;           // transposed: gradient of messages -> gradient of summed products
-  const T *gradient;               // of `out` above: n_sets of them, set_stride apart
+  const T *gradient;               // of `out` above over scale: n_sets of them, set_stride apart
   std::size_t set_stride;
   T *features_gradient;            // (block, n_nodes, n_sets, (l_in+1)^2, channel in block), added to
   double *edge_gradient;           // as in FirstReverse
