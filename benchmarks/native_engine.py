@@ -4,15 +4,21 @@
 Models: random weights in the architectures of MACE-MPA-0 medium (128x0e+128x1o) and small (128x0e), 89 elements; the embedded model.
 Time of one step per atom, medians; ratios are to torch in float64. "gflop/s" counts what the step needs (see `useful_flops`), "/ floor" is
 its time over that of as many operations in numpy's matrix product of the same precision and run. Also the cost of each further stacked
-pull, the memory of the tables and per atom (what the process grew by, of 500 atoms or more).
+pull and the memory of the tables. --memory: instead, what a step and stacked pulls take per atom (peak of a process of their own, without
+model, tables and graph).
 
     OMP_NUM_THREADS=1 python benchmarks/native_engine.py [--repeats 5] [--models medium small nbmotaw] [--systems Si64 W54]
-                                                         [--threads 1 2] [--no-torch] [--frames FILE]
+                                                         [--threads 1 2] [--no-torch] [--frames FILE] [--memory]
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import functools
+import itertools
+import multiprocessing
+import re
 import statistics
 import sys
 import time
@@ -61,28 +67,61 @@ def seconds(work, clock=time.perf_counter):
     return clock() - start, result
 
 
-def resident_bytes():
-    """Memory of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+def peak_growth(work):
+    """Bytes that this process grows by while it works, at most."""
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed before is not to be used again unseen
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is resident
+
+    def peak():
+        return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+    before = peak()
+    work()
+    return peak() - before
+
+
+def memory(model, system, precision):
+    """kB per atom of a step, and of a step with 1 and with 4 stacked pulls after it: to be called in a fresh process."""
+    from lmp_uq.backbone.graph import graph_of_frames
+    from lmp_uq.backbone.mace_native import MaceNativeBackbone
+
+    backbone = MaceNativeBackbone(*described(model), precision=precision, threads=1)
+    small, graph = (graph_of_frames([frame(name)], backbone.elements, backbone.cutoff)[0] for name in ("Si64", system))
+    Case(backbone, small).step()
+    kept = []
+
+    def step():
+        kept[:] = [backbone.evaluate(graph)]
+        kept.append(backbone.pull(kept[0].state, np.ones(graph.n_local)))
+
+    grown = [peak_growth(step)]
+    for n_sets in (1, 4):
+        sets = np.zeros((n_sets, graph.n_local, backbone.n_features))
+        grown.append(grown[-1] + peak_growth(functools.partial(backbone.pull, kept[0].state, None, sets)))
+    print(f"{model}, {system}, {precision}: " + " ".join(f"{bytes / graph.n_local / 1e3:.1f}" for bytes in grown), flush=True)
 
 
 def useful_flops(architecture, neighbours):
-    """Floating-point operations of energy and forces per atom: tabulated radial functions, products of features and harmonics summed over
-    neighbours before they are coupled, matrix products over channels; forward and reverse."""
+    """Floating-point operations per atom of energy and forces, and of a further stacked pull.
+
+    Counted are tabulated radial functions (which pulls share), products of features and harmonics summed over neighbours before they are
+    coupled, matrix products over channels; forward and reverse.
+    """
     irreps = architecture["hidden_irreps"].split("+")
     channels, degrees, l_max = int(irreps[0].split("x")[0]), list(range(len(irreps))), architecture["max_ell"]
-    n_y, total = (l_max + 1) ** 2, 0.0
+    n_y, step, pull = (l_max + 1) ** 2, 0.0, 0.0
     for layer in range(architecture["num_interactions"]):
         l_in = [0] if layer == 0 else degrees
         paths = [(a, b, c) for a in l_in for b in range(l_max + 1) for c in range(abs(a - b), min(a + b, l_max) + 1, 2)]
         products = sum((2 * a + 1) * (2 * b + 1) for a, b, _ in paths)
         messages = sum(2 * c + 1 for *_, c in paths)
-        per_edge = (6 * products + 30 * len(paths)) if layer else (5 * n_y + 30 * len(paths))
+        forward, reverse = (2 * products, 4 * products) if layer else (2 * n_y, 3 * n_y)
         matrices = 0 if layer == 0 else 4 * messages * channels
         out = degrees if layer + 1 < architecture["num_interactions"] else [0]
         matrices += 4 * channels * sum(2 * degree + 1 for degree in out) * (3 if layer else 2)
-        total += channels * (neighbours * per_edge + matrices + 8 * 120 * len(out))
-    return total
+        step += channels * (neighbours * (forward + reverse + 30 * len(paths)) + matrices + 8 * 120 * len(out))
+        pull += channels * (neighbours * reverse + matrices / 2 + 2 * n_y * len(out))
+    return step, pull
 
 
 def matrix_rate(precision, repeats=5):
@@ -99,18 +138,10 @@ class Case:
         self.clock = time.thread_time if threads == 1 else time.perf_counter
         self.native = backbone.engine == "native"
         self.ones = np.ones(graph.n_local)
-        self.memory = 0
 
     def step(self):
         evaluation = self.backbone.evaluate(self.graph)
         return evaluation, self.backbone.pull(evaluation.state, self.ones)
-
-    def warm_up(self):
-        """Tables and buffers are made; what the process grows by."""
-        before = resident_bytes()
-        result = self.step()
-        self.memory = resident_bytes() - before - (self.backbone.table_bytes if self.native else 0)
-        return result
 
     def measure(self):
         elapsed, (evaluation, _) = seconds(self.step, self.clock)
@@ -166,14 +197,14 @@ def run(model, systems, options):
         cases = {name: Case(backbone, graph, threads) for name, (backbone, threads) in backbones.items()}
         if graph.n_local > LARGEST_FOR_TORCH:
             cases = {name: case for name, case in cases.items() if case.native}
-        results = {name: case.warm_up() for name, case in cases.items()}
+        results = {name: case.step() for name, case in cases.items()}
         for _ in range(options.repeats):
             for case in cases.values():
                 case.measure()
-        flops = useful_flops(architecture, len(graph.centres) / graph.n_local)
         neighbours = len(graph.centres) / graph.n_local
+        flops, pull = useful_flops(architecture, neighbours)
         head = f"{model}, {system}: {graph.n_local} atoms, {neighbours:.1f} neighbours, {flops / 1e6:.1f} Mflop/atom"
-        print(f"\n{head}, medians of {options.repeats}")
+        print(f"\n{head}, medians of {options.repeats}; a further pull needs {pull / flops:.2f} of a step's operations")
         print(f"matrix product: {rates['float64'] / 1e9:.0f} gflop/s in float64, {rates['float32'] / 1e9:.0f} in float32")
         report(cases, results, flops, rates)
 
@@ -183,7 +214,7 @@ def report(cases, results, flops, rates):
     largest = np.abs(results[reference][1]).max()
     print(
         f"{'':28s} {'us/atom':>8s} {'min':>7s} {'max':>7s} {'ratio':>6s} {'gflop/s':>8s} {'/ floor':>8s} {'further pull':>13s} "
-        f"{'dE eV/atom':>10s} {'dg/max|g|':>9s} {'kB/atom':>8s} {'tables MB':>9s}"
+        f"{'dE eV/atom':>10s} {'dg/max|g|':>9s} {'tables MB':>9s}"
     )
     for name, case in cases.items():
         steps = case.samples["step"]
@@ -192,11 +223,10 @@ def report(cases, results, flops, rates):
         floor = 1e6 * flops / rates["float32" if "float32" in name.split(",")[0] else "float64"]
         further = f"{case.median('stacked'):7.0f} ({case.median('stacked') / case.median():.2f})" if case.native else ""
         tables = f"{case.backbone.table_bytes / 1e6:.1f}" if case.native else ""
-        memory = f"{case.memory / case.graph.n_local / 1e3:.1f}" if case.graph.n_local >= 500 else ""
         print(
             f"{name:28s} {case.median():8.1f} {min(steps):7.1f} {max(steps):7.1f} {cases[reference].median() / case.median():6.1f} "
             f"{flops / case.median() / 1e3:8.2f} {case.median() / floor:8.1f} {further:>13s} {energies:10.1e} {gradients:9.1e} "
-            f"{memory:>8s} {tables:>9s}",
+            f"{tables:>9s}",
             flush=True,
         )
 
@@ -210,7 +240,15 @@ def main():
     parser.add_argument("--threads", nargs="+", type=int, default=[1], help="of the native engine")
     parser.add_argument("--frames", help="the first 20 frames of this file instead of the systems")
     parser.add_argument("--no-torch", action="store_true")
+    parser.add_argument("--memory", action="store_true", help="of medium and small on the systems, instead of times")
     options = parser.parse_args()
+    if options.memory:
+        print("kB/atom: a step; the same and 1 further pull; and 4 stacked pulls", flush=True)
+        cases = itertools.product(set(options.models) & {"medium", "small"}, options.systems, ("float64", "float32"))
+        for case in cases:
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                pool.apply(memory, case)
+        return
     for model in options.models:
         run(model, options.systems if model in ("medium", "small") else ["W54", "Alloy54"], options)
 

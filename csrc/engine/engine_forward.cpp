@@ -2,6 +2,7 @@
 // Energies and descriptors.
 #include "mace_engine.h"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -32,8 +33,8 @@ std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, c
       for (int i = 0; i < n; ++i) scratch.norm[i] = kept.norm[batch.first + i] = 1.0 / (1.0 + scratch.edges.density(i));
       sum_messages(layer, kept, state->graph.n_nodes, n, scratch, sums);
       update_features(layer, batch, sums, *w, scratch);
-      read_out(layer, *state, batch, *w, energies, descriptors);
-      if (next) send(*next, *state, batch, *w);
+      read_out(layer, *state, batch, scratch, energies, descriptors);
+      if (next) send(*next, *state, batch, *w, scratch);
     });
     if (next) fill_ghosts(*next, state->graph, exchange, state->layers[t + 1].features, *w);
     std::swap(w->before, w->after);
@@ -50,8 +51,9 @@ template <class T> void MaceEngine<T>::resize(const Layer<T> &layer, const Layer
   if (layer.number() > 0) kept.products_in.resize(n_local * n_harmonics() * wide_);
   kept.norm.resize(n_local);
   if (layer.shape().readout == Readout::Gated) kept.scalars.resize(n_local * wide_);
-  w.after.resize(n_local * layer.n_out() * wide_);
-  if (next) state.layers[next->number()].features.resize(features_of(*next, state.graph).size(wide_));
+  if (!next) return;
+  w.after.resize(n_local * next->n_skip() * wide_);
+  state.layers[next->number()].features.resize(features_of(*next, state.graph).size(wide_));
 }
 
 template <class T> void MaceEngine<T>::add_atomic_energies(const Evaluated &state, double *energies) const
@@ -77,13 +79,14 @@ void MaceEngine<T>::sum_messages(const Layer<T> &layer, const LayerState &kept, 
   }
 }
 
-// h = products Lin + skip, in w.after
+// h = products Lin + skip, in s.features
 template <class T>
-void MaceEngine<T>::update_features(const Layer<T> &layer, const Batch &batch, const T *in, Workspace &w, Scratch &s) const
+void MaceEngine<T>::update_features(const Layer<T> &layer, const Batch &batch, const T *in, const Workspace &w, Scratch &s) const
 {
-  const int n = batch.last - batch.first, n_out = layer.n_out(), n_in = layer.n_in();
+  const int n = batch.last - batch.first, n_out = layer.n_out(), n_skip = layer.n_skip();
   const ElementWeights<T> &element = layer.element(batch.element);
-  T *out = w.after.data() + static_cast<std::size_t>(batch.first) * n_out * wide_;
+  s.features.resize(static_cast<std::size_t>(n) * n_out * wide_);
+  T *out = s.features.data();
   s.products.resize(static_cast<std::size_t>(n) * n_out * wide_);
   layer.kernels().product_forward({layer.products().view(), n, wide_, element.products.data(), in, s.products.data()});
   for (int l = 0; l <= layer.shape().l_out; ++l)
@@ -91,21 +94,21 @@ void MaceEngine<T>::update_features(const Layer<T> &layer, const Batch &batch, c
                                                          out + l * l * wide_, rows(l, n_out), false));
   for (std::size_t l = 0; l < element.skip.size(); ++l)
     layer.kernels().gemm(element.skip[l].forward.product(
-        n * (2 * l + 1), w.before.data() + (static_cast<std::size_t>(batch.first) * n_in + l * l) * wide_, rows(l, n_in),
+        n * (2 * l + 1), w.before.data() + (static_cast<std::size_t>(batch.first) * n_skip + l * l) * wide_, rows(l, n_skip),
         out + l * l * wide_, rows(l, n_out), true));
   for (int i = 0; i < n && layer.number() == 0; ++i)
     for (int c = 0; c < wide_; ++c) out[static_cast<std::size_t>(i) * n_out * wide_ + c] += element.constant_skip[c];
 }
 
 template <class T>
-void MaceEngine<T>::read_out(const Layer<T> &layer, Evaluated &state, const Batch &batch, Workspace &w, double *energies,
+void MaceEngine<T>::read_out(const Layer<T> &layer, Evaluated &state, const Batch &batch, const Scratch &s, double *energies,
                              double *descriptors) const
 {
   const int n_channels = shape().n_channels;
   LayerState &kept = state.layers[layer.number()];
   const bool gated = layer.shape().readout == Readout::Gated;
   for (int row = batch.first; row < batch.last; ++row) {
-    const T *scalars = w.after.data() + static_cast<std::size_t>(row) * layer.n_out() * wide_;
+    const T *scalars = s.features.data() + static_cast<std::size_t>(row - batch.first) * layer.n_out() * wide_;
     const std::size_t node = state.graph.node[row];
     double *out = descriptors + node * shape().n_features() + layer.number() * n_channels;
     for (int c = 0; c < n_channels; ++c) out[c] = static_cast<double>(scalars[c]);
@@ -128,16 +131,20 @@ template <class T> double MaceEngine<T>::energy_of(const Layer<T> &layer, const 
   return energy;
 }
 
-// x of the next layer for a batch of local atoms
-template <class T> void MaceEngine<T>::send(const Layer<T> &next, Evaluated &state, const Batch &batch, Workspace &w) const
+// x of the next layer for a batch of local atoms, and what its skip will take
+template <class T>
+void MaceEngine<T>::send(const Layer<T> &next, Evaluated &state, const Batch &batch, Workspace &w, const Scratch &s) const
 {
-  const int n = batch.last - batch.first, n_in = next.n_in();
+  const int n = batch.last - batch.first, n_in = next.n_in(), n_skip = next.n_skip();
   const BlockedRows<T> features = features_of(next, state.graph);
-  const T *from = w.after.data() + static_cast<std::size_t>(batch.first) * n_in * wide_;
+  const T *from = s.features.data();
   T *to = state.layers[next.number()].features.data();
   for (int l = 0; l <= next.shape().l_in; ++l)
     next.kernels().gemm(next.up(l).forward.product(n * (2 * l + 1), from + l * l * wide_, rows(l, n_in),
                                                    to + features.offset(batch.first, 0, l * l), features.of_degree(l), false));
+  for (int i = 0; i < n; ++i)
+    std::copy_n(from + static_cast<std::size_t>(i) * n_in * wide_, n_skip * wide_,
+                w.after.data() + static_cast<std::size_t>(batch.first + i) * n_skip * wide_);
 }
 
 template <class T> void MaceEngine<T>::add_repulsion(const Evaluated &state, double *energies) const

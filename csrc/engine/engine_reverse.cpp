@@ -27,53 +27,80 @@ void MaceEngine<T>::pull(const State &state, const GhostExchange &exchange, int 
   give_back(std::move(w));
 }
 
-// w.after: gradient of the features that a layer gives; w.before: of those that it was given
+// w.after: what the next layer's skip gives to the gradient of the features of this one; w.before: what this one's gives
 template <class T>
 void MaceEngine<T>::pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting, Workspace &w) const
 {
   const SortedGraph &graph = state.graph;
-  const std::size_t n_rows = static_cast<std::size_t>(weighting.n_sets) * graph.n_local * wide_;
-  w.after.zero(n_rows * layers_.back()->n_out());
   for (int t = static_cast<int>(layers_.size()) - 1; t >= 0; --t) {
     const Layer<T> &layer = *layers_[t];
-    add_readout_gradient(layer, state, weighting, w);
     const std::size_t n_features = t == 0 ? 0 : features_of(layer, graph, weighting.n_sets).size(wide_);
     in_parallel(n_threads_, [&](int thread) { w.threads[thread].feature_gradient.zero(n_features); });
-    if (t > 0) w.before.zero(n_rows * layer.n_in());
+    if (t > 0) w.before.resize(static_cast<std::size_t>(weighting.n_sets) * graph.n_local * layer.n_skip() * wide_);
     over_batches(graph, w, [&](const Batch &batch, Scratch &scratch) {
       scratch.edges.prepare(layer, graph, batch, shape().l_max);
-      products_gradient(layer, state, batch, weighting.n_sets, w, scratch);
+      features_gradient(layer, state, batch, weighting, w, scratch);
+      products_gradient(layer, state, batch, weighting.n_sets, scratch);
       if (t > 0) messages_gradient(layer, batch, weighting.n_sets, scratch);
       edges_gradient(layer, state, batch, weighting, scratch);
-      if (t > 0) skip_gradient(layer, graph, batch, weighting.n_sets, w);
+      if (t > 0) skip_gradient(layer, graph, batch, weighting.n_sets, w, scratch);
     });
     if (t == 0) break;
     add_up(n_features, w);
     gather_ghosts(layer, graph, exchange, weighting.n_sets, w);
-    sent_gradient(layer, graph, weighting.n_sets, w);
+    std::swap(w.sent, w.feature_gradient());
     std::swap(w.before, w.after);
   }
 }
 
+// gradient of the features that a batch's atoms have after a layer
 template <class T>
-void MaceEngine<T>::add_readout_gradient(const Layer<T> &layer, const Evaluated &state, const Weighting &weighting, Workspace &w) const
+void MaceEngine<T>::features_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting,
+                                      const Workspace &w, Scratch &s) const
+{
+  s.features_out.zero(static_cast<std::size_t>(weighting.n_sets) * (batch.last - batch.first) * layer.n_out() * wide_);
+  if (layer.number() + 1 < static_cast<int>(layers_.size()))
+    sent_gradient(*layers_[layer.number() + 1], state.graph, batch, weighting.n_sets, w, s);
+  add_readout_gradient(layer, state, batch, weighting, s);
+}
+
+// what the next layer adds to it, by what its edges fetch and by its skip
+template <class T>
+void MaceEngine<T>::sent_gradient(const Layer<T> &next, const SortedGraph &graph, const Batch &batch, int n_sets, const Workspace &w,
+                                  Scratch &s) const
+{
+  const int n = batch.last - batch.first, n_out = next.n_in(), n_skip = next.n_skip() * wide_;
+  const BlockedRows<T> features = features_of(next, graph, n_sets);
+  for (int set = 0; set < n_sets; ++set) {
+    T *out = s.features_out.data() + static_cast<std::size_t>(set) * n * n_out * wide_;
+    for (int l = 0; l <= next.shape().l_in; ++l)
+      next.kernels().gemm(next.up(l).reverse.product(n * (2 * l + 1), w.sent.data() + features.offset(batch.first, set, l * l),
+                                                     features.of_degree(l), out + l * l * wide_, rows(l, n_out), false));
+    const T *skip = w.after.data() + (static_cast<std::size_t>(set) * graph.n_local + batch.first) * n_skip;
+    for (int i = 0; i < n; ++i)
+      for (int c = 0; c < n_skip; ++c) out[static_cast<std::size_t>(i) * n_out * wide_ + c] += skip[static_cast<std::size_t>(i) * n_skip + c];
+  }
+}
+
+template <class T>
+void MaceEngine<T>::add_readout_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting,
+                                         Scratch &s) const
 {
   const SortedGraph &graph = state.graph;
-  const int n_channels = shape().n_channels, n_features = shape().n_features();
-  over_rows(n_threads_, graph.n_local, [&](std::int64_t first, std::int64_t last) {
-    std::vector<double> energy(n_channels);
-    for (std::int64_t row = first; row < last; ++row) {
-      const std::size_t node = graph.node[row];
-      std::fill(energy.begin(), energy.end(), 0.0);
-      if (weighting.energy) energy_gradient(layer, state.layers[layer.number()], row, scale_ * weighting.energy[node], energy);
-      for (int set = 0; set < weighting.n_sets; ++set) {
-        T *out = w.after.data() + (static_cast<std::size_t>(set) * graph.n_local + row) * layer.n_out() * wide_;
-        const double *more = weighting.descriptors;
-        if (more) more += (static_cast<std::size_t>(set) * graph.n_local + node) * n_features + layer.number() * n_channels;
-        for (int c = 0; c < n_channels; ++c) out[c] += static_cast<T>(energy[c] + (more ? more[c] : 0.0));
-      }
+  const int n = batch.last - batch.first, n_channels = shape().n_channels, n_features = shape().n_features();
+  std::vector<double> energy(n_channels);
+  for (int i = 0; i < n; ++i) {
+    const int row = batch.first + i;
+    const std::size_t node = graph.node[row];
+    std::fill(energy.begin(), energy.end(), 0.0);
+    if (weighting.energy) energy_gradient(layer, state.layers[layer.number()], row, scale_ * weighting.energy[node], energy);
+    for (int set = 0; set < weighting.n_sets; ++set) {
+      T *out = s.features_out.data() + (static_cast<std::size_t>(set) * n + i) * layer.n_out() * wide_;
+      const double *more = weighting.descriptors;
+      if (more) more += (static_cast<std::size_t>(set) * graph.n_local + node) * n_features + layer.number() * n_channels;
+      for (int c = 0; c < n_channels; ++c) out[c] += static_cast<T>(energy[c] + (more ? more[c] : 0.0));
     }
-  });
+  }
 }
 
 // out += weight * d(readout)/d(scalars) of one atom
@@ -111,8 +138,7 @@ const T *MaceEngine<T>::summed_messages(const Layer<T> &layer, const Evaluated &
 
 // gradient of a batch's A times nu in s.gradient_in, and what it leaves for nu in s.overlap
 template <class T>
-void MaceEngine<T>::products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, const Workspace &w,
-                                      Scratch &s) const
+void MaceEngine<T>::products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const
 {
   const int n = batch.last - batch.first, n_out = layer.n_out();
   const LayerState &kept = state.layers[layer.number()];
@@ -122,7 +148,7 @@ void MaceEngine<T>::products_gradient(const Layer<T> &layer, const Evaluated &st
   s.overlap.assign(static_cast<std::size_t>(n_sets) * n, 0.0);
   s.norm.assign(kept.norm.begin() + batch.first, kept.norm.begin() + batch.last);
   for (int set = 0; set < n_sets; ++set) {
-    const T *from = w.after.data() + (static_cast<std::size_t>(set) * state.graph.n_local + batch.first) * n_out * wide_;
+    const T *from = s.features_out.data() + set * set_out;
     for (int l = 0; l <= layer.shape().l_out; ++l)
       layer.kernels().gemm(layer.linear(l).reverse.product(n * (2 * l + 1), from + l * l * wide_, rows(l, n_out),
                                                            s.products.data() + set * set_out + l * l * wide_, rows(l, n_out), false));
@@ -181,16 +207,17 @@ void MaceEngine<T>::edges_gradient(const Layer<T> &layer, const Evaluated &state
 }
 
 template <class T>
-void MaceEngine<T>::skip_gradient(const Layer<T> &layer, const SortedGraph &graph, const Batch &batch, int n_sets, Workspace &w) const
+void MaceEngine<T>::skip_gradient(const Layer<T> &layer, const SortedGraph &graph, const Batch &batch, int n_sets, Workspace &w,
+                                  const Scratch &s) const
 {
-  const int n = batch.last - batch.first;
+  const int n = batch.last - batch.first, n_out = layer.n_out(), n_skip = layer.n_skip();
   const ElementWeights<T> &element = layer.element(batch.element);
   for (int set = 0; set < n_sets; ++set) {
-    const std::size_t row = static_cast<std::size_t>(set) * graph.n_local + batch.first;
+    const T *from = s.features_out.data() + static_cast<std::size_t>(set) * n * n_out * wide_;
+    T *to = w.before.data() + (static_cast<std::size_t>(set) * graph.n_local + batch.first) * n_skip * wide_;
     for (std::size_t l = 0; l < element.skip.size(); ++l)
-      layer.kernels().gemm(element.skip[l].reverse.product(
-          n * (2 * l + 1), w.after.data() + (row * layer.n_out() + l * l) * wide_, rows(l, layer.n_out()),
-          w.before.data() + (row * layer.n_in() + l * l) * wide_, rows(l, layer.n_in()), true));
+      layer.kernels().gemm(element.skip[l].reverse.product(n * (2 * l + 1), from + l * l * wide_, rows(l, n_out), to + l * l * wide_,
+                                                           rows(l, n_skip), false));
   }
 }
 
@@ -203,20 +230,6 @@ template <class T> void MaceEngine<T>::add_up(std::size_t n, Workspace &w) const
       const T *more = w.threads[thread].feature_gradient.data();
       for (std::int64_t k = first; k < last; ++k) sum[k] += more[k];
     }
-  });
-}
-
-template <class T> void MaceEngine<T>::sent_gradient(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const
-{
-  const std::size_t n_in = layer.n_in();
-  const BlockedRows<T> features = features_of(layer, graph, n_sets);
-  over_rows(n_threads_, graph.n_local, [&](std::int64_t first, std::int64_t last) {
-    for (int set = 0; set < n_sets; ++set)
-      for (int l = 0; l <= layer.shape().l_in; ++l)
-        layer.kernels().gemm(layer.up(l).reverse.product(
-            static_cast<int>(last - first) * (2 * l + 1),
-            w.feature_gradient().data() + features.offset(first, set, l * l), features.of_degree(l),
-            w.before.data() + ((static_cast<std::size_t>(set) * graph.n_local + first) * n_in + l * l) * wide_, rows(l, n_in), true));
   });
 }
 

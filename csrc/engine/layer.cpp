@@ -34,7 +34,7 @@ template <class T> void Layer<T>::prepare(int z)
   for (std::size_t k = 0; k < n; ++k)
     for (int c = 0; c < n_channels; ++c)
       out.products[(c / block<T>() * n + k) * block<T>() + c % block<T>()] = static_cast<T>(coefficients[k * n_channels + c]);
-  for (int l = 0; l <= std::min(shape_.l_in, shape_.l_out) && number_ > 0; ++l) out.skip.emplace_back(weights_.skip(number_, l, z), 1, n_channels);
+  for (int l = 0; l <= l_skip() && number_ > 0; ++l) out.skip.emplace_back(weights_.skip(number_, l, z), 1, n_channels);
   if (number_ == 0) {
     const Matrix constant = weights_.constant_skip(z);
     out.constant_skip.zero(wide);

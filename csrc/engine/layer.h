@@ -8,6 +8,7 @@
 #include "radial.h"
 #include "symmetric_products.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <utility>
@@ -45,6 +46,8 @@ template <class T> class Layer {
   int number() const { return number_; }
   int n_in() const { return (shape_.l_in + 1) * (shape_.l_in + 1); }       // components of the features that come in
   int n_out() const { return (shape_.l_out + 1) * (shape_.l_out + 1); }
+  int l_skip() const { return std::min(shape_.l_in, shape_.l_out); }       // degrees of incoming features that the skip takes, layers > 0
+  int n_skip() const { return (l_skip() + 1) * (l_skip() + 1); }
 
   const Linear<T> &message(int l) const { return message_[l]; }            // layers > 0
   const Linear<T> &linear(int l) const { return linear_[l]; }

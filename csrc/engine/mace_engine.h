@@ -46,7 +46,8 @@ template <class T> class MaceEngine : public Engine {
   };
   struct Scratch {                                   // of a thread: what belongs to the batch that it is at
     BatchEdges<T> edges;
-    Aligned<T> first_in, messages, products, gradient_in;      // first_in: A of layer 0; gradient_in: of A
+    Aligned<T> first_in, messages, products, features;         // first_in: A of layer 0; features: what the layer gives
+    Aligned<T> features_out, gradient_in;            // gradients of these features and of A
     Aligned<double> edge_gradient;
     std::vector<T> norm;
     std::vector<double> overlap;
@@ -55,7 +56,8 @@ template <class T> class MaceEngine : public Engine {
   struct Workspace {
     explicit Workspace(int n_threads) : threads(n_threads) {}
     std::vector<Scratch> threads;
-    Aligned<T> before, after;                        // features of all local atoms before and after a layer
+    Aligned<T> before, after;                        // what skips take of the features before and after a layer, or give to their gradients
+    Aligned<T> sent;                                 // gradient of x of the next layer
     std::vector<double> rows;                        // to exchange
     Aligned<T> &feature_gradient() { return threads[0].feature_gradient; }    // the sum, once add_up() was called
   };
@@ -90,25 +92,27 @@ template <class T> class MaceEngine : public Engine {
   // forward
   void resize(const Layer<T> &layer, const Layer<T> *next, Evaluated &state, Workspace &w) const;
   void sum_messages(const Layer<T> &layer, const LayerState &kept, int n_nodes, int n, Scratch &s, T *out) const;
-  void update_features(const Layer<T> &layer, const Batch &batch, const T *in, Workspace &w, Scratch &s) const;
-  void read_out(const Layer<T> &layer, Evaluated &state, const Batch &batch, Workspace &w, double *energies, double *descriptors) const;
+  void update_features(const Layer<T> &layer, const Batch &batch, const T *in, const Workspace &w, Scratch &s) const;
+  void read_out(const Layer<T> &layer, Evaluated &state, const Batch &batch, const Scratch &s, double *energies, double *descriptors) const;
   double energy_of(const Layer<T> &layer, const T *scalars) const;
-  void send(const Layer<T> &next, Evaluated &state, const Batch &batch, Workspace &w) const;
+  void send(const Layer<T> &next, Evaluated &state, const Batch &batch, Workspace &w, const Scratch &s) const;
   void add_atomic_energies(const Evaluated &state, double *energies) const;
   void add_repulsion(const Evaluated &state, double *energies) const;
   void fill_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, Aligned<T> &features, Workspace &w) const;
 
   // reverse
   void pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting, Workspace &w) const;
-  void add_readout_gradient(const Layer<T> &layer, const Evaluated &state, const Weighting &weighting, Workspace &w) const;
+  void features_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting, const Workspace &w,
+                         Scratch &s) const;
+  void sent_gradient(const Layer<T> &next, const SortedGraph &graph, const Batch &batch, int n_sets, const Workspace &w, Scratch &s) const;
+  void add_readout_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting, Scratch &s) const;
   void energy_gradient(const Layer<T> &layer, const LayerState &state, int row, double weight, std::vector<double> &out) const;
   const T *summed_messages(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Scratch &s) const;
-  void products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, const Workspace &w, Scratch &s) const;
+  void products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const;
   void messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Scratch &s) const;
   void edges_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting, Scratch &s) const;
-  void skip_gradient(const Layer<T> &layer, const SortedGraph &graph, const Batch &batch, int n_sets, Workspace &w) const;
+  void skip_gradient(const Layer<T> &layer, const SortedGraph &graph, const Batch &batch, int n_sets, Workspace &w, const Scratch &s) const;
   void add_up(std::size_t n, Workspace &w) const;
-  void sent_gradient(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const;
   void add_repulsion_gradient(const Evaluated &state, const Weighting &weighting) const;
   void gather_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, int n_sets, Workspace &w) const;
 
