@@ -27,7 +27,8 @@ template <class T> struct BlockedRows {
   // of degree l, of one set: from offset(node, set, l*l) on
   Rows of_degree(int l) const
   {
-    return {2 * l + 1, static_cast<std::size_t>(n_sets) * n_components * block<T>(), static_cast<std::size_t>(block<T>()), block_stride()};
+    return {2 * l + 1, static_cast<std::size_t>(n_sets) * n_components * block<T>(), static_cast<std::size_t>(block<T>()), block<T>(),
+            block_stride()};
   }
 };
 

@@ -74,8 +74,8 @@ void MaceEngine<T>::sum_messages(const Layer<T> &layer, const LayerState &kept, 
     layer.kernels().message_forward({s.edges.view(), wide_, n_nodes, kept.features.data(), s.norm.data(), layer.coupling().forward(),
                                      s.messages.data()});
     for (int l = 0; l <= shape().l_max; ++l)
-      layer.kernels().gemm(layer.message(l).forward.product(n * (2 * l + 1), s.messages.data() + paths.block[l] * wide_,
-                                                            message_rows(paths, l), out + l * l * wide_, rows(l, n_harmonics()), false));
+      layer.kernels().gemm(layer.message(l).forward.product(n * (2 * l + 1), s.messages.data() + paths.block[l] * block<T>(),
+                                                            message_rows(paths, l, n), out + l * l * wide_, rows(l, n_harmonics()), false));
   }
 }
 

@@ -169,7 +169,7 @@ void MaceEngine<T>::messages_gradient(const Layer<T> &layer, const Batch &batch,
     for (int l = 0; l <= shape().l_max; ++l)
       layer.kernels().gemm(layer.message(l).reverse.product(
           n * (2 * l + 1), s.gradient_in.data() + set * set_in + l * l * wide_, rows(l, n_harmonics()),
-          s.messages.data() + set * set_out + paths.block[l] * wide_, message_rows(paths, l), false));
+          s.messages.data() + set * set_out + paths.block[l] * block<T>(), message_rows(paths, l, n), false));
 }
 
 template <class T>

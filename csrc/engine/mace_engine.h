@@ -77,10 +77,13 @@ template <class T> class MaceEngine : public Engine {
   }
   int n_harmonics() const { return (shape().l_max + 1) * (shape().l_max + 1); }
   // rows of degree l in a batch's features of n components, counted from the component l*l, and in its messages
-  Rows rows(int l, int n) const { return {2 * l + 1, static_cast<std::size_t>(n) * wide_, static_cast<std::size_t>(wide_), block<T>()}; }
-  Rows message_rows(const Paths &paths, int l) const
+  Rows rows(int l, int n) const { return {2 * l + 1, static_cast<std::size_t>(n) * wide_, static_cast<std::size_t>(wide_), wide_, 0}; }
+  // a component's paths lie together in each block, as in Packed
+  Rows message_rows(const Paths &paths, int l, int n_centres) const
   {
-    return {2 * l + 1, static_cast<std::size_t>(paths.n_message) * wide_, static_cast<std::size_t>(paths.n_of[l]) * wide_, block<T>()};
+    const int paths_of = paths.n_of[l] * block<T>();
+    const std::size_t centre = static_cast<std::size_t>(paths.n_message) * block<T>();
+    return {2 * l + 1, centre, static_cast<std::size_t>(paths_of), paths_of, n_centres * centre};
   }
 
   // x of a layer, or its gradients

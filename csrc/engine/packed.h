@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A matrix for the kernels: channels padded to whole blocks, columns in panels of four blocks.
+// A matrix for the kernels: channels padded to whole blocks, columns in panels of four blocks. Where there are several groups of channels,
+// rows and columns go by (block, group, channel in block).
 #ifndef LMP_UQ_PACKED_H
 #define LMP_UQ_PACKED_H
 
@@ -25,7 +26,7 @@ template <class T> class Packed {
     data_.zero(static_cast<std::size_t>((n_columns_ + panel - 1) / panel) * panel * depth_);
     for (int row = 0; row < n_in * n_channels; ++row)
       for (int column = 0; column < n_out * n_channels; ++column) {
-        const int in = row / n_channels * wide + row % n_channels, out = column / n_channels * wide + column % n_channels;
+        const int in = place(row, n_in, n_channels), out = place(column, n_out, n_channels);
         const int k = transposed ? out : in, n = transposed ? in : out;
         data_[(static_cast<std::size_t>(n / panel) * depth_ + k) * panel + n % panel] =
             static_cast<T>(matrix[static_cast<std::size_t>(row) * n_out * n_channels + column]);
@@ -39,6 +40,12 @@ template <class T> class Packed {
   }
 
  private:
+  static int place(int k, int n_groups, int n_channels)
+  {
+    const int group = k / n_channels, channel = k % n_channels;
+    return (channel / block<T>() * n_groups + group) * block<T>() + channel % block<T>();
+  }
+
   int depth_ = 0, n_columns_ = 0;
   Aligned<T> data_;
 };

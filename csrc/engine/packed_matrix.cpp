@@ -15,8 +15,8 @@ PackedMatrix::PackedMatrix(int depth, int n_columns, const std::function<double(
 void PackedMatrix::multiply(int n_rows, const double *a, std::size_t a_stride, double *c) const
 {
   const std::size_t c_stride = stride();
-  const std::size_t adjacent = block<double>();
-  gemm_({n_rows, depth_, stride(), a, {1, a_stride, 0, adjacent}, panels_.data(), c, {1, c_stride, 0, adjacent}, false});
+  const int columns = stride();
+  gemm_({n_rows, depth_, columns, a, {1, a_stride, 0, depth_, 0}, panels_.data(), c, {1, c_stride, 0, columns, 0}, false});
 }
 
 }    // namespace lmp_uq

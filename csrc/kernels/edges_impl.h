@@ -56,6 +56,12 @@ template <class T> LMP_UQ_INLINE void radial(const T *row, int p, T t, Vector<T>
   });
 }
 
+template <bool SET, class V> LMP_UQ_INLINE void add_or_set(V &sum, V value)
+{
+  if constexpr (SET) sum = value;
+  else sum += value;
+}
+
 // adds the lane sums of sums[0..N) to 16 doubles
 template <class T, int N> LMP_UQ_INLINE void add_lane_sums(const Vector<T> (&sums)[MAX_HARMONICS], double *out)
 {
@@ -195,7 +201,7 @@ template <class T, int L, int M> void message_forward(const MessageForward<T> &a
     for (int i = 0; i < a.edges.n_centres; ++i) {
       Vector<T> outer[paths.n_outer];
       unroll<paths.n>([&](auto p) LMP_UQ_ALWAYS { sum_path<T, L, M, p.value>(a, i, c, outer); });
-      apply<T, 1>(a.coupling, outer, 0, a.out + i * static_cast<std::size_t>(paths.n_message) * a.n_channels + c.first, a.n_channels, 0);
+      apply<T, 1>(a.coupling, outer, 0, a.out + feature_row<T>(c, a.edges.n_centres, i, paths.n_message), block<T>(), 0);
     }
   });
 }
@@ -228,30 +234,47 @@ template <class T, int L, int M, int E> struct EdgeGradients {
   Vector<T> sums[E][MAX_HARMONICS], x[E][(L + 1) * (L + 1)];
 };
 
-// one path's share; of_y: its harmonics' part of the sums, which stays in registers over all paths with the same harmonics
+// Is path p the first with its harmonics, and with its features, if paths are taken by degrees of harmonics?
+constexpr bool first_of_harmonics(const Paths &paths, int p)
+{
+  for (int q = 0; q < p; ++q)
+    if (paths.l2[q] == paths.l2[p]) return false;
+  return true;
+}
+
+constexpr bool first_of_features(const Paths &paths, int p)
+{
+  for (int q = 0; q < paths.n; ++q)
+    if (paths.l1[q] == paths.l1[p] && (paths.l2[q] < paths.l2[p] || (paths.l2[q] == paths.l2[p] && q < p))) return false;
+  return true;
+}
+
+// One path's share; of_y: its harmonics' part of the sums, which stays in registers over all paths with the same harmonics. The first path
+// sets what the others add to: zeros would have to be stored.
 template <class T, int L, int M, int E, int P, int N>
 LMP_UQ_INLINE void reverse_path(const EdgeGroup<T, L, M, E> &edges, const Vector<T> *outer, Vector<T> (&of_y)[E][N],
                                 EdgeGradients<T, L, M, E> &out)
 {
   constexpr Paths paths = make_paths(L, M);
   constexpr int l1 = paths.l1[P], l2 = paths.l2[P], n1 = 2 * l1 + 1, n2 = 2 * l2 + 1;
-  Vector<T> along[E] = {};
+  constexpr bool sets_y = first_of_harmonics(paths, P), sets_x = first_of_features(paths, P);
+  Vector<T> along[E];
   unroll<n1>([&](auto k) LMP_UQ_ALWAYS {
-    Vector<T> rx[E], gathered[E] = {};
+    Vector<T> rx[E], gathered[E];
     unroll<E>([&](auto j) LMP_UQ_ALWAYS { rx[j.value] = edges.r[j.value][P] * edges.x[j.value][l1 * l1 + k.value]; });
     unroll<n2>([&](auto m) LMP_UQ_ALWAYS {
       const Vector<T> g = outer[paths.outer[P] + k.value * n2 + m.value];
       unroll<E>([&](auto j) LMP_UQ_ALWAYS {
-        gathered[j.value] += g * edges.y[j.value][l2 * l2 + m.value];
-        if constexpr (l2 > 0) of_y[j.value][m.value] += g * rx[j.value];
+        add_or_set<m.value == 0>(gathered[j.value], g * edges.y[j.value][l2 * l2 + m.value]);
+        if constexpr (l2 > 0) add_or_set<sets_y && k.value == 0>(of_y[j.value][m.value], g * rx[j.value]);
       });
     });
     unroll<E>([&](auto j) LMP_UQ_ALWAYS {
-      along[j.value] += edges.x[j.value][l1 * l1 + k.value] * gathered[j.value];
-      out.x[j.value][l1 * l1 + k.value] += edges.r[j.value][P] * gathered[j.value];
+      add_or_set<k.value == 0>(along[j.value], edges.x[j.value][l1 * l1 + k.value] * gathered[j.value]);
+      add_or_set<sets_x>(out.x[j.value][l1 * l1 + k.value], edges.r[j.value][P] * gathered[j.value]);
     });
   });
-  unroll<E>([&](auto j) LMP_UQ_ALWAYS { out.sums[j.value][0] += edges.slope[j.value][P] * along[j.value]; });
+  unroll<E>([&](auto j) LMP_UQ_ALWAYS { add_or_set<l1 == 0 && l2 == 0>(out.sums[j.value][0], edges.slope[j.value][P] * along[j.value]); });
 }
 
 template <class T, int L, int M, int E>
@@ -260,7 +283,7 @@ LMP_UQ_INLINE void reverse_group(const EdgeGroup<T, L, M, E> &edges, const Vecto
   constexpr Paths paths = make_paths(L, M);
   unroll<M + 1>([&](auto l2) LMP_UQ_ALWAYS {
     constexpr int n2 = 2 * l2.value + 1;
-    Vector<T> of_y[E][n2] = {};
+    Vector<T> of_y[E][n2];
     unroll<paths.n>([&](auto p) LMP_UQ_ALWAYS {
       if constexpr (paths.l2[p.value] == l2.value) reverse_path<T, L, M, E, p.value, n2>(edges, outer, of_y, out);
     });
@@ -277,12 +300,9 @@ LMP_UQ_INLINE void message_reverse_edges(const MessageReverse<T> &a, int first, 
   const EdgeGroup<T, L, M, E> edges(a, first, c);
   for (int set = 0; set < a.n_sets; ++set) {
     EdgeGradients<T, L, M, E> gradients;
-    unroll<E>([&](auto j) LMP_UQ_ALWAYS {
-      unroll<n_x>([&](auto k) LMP_UQ_ALWAYS { gradients.x[j.value][k.value] = Vector<T>{}; });
-      unroll<MAX_HARMONICS>([&](auto b) LMP_UQ_ALWAYS {    // the others are set
-        if constexpr (b.value == 0 || b.value >= (M + 1) * (M + 1)) gradients.sums[j.value][b.value] = Vector<T>{};
-      });
-    });
+    if constexpr (M < 3)
+      for (int j = 0; j < E; ++j)
+        for (int b = (M + 1) * (M + 1); b < MAX_HARMONICS; ++b) gradients.sums[j][b] = Vector<T>{};    // of no path
     reverse_group<T, L, M, E>(edges, outer[set], gradients);
     for (int j = 0; j < E; ++j) {    // one after the other: they may have the same source
       T *target = a.features_gradient + edges.target[j] + set * n_x * block<T>();
@@ -304,8 +324,8 @@ LMP_UQ_INLINE void uncouple(const MessageReverse<T> &a, int i, const Channels &c
   constexpr std::size_t width = Simd<T>::width;
   Vector<T> in[MAX_SETS][paths.n_message];
   for (int set = 0; set < a.n_sets; ++set) {
-    const T *g = a.gradient + set * a.set_stride + i * static_cast<std::size_t>(paths.n_message) * a.n_channels + c.first;
-    for (int k = 0; k < paths.n_message; ++k) in[set][k] = load(g + k * static_cast<std::size_t>(a.n_channels));
+    const T *g = a.gradient + set * a.set_stride + feature_row<T>(c, a.edges.n_centres, i, paths.n_message);
+    for (int k = 0; k < paths.n_message; ++k) in[set][k] = load(g + k * block<T>());
   }
   T *out = reinterpret_cast<T *>(outer[0]);
   if (a.n_sets == MAX_SETS)

@@ -4,7 +4,7 @@
 // Features are (row, component, channel), the channel fastest and padded with zeros to a multiple of block<T>(). A kernel runs over
 // channel blocks outside and rows or edges inside, so that what belongs to one block (a table of radial functions, polynomial
 // coefficients) stays in the cache. Features that edges fetch from their sources, and the gradients that they bring there, are ordered by
-// blocks for the same reason: (block, node, component, channel in block). All pointers are aligned to 64 bytes.
+// blocks for the same reason, (block, node, component, channel in block), and so are messages. All pointers are aligned to 64 bytes.
 #ifndef LMP_UQ_KERNELS_H
 #define LMP_UQ_KERNELS_H
 
@@ -60,7 +60,7 @@ template <class T> struct MessageForward {
   const T *features;               // (block, n_nodes, (l_in+1)^2, channel in block)
   const T *scale;                  // (n_centres): a centre's messages are multiplied by it
   SparseMap<T> coupling;           // summed products -> messages, see Paths
-  T *out;                          // (n_centres, n_message, n_channels)
+  T *out;                          // (block, n_centres, n_message, channel in block)
 };
 
 template <class T> struct MessageReverse {
@@ -106,11 +106,13 @@ template <class T> struct ProductReverse {
   double *overlap;                 // (n_sets, n_rows): sum of in * unscaled in_gradient, added to
 };
 
-// Rows of a matrix inside a feature array: row r starts at (r / inner) * outer_stride + (r % inner) * inner_stride, each further block of
-// channels block_stride after the one before
+// Rows of a matrix inside a feature array: row r starts at (r / inner) * outer_stride + (r % inner) * inner_stride. Its numbers lie in pieces,
+// whole blocks, each piece_stride after the one before.
 struct Rows {
   int inner;
-  std::size_t outer_stride, inner_stride, block_stride;
+  std::size_t outer_stride, inner_stride;
+  int piece;
+  std::size_t piece_stride;
 };
 
 // c = a b or c += a b; b is packed in panels of 4 blocks: (panel, depth, 4*block); columns are whole blocks

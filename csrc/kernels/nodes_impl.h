@@ -117,8 +117,8 @@ template <class T, int R, int N> inline void gemm_tile(const Gemm<T> &g, int row
     a[r.value] = g.a + row_offset<T>(g.a_rows, row + r.value);
     unroll<N>([&](auto n) LMP_UQ_ALWAYS { sum[r.value][n.value] = Vector<T>{}; });
   });
-  for (int first = 0; first < g.depth; first += block<T>()) {
-    const int n = g.depth - first < block<T>() ? g.depth - first : block<T>();
+  for (int first = 0; first < g.depth; first += g.a_rows.piece) {
+    const int n = g.depth - first < g.a_rows.piece ? g.depth - first : g.a_rows.piece;
     for (int k = 0; k < n; ++k, b += panel) {
       Vector<T> b_k[N];
       unroll<N>([&](auto n) LMP_UQ_ALWAYS { b_k[n.value] = load(b + n.value * width); });
@@ -127,13 +127,13 @@ template <class T, int R, int N> inline void gemm_tile(const Gemm<T> &g, int row
         unroll<N>([&](auto n) LMP_UQ_ALWAYS { sum[r.value][n.value] += b_k[n.value] * value; });
       });
     }
-    unroll<R>([&](auto r) LMP_UQ_ALWAYS { a[r.value] += g.a_rows.block_stride; });
+    unroll<R>([&](auto r) LMP_UQ_ALWAYS { a[r.value] += g.a_rows.piece_stride; });
   }
   unroll<R>([&](auto r) LMP_UQ_ALWAYS {
     T *c = g.c + row_offset<T>(g.c_rows, row + r.value);
     unroll<N>([&](auto n) LMP_UQ_ALWAYS {
-      const std::size_t at = column + n.value * width;
-      T *out = c + at / block<T>() * g.c_rows.block_stride + at % block<T>();
+      const std::size_t at = column + n.value * width, piece = g.c_rows.piece;
+      T *out = c + at / piece * g.c_rows.piece_stride + at % piece;
       if (g.add) sum[r.value][n.value] += load(out);
       store(out, sum[r.value][n.value]);
     });

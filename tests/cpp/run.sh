@@ -7,6 +7,7 @@
 #   valgrind   csrc/engine and csrc/kernels (their unrolled loops are too much for the sanitizers) under memcheck
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
+. "$root/tests/objects.sh"
 python=${PYTHON:-$root/.venv/bin/python}
 mode=${1:?sanitize, valgrind or aarch64}
 mkdir -p "$root/build/cpp/$mode" "$root/build/cpp/models"
@@ -19,21 +20,7 @@ case $mode in
   aarch64) flags="$common -static"; runner=qemu-aarch64; CXX=${CXX:-aarch64-linux-gnu-g++} ;;
   *) echo "tests/cpp/run.sh: $mode; accepted: sanitize, valgrind, aarch64" >&2; exit 2 ;;
 esac
-objects=
-for source in "$root"/csrc/engine/*.cpp "$root"/csrc/kernels/*.cpp "$root"/tests/cpp/check_engine.cpp; do
-  object=$(basename "$source").o
-  objects="$objects $object"
-  if [ ! -e "$object" ] || [ -n "$(find "$root/csrc" "$root/tests/cpp" -newer "$object" -name '*.[ch]*' | head -n 1)" ]; then
-    case $source in
-      */kernels_isa.cpp) options="$common -DLMP_UQ_ISA=generic -DLMP_UQ_VECTOR_BYTES=16" ;;
-      *) options=$flags ;;
-    esac
-    # shellcheck disable=SC2086
-    ${CXX:-g++} $options -I"$root/csrc/engine" -c "$source" -o "$object"
-  fi
-done
-# shellcheck disable=SC2086
-${CXX:-g++} $flags $objects -o check_engine
+link_engine "$root" "$root/tests/cpp/check_engine.cpp" check_engine "$flags" "$common"
 # shellcheck disable=SC2086
 $runner ./check_engine ../models/*.uq
 quick=; [ "$mode" != aarch64 ] || quick=$runner
