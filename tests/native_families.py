@@ -22,9 +22,6 @@ FAMILIES = {
     "density 0+1, harmonics of degree 1, products without elements": lambda: density_model(
         max_ell=1, correlation=3, use_agnostic_product=True
     ),
-    "density 0+1+2, harmonics of degree 1": lambda: density_model(
-        hidden_irreps=o3.Irreps("3x0e+3x1o+3x2e"), max_ell=1, correlation=2
-    ),
     "density, one layer, repulsion without transform": lambda: density_model(num_interactions=1, distance_transform="None"),
     "transform without repulsion, envelope outside the basis, orders 1 and 3": lambda: density_model(
         pair_repulsion=False, apply_cutoff=False, correlation=[1, 3], max_ell=1
