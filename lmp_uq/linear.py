@@ -27,6 +27,8 @@ PREFIX = "snap:"
 """How ``--backbone`` names a *.snapparam file."""
 RIDGE = "evidence"
 """Ridge of a linear potential unless the user asks for another: one that narrows a correction would spoil a potential."""
+AXES = "given"
+"""Axes of the box, as in the papers: descriptors have no units to choose, and their coefficients differ in size by powers of ten."""
 
 
 def is_linear(source: BackboneSource) -> bool:
@@ -86,7 +88,8 @@ def options_of_family(options, linear: bool):
         found = f"--device {options.device} --engine {options.engine} --precision {options.precision}"
         raise UqError(f"{found}: LAMMPS makes the rows of a linear potential; accepted: cpu, float64, and no engine")
     ridge = (RIDGE if linear else 1e-2) if options.ridge == "auto" else options.ridge
-    return replace(options, ridge=ridge, bias="element" if linear else options.bias)
+    own = {"bias": "element", "axes": AXES} if linear else {}
+    return replace(options, ridge=ridge, **own)
 
 
 def _only_element(options):
