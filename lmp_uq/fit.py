@@ -55,7 +55,7 @@ class FitOptions(RecipeOptions):
     ridge: float | str = "auto"
     leverage_floor: float | str = "auto"
     n_components: int | None = None
-    axes: str = "scaled"
+    axes: str = "auto"
     energy_scale: float | None = None
     force_scale: float | None = None
     cache: str | None = None

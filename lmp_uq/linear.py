@@ -88,8 +88,8 @@ def options_of_family(options, linear: bool):
         found = f"--device {options.device} --engine {options.engine} --precision {options.precision}"
         raise UqError(f"{found}: LAMMPS makes the rows of a linear potential; accepted: cpu, float64, and no engine")
     ridge = (RIDGE if linear else 1e-2) if options.ridge == "auto" else options.ridge
-    own = {"bias": "element", "axes": AXES} if linear else {}
-    return replace(options, ridge=ridge, **own)
+    axes = (AXES if linear else "scaled") if options.axes == "auto" else options.axes
+    return replace(options, ridge=ridge, axes=axes, bias="element" if linear else options.bias)
 
 
 def _only_element(options):

@@ -62,9 +62,9 @@ class POPS(Core, RegressorMixin, BaseEstimator):
     mode_threshold : float
         Modes whose second moment is below this fraction of the largest are dropped.
     axes : {"scaled", "given"}
-        Where the corrections have their principal axes, and ``mode_threshold`` its meaning: in the scaled space, or in the given units as in
-        the papers.  In given units a direction along columns that are large and well determined, as the constant beside descriptors, has a
-        second moment far below the threshold; then the box has no freedom there.
+        Where the corrections have their principal axes, and ``mode_threshold`` its meaning: in the scaled space, or in the given units
+        as in the papers.  A direction along columns that are large and well determined, as the constant beside descriptors, has a second
+        moment far below the threshold in given units; then the box has no freedom there.
     posterior : {"box", "ensemble"}
         What ``posterior_`` is; the box is there in any case.
     n_members : int
