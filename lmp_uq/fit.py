@@ -87,7 +87,7 @@ def fit(options: FitOptions, command: str = "") -> dict:
         raise UqError(f"--out {options.out}: there is no folder of that name to write into")
     everyone = ranks()
     source = open_potential(options)
-    options = options_of_family(options, is_linear(source))
+    options = options_of_family(options, source)
     streams = FitStreams(options, source.precision, everyone)
     backbone = streams.load(source)
     frames, held = _read(options.data, options, backbone)

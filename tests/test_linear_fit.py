@@ -180,6 +180,8 @@ def binary(request, tmp_path_factory):
     ase.io.write(path / "train.xyz", labelled("bulk", 40, 1, ("W", "Be")), format="extxyz")
     parameter_file(path, twojmax=2, quadraticflag=request.param)
     fit(options(path, "x.uq", elements=("W:0.5:1.0", "Be:0.42:0.96"), ridge=1e-8, calibration=(), leverage_floor=1e-2))
+    axes = modelfile.read(path / "x.uq").header["posterior"]["axes"]
+    assert axes == ("scaled" if request.param else "given")
     return path
 
 
