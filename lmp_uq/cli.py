@@ -78,6 +78,7 @@ def _add_fit(verbs):
     p.add_argument("--ridge", type=_number_or("auto", "evidence", "groups"), default="auto", help="number, evidence or groups")
     p.add_argument("--leverage-floor", type=_number_or("auto", "groups"), default="auto", help="relative, auto (default) or groups")
     p.add_argument("--components", type=_positive, default=None, metavar="N", help="fit on the first N principal components")
+    p.add_argument("--axes", default="auto", choices=["auto", "scaled", "given"], help="principal axes of the box (default auto)")
     p.add_argument("--energy-scale", type=_scale, default=None, metavar="A", help="weights exp(-(E - E_min)/A) of energies, eV/atom")
     p.add_argument("--force-scale", type=_scale, default=None, metavar="B", help="weights exp(-|F|/B) of forces, eV/Angstrom")
     p.add_argument("--element-bias", action="store_true", help="one constant per element instead of one for all")
@@ -233,6 +234,7 @@ def _run_fit(options, command):
             ridge=options.ridge,
             leverage_floor=options.leverage_floor,
             n_components=options.components,
+            axes=options.axes,
             energy_scale=options.energy_scale,
             force_scale=options.force_scale,
             bias="element" if options.element_bias else "constant",

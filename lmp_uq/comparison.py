@@ -4,26 +4,25 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 
 import numpy as np
 
 from lmp_uq import dataset, modelfile
 from lmp_uq.backbone import backbone_of_file
-from lmp_uq.collect import features_of, labelled_frames, predicted_values, rows_of
+from lmp_uq.cache import Cache, Stream
+from lmp_uq.collect import ROW_KINDS, features_of, labelled_frames, predicted_values, rows_of
 from lmp_uq.errors import UqError
-from lmp_uq.fit import apply_offsets
+from lmp_uq.parallel import Ranks
 from lmp_uq.posterior.baselines import (
-    bagging,
-    ensemble_bars,
     fit_d_optimality,
-    fit_ridge,
-    llpr_scale,
+    fit_row_baselines,
     neighbour_distance,
-    variance_scale,
 )
 from lmp_uq.posterior.novelty import Novelty
 from lmp_uq.rows import RowOptions, predict
 from lmp_uq.samples import QUANTITIES, Bars
+from lmp_uq.training import Blocks, weighting
 
 log = logging.getLogger("lmp_uq")
 
@@ -64,55 +63,41 @@ def add_baselines(file, backbone, predictions, samples, options) -> dict:
     """
     frames = read_fit_frames(file, options)
     posterior = file.header["posterior"]
-    training = predict(
-        backbone,
-        frames,
-        RowOptions(
-            kinds=tuple(posterior["rows"]),
-            n_force_rows=posterior.get("n_force_rows", DEFAULT_FORCE_ROWS),
-            bias=posterior["bias"],
-            seed=posterior.get("seed", 0),
-            progress="frames of the fit" if options.progress else "",
-        ),
+    rows = RowOptions(
+        kinds=tuple(posterior["rows"]),
+        n_force_rows=posterior.get("n_force_rows", DEFAULT_FORCE_ROWS),
+        bias=posterior["bias"],
+        seed=posterior.get("seed", 0),
+        progress="frames of the fit" if options.progress else "",
     )
-    apply_offsets(training, posterior.get("energy_offsets") or {}, backbone)
     n_known = len(file.section("roles")["posterior"])
     if len(frames) < n_known:
         log.warning("--fit-data holds %d of the %d frames of the fit: baselines are fitted on those", len(frames), n_known)
-    _row_bars(posterior, training, predictions, samples, options.seed)
-    if "force_error" in samples:
-        _atom_scores(file, training, predictions, samples["force_error"], options.seed)
-    return {"n_fit_frames": len(frames), "n_fit_frames_of_file": n_known, "n_fit_rows": len(training.rows)}
+    with tempfile.TemporaryDirectory(prefix="lmp-uq-") as folder:
+        training = Stream(backbone, frames, rows, Cache(folder, ""), Ranks())
+        offsets = posterior.get("energy_offsets") or {}
+        training.offsets = np.array([offsets.get(element, 0.0) for element in backbone.elements])
+        n_rows = _row_bars(posterior, training, predictions, samples, options.seed)
+        if "force_error" in samples:
+            _atom_scores(file, training, predictions, samples["force_error"], options.seed)
+    return {"n_fit_frames": len(frames), "n_fit_frames_of_file": n_known, "n_fit_rows": n_rows}
 
 
 def _row_bars(posterior, training, predictions, samples, seed):
-    """Bagging and LLPR: fitted on the rows of the fit with its weights and ridge."""
-    rows, weight = training.rows, training.rows.weights()
+    """Bagging and LLPR, fitted on the rows of the fit with its ridge; the number of those rows."""
+    kinds, drawn = training.collect(lambda part, first: (part.rows.kinds, part.rows.frames + first))
     ridge = float(posterior.get("ridge_relative", posterior["ridge"]))
-    members = bagging(rows.features, rows.targets, weight, rows.frames, ridge, seed=seed)
-    solution = fit_ridge(rows.features, rows.targets, weight, ridge)
-    kept = weight * solution.leverage(rows.features) * len(rows) / rows.features.shape[1] >= posterior["leverage_floor"]
+    fitted = fit_row_baselines(Blocks(training, weighting(training)), drawn, kinds, ridge, posterior["leverage_floor"], seed)
     for name in QUANTITIES:
-        if name not in samples:
-            continue
-        mine = rows_of(predictions, name)
-        x = features_of(predictions, mine, name)
-        # scales are set on the fit's rows of the same kind, or the many force rows would decide for the energies
-        same = rows.select(rows.kinds == mine.kinds[0]) if len(mine) else rows.select(np.zeros(len(rows), bool))
-        fitted = same if len(same) else rows
-        above = kept[rows.kinds == mine.kinds[0]] if len(same) else kept
-        scale = variance_scale(fitted.features, fitted.targets, members)
-        alpha = llpr_scale(solution.leverage(fitted.features[above]), fitted.targets[above])
-        samples[name].others |= {
-            BAGGING: Bars(*ensemble_bars(x, members)),
-            RESCALED: Bars(*ensemble_bars(x, members, scale)),
-            LLPR: Bars(alpha * np.sqrt(solution.leverage(x))),
-        }
+        if name in samples:
+            bagged, rescaled, llpr = fitted.bars(features_of(predictions, rows_of(predictions, name), name), ROW_KINDS[name])
+            samples[name].others |= {BAGGING: Bars(*bagged), RESCALED: Bars(*rescaled), LLPR: Bars(llpr)}
+    return len(kinds)
 
 
 def _atom_scores(file, training, predictions, atoms, seed):
     """Scores of the descriptors: MaxVol's gamma, and the distance to the nearest training atoms."""
-    known, species = np.concatenate(training.descriptors), np.concatenate(training.species)
+    known, species = training.collect(lambda part, first: (np.concatenate(part.descriptors), np.concatenate(part.species)))
     chosen = labelled_frames(predictions)
     if not chosen:
         return

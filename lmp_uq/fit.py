@@ -55,6 +55,7 @@ class FitOptions(RecipeOptions):
     ridge: float | str = "auto"
     leverage_floor: float | str = "auto"
     n_components: int | None = None
+    axes: str = "auto"
     energy_scale: float | None = None
     force_scale: float | None = None
     cache: str | None = None
@@ -86,7 +87,7 @@ def fit(options: FitOptions, command: str = "") -> dict:
         raise UqError(f"--out {options.out}: there is no folder of that name to write into")
     everyone = ranks()
     source = open_potential(options)
-    options = options_of_family(options, is_linear(source))
+    options = options_of_family(options, source)
     streams = FitStreams(options, source.precision, everyone)
     backbone = streams.load(source)
     frames, held = _read(options.data, options, backbone)
@@ -372,6 +373,7 @@ def _header(source, options, fitted, n_members, report, provenance):
         "ridge": options.ridge if isinstance(options.ridge, str) else float(options.ridge),
         "ridge_relative": float(pops.ridge_relative_),
         "leverage_floor": report["leverage_floor"],
+        "axes": options.axes,
         "floors_tried": report["floors_tried"],
         "rows": list(options.rows),
         "n_force_rows": options.n_force_rows,

@@ -70,7 +70,7 @@ def open_potential(options) -> BackboneSource:
     return snap_source(options.backbone, options.elements or _only_element(options), options.reference, options.reference_coeff)
 
 
-def options_of_family(options, linear: bool):
+def options_of_family(options, source: BackboneSource):
     """The options with the defaults of a foundation model, whose rows are dear, or of a linear potential.
 
     Raises
@@ -78,6 +78,7 @@ def options_of_family(options, linear: bool):
     UqError
         What a linear potential has no use for.
     """
+    linear = is_linear(source)
     if linear and options.fit_offsets:
         raise UqError("--fit-offsets: a linear potential has a constant for each element, which takes up the energy zero; leave it out")
     if linear and options.head is not None:
@@ -86,7 +87,17 @@ def options_of_family(options, linear: bool):
         found = f"--device {options.device} --engine {options.engine} --precision {options.precision}"
         raise UqError(f"{found}: LAMMPS makes the rows of a linear potential; accepted: cpu, float64, and no engine")
     ridge = (RIDGE if linear else 1e-2) if options.ridge == "auto" else options.ridge
-    return replace(options, ridge=ridge, bias="element" if linear else options.bias)
+    axes = axes_of(source) if options.axes == "auto" else options.axes
+    return replace(options, ridge=ridge, axes=axes, bias="element" if linear else options.bias)
+
+
+def axes_of(source: BackboneSource) -> str:
+    """Axes of the box unless the user says otherwise: in the given units, as in the papers, where the columns are of one kind.
+
+    Products of descriptors and their coefficients differ from the descriptors and theirs by powers of ten; in given units a third of
+    the directions of a quadratic potential is then below the threshold of modes, and its bars are too narrow (docs/linear.md).
+    """
+    return "given" if is_linear(source) and not source.entry["architecture"]["parameters"]["quadraticflag"] else "scaled"
 
 
 def _only_element(options):

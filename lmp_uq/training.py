@@ -178,7 +178,8 @@ def fit_posterior(stream, weights, judge, options, ranks):
     blocks = Blocks(stream, weights)
     automatic = options.leverage_floor == "auto"
     first = FLOORS[0] if automatic else options.leverage_floor
-    pops = POPS(options.ridge, leverage_floor=first, floor_grid=FLOORS, n_components=options.n_components).fit_blocks(blocks, ranks)
+    pops = POPS(options.ridge, leverage_floor=first, floor_grid=FLOORS, n_components=options.n_components, axes=options.axes)
+    pops.fit_blocks(blocks, ranks)
     judged = judge(pops)  # the floor has no say in the coefficients
     if "forces" in options.rows and ranks.rank == 0:
         _say_if_few(pops.n_rows_ / (options.n_components or pops.n_features_))

@@ -14,6 +14,7 @@ from lmp_uq.posterior.baselines import (
     ensemble_bars,
     fit_d_optimality,
     fit_ridge,
+    fit_row_baselines,
     llpr_scale,
     maxvol,
     neighbour_distance,
@@ -113,6 +114,27 @@ def test_rescaled_members_have_the_variance_of_the_errors():
     variance = np.var(mean + scale * (values - mean), axis=1, ddof=1)
     assert np.mean(variance) == pytest.approx(np.mean((y - mean[:, 0]) ** 2)) and scale > 2.0
     assert variance_scale(X, y, members[[0, 0]]) == 1.0
+
+
+@pytest.mark.parametrize("cuts", [[], [1, 1, 50], [20, 40, 60, 199]], ids=["one", "uneven", "many"])
+def test_rows_in_blocks_give_the_baselines_of_rows_in_memory(cuts):
+    X, y, weight = rows(noise=1.0)
+    kinds, drawn, floor = np.arange(200) % 7 // 6, np.arange(200) // 9, 0.5
+    weight *= len(weight) / weight.sum()
+    blocks = list(zip(*(np.split(array, cuts) for array in (X, y, weight)), strict=True))
+    found = fit_row_baselines(blocks, drawn, kinds, 1e-2, floor, seed=4)
+    members, solution = bagging(X, y, weight, drawn, 1e-2, seed=4), fit_ridge(X, y, weight, 1e-2)
+    np.testing.assert_allclose(found.members, members, rtol=1e-10)
+    above = weight * solution.leverage(X) * 200 / 4 >= floor
+    assert 20 < above.sum() < 180
+    for kind, mine in ((0, kinds == 0), (1, kinds == 1), (2, kinds < 2)):  # no row is of kind 2: all decide
+        factor, alpha = variance_scale(X[mine], y[mine], members), llpr_scale(solution.leverage(X[mine & above]), y[mine & above])
+        assert found.scales[kind] == pytest.approx((factor, alpha), rel=1e-10)
+        bagged, rescaled, llpr = found.bars(X[:5], kind)
+        np.testing.assert_allclose(bagged, ensemble_bars(X[:5], members), rtol=1e-10)
+        np.testing.assert_allclose(rescaled, ensemble_bars(X[:5], members, factor), rtol=1e-10)
+        np.testing.assert_allclose(llpr, alpha * np.sqrt(solution.leverage(X[:5])), rtol=1e-10)
+    assert found.scales[0] != pytest.approx(found.scales[1], rel=1e-2)
 
 
 # --- MaxVol and gamma -------------------------------------------------------------------------------------

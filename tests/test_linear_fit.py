@@ -84,7 +84,10 @@ def test_the_posterior_is_about_departures(folder, file, report):
     rows = rows_less_reference(folder, file)
     theta = file.tensors["backbone/coefficients"]
     residual = rows.targets - rows.features @ theta
-    pops = POPS("evidence", leverage_floor=report["leverage_floor"]).fit(rows.features, rows.targets, rows.weights())
+    pops = POPS("evidence", leverage_floor=report["leverage_floor"], axes="given").fit(rows.features, rows.targets, rows.weights())
+    # no other definition of the axes: those of scaled columns give another width
+    assert np.allclose(box.std(rows.features), pops.box_.std(rows.features), rtol=1e-4, atol=1e-12)
+    assert file.header["posterior"]["axes"] == "given"
     low, high = box.exact_bounds(rows.features[pops.kept_])
     slack = 1e-3 * np.abs(residual).max()  # modes below the threshold are dropped
     assert ((low - slack <= residual[pops.kept_]) & (residual[pops.kept_] <= high + slack)).all()
@@ -177,6 +180,8 @@ def binary(request, tmp_path_factory):
     ase.io.write(path / "train.xyz", labelled("bulk", 40, 1, ("W", "Be")), format="extxyz")
     parameter_file(path, twojmax=2, quadraticflag=request.param)
     fit(options(path, "x.uq", elements=("W:0.5:1.0", "Be:0.42:0.96"), ridge=1e-8, calibration=(), leverage_floor=1e-2))
+    axes = modelfile.read(path / "x.uq").header["posterior"]["axes"]
+    assert axes == ("scaled" if request.param else "given")
     return path
 
 

@@ -296,6 +296,7 @@ def test_agrees_with_popsregression(noise_free, weighted, percentile):
         ({"leverage_percentile": 100.0}, "leverage_percentile"),
         ({"percentile_clipping": 50.0}, "percentile_clipping"),
         ({"mode_threshold": 1.0}, "mode_threshold"),
+        ({"axes": "natural"}, "axes='natural', accepted are 'scaled', 'given'"),
         ({"leverage_floor": 1e6}, "none of 480 rows"),
     ],
 )

@@ -24,6 +24,7 @@ OPTIONS = {
     "qr": {"ridge": 0.0, "solver": "qr"},
     "filters": {"leverage_percentile": 30.0, "minimum_relative_error": 0.05, "percentile_clipping": 3.0},
     "components": {"n_components": 6, "scale_columns": False},
+    "axes": {"axes": "given"},
     "ensemble": {"posterior": "ensemble"},
     "small ensemble": {"posterior": "ensemble", "n_members": 60, "random_state": 3},
     "groups": {"ridge": "groups", "leverage_floor": "groups", "n_folds": 2, "ridge_grid": (1e-3, 1e-1), "floor_grid": (1e-2, 1e-1)},

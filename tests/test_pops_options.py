@@ -38,6 +38,43 @@ def test_unfitted_and_refused_input_are_both_kinds_of_error():
         POPS().fit(X, y).predict(X[:, :3])
 
 
+# Axes
+
+
+@pytest.mark.parametrize("axes", ["scaled", "given"])
+def test_the_box_has_the_principal_axes_of_the_space_asked_for(axes):
+    X, y, w = misspecified_rows()
+    X = X * np.logspace(-2, 2, X.shape[1])
+    for options in ({}, {"n_components": 6}):
+        fit = POPS(1e-3, axes=axes, mode_threshold=1e-12, **options).fit(X, y, w)
+        metric = fit.scale_ if axes == "scaled" else np.ones(X.shape[1])
+        corrections = fit.corrections(fit.kept_) * metric
+        along = corrections @ (fit.box_.modes * metric[:, None])
+        moments = along.T @ along
+        assert len(moments) == options.get("n_components", X.shape[1])
+        # the modes are orthonormal, diagonalise the second moment, and are as long as the corrections along them
+        assert np.allclose((fit.box_.modes.T * metric**2) @ fit.box_.modes, np.eye(len(moments)), atol=1e-8)
+        size = np.sqrt(np.outer(np.diag(moments), np.diag(moments)))
+        assert np.allclose(moments / size, np.eye(len(moments)), atol=1e-4)
+        assert np.all(np.diff(np.diag(moments)) <= 0)
+        assert np.allclose([fit.box_.lower, fit.box_.upper], [along.min(axis=0), along.max(axis=0)], rtol=1e-6)
+
+
+def test_given_axes_are_those_of_columns_that_are_not_scaled():
+    X, y, w = misspecified_rows()
+    X = X * np.logspace(-1, 1, X.shape[1])
+    given, unscaled, scaled = (POPS(1e-12, **o).fit(X, y, w) for o in ({"axes": "given"}, {"scale_columns": False}, {}))
+    np.testing.assert_allclose(given.box_.std(X), unscaled.box_.std(X), rtol=1e-6)
+    assert not np.allclose(scaled.box_.std(X), unscaled.box_.std(X), rtol=1e-2)
+
+
+def test_given_axes_drop_a_direction_that_is_small_in_given_units():
+    X, y, w = misspecified_rows()
+    X[:, 0] *= 1e6
+    assert len(POPS(axes="given").fit(X, y, w).box_.lower) == X.shape[1] - 1
+    assert len(POPS(axes="scaled").fit(X, y, w).box_.lower) == X.shape[1]
+
+
 # Ensemble
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from lmp_uq.errors import UqError
 from lmp_uq.posterior._blocks import Rows, from_first
 from lmp_uq.posterior._choice import DEFAULT_FLOOR, choose_floor, choose_ridge
-from lmp_uq.posterior._corrections import Solution, fixed_signs, kept_rows, leverage_pass, moment_pass, principal_modes
+from lmp_uq.posterior._corrections import Solution, kept_rows, leverage_pass, moment_pass, principal_modes
 from lmp_uq.posterior._evidence import evidence_precisions, with_least_sse
 from lmp_uq.posterior._members import build_ensemble
 from lmp_uq.posterior._normal import by_qr, needs_qr, normal_equations
@@ -105,15 +105,13 @@ class Core:
         kept = self._choose_rows(rows, floor)
         solution = self._solution
         moments = self._moments.above(floor)
-        modes = principal_modes(rows.ranks, moments[1], self.mode_threshold)
-        vectors = solution.basis @ modes
-        signs = fixed_signs(vectors)
+        modes, vectors = principal_modes(rows.ranks, solution, moments[1], self.mode_threshold, self.axes)
         wants_members = self.posterior == "ensemble"
         with self._timed("bounds"):
             lower, upper, extreme = tail_pass(
-                rows, solution, self._scalars, kept, modes * signs, self.percentile_clipping, wants_members
+                rows, solution, self._scalars, kept, modes, self.percentile_clipping, wants_members
             )
-        self.box_ = self.posterior_ = Box(self.coef_, vectors * signs / self.scale_[:, None], lower, upper)
+        self.box_ = self.posterior_ = Box(self.coef_, vectors, lower, upper)
         if wants_members:
             with self._timed("members"):
                 self.posterior_ = build_ensemble(

@@ -158,13 +158,34 @@ def kept_rows(scalars: RowScalars, allowed: np.ndarray, floor: float, unit: floa
     return allowed & (scalars.leverage > ZERO_LEVERAGE * unit) & (scalars.leverage >= floor * unit)
 
 
-def principal_modes(ranks: RanksLike, second: np.ndarray, threshold: float) -> np.ndarray:
-    """Modes (R', R) of a second moment above ``threshold`` times the largest, in decreasing order."""
-    eigenvalues, vectors = from_first(ranks, *np.linalg.eigh(second))
-    return vectors[:, eigenvalues > threshold * max(eigenvalues[-1], 0.0)][:, ::-1]
+def principal_modes(ranks: RanksLike, solution: Solution, second, threshold: float, axes: str) -> tuple[np.ndarray, np.ndarray]:
+    """Principal axes of corrections above ``threshold`` times the largest second moment, in decreasing order.
+
+    Parameters
+    ----------
+    second : ndarray, shape (R', R')
+        Second moment of the corrections t in the basis of the solution.
+    axes : {"scaled", "given"}
+        The space, of scaled columns or of the given units, in which the axes are orthonormal.
+
+    Returns
+    -------
+    modes : ndarray, shape (R', R)
+        t @ modes are the corrections along the axes.
+    vectors : ndarray, shape (P, R)
+        The axes in original units, with signs that make equal fits give equal files.
+    """
+    given = axes == "given"
+    # t has the length of its correction after factor, in the space whose orthonormal columns are `columns`
+    columns, factor = from_first(ranks, *np.linalg.qr(solution.to_basis)) if given else (solution.basis, np.eye(len(second)))
+    eigenvalues, modes = from_first(ranks, *np.linalg.eigh(factor @ second @ factor.T))
+    modes = modes[:, eigenvalues > threshold * max(eigenvalues[-1], 0.0)][:, ::-1]
+    vectors = columns @ modes
+    signs = fixed_signs(vectors)
+    return factor.T @ modes * signs, vectors * signs / (1.0 if given else solution.scale[:, None])
 
 
 def fixed_signs(modes: np.ndarray) -> np.ndarray:
-    """(R,) signs that make the largest component of each of the modes (P, R) positive, so that equal fits give equal files."""
+    """(R,) signs that make the largest component of each of the modes (P, R) positive."""
     largest = np.argmax(np.abs(modes), axis=0)
     return np.where(modes[largest, np.arange(modes.shape[1])] < 0, -1.0, 1.0)

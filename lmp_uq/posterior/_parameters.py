@@ -14,6 +14,7 @@ from lmp_uq.errors import UqError
 # Below three rows per parameter the fit passes through the rows unless a ridge of this size holds it back.
 MIN_RIDGE_FEW_ROWS = 1e-2
 RIDGES = ("evidence", "groups", "absolute")
+AXES = ("scaled", "given")
 
 
 class NotFitted(UqError, NotFittedError):
@@ -48,7 +49,7 @@ def check_parameters(pops) -> None:
         _check_integer(pops.n_components, "n_components", 1, "None or ")
     if pops.block_rows is not None:
         _check_integer(pops.block_rows, "block_rows", 1, "None or ")
-    for name, accepted in (("posterior", ("box", "ensemble")), ("solver", ("auto", "normal", "qr"))):
+    for name, accepted in (("posterior", ("box", "ensemble")), ("solver", ("auto", "normal", "qr")), ("axes", AXES)):
         if getattr(pops, name) not in accepted:
             raise UqError(f"POPS: {name}={getattr(pops, name)!r}, accepted are {', '.join(map(repr, accepted))}")
 

@@ -18,6 +18,7 @@ from lmp_uq.errors import UqError
 from lmp_uq.posterior._arrays import finite_array, integer_array
 from lmp_uq.posterior._blocks import BLOCK_ROWS, ArrayBlocks, Ranks, Rows
 from lmp_uq.posterior._normal import NULL_DIRECTION, normal_equations
+from lmp_uq.posterior.weights import ENERGY, FORCE, VIRIAL
 
 MAXVOL_TOLERANCE = 1e-2
 MAX_SWAPS = 5000
@@ -62,8 +63,12 @@ def fit_ridge(X, y, weight, ridge: float) -> Ridge:
     y, weight = finite_array(y, "fit_ridge: y", (len(X),)), finite_array(weight, "fit_ridge: weight", (len(X),))
     if not len(X) or weight.min() < 0 or weight.max() == 0:
         raise UqError(f"fit_ridge: {len(X)} rows, weights must be >= 0 and one of them positive")
-    rows = Rows(ArrayBlocks((X, y, weight), BLOCK_ROWS), Ranks(), BLOCK_ROWS, "fit_ridge")
-    normal = normal_equations(rows, True)
+    return fit_ridge_blocks(ArrayBlocks((X, y, weight), BLOCK_ROWS), ridge)
+
+
+def fit_ridge_blocks(blocks, ridge: float) -> Ridge:
+    """`fit_ridge` of rows that come in blocks (X, y, weight), in one pass."""
+    normal = normal_equations(Rows(blocks, Ranks(), BLOCK_ROWS, "fit_ridge"), True)
     damped = normal.eigenvalues + ridge * normal.mean_eigenvalue
     used = damped > NULL_DIRECTION * damped.max()
     factor = normal.vectors[:, used] / np.sqrt(damped[used])
@@ -71,26 +76,45 @@ def fit_ridge(X, y, weight, ridge: float) -> Ridge:
     return Ridge(coefficients / normal.scale, factor / normal.scale[:, None])
 
 
-def bagging(X, y, weight, blocks, ridge: float, n_members: int = 5, seed: int = 0) -> np.ndarray:
-    """Ridge fits on bootstrap samples of blocks (configurations).
+def bagging(X, y, weight, drawn, ridge: float, n_members: int = 5, seed: int = 0) -> np.ndarray:
+    """Ridge fits on bootstrap samples of configurations.
 
     Parameters
     ----------
     X, y, weight, ridge
         As for `fit_ridge`.
-    blocks : (n,) int
-        Block of each row; whole blocks are drawn.
+    drawn : (n,) int
+        Configuration of each row; whole configurations are drawn.
     n_members, seed : int
 
     Returns
     -------
     (n_members, P) coefficients
     """
-    _, block = np.unique(integer_array(blocks, "bagging: blocks", (len(X),)), return_inverse=True)
-    block = block.ravel()
-    n_blocks = int(block.max()) + 1
-    counts = np.random.default_rng(seed).multinomial(n_blocks, np.full(n_blocks, 1.0 / n_blocks), n_members)
-    return np.array([fit_ridge(X, y, weight * count[block], ridge).coefficients for count in counts])
+    drawn = integer_array(drawn, "bagging: drawn", (len(X),))
+    return bagging_blocks(ArrayBlocks((np.asarray(X), np.asarray(y), np.asarray(weight)), BLOCK_ROWS), drawn, ridge, n_members, seed)
+
+
+def bagging_blocks(blocks, drawn, ridge: float, n_members: int = 5, seed: int = 0) -> np.ndarray:
+    """`bagging` of rows that come in blocks (X, y, weight), in a pass for each member; drawn (n,) in the order of the rows."""
+    _, drawn = np.unique(drawn, return_inverse=True)
+    drawn = drawn.ravel()
+    n = int(drawn.max()) + 1
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), n_members)
+    return np.array([fit_ridge_blocks(_Reweighted(blocks, count[drawn]), ridge).coefficients for count in counts])
+
+
+class _Reweighted:
+    """Blocks whose weights are multiplied by a factor (n,) of each row."""
+
+    def __init__(self, blocks, factor):
+        self._blocks, self._factor = blocks, factor
+
+    def __iter__(self):
+        start = 0
+        for X, y, weight, *_ in self._blocks:
+            yield X, y, weight * self._factor[start : start + len(y)]
+            start += len(y)
 
 
 def ensemble_bars(x, members, scale: float = 1.0):
@@ -117,15 +141,87 @@ def ensemble_bars(x, members, scale: float = 1.0):
 
 def variance_scale(X, y, members) -> float:
     """Factor that makes the mean variance (over K - 1) of members equal the mean squared error about their mean, on rows (n, P)."""
+    return _root_ratio(variance_sums(X, y, members))
+
+
+def variance_sums(X, y, members) -> np.ndarray:
+    """(2,) sums over rows: squared errors about the mean of the members, their variances."""
     values = X @ members.T
-    variance = np.mean(np.var(values, axis=1, ddof=1))
-    return float(np.sqrt(np.mean((y - values.mean(axis=1)) ** 2) / variance)) if variance > 0.0 else 1.0
+    return np.array([np.sum((y - values.mean(axis=1)) ** 2), np.sum(np.var(values, axis=1, ddof=1))])
 
 
 def llpr_scale(leverage, y) -> float:
     """LLPR's alpha: sqrt(mean(y^2 / h)) over rows (n,) of residuals y and leverages h > 0; maximises the Gaussian likelihood."""
+    sums = llpr_sums(leverage, y)
+    return _root_ratio(sums) if sums[1] else float("nan")
+
+
+def llpr_sums(leverage, y) -> np.ndarray:
+    """(2,) sums over the rows of leverage h > 0: y^2 / h, 1."""
     used = leverage > 0.0
-    return float(np.sqrt(np.mean(y[used] ** 2 / leverage[used]))) if used.any() else float("nan")
+    return np.array([np.sum(y[used] ** 2 / leverage[used]), np.count_nonzero(used)])
+
+
+def _root_ratio(sums):
+    return float(np.sqrt(sums[0] / sums[1])) if sums[1] > 0.0 else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class RowBaselines:
+    """Bagging and LLPR of the rows of a fit, with the scales that make them as wide as the errors of each kind of row.
+
+    Scales of a kind are set on the fit's rows of that kind, or the many force rows would decide for the energies.
+
+    members: (K, P); solution: `Ridge`; scales: {kind: (factor of members, alpha of LLPR)}; a kind without rows has those of all rows.
+    """
+
+    members: np.ndarray
+    solution: Ridge
+    scales: dict[int, tuple[float, float]]
+
+    def bars(self, x, kind: int) -> tuple[tuple, tuple, np.ndarray]:
+        """Of rows (n, P): (std, lower, upper) of the members, the same rescaled, std (n,) of LLPR."""
+        factor, alpha = self.scales[kind]
+        return ensemble_bars(x, self.members), ensemble_bars(x, self.members, factor), alpha * np.sqrt(self.solution.leverage(x))
+
+
+def fit_row_baselines(blocks, drawn, kinds, ridge: float, floor: float, seed: int = 0) -> RowBaselines:
+    """Bagging and LLPR of rows that come in blocks: never all in memory.
+
+    Parameters
+    ----------
+    blocks : iterable of (X, y, weight)
+        X (m, P), y (m,), weight (m,) that sum to the number of rows; read seven times.
+    drawn, kinds : (n,) int
+        Configuration and kind (`ENERGY`, `FORCE`, `VIRIAL`) of each row, in the order of the rows.
+    ridge : float
+        As in `fit_ridge`.
+    floor : float
+        Relative leverage below which a row has no say in LLPR's scale.
+    seed : int
+
+    Returns
+    -------
+    RowBaselines
+    """
+    members, solution = bagging_blocks(blocks, drawn, ridge, seed=seed), fit_ridge_blocks(blocks, ridge)
+    sums = {kind: np.zeros((2, 2)) for kind in (ENERGY, FORCE, VIRIAL)}
+    start = 0
+    for X, y, weight, *_ in blocks:
+        leverage = solution.leverage(X)
+        above = weight * leverage * len(kinds) / X.shape[1] >= floor
+        for kind, mine in sums.items():
+            chosen = kinds[start : start + len(y)] == kind
+            mine[0] += variance_sums(X[chosen], y[chosen], members)
+            mine[1] += llpr_sums(leverage[chosen & above], y[chosen & above])
+        start += len(y)
+    total, present = sum(sums.values()), {kind for kind in sums if np.any(kinds == kind)}
+    scales = {kind: _scales_of(mine if kind in present else total) for kind, mine in sums.items()}
+    return RowBaselines(members, solution, scales)
+
+
+def _scales_of(sums):
+    return _root_ratio(sums[0]), _root_ratio(sums[1]) if sums[1, 1] else float("nan")
 
 
 def maxvol(A, tolerance: float = MAXVOL_TOLERANCE) -> np.ndarray:

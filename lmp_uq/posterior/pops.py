@@ -61,6 +61,10 @@ class POPS(Core, RegressorMixin, BaseEstimator):
         c / 50 times that of all corrections.
     mode_threshold : float
         Modes whose second moment is below this fraction of the largest are dropped.
+    axes : {"scaled", "given"}
+        Where the corrections have their principal axes, and ``mode_threshold`` its meaning: in the scaled space, or in the given units
+        as in the papers.  A direction along columns that are large and well determined, as the constant beside descriptors, has a second
+        moment far below the threshold in given units; then the box has no freedom there.
     posterior : {"box", "ensemble"}
         What ``posterior_`` is; the box is there in any case.
     n_members : int
@@ -86,7 +90,7 @@ class POPS(Core, RegressorMixin, BaseEstimator):
         Theta*, in label unit per column unit.
     box_ : Box
         The box, in the original units.  Modes are ordered by decreasing second moment; they are
-        orthonormal in the scaled space.
+        orthonormal in the space of ``axes``.
     posterior_ : Box or Ensemble
         As ``posterior`` asks; std, rms, bounds, draw and covariance of rows.
     factor_ : ndarray, shape (P, R')
@@ -143,6 +147,7 @@ class POPS(Core, RegressorMixin, BaseEstimator):
         leverage_percentile=0.0,
         percentile_clipping=0.0,
         mode_threshold=1e-8,
+        axes="scaled",
         posterior="box",
         n_members=1000,
         minimum_relative_error=0.0,
@@ -161,6 +166,7 @@ class POPS(Core, RegressorMixin, BaseEstimator):
         self.leverage_percentile = leverage_percentile
         self.percentile_clipping = percentile_clipping
         self.mode_threshold = mode_threshold
+        self.axes = axes
         self.posterior = posterior
         self.n_members = n_members
         self.minimum_relative_error = minimum_relative_error
