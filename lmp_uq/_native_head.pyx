@@ -73,6 +73,7 @@ cdef extern from "posterior.h" namespace "lmp_uq":
         int n_force_members() const
         const double *force_member(int) const
         vector[int] unknown_elements() const
+        void use_threads(int)
         void energy_bars(size_t, const double *, const int64_t *, const double *, double *, double *, double *) except +
         void grades(size_t, const double *, const int64_t *, double *) except +
         void force_errors(size_t, const double *, const int64_t *, const double *, const double *, double, double *) except +
@@ -166,6 +167,8 @@ cdef class NativePosterior:
         For each species the number of its element in the file.
     n_members, n_force_members, conservative, learned
         As in `lmp_uq.engine.Engine.load`.
+    threads : int
+        Of the per-atom fields.
 
     Raises
     ------
@@ -174,7 +177,8 @@ cdef class NativePosterior:
     """
     cdef CPosterior *head
 
-    def __cinit__(self, path, elements, *, int n_members=0, int n_force_members=0, bint conservative=False, bint learned=False):
+    def __cinit__(self, path, elements, *, int n_members=0, int n_force_members=0, bint conservative=False, bint learned=False,
+                  int threads=1):
         cdef PosteriorOptions options
         cdef ModelFile *file = NULL
         options.n_members, options.n_force_members = n_members, n_force_members
@@ -182,6 +186,7 @@ cdef class NativePosterior:
         try:
             file = new_model_file(str(path).encode())
             self.head = new CPosterior(dereference(file), elements, options)
+            self.head.use_threads(threads)
         except RuntimeError as error:
             raise UqError(str(error)) from None
         finally:

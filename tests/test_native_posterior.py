@@ -125,6 +125,22 @@ def test_any_number_of_atoms(full, n):
     check_fields(both(full, n))
 
 
+@pytest.mark.parametrize("n", [0, 2, 131])
+@pytest.mark.parametrize("learned", [False, True])
+def test_threads_change_no_bit(full, n, learned):
+    case = both(full, n=n)
+
+    def fields(threads):
+        head = _native_head.NativePosterior(full, (0, 1, 2), learned=learned, threads=threads)
+        grade = head.grades(case.descriptors, case.species)
+        bars = [head.force_errors(case.descriptors, case.species, case.force_norm, grade, level) for level in FIELDS.values()]
+        return [*head.energy_bars(case.descriptors, case.species, case.energies), grade, *bars]
+
+    one = fields(1)
+    for threads in (2, 3, 16):
+        assert all(np.array_equal(mine, expected) for mine, expected in zip(fields(threads), one, strict=True))
+
+
 @pytest.mark.parametrize("bias", ["none", "constant", "element"])
 @pytest.mark.parametrize("elements", [(0, 1, 2), (2, 0, 2), (1,), (2,)])
 def test_bias_columns_and_elements(tmp_path, bias, elements):

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "posterior.h"
 
+#include "threads.h"
+
 #include <algorithm>
 #include <set>
 #include <stdexcept>
@@ -47,9 +49,24 @@ Posterior::Posterior(const ModelFile &file, const std::vector<int> &elements, co
   read_posterior(file, options);
   if (!file.header().at("grade").is_null()) novelty_ = std::make_unique<Novelty>(file.section("grade"), elements);
   read_calibration(file, options);
+  use_threads(1);
+}
+
+void Posterior::use_threads(int n)
+{
   const int width = std::max({PackedMatrix::padded(n_descriptors_), box_ ? box_->stride() : 0, network_ ? network_->width() : 0});
-  in_.zero(static_cast<std::size_t>(BLOCK) * width);
-  out_.zero(static_cast<std::size_t>(BLOCK) * width);
+  scratch_.resize(n);
+  for (Scratch &s : scratch_) {
+    s.in.zero(static_cast<std::size_t>(BLOCK) * width);
+    s.out.zero(static_cast<std::size_t>(BLOCK) * width);
+  }
+}
+
+// work(first, last, scratch) on parts of n rows
+template <class F> void Posterior::share_out(std::size_t n, const F &work)
+{
+  const std::size_t n_threads = scratch_.size();
+  in_parallel(static_cast<int>(n_threads), [&](int part) { work(n * part / n_threads, n * (part + 1) / n_threads, scratch_[part]); });
 }
 
 void Posterior::read_posterior(const ModelFile &file, const PosteriorOptions &options)
@@ -93,40 +110,55 @@ std::vector<int> Posterior::unknown_elements() const
 void Posterior::energy_bars(std::size_t n, const double *descriptors, const std::int64_t *species, const double *energies, double *std,
                             double *lower, double *upper)
 {
+  double *const bars[3] = {std, lower, upper};
+  share_out(n, [&](std::size_t first, std::size_t last, Scratch &s) { energy_bars(first, last, descriptors, species, energies, s, bars); });
+}
+
+void Posterior::energy_bars(std::size_t begin, std::size_t end, const double *descriptors, const std::int64_t *species, const double *energies,
+                            Scratch &s, double *const bars[3]) const
+{
   int elements[BLOCK];
-  for (std::size_t first = 0; first < n; first += BLOCK) {
-    const int count = static_cast<int>(std::min<std::size_t>(BLOCK, n - first));
+  for (std::size_t first = begin; first < end; first += BLOCK) {
+    const int count = static_cast<int>(std::min<std::size_t>(BLOCK, end - first));
     for (int i = 0; i < count; i++) elements[i] = elements_[std::max<std::int64_t>(species[first + i], 0)];
-    box_->bars(count, descriptors + first * n_descriptors_, elements, energies + first, out_.data(), std + first, lower + first,
-               upper + first);
+    box_->bars(count, descriptors + first * n_descriptors_, elements, energies + first, s.out.data(), bars[0] + first, bars[1] + first,
+               bars[2] + first);
     for (std::size_t i = first; i < first + count; i++)
-      if (species[i] < 0) std[i] = lower[i] = upper[i] = 0.0;
+      if (species[i] < 0) bars[0][i] = bars[1][i] = bars[2][i] = 0.0;
   }
 }
 
 void Posterior::row_std(std::size_t n, const double *rows, double *std)
 {
-  for (std::size_t first = 0; first < n; first += BLOCK)
-    box_->row_std(static_cast<int>(std::min<std::size_t>(BLOCK, n - first)), rows + first * n_descriptors_, out_.data(), std + first);
+  share_out(n, [&](std::size_t begin, std::size_t end, Scratch &s) {
+    for (std::size_t first = begin; first < end; first += BLOCK)
+      box_->row_std(static_cast<int>(std::min<std::size_t>(BLOCK, end - first)), rows + first * n_descriptors_, s.out.data(), std + first);
+  });
 }
 
 void Posterior::grades(std::size_t n, const double *descriptors, const std::int64_t *species, double *grade)
 {
+  share_out(n, [&](std::size_t first, std::size_t last, Scratch &s) { grades(first, last, descriptors, species, s, grade); });
+}
+
+void Posterior::grades(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, Scratch &scratch,
+                       double *grade) const
+{
   std::size_t atoms[BLOCK];
   Rows rows;
   double grades[BLOCK];
-  for (std::size_t i = 0; i < n; i++)
+  for (std::size_t i = first; i < last; i++)
     if (species[i] < 0) grade[i] = 0.0;
   // atoms of one element together: each has a matrix of its own
   for (std::size_t s = 0; s < elements_.size(); s++) {
     int count = 0;
-    for (std::size_t i = 0; i <= n; i++) {
-      if (i < n && species[i] == static_cast<std::int64_t>(s)) {
+    for (std::size_t i = first; i <= last; i++) {
+      if (i < last && species[i] == static_cast<std::int64_t>(s)) {
         atoms[count] = i;
         rows[count++] = descriptors + i * n_descriptors_;
       }
-      if (count < BLOCK && (i < n || !count)) continue;
-      novelty_->grades(elements_[s], count, rows, in_.data(), out_.data(), grades);
+      if (count < BLOCK && (i < last || !count)) continue;
+      novelty_->grades(elements_[s], count, rows, scratch.in.data(), scratch.out.data(), grades);
       for (int k = 0; k < count; k++) grade[atoms[k]] = grades[k];
       count = 0;
     }
@@ -138,27 +170,30 @@ void Posterior::force_errors(std::size_t n, const double *descriptors, const std
 {
   const int learned = network_ ? network_->position(level) : 0, which = force_error_->position(level);
   for (std::size_t i = 0; i < n; i++) bar[i] = force_error_->bar(which, conservative_, force_norm[i], grade[i]);
-  if (network_) learned_bars(learned, n, descriptors, force_norm, grade, bar);
+  if (network_)
+    share_out(n, [&](std::size_t first, std::size_t last, Scratch &s) {
+      learned_bars(learned, first, last, descriptors, force_norm, grade, s, bar);
+    });
   for (std::size_t i = 0; i < n; i++)
     if (species[i] < 0) bar[i] = 0.0;
 }
 
 // the learned quantile is for atoms like the calibration atoms only: where the grade is above 1 the bar stays what it is
-void Posterior::learned_bars(int which, std::size_t n, const double *descriptors, const double *force_norm, const double *grade,
-                             double *bar)
+void Posterior::learned_bars(int which, std::size_t first, std::size_t last, const double *descriptors, const double *force_norm,
+                             const double *grade, Scratch &s, double *bar) const
 {
   std::size_t atoms[BLOCK];
   Rows rows;
   double norms[BLOCK], bars[BLOCK];
   int count = 0;
-  for (std::size_t i = 0; i <= n; i++) {
-    if (i < n && grade[i] <= 1.0) {
+  for (std::size_t i = first; i <= last; i++) {
+    if (i < last && grade[i] <= 1.0) {
       atoms[count] = i;
       norms[count] = force_norm[i];
       rows[count++] = descriptors + i * n_descriptors_;
     }
-    if (count < BLOCK && (i < n || !count)) continue;
-    network_->bars(which, count, rows, norms, in_.data(), out_.data(), bars);
+    if (count < BLOCK && (i < last || !count)) continue;
+    network_->bars(which, count, rows, norms, s.in.data(), s.out.data(), bars);
     for (int k = 0; k < count; k++) bar[atoms[k]] = bars[k];
     count = 0;
   }
@@ -177,7 +212,7 @@ void Posterior::feature_sum(std::size_t n, const double *descriptors, const std:
 
 void Posterior::totals(const double *sum, double energy, double std_lower_upper[3])
 {
-  box_->totals(sum, energy, out_.data(), std_lower_upper);
+  box_->totals(sum, energy, scratch_[0].out.data(), std_lower_upper);
 }
 
 void Posterior::member_energies(const double *sum, double energy, double *energies) const { box_->member_energies(sum, energy, energies); }

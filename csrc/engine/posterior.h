@@ -48,6 +48,8 @@ class Posterior {
   const double *force_member(int k) const { return force_members_.data() + static_cast<std::size_t>(k) * n_descriptors_; }    // (P)
   std::vector<int> unknown_elements() const;    // in use, without training atoms
 
+  void use_threads(int n);    // of per-atom fields and row_std; results are the same bits for any number
+
   // Per-atom fields of n atoms: descriptors (n, P), species (n), -1 for an atom that takes no part: its fields are 0.
   // energies (n) eV; std, lower, upper (n) eV
   void energy_bars(std::size_t n, const double *descriptors, const std::int64_t *species, const double *energies, double *std,
@@ -73,7 +75,15 @@ class Posterior {
   using Rows = const double *[PackedMatrix::BLOCK];
   void read_posterior(const ModelFile &file, const PosteriorOptions &options);
   void read_calibration(const ModelFile &file, const PosteriorOptions &options);
-  void learned_bars(int which, std::size_t n, const double *descriptors, const double *force_norm, const double *grade, double *bar);
+  struct Scratch {                       // of a thread: one block of rows
+    Aligned<double> in, out;
+  };
+  template <class F> void share_out(std::size_t n, const F &work);
+  void energy_bars(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, const double *energies,
+                   Scratch &s, double *const bars[3]) const;
+  void grades(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, Scratch &s, double *grade) const;
+  void learned_bars(int which, std::size_t first, std::size_t last, const double *descriptors, const double *force_norm, const double *grade,
+                    Scratch &s, double *bar) const;
 
   int n_descriptors_, n_members_ = 0, n_force_members_ = 0;
   std::vector<int> elements_;
@@ -84,7 +94,7 @@ class Posterior {
   std::unique_ptr<ForceError> force_error_;
   std::unique_ptr<QuantileNetwork> network_;
   std::vector<double> force_members_;    // (n_force_members_, P): bias columns have no derivative
-  Aligned<double> in_, out_;             // one block of rows
+  std::vector<Scratch> scratch_;         // one for each thread
 };
 
 }    // namespace lmp_uq

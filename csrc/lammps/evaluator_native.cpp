@@ -106,6 +106,7 @@ uq_model_info NativeEvaluator::load(const std::string &name, const std::vector<s
   elements_ = numbers_of(elements, symbols_of(*file_), name);
   head_ = std::make_unique<lmp_uq::Posterior>(*file_, elements_, options);
   make_engine();
+  head_->use_threads(engine_->n_threads());
   return describe();
 }
 
