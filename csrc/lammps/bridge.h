@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define UQ_BRIDGE_VERSION 2
+#define UQ_BRIDGE_VERSION 3
 #define UQ_MESSAGE_LENGTH 16384
 
 #ifdef __cplusplus
@@ -45,6 +45,15 @@ typedef struct uq_model_info {
   char warning[1024];                 /* empty = none */
 } uq_model_info;
 
+/* rows of `width` numbers for each node, wherever they lie: columns first .. first+n of one node's row */
+typedef struct uq_rows {
+  void *holder;
+  int width;
+  void (*get)(void *holder, int node, int first, int n, double *out);
+  void (*put)(void *holder, int node, int first, int n, const double *in);
+  void (*add)(void *holder, int node, int first, int n, const double *in);
+} uq_rows;
+
 /* one rank's share of the system; nodes are local atoms followed by ghosts */
 typedef struct uq_graph {
   int n_local, n_ghost;
@@ -53,9 +62,11 @@ typedef struct uq_graph {
   const int64_t *centres;             /* (n_edges) local atom i */
   const int64_t *neighbours;          /* (n_edges) atom j, may be a ghost */
   const double *vectors;              /* (n_edges, 3) x_j - x_i, Angstrom */
-  void *context;                      /* handed back to the two callbacks */
+  void *context;                      /* handed back to the callbacks */
   int (*forward)(void *context, double *buffer, int width);   /* ghost rows <- owner rows of (n_nodes, width) */
   int (*reverse)(void *context, double *buffer, int width);   /* owner rows += ghost rows, ghost rows = 0 */
+  int (*forward_rows)(void *context, const uq_rows *rows);    /* the same row by row; */
+  int (*reverse_rows)(void *context, const uq_rows *rows);    /* ghost rows are left as they come */
 } uq_graph;
 
 /* every function returns 0, or 1 with a text in message (UQ_MESSAGE_LENGTH bytes) */

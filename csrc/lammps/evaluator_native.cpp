@@ -73,7 +73,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   bool offers(int quantity) const;
   uq_model_info describe() const;
   lmp_uq::AtomGraph atom_graph(const uq_graph &graph);
-  static lmp_uq::GhostExchange exchange(const uq_graph &graph) { return {graph.context, graph.forward, graph.reverse}; }
+  static lmp_uq::GhostExchange exchange(const uq_graph &graph);
   const double *bars(int field);
   const double *grades();
 
@@ -184,6 +184,34 @@ lmp_uq::AtomGraph NativeEvaluator::atom_graph(const uq_graph &graph)
   node_elements_.resize(n_nodes);
   for (int i = 0; i < n_nodes; i++) node_elements_[i] = elements_[std::max<std::int64_t>(graph.species[i], 0)];
   return {graph.n_local, n_nodes, node_elements_.data(), graph.n_edges, graph.centres, graph.neighbours, graph.vectors};
+}
+
+// the engine's rows in the words of bridge.h
+uq_rows rows_of(const lmp_uq::GhostRows &rows) { return {rows.holder, rows.width, rows.get, rows.put, rows.add}; }
+
+lmp_uq::GhostExchange NativeEvaluator::exchange(const uq_graph &graph)
+{
+  lmp_uq::GhostExchange out;
+  out.context = const_cast<uq_graph *>(&graph);
+  out.forward = [](void *context, double *buffer, int width) {
+    const auto &of = *static_cast<const uq_graph *>(context);
+    return of.forward(of.context, buffer, width);
+  };
+  out.reverse = [](void *context, double *buffer, int width) {
+    const auto &of = *static_cast<const uq_graph *>(context);
+    return of.reverse(of.context, buffer, width);
+  };
+  out.forward_rows = [](void *context, const lmp_uq::GhostRows &rows) {
+    const auto &of = *static_cast<const uq_graph *>(context);
+    const uq_rows view = rows_of(rows);
+    return of.forward_rows(of.context, &view);
+  };
+  out.reverse_rows = [](void *context, const lmp_uq::GhostRows &rows) {
+    const auto &of = *static_cast<const uq_graph *>(context);
+    const uq_rows view = rows_of(rows);
+    return of.reverse_rows(of.context, &view);
+  };
+  return out;
 }
 
 void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients)

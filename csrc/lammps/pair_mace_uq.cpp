@@ -105,6 +105,8 @@ uq_graph PairMaceUq::graph_view()
   view.context = this;
   view.forward = forward_callback;
   view.reverse = reverse_callback;
+  view.forward_rows = forward_rows_callback;
+  view.reverse_rows = reverse_rows_callback;
   return view;
 }
 

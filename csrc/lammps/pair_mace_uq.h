@@ -10,6 +10,7 @@
 #include <vector>
 
 struct uq_graph;
+struct uq_rows;
 
 namespace LAMMPS_NS {
 
@@ -74,9 +75,12 @@ class PairMaceUq : public Pair {
   void check_members_finite();
   void force_bars();
   double sum_features(std::vector<double> &sum);
+  int exchange(const uq_rows &rows, bool forward);
   int exchange(double *buffer, int width, bool forward);
   static int forward_callback(void *, double *, int);
   static int reverse_callback(void *, double *, int);
+  static int forward_rows_callback(void *, const uq_rows *);
+  static int reverse_rows_callback(void *, const uq_rows *);
 };
 
 }    // namespace LAMMPS_NS

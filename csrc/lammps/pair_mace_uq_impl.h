@@ -43,8 +43,8 @@ struct LAMMPS_NS::PairMaceUq::Impl {
   int flags[UQ_N_FIELDS] = {};                    // fix pair's <field>_flag
 
   // exchange under way
-  double *buffer = nullptr;
-  int width = 0, first_column = 0, n_columns = 0;
+  uq_rows rows = {};
+  int first_column = 0, n_columns = 0;
   std::exception_ptr pending;                     // a LAMMPS exception must not unwind through Python: it waits here
 
   void forget()

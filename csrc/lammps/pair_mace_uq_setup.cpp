@@ -14,6 +14,7 @@
 #include "lammps/update.h"
 #include "lammps/utils.h"
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -267,6 +268,30 @@ void PairMaceUq::read_restart(FILE *fp)
 
 /* ---- ghost exchange --------------------------------------------------------------------------------------------------------- */
 
+namespace {
+
+// rows of an array (n_nodes, width)
+struct Buffer {
+  double *data;
+  int width;
+
+  static double *at(void *holder, int node, int first)
+  {
+    const Buffer &self = *static_cast<const Buffer *>(holder);
+    return self.data + static_cast<std::size_t>(node) * self.width + first;
+  }
+  static void get(void *holder, int node, int first, int n, double *out) { std::copy_n(at(holder, node, first), n, out); }
+  static void put(void *holder, int node, int first, int n, const double *in) { std::copy_n(in, n, at(holder, node, first)); }
+  static void add(void *holder, int node, int first, int n, const double *in)
+  {
+    double *row = at(holder, node, first);
+    for (int k = 0; k < n; k++) row[k] += in[k];
+  }
+  uq_rows view() { return {this, width, get, put, add}; }
+};
+
+}    // namespace
+
 int PairMaceUq::forward_callback(void *self, double *buffer, int width)
 {
   return static_cast<PairMaceUq *>(self)->exchange(buffer, width, true);
@@ -277,20 +302,30 @@ int PairMaceUq::reverse_callback(void *self, double *buffer, int width)
   return static_cast<PairMaceUq *>(self)->exchange(buffer, width, false);
 }
 
+int PairMaceUq::forward_rows_callback(void *self, const uq_rows *rows) { return static_cast<PairMaceUq *>(self)->exchange(*rows, true); }
+
+int PairMaceUq::reverse_rows_callback(void *self, const uq_rows *rows) { return static_cast<PairMaceUq *>(self)->exchange(*rows, false); }
+
+// rows of an array (n_nodes, width); reverse leaves zeros in those of ghosts
 int PairMaceUq::exchange(double *buffer, int width, bool forward)
 {
+  const int failed = exchange(Buffer{buffer, width}.view(), forward);
+  const std::size_t ghosts = static_cast<std::size_t>(atom->nlocal) * width;
+  if (!forward && !failed) std::fill_n(buffer + ghosts, static_cast<std::size_t>(atom->nghost) * width, 0.0);
+  return failed;
+}
+
+int PairMaceUq::exchange(const uq_rows &rows, bool forward)
+{
   try {
-    impl->buffer = buffer;
-    impl->width = width;
-    for (impl->first_column = 0; impl->first_column < width; impl->first_column += Impl::CHUNK) {
-      impl->n_columns = MIN(Impl::CHUNK, width - impl->first_column);
+    impl->rows = rows;
+    for (impl->first_column = 0; impl->first_column < rows.width; impl->first_column += Impl::CHUNK) {
+      impl->n_columns = MIN(Impl::CHUNK, rows.width - impl->first_column);
       if (forward)
         comm->forward_comm(this, impl->n_columns);
       else
         comm->reverse_comm(this, impl->n_columns);
     }
-    const std::size_t ghosts = static_cast<std::size_t>(atom->nlocal) * width;
-    if (!forward) memset(buffer + ghosts, 0, sizeof(double) * atom->nghost * width);
     return 0;
   } catch (...) {
     impl->pending = std::current_exception();
@@ -300,28 +335,24 @@ int PairMaceUq::exchange(double *buffer, int width, bool forward)
 
 int PairMaceUq::pack_forward_comm(int n, int *atoms, double *out, int, int *)
 {
-  for (int i = 0; i < n; i++, out += impl->n_columns)
-    memcpy(out, impl->buffer + static_cast<std::size_t>(atoms[i]) * impl->width + impl->first_column, sizeof(double) * impl->n_columns);
+  for (int i = 0; i < n; i++, out += impl->n_columns) impl->rows.get(impl->rows.holder, atoms[i], impl->first_column, impl->n_columns, out);
   return n * impl->n_columns;
 }
 
 void PairMaceUq::unpack_forward_comm(int n, int first, double *in)
 {
   for (int i = first; i < first + n; i++, in += impl->n_columns)
-    memcpy(impl->buffer + static_cast<std::size_t>(i) * impl->width + impl->first_column, in, sizeof(double) * impl->n_columns);
+    impl->rows.put(impl->rows.holder, i, impl->first_column, impl->n_columns, in);
 }
 
 int PairMaceUq::pack_reverse_comm(int n, int first, double *out)
 {
   for (int i = first; i < first + n; i++, out += impl->n_columns)
-    memcpy(out, impl->buffer + static_cast<std::size_t>(i) * impl->width + impl->first_column, sizeof(double) * impl->n_columns);
+    impl->rows.get(impl->rows.holder, i, impl->first_column, impl->n_columns, out);
   return n * impl->n_columns;
 }
 
 void PairMaceUq::unpack_reverse_comm(int n, int *atoms, double *in)
 {
-  for (int i = 0; i < n; i++, in += impl->n_columns) {
-    double *row = impl->buffer + static_cast<std::size_t>(atoms[i]) * impl->width + impl->first_column;
-    for (int k = 0; k < impl->n_columns; k++) row[k] += in[k];
-  }
+  for (int i = 0; i < n; i++, in += impl->n_columns) impl->rows.add(impl->rows.holder, atoms[i], impl->first_column, impl->n_columns, in);
 }
