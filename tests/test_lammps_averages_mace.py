@@ -20,9 +20,9 @@ TEMPERATURE = 3000.0
 KEYS = "c_thermo_pe c_thermo_press[*] c_virial c_gyration"
 LINES = (
     "compute u all uq energy_std energy_lower", "compute gyration all gyration", "compute virial all pressure NULL virial", HOT,
-    "thermo_style custom step pe c_thermo_press[*] c_virial c_gyration", "thermo_modify format float %.17g", "thermo 2",
-    "dump d all custom 2 d.lammpstrj id element x y z", "dump_modify d sort id element Si O format float %.17g",
-    f"fix a all uq/average 2 5 10 {KEYS} uq u temp {TEMPERATURE} file avg.txt",
+    "thermo_style custom step pe c_thermo_press[*] c_virial c_gyration", "thermo_modify format float %.17g", "thermo 4",
+    "dump d all custom 4 d.lammpstrj id element x y z", "dump_modify d sort id element Si O format float %.17g",
+    f"fix a all uq/average 4 2 8 {KEYS} uq u temp {TEMPERATURE} file avg.txt",
 )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def test_rows_by_strain_are_the_virial_of_members(models):
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_averages_are_those_of_python(n, lammps, models):
-    result = lammps.run(crystal(), *LINES, "run 20", n=n)
+    result = lammps.run(crystal(), *LINES, "run 16", n=n)
     table, frames = result.thermo[0], read_run([result.folder / "d.lammpstrj"])[1:]
     file = modelfile.read(models.full)
     box, members = Box.from_tensors(file.section("posterior")), file.tensors["posterior/members"]
@@ -53,7 +53,7 @@ def test_averages_are_those_of_python(n, lammps, models):
     summary, rows = blocks(result.folder / "avg.txt")[-1]
     names = ("PotEng", *(f"c_thermo_press[{k}]" for k in range(1, 7)), "c_virial", "c_gyration")
     explicit = {"PotEng": features, "c_virial": np.array([one[3] for one in found]) / (3.0 * volume) * BAR}
-    assert summary[2] == 10
+    assert summary[2] == 4
     for row, name in zip(rows, names, strict=True):
         values = table[name][1:]
         g = -beta * np.cov(values, features.T, bias=True)[0, 1:]
@@ -70,10 +70,10 @@ def test_averages_are_those_of_python(n, lammps, models):
 
 def test_components_and_trace_agree_and_the_step_is_untouched(lammps):
     """Bars of this step asked for behind the strained evaluations are those without them."""
-    ask = "thermo_style custom step pe c_u[*]\nthermo_modify format float %.17g\nthermo 10"
-    plain = lammps.run(crystal(), *LINES[:-1], ask, "run 10").thermo[0]
+    ask = "thermo_style custom step pe c_u[*]\nthermo_modify format float %.17g\nthermo 8"
+    plain = lammps.run(crystal(), *LINES[:-1], ask, "run 8").thermo[0]
     scalar = LINES[-1].replace(KEYS, "c_virial").replace("avg.txt", "one.txt").replace("fix a ", "fix o ")
-    result = lammps.run(crystal(), *LINES, scalar, ask, "run 10")
+    result = lammps.run(crystal(), *LINES, scalar, ask, "run 8")
     for name, column in result.thermo[0].items():
         assert np.allclose(column, plain[name], rtol=1e-13), name
     assert np.allclose(blocks(result.folder / "avg.txt")[-1][1][7], blocks(result.folder / "one.txt")[-1][1][0], rtol=1e-5)

@@ -99,6 +99,7 @@ void FixUqAverage::find_source()
     error->all(FLERR, "Fix uq/average: compute {} is of style {}; accepted: uq, uq/linear", source_id, compute->style);
   source->require_features("Fix uq/average", inputs->any_pressure());
   if (inputs->any_pressure() && domain->dimension != 3) error->all(FLERR, "Fix uq/average: pressures need dimension 3");
+  signature = source->model() + "; bounds of " + std::to_string(source->n_members()) + " members; inputs " + inputs->words();
 }
 
 std::vector<AverageInputs::Dependence> FixUqAverage::kinds() const
@@ -125,9 +126,9 @@ void FixUqAverage::make_averages()
 void FixUqAverage::init()
 {
   inputs->init(nevery);
-  const std::string before = signature();
+  const std::string before = signature;
   find_source();
-  if (signature() != before || source->n_features() != averages->n_features())
+  if (signature != before || source->n_features() != averages->n_features())
     error->all(FLERR, "Fix uq/average {}: compute {} has another model or other members than when the fix was defined: define it again", id,
                source_id);
   if (update->whichflag == 1 && update->nsteps == 0)
@@ -185,26 +186,20 @@ void FixUqAverage::look_at_ensemble()
 
 /* ---- restart --------------------------------------------------------------------------------------------------------------- */
 
-std::string FixUqAverage::signature() const
-{
-  return source->model() + "; bounds of " + std::to_string(source->n_members()) + " members; inputs " + inputs->words();
-}
-
 // sizes, then the signature, then numbers: temperature, steps, what is accumulated
 void FixUqAverage::write_restart(FILE *fp)
 {
   if (comm->me != 0) return;
-  const std::string text = signature();
   std::vector<double> numbers = {temperature, static_cast<double>(first_step), static_cast<double>(last_sample)};
   const std::vector<double> state = averages->state();
   numbers.insert(numbers.end(), state.begin(), state.end());
-  const int64_t lengths[2] = {static_cast<int64_t>(text.size()), static_cast<int64_t>(numbers.size())};
+  const int64_t lengths[2] = {static_cast<int64_t>(signature.size()), static_cast<int64_t>(numbers.size())};
   const int64_t bytes = sizeof(lengths) + lengths[0] + lengths[1] * static_cast<int64_t>(sizeof(double));
   if (bytes > MAXSMALLINT) error->one(FLERR, "Fix uq/average {}: statistics of {} bytes are too long for a restart file", id, bytes);
   const int size = static_cast<int>(bytes);
   fwrite(&size, sizeof(int), 1, fp);
   fwrite(lengths, sizeof(lengths), 1, fp);
-  fwrite(text.data(), 1, text.size(), fp);
+  fwrite(signature.data(), 1, signature.size(), fp);
   fwrite(numbers.data(), sizeof(double), numbers.size(), fp);
 }
 
@@ -214,9 +209,9 @@ void FixUqAverage::restart(char *buffer)
   memcpy(lengths, buffer, sizeof(lengths));
   const std::string text(buffer + sizeof(lengths), lengths[0]);
   std::vector<double> numbers(lengths[1]);
-  if (text != signature())
+  if (text != signature)
     error->all(FLERR, "Fix uq/average {}: the restart file has averages of another model or other inputs ({}), these are {}; accepted: the same, "
-               "or another ID to begin anew", id, text, signature());
+               "or another ID to begin anew", id, text, signature);
   memcpy(numbers.data(), buffer + sizeof(lengths) + lengths[0], lengths[1] * sizeof(double));
   if (numbers.size() != 3 + averages->state_size()) error->all(FLERR, "Fix uq/average {}: the restart file is of another version", id);
   temperature = numbers[0];

@@ -40,6 +40,7 @@ class FixUqAverage : public Fix {
   int nrepeat, nfreq;
   bool running = true, append = false;
   std::string source_id, temperature_word, file;
+  std::string signature;           // what the statistics belong to
   std::unique_ptr<AverageInputs> inputs;
   lmp_uq::TotalFeatures *source = nullptr;
   std::unique_ptr<lmp_uq::ThermalAverages> averages;
@@ -50,7 +51,7 @@ class FixUqAverage : public Fix {
   bigint last_sample = -1;
   bigint last_output = -1;
   bool header_written = false;
-  std::vector<std::string> notes;  // what the formula assumes and this run may not keep
+  std::vector<std::string> notes, written_notes;    // what the formula assumes and this run may not keep
   std::vector<double> table;       // (n_values, N_COLUMNS) at the last output
   double summary[N_SUMMARY] = {};
 
@@ -71,9 +72,9 @@ class FixUqAverage : public Fix {
   void summarize();
   void judge();
   std::string header() const;
+  std::string note_lines();
   std::string block() const;
   void write(const std::string &text);
-  std::string signature() const;    // what the statistics belong to
 };
 
 }    // namespace LAMMPS_NS

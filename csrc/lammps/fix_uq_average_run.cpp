@@ -105,7 +105,7 @@ void FixUqAverage::output()
   }
   summarize();
   last_output = update->ntimestep;
-  if (!file.empty()) write((header_written ? "" : header()) + block());
+  if (!file.empty()) write((header_written ? "" : header()) + note_lines() + block());
   header_written = true;
   if (!running) averages->clear();
 }
@@ -132,14 +132,23 @@ void FixUqAverage::summarize()
 
 std::string FixUqAverage::header() const
 {
-  std::string text = fmt::format("# averages with error bars due to the potential, fix {} uq/average\n# {}\n", id, signature());
+  std::string text = fmt::format("# averages with error bars due to the potential, fix {} uq/average\n# {}\n", id, signature);
   text += fmt::format("# temp {:g} K; to first order in Theta <a> + g.dTheta with g = <da/dTheta> - Cov(a, Phi)/kT\n", temperature);
   for (const std::string &line : inputs->description()) text += "# input " + line + "\n";
-  for (const std::string &note : notes) text += "# note: " + note + "\n";
   text += fmt::format("# h = dTheta.Phi/kT of {} members; ESS: effective samples of direct reweighting; Bar_error: block error of g.dTheta\n",
                       averages->n_members());
   text += "# TimeStep Rows Samples var(h)_median var(h)_90% ESS/n_median Temperature\n";
   return text + "# Input Element Mean Std Lower Upper Mean_error Bar_error\n";
+}
+
+// once, and again where a run is of another kind than the one before it
+std::string FixUqAverage::note_lines()
+{
+  std::string text;
+  for (const std::string &note : notes)
+    if (notes != written_notes) text += "# note: " + note + "\n";
+  written_notes = notes;
+  return text;
 }
 
 std::string FixUqAverage::block() const
