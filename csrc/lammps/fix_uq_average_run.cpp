@@ -175,9 +175,9 @@ void FixUqAverage::write(const std::string &text)
 
 void FixUqAverage::post_run()
 {
-  if (update->whichflag != 1 && last_output < 0) return;
-  if (comm->me != 0) return;
+  if (update->whichflag != 1 || comm->me != 0) return;
   if (last_output < 0) {
+    if (update->ntimestep < update->laststep) return;    // a part of a run, or one that was stopped
     error->warning(FLERR, "Fix uq/average {}: no averages of this run, it ended on step {}; the next are due on step {}, with 2 samples", id,
                    update->ntimestep, (update->ntimestep / nfreq + 1) * nfreq);
     return;
