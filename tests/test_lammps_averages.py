@@ -313,6 +313,8 @@ ENSEMBLES = {
     "npt": ("unfix move\nfix move all npt temp 600 600 0.1 iso 0 0 1.0", "(npt) moves the cell: Phi is that of the cell of each sample"),
     "deform": ("fix p all deform 1 x scale 1.001 remap x", "the response of the cell to the potential is neglected"),
     "wrong temperature": ("velocity all scale 1800", "keyword temp says 600 K"),
+    "energy of a variable": ("variable u equal pe/atoms", "input v_u 0 follows the potential energy in all samples"),
+    "pressure of a variable": ("variable u equal c_thermo_press*1e-4", "input v_u 0 follows the pressure in all samples"),
     "too short": ("", "no averages of this run, it ended on step 7; the next are due on step 10"),
 }
 
@@ -320,8 +322,9 @@ ENSEMBLES = {
 @pytest.mark.parametrize("name", ENSEMBLES)
 def test_what_the_formula_neglects_is_said(potential, run, name):
     more, text = ENSEMBLES[name]
-    steps = 7 if name == "too short" else 20
-    folder = run(f"{potential.head()}{more}\n{potential.average('1 10 10', 'c_thermo_pe c_virial')}run {steps}").folder
+    steps, inputs = 7 if name == "too short" else 20, "c_thermo_pe c_virial v_gyration" + (" v_u" if "variable" in name else "")
+    folder = run(f"{potential.head()}{more}\n{potential.average('1 10 10', inputs)}run {steps}").folder
+    assert ("follows the" in (folder / "log.lammps").read_text()) == ("variable" in name)
     assert text in (folder / "log.lammps").read_text()
     if name == "npt":
         assert "# note: fix move (npt) moves the cell" in (folder / "avg.txt").read_text()

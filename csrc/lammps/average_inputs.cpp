@@ -117,6 +117,20 @@ bool AverageInputs::any_pressure() const
   return std::any_of(dependences_.begin(), dependences_.end(), [](Dependence d) { return d >= PRESSURE; });
 }
 
+bool AverageInputs::any_formula() const
+{
+  return std::any_of(entries_.begin(), entries_.end(), [](const Entry &entry) { return entry.source == VARIABLE; });
+}
+
+bool AverageInputs::is_formula(int value) const
+{
+  for (const Entry &entry : entries_) {
+    if (value < entry.length) return entry.source == VARIABLE;
+    value -= entry.length;
+  }
+  return false;
+}
+
 void AverageInputs::init(int nevery)
 {
   for (const Entry &entry : entries_) {

@@ -2,6 +2,7 @@
 // FixUqAverage: the words of the command, what is checked before a run, and restarts.
 #include "fix_uq_average.h"
 
+#include "hidden_dependence.h"
 #include "thermal_averages.h"
 #include "total_features.h"
 
@@ -121,6 +122,7 @@ void FixUqAverage::make_averages()
   const lmp_uq::ThermalAverages::Sizes sizes = {source->n_features(), std::min(TEST_MEMBERS, source->n_members()),
                                                 static_cast<int>(known.size())};
   averages = std::make_unique<lmp_uq::ThermalAverages>(sizes, row_of_value);
+  hidden = std::make_unique<lmp_uq::HiddenDependence>(inputs->n_values());
 }
 
 void FixUqAverage::init()
@@ -136,6 +138,7 @@ void FixUqAverage::init()
                (update->ntimestep / nfreq + 1) * nfreq);
   read_temperature();
   look_at_ensemble();
+  hidden->clear();
   kinetic_sum = kinetic_count = 0.0;
   last_output = -1;
   modify->addstep_compute_all(next_sample(update->ntimestep - 1));

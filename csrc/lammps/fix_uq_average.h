@@ -11,6 +11,7 @@
 #include <vector>
 
 namespace lmp_uq {
+class HiddenDependence;
 class ThermalAverages;
 class TotalFeatures;
 }
@@ -44,6 +45,7 @@ class FixUqAverage : public Fix {
   std::unique_ptr<AverageInputs> inputs;
   lmp_uq::TotalFeatures *source = nullptr;
   std::unique_ptr<lmp_uq::ThermalAverages> averages;
+  std::unique_ptr<lmp_uq::HiddenDependence> hidden;    // of the samples of this run
   double temperature = 0.0;        // K
   double kinetic_sum = 0.0;        // K, of the samples of this run
   double kinetic_count = 0.0;
@@ -67,10 +69,12 @@ class FixUqAverage : public Fix {
   // a run
   bigint next_sample(bigint after) const;
   void sample();
+  double scalar_of(const char *name);
   void fill_rows(const double *features, double *rows);
   void output();
   void summarize();
   void judge();
+  void look_at_formulas();
   std::string header() const;
   std::string note_lines();
   std::string block() const;

@@ -3,6 +3,7 @@
 #include "fix_uq_average.h"
 
 #include "extxyz_file.h"
+#include "hidden_dependence.h"
 #include "thermal_averages.h"
 #include "total_features.h"
 
@@ -69,8 +70,18 @@ void FixUqAverage::sample()
     std::copy_n(shifts.begin(), n_members, member_rows.begin() + row * n_members);
   }
   averages->add({values.data(), features.data(), rows.data(), member_energies.data(), member_rows.data()});
-  kinetic_sum += modify->get_compute_by_id("thermo_temp")->compute_scalar();
+  if (inputs->any_formula()) hidden->add(values.data(), scalar_of("thermo_pe"), scalar_of("thermo_press"));
+  kinetic_sum += scalar_of("thermo_temp");
   kinetic_count += 1.0;
+}
+
+// of a compute that every LAMMPS has
+double FixUqAverage::scalar_of(const char *name)
+{
+  Compute *compute = modify->get_compute_by_id(name);
+  if (!(compute->invoked_flag & Compute::INVOKED_SCALAR)) compute->compute_scalar();
+  compute->invoked_flag |= Compute::INVOKED_SCALAR;
+  return compute->scalar;
 }
 
 // da/dTheta at fixed positions of each kind of value, in its unit
@@ -210,9 +221,21 @@ void FixUqAverage::judge()
   if (noisy)
     error->warning(FLERR, "Fix uq/average {}: {} of {} bars are mostly noise of the sampling, block error over {:g} of the std, largest {:.2g} of "
                    "input {}: run longer", id, noisy, inputs->n_values(), MAX_BAR_ERROR, largest, inputs->label(worst));
+  look_at_formulas();
   if (kinetic_count >= FEW_SAMPLES && std::fabs(summary[TEMPERATURE] - temperature) > MAX_TEMPERATURE * temperature)
     error->warning(FLERR, "Fix uq/average {}: the samples of this run have the kinetic temperature {:.4g} K, keyword temp says {:g} K", id,
                    summary[TEMPERATURE], temperature);
+}
+
+void FixUqAverage::look_at_formulas()
+{
+  for (int value = 0; value < inputs->n_values(); value++) {
+    const bool energy = hidden->follows_energy(value), pressure = hidden->follows_pressure(value);
+    if (inputs->is_formula(value) && (energy || pressure))
+      error->warning(FLERR, "Fix uq/average {}: input {} follows the {} in all samples, but is taken as a function of the positions: its bar lacks "
+                     "<da/dTheta>, most of it; accepted: {}, and mean and bars in other units behind it", id, inputs->label(value),
+                     energy ? "potential energy" : "pressure", energy ? "c_thermo_pe" : "c_thermo_press");
+  }
 }
 
 double FixUqAverage::compute_vector(int k) { return summary[k]; }
