@@ -192,13 +192,13 @@ void FixUqAverage::look_at_ensemble()
 // sizes, then the signature, then numbers: temperature, steps, what is accumulated
 void FixUqAverage::write_restart(FILE *fp)
 {
-  if (comm->me != 0) return;
   std::vector<double> numbers = {temperature, static_cast<double>(first_step), static_cast<double>(last_sample)};
   const std::vector<double> state = averages->state();
   numbers.insert(numbers.end(), state.begin(), state.end());
   const int64_t lengths[2] = {static_cast<int64_t>(signature.size()), static_cast<int64_t>(numbers.size())};
   const int64_t bytes = sizeof(lengths) + lengths[0] + lengths[1] * static_cast<int64_t>(sizeof(double));
-  if (bytes > MAXSMALLINT) error->one(FLERR, "Fix uq/average {}: statistics of {} bytes are too long for a restart file", id, bytes);
+  if (bytes > MAXSMALLINT) error->all(FLERR, "Fix uq/average {}: statistics of {} bytes are too long for a restart file", id, bytes);
+  if (comm->me != 0) return;
   const int size = static_cast<int>(bytes);
   fwrite(&size, sizeof(int), 1, fp);
   fwrite(lengths, sizeof(lengths), 1, fp);
