@@ -99,9 +99,9 @@ def source_of(file, name: str, **options):
     return LinearFrames(file) if file.header["backbone"]["family"] == FAMILY else MaceFrames(name, **options)
 
 
-def pressure_of(atoms, virial: float, temperature: float, kt: float) -> float:
-    """Pressure in bar: N kT / V, which no potential changes, and the virial."""
-    return (len(atoms) * kt * temperature + virial / 3.0) / atoms.get_volume() * BAR
+def pressure_of(atoms, trace, kt: float = 0.0):
+    """Pressure in bar: N kT / V, which no potential changes, and a third of the trace of a virial in eV, or of rows of it."""
+    return (len(atoms) * kt + trace / 3.0) / atoms.get_volume() * BAR
 
 
 def radial_distribution(atoms, cutoff: float, n_bins: int) -> np.ndarray:

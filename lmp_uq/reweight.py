@@ -94,10 +94,10 @@ def collect(source, frames, options: ReweightOptions, table_names, table_values)
     features = np.array([one[1] for one in found])
     names, columns, rows = [ENERGY], [np.array([one[0] for one in found])], {ENERGY: features}
     if options.pressure:
-        scale = np.array([pressure_of(atoms, 3.0, 0.0, BOLTZMANN) for atoms in frames])    # bar per eV of a third of the trace
+        both, kt = list(zip(frames, found, strict=True)), BOLTZMANN * options.temperature
         names.append(PRESSURE)
-        columns.append(np.array([pressure_of(a, one[2], options.temperature, BOLTZMANN) for a, one in zip(frames, found, strict=True)]))
-        rows[PRESSURE] = scale[:, None] * np.array([one[3] for one in found]) / 3.0
+        columns.append(np.array([pressure_of(atoms, one[2], kt) for atoms, one in both]))
+        rows[PRESSURE] = np.array([pressure_of(atoms, one[3]) for atoms, one in both])
     if options.rdf:
         cutoff, n_bins = options.rdf
         edges = np.linspace(0.0, cutoff, n_bins + 1)
