@@ -23,7 +23,7 @@ from lmp_uq.export import export
 from lmp_uq.frame_samples import read_run, source_of
 from lmp_uq.launcher import preload_mpi
 from lmp_uq.reweight import ReweightOptions, collect
-from lmp_uq.reweighting import BOLTZMANN, direct_shifts, response, variances
+from lmp_uq.reweighting import BOLTZMANN, block_length, direct_shifts, response, variances
 
 STEP = 0.002
 """ps"""
@@ -93,6 +93,13 @@ def shifts_of_one_run(file, folder: Path, table: np.ndarray, options) -> tuple[n
     return few @ response(samples, beta).T, direct_shifts(samples, few, beta)[0], variances(samples, members, beta)
 
 
+def mean_error(table: np.ndarray) -> np.ndarray:
+    """(4,) standard errors of the means of (n, 4) samples, from blocks."""
+    length = block_length(len(table))
+    n_blocks = len(table) // length
+    return table[: n_blocks * length].reshape(n_blocks, length, -1).mean(axis=1).std(axis=0, ddof=1) / np.sqrt(n_blocks)
+
+
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -117,17 +124,19 @@ def main():
         seconds = [time.monotonic() - began]
         found = [line.split() for line in (folder / "average.txt").read_text().splitlines() if not line.startswith("#")]
         first, direct, spread = shifts_of_one_run(file, folder, table, options)
-        brute = []
+        brute, errors = [], []
         for k in range(options.members):
             began = time.monotonic()
             export(options.model, str(folder / f"member{k + 1}"), k + 1)
             mine = simulate(folder, f"member{k + 1}", options.member_picoseconds, options, seed=k + 2)
             brute.append(mine.mean(axis=0) - table.mean(axis=0))
+            errors.append(np.hypot(mean_error(mine), mean_error(table)))
             seconds.append(time.monotonic() - began)
-    report(found, first, direct, np.array(brute), spread, seconds, options)
+    noise = np.sqrt(np.mean(np.square(errors), axis=0))
+    report(found, first, direct, np.array(brute), noise, spread, seconds, options)
 
 
-def report(found, first, direct, brute, spread, seconds, options):
+def report(found, first, direct, brute, noise, spread, seconds, options):
     """Rows of observables."""
     n_atoms = 2 * options.cells**3
     scales = np.array([1.0 / n_atoms, 1e-4, 1.0, 1.0])
@@ -135,15 +144,16 @@ def report(found, first, direct, brute, spread, seconds, options):
     print(f"{n_atoms} atoms, {options.temperature:g} K, {options.picoseconds:g} ps, {summary[2]} samples; {options.members} members x")
     print(f"{options.member_picoseconds:g} ps; wall time {seconds[0]:.0f} s and {np.mean(seconds[1:]):.0f} s each")
     print(f"var(h) of {len(spread)} members: median {np.median(spread):.3g}, 90 % {np.quantile(spread, 0.9):.3g}; ESS/n {summary[5]}")
-    print(f"{'observable':30s} {'mean':>10s} {'+-':>9s} {'std':>9s} {'bar error':>9s} {'brute std':>9s}"
+    print(f"{'observable':30s} {'mean':>10s} {'+-':>9s} {'std':>9s} {'bar error':>9s} {'brute rms':>9s} {'noise/rms':>9s}"
           f" {'first: rms/std':>14s} {'slope':>6s} {'corr':>6s} {'direct: rms/std':>15s} {'corr':>6s}")
     for k, name in enumerate(NAMES):
         mean, std, _, _, error, bar_error = (scales[k] * float(word) for word in rows[k][2:])
         a, b, c = (scales[k] * shifts[:, k] for shifts in (first, direct, brute))
         spread_of = np.sqrt(np.mean(c**2))
+        noise_of = np.hypot(scales[k] * noise[k], bar_error) / spread_of    # of the runs and of the first order
         ratio = [np.sqrt(np.mean((x - c) ** 2)) / spread_of for x in (a, b)]
-        print(f"{name:30s} {mean:10.4g} {error:9.2g} {std:9.3g} {bar_error:9.2g} {spread_of:9.3g} {ratio[0]:14.3f} {a @ c / (a @ a):6.2f}"
-              f" {np.corrcoef(a, c)[0, 1]:6.3f} {ratio[1]:15.3f} {np.corrcoef(b, c)[0, 1]:6.3f}")
+        print(f"{name:30s} {mean:10.4g} {error:9.2g} {std:9.3g} {bar_error:9.2g} {spread_of:9.3g} {noise_of:9.3f}"
+              f" {ratio[0]:14.3f} {a @ c / (a @ a):6.2f} {np.corrcoef(a, c)[0, 1]:6.3f} {ratio[1]:15.3f} {np.corrcoef(b, c)[0, 1]:6.3f}")
 
 
 if __name__ == "__main__":
