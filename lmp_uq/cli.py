@@ -12,6 +12,7 @@ import sys
 import warnings
 
 from lmp_uq import __version__
+from lmp_uq.cli_reweight import add_reweight
 from lmp_uq.errors import UqError
 
 
@@ -51,6 +52,7 @@ def _parser():
     inspect.add_argument("--json", action="store_true", help="print the header as it is")
     inspect.set_defaults(verb=_inspect)
     _add_export(verbs)
+    _add_engine(add_reweight(verbs))
     verbs.add_parser("models", help="list the embedded models").set_defaults(verb=_models)
     verbs.add_parser("env", help="print what a plain lmp needs in its environment").set_defaults(verb=_env)
     return parser
@@ -135,11 +137,15 @@ def _add_export(verbs):
     p.set_defaults(verb=_export)
 
 
-def _add_common(p):
+def _add_engine(p):
     p.add_argument("--device", default="auto", help="auto | cpu | cuda[:n]")
     p.add_argument("--precision", default="file", choices=["file", "float32", "float64"])
     p.add_argument("--engine", default="auto", choices=["auto", "native", "torch"], help="what evaluates the backbone (default auto)")
     p.add_argument("--threads", type=int, default=0, help="threads of the backbone (default: OMP_NUM_THREADS or all cores)")
+
+
+def _add_common(p):
+    _add_engine(p)
     p.add_argument("--energy-key", help="label names; default REF_energy, REF_forces, REF_stress, then energy, forces, stress")
     p.add_argument("--forces-key")
     p.add_argument("--stress-key")

@@ -127,6 +127,22 @@ def test_fields_are_those_of_python(potential, run, n):
         assert (state["uq"][:, 0] > 0).all() and (state["uq"][:, 4] > 0).any()
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_bars_of_the_stress(potential, run, n):
+    virial = f"compute v all snav/atom {potential.settings.compute_arguments()}\n"
+    script = potential.script().replace("compute tot", virial + "compute tot")
+    script = script.replace("x.uq c_b[*] energy_std", "x.uq c_b[*] virial c_v[*] energy_std")
+    for state in run(script, n).values():
+        atoms = potential.atoms.copy()
+        atoms.positions = state["x"]
+        rows = backbone_of_file(potential.file).evaluate_frame(atoms).virial_rows
+        rows = np.array([rows[a, b] for a, b in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))])
+        box = Box.from_tensors(potential.file.section("posterior"))
+        bars = box.rms(np.hstack([rows, np.zeros((6, 2))])) / atoms.get_volume() * state["nktv2p"]
+        assert len(state["tot"]) == 10 and np.allclose(state["tot"][4:], bars, rtol=1e-8)
+        assert np.allclose(state["tot"][:4], expected(potential, state["x"])[1], rtol=1e-9)
+
+
 def test_forces_and_energy_are_those_of_theta(potential, run):
     first = run(potential.script())["first"]
     found = backbone_of_file(potential.file).evaluate_frame(potential.atoms)

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import ase.io
+import pytest
 from lammps_processes import execute
 from linear_example import labelled
 
@@ -25,12 +26,37 @@ def test_the_commands_of_the_readme(tmp_path):
         short = ["-var", "steps", "20"] if words[1] == "run" else []
         ended = execute(*words, *short, folder=tmp_path)
         assert ended.code == 0, ended.text
-    rows = [line.split() for line in ended.text.splitlines() if re.match(r"\s+(0|20)\s+\d", line)]
+    check_run(ended.text)
+    check_averages(tmp_path)
+
+
+def check_run(text):
+    """Bars of the example, at the first and the last step."""
+    rows = [line.split() for line in text.splitlines() if re.match(r"\s+(0|20)\s+\d", line)]
     assert len(rows) == 2
     for row in rows:
         energy, std, low, high, bar, grade, force = map(float, row[2:])
         assert std > 0 and low < high and bar > 0 and grade > 0 and force > 0
         assert abs(energy) < 1e5
+
+
+def check_averages(folder):
+    """The example of averages, which begins with the files of this one."""
+    averages = EXAMPLE.parent / "averages"
+    commands = [shlex.split(line) for line in (averages / "README.md").read_text().splitlines() if line.startswith("    ")]
+    assert [c[:2] for c in commands] == [["lmp-uq", "run"], ["lmp-uq", "reweight"]]
+    for words in commands:
+        words = [str(averages / "in.average") if word.endswith("in.average") else word for word in words]
+        short = ["-var", "steps", "100"] if words[1] == "run" else []
+        ended = execute(*words, *short, folder=folder)
+        assert ended.code == 0, ended.text
+    rows = [line.split() for line in (folder / "average.txt").read_text().splitlines() if not line.startswith("#")]
+    assert len(rows) == 50 and rows[1][:2] == ["c_thermo_pe", "0"] and rows[0][2] == "10"
+    energy = next(line.split() for line in ended.text.splitlines() if line.startswith("energy "))
+    assert "10 frames, 600 K" in ended.text
+    # the printed figures of the verb, from the dump, are those of the fix
+    assert float(energy[1]) == pytest.approx(float(rows[1][2]), rel=1e-6)
+    assert float(energy[2]) == pytest.approx(float(rows[1][3]), rel=1e-2)
 
 
 def test_groups_stay_together(tmp_path):

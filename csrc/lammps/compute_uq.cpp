@@ -156,3 +156,25 @@ double ComputeUq::mean(int field)
   MPI_Allreduce(mine, all, 2, MPI_DOUBLE, MPI_SUM, world);
   return all[1] > 0.0 ? all[0] / all[1] : 0.0;
 }
+
+/* ---- for averages ---------------------------------------------------------------------------------------------------------- */
+
+int ComputeUq::n_features() const { return pair->n_features(); }
+
+int ComputeUq::n_members() const { return pair->n_members(); }
+
+std::string ComputeUq::model() const { return pair->model(); }
+
+void ComputeUq::require_features(const char *who, bool)
+{
+  pair = PairMaceUq::find(lmp, who);
+  pair->require_field(UQ_ENERGY_STD, who);
+}
+
+void ComputeUq::total_features(double *sum) { pair->total_features(sum); }
+
+void ComputeUq::virial_rows(bool trace, double *rows) { pair->virial_rows(trace, rows); }
+
+void ComputeUq::bars(const double *row, double value, double std_lower_upper[3]) { pair->row_bars(row, value, std_lower_upper); }
+
+void ComputeUq::member_shifts(const double *row, double *shifts) { pair->member_shifts(row, shifts); }

@@ -2,6 +2,8 @@
 #ifndef LMP_COMPUTE_UQ_H
 #define LMP_COMPUTE_UQ_H
 
+#include "total_features.h"
+
 #include "lammps/compute.h"
 
 #include <string>
@@ -10,13 +12,22 @@
 namespace LAMMPS_NS {
 
 // compute ID group uq field ...: bars of the total energy and of the stress, the members' energies; X_max X_tag X_mean of a per-atom field X
-class ComputeUq : public Compute {
+class ComputeUq : public Compute, public lmp_uq::TotalFeatures {
  public:
   ComputeUq(class LAMMPS *, int, char **);
   ~ComputeUq() override;
   void init() override;
   double compute_scalar() override;
   void compute_vector() override;
+
+  int n_features() const override;
+  int n_members() const override;
+  std::string model() const override;
+  void require_features(const char *who, bool virial) override;
+  void total_features(double *sum) override;
+  void virial_rows(bool trace, double *rows) override;
+  void bars(const double *row, double value, double std_lower_upper[3]) override;
+  void member_shifts(const double *row, double *shifts) override;
 
  private:
   enum Kind { TOTAL, ENERGY_ERROR, STRESS_STD, STRESS_ERROR, MEMBERS, MAXIMUM, TAG, MEAN };

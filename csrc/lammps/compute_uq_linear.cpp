@@ -19,7 +19,7 @@
 
 using namespace LAMMPS_NS;
 
-static constexpr char KEYWORDS[] = "gradient, elements, pair, check";
+static constexpr char KEYWORDS[] = "gradient, virial, elements, pair, check";
 static constexpr int BLOCK = lmp_uq::PackedMatrix::BLOCK;    // rows at a time: no copy of all descriptors is made
 
 const char *const ComputeUqLinear::NAMES[N_FIELDS] = {"energy_std", "energy_lower", "energy_upper", "grade",
@@ -56,11 +56,11 @@ ComputeUqLinear::ComputeUqLinear(LAMMPS *lmp, int narg, char **arg) : Compute(lm
   peratom_flag = vector_flag = timeflag = peflag = 1;    // peflag: the pair energy is tallied where it is compared with
   size_peratom_cols = fields.size() == 1 ? 0 : static_cast<int>(fields.size());
   columns.resize(fields.size());
-  totals.assign(potential->posterior().energy_factor() != 0.0 ? 4 : 3, 0.0);
+  totals.assign((potential->posterior().energy_factor() != 0.0 ? 4 : 3) + (virial_id.empty() ? 0 : 6), 0.0);
   size_vector = static_cast<int>(totals.size());
   vector = totals.data();
   extvector = -1;
-  extlist = new int[4]{0, 1, 1, 0};    // energies shift with the zero of energy and grow with the system; bars do not
+  extlist = new int[totals.size()]{0, 1, 1};    // energies shift with the zero of energy and grow with the system; bars do not
 }
 
 ComputeUqLinear::~ComputeUqLinear()
@@ -103,6 +103,7 @@ int ComputeUqLinear::keyword(int at, int narg, char **arg)
   if (at + n_values >= narg)
     error->all(FLERR, "Compute uq/linear: keyword {} needs {}", keyword, n_values == 1 ? "a value" : "an element (or NULL) for each atom type");
   if (keyword == "gradient") gradient_id = compute_id(arg[at + 1], "the gradient");
+  if (keyword == "virial") virial_id = compute_id(arg[at + 1], "the virial");
   if (keyword == "pair") pair_style = arg[at + 1];
   if (keyword == "check") check = utils::logical(FLERR, arg[at + 1], false, lmp);
   if (keyword == "elements") element_names.assign(arg + at + 1, arg + at + 1 + n_values);
@@ -148,6 +149,7 @@ void ComputeUqLinear::init()
   const long width = static_cast<long>(potential->descriptors().n_descriptors());
   descriptors = find_compute(descriptor_id, "sna/atom", width);
   gradient = gradient_id.empty() ? nullptr : find_compute(gradient_id, "snad/atom", 3 * width * atom->ntypes);
+  virial_source = virial_id.empty() ? nullptr : find_compute(virial_id, "snav/atom", 6 * width * atom->ntypes);
 }
 
 // a per-atom compute of group all with so many columns
@@ -266,7 +268,8 @@ void ComputeUqLinear::compute_vector()
   double energy = 0.0;
   const std::vector<double> features = feature_sum(energy);
   potential->posterior().totals(features.data(), energy, totals.data());
-  if (totals.size() > 3) totals[3] = potential->posterior().energy_factor() * totals[0];
+  if (potential->posterior().energy_factor() != 0.0) totals[3] = potential->posterior().energy_factor() * totals[0];
+  if (virial_source) stress_std(totals.data() + totals.size() - 6);
 }
 
 // features and energy summed over all atoms of all ranks

@@ -2,6 +2,8 @@
 #ifndef LMP_COMPUTE_UQ_LINEAR_H
 #define LMP_COMPUTE_UQ_LINEAR_H
 
+#include "total_features.h"
+
 #include "lammps/compute.h"
 
 #include <functional>
@@ -16,7 +18,7 @@ class LinearPotential;
 namespace LAMMPS_NS {
 
 // compute ID group uq/linear FILE c_b[*] keyword value ... field ...: bars of a linear potential from another compute's descriptors
-class ComputeUqLinear : public Compute {
+class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
  public:
   ComputeUqLinear(class LAMMPS *, int, char **);
   ~ComputeUqLinear() override;
@@ -26,17 +28,26 @@ class ComputeUqLinear : public Compute {
   void compute_vector() override;
   double memory_usage() override;
 
+  int n_features() const override;
+  int n_members() const override;
+  std::string model() const override;
+  void require_features(const char *who, bool virial) override;
+  void total_features(double *sum) override;
+  void virial_rows(bool trace, double *rows) override;
+  void bars(const double *row, double value, double std_lower_upper[3]) override;
+  void member_shifts(const double *row, double *shifts) override;
+
  private:
   enum Field { ENERGY_STD, ENERGY_LOWER, ENERGY_UPPER, GRADE, FORCE_STD, FORCE_STD_X, FORCE_STD_Y, FORCE_STD_Z, N_FIELDS };
   static const char *const NAMES[N_FIELDS];
 
-  std::string file, descriptor_id, gradient_id, pair_style = "snap";
+  std::string file, descriptor_id, gradient_id, virial_id, pair_style = "snap";
   bool check = true;
   std::vector<std::string> element_names;    // of types, if the user says
   std::vector<int> element_of_type;          // (ntypes + 1), -1: takes no part
   std::vector<Field> fields;
   std::unique_ptr<lmp_uq::LinearPotential> potential;
-  Compute *descriptors = nullptr, *gradient = nullptr;
+  Compute *descriptors = nullptr, *gradient = nullptr, *virial_source = nullptr;
   std::vector<std::vector<double>> columns;    // of each field, local atoms
   std::vector<double> rows, totals;
   int nmax = 0;
@@ -59,11 +70,15 @@ class ComputeUqLinear : public Compute {
   void force_fields();
   void publish();
   std::vector<double> feature_sum(double &energy);
+  std::vector<double> virial_sum();                                     // (6, width of a row) of all ranks, xx yy zz xy xz yz
+  void stress_std(double bar[6]);
   double own_energy(const std::vector<int> &elements, double shift);    // all ranks, eV; shift: see SnapDescriptors::shifted
 
   // set-up: does the compute give what the file's Theta belongs to?
   void check_energy();
-  void check_forces();
+  void check_derivatives();
+  void compare_forces(double &worst, double &largest);
+  void check_virial(const double *virial);
   std::string diagnose(double pair_energy);
   std::string accepted(const std::string &) const;
   double sum(double) const;

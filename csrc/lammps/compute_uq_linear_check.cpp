@@ -28,7 +28,7 @@ void ComputeUqLinear::setup()
     error->all(FLERR, "Compute uq/linear: there is no pair style {} to compare energies with; accepted: the pair style that lmp-uq export writes, "
                "keyword pair for one of another name, or check no", pair_style);
   check_energy();
-  if (gradient) check_forces();
+  if (gradient || virial_source) check_derivatives();
 }
 
 double ComputeUqLinear::sum(double mine) const
@@ -95,20 +95,34 @@ std::string ComputeUqLinear::diagnose(double pair_energy)
          "the coefficients";
 }
 
-// The pair style's own forces, without those of others: it is run once more into an empty array.
-void ComputeUqLinear::check_forces()
+// The pair style's own forces and virial, without those of others: it is run once more into an empty array.
+void ComputeUqLinear::check_derivatives()
 {
   Pair *pair = force->pair_match(pair_style, 1);
-  const int n_all = atom->nlocal + atom->nghost;
-  const std::size_t width = potential->width(), n_own = potential->descriptors().n_descriptors();
-  std::vector<double> kept(3 * static_cast<std::size_t>(n_all) + 1);
-  for (int i = 0; i < n_all; i++)
-    for (int a = 0; a < 3; a++) kept[3 * i + a] = atom->f[i][a];
-  if (n_all) memset(&atom->f[0][0], 0, 3 * sizeof(double) * n_all);
-  pair->compute(0, 0);
+  const std::size_t n_numbers = 3 * static_cast<std::size_t>(atom->nlocal + atom->nghost);
+  double none = 0.0, *f = n_numbers ? &atom->f[0][0] : &none, kept_virial[6], virial[6];
+  const std::vector<double> kept(f, f + n_numbers);
+  std::copy_n(pair->virial, 6, kept_virial);
+  std::fill(f, f + n_numbers, 0.0);
+  pair->compute(0, VIRIAL_PAIR);
   if (force->newton_pair) comm->reverse_comm();
+  std::copy_n(pair->virial, 6, virial);
+  std::copy_n(kept_virial, 6, pair->virial);
+  double worst = 0.0, largest = 0.0;
+  if (gradient) compare_forces(worst, largest);
+  std::copy(kept.begin(), kept.end(), f);
+  if (gradient && worst > FORCE_TOLERANCE * std::max(1.0, largest))
+    error->all(FLERR, "Compute uq/linear: Theta times compute {} differs by {:.4g} eV/Angstrom from the forces of pair style {}; accepted: {}",
+               gradient_id, worst, pair_style, accepted("snad/atom"));
+  if (virial_source) check_virial(virial);
+}
+
+// largest difference of a force component, largest force component, over all ranks
+void ComputeUqLinear::compare_forces(double &worst, double &largest)
+{
+  const std::size_t width = potential->width(), n_own = potential->descriptors().n_descriptors();
   invoke(gradient);
-  double mine[2] = {}, all[2] = {};    // largest difference, largest force
+  double mine[2] = {}, all[2] = {};
   for (int i = 0; i < atom->nlocal; i++)
     for (int a = 0; a < 3; a++) {
       rows.assign(width, 0.0);
@@ -118,12 +132,24 @@ void ComputeUqLinear::check_forces()
       mine[0] = std::max(mine[0], std::fabs(potential->row_energy(rows.data()) - atom->f[i][a]));
       mine[1] = std::max(mine[1], std::fabs(atom->f[i][a]));
     }
-  for (int i = 0; i < n_all; i++)
-    for (int a = 0; a < 3; a++) atom->f[i][a] = kept[3 * i + a];
   MPI_Allreduce(mine, all, 2, MPI_DOUBLE, MPI_MAX, world);
-  if (all[0] > FORCE_TOLERANCE * std::max(1.0, all[1]))
-    error->all(FLERR, "Compute uq/linear: Theta times compute {} differs by {:.4g} eV/Angstrom from the forces of pair style {}; accepted: {}",
-               gradient_id, all[0], pair_style, accepted("snad/atom"));
+  worst = all[0];
+  largest = all[1];
+}
+
+// virial (6): what the pair style has tallied on this rank, eV
+void ComputeUqLinear::check_virial(const double *virial)
+{
+  const std::vector<double> all = virial_sum();
+  double largest = 1.0, worst = 0.0;
+  for (int a = 0; a < 6; a++) {
+    const double tallied = sum(virial[a]);
+    largest = std::max(largest, std::fabs(tallied));
+    worst = std::max(worst, std::fabs(potential->row_energy(all.data() + a * potential->width()) - tallied));
+  }
+  if (worst > FORCE_TOLERANCE * largest)
+    error->all(FLERR, "Compute uq/linear: Theta times compute {} differs by {:.4g} eV from the virial of pair style {}; accepted: {}",
+               virial_id, worst, pair_style, accepted("snav/atom"));
 }
 
 std::string ComputeUqLinear::accepted(const std::string &style) const

@@ -40,10 +40,17 @@ class PairMaceUq : public Pair {
   void totals(double std_lower_upper[3]);            // of the total energy, eV
   void stress_std(double bar[6]);                    // xx yy zz xy xz yz
   void member_energies(double *energies);            // (n_members()) total energies, eV
+  void total_features(double *sum);                  // (n_features()) summed over all atoms
+  void virial_rows(bool trace, double *rows);        // (6, n_features()) -d(that)/dstrain, or their trace; evaluates strained cells
+  // Closed forms of a row (n_features()), of no step: std about value, bounds; and what each member adds.
+  void row_bars(const double *row, double value, double std_lower_upper[3]);
+  void member_shifts(const double *row, double *shifts);
   // Error if the model file does not hold what a field or total needs. One that is dear: the derivatives of the coming steps are kept.
   void require_field(int index, const char *who);
   bool has_field(int index) const;
   int n_members() const;                             // K in use
+  int n_features() const;                            // P, bias columns included; 0 without a posterior
+  std::string model() const;                         // file and hash
   double error_factor(int index) const;              // of UQ_ENERGY_ERROR and UQ_STRESS_ERROR: error / std
   double energy() const;                             // total over ranks, eV; collective
   std::string element(int type) const;
@@ -76,6 +83,7 @@ class PairMaceUq : public Pair {
   void force_bars();
   double sum_features(std::vector<double> &sum);
   int exchange(const uq_rows &rows, bool forward);
+  void strained_features(const double *e, double scale, std::vector<double> &sum);
   int exchange(double *buffer, int width, bool forward);
   static int forward_callback(void *, double *, int);
   static int reverse_callback(void *, double *, int);

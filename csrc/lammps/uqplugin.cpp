@@ -5,6 +5,7 @@
 #include "compute_uq.h"
 #include "compute_uq_atom.h"
 #include "compute_uq_linear.h"
+#include "fix_uq_average.h"
 #include "fix_uq_halt.h"
 #include "fix_uq_select.h"
 #include "pair_mace_uq.h"
@@ -20,6 +21,7 @@ Pair *new_pair_mace_uq(LAMMPS *lmp) { return new PairMaceUq(lmp); }
 Compute *new_compute_uq_atom(LAMMPS *lmp, int narg, char **arg) { return new ComputeUqAtom(lmp, narg, arg); }
 Compute *new_compute_uq(LAMMPS *lmp, int narg, char **arg) { return new ComputeUq(lmp, narg, arg); }
 Compute *new_compute_uq_linear(LAMMPS *lmp, int narg, char **arg) { return new ComputeUqLinear(lmp, narg, arg); }
+Fix *new_fix_uq_average(LAMMPS *lmp, int narg, char **arg) { return new FixUqAverage(lmp, narg, arg); }
 Fix *new_fix_uq_halt(LAMMPS *lmp, int narg, char **arg) { return new FixUqHalt(lmp, narg, arg); }
 Fix *new_fix_uq_select(LAMMPS *lmp, int narg, char **arg) { return new FixUqSelect(lmp, narg, arg); }
 
@@ -65,6 +67,11 @@ extern "C" void lammpsplugin_init(void *lmp_pointer, void *handle, void *registe
   plugin.name = "uq/halt";
   plugin.info = "stop where the model is not to be trusted";
   plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_fix_uq_halt);
+  register_style(&plugin, lmp);
+
+  plugin.name = "uq/average";
+  plugin.info = "thermal averages with error bars";
+  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_fix_uq_average);
   register_style(&plugin, lmp);
 
   plugin.name = "uq/select";

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// ComputeUqLinear: the whole system: features and virial rows for averages, bars of the stress.
+#include "compute_uq_linear.h"
+
+#include "linear_potential.h"
+
+#include "lammps/atom.h"
+#include "lammps/domain.h"
+#include "lammps/error.h"
+#include "lammps/force.h"
+#include "lammps/update.h"
+
+#include <algorithm>
+#include <vector>
+
+using namespace LAMMPS_NS;
+
+// compute snav/atom has xx yy zz yz xz xy, everything else in LAMMPS xx yy zz xy xz yz
+static constexpr int BLOCK_OF[6] = {0, 1, 2, 5, 4, 3};
+
+int ComputeUqLinear::n_features() const { return potential->posterior().n_features(); }
+
+int ComputeUqLinear::n_members() const { return potential->posterior().n_members(); }
+
+std::string ComputeUqLinear::model() const { return file + ", sha256 " + potential->sha256().substr(0, 16); }
+
+void ComputeUqLinear::require_features(const char *who, bool virial)
+{
+  if (virial && virial_id.empty())
+    error->all(FLERR, "{}: an average of a pressure needs the keyword virial in compute {}, as virial c_ID[*]; accepted: {}", who, id,
+               accepted("snav/atom"));
+}
+
+void ComputeUqLinear::total_features(double *sum)
+{
+  double energy = 0.0;
+  const std::vector<double> all = feature_sum(energy);
+  std::copy(all.begin(), all.end(), sum);
+}
+
+void ComputeUqLinear::virial_rows(bool trace, double *rows)
+{
+  const std::size_t width = potential->width(), n_features = potential->posterior().n_features();
+  const std::vector<double> all = virial_sum();
+  std::fill(rows, rows + (trace ? 1 : 6) * n_features, 0.0);    // constants of the elements have no derivative
+  for (std::size_t a = 0; a < (trace ? 3 : 6); a++)
+    for (std::size_t p = 0; p < width; p++) rows[(trace ? 0 : a * n_features) + p] += all[a * width + p];
+}
+
+void ComputeUqLinear::bars(const double *row, double value, double std_lower_upper[3])
+{
+  potential->posterior().totals(row, value, std_lower_upper);
+}
+
+void ComputeUqLinear::member_shifts(const double *row, double *shifts) { potential->posterior().member_energies(row, 0.0, shifts); }
+
+std::vector<double> ComputeUqLinear::virial_sum()
+{
+  invoke(virial_source);
+  const std::size_t width = potential->width(), n_own = potential->descriptors().n_descriptors();
+  std::vector<double> mine(6 * width, 0.0), all(6 * width);
+  for (int i = 0; i < atom->nlocal; i++)
+    for (int type = 1; type <= atom->ntypes; type++)    // descriptors of atoms of each type, moved by this atom
+      for (int a = 0; element_of_type[type] >= 0 && a < 6; a++)
+        potential->place(element_of_type[type], row_of(virial_source, i) + (6 * (type - 1) + BLOCK_OF[a]) * n_own, mine.data() + a * width);
+  MPI_Allreduce(mine.data(), all.data(), static_cast<int>(all.size()), MPI_DOUBLE, MPI_SUM, world);
+  return all;
+}
+
+// bar, xx yy zz xy xz yz
+void ComputeUqLinear::stress_std(double bar[6])
+{
+  const std::vector<double> all = virial_sum();
+  potential->posterior().row_std(6, all.data(), bar);
+  // the volume of compute pressure
+  const double volume = domain->xprd * domain->yprd * (domain->dimension == 3 ? domain->zprd : 1.0);
+  for (int a = 0; a < 6; a++) bar[a] *= force->nktv2p / volume;
+}

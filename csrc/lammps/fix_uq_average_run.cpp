@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// FixUqAverage: a run: samples, averages with their bars, the file, and what is said at the end.
+#include "fix_uq_average.h"
+
+#include "extxyz_file.h"
+#include "hidden_dependence.h"
+#include "thermal_averages.h"
+#include "total_features.h"
+
+#include "lammps/comm.h"
+#include "lammps/compute.h"
+#include "lammps/domain.h"
+#include "lammps/error.h"
+#include "lammps/force.h"
+#include "lammps/modify.h"
+#include "lammps/update.h"
+#include "lammps/utils.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+using namespace LAMMPS_NS;
+
+// Above a variance of 1 the weights exp(-h) of direct reweighting are those of a few samples, and the first order is no longer checked by it.
+static constexpr double MAX_VARIANCE = 1.0;
+static constexpr double MAX_BAR_ERROR = 0.5;      // of a bar
+static constexpr double MAX_TEMPERATURE = 0.2;    // relative difference of the kinetic temperature from the ensemble's
+static constexpr double FEW_SAMPLES = 10.0;
+
+// Samples are taken on steps M - i Nevery, i < Nrepeat, before each multiple M of Nfreq, as by fix ave/time: also by one that began with the
+// fix, so not in a window that began before it.
+bigint FixUqAverage::next_sample(bigint after) const
+{
+  const bigint from = std::max(after + 1, first_step), span = static_cast<bigint>(nrepeat - 1) * nevery;
+  bigint end = (from + nfreq - 1) / nfreq * nfreq;
+  while (end - span < first_step) end += nfreq;
+  const bigint begin = end - span;
+  return from <= begin ? begin : begin + (from - begin + nevery - 1) / nevery * nevery;
+}
+
+// the first step of a run is sampled if it is due and no run before has done so
+void FixUqAverage::setup(int) { end_of_step(); }
+
+void FixUqAverage::end_of_step()
+{
+  const bigint step = update->ntimestep;
+  if (update->whichflag != 1 || step <= last_sample || next_sample(step - 1) != step) return;
+  modify->clearstep_compute();
+  sample();
+  last_sample = step;
+  modify->addstep_compute(next_sample(step));
+  if (step % nfreq == 0 && averages->n_samples() > 1) output();
+}
+
+void FixUqAverage::sample()
+{
+  const std::size_t n_features = averages->n_features(), n_rows = kinds().size(), n_members = averages->n_members();
+  std::vector<double> values(inputs->n_values()), features(n_features), rows(n_rows * n_features + 1), shifts(source->n_members() + 1);
+  std::vector<double> member_energies(n_members + 1), member_rows(n_rows * n_members + 1);
+  inputs->sample(values.data());
+  source->total_features(features.data());
+  for (const double one : features)
+    if (!std::isfinite(one)) error->all(FLERR, "Fix uq/average {}: a feature is not a number on step {}", id, update->ntimestep);
+  fill_rows(features.data(), rows.data());
+  source->member_shifts(features.data(), shifts.data());
+  std::copy_n(shifts.begin(), n_members, member_energies.begin());
+  for (std::size_t row = 0; row < n_rows; row++) {
+    source->member_shifts(rows.data() + row * n_features, shifts.data());
+    std::copy_n(shifts.begin(), n_members, member_rows.begin() + row * n_members);
+  }
+  averages->add({values.data(), features.data(), rows.data(), member_energies.data(), member_rows.data()});
+  if (inputs->any_formula()) hidden->add(values.data(), scalar_of("thermo_pe"), scalar_of("thermo_press"));
+  kinetic_sum += scalar_of("thermo_temp");
+  kinetic_count += 1.0;
+}
+
+// of a compute that every LAMMPS has
+double FixUqAverage::scalar_of(const char *name)
+{
+  Compute *compute = modify->get_compute_by_id(name);
+  if (!(compute->invoked_flag & Compute::INVOKED_SCALAR)) compute->compute_scalar();
+  compute->invoked_flag |= Compute::INVOKED_SCALAR;
+  return compute->scalar;
+}
+
+// da/dTheta at fixed positions of each kind of value, in its unit
+void FixUqAverage::fill_rows(const double *features, double *rows)
+{
+  const std::size_t width = averages->n_features();
+  const auto known = kinds();
+  std::vector<double> virial(inputs->any_pressure() ? 6 * width : 0);
+  const bool trace = !std::any_of(known.begin(), known.end(), [](int kind) { return kind > AverageInputs::PRESSURE; });
+  if (inputs->any_pressure()) source->virial_rows(trace, virial.data());
+  const double to_pressure = force->nktv2p / (domain->xprd * domain->yprd * domain->zprd);
+  for (const auto kind : known) {
+    if (kind == AverageInputs::ENERGY) std::copy_n(features, width, rows);
+    for (std::size_t p = 0; kind == AverageInputs::PRESSURE && p < width; p++)
+      rows[p] = (trace ? virial[p] : virial[p] + virial[width + p] + virial[2 * width + p]) / 3.0 * to_pressure;
+    for (std::size_t p = 0; kind >= AverageInputs::PXX && p < width; p++)
+      rows[p] = virial[(kind - AverageInputs::PXX) * width + p] * to_pressure;
+    rows += width;
+  }
+}
+
+void FixUqAverage::output()
+{
+  std::vector<double> g(averages->n_features());
+  for (int value = 0; value < inputs->n_values(); value++) {
+    double *row = table.data() + static_cast<std::size_t>(value) * N_COLUMNS;
+    row[MEAN] = averages->mean(value);
+    averages->response(value, g.data());
+    source->bars(g.data(), row[MEAN], row + STD);
+    row[MEAN_ERROR] = averages->mean_error(value);
+    row[BAR_ERROR] = averages->response_error(value);
+  }
+  summarize();
+  last_output = update->ntimestep;
+  if (!file.empty()) write((header_written ? "" : header()) + note_lines() + block());
+  header_written = true;
+  if (!running) averages->clear();
+}
+
+// between the values of a sorted list, as numpy.quantile
+static double quantile(std::vector<double> values, double share)
+{
+  if (values.empty()) return std::nan("");
+  std::sort(values.begin(), values.end());
+  const double at = share * (values.size() - 1);
+  const std::size_t below = static_cast<std::size_t>(at), above = std::min(below + 1, values.size() - 1);
+  return values[below] + (at - below) * (values[above] - values[below]);
+}
+
+void FixUqAverage::summarize()
+{
+  const std::vector<double> variances = averages->variances();
+  summary[SAMPLES] = static_cast<double>(averages->n_samples());
+  summary[VARIANCE_MEDIAN] = quantile(variances, 0.5);
+  summary[VARIANCE_90] = quantile(variances, 0.9);
+  summary[SHARE_MEDIAN] = quantile(averages->effective_shares(), 0.5);
+  summary[TEMPERATURE] = kinetic_sum / kinetic_count;
+}
+
+std::string FixUqAverage::header() const
+{
+  std::string text = fmt::format("# averages with error bars due to the potential, fix {} uq/average\n# {}\n", id, signature);
+  text += fmt::format("# temp {:g} K; to first order in Theta <a> + g.dTheta with g = <da/dTheta> - Cov(a, Phi)/kT\n", temperature);
+  for (const std::string &line : inputs->description()) text += "# input " + line + "\n";
+  text += fmt::format("# h = dTheta.Phi/kT of {} members; ESS: effective samples of direct reweighting; Bar_error: block error of g.dTheta\n",
+                      averages->n_members());
+  text += "# TimeStep Rows Samples var(h)_median var(h)_90% ESS/n_median Temperature\n";
+  return text + "# Input Element Mean Std Lower Upper Mean_error Bar_error\n";
+}
+
+// once, and again where a run is of another kind than the one before it
+std::string FixUqAverage::note_lines()
+{
+  std::string text;
+  for (const std::string &note : notes)
+    if (notes != written_notes) text += "# note: " + note + "\n";
+  written_notes = notes;
+  return text;
+}
+
+std::string FixUqAverage::block() const
+{
+  std::string text = fmt::format("{} {}", update->ntimestep, inputs->n_values());
+  for (int k = 0; k < N_SUMMARY; k++) text += fmt::format(" {:.8g}", summary[k]);
+  text += "\n";
+  for (int value = 0; value < inputs->n_values(); value++) {
+    text += inputs->label(value);
+    for (int column = 0; column < N_COLUMNS; column++)
+      text += fmt::format(" {:.15g}", table[static_cast<std::size_t>(value) * N_COLUMNS + column]);
+    text += "\n";
+  }
+  return text;
+}
+
+void FixUqAverage::write(const std::string &text)
+{
+  char failure[1024] = "";
+  if (comm->me == 0) strncpy(failure, lmp_uq::append_whole(file, text).c_str(), sizeof(failure) - 1);
+  MPI_Bcast(failure, sizeof(failure), MPI_CHAR, 0, world);
+  if (failure[0]) error->all(FLERR, "Fix uq/average: {}", failure);
+}
+
+void FixUqAverage::post_run()
+{
+  if (update->whichflag != 1 || comm->me != 0) return;
+  if (last_output < 0) {
+    if (update->ntimestep < update->laststep) return;    // a part of a run, or one that was stopped
+    error->warning(FLERR, "Fix uq/average {}: no averages of this run, it ended on step {}; the next are due on step {}, with 2 samples", id,
+                   update->ntimestep, (update->ntimestep / nfreq + 1) * nfreq);
+    return;
+  }
+  utils::logmesg(lmp, fmt::format("Fix uq/average {}: step {}, {:g} samples; h = dTheta.Phi/kT of {} members: var(h) median {:.3g}, 90 % {:.3g}; "
+                                  "effective samples of direct reweighting: median {:.3g} of all\n",
+                                  id, last_output, summary[SAMPLES], averages->n_members(), summary[VARIANCE_MEDIAN], summary[VARIANCE_90],
+                                  summary[SHARE_MEDIAN]));
+  judge();
+}
+
+void FixUqAverage::judge()
+{
+  if (summary[VARIANCE_MEDIAN] > MAX_VARIANCE)
+    error->warning(FLERR, "Fix uq/average {}: var(h) is {:.3g} (median, above {:g}): the members' energies differ from that of this run by more than "
+                   "kT, direct reweighting would use {:.2g} of the samples and cannot check the first order, on which bars of inputs that are "
+                   "functions of the positions rest; fewer atoms have a smaller var(h)",
+                   id, summary[VARIANCE_MEDIAN], MAX_VARIANCE, summary[SHARE_MEDIAN]);
+  int noisy = 0, worst = 0;
+  double largest = 0.0;
+  for (int value = 0; value < inputs->n_values(); value++) {
+    const double *row = table.data() + static_cast<std::size_t>(value) * N_COLUMNS;
+    const double share = row[BAR_ERROR] / row[STD];
+    if (share > MAX_BAR_ERROR) noisy++;
+    if (share > largest) {
+      largest = share;
+      worst = value;
+    }
+  }
+  if (noisy)
+    error->warning(FLERR, "Fix uq/average {}: {} of {} bars are mostly noise of the sampling, block error over {:g} of the std, largest {:.2g} of "
+                   "input {}: run longer", id, noisy, inputs->n_values(), MAX_BAR_ERROR, largest, inputs->label(worst));
+  look_at_formulas();
+  if (kinetic_count >= FEW_SAMPLES && std::fabs(summary[TEMPERATURE] - temperature) > MAX_TEMPERATURE * temperature)
+    error->warning(FLERR, "Fix uq/average {}: the samples of this run have the kinetic temperature {:.4g} K, keyword temp says {:g} K", id,
+                   summary[TEMPERATURE], temperature);
+}
+
+void FixUqAverage::look_at_formulas()
+{
+  for (int value = 0; value < inputs->n_values(); value++) {
+    const bool energy = hidden->follows_energy(value), pressure = hidden->follows_pressure(value);
+    if (inputs->is_formula(value) && (energy || pressure))
+      error->warning(FLERR, "Fix uq/average {}: input {} follows the {} in all samples, but is taken as a function of the positions: its bar lacks "
+                     "<da/dTheta>, most of it; accepted: {}, and mean and bars in other units behind it", id, inputs->label(value),
+                     energy ? "potential energy" : "pressure", energy ? "c_thermo_pe" : "c_thermo_press");
+  }
+}
+
+double FixUqAverage::compute_vector(int k) { return summary[k]; }
+
+double FixUqAverage::compute_array(int row, int column) { return table[static_cast<std::size_t>(row) * N_COLUMNS + column]; }
