@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The hop of an atom into a neighbouring vacancy of bcc: its barrier from the stationary point half-way, and the path from a nudged elastic band."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmp_uq.properties.bcc import STRUCTURES, lattice_grid, supercell
+from lmp_uq.properties.defects import SIZE
+from lmp_uq.properties.excess import ExcessEnergy
+from lmp_uq.properties.lattice import LatticeGrid
+from lmp_uq.properties.site_symmetry import SiteSymmetry
+from lmp_uq.properties.stationary import StationaryState
+
+
+def end_points(element: str, a: float, size: int):
+    """The crystal with its vacancy before and after the hop; atom 0 is the one that hops."""
+    before = supercell(element, "bcc", a, size)
+    hopping = int(np.argmin(np.linalg.norm(before.positions - 0.5 * a, axis=1)))
+    order = [hopping, *(k for k in range(1, len(before)) if k != hopping)]
+    before, after = before[order], before[order]  # without atom 0, the vacancy
+    after.positions[0] = 0.0
+    return before, after
+
+
+def barrier(potential, element: str, size: int = SIZE, crystal: LatticeGrid | None = None) -> ExcessEnergy:
+    """Energy of the stationary point half-way of a <111>/2 hop less that of the vacancy, eV.
+
+    Half-way the structure has an inversion centre at the hopping atom, which makes the point stationary along the hop. Relaxation keeps the
+    symmetry, so the crystal cannot drift back to the vacancy, as it does where one atom alone is held. `HessianProducts.lowest_modes` of the
+    unconstrained state says whether it is a saddle of first order; `lmp_uq.properties.band` looks for other ones.
+
+    Parameters
+    ----------
+    potential, element, size, crystal
+        As in `lmp_uq.properties.defects.vacancy`.
+    """
+    crystal = crystal or lattice_grid(potential, element, "bcc")
+    a = crystal.constant(potential.theta)
+    neighbours = STRUCTURES["bcc"] * a
+    before, _ = end_points(element, a, size)
+    start = StationaryState(potential.system(before), potential.theta, neighbours)
+    half = before.copy()
+    half.positions[0] = 0.25 * a
+    symmetry = SiteSymmetry(half.positions, half.cell.array, half.positions[0])
+    top = StationaryState(potential.system(half), potential.theta, neighbours, symmetry.project, saddle=True)
+    return ExcessEnergy([(1.0, top), (-1.0, start)], crystal)
