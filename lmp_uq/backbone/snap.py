@@ -82,7 +82,7 @@ class SnapBackbone:
 
     def __del__(self):
         if getattr(self, "_lammps", None) is not None:
-            self._lammps.close()
+            self.close()
 
     def evaluate_frame(self, atoms) -> LinearEvaluation:
         """Energy, forces, virial and rows of one frame.
@@ -97,11 +97,7 @@ class SnapBackbone:
         UqError
             An element that the potential lacks, or what LAMMPS refuses.
         """
-        symbols = atoms.get_chemical_symbols()
-        foreign = sorted(set(symbols) - set(self.elements))
-        if foreign:
-            raise UqError(f"element {foreign[0]} is not in this potential (elements: {' '.join(self.elements)})")
-        species = np.array([self.elements.index(s) for s in symbols])
+        species = self.species_of(atoms)
         cell, rotation, positions = lammps_cell(atoms, self.cutoff)
         try:
             table, energy, forces, pressure = self._run(cell, positions, species)
@@ -111,6 +107,14 @@ class SnapBackbone:
             raise UqError(f"LAMMPS could not evaluate a frame of {len(atoms)} atoms: {str(error).strip()}") from error
         reference = _symmetric(pressure) * np.linalg.det(cell) / BAR
         return self._assemble(table, energy, forces, reference, species, rotation)
+
+    def species_of(self, atoms) -> np.ndarray:
+        """(N,) index of each atom's element; UqError for one that the potential lacks."""
+        symbols = atoms.get_chemical_symbols()
+        foreign = sorted(set(symbols) - set(self.elements))
+        if foreign:
+            raise UqError(f"element {foreign[0]} is not in this potential (elements: {' '.join(self.elements)})")
+        return np.array([self.elements.index(s) for s in symbols])
 
     def _assemble(self, table, energy, forces, virial, species, rotation):
         """From what LAMMPS gives in its own frame of axes to that of the atoms."""
@@ -133,15 +137,36 @@ class SnapBackbone:
             virial_rows=virial_rows,
         )
 
-    def _run(self, cell, positions, species):
-        """Table of compute snap [N descriptors | 3N force | 6 virial rows], and energy, forces and pressure (bar) of the reference."""
+    def place(self, cell, positions, species):
+        """LAMMPS of this process with nothing but these atoms in it: no pair style yet.
+
+        Parameters
+        ----------
+        cell, positions
+            As `lammps_cell` gives them.
+        species : (N,) index of each atom's element; atom IDs are 1 to N in this order.
+
+        Returns
+        -------
+        lammps.lammps
+        """
         lmp = self._program()
-        n_types = len(self.elements)
-        lmp.commands_string("\n".join(self._box_lines(cell, n_types)))
+        lmp.commands_string("\n".join(self._box_lines(cell, len(self.elements))))
         numbers = np.arange(1, len(species) + 1)
         created = lmp.create_atoms(len(species), numbers.tolist(), (species + 1).tolist(), positions.ravel().tolist())
         if created != len(species):
             raise UqError(f"LAMMPS took {created} of {len(species)} atoms: positions or cell are not finite")
+        return lmp
+
+    def close(self) -> None:
+        """End LAMMPS; the next frame starts it anew. After an error of LAMMPS nothing of it is relied upon."""
+        if self._lammps is not None:
+            self._lammps.close()
+            self._lammps = None
+
+    def _run(self, cell, positions, species):
+        """Table of compute snap [N descriptors | 3N force | 6 virial rows], and energy, forces and pressure (bar) of the reference."""
+        lmp = self.place(cell, positions, species)
         lmp.commands_string("\n".join(self._job_lines()))
         table = np.array(lmp.numpy.extract_compute("lmp_uq_rows", 0, 2))
         order = np.argsort(lmp.numpy.extract_atom("id")[: len(species)])
