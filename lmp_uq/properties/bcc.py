@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
+from ase.data import atomic_numbers, covalent_radii
 
 from lmp_uq.errors import UqError
 from lmp_uq.properties.lattice import LatticeGrid
@@ -15,7 +16,7 @@ STRUCTURES = {"bcc": np.sqrt(3.0) / 2.0, "fcc": np.sqrt(0.5)}
 
 
 def lattice_grid(potential, element: str, structure: str = "bcc", guess: float | None = None) -> LatticeGrid:
-    """Energies of a crystal over its lattice constant for every Theta of a potential.
+    """Energies of a crystal over its lattice constant for every Theta of a potential; computed once for it.
 
     Parameters
     ----------
@@ -29,10 +30,15 @@ def lattice_grid(potential, element: str, structure: str = "bcc", guess: float |
     UqError
         A structure that is not known; no minimum near the guess.
     """
-    from ase.data import atomic_numbers, covalent_radii
-
     if structure not in STRUCTURES:
         raise UqError(f"structure {structure!r}; accepted: {', '.join(STRUCTURES)}")
+    key = ("lattice", element, structure)
+    if key not in potential.shared:
+        potential.shared[key] = _computed_grid(potential, element, structure, guess)
+    return potential.shared[key]
+
+
+def _computed_grid(potential, element, structure, guess):
     guess = guess or 1.75 * covalent_radii[atomic_numbers[element]] / STRUCTURES[structure]
     atoms = bulk(element, structure, a=guess)
     system = potential.system(atoms)

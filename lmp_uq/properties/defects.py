@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from ase import Atom
 
 from lmp_uq.errors import UqError
 from lmp_uq.properties.bcc import STRUCTURES, lattice_grid, supercell
-from lmp_uq.properties.excess import ExcessEnergy
+from lmp_uq.properties.excess import ELEMENT, ExcessEnergy, ExcessProperty
 from lmp_uq.properties.lattice import LatticeGrid
+from lmp_uq.properties.property import Option, Quantity
 from lmp_uq.properties.site_symmetry import SiteSymmetry
 from lmp_uq.properties.stationary import StationaryState
 
@@ -20,6 +23,7 @@ DUMBBELLS = {"<111>": (0.22, 0.22, 0.22), "<110>": (0.25, 0.25, 0.0), "<100>": (
 SITES = {"tetrahedral": (0.5, 0.25, 0.0), "octahedral": (0.5, 0.5, 0.0)}
 """Where the further atom goes, in lattice constants."""
 INTERSTITIALS = (*DUMBBELLS, *SITES)
+SIZE_OPTION = Option(SIZE, int, (), "conventional cells along each side of the supercell, 2 or more")
 
 
 def vacancy(potential, element: str, structure: str = "bcc", size: int = SIZE, crystal: LatticeGrid | None = None) -> ExcessEnergy:
@@ -75,5 +79,35 @@ def interstitial(potential, element: str, kind: str, size: int = SIZE, crystal: 
         atoms.append(Atom(element, -arm))
     symmetry = SiteSymmetry(atoms.positions, atoms.cell.array, centre)
     # a saddle as a whole, and perhaps one within its symmetry
-    state = StationaryState(potential.system(atoms), potential.theta, STRUCTURES["bcc"] * a, symmetry.project, saddle=True)
+    state = StationaryState(potential.system(atoms), potential.theta, STRUCTURES["bcc"] * a, symmetry.project, saddle=True, reach=0.5 * a)
     return ExcessEnergy([(1.0, state)], crystal)
+
+
+class Vacancy(ExcessProperty):
+    """Formation energy of a vacancy."""
+
+    OPTIONS: ClassVar = {
+        "structure": Option("bcc", str, tuple(STRUCTURES), "the crystal"),
+        "size": SIZE_OPTION,
+        "element": ELEMENT,
+    }
+    quantity = Quantity("formation_energy", "eV")
+
+    def excess(self, element):
+        """See `ExcessProperty.excess`."""
+        return vacancy(self.potential, element, self.options["structure"], self.options["size"])
+
+
+class Interstitial(ExcessProperty):
+    """Formation energy of a self-interstitial in bcc."""
+
+    OPTIONS: ClassVar = {
+        "configuration": Option(None, str, INTERSTITIALS, "where the further atom sits"),
+        "size": SIZE_OPTION,
+        "element": ELEMENT,
+    }
+    quantity = Quantity("formation_energy", "eV")
+
+    def excess(self, element):
+        """See `ExcessProperty.excess`."""
+        return interstitial(self.potential, element, self.options["configuration"], self.options["size"])

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from lmp_uq.properties.crystal import element_of
 from lmp_uq.properties.lattice import LatticeGrid
+from lmp_uq.properties.property import Expansion, Option, Outcome, Property, Quantity
 from lmp_uq.properties.stationary import StationaryState
 from lmp_uq.properties.system import PropertyFailure
 
@@ -25,13 +28,10 @@ class MemberValues:
         In the property's unit; nan where there is none.
     flags : list of K tuples of str
         Why a value is not to be trusted, or why there is none.
-    farthest : (K,) Angstrom
-        Largest displacement of an atom beside the strain; nan as in values.
     """
 
     values: np.ndarray
     flags: list[tuple[str, ...]]
-    farthest: np.ndarray
 
     @property
     def trusted(self) -> np.ndarray:
@@ -83,34 +83,67 @@ class ExcessEnergy:
         exact_lattice : bool
             The lattice constant of a member from the grid; otherwise to first order.
         """
-        constants = self._constants(members) if exact_lattice else self.crystal.first_order(self.theta, members)
-        return self._members(members, constants, StationaryState.expand)
+        constants = None if exact_lattice else self.crystal.first_order(self.theta, members)
+        return self._members(members, StationaryState.expand, constants)
 
     def brute_force(self, members: np.ndarray) -> MemberValues:
         """Every member relaxed anew at its own lattice constant."""
-        return self._members(members, self._constants(members), StationaryState.relax)
+        return self._members(members, StationaryState.relax)
 
-    def _members(self, members, constants, energy_of):
-        values, farthest, flags = np.full(len(members), np.nan), np.full(len(members), np.nan), []
-        for k, (theta, a) in enumerate(zip(members, constants, strict=True)):
-            if not self.crystal.a[0] <= a <= self.crystal.a[-1]:
-                flags.append((NO_LATTICE,))
-                continue
+    def member(self, theta: np.ndarray, energy_of=StationaryState.relax, a: float | None = None) -> tuple[float, tuple[str, ...]]:
+        """The property of one Theta, and flags; PropertyFailure if it has none."""
+        a = self.crystal.constant(theta) if a is None else a
+        if not self.crystal.a[0] <= a <= self.crystal.a[-1]:
+            raise PropertyFailure(NO_LATTICE)
+        found = [energy_of(state, theta, a / self.a) for _, state in self.states]
+        total = sum(weight * one.energy for (weight, _), one in zip(self.states, found, strict=True))
+        return self._value(total, theta, a), tuple(dict.fromkeys(reason for one in found for reason in one.flags))
+
+    def _members(self, members, energy_of, constants=None):
+        values, flags = np.full(len(members), np.nan), []
+        for k, theta in enumerate(members):
             try:
-                found = [energy_of(state, theta, a / self.a) for _, state in self.states]
+                values[k], reasons = self.member(theta, energy_of, None if constants is None else constants[k])
             except PropertyFailure as failure:
-                flags.append((str(failure),))
-                continue
-            total = sum(weight * one.energy for (weight, _), one in zip(self.states, found, strict=True))
-            values[k], farthest[k] = self._value(total, theta, a), max(one.displacement for one in found)
-            flags.append(tuple(dict.fromkeys(reason for one in found for reason in one.flags)))
-        return MemberValues(values, flags, farthest)
-
-    def _constants(self, members):
-        return np.array([self.crystal.constant(theta) for theta in members])
+                reasons = (str(failure),)
+            flags.append(reasons)
+        return MemberValues(values, flags)
 
     def _value(self, energy, theta, a):
         return (energy - self._atoms * self.crystal.energy(theta, a)) * self._norm(a)
 
     def _norm(self, a):
         return self._unit if self._area is None else self._unit / (self._area * (a / self.a) ** 2)
+
+
+ELEMENT = Option("", str, (), "needed if the potential has several")
+
+
+class ExcessProperty(Property):
+    """A property of a suite that is an `ExcessEnergy`; a kind says which states and in which unit."""
+
+    quantity: ClassVar[Quantity]
+
+    def excess(self, element: str) -> ExcessEnergy:
+        """The states of the mean."""
+        raise NotImplementedError
+
+    def mean(self):
+        """See `Property.mean`."""
+        self.quantities = [self.quantity]
+        self._excess = self.excess(element_of(self.potential, self.options["element"]))
+        return np.array([self._excess.mean])
+
+    def member(self, theta):
+        """See `Property.member`."""
+        value, flags = self._excess.member(theta)
+        return Outcome(np.array([value]), flags)
+
+    def gradient(self):
+        """See `Property.gradient`."""
+        return self._excess.gradient()[None]
+
+    def expansion(self, thetas):
+        """See `Property.expansion`; a member whose expansion is not to be trusted has no value, and the reason as its flag."""
+        found = self._excess.implicit(thetas)
+        return Expansion(np.where(found.trusted, found.values, np.nan)[:, None], found.flags)

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from lmp_uq.properties.bcc import STRUCTURES, lattice_grid, supercell
-from lmp_uq.properties.defects import SIZE
-from lmp_uq.properties.excess import ExcessEnergy
+from lmp_uq.properties.defects import SIZE, SIZE_OPTION
+from lmp_uq.properties.excess import ELEMENT, ExcessEnergy, ExcessProperty
 from lmp_uq.properties.lattice import LatticeGrid
+from lmp_uq.properties.property import Quantity
 from lmp_uq.properties.site_symmetry import SiteSymmetry
 from lmp_uq.properties.stationary import StationaryState
 
@@ -45,3 +48,14 @@ def barrier(potential, element: str, size: int = SIZE, crystal: LatticeGrid | No
     symmetry = SiteSymmetry(half.positions, half.cell.array, half.positions[0])
     top = StationaryState(potential.system(half), potential.theta, neighbours, symmetry.project, saddle=True)
     return ExcessEnergy([(1.0, top), (-1.0, start)], crystal)
+
+
+class VacancyHop(ExcessProperty):
+    """Barrier of the hop of a vacancy to a neighbouring site of bcc."""
+
+    OPTIONS: ClassVar = {"size": SIZE_OPTION, "element": ELEMENT}
+    quantity = Quantity("barrier", "eV")
+
+    def excess(self, element):
+        """See `ExcessProperty.excess`."""
+        return barrier(self.potential, element, self.options["size"])

@@ -6,11 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
-from lmp_uq.errors import UqError
+from lmp_uq.properties.descent import descend
 from lmp_uq.properties.implicit import HessianProducts, without_translation
-from lmp_uq.properties.system import FORCE_TOLERANCE, PropertyFailure
+from lmp_uq.properties.system import PropertyFailure
 
 LARGEST_STEP = 0.3
 """Angstrom: an expansion that moves an atom farther is not trusted."""
@@ -20,7 +19,6 @@ BASIN = 0.2
 """Displacement over the distance of neighbours beyond which a relaxed member is in another place than the mean."""
 NO_FORCE = 1e-3
 """eV/Angstrom: norm of forces that are none, in members that do not differ from the mean."""
-STEPS = 400
 FAR = "an atom moves farther than the expansion reaches"
 UNSOLVED = "the solve with the Hessian does not converge"
 REMAINDER = "the expanded point is not stationary"
@@ -63,23 +61,23 @@ class StationaryState:
     project : function of (n, 3), (n, 3)
         Displacements that a relaxation may make (`implicit.HessianProducts`).
     saddle : bool
-        Not a minimum within these displacements: solved with MINRES.
+        Perhaps no minimum within these displacements: solved with MINRES.
+    reach : float
+        Angstrom: how far an atom of the mean may go from the start.
 
     Raises
     ------
-    UqError
+    PropertyFailure
         The mean does not relax, or leaves the basin in which it started.
     """
 
-    def __init__(self, system, theta: np.ndarray, neighbours: float, project=without_translation, *, saddle: bool = False):
+    def __init__(self, system, theta: np.ndarray, neighbours: float, project=without_translation, *, saddle: bool = False,
+                 reach: float | None = None):  # fmt: skip
         self.system, self.theta, self.project = system, np.array(theta), project
         self._neighbours = neighbours
         self.cell = system.atoms.cell.array.copy()
         start = system.atoms.get_positions()
-        try:
-            self.positions, self.energy = self._relax(self.theta, start, self.cell)
-        except PropertyFailure as failure:
-            raise UqError(f"the mean potential has no such stationary point: {failure}; accepted: a start from which it relaxes") from failure
+        self.positions, self.energy = self._relax(self.theta, start, self.cell, reach or BASIN * neighbours)
         self.displacement = _farthest(self.positions - start)
         self._coordination = self._neighbour_counts(self.positions, self.cell)
         self.hessian = HessianProducts(lambda x: system.evaluate(self.theta, x, self.cell)[1], self.positions, project, saddle=saddle)
@@ -128,34 +126,37 @@ class StationaryState:
             It does not relax.
         """
         start, cell = scale * self.positions, scale * self.cell
-        positions, energy = self._relax(np.asarray(theta), start, cell)
-        far = _farthest(without_translation(positions - start))
-        checks = ((far > BASIN * scale * self._neighbours, RECONSTRUCTED),
-                  (not np.array_equal(self._neighbour_counts(positions, cell), self._coordination), COORDINATION))  # fmt: skip
-        return MemberEnergy(energy, tuple(reason for wrong, reason in checks if wrong), far)
+        positions, energy = self._relax(np.asarray(theta), start, cell, BASIN * scale * self._neighbours)
+        flags = () if self._same_neighbours(positions, cell) else (COORDINATION,)
+        return MemberEnergy(energy, flags, _farthest(positions - start))
 
-    def _relax(self, theta, start, cell):
-        """Positions and energy of the minimum among the allowed displacements."""
+    def _relax(self, theta, start, cell, reach):
+        """Positions and energy of the minimum among the allowed displacements; PropertyFailure if it is farther than reach away."""
 
         def function(flat):
             energy, forces, _ = self.system.evaluate(theta, start + self.project(flat.reshape(start.shape)), cell)
-            return energy - offset, -self.project(forces).ravel()
+            return energy, -self.project(forces).ravel()
 
-        offset = self.system.evaluate(theta, start, cell)[0]
-        options = {"maxiter": STEPS, "maxfun": 2 * STEPS, "ftol": 0.0, "gtol": FORCE_TOLERANCE, "maxls": 40}
-        found = minimize(function, np.zeros(start.size), jac=True, method="L-BFGS-B", options=options)
-        moved = self.project(found.x.reshape(start.shape))
-        if np.abs(found.jac).max() > 20 * FORCE_TOLERANCE:
-            raise PropertyFailure("the relaxation does not converge")
-        return start + moved, float(found.fun + offset)
+        def stop_outside(flat):
+            if _farthest(self.project(flat.reshape(start.shape))) > reach:
+                raise PropertyFailure(RECONSTRUCTED)
+
+        positions = start + self.project(descend(function, start.size, stop_outside).reshape(start.shape))
+        return positions, self.system.evaluate(theta, positions, cell)[0]
+
+    def _same_neighbours(self, positions, cell):
+        """Whether no atom has for certain another number of neighbours than in the mean's state."""
+        few, many = self._neighbour_counts(positions, cell)
+        mean_few, mean_many = self._coordination
+        return bool((few <= mean_many).all() and (many >= mean_few).all())
 
     def _neighbour_counts(self, positions, cell):
-        """(n,) neighbours of each atom, closer than the middle between second and third shell of bcc."""
+        """Two (n,): neighbours of each atom within 5 % less and 5 % more than the middle between second and third shell of bcc."""
         from matscipy.neighbours import neighbour_list
 
         reach = 1.394 * self._neighbours * np.linalg.norm(cell[0]) / np.linalg.norm(self.cell[0])
-        first = neighbour_list("i", cutoff=float(reach), positions=positions, cell=cell, pbc=[True] * 3)
-        return np.bincount(first, minlength=len(positions))
+        first, distances = neighbour_list("id", cutoff=1.05 * float(reach), positions=positions, cell=cell, pbc=[True] * 3)
+        return tuple(np.bincount(first[distances < share * reach], minlength=len(positions)) for share in (0.95, 1.05))
 
 
 def _work(forces, displacements):

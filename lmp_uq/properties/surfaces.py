@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from math import gcd
+from typing import ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -11,8 +12,9 @@ from ase.build import bulk
 
 from lmp_uq.errors import UqError
 from lmp_uq.properties.bcc import STRUCTURES, lattice_grid
-from lmp_uq.properties.excess import ExcessEnergy
+from lmp_uq.properties.excess import ELEMENT, ExcessEnergy, ExcessProperty
 from lmp_uq.properties.lattice import LatticeGrid
+from lmp_uq.properties.property import Option, Quantity
 from lmp_uq.properties.stationary import StationaryState
 
 ORIENTATIONS = ("100", "110", "111", "210", "211", "310", "311", "320", "321", "322", "332")
@@ -85,3 +87,20 @@ def surface(
     atoms, area = slab(element, a, orientation, structure, thickness)
     state = StationaryState(potential.system(atoms), potential.theta, STRUCTURES[structure] * a)
     return ExcessEnergy([(1.0, state)], crystal, MILLIJOULE, 2.0 * area)
+
+
+class Surface(ExcessProperty):
+    """Energy of a surface."""
+
+    OPTIONS: ClassVar = {
+        "orientation": Option(None, str, (), "three Miller indices of one digit, in quotes, as '110'"),
+        "structure": Option("bcc", str, tuple(STRUCTURES), "the crystal"),
+        "thickness": Option(THICKNESS, float, (), "Angstrom, at least"),
+        "element": ELEMENT,
+    }
+    quantity = Quantity("surface_energy", "mJ/m^2", ".0f")
+
+    def excess(self, element):
+        """See `ExcessProperty.excess`."""
+        o = self.options
+        return surface(self.potential, element, o["orientation"], o["structure"], thickness=o["thickness"])

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Brute force against first order against implicit differentiation: ``python implicit.py MODEL.uq [--members 50] [PROPERTY ...]``.
+
+A property is a kind and its option: vacancy, hop, phonons, interstitial:<111>, surface:110. One line of a Markdown table for each, processor time in
+seconds. Errors are those of the members that both ways give a value; "lost" counts, of brute force, members without a value and, of the
+expansion, those it does not trust.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+
+import numpy as np
+
+from lmp_uq import modelfile
+from lmp_uq.properties.defects import INTERSTITIALS
+from lmp_uq.properties.mace import FAMILY, MacePotential
+from lmp_uq.properties.potential import LinearPotential
+from lmp_uq.properties.registry import class_of
+from lmp_uq.properties.surfaces import ORIENTATIONS
+from lmp_uq.properties.system import PropertyFailure
+
+OPTION_OF_KIND = {"interstitial": "configuration", "surface": "orientation", "vacancy": "element"}
+ALL = ["vacancy", "hop", *(f"interstitial:{k}" for k in INTERSTITIALS), *(f"surface:{k}" for k in ORIENTATIONS), "phonons"]
+HEAD = "| property | mean | members: mean, std | lost | first order: rms/std, median | implicit: rms/std, median | not trusted | CPU s: members, implicit |"
+
+
+def build(potential, text, size):
+    """The property that a word of the command line means."""
+    kind, _, value = text.partition(":")
+    cls = class_of(kind)
+    options = {name: option.default for name, option in cls.OPTIONS.items()}
+    if value:
+        options[OPTION_OF_KIND[kind]] = value
+    if size and "size" in options:
+        options["size"] = size
+    return cls(potential, text, options)
+
+
+def brute_force(found, thetas):
+    """(K, Q) and the reasons of members without a value, and of odd ones."""
+    values, reasons = np.full((len(thetas), len(found.quantities)), np.nan), Counter()
+    for k, theta in enumerate(thetas):
+        try:
+            outcome = found.member(theta)
+        except PropertyFailure as failure:
+            reasons[str(failure)] += 1
+            continue
+        values[k] = outcome.values
+        reasons.update(outcome.flags)
+    return values, reasons
+
+
+def compared(values, reference, std):
+    """Rms of the difference over std, and the median relative error, over members that have both."""
+    both = np.isfinite(values) & np.isfinite(reference)
+    if not both.any():
+        return "-, -"
+    apart = (values - reference)[both]
+    return f"{np.sqrt(np.mean(apart**2)) / std:.3f}, {100 * np.median(np.abs(apart / reference[both])):.2f} %"
+
+
+def report(potential, text, thetas, size):
+    """Lines of the table for one property."""
+    found = build(potential, text, size)
+    try:
+        mean, start = found.mean(), time.process_time()
+    except PropertyFailure as failure:
+        print(f"| {text} | {failure} | | | | | | |", flush=True)
+        return
+    first = mean + (thetas - potential.theta) @ found.gradient().T
+    expanded = found.expansion(thetas)
+    middle = time.process_time()
+    values, reasons = brute_force(found, thetas)
+    spent = f"{time.process_time() - middle:.1f}, {middle - start:.1f}"
+    for q, quantity in enumerate(found.quantities):
+        column = values[:, q]
+        std = np.nanstd(column)
+        row = [f"{text} {quantity.name}, {quantity.unit}", f"{mean[q]:.4g}", f"{np.nanmean(column):.4g}, {std:.3g}", f"{np.isnan(column).sum()}"]
+        row += [compared(first[:, q], column, std), compared(expanded.values[:, q], column, std), f"{np.isnan(expanded.values[:, q]).sum()}", spent]
+        print("| " + " | ".join(row) + " |", flush=True)
+    print(f"<!-- {text}: members {dict(reasons)}; implicit {dict(Counter(r for flags in expanded.flags for r in flags))} -->", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("properties", nargs="*", default=ALL)
+    parser.add_argument("--members", type=int, default=50)
+    parser.add_argument("--size", type=int, default=0, help="of supercells, conventional cells along each side; 0: the default of each kind")
+    options = parser.parse_intermixed_args()
+    family = modelfile.read(modelfile.resolve(options.model)).header["backbone"]["family"]
+    potential = (MacePotential if family == FAMILY else LinearPotential).read(options.model)
+    print(HEAD + "\n" + "|---" * 8 + "|", flush=True)
+    for text in options.properties:
+        report(potential, text, potential.members(options.members), options.size)
+
+
+if __name__ == "__main__":
+    main()

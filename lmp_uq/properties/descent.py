@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Downhill to a minimum of a function of many variables, in this process: what relaxes where LAMMPS' own minimiser cannot.
+
+Relaxations within a symmetry, and of potentials that LAMMPS does not run in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import minimize
+
+from lmp_uq.properties.system import FORCE_TOLERANCE, PropertyFailure
+
+STEPS = 400
+SLACK = 20.0
+"""Tolerance over `FORCE_TOLERANCE` at which a line search that gives up, at the last digit of the energy, has still arrived."""
+
+
+def descend(function: Callable, size: int, watch: Callable | None = None) -> np.ndarray:
+    """Where the gradient vanishes downhill from the origin (L-BFGS).
+
+    Parameters
+    ----------
+    function : of (size,), energy (eV) and its gradient (size,) in eV/Angstrom
+    size : int
+    watch : function of (size,), called after each step; it may raise
+
+    Raises
+    ------
+    PropertyFailure
+        It does not converge; what function and watch raise.
+    """
+    options = {"maxiter": STEPS, "maxfun": 2 * STEPS, "ftol": 0.0, "gtol": FORCE_TOLERANCE, "maxls": 40}
+    start = function(np.zeros(size))[0]
+
+    def lowered(x):  # near zero, where the energy has the most digits
+        energy, gradient = function(x)
+        return energy - start, gradient
+
+    found = minimize(lowered, np.zeros(size), jac=True, method="L-BFGS-B", callback=watch, options=options)
+    if not np.abs(found.jac).max(initial=0.0) < SLACK * FORCE_TOLERANCE:
+        raise PropertyFailure("the relaxation does not converge")
+    return found.x
