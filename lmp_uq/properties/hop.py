@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from lmp_uq.properties.band import Path, minimum_energy_path
 from lmp_uq.properties.bcc import STRUCTURES, lattice_grid, supercell
 from lmp_uq.properties.defects import SIZE, SIZE_OPTION
 from lmp_uq.properties.excess import ELEMENT, ExcessEnergy, ExcessProperty
 from lmp_uq.properties.lattice import LatticeGrid
-from lmp_uq.properties.property import Quantity
+from lmp_uq.properties.property import Curves, Quantity
 from lmp_uq.properties.site_symmetry import SiteSymmetry
 from lmp_uq.properties.stationary import StationaryState
 
@@ -50,6 +51,15 @@ def barrier(potential, element: str, size: int = SIZE, crystal: LatticeGrid | No
     return ExcessEnergy([(1.0, top), (-1.0, start)], crystal)
 
 
+def band_of_hop(potential, found: ExcessEnergy) -> Path:
+    """Minimum energy path of a hop under the mean potential, from what `barrier` gives; its barrier should be that of the point half-way."""
+    start = found.states[1][1]
+    after = start.system.atoms.copy()
+    after.positions[0] = 0.0
+    end = StationaryState(potential.system(after), start.theta, STRUCTURES["bcc"] * found.a)
+    return minimum_energy_path(start.system, start.theta, start.positions, end.positions)
+
+
 class VacancyHop(ExcessProperty):
     """Barrier of the hop of a vacancy to a neighbouring site of bcc."""
 
@@ -59,3 +69,12 @@ class VacancyHop(ExcessProperty):
     def excess(self, element):
         """See `ExcessProperty.excess`."""
         return barrier(self.potential, element, self.options["size"])
+
+    def curves(self, thetas):
+        """See `Property.curves`: the mean's band, and the energies of members on its images, less those of its start."""
+        start = self._excess.states[1][1]
+        path = band_of_hop(self.potential, self._excess)
+        rows = [start.system.energy_row(positions, start.cell) for positions in path.positions]
+        phi, reference = (np.array(part) for part in zip(*rows, strict=True))
+        energies = (phi - phi[0]) @ np.vstack([self.potential.theta, thetas]).T + (reference - reference[0])[:, None]
+        return Curves(path.along, energies[:, 0], energies[:, 1:].T, "share of the path", "energy, eV")
