@@ -27,6 +27,8 @@ class LinearPotential:
         Distribution of the departures: std and bounds of what is linear in them.
     sha256 : str
         Of the model file.
+    shared : dict
+        What several properties need and one of them has computed, as the crystal at its minimum.
 
     Parameters
     ----------
@@ -53,6 +55,7 @@ class LinearPotential:
         self.posterior = Box.from_tensors(file.section("posterior"))
         self.departures = np.array(file.tensors["posterior/members"])
         self.sha256 = file.sha256
+        self.shared = {}
         tensors = {"coefficients": np.zeros(len(self.theta))}
         self._reference = SnapBackbone(header["backbone"]["architecture"], tensors, self.elements, communicator)
 

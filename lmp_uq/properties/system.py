@@ -13,19 +13,24 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import expm
-from scipy.optimize import minimize
 
 from lmp_uq.backbone.snap import BAR, LinearEvaluation, SnapBackbone, lammps_cell
 from lmp_uq.errors import UqError
 from lmp_uq.export import coefficient_text
 
-CELLS = ("fixed", "iso", "aniso")
+CELLS = ("fixed", "iso", "aniso", "shape")
 FORCE_TOLERANCE = 1e-5
 """eV/Angstrom, largest component of a force at a minimum."""
 PRESSURE_TOLERANCE = 1.0
 """Bar, of the stresses that a relaxation sets to zero: 3e-7 of the volume of tungsten."""
-PASSES, STEPS = 3, 500
-"""Minimisations over the cell in a row; steps of one over positions."""
+CELL_STEPS, HALVINGS = 60, 10
+"""Steps over the cell, and how often one is halved."""
+LARGEST_STRAIN = 0.03
+"""Of one step."""
+LARGEST_DISPLACEMENT = 2.0
+"""Angstrom, of an atom in one minimisation: beyond, the structure is another one."""
+ENERGY_NOISE = 1e-10
+"""eV per atom, by which energies of minimised positions are uncertain."""
 STRAIN_UNIT = 15.0
 """Strains times this have a curvature of about 1 eV per atom in metals, which is what BFGS begins with."""
 LARGEST_VOLUME_CHANGE = 2.0
@@ -149,12 +154,12 @@ class LinearSystem:
         Parameters
         ----------
         theta : (P,)
-        cell : {"fixed", "iso", "aniso"}
-            What of the cell is free: nothing, its volume, or its lengths along Cartesian axes.
+        cell : {"fixed", "iso", "aniso", "shape"}
+            What of the cell is free: nothing, its volume, its lengths along Cartesian axes, or these lengths at constant volume.
         positions, vectors
             Where to start; those of the structure if not given.
         couple : {"none", "xy"}
-            With aniso: axes that are strained alike, as in hexagonal and tetragonal crystals.
+            With aniso and shape: axes that are strained alike, as in hexagonal and tetragonal crystals.
 
         Raises
         ------
@@ -172,41 +177,49 @@ class LinearSystem:
         return Relaxed(last.positions, start.cell.array @ strain, last.energy, last.forces, last.virial,
                        float(np.linalg.norm(beyond, axis=1).max()))  # fmt: skip
 
-    def _strained_minimum(self, theta, start, directions, first):
-        """The point at which the atoms and the free strains are at a minimum."""
-        best = [first]
-
-        def energy_and_slope(amplitudes):
-            amplitudes = amplitudes / STRAIN_UNIT
-            strain, known = expm(np.tensordot(amplitudes, directions, 1)), best[-1]
-            change = np.linalg.solve(expm(np.tensordot(known.amplitudes, directions, 1)), strain)
-            ratio = np.linalg.det(strain)
-            if not 1.0 / LARGEST_VOLUME_CHANGE < ratio < LARGEST_VOLUME_CHANGE:
-                raise PropertyFailure("the cell has come apart or collapsed")
-            if not np.array_equal(amplitudes, known.amplitudes):
-                best.append(_Point(amplitudes, *self._minimise(theta, known.positions @ change, start.cell.array @ strain)))
-            slope = -np.einsum("kab,ab->k", directions, best[-1].virial)
-            return best[-1].energy / self.n_atoms, slope / (self.n_atoms * STRAIN_UNIT)
-
+    def _strained_minimum(self, theta, start, directions, point):
+        """The point at which the atoms and the free strains are at a minimum: BFGS with short steps, which stay in the basin."""
+        scale = self.n_atoms * STRAIN_UNIT
         # a stress of the tolerance as a slope of the energy of an atom
-        small = PRESSURE_TOLERANCE / BAR * start.get_volume() / (self.n_atoms * STRAIN_UNIT)
-        for _ in range(PASSES):
-            minimize(energy_and_slope, best[-1].amplitudes * STRAIN_UNIT, jac=True, method="BFGS", options={"gtol": small, "maxiter": 50})
-            last = min(best, key=lambda point: np.abs(np.einsum("kab,ab->k", directions, point.virial)).max())
-            if np.abs(np.einsum("kab,ab->k", directions, last.virial)).max() < 2.0 * small * self.n_atoms * STRAIN_UNIT:
-                return last
-            best.append(last)
+        small = PRESSURE_TOLERANCE / BAR * start.get_volume() / scale
+        inverse, slope = np.eye(len(directions)), _slope(point, directions) / scale
+        for _ in range(CELL_STEPS):
+            if np.abs(slope).max() < small:
+                return point
+            step = -inverse @ slope
+            step *= min(1.0, LARGEST_STRAIN * STRAIN_UNIT / np.abs(step).max())
+            if slope @ step >= 0.0:
+                inverse, step = np.eye(len(directions)), -slope
+            for _ in range(HALVINGS):
+                trial = self._strained(theta, start, directions, point, point.amplitudes + step / STRAIN_UNIT)
+                if trial.energy <= point.energy + 1e-4 * self.n_atoms * (slope @ step) + ENERGY_NOISE * self.n_atoms:
+                    break
+                step = 0.5 * step
+            else:
+                raise PropertyFailure("the relaxation does not converge")
+            change = _slope(trial, directions) / scale - slope
+            inverse, point, slope = _bfgs(inverse, step, change), trial, slope + change
         raise PropertyFailure("the relaxation does not converge")
+
+    def _strained(self, theta, start, directions, known, amplitudes):
+        """Atoms at rest after other strains, beginning with those of a known point."""
+        before, after = (expm(np.tensordot(a, directions, 1)) for a in (known.amplitudes, amplitudes))
+        if not 1.0 / LARGEST_VOLUME_CHANGE < np.linalg.det(after) < LARGEST_VOLUME_CHANGE:
+            raise PropertyFailure("the cell has come apart or collapsed")
+        return _Point(amplitudes, *self._minimise(theta, known.positions @ np.linalg.solve(before, after), start.cell.array @ after))
 
     def _minimise(self, theta, positions, cell):
         """Positions, energy, forces and virial at the minimum of a fixed cell."""
-        for style in ("cg", "cg", "fire", "cg", "fire"):
+        first = positions
+        for style, steps in (("cg", 300), ("fire", 500), ("cg", 300), ("fire", 500)):
             box, rotation, inside = self._place(positions, cell)
             lines = [f"min_style {style}", "min_modify norm inf dmax 0.1" + " line quadratic" * (style == "cg")]
-            lmp = self._commands([*lines, f"minimize 0.0 {FORCE_TOLERANCE:g} {STEPS} {10 * STEPS}"], theta, box, inside)
+            lmp = self._commands([*lines, f"minimize 0.0 {FORCE_TOLERANCE:g} {steps} {10 * steps}"], theta, box, inside)
             moved = (self._positions(lmp) - inside) @ np.linalg.inv(box)
             positions = positions + (moved - np.round(moved)) @ box @ rotation.T
             energy, forces, virial = self._state(lmp, rotation)
+            if np.linalg.norm(positions - first, axis=1).max() > LARGEST_DISPLACEMENT:
+                raise PropertyFailure("atoms leave their places")
             if np.abs(forces).max() < 2.0 * FORCE_TOLERANCE:
                 return positions, energy, forces, virial
         raise PropertyFailure("the relaxation does not converge")
@@ -272,11 +285,30 @@ def _box(lmp):
 
 def _strains(cell, couple):
     """(S, 3, 3) the strains that are free."""
-    axes = [np.diag(row) for row in np.eye(3)]
-    free = {"fixed": [], "iso": [np.eye(3)], "aniso": axes if couple == "none" else [axes[0] + axes[1], axes[2]]}
+    x, y, z = (np.diag(row) for row in np.eye(3))
+    free = {
+        "fixed": [],
+        "iso": [x + y + z],
+        "aniso": [x, y, z] if couple == "none" else [x + y, z],
+        "shape": [x - y, x + y - 2.0 * z] if couple == "none" else [x + y - 2.0 * z],
+    }
     if cell not in free or couple not in ("none", "xy"):
         raise UqError(f"relaxation of the cell {cell!r}, coupled {couple!r}; accepted: {', '.join(CELLS)}, coupled none or xy")
     return np.array(free[cell]).reshape(-1, 3, 3)
+
+
+def _slope(point, directions):
+    """(S,) dE/d(amplitude) of the strains, eV."""
+    return -np.einsum("kab,ab->k", directions, point.virial)
+
+
+def _bfgs(inverse, step, change):
+    """Inverse Hessian after a step over which the slope changed; as it was where the curvature is not positive."""
+    along = step @ change
+    if along <= 0.0:  # no minimum this way
+        return inverse
+    left = np.eye(len(step)) - np.outer(step, change) / along
+    return left @ inverse @ left.T + np.outer(step, step) / along
 
 
 def _reason(error):
