@@ -14,6 +14,9 @@ from scipy.optimize import minimize
 from lmp_uq.properties.system import FORCE_TOLERANCE, PropertyFailure
 
 STEPS = 400
+STIFFNESS = 4.0
+"""Root of the curvature, in eV/Angstrom^2, of which the first step thinks: a 16th of the forces and at most a quarter Angstrom, lest it leave
+the basin."""
 SLACK = 20.0
 """Tolerance over `FORCE_TOLERANCE` at which a line search that gives up, at the last digit of the energy, has still arrived."""
 
@@ -32,14 +35,18 @@ def descend(function: Callable, size: int, watch: Callable | None = None) -> np.
     PropertyFailure
         It does not converge; what function and watch raise.
     """
-    options = {"maxiter": STEPS, "maxfun": 2 * STEPS, "ftol": 0.0, "gtol": FORCE_TOLERANCE, "maxls": 40}
+    options = {"maxiter": STEPS, "maxfun": 2 * STEPS, "ftol": 0.0, "gtol": FORCE_TOLERANCE / STIFFNESS, "maxls": 40}
     start = function(np.zeros(size))[0]
 
     def lowered(x):  # near zero, where the energy has the most digits
-        energy, gradient = function(x)
-        return energy - start, gradient
+        energy, gradient = function(x / STIFFNESS)
+        return energy - start, gradient / STIFFNESS
 
-    found = minimize(lowered, np.zeros(size), jac=True, method="L-BFGS-B", callback=watch, options=options)
-    if not np.abs(found.jac).max(initial=0.0) < SLACK * FORCE_TOLERANCE:
+    def observed(x):
+        if watch is not None:
+            watch(x / STIFFNESS)
+
+    found = minimize(lowered, np.zeros(size), jac=True, method="L-BFGS-B", callback=observed, options=options)
+    if not np.abs(found.jac).max(initial=0.0) < SLACK * FORCE_TOLERANCE / STIFFNESS:
         raise PropertyFailure("the relaxation does not converge")
-    return found.x
+    return found.x / STIFFNESS

@@ -93,7 +93,7 @@ class ExcessEnergy:
     def member(self, theta: np.ndarray, energy_of=StationaryState.relax, a: float | None = None) -> tuple[float, tuple[str, ...]]:
         """The property of one Theta, and flags; PropertyFailure if it has none."""
         a = self.crystal.constant(theta) if a is None else a
-        if not self.crystal.a[0] <= a <= self.crystal.a[-1]:
+        if not self.crystal.shortest <= a <= self.crystal.longest:
             raise PropertyFailure(NO_LATTICE)
         found = [energy_of(state, theta, a / self.a) for _, state in self.states]
         total = sum(weight * one.energy for (weight, _), one in zip(self.states, found, strict=True))

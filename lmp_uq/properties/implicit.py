@@ -20,6 +20,8 @@ STEP = 1e-3
 """Angstrom: the largest displacement of an atom in a central difference. Its error is of second order, 1e-6 of the product."""
 RTOL = 1e-3
 """Residual of a solve over the force it answers; the energy errs by its square."""
+ROUNDING = 1e-12
+"""Part of a force below which what the projection leaves of it is nothing."""
 MAX_PRODUCTS = 300
 """Products with the Hessian that one solve may cost."""
 
@@ -71,15 +73,12 @@ class HessianProducts:
     ----------
     n_products : int
         Products so far; each costs two evaluations of forces.
-    lowest : float
-        Least curvature v.Hv/v.v met so far, eV/Angstrom^2. Below 0 the point is no minimum.
     """
 
     def __init__(self, forces: Forces, positions: np.ndarray, project=without_translation, *, saddle: bool = False, step: float = STEP):
         self._forces, self._positions, self._project = forces, np.array(positions), project
         self.saddle, self._step = saddle, step
-        self.n_products, self.lowest = 0, np.inf
-        self._along, self._products = [], []
+        self.n_products, self._along, self._products = 0, [], []
 
     def product(self, vector: np.ndarray) -> np.ndarray:
         """(n, 3) H v, of the projected v and projected itself."""
@@ -107,7 +106,7 @@ class HessianProducts:
         if not np.isfinite(target).all():
             raise PropertyFailure("the forces are not finite")
         size = np.linalg.norm(target)
-        if size == 0.0:
+        if size <= ROUNDING * np.linalg.norm(forces):
             return Solution(np.zeros(self._positions.shape), 0.0, True)
         found, residual = self._in_known_span(target)
         for tightened in (1.0, 0.1, 0.01):  # MINRES measures its residual against the matrix too, and stops early
@@ -144,8 +143,6 @@ class HessianProducts:
         return np.sort(eigsh(operator, k=count, which="SA", v0=start, tol=tol, return_eigenvectors=False))
 
     def _keep(self, vector, product):
-        curvature = float((vector * product).sum() / (vector**2).sum())
-        self.lowest = min(self.lowest, curvature)
         length = np.linalg.norm(vector)
         self._along.append(vector.ravel() / length)
         self._products.append(product.ravel() / length)

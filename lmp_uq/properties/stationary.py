@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from matscipy.neighbours import neighbour_list
 
 from lmp_uq.properties.descent import descend
 from lmp_uq.properties.implicit import HessianProducts, without_translation
@@ -22,6 +23,9 @@ NO_FORCE = 1e-3
 FAR = "an atom moves farther than the expansion reaches"
 UNSOLVED = "the solve with the Hessian does not converge"
 REMAINDER = "the expanded point is not stationary"
+CLOSEST = 0.55
+"""Distance of two atoms over that of neighbours below which they have fallen onto one another."""
+COLLAPSED = "two atoms fall onto one another"
 RECONSTRUCTED = "the relaxation leaves the basin of the mean"
 COORDINATION = "an atom changes its number of neighbours"
 
@@ -142,6 +146,8 @@ class StationaryState:
                 raise PropertyFailure(RECONSTRUCTED)
 
         positions = start + self.project(descend(function, start.size, stop_outside).reshape(start.shape))
+        if len(neighbour_list("i", cutoff=CLOSEST * self._neighbours, positions=positions, cell=cell, pbc=[True] * 3)):
+            raise PropertyFailure(COLLAPSED)
         return positions, self.system.evaluate(theta, positions, cell)[0]
 
     def _same_neighbours(self, positions, cell):
@@ -152,8 +158,6 @@ class StationaryState:
 
     def _neighbour_counts(self, positions, cell):
         """Two (n,): neighbours of each atom within 5 % less and 5 % more than the middle between second and third shell of bcc."""
-        from matscipy.neighbours import neighbour_list
-
         reach = 1.394 * self._neighbours * np.linalg.norm(cell[0]) / np.linalg.norm(self.cell[0])
         first, distances = neighbour_list("id", cutoff=1.05 * float(reach), positions=positions, cell=cell, pbc=[True] * 3)
         return tuple(np.bincount(first[distances < share * reach], minlength=len(positions)) for share in (0.95, 1.05))
