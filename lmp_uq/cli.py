@@ -51,6 +51,7 @@ def _parser():
     inspect.add_argument("--json", action="store_true", help="print the header as it is")
     inspect.set_defaults(verb=_inspect)
     _add_export(verbs)
+    _add_propagate(verbs)
     verbs.add_parser("models", help="list the embedded models").set_defaults(verb=_models)
     verbs.add_parser("env", help="print what a plain lmp needs in its environment").set_defaults(verb=_env)
     return parser
@@ -132,6 +133,19 @@ def _add_export(verbs):
     p.add_argument("--out", required=True, metavar="PREFIX", help="of PREFIX.snapcoeff, PREFIX.snapparam and PREFIX.in")
     p.add_argument("--member", type=_positive, metavar="K", help="write the K-th member, counted from 1, in place of the mean")
     p.set_defaults(verb=_export)
+
+
+def _add_propagate(verbs):
+    p = verbs.add_parser("propagate", help="properties of materials with the bounds that the posterior gives them")
+    p.add_argument("model", help="*.uq file of a linear potential")
+    p.add_argument("--suite", required=True, metavar="W.yaml", help="which properties, with references and rankings")
+    p.add_argument("--out", required=True, metavar="DIR", help="results; members that it holds are not computed again")
+    p.add_argument("--members", type=_positive, metavar="K", help="by brute force: K members compute each property anew")
+    p.add_argument("--first-order", action="store_true", help="by derivatives at the mean, no member at all")
+    p.add_argument("--implicit", action="store_true", help="all members by an expansion about the mean (default if no method is named)")
+    p.add_argument("--spot-checks", type=int, default=5, metavar="N", help="members by brute force beside an expansion (default 5)")
+    p.add_argument("--ranks", type=_positive, default=1, metavar="N", help="processes that share the members (default 1)")
+    p.set_defaults(verb=_propagate)
 
 
 def _add_common(p):
@@ -308,6 +322,28 @@ def _export(options, command):
 
     for path in export(options.model, options.out, options.member).values():
         print(f"{path}: written")
+
+
+def _propagate(options, command):
+    from lmp_uq.parallel import ending_together, ranks
+
+    everyone = ranks()
+    if options.ranks > 1 and everyone.size == 1:
+        from lmp_uq.launcher import run_on_ranks
+
+        return run_on_ranks(options.ranks, shlex.split(command)[1:])
+    if everyone.rank != 0:
+        logging.getLogger("lmp_uq").setLevel(logging.ERROR)
+    with ending_together(everyone):
+        from lmp_uq.propagate import PropagateOptions, propagate, write_results
+        from lmp_uq.properties.table import describe
+
+        names = ("model", "suite", "out", "members", "first_order", "implicit", "spot_checks")
+        found = propagate(PropagateOptions(**{name: getattr(options, name) for name in names}))
+        if everyone.rank == 0:
+            write_results(options.out, found, command)
+            print(describe(found.results, found.rankings))
+            print(f"{options.out}: written")
 
 
 def _models(options, command):

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
+import subprocess
 import sys
 from importlib import metadata
 from itertools import pairwise
@@ -85,3 +87,27 @@ def _report(failure: Exception) -> None:
     text = str(failure)
     if not text.startswith("ERROR"):
         print(f"ERROR: {text}", file=sys.stderr)
+
+
+def run_on_ranks(n_ranks: int, arguments: list[str]) -> int:
+    """Run ``lmp-uq`` with these arguments on ranks of MPI, by the mpiexec of this Python environment or the one on PATH.
+
+    Returns
+    -------
+    int
+        Exit code.
+
+    Raises
+    ------
+    UqError
+        No mpiexec, or this process is already one that a launcher started.
+    """
+    from lmp_uq.parallel import LAUNCHED
+
+    if any(name in os.environ for name in LAUNCHED):
+        raise UqError(f"--ranks {n_ranks} inside mpiexec, which sees one rank only; accepted: either of them, not both")
+    beside = os.path.join(os.path.dirname(sys.executable), "mpiexec")
+    program = beside if os.path.exists(beside) else shutil.which("mpiexec")
+    if program is None:
+        raise UqError(f"--ranks {n_ranks} needs mpiexec, which is neither beside {sys.executable} nor on PATH; accepted: --ranks 1")
+    return subprocess.call([program, "-n", str(n_ranks), sys.executable, "-m", "lmp_uq.cli", *arguments])

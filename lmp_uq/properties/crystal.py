@@ -6,8 +6,9 @@ from __future__ import annotations
 import numpy as np
 
 from lmp_uq.errors import UqError
+from lmp_uq.properties.inner import InnerRelaxation
 from lmp_uq.properties.structures import Structure, structure
-from lmp_uq.properties.system import PropertyFailure, Relaxed
+from lmp_uq.properties.system import PropertyFailure, Relaxed, free_strains
 from lmp_uq.properties.volume_curve import DEGREE, EV_PER_A3, Minimum, VolumeCurve
 
 SCAN = np.linspace(0.7, 1.5, 33)
@@ -22,8 +23,10 @@ LEFT_BASIN = 0.25
 """Displacement of an atom, as a share of the distance of nearest neighbours, beyond which a minimum is another one."""
 SHAPE_CHANGE = 0.10
 """Change of c/a, relative, beyond which a minimum is another one."""
-UNBALANCED = 1.0
-"""eV/Angstrom, force on an atom beyond which an expansion about the mean's internal coordinates is not trusted."""
+LARGEST_STEP = 0.3
+"""Angstrom, relaxation of an atom beyond which an expansion about the mean's internal coordinates is not trusted."""
+LARGEST_SHAPE = 0.06
+"""The same of the amplitude of a strain."""
 BULK_STEP = 0.005
 """Relative change of volume in the difference that gives a bulk modulus."""
 
@@ -63,43 +66,56 @@ class Crystal:
                 "this potential has no such phase"
             )
         self.rigid = self._is_rigid()
-        self._curve, self._forces, self._at = None, None, None
+        self._curve, self._at, self.inner = None, None, None
 
     def curve(self) -> VolumeCurve:
         """Energies against volume for every Theta; computed once."""
         if self._curve is None:
-            n, geometries = self.system.n_atoms, self._geometries()
+            n, geometries = self.system.n_atoms, self.geometries()
             volumes = [abs(np.linalg.det(cell)) / n for _, cell in geometries]
-            rows = [self.system.energy_row(*geometry) for geometry in geometries]
-            self._curve = VolumeCurve(volumes, [phi / n for phi, _ in rows], [energy / n for _, energy in rows], self.volume)
+            rows = [self.system.rows(*geometry) for geometry in geometries]
+            phi = [self.system.sum_of(found) / n for found in rows]
+            gains = None
+            if not self.rigid:
+                at = self.relaxed
+                self.inner = InnerRelaxation(self.system, self.potential.theta, at.positions, at.cell, self._shape())
+                gains = [tuple(part / np.sqrt(n) for part in self.inner.rows(found)) for found in rows]
+            self._curve = VolumeCurve(volumes, phi, [found.energy / n for found in rows], self.volume, gains)
         return self._curve
 
     def minima(self, thetas) -> tuple[Minimum, list[tuple[str, ...]]]:
         """The minimum of each Theta (K, P) on the curve, and why there is none.
 
-        Atoms of a crystal with internal coordinates feel forces of a member at the mean's positions. Where these exceed
-        `UNBALANCED` the expansion is not trusted and the member has no value.
+        Atoms and shape of a crystal with internal coordinates relax by H^-1 f. A member that would go farther than
+        `LARGEST_STEP` or `LARGEST_SHAPE` has no value: the expansion is not trusted there.
         """
         found = self.curve().minima(thetas)
         lost = ~np.isfinite(found.volume)
         reasons = [("the minimum is lost",) if gone else () for gone in lost]
-        if self.rigid:
-            return found, reasons
-        rough = np.array([k for k in np.flatnonzero(~lost) if self._unbalanced(thetas[k], found.volume[k]) > UNBALANCED], dtype=int)
-        for k in rough:
-            reasons[k] = ("unbalanced forces: the expansion is not trusted",)
-        for column in found:
-            column[rough] = np.nan
+        if not self.rigid:
+            for k in np.flatnonzero(~lost):
+                atoms, shape = self._relaxation(thetas[k], found.volume[k])
+                if np.linalg.norm(atoms, axis=1).max() > LARGEST_STEP or np.abs(shape).max(initial=0.0) > LARGEST_SHAPE:
+                    reasons[k] = ("relaxes too far: the expansion is not trusted",)
+                    for column in found:
+                        column[k] = np.nan
         return found, reasons
 
-    def _unbalanced(self, theta, volume):
-        """eV/Angstrom, the largest force of Theta on an atom at the mean's geometry of that volume."""
-        nearest = int(np.argmin(np.abs(self.curve().volumes - volume)))
-        if self._forces is None:
-            self._forces = [self.system.rows(*geometry) for geometry in self._geometries()]
-        rows = self._forces[nearest]
-        forces = rows.forces + (rows.force_rows @ theta[: rows.force_rows.shape[1]]).reshape(-1, 3)
-        return np.linalg.norm(forces, axis=1).max()
+    def shape_amplitudes(self, thetas, volumes) -> np.ndarray:
+        """(K, S) amplitudes of the strains of `_shape` by which each Theta relaxes at its volume."""
+        return np.array([self._relaxation(theta, volume)[1] for theta, volume in zip(thetas, volumes, strict=True)])
+
+    def _relaxation(self, theta, volume):
+        """Displacements (n, 3) and shape amplitudes (S,) of Theta at a volume, between those of the grid."""
+        curve, n = self.curve(), self.system.n_atoms
+        above = int(np.clip(np.searchsorted(curve.volumes, volume), 1, len(curve.volumes) - 1))
+        share = (volume - curve.volumes[above - 1]) / (curve.volumes[above] - curve.volumes[above - 1])
+        reduced = [np.sqrt(n) * (a @ theta[: a.shape[1]] + b) for a, b in curve.gains[above - 1 : above + 1]]
+        return self.inner.displacement((1.0 - share) * reduced[0] + share * reduced[1])
+
+    def _shape(self):
+        """(S, 3, 3) strains at constant volume that the crystal is free in."""
+        return free_strains("fixed" if self.structure.cell == "iso" else "shape", self.structure.couple)
 
     def member(self, theta) -> tuple[Relaxed, tuple[str, ...]]:
         """The minimum of Theta found from the mean's, and what is odd in it; PropertyFailure without one."""
@@ -144,7 +160,7 @@ class Crystal:
         deviatoric = rows.virial_rows - np.einsum("ab,ccp->abp", np.eye(3), rows.virial_rows) / 3.0
         return bool(max(np.abs(rows.force_rows).max(), np.abs(deviatoric).max()) < RIGID * size)
 
-    def _geometries(self):
+    def geometries(self):
         """Positions and cell at each volume of the grid, in its order: as far as the structure holds under the mean."""
         if self._at is None:
             at = self.relaxed

@@ -12,7 +12,7 @@ from lmp_uq.properties.property import EXACT, EXPANSION, Curves, Expansion, Opti
 from lmp_uq.properties.system import PropertyFailure
 from lmp_uq.properties.volume_curve import VolumeCurve
 
-STEP = 1e-4
+STEP = 1e-7
 """Relative step of the differences that give first-order forms of a fit."""
 
 
@@ -70,9 +70,13 @@ class EquationOfState(Property):
 
     def expansion(self, thetas):
         """See `Property.expansion`."""
-        values = self.crystal.curve().birch_murnaghan(thetas)
-        lost = ~np.isfinite(values).all(axis=1)
-        return Expansion(values, [("no fit: the minimum is lost or at the edge of the grid",) if gone else () for gone in lost])
+        values, (_, reasons) = self.crystal.curve().birch_murnaghan(thetas), self.crystal.minima(thetas)
+        for k, row in enumerate(values):
+            if reasons[k]:
+                row[:] = np.nan
+            elif not np.isfinite(row).all():
+                reasons[k] = ("no fit: the minimum is at the edge of the grid",)
+        return Expansion(values, reasons)
 
     def curves(self, thetas):
         """See `Property.curves`."""

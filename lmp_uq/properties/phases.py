@@ -19,7 +19,7 @@ class Phase(Property):
     """A crystal at its minimum, relaxed in shape and internal coordinates.
 
     Quantities: ``volume``, ``energy``, ``bulk_modulus``; of cubic crystals ``a``, of hexagonal, tetragonal and rhombohedral ones
-    ``c_over_a`` (by members only); relative to another phase ``formation_energy`` and ``volume_ratio``. Differences are formed for each
+    ``c_over_a`` (not by first order); relative to another phase ``formation_energy`` and ``volume_ratio``. Differences are formed for each
     Theta before any bound is.
     """
 
@@ -81,7 +81,7 @@ class Phase(Property):
         if "a" in names:
             columns.append(self._lattice_constant(own.volume))
         if "c_over_a" in names:
-            columns.append(np.full(len(thetas), np.nan))
+            columns.append(self._c_over_a_of(thetas, own.volume))
         if self.other is not None:
             other, odd = self.other.minima(thetas)
             columns += [own.energy - other.energy, own.volume / other.volume]
@@ -104,6 +104,17 @@ class Phase(Property):
         if "c_over_a" in names:
             values.append(_c_over_a(relaxed.cell, self.crystal.structure.atoms.cell.array))
         return np.array(values)
+
+    def _c_over_a_of(self, thetas, volumes):
+        """c/a of each Theta at its volume: the mean's at this volume, and the second-order relaxation of the shape."""
+        curve, out = self.crystal.curve(), np.full(len(thetas), np.nan)
+        there = np.isfinite(volumes)
+        start = self.crystal.structure.atoms.cell.array
+        grid = [_c_over_a(cell, start) for _, cell in self.crystal.geometries()]
+        amplitudes = self.crystal.shape_amplitudes(thetas[there], volumes[there])[:, 0]
+        # the strain of the shape is diag(1, 1, -2) times its amplitude
+        out[there] = np.interp(volumes[there], curve.volumes, grid) * np.exp(-3.0 * amplitudes)
+        return out
 
     def _lattice_constant(self, volume):
         return np.cbrt(self.crystal.structure.cubic_atoms * volume)

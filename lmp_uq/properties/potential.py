@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from lmp_uq import modelfile
 from lmp_uq.backbone.snap import SnapBackbone
 from lmp_uq.errors import UqError
+from lmp_uq.export import coefficient_text
 from lmp_uq.modelcheck_snap import FAMILY
 from lmp_uq.posterior.box import Box
 from lmp_uq.properties.system import LinearSystem
@@ -55,7 +58,7 @@ class LinearPotential:
         self.posterior = Box.from_tensors(file.section("posterior"))
         self.departures = np.array(file.tensors["posterior/members"])
         self.sha256 = file.sha256
-        self.shared = {}
+        self.shared, self.communicator = {}, communicator
         tensors = {"coefficients": np.zeros(len(self.theta))}
         self._reference = SnapBackbone(header["backbone"]["architecture"], tensors, self.elements, communicator)
 
@@ -67,6 +70,14 @@ class LinearPotential:
     def system(self, atoms) -> LinearSystem:
         """One structure with this potential; all of them share one LAMMPS."""
         return LinearSystem(self._reference, atoms)
+
+    def write_pair_style(self, theta, prefix: Path) -> Path:
+        """Write PREFIX.snapcoeff, PREFIX.snapparam and PREFIX.in, which an input of LAMMPS may include; the path of the last."""
+        settings = self._reference.settings
+        Path(f"{prefix}.snapcoeff").write_text(coefficient_text(settings, np.asarray(theta), "# of a property"))
+        Path(f"{prefix}.snapparam").write_text(settings.parameter_text())
+        Path(f"{prefix}.in").write_text("\n".join(settings.pair_lines(str(prefix))) + "\n")
+        return Path(f"{prefix}.in")
 
     def members(self, n: int) -> np.ndarray:
         """(n, P) Theta of the first n members; UqError if the file holds fewer."""

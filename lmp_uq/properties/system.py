@@ -123,7 +123,11 @@ class LinearSystem:
     def energy_row(self, positions=None, cell=None) -> tuple[np.ndarray, float]:
         """Phi (P,), constants included, and the energy of the reference (eV): E = reference + Theta.Phi for every Theta."""
         found = self.rows(positions, cell)
-        return self._with_constants(found.descriptors.sum(axis=0)), found.energy
+        return self.sum_of(found), found.energy
+
+    def sum_of(self, rows: LinearEvaluation) -> np.ndarray:
+        """(P,) Phi from `rows`: summed descriptors, then the number of atoms of each element."""
+        return np.concatenate([rows.descriptors.sum(axis=0), np.bincount(self.species, minlength=len(self._backbone.elements))])
 
     def phi(self, positions=None, cell=None) -> np.ndarray:
         """(P,) dE/dTheta: summed descriptors, then the number of atoms of each element."""
@@ -142,7 +146,7 @@ class LinearSystem:
         """
         d_theta, found = np.asarray(d_theta, dtype=np.float64), self.rows(positions, cell)
         varying = d_theta[..., : found.descriptors.shape[1]]
-        energies = d_theta @ self._with_constants(found.descriptors.sum(axis=0))
+        energies = d_theta @ self.sum_of(found)
         forces = (varying @ found.force_rows.T).reshape(*d_theta.shape[:-1], self.n_atoms, 3)
         return energies, forces, np.einsum("...p,abp->...ab", varying, found.virial_rows)
 
@@ -166,7 +170,7 @@ class LinearSystem:
         PropertyFailure
             It does not converge, the volume leaves what `LARGEST_VOLUME_CHANGE` allows, or LAMMPS stops.
         """
-        directions = _strains(cell, couple)
+        directions = free_strains(cell, couple)
         start = self._frame(positions, vectors)
         last = _Point(np.zeros(len(directions)), *self._minimise(theta, start.positions, start.cell.array))
         if len(directions):
@@ -272,9 +276,6 @@ class LinearSystem:
             frame.positions[:] = positions
         return frame
 
-    def _with_constants(self, summed):
-        return np.concatenate([summed, np.bincount(self.species, minlength=len(self._backbone.elements))])
-
 
 def _box(lmp):
     """(3, 3) lower triangular cell of LAMMPS."""
@@ -283,8 +284,8 @@ def _box(lmp):
     return np.array([[lx, 0.0, 0.0], [xy, ly, 0.0], [xz, yz, lz]])
 
 
-def _strains(cell, couple):
-    """(S, 3, 3) the strains that are free."""
+def free_strains(cell, couple):
+    """(S, 3, 3) the strains that `LinearSystem.relax` is free in; UqError for words that it does not know."""
     x, y, z = (np.diag(row) for row in np.eye(3))
     free = {
         "fixed": [],

@@ -2,7 +2,7 @@
 """Energies of a crystal against volume, for every Theta from one grid of Phi: minima, bulk moduli, Birch-Murnaghan fits.
 
 E(V; Theta) = E_reference(V) + Theta.Phi(V) on the geometries of the grid. Where the crystal has internal coordinates or a free shape these
-geometries are the mean's at each volume, so that a member's energy there is an upper bound, exact to first order in its departure.
+geometries are the mean's at each volume, and what a member gains by relaxing there is taken to second order.
 """
 
 from __future__ import annotations
@@ -38,15 +38,21 @@ class VolumeCurve:
     reference : (n,) eV/atom
     start : float
         Volume from which minima are sought downhill: the mean's.
+    gains : list of ((r, p), (r,)) or None
+        A and b of each volume: relaxation lowers the energy by |b + A.Theta|^2 / 2, eV/atom, with the first p coefficients.
     """
 
-    def __init__(self, volumes, phi, reference, start: float):
+    def __init__(self, volumes, phi, reference, start: float, gains=None):
         self.volumes, self.phi, self.reference = np.asarray(volumes), np.asarray(phi), np.asarray(reference)
-        self.start = start
+        self.start, self.gains = start, gains
 
     def energies(self, thetas) -> np.ndarray:
         """(K, n) eV/atom of Theta (K, P)."""
-        return self.reference + np.atleast_2d(thetas) @ self.phi.T
+        thetas = np.atleast_2d(thetas)
+        energies = self.reference + thetas @ self.phi.T
+        for k, (a, b) in enumerate(self.gains or ()):
+            energies[:, k] -= 0.5 * np.sum((thetas[:, : a.shape[1]] @ a.T + b) ** 2, axis=1)
+        return energies
 
     def minima(self, thetas) -> Minimum:
         """The minimum of each Theta (K, P) downhill from the mean's volume."""

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``lmp-uq propagate``: a suite of properties of a linear potential, each with the bounds that the posterior gives it."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmp_uq.errors import UqError
+from lmp_uq.files import atomic_file
+from lmp_uq.parallel import Ranks, ranks
+from lmp_uq.properties import results as make
+from lmp_uq.properties.members import MemberFile, key_of, run_members
+from lmp_uq.properties.potential import LinearPotential
+from lmp_uq.properties.property import Curves, Property, PropertyResult
+from lmp_uq.properties.rankings import rank
+from lmp_uq.properties.registry import class_of
+from lmp_uq.properties.suite import Entry, read_suite
+from lmp_uq.properties.system import PropertyFailure
+
+DPI = 110
+MEMBERS_FILE = "members.jsonl"
+
+log = logging.getLogger("lmp_uq")
+
+
+@dataclass(frozen=True)
+class PropagateOptions:
+    """What `propagate` is told.
+
+    Attributes
+    ----------
+    model, suite : str
+    out : str
+        Folder of the results; made if it is missing. Members that it holds are not computed again.
+    members : int or None
+        Members by brute force.
+    first_order, implicit : bool
+        Which other methods; with no method at all, implicit.
+    spot_checks : int
+        Members by brute force beside an expansion.
+    """
+
+    model: str
+    suite: str
+    out: str
+    members: int | None = None
+    first_order: bool = False
+    implicit: bool = False
+    spot_checks: int = 5
+
+
+@dataclass(frozen=True)
+class Propagated:
+    """Results of a suite: in its order, curves of the properties that have any, rankings, seconds of the means by property."""
+
+    results: list[PropertyResult]
+    curves: dict[str, Curves]
+    rankings: list[dict]
+    mean_seconds: dict[str, float]
+    title: str
+
+
+def propagate(options: PropagateOptions) -> Propagated:
+    """Compute a suite; every rank of MPI takes its share of the members, and all return the same.
+
+    Raises
+    ------
+    UqError
+        A suite or model that cannot be used, more members than the file holds, a mean without a property, or no folder to write into.
+    """
+    everyone, suite = ranks(), read_suite(options.suite)
+    potential = LinearPotential.read(options.model, everyone.alone())
+    wanted = max(options.members or 1, options.spot_checks if _implicit(options) else 0, 1)
+    potential.members(wanted)
+    folder = Path(options.out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UqError(f"--out {folder}: cannot be made a folder: {error.strerror}") from error
+    run = _Run(potential, options, MemberFile(folder / MEMBERS_FILE), everyone)
+    for entry in suite.entries:
+        run.add(entry)
+    rankings = [rank(ranking, run.results) for ranking in suite.rankings]
+    return Propagated(run.results, run.curves, rankings, run.mean_seconds, f"{Path(options.model).name}: {Path(options.suite).name}")
+
+
+def write_results(folder: str | Path, found: Propagated, command: str) -> None:
+    """Write results.json, report.md and the figures, each whole or not at all."""
+    from lmp_uq.properties.figures import draw_property, draw_ranking
+    from lmp_uq.properties.table import markdown
+    from lmp_uq.report import write_json
+
+    folder, images = Path(folder), {}
+    for name in dict.fromkeys(result.property for result in found.results):
+        figure = draw_property([r for r in found.results if r.property == name], found.curves.get(name))
+        images[f"{_file_name(name)}.png"] = figure
+    images |= {f"ranking_{_file_name(ranking['quantity'])}.png": draw_ranking(ranking) for ranking in found.rankings}
+    for name, figure in images.items():
+        stream = io.BytesIO()
+        figure.savefig(stream, format="png", dpi=DPI)
+        with atomic_file(folder / name) as target:
+            target.write(stream.getvalue())
+    listed = [make.as_dict(result) for result in found.results]
+    write_json(
+        folder / "results.json",
+        {"command": command, "results": listed, "rankings": found.rankings, "mean_seconds": found.mean_seconds},
+    )
+    with atomic_file(folder / "report.md") as target:
+        target.write(markdown(found.results, found.rankings, list(images), found.title).encode())
+
+
+class _Run:
+    """One pass over a suite."""
+
+    def __init__(self, potential: LinearPotential, options: PropagateOptions, file: MemberFile, everyone: Ranks):
+        self.potential, self.options, self.file, self.everyone = potential, options, file, everyone
+        self.results: list[PropertyResult] = []
+        self.curves: dict[str, Curves] = {}
+        self.mean_seconds: dict[str, float] = {}
+
+    def add(self, entry: Entry) -> None:
+        """All methods for one entry."""
+        prop, start = class_of(entry.kind)(self.potential, entry.name, entry.options), time.perf_counter()
+        try:
+            mean = prop.mean()
+        except PropertyFailure as failure:
+            raise UqError(f"{entry.name}: the mean has no such property: {failure}") from failure
+        except UqError as error:
+            raise UqError(f"{entry.name}: {error}") from error
+        self.mean_seconds[entry.name] = time.perf_counter() - start
+        foreign = [name for name in entry.reference if name not in [q.name for q in prop.quantities]]
+        if foreign:
+            raise UqError(f"{entry.name}: reference {foreign[0]!r}; accepted: {', '.join(q.name for q in prop.quantities)}")
+        key = key_of(self.potential, entry.kind, prop)
+        found = self._first_order(prop, mean) + self._expanded(prop, mean, key) + self._brute(prop, mean, key)
+        if not found:
+            raise UqError(f"{entry.name}: the methods asked for give nothing of it; accepted: --members K, which every property has")
+        for result in found:
+            make.compare_reference(result, entry.reference, entry.source)
+        self.results += found
+        curves = prop.curves(self._all_members())
+        if curves is not None:
+            self.curves[entry.name] = curves
+        log.info("%s: mean %.1f s, methods %.1f s", entry.name, self.mean_seconds[entry.name], time.perf_counter() - start)
+
+    def _all_members(self):
+        return self.potential.members(len(self.potential.departures))
+
+    def _first_order(self, prop: Property, mean):
+        start, gradient = time.perf_counter(), prop.gradient() if self.options.first_order else None
+        if gradient is None:
+            return []
+        count = len(self.potential.departures)
+        return make.from_gradient(prop, mean, gradient, self.potential, count, time.perf_counter() - start)
+
+    def _expanded(self, prop: Property, mean, key):
+        start, thetas = time.perf_counter(), self._all_members()
+        expansion = prop.expansion(thetas) if _implicit(self.options) else None
+        if expansion is None:
+            return []
+        counted, seconds = make.expansion_counts(expansion.flags, expansion.values), time.perf_counter() - start
+        found = make.from_members(prop, mean, expansion.values, counted, prop.expansion_rests_on, seconds, "implicit")
+        n = self.options.spot_checks
+        if n:
+            brute = run_members(prop, thetas[:n], key, self.file, self.everyone)
+            make.check_spots(found, prop, expansion.values[:n], brute.values)
+        return found
+
+    def _brute(self, prop: Property, mean, key):
+        if not self.options.members:
+            return []
+        brute = run_members(prop, self.potential.members(self.options.members), key, self.file, self.everyone)
+        counted = brute.failures, brute.flags
+        found = make.from_members(prop, mean, brute.values, counted, "members by brute force", brute.seconds, "members")
+        if not found:
+            reasons = ", ".join(f"{reason} ({count})" for reason, count in brute.failures.items())
+            raise UqError(f"{prop.name}: none of {self.options.members} members has it: {reasons}")
+        return found
+
+
+def _implicit(options):
+    return options.implicit or not (options.members or options.first_order)
+
+
+def _file_name(name):
+    return "".join(c if c.isalnum() else "_" for c in name)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Elastic constants of cubic crystals, for every Theta at its own volume from one grid of virial rows."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from scipy.interpolate import make_interp_spline
+
+from lmp_uq.errors import UqError
+from lmp_uq.properties.crystal import GRID, RIGID, crystal_at_minimum, element_of
+from lmp_uq.properties.property import EXACT, Expansion, Option, Outcome, Property, Quantity
+from lmp_uq.properties.volume_curve import DEGREE, EV_PER_A3
+
+STRAIN = 2e-3
+"""Of the differences of stresses."""
+VOLUMES = GRID[::2]
+"""Volumes of the grid of elastic constants, as shares of the mean's."""
+COMPONENTS = ("C11", "C12", "C44")
+
+
+class ElasticConstants(Property):
+    """C11, C12 and C44 (GPa): central differences of stresses under a strain of `STRAIN`, at zero pressure.
+
+    By members each is relaxed first, and relaxed again under strain where the crystal has internal coordinates. The form without
+    members needs a crystal without any, such as bcc and fcc.
+    """
+
+    OPTIONS: ClassVar = {
+        "structure": Option("bcc", str, (), "a cubic phase"),
+        "element": Option("", str, (), "needed if the potential has several"),
+        "volume": Option(0.0, float, (), "Angstrom^3 per atom to start from; 0: that of the element"),
+    }
+
+    def mean(self):
+        """See `Property.mean`."""
+        element = element_of(self.potential, self.options["element"])
+        self.crystal = crystal_at_minimum(self.potential, self.options["structure"], element, self.options["volume"] or None)
+        if not self.crystal.structure.cubic_atoms:
+            raise UqError(f"elastic constants of {self.options['structure']}; accepted: a cubic phase")
+        self.quantities = [Quantity(name, "GPa", ".0f") for name in COMPONENTS]
+        self.expansion_rests_on = EXACT
+        self._grid = None
+        return self._constants(self.potential.theta, self.crystal.relaxed)
+
+    def member(self, theta):
+        """See `Property.member`."""
+        relaxed, flags = self.crystal.member(theta)
+        return Outcome(self._constants(theta, relaxed), flags)
+
+    def gradient(self):
+        """See `Property.gradient`: the explicit derivative and that of the volume."""
+        if not self._has_grid():
+            return None
+        theta, volume = self.potential.theta, self.crystal.volume
+        rows, reference = self._grid
+        values = make_interp_spline(self._volumes(), reference + rows @ theta, k=DEGREE)
+        explicit = make_interp_spline(self._volumes(), rows, k=DEGREE)(volume)
+        d_volume = self.crystal.curve().gradients(theta)[0]
+        return explicit + values.derivative(1)(volume)[:, None] * d_volume
+
+    def expansion(self, thetas):
+        """See `Property.expansion`."""
+        if not self._has_grid():
+            return None
+        rows, reference = self._grid
+        minima, reasons = self.crystal.minima(thetas)
+        values = np.full((len(thetas), len(COMPONENTS)), np.nan)
+        for k in np.flatnonzero(np.isfinite(minima.volume)):
+            spline = make_interp_spline(self._volumes(), reference + rows @ thetas[k], k=DEGREE)
+            values[k] = spline(minima.volume[k])
+        return Expansion(values, reasons)
+
+    def _constants(self, theta, relaxed):
+        """(3,) GPa at one geometry, atoms at rest under strain."""
+        virials = []
+        for strain in _strains():
+            cell, positions = relaxed.cell @ strain, relaxed.positions @ strain
+            virials.append(self.crystal.system.relax(theta, "fixed", positions, cell).virial / abs(np.linalg.det(cell)))
+        return _components(np.array(virials)[..., None])[:, 0]
+
+    def _has_grid(self):
+        """Whether there is a grid; makes it when first asked for."""
+        if self._grid is None:
+            at, rows, reference = self.crystal.relaxed, [], []
+            for scale in np.cbrt(VOLUMES):
+                found = [self._strained_rows(at.positions * scale, at.cell * scale, strain) for strain in _strains()]
+                if found[0] is None:
+                    self._grid = ()
+                    break
+                rows.append(_components(np.array([row for row, _ in found])))
+                reference.append(_components(np.array([virial for _, virial in found])[..., None])[:, 0])
+            else:
+                self._grid = np.array(rows), np.array(reference)
+        return bool(self._grid)
+
+    def _strained_rows(self, positions, cell, strain):
+        """Virial rows and the reference's virial over the volume; None where the atoms would move."""
+        cell = cell @ strain
+        found = self.crystal.system.rows(positions @ strain, cell)
+        if np.abs(found.force_rows).max() > RIGID * np.abs(found.descriptors).sum(axis=0).max():
+            return None
+        volume = abs(np.linalg.det(cell))
+        constants = np.zeros((3, 3, self.crystal.system.n_parameters - found.virial_rows.shape[2]))
+        return np.concatenate([found.virial_rows, constants], axis=2) / volume, found.virial / volume
+
+    def _volumes(self):
+        return VOLUMES * self.crystal.volume
+
+
+def _strains():
+    """Deformations: stretches along x, then shears of yz, each there and back."""
+    out = []
+    for axes in ((0, 0), (1, 2)):
+        for sign in (1.0, -1.0):
+            strain = np.zeros((3, 3))
+            strain[axes] = strain[axes[::-1]] = sign * STRAIN * (1.0 if axes[0] == axes[1] else 0.5)
+            out.append(np.eye(3) + strain)
+    return out
+
+
+def _components(virials):
+    """(3, ...) C11, C12, C44 in GPa from virials over volume (4, 3, 3, ...) under `_strains`; stress is minus the virial."""
+    stretch, shear = (-(virials[k] - virials[k + 1]) / (2.0 * STRAIN) * EV_PER_A3 for k in (0, 2))
+    return np.array([stretch[0, 0], 0.5 * (stretch[1, 1] + stretch[2, 2]), shear[1, 2]])

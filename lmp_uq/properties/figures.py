@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A figure of each property: its curve with those of members, and where the members' values lie."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lmp_uq.plots import COLOURS, LINES, MEDIANS, POINTS, SMALL, label, new_figure
+from lmp_uq.properties.property import Curves, PropertyResult
+
+CURVES = 100
+"""Curves of members that are drawn."""
+BINS = 24
+METHODS = {"members": COLOURS[0], "implicit": COLOURS[2], "first order": COLOURS[1]}
+
+
+def draw_property(results: list[PropertyResult], curves: Curves | None) -> Figure:
+    """Curves, if any, and one panel for each quantity: members, value, bounds, reference."""
+    names = list(dict.fromkeys(result.quantity for result in results))
+    n_panels = len(names) + (curves is not None)
+    n_columns = min(n_panels, 4)
+    n_rows = -(-n_panels // n_columns)
+    figure = new_figure(4.4 * n_columns + 0.6, 3.9 * n_rows + 0.6)
+    panels = np.atleast_1d(figure.subplots(n_rows, n_columns, squeeze=False)).ravel()
+    for panel in panels[n_panels:]:
+        panel.set_axis_off()
+    if curves is not None:
+        _curve_panel(panels[0], curves)
+    for panel, name in zip(panels[curves is not None :], names, strict=False):
+        _quantity_panel(panel, [result for result in results if result.quantity == name])
+    figure.suptitle(results[0].property)
+    return figure
+
+
+def draw_ranking(ranking: dict) -> Figure:
+    """Distribution of the Spearman correlations of members with the mean; a line where the references are."""
+    figure = new_figure(6.0, 4.2)
+    panel = figure.subplots()
+    panel.hist(ranking["spearman"], bins=np.linspace(-1.0, 1.0, 41), color=POINTS)
+    if "spearman_reference" in ranking:
+        panel.axvline(ranking["spearman_reference"], color=MEDIANS, label="references")
+        panel.legend(fontsize=SMALL)
+    label(panel, f"ranking by {ranking['quantity']}", "Spearman correlation with the mean", "members")
+    return figure
+
+
+def _curve_panel(panel, curves):
+    for row in curves.members[:CURVES]:
+        panel.plot(curves.x, row, color=POINTS, linewidth=0.5, alpha=0.5)
+    panel.plot(curves.x, curves.mean, color=LINES, linewidth=2.0)
+    spread = np.concatenate([curves.mean, *(np.percentile(curves.members, p, axis=0) for p in (2, 98))])
+    margin = 0.05 * (np.ptp(spread) or 1.0)
+    panel.set(ylim=(spread.min() - margin, spread.max() + margin))
+    label(panel, "mean and members", curves.x_label, curves.y_label)
+
+
+def _quantity_panel(panel, results):
+    values = [r.members[np.isfinite(r.members)] for r in results if r.members is not None]
+    edges = np.histogram_bin_edges(np.concatenate(values), BINS) if values and sum(map(len, values)) else None
+    for result in results:
+        colour = METHODS[result.method]
+        if result.members is not None and edges is not None:
+            panel.hist(result.members[np.isfinite(result.members)], bins=edges, histtype="step", color=colour, label=result.method)
+        else:
+            panel.axvspan(result.lower, result.upper, color=colour, alpha=0.15, label=f"{result.method}, bounds")
+    panel.axvline(results[0].value, color=LINES, linewidth=2.0, label="mean")
+    if results[0].reference is not None:
+        panel.axvline(results[0].reference, color=MEDIANS, linestyle="--", label="reference")
+    panel.legend(fontsize=SMALL - 3)
+    unit = f", {results[0].unit}" if results[0].unit else ""
+    label(panel, "", f"{results[0].quantity}{unit}", "members")

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From values of members or derivatives to results with bounds, and what is said about them: references, spot checks."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from lmp_uq.properties.property import Property, PropertyResult
+
+SPOT_LIMIT = 0.2
+"""Root mean square difference of an expansion from brute force, in its std, beyond which it is not trusted."""
+WIDE = 10.0
+"""Bounds wider than this many times the reference are said to be wide."""
+
+
+def from_members(prop: Property, mean, values, counted: tuple[Counter, Counter], rests_on: str, seconds: float, method: str) -> list:
+    """Results of all quantities from values (K, Q); quantities without any value are left out."""
+    failures, flags = counted
+    out = []
+    for k, quantity in enumerate(prop.quantities):
+        column = np.asarray(values)[:, k]
+        there = column[np.isfinite(column)]
+        if not len(there):
+            continue
+        std = float(np.sqrt(np.mean((there - mean[k]) ** 2)))
+        bounds = float(there.min()), float(there.max())
+        text = f"{len(there)} of {len(column)} {rests_on}"
+        out.append(
+            PropertyResult(
+                prop.name,
+                quantity.name,
+                quantity.unit,
+                quantity.form,
+                method,
+                float(mean[k]),
+                std,
+                *bounds,
+                text,
+                members=column,
+                failures=Counter(failures),
+                flags=Counter(flags),
+                seconds=seconds,
+            )
+        )
+    return out
+
+
+def from_gradient(prop: Property, mean, gradient, potential, n_members: int, seconds: float) -> list:
+    """First-order results: closed forms of the posterior along dq/dTheta (Q, P)."""
+    out = []
+    for k, quantity in enumerate(prop.quantities):
+        if not np.isfinite(gradient[k]).all():
+            continue
+        std = float(potential.posterior.rms(gradient[k]))
+        lower, upper = (float(mean[k] + bound) for bound in potential.posterior.bounds(gradient[k], n_members))
+        text = f"derivatives, bounds of {n_members} members"
+        out.append(
+            PropertyResult(
+                prop.name,
+                quantity.name,
+                quantity.unit,
+                quantity.form,
+                "first order",
+                float(mean[k]),
+                std,
+                lower,
+                upper,
+                text,
+                seconds=seconds,
+            )
+        )
+    return out
+
+
+def expansion_counts(flags: list[tuple[str, ...]], values) -> tuple[Counter, Counter]:
+    """Reasons of members without a value, and flags of the others."""
+    failures, odd = Counter(), Counter()
+    for texts, row in zip(flags, np.asarray(values), strict=True):
+        (odd if np.isfinite(row).any() else failures).update(set(texts))
+    return failures, odd
+
+
+def check_spots(results: list, prop: Property, expansion, brute) -> None:
+    """Compare an expansion with the same members by brute force, (n, Q) each; the flags say what was found."""
+    names, shares, n = [quantity.name for quantity in prop.quantities], {}, len(expansion)
+    lone = np.isfinite(expansion).any(axis=1) != np.isfinite(brute).any(axis=1)
+    for result in results:
+        k = names.index(result.quantity)
+        difference = np.asarray(expansion)[:, k] - np.asarray(brute)[:, k]
+        there = difference[np.isfinite(difference)]
+        shares[result.quantity] = float(np.sqrt(np.mean(there**2))) / (result.std or 1.0) if len(there) else np.nan
+        if not shares[result.quantity] <= SPOT_LIMIT or lone.sum() > n // 2:
+            result.flags["the expansion is not trusted: use members"] = 0
+    worst = max(shares, key=lambda name: np.nan_to_num(shares[name], nan=np.inf), default=None)
+    text = (
+        f"spot checks of {n} members: rms difference up to {shares[worst]:.2g} std, of {worst}"
+        if worst
+        else f"no spot check of {n} members"
+    )
+    for result in results:
+        result.flags[text + f"; {lone.sum()} with a value one way only" * bool(lone.any())] = 0
+
+
+def compare_reference(result: PropertyResult, references: dict, source: str) -> None:
+    """Set the reference of a result and say where it lies."""
+    if result.quantity not in references:
+        return
+    result.reference, result.source = references[result.quantity], source
+    if not result.inside:
+        result.flags["the reference is outside the bounds"] = 0
+    if result.reference and result.upper - result.lower > WIDE * abs(result.reference):
+        result.flags[f"the bounds are wider than {WIDE:g} times the reference"] = 0
+
+
+def as_dict(result: PropertyResult) -> dict:
+    """For JSON."""
+    out = {name: getattr(result, name) for name in ("property", "quantity", "unit", "method", "value", "std", "lower", "upper")}
+    out |= {"rests_on": result.rests_on, "seconds": result.seconds, "failures": dict(result.failures), "flags": dict(result.flags)}
+    if result.reference is not None:
+        error, width = result.value - result.reference, result.upper - result.lower
+        out |= {"reference": result.reference, "source": result.source, "inside": result.inside, "error": error}
+        out |= {"error_over_std": error / result.std if result.std else None, "error_over_range": error / width if width else None}
+    return out | ({} if result.members is None else {"members": np.asarray(result.members)})
