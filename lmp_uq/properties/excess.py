@@ -66,9 +66,14 @@ class ExcessEnergy:
         return self._value(sum(weight * state.energy for weight, state in self.states), self.theta, self.a)
 
     def gradient(self) -> np.ndarray:
-        """(P,) dq/dTheta at the mean: Phi of the states less that of the crystal; lattice and atoms are stationary."""
+        """(P,) dq/dTheta at the mean: Phi of the states less that of the crystal, and through the lattice constant.
+
+        Positions are stationary and so is the crystal, but a state in a cell of the crystal's lattice constant is under pressure.
+        """
         phi = sum(weight * state.phi() for weight, state in self.states) - self._atoms * self.crystal.phi(self.a)
-        return phi * self._norm(self.a)
+        pressed = -sum(weight * np.trace(state.virial) for weight, state in self.states) * self._norm(self.a)
+        shrunk = 0.0 if self._area is None else -2.0 * self.mean
+        return phi * self._norm(self.a) + (pressed + shrunk) / self.a * self.crystal.gradient(self.theta)
 
     def first_order(self, members: np.ndarray) -> np.ndarray:
         """(K,) closed form without any evaluation of a member."""

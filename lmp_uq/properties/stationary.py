@@ -81,7 +81,7 @@ class StationaryState:
         self._neighbours = neighbours
         self.cell = system.atoms.cell.array.copy()
         start = system.atoms.get_positions()
-        self.positions, self.energy = self._relax(self.theta, start, self.cell, reach or BASIN * neighbours)
+        self.positions, self.energy, self.virial = self._relax(self.theta, start, self.cell, reach or BASIN * neighbours)
         self.displacement = _farthest(self.positions - start)
         self._coordination = self._neighbour_counts(self.positions, self.cell)
         self.hessian = HessianProducts(lambda x: system.evaluate(self.theta, x, self.cell)[1], self.positions, project, saddle=saddle)
@@ -130,12 +130,12 @@ class StationaryState:
             It does not relax.
         """
         start, cell = scale * self.positions, scale * self.cell
-        positions, energy = self._relax(np.asarray(theta), start, cell, BASIN * scale * self._neighbours)
+        positions, energy, _ = self._relax(np.asarray(theta), start, cell, BASIN * scale * self._neighbours)
         flags = () if self._same_neighbours(positions, cell) else (COORDINATION,)
         return MemberEnergy(energy, flags, _farthest(positions - start))
 
     def _relax(self, theta, start, cell, reach):
-        """Positions and energy of the minimum among the allowed displacements; PropertyFailure if it is farther than reach away."""
+        """Positions, energy and virial of the minimum among the allowed displacements; PropertyFailure if it is farther than reach away."""
 
         def function(flat):
             energy, forces, _ = self.system.evaluate(theta, start + self.project(flat.reshape(start.shape)), cell)
@@ -148,7 +148,8 @@ class StationaryState:
         positions = start + self.project(descend(function, start.size, stop_outside).reshape(start.shape))
         if len(neighbour_list("i", cutoff=CLOSEST * self._neighbours, positions=positions, cell=cell, pbc=[True] * 3)):
             raise PropertyFailure(COLLAPSED)
-        return positions, self.system.evaluate(theta, positions, cell)[0]
+        energy, _, virial = self.system.evaluate(theta, positions, cell)
+        return positions, energy, virial
 
     def _same_neighbours(self, positions, cell):
         """Whether no atom has for certain another number of neighbours than in the mean's state."""
