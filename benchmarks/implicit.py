@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Brute force against first order against implicit differentiation: ``python implicit.py MODEL.uq [--members 50] [PROPERTY ...]``.
 
-A property is a kind and its option: vacancy, hop, phonons, interstitial:<111>, surface:110. One line of a Markdown table for each, processor time in
-seconds. Errors are those of the members that both ways give a value; "lost" counts, of brute force, members without a value and, of the
-expansion, those it does not trust.
+A property is a kind and its option: vacancy, hop, phonons, interstitial:<111>, surface:110. One line of a Markdown table for each, processor
+time in seconds. Errors are those of the members that both ways give a value; "lost" are members that brute force gives none, "not trusted"
+those that the expansion gives none.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from collections import Counter
 
 import numpy as np
 
-from lmp_uq import modelfile
 from lmp_uq.properties.defects import INTERSTITIALS
-from lmp_uq.properties.mace import FAMILY, MacePotential
-from lmp_uq.properties.potential import LinearPotential
+from lmp_uq.properties.mace import open_potential
 from lmp_uq.properties.registry import class_of
 from lmp_uq.properties.surfaces import ORIENTATIONS
 from lmp_uq.properties.system import PropertyFailure
 
 OPTION_OF_KIND = {"interstitial": "configuration", "surface": "orientation", "vacancy": "element"}
 ALL = ["vacancy", "hop", *(f"interstitial:{k}" for k in INTERSTITIALS), *(f"surface:{k}" for k in ORIENTATIONS), "phonons"]
-HEAD = "| property | mean | members: mean, std | lost | first order: rms/std, median | implicit: rms/std, median | not trusted | CPU s: members, implicit |"
+COLUMNS = ("property", "mean", "members: mean, std", "lost", "first order: rms/std, median", "implicit: rms/std, median", "not trusted",
+           "CPU s: members, implicit")  # fmt: skip
 
 
 def build(potential, text, size):
@@ -78,8 +77,9 @@ def report(potential, text, thetas, size):
     for q, quantity in enumerate(found.quantities):
         column = values[:, q]
         std = np.nanstd(column)
-        row = [f"{text} {quantity.name}, {quantity.unit}", f"{mean[q]:.4g}", f"{np.nanmean(column):.4g}, {std:.3g}", f"{np.isnan(column).sum()}"]
-        row += [compared(first[:, q], column, std), compared(expanded.values[:, q], column, std), f"{np.isnan(expanded.values[:, q]).sum()}", spent]
+        row = [f"{text} {quantity.name}, {quantity.unit}", f"{mean[q]:.4g}", f"{np.nanmean(column):.4g}, {std:.3g}"]
+        row += [f"{np.isnan(column).sum()}", compared(first[:, q], column, std), compared(expanded.values[:, q], column, std)]
+        row += [f"{np.isnan(expanded.values[:, q]).sum()}", spent]
         print("| " + " | ".join(row) + " |", flush=True)
     print(f"<!-- {text}: members {dict(reasons)}; implicit {dict(Counter(r for flags in expanded.flags for r in flags))} -->", flush=True)
 
@@ -89,11 +89,10 @@ def main():
     parser.add_argument("model")
     parser.add_argument("properties", nargs="*", default=ALL)
     parser.add_argument("--members", type=int, default=50)
-    parser.add_argument("--size", type=int, default=0, help="of supercells, conventional cells along each side; 0: the default of each kind")
+    parser.add_argument("--size", type=int, default=0, help="of supercells, conventional cells; 0: the default of each kind")
     options = parser.parse_intermixed_args()
-    family = modelfile.read(modelfile.resolve(options.model)).header["backbone"]["family"]
-    potential = (MacePotential if family == FAMILY else LinearPotential).read(options.model)
-    print(HEAD + "\n" + "|---" * 8 + "|", flush=True)
+    potential = open_potential(options.model)
+    print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|", flush=True)
     for text in options.properties:
         report(potential, text, potential.members(options.members), options.size)
 

@@ -20,7 +20,7 @@ N_MEMBERS = 16
 
 def morse(atoms, depth: float = 0.8, distance: float = 3.0, width: float = 0.72, cutoff: float = 5.6) -> tuple[float, np.ndarray]:
     """Energy and forces of pairs D (e^2 - 2 e), e = exp((r0 - r)/w), that end smoothly at the cutoff."""
-    i, j, d, vectors = neighbour_list("ijdD", atoms, cutoff)
+    i, d, vectors = neighbour_list("idD", atoms, cutoff)
     e, end = np.exp((distance - d) / width), (1.0 - d / cutoff) ** 2
     energy = depth * (e**2 - 2.0 * e)
     slope = depth * (-2.0 * e**2 + 2.0 * e) / width * end - energy * 2.0 * (1.0 - d / cutoff) / cutoff

@@ -55,8 +55,8 @@ def vacancy(potential, element: str, structure: str = "bcc", size: int = SIZE, c
 def interstitial(potential, element: str, kind: str, size: int = SIZE, crystal: LatticeGrid | None = None) -> ExcessEnergy:
     """Formation energy of a self-interstitial in bcc, eV, held in the symmetry of its configuration.
 
-    The <111>, <110> and <100> dumbbells, the tetrahedral and the octahedral interstitial are stationary by symmetry; some are no minima, so that a
-    free relaxation would turn one into another.
+    The <111>, <110> and <100> dumbbells, the tetrahedral and the octahedral interstitial are stationary by symmetry; some are no minima, so
+    that a free relaxation would turn one into another.
 
     Parameters
     ----------

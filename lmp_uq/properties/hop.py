@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The hop of an atom into a neighbouring vacancy of bcc: its barrier from the stationary point half-way, and the path from a nudged elastic band."""
+"""The hop of an atom into a neighbouring vacancy of bcc: its barrier at the stationary point half-way, its path by a nudged elastic band."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def barrier(potential, element: str, size: int = SIZE, crystal: LatticeGrid | No
     """Energy of the stationary point half-way of a <111>/2 hop less that of the vacancy, eV.
 
     Half-way the structure has an inversion centre at the hopping atom, which makes the point stationary along the hop. Relaxation keeps the
-    symmetry, so the crystal cannot drift back to the vacancy, as it does where one atom alone is held. `HessianProducts.lowest_modes` of the
-    unconstrained state says whether it is a saddle of first order; `lmp_uq.properties.band` looks for other ones.
+    symmetry, so the crystal cannot drift back to the vacancy, as it does where one atom alone is held. Without the symmetry
+    `HessianProducts.lowest_modes` says whether it is a saddle of first order, and `band_of_hop` whether it is the top of the path.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def barrier(potential, element: str, size: int = SIZE, crystal: LatticeGrid | No
 
 
 def band_of_hop(potential, found: ExcessEnergy) -> Path:
-    """Minimum energy path of a hop under the mean potential, from what `barrier` gives; its barrier should be that of the point half-way."""
+    """Minimum energy path of a hop under the mean, from what `barrier` gives; its barrier should be that of the point half-way."""
     start = found.states[1][1]
     after = start.system.atoms.copy()
     after.positions[0] = 0.0

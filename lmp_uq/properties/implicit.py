@@ -2,8 +2,8 @@
 """How a stationary point answers a change of the potential: products with the Hessian, solves without the matrix, expansions.
 
 At a stationary point X of E(X; Theta) the forces vanish. Another Theta leaves forces f there, and the point moves by z = H^+ f to first
-order, with the Hessian H of the first potential: implicit differentiation, as I. Maliyov, P. Grigorev, T. D. Swinburne (arXiv:2407.02414) use
-it for linear potentials. H appears in products only, central differences of forces along one direction.
+order, with the Hessian H of the first potential: implicit differentiation, as I. Maliyov, P. Grigorev, T. D. Swinburne use it for linear
+potentials (arXiv:2407.02414). H appears in products only, central differences of forces along one direction.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A foundation model and its corrector as a linear potential: E_MACE takes the place of the reference, E = E_MACE + Theta.Phi.
 
-The model runs without a corrector, so that the mean has Theta = 0 and a member its Theta_k. The native engine evaluates a member in one pass: pulled
-are the energies with weight 1 and the descriptors with the member's Theta.
+The model runs without a corrector, so that the mean has Theta = 0 and a member its Theta_k. A member costs one pass of the engine: pulled are
+the energies with weight 1 and the descriptors with the member's Theta.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from lmp_uq.errors import UqError
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias, n_bias_columns
 from lmp_uq.properties.descent import descend
-from lmp_uq.properties.system import LARGEST_VOLUME_CHANGE, PropertyFailure, Relaxed, _strains
+from lmp_uq.properties.potential import LinearPotential
+from lmp_uq.properties.system import LARGEST_VOLUME_CHANGE, PropertyFailure, Relaxed, free_strains
 from lmp_uq.rows import forces_of
 
 FAMILY = "mace"
@@ -69,6 +70,12 @@ class MacePotential:
         return self.departures[:n]
 
 
+def open_potential(name: str, communicator=None) -> LinearPotential | MacePotential:
+    """The potential of a model file, or of an embedded model, whatever its family; communicator as in `LinearPotential`."""
+    file = modelfile.read(modelfile.resolve(name))
+    return MacePotential(file, name) if file.header["backbone"]["family"] == FAMILY else LinearPotential(file, name, communicator)
+
+
 class MaceSystem:
     """One structure under a foundation model with a corrector; methods as those of `lmp_uq.properties.system.LinearSystem`.
 
@@ -77,7 +84,7 @@ class MaceSystem:
 
     def __init__(self, potential: MacePotential, atoms):
         if not atoms.pbc.all() or atoms.cell.rank < 3:
-            raise UqError("a structure has an open cell; accepted: cells that are periodic in all directions, with vacuum where one is wanted")
+            raise UqError("a structure has an open cell; accepted: cells periodic in all directions, with vacuum where it is wanted")
         self.atoms, self._potential, self._backbone = atoms.copy(), potential, potential.backbone
         self.n_atoms, self.n_parameters = len(atoms), len(potential.theta)
         self._width = self._backbone.n_features
@@ -98,6 +105,10 @@ class MaceSystem:
         """Phi (P,), bias columns included, and the energy of the model alone (eV)."""
         graph, found = self._pass(positions, cell, gradients=False)
         return self._summed(graph, found), float(found.energies.sum())
+
+    def sum_of(self, rows: LinearEvaluation) -> np.ndarray:
+        """(P,) Phi from `rows`."""
+        return append_bias(rows.descriptors, rows.species, self._potential.bias, len(self._potential.elements)).sum(axis=0)
 
     def phi(self, positions=None, cell=None) -> np.ndarray:
         """(P,) dE/dTheta."""
@@ -127,7 +138,7 @@ class MaceSystem:
         """As `LinearSystem.relax`, by `descend`; strains are logarithmic, so that those without trace keep the volume."""
         frame = self._frame(positions, vectors)
         start, box, n = frame.get_positions(), frame.cell.array, self.n_atoms
-        axes = np.array([np.diag(one) for one in _strains(cell, couple)]).reshape(-1, 3)
+        axes = np.array([np.diag(one) for one in free_strains(cell, couple)]).reshape(-1, 3)
         lever = LEVER * np.sqrt(n)
 
         def split(x):

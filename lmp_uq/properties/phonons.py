@@ -7,6 +7,7 @@ own: exact but for the interpolation, without a run.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -64,7 +65,7 @@ class PhononTable:
         self._table = Akima1DInterpolator(self.a * (1.0 + SPACING), np.array(tables))
 
     def dynamical(self, theta: np.ndarray, a: float | None = None) -> np.ndarray:
-        """(Q, 3, 3) real symmetric, eV/(Angstrom^2 amu), at the lattice constant a or the member's own; nan where it has none in the table."""
+        """(Q, 3, 3) real symmetric, eV/(Angstrom^2 amu), at a or at the member's lattice constant; nan where it has none in the table."""
         a = self.crystal.constant(theta) if a is None else a
         if not self.a * (1.0 + SPACING[0]) <= a <= self.a * (1.0 + SPACING[-1]):
             return np.full((len(self.vectors), 3, 3), np.nan)
@@ -125,10 +126,10 @@ def path_vectors(per_segment: int = 24) -> tuple[np.ndarray, np.ndarray, list[fl
     """Wave vectors along `PATH`, their distance along it, and where its corners are, in 2 pi over the lattice constant."""
     corners = np.array([POINTS[name] for name in PATH])
     shares = np.arange(per_segment) / per_segment
-    pieces = [start + shares[:, None] * (end - start) for start, end in zip(corners[:-1], corners[1:], strict=True)]
+    pieces = [start + shares[:, None] * (end - start) for start, end in pairwise(corners)]
     vectors = np.vstack([*pieces, corners[-1:]])
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(vectors, axis=0), axis=1))])
-    return vectors, along, along[:: per_segment].tolist()
+    return vectors, along, along[::per_segment].tolist()
 
 
 def _phases(atoms, vectors, a):

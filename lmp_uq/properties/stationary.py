@@ -93,9 +93,9 @@ class StationaryState:
     def expand(self, theta: np.ndarray, scale: float = 1.0) -> MemberEnergy:
         """E(Theta) at the point that implicit differentiation predicts: strained by the lattice, then moved by z = H^+ f.
 
-        The energy there is evaluated with the member's own Theta. The forces that are left there, of second order in a departure, say how far
-        it still is from the member's stationary energy: f.H^+ f / 2, taken off. ``quadratic`` is the form without that evaluation; it errs by the
-        third order.
+        The energy there is evaluated with the member's own Theta. The forces that are left there, of second order in a departure, say how
+        far it still is from the member's stationary energy: f.H^+ f / 2, taken off. ``quadratic`` is the form without that evaluation; it
+        errs by the third order.
 
         Parameters
         ----------
