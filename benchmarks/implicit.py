@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Brute force against first order against implicit differentiation: ``python implicit.py MODEL.uq [--members 50] [PROPERTY ...]``.
 
-A property is a kind and its option: vacancy, hop, phonons, interstitial:<111>, surface:110. One line of a Markdown table for each, processor
-time in seconds. Errors are those of the members that both ways give a value; "lost" are members that brute force gives none, "not trusted"
-those that the expansion gives none.
+A property is a kind and its option: vacancy, hop, phonons, interstitial:<111>, surface:110. One line of a Markdown table for each,
+processor time in seconds. Errors are those of the members that both ways give a value; "lost" are members that brute force gives none, "not
+trusted" those that the expansion gives none.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from lmp_uq.properties.system import FORCE_TOLERANCE, PropertyFailure
 
 STEPS = 400
 STIFFNESS = 4.0
-"""Root of the curvature, in eV/Angstrom^2, of which the first step thinks: a 16th of the forces, at most a quarter Angstrom, lest it leave the
-basin."""
+"""Root of the curvature, in eV/Angstrom^2, of which the first step thinks: a 16th of the forces, at most a quarter Angstrom, lest it
+leave the basin."""
 SLACK = 20.0
 """Tolerance over `FORCE_TOLERANCE` at which a line search that gives up, at the last digit of the energy, has still arrived."""
 

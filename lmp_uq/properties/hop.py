@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The hop of an atom into a neighbouring vacancy of bcc: its barrier at the stationary point half-way, its path by a nudged elastic band."""
+"""The hop of an atom into a vacancy beside it in bcc: its barrier at the stationary point half-way, its path by a nudged elastic band."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A foundation model and its corrector as a linear potential: E_MACE takes the place of the reference, E = E_MACE + Theta.Phi.
 
-The model runs without a corrector, so that the mean has Theta = 0 and a member its Theta_k. A member costs one pass of the engine: pulled are
-the energies with weight 1 and the descriptors with the member's Theta.
+The model runs without a corrector, so that the mean has Theta = 0 and a member its Theta_k. A member costs one pass of the engine: pulled
+are the energies with weight 1 and the descriptors with the member's Theta.
 """
 
 from __future__ import annotations
