@@ -102,3 +102,15 @@ def test_the_property_gives_points_path_and_gradient(potential, monkeypatch):
     curves = prop.curves(members)
     assert curves.members.shape == (2, len(curves.x)) and len(curves.mean) == len(curves.x)
     assert np.array_equal(np.isnan(curves.x), np.isnan(curves.mean)) and np.isnan(curves.x).sum() == 3
+
+
+def test_the_figure_leaves_out_what_is_nan(potential):
+    from lmp_uq.properties.figures import draw_property
+    from lmp_uq.properties.property import Curves, PropertyResult
+
+    x = np.array([0.0, 1.0, np.nan, 0.0, 1.0])
+    curves = Curves(x, 0.0 * x + 2.0, np.array([3.0 + 0.0 * x, np.full(5, np.nan)]), "x", "y")
+    result = PropertyResult("phonons", "H", "THz", ".1f", "first order", 2.0, 0.1, 1.0, 3.0, "derivatives")
+    panel = draw_property([result], curves).axes[0]
+    low, high = panel.get_ylim()
+    assert low < 2.0 and 3.0 < high < 3.2
