@@ -11,16 +11,19 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
 from lmp_uq.properties.defects import INTERSTITIALS
+from lmp_uq.properties.excess import ExcessProperty
 from lmp_uq.properties.mace import open_potential
 from lmp_uq.properties.registry import class_of
+from lmp_uq.properties.stationary import StationaryState
 from lmp_uq.properties.surfaces import ORIENTATIONS
 from lmp_uq.properties.system import PropertyFailure
 
-OPTION_OF_KIND = {"interstitial": "configuration", "surface": "orientation", "vacancy": "element"}
+OPTION_OF_KIND = {"interstitial": "configuration", "surface": "orientation"} | dict.fromkeys(("vacancy", "eos", "elastic"), "element")
 ALL = ["vacancy", "hop", *(f"interstitial:{k}" for k in INTERSTITIALS), *(f"surface:{k}" for k in ORIENTATIONS), "phonons"]
 COLUMNS = ("property", "mean", "members: mean, std", "lost", "first order: rms/std, median", "implicit: rms/std, median", "not trusted",
            "CPU s: members, implicit")  # fmt: skip
@@ -61,7 +64,26 @@ def compared(values, reference, std):
     return f"{np.sqrt(np.mean(apart**2)) / std:.3f}, {100 * np.median(np.abs(apart / reference[both])):.2f} %"
 
 
-def report(potential, text, thetas, size):
+def quadratic(state, theta, scale):
+    """The expansion without its evaluation: E at the strained point less f.H^+ f / 2."""
+    found = state.expand(theta, scale)
+    return replace(found, energy=found.quadratic)
+
+
+def forms(found, thetas, values):
+    """One line for each form of the expansion of a defect or surface: errors of all members, trusted or not, that have a value."""
+    excess, linear = found._excess, found._excess.crystal.first_order(found.potential.theta, thetas)
+    std = np.nanstd(values)
+    for name, energy_of, constants in (
+        ("quadratic, lattice to first order", quadratic, linear),
+        ("quadratic, lattice from the curve", quadratic, None),
+        ("evaluated, lattice to first order", StationaryState.expand, linear),
+        ("evaluated, lattice from the curve", StationaryState.expand, None),
+    ):
+        print(f"| {name} | {compared(excess._members(thetas, energy_of, constants).values, values, std)} |", flush=True)
+
+
+def report(potential, text, thetas, size, with_forms):
     """Lines of the table for one property."""
     found = build(potential, text, size)
     try:
@@ -81,6 +103,8 @@ def report(potential, text, thetas, size):
         row += [f"{np.isnan(column).sum()}", compared(first[:, q], column, std), compared(expanded.values[:, q], column, std)]
         row += [f"{np.isnan(expanded.values[:, q]).sum()}", spent]
         print("| " + " | ".join(row) + " |", flush=True)
+    if with_forms and isinstance(found, ExcessProperty):
+        forms(found, thetas, values[:, 0])
     print(f"<!-- {text}: members {dict(reasons)}; implicit {dict(Counter(r for flags in expanded.flags for r in flags))} -->", flush=True)
 
 
@@ -90,11 +114,12 @@ def main():
     parser.add_argument("properties", nargs="*", default=ALL)
     parser.add_argument("--members", type=int, default=50)
     parser.add_argument("--size", type=int, default=0, help="of supercells, conventional cells; 0: the default of each kind")
+    parser.add_argument("--forms", action="store_true", help="also what each part of the expansion of a defect is worth")
     options = parser.parse_intermixed_args()
     potential = open_potential(options.model)
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|", flush=True)
     for text in options.properties:
-        report(potential, text, potential.members(options.members), options.size)
+        report(potential, text, potential.members(options.members), options.size, options.forms)
 
 
 if __name__ == "__main__":
