@@ -344,6 +344,9 @@ def _propagate(options, command):
             write_results(options.out, found, command)
             print(describe(found.results, found.rankings))
             print(f"{options.out}: written")
+            for name, text in found.problems.items():
+                print(f"lmp-uq: error: {name}: {text}", file=sys.stderr)
+    return 1 if found.problems else 0
 
 
 def _models(options, command):

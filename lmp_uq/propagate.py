@@ -55,9 +55,24 @@ class PropagateOptions:
 
 @dataclass(frozen=True)
 class Propagated:
-    """Results of a suite: in its order, curves of the properties that have any, rankings, seconds of the means by property."""
+    """Results of a suite.
+
+    Attributes
+    ----------
+    results : list of PropertyResult
+        In the order of the suite.
+    problems : dict
+        Name of a property without any result to the reason: its mean has none, or no member has.
+    curves : dict
+        Name to curves, of those that have any.
+    rankings : list of dict
+    mean_seconds : dict
+        Name to wall time of the mean and its grid.
+    title : str
+    """
 
     results: list[PropertyResult]
+    problems: dict[str, str]
     curves: dict[str, Curves]
     rankings: list[dict]
     mean_seconds: dict[str, float]
@@ -70,7 +85,8 @@ def propagate(options: PropagateOptions) -> Propagated:
     Raises
     ------
     UqError
-        A suite or model that cannot be used, more members than the file holds, a mean without a property, or no folder to write into.
+        A suite or model that cannot be used, more members than the file holds, no property that could be computed, or no folder to
+        write into.
     """
     everyone, suite = ranks(), read_suite(options.suite)
     potential = open_potential(options.model, everyone.alone())
@@ -83,9 +99,15 @@ def propagate(options: PropagateOptions) -> Propagated:
         raise UqError(f"--out {folder}: cannot be made a folder: {error.strerror}") from error
     run = _Run(potential, options, MemberFile(folder / MEMBERS_FILE), everyone)
     for entry in suite.entries:
-        run.add(entry)
+        try:
+            run.add(entry)
+        except (UqError, PropertyFailure) as failure:
+            run.problems[entry.name] = str(failure)
+    if not run.results:
+        raise UqError("; ".join(f"{name}: {text}" for name, text in run.problems.items()))
     rankings = [rank(ranking, run.results) for ranking in suite.rankings]
-    return Propagated(run.results, run.curves, rankings, run.mean_seconds, f"{Path(options.model).name}: {Path(options.suite).name}")
+    title = f"{Path(options.model).name}: {Path(options.suite).name}"
+    return Propagated(run.results, run.problems, run.curves, rankings, run.mean_seconds, title)
 
 
 def write_results(folder: str | Path, found: Propagated, command: str) -> None:
@@ -107,7 +129,13 @@ def write_results(folder: str | Path, found: Propagated, command: str) -> None:
     listed = [make.as_dict(result) for result in found.results]
     write_json(
         folder / "results.json",
-        {"command": command, "results": listed, "rankings": found.rankings, "mean_seconds": found.mean_seconds},
+        {
+            "command": command,
+            "results": listed,
+            "problems": found.problems,
+            "rankings": found.rankings,
+            "mean_seconds": found.mean_seconds,
+        },
     )
     with atomic_file(folder / "report.md") as target:
         target.write(markdown(found.results, found.rankings, list(images), found.title).encode())
@@ -119,28 +147,25 @@ class _Run:
     def __init__(self, potential, options: PropagateOptions, file: MemberFile, everyone: Ranks):
         self.potential, self.options, self.file, self.everyone = potential, options, file, everyone
         self.results: list[PropertyResult] = []
+        self.problems: dict[str, str] = {}
         self.curves: dict[str, Curves] = {}
         self.mean_seconds: dict[str, float] = {}
 
     def add(self, entry: Entry) -> None:
-        """All methods for one entry."""
+        """All methods for one entry; UqError or PropertyFailure if there is nothing of it."""
         prop, start = class_of(entry.kind)(self.potential, entry.name, entry.options), time.perf_counter()
-        try:
-            mean = prop.mean()
-        except PropertyFailure as failure:
-            raise UqError(f"{entry.name}: the mean has no such property: {failure}") from failure
-        except UqError as error:
-            raise UqError(f"{entry.name}: {error}") from error
+        mean = prop.mean()
         self.mean_seconds[entry.name] = time.perf_counter() - start
         foreign = [name for name in entry.reference if name not in [q.name for q in prop.quantities]]
         if foreign:
-            raise UqError(f"{entry.name}: reference {foreign[0]!r}; accepted: {', '.join(q.name for q in prop.quantities)}")
+            raise UqError(f"reference {foreign[0]!r}; accepted: {', '.join(q.name for q in prop.quantities)}")
         key = key_of(self.potential, entry.kind, prop)
         found = self._first_order(prop, mean) + self._expanded(prop, mean, key) + self._brute(prop, mean, key)
         if not found:
-            raise UqError(f"{entry.name}: the methods asked for give nothing of it; accepted: --members K, which every property has")
+            raise UqError("the methods asked for give nothing of it; accepted: --members K, which every property has")
         for result in found:
             make.compare_reference(result, entry.reference, entry.source)
+            result.flags.update(dict.fromkeys(prop.notes, 0))
         self.results += found
         curves = prop.curves(self._all_members())
         if curves is not None:
@@ -178,7 +203,7 @@ class _Run:
         found = make.from_members(prop, mean, brute.values, counted, "members by brute force", brute.seconds, "members")
         if not found:
             reasons = ", ".join(f"{reason} ({count})" for reason, count in brute.failures.items())
-            raise UqError(f"{prop.name}: none of {self.options.members} members has it: {reasons}")
+            raise UqError(f"none of {self.options.members} members has it: {reasons}")
         return found
 
 

@@ -113,6 +113,22 @@ def lammps(tmp_path_factory, models):
     processes.stop()
 
 
+@pytest.fixture(scope="session")
+def property_model(tmp_path_factory) -> Path:
+    """A small linear potential with a posterior (`properties_example.make_model`)."""
+    from properties_example import make_model
+
+    return make_model(tmp_path_factory.mktemp("properties"))
+
+
+@pytest.fixture(scope="session")
+def potential(property_model):
+    """That model file, opened for properties."""
+    from lmp_uq.properties.potential import LinearPotential
+
+    return LinearPotential.read(str(property_model))
+
+
 @pytest.fixture
 def header() -> dict:
     """Header of a small made-up model file."""

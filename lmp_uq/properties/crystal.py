@@ -183,7 +183,10 @@ class Crystal:
                     break
                 positions, cell = out[k] = state.positions, state.cell
         if len(out) <= DEGREE:
-            raise UqError(f"{found.name}: the structure holds under the mean at {len(out)} volumes only, {DEGREE + 1} are needed")
+            raise UqError(
+                f"{found.name}: atoms leave the structure under the mean when its volume changes, it holds at {len(out)} of the "
+                f"{DEGREE + 1} volumes that are needed; its minimum is not stable in this potential"
+            )
         return [out[k] for k in sorted(out)]
 
     def _flags(self, relaxed):

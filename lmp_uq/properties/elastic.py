@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Elastic constants of cubic crystals, for every Theta at its own volume from one grid of virial rows."""
+"""Elastic constants of cubic crystals, of every Theta at its own volume."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ElasticConstants(Property):
     """C11, C12 and C44 (GPa): central differences of stresses under a strain of `STRAIN`, at zero pressure.
 
     By members each is relaxed first, and relaxed again under strain where the crystal has internal coordinates. The form without
-    members needs a crystal without any, such as bcc and fcc.
+    relaxations takes the volume from one grid of Phi; it needs a crystal in which no atom moves under strain, such as bcc and fcc.
     """
 
     OPTIONS: ClassVar = {
@@ -64,12 +64,12 @@ class ElasticConstants(Property):
         """See `Property.expansion`."""
         if not self._has_grid():
             return None
-        rows, reference = self._grid
         minima, reasons = self.crystal.minima(thetas)
-        values = np.full((len(thetas), len(COMPONENTS)), np.nan)
+        values, at = np.full((len(thetas), len(COMPONENTS)), np.nan), self.crystal.relaxed
         for k in np.flatnonzero(np.isfinite(minima.volume)):
-            spline = make_interp_spline(self._volumes(), reference + rows @ thetas[k], k=DEGREE)
-            values[k] = spline(minima.volume[k])
+            # at the member's own volume: a shell that crosses the cutoff makes constants jump, which no interpolation follows
+            scale = np.cbrt(minima.volume[k] / self.crystal.volume)
+            values[k] = self._fixed_constants(thetas[k], at.positions * scale, at.cell * scale)
         return Expansion(values, reasons)
 
     def _constants(self, theta, relaxed):
@@ -78,6 +78,14 @@ class ElasticConstants(Property):
         for strain in _strains():
             cell, positions = relaxed.cell @ strain, relaxed.positions @ strain
             virials.append(self.crystal.system.relax(theta, "fixed", positions, cell).virial / abs(np.linalg.det(cell)))
+        return _components(np.array(virials)[..., None])[:, 0]
+
+    def _fixed_constants(self, theta, positions, cell):
+        """The same without relaxation, of a crystal in which nothing moves under strain."""
+        virials = []
+        for strain in _strains():
+            virial = self.crystal.system.evaluate(theta, positions @ strain, cell @ strain)[2]
+            virials.append(virial / abs(np.linalg.det(cell @ strain)))
         return _components(np.array(virials)[..., None])[:, 0]
 
     def _has_grid(self):

@@ -10,14 +10,16 @@ import numpy as np
 from lmp_uq.properties.crystal import crystal_at_minimum, element_of
 from lmp_uq.properties.property import EXACT, EXPANSION, Curves, Expansion, Option, Outcome, Property, Quantity
 from lmp_uq.properties.system import PropertyFailure
-from lmp_uq.properties.volume_curve import VolumeCurve
+from lmp_uq.properties.volume_curve import BIRCH_WINDOW, VolumeCurve
 
+MARGIN = 0.015
+"""Volumes beyond the window of the fit, which show that the grid goes on."""
 STEP = 1e-7
 """Relative step of the differences that give first-order forms of a fit."""
 
 
 class EquationOfState(Property):
-    """Volume, energy, bulk modulus and its pressure derivative of a Birch-Murnaghan fit within 6 % of the minimum's volume.
+    """Volume, energy, bulk modulus and its pressure derivative of a Birch-Murnaghan fit within 8 % of the minimum's volume.
 
     By members the energies are evaluated anew for each on its own geometries, relaxed at each volume where the crystal can relax.
     """
@@ -44,7 +46,7 @@ class EquationOfState(Property):
         relaxed, flags = self.crystal.member(theta)
         curve, n = self.crystal.curve(), self.crystal.system.n_atoms
         volume = abs(np.linalg.det(relaxed.cell)) / n
-        near = curve.volumes[np.abs(curve.volumes / volume - 1.0) < 0.08]
+        near = curve.volumes[np.abs(curve.volumes / volume - 1.0) < BIRCH_WINDOW + MARGIN]
         found, how = self.crystal.structure, "fixed" if self.crystal.structure.cell == "iso" else "shape"
         energies = []
         for one in near:

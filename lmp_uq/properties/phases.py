@@ -46,6 +46,8 @@ class Phase(Property):
         if self.other is not None:
             self.quantities += [Quantity("formation_energy", "eV/atom", ".4f"), Quantity("volume_ratio", "", ".4f")]
         bulk = self.crystal.curve().minima(self.potential.theta).bulk_modulus[0]
+        if self.crystal.inner is not None and self.crystal.inner.unstable:
+            self.notes.append("only symmetry holds the mean's structure, it has an unstable mode")
         own = self._own(self.crystal.relaxed, bulk)
         return own if self.other is None else np.append(own, _relative(self.crystal.relaxed, self.other.relaxed))
 

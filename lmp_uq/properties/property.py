@@ -61,6 +61,8 @@ class Property:
     quantities : list of Quantity
     expansion_rests_on : str
         `EXACT` or `EXPANSION`.
+    notes : list of str
+        What has to be said about the mean's property.
 
     Parameters
     ----------
@@ -76,6 +78,7 @@ class Property:
     def __init__(self, potential, name: str, options: Mapping[str, Any]):
         self.potential, self.name, self.options = potential, name, dict(options)
         self.quantities: list[Quantity] = []
+        self.notes: list[str] = []
 
     def mean(self) -> np.ndarray:
         """(Q,) of Theta*; keeps what the other methods start from."""

@@ -252,7 +252,9 @@ class LinearSystem:
         energy, box = lmp.get_thermo("pe"), _box(lmp)
         forces = np.array(lmp.numpy.extract_atom("f")[: self.n_atoms])[self._order(lmp)]
         xx, yy, zz, xy, xz, yz = np.array(lmp.numpy.extract_compute("lmp_uq_virial", 0, 1))
-        virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]) * abs(np.linalg.det(box)) / BAR
+        virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        # LAMMPS' own constant, which differs from today's by 1e-7
+        virial *= abs(np.linalg.det(box)) / lmp.extract_global("nktv2p")
         if not (np.isfinite(energy) and np.isfinite(forces).all() and np.isfinite(virial).all()):
             raise PropertyFailure("the energy is not finite")
         return float(energy), forces @ rotation.T, rotation @ virial @ rotation.T

@@ -16,8 +16,8 @@ EV_PER_A3 = 160.21766208
 """GPa."""
 DEGREE = 5
 NEWTON_STEPS = 30
-BIRCH_WINDOW = 0.06
-"""Volumes of a Birch-Murnaghan fit, as a share of the volume at the minimum."""
+BIRCH_WINDOW = 0.08
+"""Volumes of a Birch-Murnaghan fit, as a share of the volume at the minimum; their weights fall to zero at its edge."""
 
 
 class Minimum(NamedTuple):
@@ -98,12 +98,14 @@ class VolumeCurve:
         return np.array([self._birch(row, volume) for row, volume in zip(energies, minima.volume, strict=True)])
 
     def _birch(self, energies, volume):
-        near = np.abs(self.volumes / volume - 1.0) <= BIRCH_WINDOW
+        near = np.abs(self.volumes / volume - 1.0) < BIRCH_WINDOW
         if not np.isfinite(volume) or near.sum() < 6 or not near[1:-1].any() or near[0] or near[-1]:
             return np.full(4, np.nan)
         # about the member's own volume, so that the fit is well conditioned
         u = (self.volumes[near] / volume) ** (-2.0 / 3.0) - 1.0
-        cubic = np.polynomial.Polynomial.fit(u, energies[near], 3).convert()
+        # weights without a step, so that the fit does not jump when a volume enters the window
+        weights = 1.0 - ((self.volumes[near] / volume - 1.0) / BIRCH_WINDOW) ** 2
+        cubic = np.polynomial.Polynomial.fit(u, energies[near], 3, w=weights).convert()
         roots = cubic.deriv().roots()
         real = roots[np.abs(roots.imag) < 1e-9].real
         real = real[cubic.deriv(2)(real) > 0.0]

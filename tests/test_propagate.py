@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``lmp-uq propagate``: results, resuming, failures that are counted, ranks, and suites that cannot be used."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from properties_example import VOLUME
+
+from lmp_uq.cli import main
+from lmp_uq.errors import UqError
+from lmp_uq.propagate import PropagateOptions, propagate
+from lmp_uq.properties.members import MemberFile
+from lmp_uq.properties.property import Property, PropertyResult, Quantity
+from lmp_uq.properties.rankings import rank, spearman
+from lmp_uq.properties.results import check_spots, compare_reference, from_members
+from lmp_uq.properties.suite import Ranking, read_suite
+
+SUITE = f"""
+properties:
+  - {{kind: phase, structure: bcc, volume: {VOLUME}, reference: {{volume: 9.8, energy: 5.0}}, source: made up}}
+  - {{kind: path, path: bain, volume: {VOLUME}}}
+  - {{kind: lammps, name: own, input: own.in}}
+"""
+INPUT = """
+units metal
+lattice bcc 2.8
+region cell block 0 1 0 1 0 1
+create_box 1 cell
+create_atoms 1 box
+mass 1 183.84
+include ${potential}
+run 0
+variable e equal pe/count(all)
+print "LMP_UQ energy ${e} eV/atom"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A suite and an input of one's own."""
+    (tmp_path / "w.yaml").write_text(SUITE)
+    (tmp_path / "own.in").write_text(INPUT)
+    return tmp_path
+
+
+def run(model, folder, *words):
+    return main(["propagate", str(model), "--suite", str(folder / "w.yaml"), "--out", str(folder / "out"), *words])
+
+
+def results_of(folder):
+    content = json.loads((folder / "out" / "results.json").read_text())
+    return {(r["property"], r["quantity"], r["method"]): r for r in content["results"]}
+
+
+def test_all_methods_of_a_suite(property_model, potential, folder, capsys):
+    assert run(property_model, folder, "--members", "3", "--first-order", "--implicit", "--spot-checks", "2") == 0
+    found = results_of(folder)
+    bcc = found["phase bcc", "volume", "members"]
+    assert bcc["reference"] == 9.8 and bcc["inside"] == (bcc["lower"] <= 9.8 <= bcc["upper"]) and len(bcc["members"]) == 3
+    assert bcc["std"] == pytest.approx(math.sqrt(np.mean((np.array(bcc["members"]) - bcc["value"]) ** 2)))
+    assert "the reference is outside the bounds" in found["phase bcc", "energy", "members"]["flags"]
+    assert len(found["phase bcc", "volume", "implicit"]["members"]) == 32
+    # a linear quantity: closed form of the box against its members
+    first, members = found["path bain", "end", "first order"], found["path bain", "end", "implicit"]
+    assert first["std"] == pytest.approx(members["std"], rel=0.3) and first["value"] == pytest.approx(members["value"])
+    own = found["own", "energy", "members"]
+    rows = potential.system(_bcc(2.8)).energy_row()
+    expected = [(rows[1] + rows[0] @ theta) / 2 for theta in potential.members(3)]
+    assert np.allclose(own["members"], expected, rtol=1e-6)  # six digits of the print
+    text = capsys.readouterr().out
+    assert "phase bcc: members" in text and "spot checks of 2 members" in text
+    written = {path.name for path in (folder / "out").iterdir()}
+    assert {"report.md", "results.json", "members.jsonl", "phase_bcc.png", "path_bain.png", "own.png"} <= written
+
+
+def _bcc(a):
+    from ase.build import bulk
+
+    return bulk("W", "bcc", a=a, cubic=True)
+
+
+def test_a_run_goes_on_where_it_stopped(property_model, folder):
+    assert run(property_model, folder, "--members", "2") == 0
+    path = folder / "out" / "members.jsonl"
+    lines, before = path.read_text().splitlines(), results_of(folder)
+    assert len(lines) == 6
+    marked = [json.loads(line) for line in lines]
+    marked[0]["values"][0] = 123.0  # what stands there is believed, not computed again
+    path.write_text("\n".join([json.dumps(marked[0]), *lines[2:]]) + '\n{"key": "cut of')
+    assert run(property_model, folder, "--members", "2") == 0
+    after = results_of(folder)
+    assert len(path.read_text().splitlines()) == 7  # five that were left, one cut off, one anew
+    assert after["phase bcc", "volume", "members"]["upper"] == 123.0
+    assert after["own", "energy", "members"]["members"] == before["own", "energy", "members"]["members"]
+    (folder / "own.in").write_text(INPUT.replace("2.8", "2.9"))  # another input is another property
+    assert run(property_model, folder, "--members", "2") == 0
+    assert results_of(folder)["own", "energy", "members"]["members"] != before["own", "energy", "members"]["members"]
+
+
+def test_ranks_share_the_members(property_model, folder):
+    assert run(property_model, folder, "--members", "3") == 0
+    alone = results_of(folder)
+    (folder / "out" / "members.jsonl").unlink()
+    assert run(property_model, folder, "--members", "3", "--ranks", "2") == 0
+    both = results_of(folder)
+    assert len((folder / "out" / "members.jsonl").read_text().splitlines()) == 9
+    assert {k: r["members"] for k, r in both.items()} == {k: r["members"] for k, r in alone.items()}
+
+
+def test_failures_are_counted_and_shown(property_model, potential, folder, capsys):
+    rows = potential.system(_bcc(2.8)).energy_row()
+    energies = [(rows[1] + rows[0] @ theta) / 2 for theta in potential.members(4)]
+    mean, limit = (rows[1] + rows[0] @ potential.theta) / 2, sorted(energies)[1]
+    limit = 0.5 * (limit + min(sorted(energies)[2], mean))  # two members lie below, the mean does not
+    stop = f'if "${{e}} < {limit}" then "run 0 every 1 bad_command"\n'
+    (folder / "own.in").write_text(INPUT.replace("print", stop + "print"))
+    (folder / "w.yaml").write_text("properties:\n  - {kind: lammps, name: own, input: own.in}\n")
+    assert mean > limit and run(property_model, folder, "--members", "4") == 0
+    own = results_of(folder)["own", "energy", "members"]
+    assert sum(own["failures"].values()) == sum(value is None for value in own["members"]) == 2
+    assert "LAMMPS stops" in capsys.readouterr().out
+
+
+def test_a_property_without_mean_spares_the_others(property_model, folder, capsys):
+    (folder / "w.yaml").write_text(SUITE + "  - {kind: phase, structure: fcc, volume: 60.0}\n")
+    assert run(property_model, folder, "--members", "2") == 1
+    assert "phase fcc: " in capsys.readouterr().err and ("phase bcc", "volume", "members") in results_of(folder)
+    (folder / "w.yaml").write_text("properties:\n  - {kind: phase, structure: fcc, volume: 60.0}\n")
+    with pytest.raises(UqError, match="no minimum between"):
+        propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "out"), members=1))
+
+
+class Made(Property):
+    """Two quantities without a potential."""
+
+    def __init__(self):
+        super().__init__(None, "made", {})
+        self.quantities = [Quantity("a", "eV"), Quantity("b", "")]
+
+
+def test_statistics_flags_and_spot_checks():
+    values = np.array([[1.0, 5.0], [3.0, np.nan], [np.nan, np.nan]])
+    first, second = from_members(Made(), [2.0, 4.0], values, ({"lost": 1}, {}), "members", 0.0, "implicit")
+    assert (first.std, first.lower, first.upper, first.rests_on) == (1.0, 1.0, 3.0, "2 of 3 members") and second.std == 1.0
+    compare_reference(first, {"a": 0.05}, "x")
+    assert first.inside is False and first.flags.keys() == {"the reference is outside the bounds", "the bounds are wider than 10 times the reference"}
+    check_spots([first, second], Made(), values, values + [[0.1, 0.5], [0.1, 0.0], [0.0, 0.0]])
+    assert any("up to 0.5 std, of b" in text for text in first.flags)
+    assert "the expansion is not trusted: use members" in second.flags and "the expansion is not trusted: use members" not in first.flags
+
+
+def test_rankings():
+    assert spearman([1, 2, 3], [10, 20, 30]) == pytest.approx(1.0) and spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1.0)
+    assert spearman([1, 2, 2], [1, 2, 2]) == pytest.approx(1.0) and math.isnan(spearman([1, 1, 1], [1, 2, 3]))
+
+    def result(name, value, members, reference):
+        made = PropertyResult(name, "e", "eV", ".3f", "members", value, 1.0, 0.0, 1.0, "", members=np.array(members))
+        made.reference = reference
+        return made
+
+    results = [result("x", 1.0, [1.0, 3.0, np.nan], 1.0), result("y", 2.0, [2.0, 2.0, 1.0], 3.0), result("z", 3.0, [3.0, 1.0, 1.0], 2.0)]
+    found = rank(Ranking("e", ()), results)
+    assert found["n_members"] == 2 and found["n_incomplete"] == 1 and np.allclose(found["spearman"], [1.0, -1.0])
+    assert found["spearman_reference"] == pytest.approx(0.5)
+    with pytest.raises(UqError, match="accepted: 3 or more"):
+        rank(Ranking("e", ("x", "y")), results)
+
+
+BAD_SUITES = {
+    "[1, 2": "no YAML",
+    "a: 1": "key 'a'; accepted: properties, rankings",
+    "properties: []": "a list with one entry or more",
+    "properties: [{kind: phases, structure: bcc}]": "kind 'phases'; accepted: phase, eos",
+    "properties: [{kind: phase}]": "structure is missing",
+    "properties: [{kind: phase, structure: 3}]": "structure is 3; accepted: str",
+    "properties: [{kind: phase, structure: bcc, volum: 3}]": "key 'volum'; accepted: kind, name",
+    "properties: [{kind: phase, structure: bcc, volume: big}]": "volume is 'big'; accepted: float",
+    "properties: [{kind: path, path: burgers}]": "accepted: bain, trigonal, orthorhombic, hexagonal",
+    "properties: [{kind: eos}, {kind: eos}]": "two properties are called 'eos'",
+    "properties: [{kind: eos, reference: {volume: x}}]": "reference volume is 'x'; accepted: a number",
+    "properties: [{kind: eos}]\nrankings: [{quantity: e, of: [elastic]}]": "accepted: names of properties",
+    "properties: [{kind: eos}]\nrankings: [{of: [eos]}]": "quantity is missing",
+}
+
+
+@pytest.mark.parametrize("text", BAD_SUITES)
+def test_suites_that_cannot_be_used(tmp_path, text):
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(UqError) as failure:
+        read_suite(str(tmp_path / "s.yaml"))
+    assert BAD_SUITES[text] in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{kind: phase, structure: A14}", "structure 'A14'; accepted: bcc"),
+        ("{kind: eos, volume: 11.0, reference: {volum: 1}}", "reference 'volum'; accepted: volume, energy"),
+        ("{kind: lammps, input: none.in}", "no such file"),
+        ("{kind: lammps, input: silent.in}", "prints no line"),
+        ("{kind: lammps, input: broken.in}", "LAMMPS stops"),
+        ("{kind: eos, element: Mo}", "accepted: one of W"),
+    ],
+)
+def test_properties_that_cannot_be_computed(property_model, folder, line, message):
+    (folder / "silent.in").write_text("units metal\n")
+    (folder / "broken.in").write_text("unit metal\n")
+    (folder / "w.yaml").write_text(f"properties: [{line}]")
+    with pytest.raises(UqError) as failure:
+        propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "out"), members=1))
+    assert message in str(failure.value)
+
+
+def test_bad_files_and_counts(property_model, folder, model):
+    options = PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "out"), members=33)
+    with pytest.raises(UqError, match="accepted 1 to 32"):
+        propagate(options)
+    with pytest.raises(UqError, match="family mace"):
+        propagate(PropagateOptions(str(model), str(folder / "w.yaml"), str(folder / "out")))
+    (folder / "members.jsonl").write_text("nonsense\n{}\n")
+    with pytest.raises(UqError, match="line 1 is no record"):
+        MemberFile(folder / "members.jsonl")
+    (folder / "file").write_text("x")
+    with pytest.raises(UqError, match="cannot be made a folder"):
+        propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "file"), members=1))

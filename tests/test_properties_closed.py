@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Properties of all members from one grid are those of each member by itself; derivatives are derivatives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from properties_example import VOLUME, prop_of
+
+from lmp_uq.errors import UqError
+from lmp_uq.properties.crystal import crystal_at_minimum
+from lmp_uq.properties.inner import InnerRelaxation
+from lmp_uq.properties.paths import PATHS, path_frame
+from lmp_uq.properties.property import EXACT
+from lmp_uq.properties.structures import structure
+from lmp_uq.properties.volume_curve import EV_PER_A3, VolumeCurve
+
+SHARE = 0.1
+"""Of the departures: members of this small potential go far."""
+
+
+def near(potential, n=3):
+    """(n, P) Theta between the mean and its members."""
+    return potential.theta + SHARE * potential.departures[:n]
+
+
+@pytest.mark.parametrize("kind", ["phase", "eos", "elastic"])
+def test_rigid_crystals_need_no_run_for_a_member(potential, kind):
+    prop, mean = prop_of(potential, kind, structure="fcc", **({"relative_to": ""} if kind == "phase" else {}))
+    assert prop.expansion_rests_on == EXACT
+    thetas = near(potential)
+    found = prop.expansion(thetas).values
+    for k, theta in enumerate(thetas):
+        # the spline of the grid and the tolerance of the minimisation; a bulk modulus by members is a difference of finite step
+        assert np.allclose(found[k], prop.member(theta).values, rtol=2e-3 if kind == "phase" else 1e-4)
+    assert np.allclose(prop.expansion(potential.theta[None]).values[0], mean, rtol=2e-4)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("phase", {"structure": "bcc"}), ("eos", {}), ("elastic", {}), ("path", {"path": "bain"})])
+def test_gradients_are_derivatives_of_the_expansion(potential, kind, options):
+    prop, _ = prop_of(potential, kind, **options)
+    direction, gradient = potential.departures[0], prop.gradient()
+    step = 1e-4
+    low, high = (prop.expansion((potential.theta + sign * step * direction)[None]).values[0] for sign in (-1, 1))
+    expected = (high - low) / (2 * step)
+    assert np.allclose(gradient @ direction, expected, rtol=2e-3, atol=1e-3 * np.abs(expected).max())
+
+
+def test_the_minimum_of_a_relaxation_is_that_of_theta_phi(potential):
+    crystal = crystal_at_minimum(potential, "bcc", "W", VOLUME)
+    assert crystal.rigid
+    for theta in near(potential):
+        relaxed, flags = crystal.member(theta)
+        minimum = crystal.curve().minima(theta)
+        assert not flags and relaxed.energy == pytest.approx(minimum.energy[0], abs=1e-6)
+        assert np.linalg.det(relaxed.cell) == pytest.approx(minimum.volume[0], abs=1e-4)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_paths_of_members_are_those_of_the_pair_style(potential, path):
+    prop, mean = prop_of(potential, "path", path=path)
+    thetas = potential.members(3)
+    found = prop.expansion(thetas).values
+    for k, theta in enumerate(thetas):
+        assert np.allclose(found[k], prop.member(theta).values, rtol=0, atol=1e-10)
+    curves = prop.curves(thetas)
+    assert curves.members.shape == (3, len(curves.x)) and mean[0] == pytest.approx(curves.mean[prop._inside].max())
+
+
+def test_paths_meet_the_phases_that_they_lead_to(potential):
+    def energy(atoms):
+        return potential.system(atoms).evaluate(potential.theta)[0] / len(atoms)
+
+    bcc, fcc = (energy(structure(name, "W", VOLUME).atoms) for name in ("bcc", "fcc"))
+    ideal = structure("hcp", "W", VOLUME).atoms
+    ideal.set_cell(ideal.cell.array @ np.diag([1, 1, np.sqrt(8 / 3) / 1.6]), scale_atoms=True)
+    ideal.set_cell(ideal.cell.array * np.cbrt(2 * VOLUME / ideal.get_volume()), scale_atoms=True)
+    for path, (first, last, _) in PATHS.items():
+        ends = [energy(path_frame(path, p, "W", VOLUME)) for p in (first, last)]
+        end = {"bain": fcc, "trigonal": fcc, "orthorhombic": bcc, "hexagonal": energy(ideal)}[path]
+        assert ends == pytest.approx([bcc, end], abs=1e-9)
+
+
+def test_elastic_constants_are_second_derivatives_of_the_energy(potential):
+    prop, mean = prop_of(potential, "elastic")
+    relaxed, system, step = prop.crystal.relaxed, prop.crystal.system, 1e-3
+    volume = np.linalg.det(relaxed.cell)
+
+    def curvature(strain):
+        at = [relaxed.cell @ (np.eye(3) + size * np.array(strain)) for size in (-step, 0.0, step)]
+        low, middle, high = (system.evaluate(potential.theta, relaxed.positions @ np.linalg.solve(relaxed.cell, c), c)[0] for c in at)
+        return (low - 2 * middle + high) / step**2 / volume * EV_PER_A3
+
+    # at zero stress the energy of a strain e is V C e^2 / 2; a shear of both off-diagonal halves is a strain of their sum
+    stretch, shear = curvature(np.diag([1.0, 0, 0])), curvature([[0, 0, 0], [0, 0, 0.5], [0, 0.5, 0]])
+    both = curvature(np.diag([1.0, 1.0, 0]))
+    assert np.allclose(mean, [stretch, 0.5 * (both - 2 * stretch), shear], rtol=2e-3, atol=0.5)
+
+
+def test_birch_murnaghan_gives_back_its_own_parameters():
+    volumes, given = np.linspace(12, 20, 81), (16.0, -8.9, 300.0, 4.2)
+    y = (given[0] / volumes) ** (2 / 3)
+    factor = 9 / 16 * given[0] * given[2] / EV_PER_A3
+    energies = given[1] + factor * ((y - 1) ** 3 * given[3] + (y - 1) ** 2 * (6 - 4 * y))
+    curve = VolumeCurve(volumes, np.zeros((81, 1)), energies, 15.0)
+    assert np.allclose(curve.birch_murnaghan(np.zeros(1))[0], given, rtol=1e-7)
+    assert np.allclose(np.ravel(curve.minima(np.zeros(1))), given[:3], rtol=1e-5)
+
+
+def test_a_lost_minimum_has_no_value_and_says_so(potential):
+    prop, _ = prop_of(potential, "phase", structure="bcc")
+    falling = potential.theta.copy()
+    falling[:-1] *= -1.0
+    found = prop.expansion(np.array([potential.theta, falling]))
+    assert np.isfinite(found.values[0]).all() and np.isnan(found.values[1]).all()
+    assert found.flags == [(), ("the minimum is lost",)]
+
+
+def test_second_order_relaxation_is_that_of_lammps(potential):
+    atoms = structure("A15", "W", VOLUME).atoms
+    atoms.rattle(0.02, seed=1)
+    system = potential.system(atoms)
+    rest = system.relax(potential.theta)
+    inner = InnerRelaxation(system, potential.theta, rest.positions, rest.cell, np.zeros((0, 3, 3)))
+    assert not inner.unstable
+    rows = system.rows(rest.positions, rest.cell)
+    a, b = inner.rows(rows)
+    errors = []
+    for share in (0.002, 0.004):
+        theta = potential.theta + share * potential.departures[0]
+        reduced = a @ theta[: a.shape[1]] + b
+        start = system.evaluate(theta, rest.positions, rest.cell)[0]
+        relaxed = system.relax(theta, "fixed", rest.positions, rest.cell)
+        gain, moved = start - relaxed.energy, relaxed.positions - rest.positions
+        expected, _ = inner.displacement(reduced)
+        errors.append((abs(0.5 * reduced @ reduced - gain) / gain, np.abs(expected - moved).max() / np.abs(moved).max()))
+    assert max(errors[0]) < 0.05
+
+
+def test_crystals_with_internal_coordinates_are_followed_to_second_order(potential):
+    prop, _ = prop_of(potential, "phase", structure="sigma", relative_to="")
+    theta = potential.theta + 0.02 * potential.departures[0]
+    before, after = prop.expansion(np.array([potential.theta, theta])).values
+    change = prop.member(theta).values - prop.member(potential.theta).values
+    # of volume and energy; a bulk modulus by a spline of 22 volumes is coarser, the change of c/a is close to zero here
+    assert np.allclose((after - before)[:2], change[:2], rtol=0.1)
+
+
+def test_bad_options(potential):
+    with pytest.raises(UqError, match="accepted: a cubic phase"):
+        prop_of(potential, "elastic", structure="hcp")
+    with pytest.raises(UqError, match="no minimum between"):
+        prop_of(potential, "phase", structure="bcc", volume=60.0)
+    with pytest.raises(UqError, match="accepted: one of W"):
+        prop_of(potential, "phase", structure="bcc", element="Mo")
