@@ -150,6 +150,7 @@ def test_bad_options_are_refused_by_name(potential):
         (lambda: made(Vacancy, potential, size=1), "2 or more"),
         (lambda: interstitial(potential, "W", "<112>"), "accepted: <111>"),
         (lambda: surfaces.layer_vectors("11"), "three Miller indices"),
+        (lambda: surfaces.slab("W", 3.2, "110", thickness=-1.0), "above 0"),
         (lambda: lattice_grid(potential, "W", "hcp"), "accepted: bcc, fcc"),
         (lambda: made(Interstitial, potential, configuration="<111>", element="Mo"), "accepted: one of W"),
     ):

@@ -26,7 +26,7 @@ REMAINDER = "the expanded point is not stationary"
 CLOSEST = 0.55
 """Distance of two atoms over that of neighbours below which they have fallen onto one another."""
 COLLAPSED = "two atoms fall onto one another"
-RECONSTRUCTED = "the relaxation leaves the basin of the mean"
+RECONSTRUCTED = "the relaxation leaves its basin"
 COORDINATION = "an atom changes its number of neighbours"
 
 
@@ -113,13 +113,14 @@ class StationaryState:
         solution = self.hessian.solve(forces)
         moved = positions + solution.displacements
         energy, left, _ = self.system.evaluate(theta, moved, cell)
-        rest = self.hessian.solve(left)
         before, after = (np.linalg.norm(self.project(f)) for f in (forces, left))
         far = _farthest(solution.displacements)
         checks = ((not solution.converged, UNSOLVED), (far > LARGEST_STEP, FAR), (after > LARGEST_REMAINDER * before + NO_FORCE, REMAINDER))
         flags = tuple(reason for wrong, reason in checks if wrong)
         quadratic = affine - _work(self.project(forces), solution.displacements)
-        return MemberEnergy(energy - _work(self.project(left), rest.displacements), flags, far, quadratic)
+        if not flags:
+            energy -= _work(self.project(left), self.hessian.solve(left).displacements)
+        return MemberEnergy(energy, flags, far, quadratic)
 
     def relax(self, theta: np.ndarray, scale: float = 1.0) -> MemberEnergy:
         """Brute force: the member relaxed from the mean's point, strained by the lattice.

@@ -56,6 +56,8 @@ def layer_vectors(orientation: str, structure: str = "bcc") -> tuple[np.ndarray,
 
 def slab(element: str, a: float, orientation: str, structure: str = "bcc", thickness: float = THICKNESS) -> tuple[Atoms, float]:
     """A slab at least this thick, one atom in each layer, vacuum along the third vector; and the area of one of its faces, Angstrom^2."""
+    if not thickness > 0.0:
+        raise UqError(f"a slab {thickness:g} Angstrom thick; accepted: above 0")
     first, second, above = (a * vector for vector in layer_vectors(orientation, structure))
     across = np.cross(first, second)
     area = np.linalg.norm(across)
