@@ -143,7 +143,7 @@ def _add_propagate(verbs):
     p.add_argument("--members", type=_positive, metavar="K", help="by brute force: K members compute each property anew")
     p.add_argument("--first-order", action="store_true", help="by derivatives at the mean, no member at all")
     p.add_argument("--implicit", action="store_true", help="all members by an expansion about the mean (default if no method is named)")
-    p.add_argument("--spot-checks", type=int, default=5, metavar="N", help="members by brute force beside an expansion (default 5)")
+    p.add_argument("--spot-checks", type=_count, default=5, metavar="N", help="members by brute force beside an expansion (default 5)")
     p.add_argument("--ranks", type=_positive, default=1, metavar="N", help="processes that share the members (default 1)")
     p.set_defaults(verb=_propagate)
 
@@ -164,6 +164,13 @@ def _positive(text):
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, found {text}")
+    return value
+
+
+def _count(text):
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, found {text}")
     return value
 
 

@@ -14,7 +14,7 @@ from lmp_uq.files import atomic_file
 from lmp_uq.parallel import Ranks, ranks
 from lmp_uq.properties import results as make
 from lmp_uq.properties.mace import open_potential
-from lmp_uq.properties.members import MemberFile, key_of, run_members
+from lmp_uq.properties.members import MemberFile, drop_cut_line, key_of, run_members
 from lmp_uq.properties.property import Curves, Property, PropertyResult
 from lmp_uq.properties.rankings import rank
 from lmp_uq.properties.registry import class_of
@@ -97,6 +97,9 @@ def propagate(options: PropagateOptions) -> Propagated:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UqError(f"--out {folder}: cannot be made a folder: {error.strerror}") from error
+    if everyone.rank == 0:
+        drop_cut_line(folder / MEMBERS_FILE)
+    everyone.gather(None)
     run = _Run(potential, options, MemberFile(folder / MEMBERS_FILE), everyone)
     for entry in suite.entries:
         try:

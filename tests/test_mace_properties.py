@@ -115,6 +115,8 @@ def test_families_find_their_potential_and_bad_input_its_name(potential, model, 
 
     assert isinstance(open_potential(MODEL), MacePotential)
     assert open_potential(str(write_potential(tmp_path))).elements == ("W",)
+    with pytest.raises(UqError, match="accepted here: the other kinds"):
+        potential.write_pair_style(potential.theta, tmp_path / "x")
     with pytest.raises(UqError, match="accepted 1 to"):
         potential.members(10**6)
     cluster = bulk("W", "bcc", a=3.2)

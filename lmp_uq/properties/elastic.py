@@ -6,17 +6,16 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from scipy.interpolate import make_interp_spline
 
 from lmp_uq.errors import UqError
-from lmp_uq.properties.crystal import GRID, RIGID, crystal_at_minimum, element_of
+from lmp_uq.properties.crystal import RIGID, crystal_at_minimum, element_of
 from lmp_uq.properties.property import EXACT, Expansion, Option, Outcome, Property, Quantity
-from lmp_uq.properties.volume_curve import DEGREE, EV_PER_A3
+from lmp_uq.properties.volume_curve import EV_PER_A3
 
 STRAIN = 2e-3
 """Of the differences of stresses."""
-VOLUMES = GRID[::2]
-"""Volumes of the grid of elastic constants, as shares of the mean's."""
+VOLUME_STEP = 1e-3
+"""Relative, of the difference that gives the derivative of a constant by volume."""
 COMPONENTS = ("C11", "C12", "C44")
 
 
@@ -41,7 +40,6 @@ class ElasticConstants(Property):
             raise UqError(f"elastic constants of {self.options['structure']}; accepted: a cubic phase")
         self.quantities = [Quantity(name, "GPa", ".0f") for name in COMPONENTS]
         self.expansion_rests_on = EXACT
-        self._grid = None
         return self._constants(self.potential.theta, self.crystal.relaxed)
 
     def member(self, theta):
@@ -51,18 +49,17 @@ class ElasticConstants(Property):
 
     def gradient(self):
         """See `Property.gradient`: the explicit derivative and that of the volume."""
-        if not self._has_grid():
+        rows = self._rows()
+        if rows is None:
             return None
-        theta, volume = self.potential.theta, self.crystal.volume
-        rows, reference = self._grid
-        values = make_interp_spline(self._volumes(), reference + rows @ theta, k=DEGREE)
-        explicit = make_interp_spline(self._volumes(), rows, k=DEGREE)(volume)
-        d_volume = self.crystal.curve().gradients(theta)[0]
-        return explicit + values.derivative(1)(volume)[:, None] * d_volume
+        at, theta, volume = self.crystal.relaxed, self.potential.theta, self.crystal.volume
+        low, high = (self._fixed_constants(theta, at.positions * s, at.cell * s) for s in np.cbrt([1.0 - VOLUME_STEP, 1.0 + VOLUME_STEP]))
+        slope = (high - low) / (2.0 * VOLUME_STEP * volume)
+        return rows + slope[:, None] * self.crystal.curve().gradients(theta)[0]
 
     def expansion(self, thetas):
         """See `Property.expansion`."""
-        if not self._has_grid():
+        if self._rows() is None:
             return None
         minima, reasons = self.crystal.minima(thetas)
         values, at = np.full((len(thetas), len(COMPONENTS)), np.nan), self.crystal.relaxed
@@ -88,33 +85,17 @@ class ElasticConstants(Property):
             virials.append(virial / abs(np.linalg.det(cell @ strain)))
         return _components(np.array(virials)[..., None])[:, 0]
 
-    def _has_grid(self):
-        """Whether there is a grid; makes it when first asked for."""
-        if self._grid is None:
-            at, rows, reference = self.crystal.relaxed, [], []
-            for scale in np.cbrt(VOLUMES):
-                found = [self._strained_rows(at.positions * scale, at.cell * scale, strain) for strain in _strains()]
-                if found[0] is None:
-                    self._grid = ()
-                    break
-                rows.append(_components(np.array([row for row, _ in found])))
-                reference.append(_components(np.array([virial for _, virial in found])[..., None])[:, 0])
-            else:
-                self._grid = np.array(rows), np.array(reference)
-        return bool(self._grid)
-
-    def _strained_rows(self, positions, cell, strain):
-        """Virial rows and the reference's virial over the volume; None where the atoms would move."""
-        cell = cell @ strain
-        found = self.crystal.system.rows(positions @ strain, cell)
-        if np.abs(found.force_rows).max() > RIGID * np.abs(found.descriptors).sum(axis=0).max():
-            return None
-        volume = abs(np.linalg.det(cell))
-        constants = np.zeros((3, 3, self.crystal.system.n_parameters - found.virial_rows.shape[2]))
-        return np.concatenate([found.virial_rows, constants], axis=2) / volume, found.virial / volume
-
-    def _volumes(self):
-        return VOLUMES * self.crystal.volume
+    def _rows(self):
+        """(3, P) explicit derivatives of the constants at the mean's minimum; None where atoms would move under strain."""
+        virials, at = [], self.crystal.relaxed
+        for strain in _strains():
+            cell = at.cell @ strain
+            found = self.crystal.system.rows(at.positions @ strain, cell)
+            if np.abs(found.force_rows).max() > RIGID * np.abs(found.descriptors).sum(axis=0).max():
+                return None
+            constants = np.zeros((3, 3, self.crystal.system.n_parameters - found.virial_rows.shape[2]))
+            virials.append(np.concatenate([found.virial_rows, constants], axis=2) / abs(np.linalg.det(cell)))
+        return _components(np.array(virials))
 
 
 def _strains():

@@ -26,7 +26,7 @@ LEVER = 20.0
 
 
 class MacePotential:
-    """E = E_MACE + Theta.Phi, and the Theta that its posterior allows. Attributes as those of `LinearPotential`; theta is 0.
+    """E = E_MACE + Theta.Phi, and the Theta that its posterior allows. Attributes and methods as those of `LinearPotential`; theta is 0.
 
     Parameters
     ----------
@@ -62,6 +62,10 @@ class MacePotential:
     def system(self, atoms) -> MaceSystem:
         """One structure with this potential."""
         return MaceSystem(self, atoms)
+
+    def write_pair_style(self, theta, prefix):
+        """UqError: no pair style runs one member of a corrector."""
+        raise UqError("kind lammps: an input with a member of a corrector would need a pair style for it; accepted here: the other kinds")
 
     def members(self, n: int) -> np.ndarray:
         """(n, P) Theta of the first n members; UqError if the file holds fewer."""

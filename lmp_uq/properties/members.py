@@ -55,7 +55,7 @@ class MemberFile:
                 record = json.loads(line)
                 self._known[record["key"], record["member"]] = record
             except (ValueError, KeyError, TypeError) as error:
-                if line.strip() and number < len(lines) - 1:  # a last line may have been cut off
+                if line.strip():
                     raise UqError(f"{path}: line {number + 1} is no record of a member; remove the file to begin anew") from error
 
     def get(self, key: str, member: int) -> dict | None:
@@ -75,8 +75,6 @@ class MemberFile:
         try:
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             try:
-                if _cut_off(self._path):
-                    line = b"\n" + line
                 os.write(handle, line)
             finally:
                 os.close(handle)
@@ -133,11 +131,10 @@ def _collect(records, n_quantities):
     return MemberValues(values, failures, flags, sum(record["seconds"] for record in records))
 
 
-def _cut_off(path):
-    """Whether the file ends within a line."""
-    size = os.path.getsize(path)
-    if not size:
-        return False
-    with open(path, "rb") as stream:
-        stream.seek(size - 1)
-        return stream.read(1) != b"\n"
+def drop_cut_line(path) -> None:
+    """Remove a last line that a run left without its end; by one process, before others read the file."""
+    path = Path(path)
+    if path.exists():
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            os.truncate(path, content.rfind(b"\n") + 1)
