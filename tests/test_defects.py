@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from defect_example import write_potential
 
+from lmp_uq.cli import main
 from lmp_uq.errors import UqError
 from lmp_uq.properties import surfaces
 from lmp_uq.properties.bcc import lattice_grid, supercell
@@ -24,8 +27,13 @@ MEMBERS = 3
 
 
 @pytest.fixture(scope="module")
-def potential(tmp_path_factory):
-    return LinearPotential.read(str(write_potential(tmp_path_factory.mktemp("defects"), spread=2.0)))
+def file(tmp_path_factory):
+    return write_potential(tmp_path_factory.mktemp("defects"), spread=2.0)
+
+
+@pytest.fixture(scope="module")
+def potential(file):
+    return LinearPotential.read(str(file))
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +164,19 @@ def test_bad_options_are_refused_by_name(potential):
     ):
         with pytest.raises(UqError, match=said):
             found()
+
+
+def test_a_suite_of_defects_runs(file, tmp_path):
+    """All methods side by side; a member that is not trusted is counted, not dropped in silence."""
+    (tmp_path / "w.yaml").write_text("properties:\n- {kind: vacancy, size: 2}\n- {kind: surface, orientation: '100', thickness: 8}\n")
+    words = ["--suite", str(tmp_path / "w.yaml"), "--out", str(tmp_path / "out"), "--members", "3", "--first-order", "--implicit"]
+    assert main(["propagate", str(file), *words, "--spot-checks", "2"]) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())["results"]
+    assert {r["property"] for r in results} == {"vacancy", "surface 100"} and len(results) == 6
+    for result in results:
+        if result["method"] == "implicit":
+            without = sum(value is None for value in result["members"])
+            assert len(result["members"]) == 16 and sum(result["failures"].values()) == without
 
 
 # ---- slabs ------------------------------------------------------------------------------------------------
