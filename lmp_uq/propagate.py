@@ -183,7 +183,10 @@ class _Run:
         if gradient is None:
             return []
         count = len(self.potential.departures)
-        return make.from_gradient(prop, mean, gradient, self.potential, count, time.perf_counter() - start)
+        found = make.from_gradient(prop, mean, gradient, self.potential, count, time.perf_counter() - start)
+        if not found:
+            prop.notes.append("first order gives nothing: the mean's curve has no minimum")
+        return found
 
     def _expanded(self, prop: Property, mean, key):
         start, thetas = time.perf_counter(), self._all_members()
@@ -192,8 +195,11 @@ class _Run:
             return []
         counted, seconds = make.expansion_counts(expansion.flags, expansion.values), time.perf_counter() - start
         found = make.from_members(prop, mean, expansion.values, counted, prop.expansion_rests_on, seconds, "implicit")
+        if not found:
+            reasons = ", ".join(f"{reason} ({count})" for reason, count in counted[0].items())
+            prop.notes.append(f"implicit gives nothing: {reasons}")
         n = self.options.spot_checks
-        if n:
+        if n and found:
             brute = run_members(prop, thetas[:n], key, self.file, self.everyone)
             make.check_spots(found, prop, expansion.values[:n], brute.values)
         return found

@@ -22,7 +22,7 @@ def from_members(prop: Property, mean, values, counted: tuple[Counter, Counter],
     for k, quantity in enumerate(prop.quantities):
         column = np.asarray(values)[:, k]
         there = column[np.isfinite(column)]
-        if not len(there):
+        if not len(there) or not np.isfinite(mean[k]):
             continue
         std = float(np.sqrt(np.mean((there - mean[k]) ** 2)))
         bounds = float(there.min()), float(there.max())

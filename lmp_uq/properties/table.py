@@ -66,7 +66,9 @@ def describe(results: list[PropertyResult], rankings: list[dict]) -> str:
         mine = [r for r in results if (r.property, r.method) == (name, method)]
         title = f"{printable(name)}: {method}, {mine[0].seconds:.1f} s"
         rows = [(f"{r.quantity} ({r.unit})" if r.unit else r.quantity, figures_of(r)) for r in mine]
-        lines += [title, *table("", shown, rows), ""]
+        known = any(r.reference is not None for r in mine)
+        columns = [c for c in shown if known or c.path[0] not in ("reference", "error_over_std", "inside")]
+        lines += [title, *table("", columns, rows), ""]
     for text, names in _by_text(results).items():
         lines += wrap(f"{text}: {', '.join(names)}")
     lines += [line for ranking in rankings for line in ["", *wrap("ranking by " + describe_ranking(ranking))]]
