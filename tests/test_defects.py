@@ -143,11 +143,15 @@ def test_the_symmetry_projects(potential, crystal):
     assert SiteSymmetry(moved, atoms.cell.array, atoms.positions[0]).order < 48
 
 
-def test_half_way_is_the_top_of_the_band(hop, potential):
+def test_half_way_is_the_top_of_the_band(hop, potential, monkeypatch):
     """The point by symmetry = the highest image of a nudged elastic band, and falls off along it."""
     path = band_of_hop(potential, hop._excess)
     assert path.barrier == pytest.approx(hop._excess.mean, abs=0.01)
     assert path.energies[0] == pytest.approx(path.energies[-1], abs=1e-6) and path.energies.argmax() == len(path.energies) // 2
+    monkeypatch.setattr("lmp_uq.properties.hop.band_of_hop", lambda *_: path)
+    curves = hop.curves(potential.members(2))
+    assert np.allclose(curves.mean, path.energies - path.energies[0], atol=1e-9) and curves.members.shape == (2, len(curves.x))
+    assert curves.members[0].max() == pytest.approx(hop._excess.first_order(potential.members(1))[0], rel=0.2)
     top = hop._excess.states[0][1]
     modes = HessianProducts(lambda x: top.system.evaluate(top.theta, x, top.cell)[1], top.positions).lowest_modes(1)
     assert modes[0] < -0.1
@@ -215,3 +219,8 @@ def test_faces_of_one_kind_cost_the_same(potential, crystal):
     values = [found[0] / found[1] for found in (unrelaxed(potential, crystal, o, 20.0) for o in ("110", "101", "011"))]
     assert np.ptp(values) < 1e-8 and values[0] > 0.0
     assert abs(unrelaxed(potential, crystal, "100", 20.0)[0] / unrelaxed(potential, crystal, "100", 20.0)[1] - values[0]) > 1e-4
+
+
+def test_a_band_that_does_not_converge_leaves_the_figure_out(hop, potential, monkeypatch):
+    monkeypatch.setattr("lmp_uq.properties.band.STEPS", 1)
+    assert hop.curves(potential.members(2)) is None

@@ -15,6 +15,7 @@ from lmp_uq.properties.lattice import LatticeGrid
 from lmp_uq.properties.property import Curves, Quantity
 from lmp_uq.properties.site_symmetry import SiteSymmetry
 from lmp_uq.properties.stationary import StationaryState
+from lmp_uq.properties.system import PropertyFailure
 
 
 def end_points(element: str, a: float, size: int):
@@ -71,9 +72,12 @@ class VacancyHop(ExcessProperty):
         return barrier(self.potential, element, self.options["size"])
 
     def curves(self, thetas):
-        """See `Property.curves`: the mean's band, and the energies of members on its images, less those of its start."""
+        """See `Property.curves`: the mean's band, and the energies of members on its images, from its start; None without a band."""
         start = self._excess.states[1][1]
-        path = band_of_hop(self.potential, self._excess)
+        try:
+            path = band_of_hop(self.potential, self._excess)
+        except PropertyFailure:
+            return None
         rows = [start.system.energy_row(positions, start.cell) for positions in path.positions]
         phi, reference = (np.array(part) for part in zip(*rows, strict=True))
         energies = (phi - phi[0]) @ np.vstack([self.potential.theta, thetas]).T + (reference - reference[0])[:, None]
