@@ -231,3 +231,11 @@ def test_bad_files_and_counts(property_model, folder, header, tensors):
     (folder / "file").write_text("x")
     with pytest.raises(UqError, match="cannot be made a folder"):
         propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "file"), members=1))
+
+
+def test_the_suite_of_the_example_is_one():
+    from pathlib import Path
+
+    suite = read_suite(str(Path(__file__).parents[1] / "examples/properties/tungsten.yaml"))
+    assert len(suite.entries) == 19 and {entry.kind for entry in suite.entries} == {"phase", "eos", "elastic", "path", "lammps"}
+    assert Path(suite.entries[-1].options["input"]).is_file()

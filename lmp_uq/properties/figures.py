@@ -64,7 +64,9 @@ def _quantity_panel(panel, results):
     for result in results:
         colour = METHODS[result.method]
         if result.members is not None and edges is not None:
-            panel.hist(result.members[np.isfinite(result.members)], bins=edges, histtype="step", color=colour, label=result.method)
+            there = result.members[np.isfinite(result.members)]
+            shares = np.full(len(there), 1.0 / len(there))
+            panel.hist(there, bins=edges, weights=shares, histtype="step", color=colour, label=result.method)
         else:
             panel.axvspan(result.lower, result.upper, color=colour, alpha=0.15, label=f"{result.method}, bounds")
     panel.axvline(results[0].value, color=LINES, linewidth=2.0, label="mean")
@@ -72,4 +74,4 @@ def _quantity_panel(panel, results):
         panel.axvline(results[0].reference, color=MEDIANS, linestyle="--", label="reference")
     panel.legend(fontsize=SMALL - 3)
     unit = f", {results[0].unit}" if results[0].unit else ""
-    label(panel, "", f"{results[0].quantity}{unit}", "members")
+    label(panel, "", f"{results[0].quantity}{unit}", "share of members")
