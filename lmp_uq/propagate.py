@@ -13,8 +13,8 @@ from lmp_uq.errors import UqError
 from lmp_uq.files import atomic_file
 from lmp_uq.parallel import Ranks, ranks
 from lmp_uq.properties import results as make
+from lmp_uq.properties.mace import open_potential
 from lmp_uq.properties.members import MemberFile, drop_cut_line, key_of, run_members
-from lmp_uq.properties.potential import LinearPotential
 from lmp_uq.properties.property import Curves, Property, PropertyResult
 from lmp_uq.properties.rankings import rank
 from lmp_uq.properties.registry import class_of
@@ -89,7 +89,7 @@ def propagate(options: PropagateOptions) -> Propagated:
         write into.
     """
     everyone, suite = ranks(), read_suite(options.suite)
-    potential = LinearPotential.read(options.model, everyone.alone())
+    potential = open_potential(options.model, everyone.alone())
     wanted = max(options.members or 1, options.spot_checks if _implicit(options) else 0, 1)
     potential.members(wanted)
     folder = Path(options.out)
@@ -147,7 +147,7 @@ def write_results(folder: str | Path, found: Propagated, command: str) -> None:
 class _Run:
     """One pass over a suite."""
 
-    def __init__(self, potential: LinearPotential, options: PropagateOptions, file: MemberFile, everyone: Ranks):
+    def __init__(self, potential, options: PropagateOptions, file: MemberFile, everyone: Ranks):
         self.potential, self.options, self.file, self.everyone = potential, options, file, everyone
         self.results: list[PropertyResult] = []
         self.problems: dict[str, str] = {}

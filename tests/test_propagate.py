@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from properties_example import VOLUME
 
+from lmp_uq import modelfile
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
 from lmp_uq.propagate import PropagateOptions, propagate
@@ -216,12 +217,14 @@ def test_properties_that_cannot_be_computed(property_model, folder, line, messag
     assert message in str(failure.value)
 
 
-def test_bad_files_and_counts(property_model, folder, model):
+def test_bad_files_and_counts(property_model, folder, header, tensors):
     options = PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "out"), members=33)
     with pytest.raises(UqError, match="accepted 1 to 32"):
         propagate(options)
-    with pytest.raises(UqError, match="family mace"):
-        propagate(PropagateOptions(str(model), str(folder / "w.yaml"), str(folder / "out")))
+    bare = {name: array for name, array in tensors.items() if not name.startswith(("posterior", "calibration"))}
+    modelfile.write(folder / "bare.uq", header | {"posterior": None, "calibration": None}, bare)
+    with pytest.raises(UqError, match="holds no posterior"):
+        propagate(PropagateOptions(str(folder / "bare.uq"), str(folder / "w.yaml"), str(folder / "out")))
     (folder / "members.jsonl").write_text("nonsense\n{}\n")
     with pytest.raises(UqError, match="line 1 is no record"):
         MemberFile(folder / "members.jsonl")

@@ -49,7 +49,10 @@ def _curve_panel(panel, curves):
     for row in curves.members[:CURVES]:
         panel.plot(curves.x, row, color=POINTS, linewidth=0.5, alpha=0.5)
     panel.plot(curves.x, curves.mean, color=LINES, linewidth=2.0)
-    spread = np.concatenate([curves.mean, *(np.percentile(curves.members, p, axis=0) for p in (2, 98))])
+    there = np.isfinite(curves.mean)  # branches are apart by NaN, and a member may have none
+    members = curves.members[np.isfinite(curves.members[:, there]).all(axis=1)][:, there]
+    edges = [np.percentile(members, p, axis=0) for p in (2, 98)] if len(members) else []
+    spread = np.concatenate([curves.mean[there], *edges])
     margin = 0.05 * (np.ptp(spread) or 1.0)
     panel.set(ylim=(spread.min() - margin, spread.max() + margin))
     label(panel, "mean and members", curves.x_label, curves.y_label)

@@ -13,6 +13,11 @@ KINDS = {
     "eos": "lmp_uq.properties.eos:EquationOfState",
     "elastic": "lmp_uq.properties.elastic:ElasticConstants",
     "path": "lmp_uq.properties.paths:TransformationPath",
+    "vacancy": "lmp_uq.properties.defects:Vacancy",
+    "interstitial": "lmp_uq.properties.defects:Interstitial",
+    "surface": "lmp_uq.properties.surfaces:Surface",
+    "hop": "lmp_uq.properties.hop:VacancyHop",
+    "phonons": "lmp_uq.properties.phonons:PhononDispersion",
     "lammps": "lmp_uq.properties.lammps_input:LammpsInput",
 }
 """Kind to module:class, imported when it is asked for."""

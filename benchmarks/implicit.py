@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Brute force against first order against implicit differentiation: ``python implicit.py MODEL.uq [--members 50] [PROPERTY ...]``.
+
+A property is a kind and its option: vacancy, hop, phonons, interstitial:<111>, surface:110. One line of a Markdown table for each,
+processor time in seconds. Errors are those of the members that both ways give a value; "lost" are members that brute force gives none, "not
+trusted" those that the expansion gives none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from lmp_uq.properties.defects import INTERSTITIALS
+from lmp_uq.properties.excess import ExcessProperty
+from lmp_uq.properties.mace import open_potential
+from lmp_uq.properties.registry import class_of
+from lmp_uq.properties.stationary import StationaryState
+from lmp_uq.properties.surfaces import ORIENTATIONS
+from lmp_uq.properties.system import PropertyFailure
+
+OPTION_OF_KIND = {"interstitial": "configuration", "surface": "orientation"} | dict.fromkeys(("vacancy", "eos", "elastic"), "element")
+ALL = ["vacancy", "hop", *(f"interstitial:{k}" for k in INTERSTITIALS), *(f"surface:{k}" for k in ORIENTATIONS), "phonons"]
+COLUMNS = ("property", "mean", "members: mean, std", "lost", "first order: rms/std, median", "implicit: rms/std, median", "not trusted",
+           "CPU s: members, implicit")  # fmt: skip
+
+
+def build(potential, text, size):
+    """The property that a word of the command line means."""
+    kind, _, value = text.partition(":")
+    cls = class_of(kind)
+    options = {name: option.default for name, option in cls.OPTIONS.items()}
+    if value:
+        options[OPTION_OF_KIND[kind]] = value
+    if size and "size" in options:
+        options["size"] = size
+    return cls(potential, text, options)
+
+
+def brute_force(found, thetas):
+    """(K, Q) and the reasons of members without a value, and of odd ones."""
+    values, reasons = np.full((len(thetas), len(found.quantities)), np.nan), Counter()
+    for k, theta in enumerate(thetas):
+        try:
+            outcome = found.member(theta)
+        except PropertyFailure as failure:
+            reasons[str(failure)] += 1
+            continue
+        values[k] = outcome.values
+        reasons.update(outcome.flags)
+    return values, reasons
+
+
+def compared(values, reference, std):
+    """Rms of the difference over std, and the median relative error, over members that have both."""
+    both = np.isfinite(values) & np.isfinite(reference)
+    if not both.any():
+        return "-, -"
+    apart = (values - reference)[both]
+    return f"{np.sqrt(np.mean(apart**2)) / std:.3f}, {100 * np.median(np.abs(apart / reference[both])):.2f} %"
+
+
+def quadratic(state, theta, scale):
+    """The expansion without its evaluation: E at the strained point less f.H^+ f / 2."""
+    found = state.expand(theta, scale)
+    return replace(found, energy=found.quadratic)
+
+
+def forms(found, thetas, values):
+    """One line for each form of the expansion of a defect or surface: errors of all members, trusted or not, that have a value."""
+    excess, linear = found._excess, found._excess.crystal.first_order(found.potential.theta, thetas)
+    std = np.nanstd(values)
+    for name, energy_of, constants in (
+        ("quadratic, lattice to first order", quadratic, linear),
+        ("quadratic, lattice from the curve", quadratic, None),
+        ("evaluated, lattice to first order", StationaryState.expand, linear),
+        ("evaluated, lattice from the curve", StationaryState.expand, None),
+    ):
+        print(f"| {name} | {compared(excess._members(thetas, energy_of, constants).values, values, std)} |", flush=True)
+
+
+def report(potential, text, thetas, size, with_forms):
+    """Lines of the table for one property."""
+    found = build(potential, text, size)
+    try:
+        mean, start = found.mean(), time.process_time()
+    except PropertyFailure as failure:
+        print(f"| {text} | {failure} | | | | | | |", flush=True)
+        return
+    first = mean + (thetas - potential.theta) @ found.gradient().T
+    expanded = found.expansion(thetas)
+    middle = time.process_time()
+    values, reasons = brute_force(found, thetas)
+    spent = f"{time.process_time() - middle:.1f}, {middle - start:.1f}"
+    for q, quantity in enumerate(found.quantities):
+        column = values[:, q]
+        std = np.nanstd(column)
+        row = [f"{text} {quantity.name}, {quantity.unit}", f"{mean[q]:.4g}", f"{np.nanmean(column):.4g}, {std:.3g}"]
+        row += [f"{np.isnan(column).sum()}", compared(first[:, q], column, std), compared(expanded.values[:, q], column, std)]
+        row += [f"{np.isnan(expanded.values[:, q]).sum()}", spent]
+        print("| " + " | ".join(row) + " |", flush=True)
+    if with_forms and isinstance(found, ExcessProperty):
+        forms(found, thetas, values[:, 0])
+    print(f"<!-- {text}: members {dict(reasons)}; implicit {dict(Counter(r for flags in expanded.flags for r in flags))} -->", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("properties", nargs="*", default=ALL)
+    parser.add_argument("--members", type=int, default=50)
+    parser.add_argument("--size", type=int, default=0, help="of supercells, conventional cells; 0: the default of each kind")
+    parser.add_argument("--forms", action="store_true", help="also what each part of the expansion of a defect is worth")
+    options = parser.parse_intermixed_args()
+    potential = open_potential(options.model)
+    print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|", flush=True)
+    for text in options.properties:
+        report(potential, text, potential.members(options.members), options.size, options.forms)
+
+
+if __name__ == "__main__":
+    main()
