@@ -19,26 +19,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from cost_per_step import SYSTEM
 from native_engine import seconds
 
-INPUT = """
-units metal
-lattice bcc 3.24
-region box block 0 {cells} 0 {cells} 0 {cells}
-create_box 2 box
-create_atoms 1 box
-set type 1 type/ratio 2 0.5 20261
-mass 1 180.948
-mass 2 183.84
-displace_atoms all random 0.05 0.05 0.05 777 units box
-pair_style mace/uq engine native precision {precision} threads {threads}
-pair_coeff * * {model} Ta W
-velocity all create 300.0 4928459
-fix move all nve
-timestep 0.001
-thermo 1000
-run {steps}
-"""
+INPUT = SYSTEM.replace("mace/uq", "mace/uq engine native precision {precision} threads {threads}", 1) + "run {steps}\n"
 SETUPS = {"1 rank": (1, 1), "2 ranks": (2, 1), "2 threads": (1, 2)}
 
 

@@ -15,7 +15,7 @@ from lmp_uq.cli import main
 from lmp_uq.errors import UqError
 from lmp_uq.propagate import PropagateOptions, propagate
 from lmp_uq.properties.members import MemberFile
-from lmp_uq.properties.property import Property, PropertyResult, Quantity
+from lmp_uq.properties.property import Outcome, Property, PropertyResult, Quantity
 from lmp_uq.properties.rankings import rank, spearman
 from lmp_uq.properties.results import check_spots, compare_reference, from_members
 from lmp_uq.properties.suite import Ranking, read_suite
@@ -142,10 +142,16 @@ class Made(Property):
         super().__init__(None, "made", {})
         self.quantities = [Quantity("a", "eV"), Quantity("b", "")]
 
+    def mean(self):
+        return np.array([2.0, 4.0])
+
+    def member(self, theta):
+        return Outcome(theta)
+
 
 def test_statistics_flags_and_spot_checks():
     values = np.array([[1.0, 5.0], [3.0, np.nan], [np.nan, np.nan]])
-    first, second = from_members(Made(), [2.0, 4.0], values, ({"lost": 1}, {}), "members", 0.0, "implicit")
+    first, second = from_members(Made(), Made().mean(), values, ({"lost": 1}, {}), "members", 0.0, "implicit")
     assert (first.std, first.lower, first.upper, first.rests_on) == (1.0, 1.0, 3.0, "2 of 3 members") and second.std == 1.0
     compare_reference(first, {"a": 0.05}, "x")
     flags = {"the reference is outside the bounds", "the bounds are wider than 10 times the reference"}

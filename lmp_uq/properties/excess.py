@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -129,9 +130,9 @@ class ExcessProperty(Property):
 
     quantity: ClassVar[Quantity]
 
+    @abstractmethod
     def excess(self, element: str) -> ExcessEnergy:
         """The states of the mean."""
-        raise NotImplementedError
 
     def mean(self):
         """See `Property.mean`."""

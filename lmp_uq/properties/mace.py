@@ -17,7 +17,7 @@ from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias, n_bias_columns
 from lmp_uq.properties.descent import descend
 from lmp_uq.properties.potential import LinearPotential
-from lmp_uq.properties.system import LARGEST_VOLUME_CHANGE, PropertyFailure, Relaxed, free_strains
+from lmp_uq.properties.system import LARGEST_VOLUME_CHANGE, PropertyFailure, Relaxed, free_strains, placed
 from lmp_uq.rows import forces_of
 
 FAMILY = "mace"
@@ -140,7 +140,7 @@ class MaceSystem:
 
     def relax(self, theta, cell: str = "fixed", positions=None, vectors=None, *, couple: str = "none") -> Relaxed:
         """As `LinearSystem.relax`, by `descend`; strains are logarithmic, so that those without trace keep the volume."""
-        frame = self._frame(positions, vectors)
+        frame = placed(self.atoms, positions, vectors)
         start, box, n = frame.get_positions(), frame.cell.array, self.n_atoms
         axes = np.array([np.diag(one) for one in free_strains(cell, couple)]).reshape(-1, 3)
         lever = LEVER * np.sqrt(n)
@@ -165,21 +165,13 @@ class MaceSystem:
 
     def _pass(self, positions, cell, gradients=True):
         try:
-            graph, _ = graph_of_frames([self._frame(positions, cell)], self._backbone.elements, self._backbone.cutoff)
+            graph, _ = graph_of_frames([placed(self.atoms, positions, cell)], self._backbone.elements, self._backbone.cutoff)
             return graph, self._backbone.evaluate(graph, gradients)
         except UqError as error:
             raise PropertyFailure(f"the model cannot be evaluated: {str(error)[:60]}") from error
 
     def _summed(self, graph, found):
         return append_bias(found.descriptors, graph.species, self._potential.bias, len(self._potential.elements)).sum(axis=0)
-
-    def _frame(self, positions, cell):
-        frame = self.atoms.copy()
-        if cell is not None:
-            frame.set_cell(np.asarray(cell), scale_atoms=positions is None)
-        if positions is not None:
-            frame.positions[:] = positions
-        return frame
 
 
 def _virial(graph, gradients):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class Curves(NamedTuple):
     y_label: str
 
 
-class Property:
+class Property(ABC):
     """What a suite can ask for. A kind of property is a subclass.
 
     The constructor does nothing dear: all that is computed once, of the mean, is computed in `mean`, which is called first and raises
@@ -80,13 +81,13 @@ class Property:
         self.quantities: list[Quantity] = []
         self.notes: list[str] = []
 
+    @abstractmethod
     def mean(self) -> np.ndarray:
         """(Q,) of Theta*; keeps what the other methods start from."""
-        raise NotImplementedError
 
+    @abstractmethod
     def member(self, theta: np.ndarray) -> Outcome:
         """The property of one Theta by brute force, starting from the mean's minimum; PropertyFailure if it has none."""
-        raise NotImplementedError
 
     def gradient(self) -> np.ndarray | None:
         """(Q, P) dq/dTheta at Theta*; None where there is no first-order form."""

@@ -15,9 +15,9 @@ WIDE = 10.0
 """Bounds wider than this many times the reference are said to be wide."""
 
 
-def from_members(prop: Property, mean, values, counted: tuple[Counter, Counter], rests_on: str, seconds: float, method: str) -> list:
+def from_members(prop: Property, mean, values, counts: tuple[Counter, Counter], rests_on: str, seconds: float, method: str) -> list:
     """Results of all quantities from values (K, Q); quantities without any value are left out."""
-    failures, flags = counted
+    failures, flags = counts
     out = []
     for k, quantity in enumerate(prop.quantities):
         column = np.asarray(values)[:, k]
@@ -27,23 +27,8 @@ def from_members(prop: Property, mean, values, counted: tuple[Counter, Counter],
         std = float(np.sqrt(np.mean((there - mean[k]) ** 2)))
         bounds = float(there.min()), float(there.max())
         text = f"{len(there)} of {len(column)} {rests_on}"
-        out.append(
-            PropertyResult(
-                prop.name,
-                quantity.name,
-                quantity.unit,
-                quantity.form,
-                method,
-                float(mean[k]),
-                std,
-                *bounds,
-                text,
-                members=column,
-                failures=Counter(failures),
-                flags=Counter(flags),
-                seconds=seconds,
-            )
-        )
+        counted = {"members": column, "failures": Counter(failures), "flags": Counter(flags)}
+        out.append(PropertyResult(prop.name, *quantity, method, float(mean[k]), std, *bounds, text, seconds=seconds, **counted))
     return out
 
 
@@ -56,21 +41,7 @@ def from_gradient(prop: Property, mean, gradient, potential, n_members: int, sec
         std = float(potential.posterior.rms(gradient[k]))
         lower, upper = (float(mean[k] + bound) for bound in potential.posterior.bounds(gradient[k], n_members))
         text = f"derivatives, bounds of {n_members} members"
-        out.append(
-            PropertyResult(
-                prop.name,
-                quantity.name,
-                quantity.unit,
-                quantity.form,
-                "first order",
-                float(mean[k]),
-                std,
-                lower,
-                upper,
-                text,
-                seconds=seconds,
-            )
-        )
+        out.append(PropertyResult(prop.name, *quantity, "first order", float(mean[k]), std, lower, upper, text, seconds=seconds))
     return out
 
 

@@ -118,7 +118,7 @@ class LinearSystem:
 
         The descriptors and rows have a column for each coefficient that is no constant; `phi` counts atoms for those.
         """
-        return self._backbone.evaluate_frame(self._frame(positions, cell))
+        return self._backbone.evaluate_frame(placed(self.atoms, positions, cell))
 
     def energy_row(self, positions=None, cell=None) -> tuple[np.ndarray, float]:
         """Phi (P,), constants included, and the energy of the reference (eV): E = reference + Theta.Phi for every Theta."""
@@ -171,7 +171,7 @@ class LinearSystem:
             It does not converge, the volume leaves what `LARGEST_VOLUME_CHANGE` allows, or LAMMPS stops.
         """
         directions = free_strains(cell, couple)
-        start = self._frame(positions, vectors)
+        start = placed(self.atoms, positions, vectors)
         last = _Point(np.zeros(len(directions)), *self._minimise(theta, start.positions, start.cell.array))
         if len(directions):
             last = self._strained_minimum(theta, start, directions, last)
@@ -268,15 +268,17 @@ class LinearSystem:
         return np.array(lmp.numpy.extract_atom("x")[: self.n_atoms])[self._order(lmp)] - corner
 
     def _place(self, positions, cell):
-        return lammps_cell(self._frame(positions, cell), self._backbone.cutoff)
+        return lammps_cell(placed(self.atoms, positions, cell), self._backbone.cutoff)
 
-    def _frame(self, positions, cell):
-        frame = self.atoms.copy()
-        if cell is not None:
-            frame.set_cell(np.asarray(cell), scale_atoms=positions is None)
-        if positions is not None:
-            frame.positions[:] = positions
-        return frame
+
+def placed(atoms, positions, cell):
+    """A copy of atoms (ase.Atoms) with other positions (n, 3) and another cell (3, 3), Angstrom; with a cell alone they scale with it."""
+    frame = atoms.copy()
+    if cell is not None:
+        frame.set_cell(np.asarray(cell), scale_atoms=positions is None)
+    if positions is not None:
+        frame.positions[:] = positions
+    return frame
 
 
 def _box(lmp):
