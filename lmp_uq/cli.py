@@ -140,7 +140,7 @@ def _add_export(verbs):
 
 def _add_propagate(verbs):
     p = verbs.add_parser("propagate", help="properties of materials with the bounds that the posterior gives them")
-    p.add_argument("model", help="*.uq file of a linear potential")
+    p.add_argument("model", help="*.uq file of a linear potential or a MACE model, or an embedded model")
     p.add_argument("--suite", required=True, metavar="W.yaml", help="which properties, with references and rankings")
     p.add_argument("--out", required=True, metavar="DIR", help="results; members that it holds are not computed again")
     p.add_argument("--members", type=_positive, metavar="K", help="by brute force: K members compute each property anew")

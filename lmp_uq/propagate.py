@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``lmp-uq propagate``: a suite of properties of a linear potential, each with the bounds that the posterior gives it."""
+"""``lmp-uq propagate``: a suite of properties of a potential, each with the bounds that the posterior gives it."""
 
 from __future__ import annotations
 
