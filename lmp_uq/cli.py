@@ -70,7 +70,7 @@ def _add_convert(verbs):
 
 def _add_fit(verbs):
     p = verbs.add_parser("fit", help="fit posterior, grade and force_error on DFT frames")
-    p.add_argument("--backbone", required=True, metavar="M", help="*.uq, embedded model, mace-torch file or name, or snap:X.snapparam")
+    p.add_argument("--backbone", required=True, metavar="M", help="*.uq, embedded model, mace-torch model, snap:FILE or compute:FILE")
     p.add_argument("--data", required=True, nargs="+", metavar="F", help="frames of the posterior and the grade")
     p.add_argument("--out", required=True, metavar="X.uq")
     p.add_argument("--calibration", nargs="+", default=[], metavar="F", help="frames of force_error: whole groups not in --data")
@@ -90,8 +90,8 @@ def _add_fit(verbs):
     p.add_argument("--cache", metavar="DIR", help="keep descriptors here (default: X.uq.cache, removed when X.uq is written)")
     p.add_argument("--fit-offsets", action="store_true", help="take per-element energy offsets off the labels")
     p.add_argument("--elements", nargs="+", default=[], metavar="El:R:w", help="snap: elements in the order of types, radius and weight")
-    p.add_argument("--reference", nargs="+", default=[], metavar="STYLE", help='snap: pair styles beneath it, as "zbl 4.0 4.8"')
-    p.add_argument("--reference-coeff", nargs="+", default=[], metavar="C", help='snap: their pair_coeff lines, as "1 1 zbl 74 74"')
+    p.add_argument("--reference", nargs="+", default=[], metavar="STYLE", help='linear: pair styles beneath it, as "zbl 4.0 4.8"')
+    p.add_argument("--reference-coeff", nargs="+", default=[], metavar="C", help='linear: their pair_coeff lines, as "1 1 zbl 74 74"')
     p.add_argument("--head", help="which head of a multi-head model")
     p.add_argument("--licence", default="unstated", help="licence of model and data, stored in the file")
     _add_common(p)
@@ -133,7 +133,7 @@ def _add_validate(verbs):
 def _add_export(verbs):
     p = verbs.add_parser("export", help="write a linear potential as the files of LAMMPS' own pair style")
     p.add_argument("model", help="*.uq file of a linear potential")
-    p.add_argument("--out", required=True, metavar="PREFIX", help="of PREFIX.snapcoeff, PREFIX.snapparam and PREFIX.in")
+    p.add_argument("--out", required=True, metavar="PREFIX", help="of the files, as PREFIX.snapcoeff, PREFIX.snapparam and PREFIX.in")
     p.add_argument("--member", type=_positive, metavar="K", help="write the K-th member, counted from 1, in place of the mean")
     p.set_defaults(verb=_export)
 

@@ -26,7 +26,7 @@ TOTALS = ("stress_std", "members", "energy_error", "stress_error")
 FORCE_MEMBERS = 8
 """Force members of a run that does not say how many."""
 NOT_MACE = (
-    "holds a linear potential, which pair_style snap runs: lmp-uq export writes its files, compute uq/linear gives its bars; "
+    "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files, compute uq/linear gives its bars; "
     "accepted here: family mace"
 )
 _LEVELS = {"force_error_50": 0.5, "force_error_95": 0.95}

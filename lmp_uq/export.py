@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from lmp_uq import __version__, modelfile
-from lmp_uq.backbone.snap_settings import SnapSettings
+from lmp_uq.backbone import load_backbone
 from lmp_uq.errors import UqError
 from lmp_uq.files import atomic_file
-from lmp_uq.modelcheck_snap import FAMILY
+from lmp_uq.modelcheck_linear import FAMILIES
 
 
 def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
@@ -38,24 +38,29 @@ def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
     """
     file = modelfile.read(modelfile.resolve(model))
     header = file.header
-    if header["backbone"]["family"] != FAMILY:
-        raise UqError(f"{model} holds a model of family {header['backbone']['family']}; accepted: {FAMILY}, which pair_style snap runs")
+    family = header["backbone"]["family"]
+    if family not in FAMILIES:
+        raise UqError(f"{model} holds a model of family {family}; accepted: {' or '.join(FAMILIES)}, a linear potential")
     prefix = Path(out)
     if not prefix.name or any(c.isspace() for c in out):
         raise UqError(f"--out {out!r}; accepted: a prefix of file names without white space")
     if not prefix.absolute().parent.is_dir():
         raise UqError(f"--out {out}: there is no folder of that name to write into")
-    settings = SnapSettings.from_header(header["backbone"]["architecture"], header["elements"])
+    settings = settings_of(file)
     theta = theta_of(file, member, model)
     what = "Theta*" if member is None else f"member {member}"
     note = f"# {what} of {Path(model).name}, sha256 {file.sha256[:12]}, lmp-uq {__version__}"
-    lines = "\n".join([note, "# units metal; a hybrid style of your own may hold these lines too", *settings.pair_lines(str(prefix))])
-    texts = {
-        "snapcoeff": coefficient_text(settings, theta, note),
-        "snapparam": f"{note}\n{settings.parameter_text()}",
-        "in": f"{lines}\n# columns for compute uq/linear:\n# compute b all sna/atom {settings.compute_arguments()}\n",
-    }
+    texts = settings.potential_files(theta, note)
+    if "coefficients" not in texts:  # else only the user's own pair style knows what to make of them
+        comments = ["# columns for compute uq/linear:", *(f"# {line}" for line in settings.compute_lines(str(prefix)))]
+        lines = [note, "# units metal; a hybrid style of your own may hold these lines too", *settings.pair_lines(str(prefix)), *comments]
+        texts["in"] = "\n".join(lines) + "\n"
     return {suffix: _write(f"{prefix}.{suffix}", text) for suffix, text in texts.items()}
+
+
+def settings_of(file: modelfile.ModelFile):
+    """Settings of a linear potential: its descriptors, what is beneath it, the files of its pair style."""
+    return load_backbone(file.header["backbone"], file.section("backbone"), elements=file.header["elements"]).settings
 
 
 def theta_of(file: modelfile.ModelFile, member: int | None, model: str) -> np.ndarray:
@@ -67,17 +72,6 @@ def theta_of(file: modelfile.ModelFile, member: int | None, model: str) -> np.nd
     if not 1 <= member <= len(members):
         raise UqError(f"--member {member}: {model} holds {len(members)} members; accepted: 1 to {len(members)}")
     return theta + members[member - 1]
-
-
-def coefficient_text(settings: SnapSettings, theta: np.ndarray, note: str) -> str:
-    """Text of a *.snapcoeff file: for each element its constant, then its block, with all digits."""
-    n = settings.n_per_element
-    lines = [note, "", f"{len(settings.elements)} {n + 1}"]
-    for k, element in enumerate(settings.elements):
-        lines.append(f"{element} {settings.radii[k]!r} {settings.weights[k]!r}")
-        constant = theta[len(settings.elements) * n + k]
-        lines += [f"{value:.17g}" for value in (constant, *theta[k * n : (k + 1) * n])]
-    return "\n".join(lines) + "\n"
 
 
 def _write(path: str, text: str) -> Path:

@@ -11,11 +11,11 @@ import numpy as np
 from ase.io.formats import UnknownFileTypeError
 
 from lmp_uq.backbone import backbone_of_file, graph_of_frames
-from lmp_uq.backbone.snap import BAR
+from lmp_uq.backbone.linear import BAR
 from lmp_uq.engine import Engine
 from lmp_uq.errors import UqError
 from lmp_uq.files import existing_file
-from lmp_uq.modelcheck_snap import FAMILY
+from lmp_uq.modelcheck_linear import FAMILIES
 from lmp_uq.posterior.features import append_bias
 
 STRAIN = 3e-4
@@ -96,7 +96,7 @@ def source_of(file, name: str, **options):
     """What samples frames for a model file with a posterior; options of `Engine.load` for a foundation model."""
     if file.header["posterior"] is None:
         raise UqError(f"{name} has no posterior: lmp-uq fit writes one")
-    return LinearFrames(file) if file.header["backbone"]["family"] == FAMILY else MaceFrames(name, **options)
+    return LinearFrames(file) if file.header["backbone"]["family"] in FAMILIES else MaceFrames(name, **options)
 
 
 def pressure_of(atoms, trace, kt: float = 0.0):

@@ -14,41 +14,50 @@ from dataclasses import replace
 import numpy as np
 
 from lmp_uq import dataset
-from lmp_uq.backbone.snap import SnapBackbone
+from lmp_uq.backbone import linear_class
+from lmp_uq.backbone.compute import with_columns
+from lmp_uq.backbone.compute_settings import read_compute_settings
 from lmp_uq.backbone.snap_settings import read_settings
 from lmp_uq.convert import BackboneSource, open_backbone
 from lmp_uq.errors import UqError
-from lmp_uq.modelcheck_snap import FAMILY
+from lmp_uq.modelcheck_linear import COMPUTE, FAMILIES, SNAP
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.novelty import Novelty
 from lmp_uq.posterior.novelty_fit import MIN_RELATIVE_SPREAD, fit_novelty_blocks
 
-PREFIX = "snap:"
-"""How ``--backbone`` names a *.snapparam file."""
+PREFIXES = {"snap:": SNAP, "compute:": COMPUTE}
+"""How ``--backbone`` names a *.snapparam file and a *.compute file."""
 RIDGE = "evidence"
 """Ridge of a linear potential unless the user asks for another: one that narrows a correction would spoil a potential."""
 
 
 def is_linear(source: BackboneSource) -> bool:
     """Whether a backbone is a linear potential, which a fit determines itself."""
-    return source.entry["family"] == FAMILY
+    return source.entry["family"] in FAMILIES
 
 
-def snap_source(name: str, elements: Sequence[str], reference: Sequence[str], coefficients: Sequence[str]) -> BackboneSource:
-    """A SNAP potential that knows only its reference, Theta = 0: what a fit starts from.
+def linear_source(name: str, elements: Sequence[str], reference: Sequence[str], coefficients: Sequence[str]) -> BackboneSource:
+    """A linear potential that knows only its reference, Theta = 0: what a fit starts from.
 
     Parameters
     ----------
     name : str
-        ``snap:FILE.snapparam``.
-    elements, reference, coefficients
-        As in `lmp_uq.backbone.snap_settings.read_settings`.
+        ``snap:FILE.snapparam`` or ``compute:FILE.compute``.
+    elements : sequence of str
+        Of SNAP, as in `lmp_uq.backbone.snap_settings.read_settings`; the other file has them.
+    reference, coefficients
+        As in `lmp_uq.backbone.reference.ReferencePotential.of`.
     """
-    settings = read_settings(name.removeprefix(PREFIX), elements, reference, coefficients)
+    prefix, _, path = name.partition(":")
+    family = PREFIXES[prefix + ":"]
+    if family == SNAP:
+        settings = read_settings(path, elements, reference, coefficients)
+    else:
+        settings = with_columns(read_compute_settings(path, reference, coefficients))
     tensors = {"coefficients": np.zeros(len(settings.elements) * (settings.n_per_element + 1))}
     architecture = settings.header()
-    backbone = SnapBackbone(architecture, tensors, settings.elements)
-    entry = {"family": FAMILY, "architecture": architecture, "n_features": backbone.n_features, "n_parameters": backbone.n_parameters}
+    backbone = linear_class(family)(architecture, tensors, settings.elements)
+    entry = {"family": family, "architecture": architecture, "n_features": backbone.n_features, "n_parameters": backbone.n_parameters}
     return BackboneSource(entry, tensors, list(settings.elements), settings.cutoff, "float64")
 
 
@@ -61,13 +70,20 @@ def open_potential(options) -> BackboneSource:
         As `open_backbone` and `read_settings`; options of a linear potential with a backbone that is none.
     """
     said = (options.elements, options.reference, options.reference_coeff)
-    if not options.backbone.startswith(PREFIX):
+    if not options.backbone.startswith(tuple(PREFIXES)):
         if any(said):
-            raise UqError("--elements, --reference and --reference-coeff describe a potential named snap:X.snapparam, no other backbone")
+            raise UqError("--elements, --reference and --reference-coeff describe a potential named snap:X.snapparam or compute:X.compute, "
+                          "no other backbone")  # fmt: skip
         source = open_backbone(options.backbone, options.head)
         # a potential that was fitted before is fitted anew, its settings stay
         return with_coefficients(source, np.zeros(source.entry["n_parameters"])) if is_linear(source) else source
-    return snap_source(options.backbone, options.elements or _only_element(options), options.reference, options.reference_coeff)
+    elements = options.elements
+    if options.backbone.startswith("compute:"):
+        if elements:
+            raise UqError(f"--elements {' '.join(elements)}: {options.backbone} names the elements itself; leave it out")
+    elif not elements:
+        elements = _only_element(options)
+    return linear_source(options.backbone, elements, options.reference, options.reference_coeff)
 
 
 def options_of_family(options, source: BackboneSource):
@@ -95,9 +111,11 @@ def axes_of(source: BackboneSource) -> str:
     """Axes of the box unless the user says otherwise: in the given units, as in the papers, where the columns are of one kind.
 
     Products of descriptors and their coefficients differ from the descriptors and theirs by powers of ten; in given units a third of
-    the directions of a quadratic potential is then below the threshold of modes, and its bars are too narrow (docs/linear.md).
+    the directions of a quadratic potential is then below the threshold of modes, and its bars are too narrow (docs/linear.md). Of the
+    columns of another compute nothing is known.
     """
-    return "given" if is_linear(source) and not source.entry["architecture"]["parameters"]["quadraticflag"] else "scaled"
+    of_one_kind = source.entry["family"] == SNAP and not source.entry["architecture"]["parameters"]["quadraticflag"]
+    return "given" if of_one_kind else "scaled"
 
 
 def _only_element(options):

@@ -11,14 +11,14 @@ from ase.data import atomic_numbers
 
 from lmp_uq.calibration.quantile_network import SECTION, tensor_shapes
 from lmp_uq.errors import UqError
-from lmp_uq.modelcheck_snap import FAMILY as SNAP
-from lmp_uq.modelcheck_snap import check_snap
+from lmp_uq.modelcheck_linear import FAMILIES as LINEAR
+from lmp_uq.modelcheck_linear import check_linear
 
 FORMAT = "lmp-uq"
 FORMAT_VERSION = 1
 UNITS = {"energy": "eV", "length": "Angstrom"}
 PRECISIONS = ("float32", "float64")
-FAMILIES = ("mace", SNAP)
+FAMILIES = ("mace", *LINEAR)
 BIASES = ("none", "constant", "element")
 SECTIONS = ("backbone", "posterior", "grade", "calibration", "roles")
 HEADER_KEYS = (
@@ -64,8 +64,8 @@ def check_header(header: Any, where: str) -> None:
     if header["calibration"] is not None:
         _check_calibration(header, where)
     _check_provenance(header["provenance"], where)
-    if header["backbone"]["family"] == SNAP:
-        check_snap(header, _is_number, lambda key, found, accepted: _reject(where, key, found, accepted))
+    if header["backbone"]["family"] in LINEAR:
+        check_linear(header, _is_number, lambda key, found, accepted: _reject(where, key, found, accepted))
 
 
 def check_tensors(header: dict[str, Any], tensors: dict[str, np.ndarray], where: str) -> None:
@@ -286,7 +286,7 @@ def _network_shapes(header: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 def _expected_shapes(header: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     n_features, n_elements = header["backbone"]["n_features"], len(header["elements"])
     shapes: dict[str, tuple[int, ...]] = {}
-    if header["backbone"]["family"] == SNAP:
+    if header["backbone"]["family"] in LINEAR:
         shapes |= {"backbone/coefficients": (n_features + n_elements,)}
     if header["posterior"] is not None:
         posterior = header["posterior"]
@@ -312,7 +312,7 @@ def _check_parameters(header: dict[str, Any], tensors: dict[str, np.ndarray], wh
 
 
 def _check_finite(header: dict[str, Any], tensors: dict[str, np.ndarray], where: str) -> None:
-    checked = ("posterior/", "grade/", "calibration/") + (("backbone/",) if header["backbone"]["family"] == SNAP else ())
+    checked = ("posterior/", "grade/", "calibration/") + (("backbone/",) if header["backbone"]["family"] in LINEAR else ())
     absent = np.isnan(tensors["grade/radius"]) if "grade/radius" in tensors else None
     for name, array in tensors.items():
         if not name.startswith(checked) or array.dtype.kind != "f" or name == "grade/radius":

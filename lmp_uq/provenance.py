@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lmp_uq import __version__, dataset
+from lmp_uq.modelcheck_linear import FAMILIES as LINEAR
 
 ROLES = ("backbone_training", "posterior", "calibration", "test")
 """A frame may have several: what trained the backbone may also shape the posterior."""
@@ -36,7 +37,7 @@ class Provenance:
         kept = "backbone_training"
         old = source.provenance
         fresh = cls(command, old.get("licence", licence) if licence == "unstated" else licence)
-        if source.entry["family"] == "snap":
+        if source.entry["family"] in LINEAR:
             fresh.packages = PACKAGES_OF_LINEAR
         fresh.groups = {group: {kept: roles[kept]} for group, roles in old.get("roles", {}).items() if kept in roles}
         if kept in source.role_hashes:

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from lmp_uq.modelcheck_linear import FAMILIES as LINEAR
+from lmp_uq.modelcheck_linear import SNAP
 from lmp_uq.modelfile import ModelFile
 from lmp_uq.provenance import ROLES
 from lmp_uq.summary_calibration import calibration_lines, left_out_lines
@@ -121,7 +123,7 @@ def describe_model(file: ModelFile) -> str:
     lines += entry("precision", header["precision"])
     size = f"{backbone['n_parameters']} parameters, {backbone['n_features']} features per atom"
     lines += entry("backbone", f"{backbone['family']}, {size}")
-    lines += _reference_lines(backbone["architecture"]) if backbone["family"] == "snap" else []
+    lines += _linear_lines(backbone) if backbone["family"] in LINEAR else []
     lines += _posterior_lines(header["posterior"])
     lines += _grade_lines(file)
     lines += calibration_lines(header["calibration"])
@@ -130,12 +132,16 @@ def describe_model(file: ModelFile) -> str:
     return "\n".join(lines + _role_lines(header["provenance"]["roles"]))
 
 
-def _reference_lines(architecture):
+def _linear_lines(backbone):
     """Settings of a linear potential that its name does not tell."""
-    parameters = architecture["parameters"]
-    stated = " ".join(f"{name} {value:g}" for name, value in parameters.items())
+    architecture = backbone["architecture"]
+    if backbone["family"] == SNAP:
+        stated = [" ".join(f"{name} {value:g}" for name, value in architecture["parameters"].items())]
+    else:
+        stated = [f"{role}: {words or 'none'}" for role, words in architecture["computes"].items()]
+        stated += [f"runs with pair style {architecture['pair'] or 'not stated'}"]
     reference = "; ".join(architecture["reference"]["styles"] + architecture["reference"]["coefficients"])
-    return entry("", stated) + entry("reference", reference or "none")
+    return [line for text in stated for line in entry("", text)] + entry("reference", reference or "none")
 
 
 def _posterior_lines(posterior):

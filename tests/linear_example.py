@@ -88,3 +88,50 @@ def model_content(folder: Path, **changes):
     tensors = {"backbone/coefficients": generator.normal(size=n + 2), "posterior/coefficients": np.zeros(n + 2)}
     tensors |= {"posterior/modes": generator.normal(size=(n + 2, 2)), "posterior/members": generator.normal(size=(3, n + 2))}
     return header, tensors | {"posterior/lower": -np.ones(2), "posterior/upper": np.ones(2)}
+
+
+POD = """\
+species {elements}
+rin 0.8
+rcut 4.2
+bessel_polynomial_degree 3
+inverse_polynomial_degree 4
+twobody_number_radial_basis_functions 4
+threebody_number_radial_basis_functions 3
+threebody_angular_degree 2
+fourbody_number_radial_basis_functions 0
+fourbody_angular_degree 0
+"""
+
+
+def compute_file(folder: Path, lines: dict[str, str], name: str = "x") -> str:
+    """A *.compute file of these lines, as --backbone names it."""
+    path = folder / f"{name}.compute"
+    path.write_text("# made for a test\n\n" + "".join(f"{keyword} {words}\n" for keyword, words in lines.items()))
+    return f"compute:{path}"
+
+
+def pod_lines(folder: Path, elements=("W", "Be")) -> dict[str, str]:
+    """Lines of a *.compute file of proper orthogonal descriptors, with a parameter file beside it."""
+    names = " ".join(elements)
+    (folder / "x.pod").write_text(POD.format(elements=names))
+    computes = {"descriptors": f'pod/atom x.pod "" {names}', "gradient": f'podd/atom x.pod "" {names}'}
+    return {"elements": names, "cutoff": "4.2", **computes, "file": "x.pod", "pair": "pod"}
+
+
+def sna_lines(settings) -> dict[str, str]:
+    """Lines of a *.compute file of the descriptors of a SNAP potential."""
+    computes = {"descriptors": "sna/atom", "gradient": "snad/atom", "virial": "snav/atom"}
+    computes = {role: f"{style} {settings.compute_arguments()}" for role, style in computes.items()}
+    return {"elements": " ".join(settings.elements), "cutoff": repr(settings.cutoff), **computes, "pair": "snap"}
+
+
+def compute_content(folder: Path):
+    """Header and tensors of a potential on the columns of a compute, of two elements with a posterior."""
+    header, tensors = model_content(folder)
+    computes = {"descriptors": 'pod/atom x.pod "" W Be', "gradient": "", "virial": "snav/atom 4.6 0.99 2 0.5 0.4 1 1"}
+    reference = {"styles": ["zbl 4 5"], "coefficients": ["1 1 zbl 74 74"]}
+    files = {"x.pod": POD}
+    header["backbone"]["architecture"] = {"cutoff": 4.2, "computes": computes, "files": files, "pair": "pod", "reference": reference}
+    header["backbone"]["family"] = "compute"
+    return header, tensors

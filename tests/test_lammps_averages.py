@@ -12,7 +12,7 @@ from linear_example import ZBL, crystal, labelled, parameter_file
 
 from lmp_uq import modelfile
 from lmp_uq.backbone import backbone_of_file
-from lmp_uq.backbone.snap import BAR, lammps_cell
+from lmp_uq.backbone.linear import BAR, lammps_cell
 from lmp_uq.backbone.snap_settings import SnapSettings
 from lmp_uq.export import coefficient_text, export
 from lmp_uq.fit import FitOptions, fit

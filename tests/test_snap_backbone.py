@@ -8,7 +8,7 @@ import pytest
 from ase import Atoms
 from linear_example import TWO, ZBL, backbone_of, crystal, parameter_file, settings_of
 
-from lmp_uq.backbone.snap import lammps_cell
+from lmp_uq.backbone.linear import lammps_cell
 from lmp_uq.backbone.snap_settings import SnapSettings, bispectrum_components, descriptors_per_element, read_settings
 from lmp_uq.errors import UqError
 
@@ -79,7 +79,7 @@ def test_everything_is_linear_in_theta(case):
     energy = full.descriptors.sum(axis=0) @ theta + constants[full.species].sum()
     assert full.energy - reference.energy == pytest.approx(energy, rel=1e-12)
     assert np.allclose(full.forces - reference.forces, (full.force_rows @ theta).reshape(-1, 3), rtol=0, atol=1e-12)
-    if not potential.settings.styles:
+    if not potential.settings.reference.styles:
         assert reference.energy == 0.0 and not reference.forces.any()
 
 

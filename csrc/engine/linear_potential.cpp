@@ -10,10 +10,10 @@ LinearPotential::LinearPotential(const std::string &path) : file_(std::make_uniq
 {
   const Json &header = file_->header(), &backbone = header.at("backbone");
   const std::string &family = backbone.at("family").string();
-  if (family != "snap") throw std::runtime_error(path + " holds a model of family " + family + "; accepted: snap, a linear potential");
+  if (family == "mace") throw std::runtime_error(path + " holds a model of family mace; accepted: snap or compute, a linear potential");
   if (header.at("posterior").is_null()) throw std::runtime_error(path + " has no posterior: lmp-uq fit writes one");
   for (const auto &element : header.at("elements").array()) elements_.push_back(element.string());
-  descriptors_ = std::make_unique<SnapDescriptors>(backbone.at("architecture"), elements_.size());
+  descriptors_ = DescriptorSource::of(backbone, elements_.size());
   coefficients_ = file_->section("backbone").at("coefficients").doubles();
   std::vector<int> numbers(elements_.size());
   std::iota(numbers.begin(), numbers.end(), 0);

@@ -3,9 +3,9 @@
 #ifndef LMP_UQ_LINEAR_POTENTIAL_H
 #define LMP_UQ_LINEAR_POTENTIAL_H
 
+#include "descriptor_source.h"
 #include "model_file.h"
 #include "posterior.h"
-#include "snap_descriptors.h"
 
 #include <memory>
 #include <string>
@@ -19,7 +19,7 @@ class LinearPotential {
   explicit LinearPotential(const std::string &path);
 
   const std::vector<std::string> &elements() const { return elements_; }
-  const SnapDescriptors &descriptors() const { return *descriptors_; }
+  const DescriptorSource &descriptors() const { return *descriptors_; }
   const std::string &sha256() const { return file_->sha256(); }
   Posterior &posterior() { return *posterior_; }
   std::size_t width() const { return elements_.size() * descriptors_->n_descriptors(); }    // of a row of blocks, P
@@ -35,7 +35,7 @@ class LinearPotential {
  private:
   std::unique_ptr<ModelFile> file_;
   std::vector<std::string> elements_;
-  std::unique_ptr<SnapDescriptors> descriptors_;
+  std::unique_ptr<DescriptorSource> descriptors_;
   std::vector<double> coefficients_;    // blocks of the elements, then their constants
   std::unique_ptr<Posterior> posterior_;
 };

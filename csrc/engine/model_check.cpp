@@ -37,7 +37,7 @@ constexpr char FORMAT[] = "lmp-uq";
 constexpr int FORMAT_VERSION = 1;
 const Keys HEADER_KEYS = {"format",   "format_version", "elements", "cutoff",      "units",     "precision",
                           "backbone", "posterior",      "grade",    "calibration", "provenance"};
-const Keys PRECISIONS = {"float32", "float64"}, FAMILIES = {"mace", "snap"}, BIASES = {"none", "constant", "element"};
+const Keys PRECISIONS = {"float32", "float64"}, FAMILIES = {"mace", "snap", "compute"}, BIASES = {"none", "constant", "element"};
 const std::vector<std::pair<const char *, Keys>> SECTION_KEYS = {
     {"backbone", {"family", "architecture", "n_features", "n_parameters"}},
     {"posterior", {"n_features", "n_modes", "n_members", "bias", "ridge", "leverage_floor", "rows", "counts"}},
@@ -240,7 +240,7 @@ void check_header(const Json &header, const std::string &where)
   if (!header.at("posterior").is_null()) check_posterior(header, where);
   if (!header.at("calibration").is_null()) check_calibration(header, where);
   check_provenance(header.at("provenance"), where);
-  if (is_text(header.at("backbone").at("family"), "snap")) check_snap(header, where);
+  if (!is_text(header.at("backbone").at("family"), "mace")) check_linear(header, where);
 }
 
 }    // namespace lmp_uq

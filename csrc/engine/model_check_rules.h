@@ -14,8 +14,8 @@ namespace lmp_uq {
 bool is_number(const Json *value);      // JSON holds whole numbers that no float can
 bool are_numbers(const Json *values);   // a list of at least one
 
-// Of a header of family snap that has passed the other rules: lmp_uq/modelcheck_snap.py.
-void check_snap(const Json &header, const std::string &where);
+// Of the header of a linear potential that has passed the other rules: lmp_uq/modelcheck_linear.py.
+void check_linear(const Json &header, const std::string &where);
 
 }    // namespace lmp_uq
 #endif

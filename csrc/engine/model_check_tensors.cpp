@@ -28,7 +28,7 @@ Shape shape_of(const Tensor &tensor)
 
 [[noreturn]] void refuse(const std::string &where, const std::string &what) { throw std::runtime_error(where + ": " + what); }
 
-bool is_linear(const Json &header) { return header.at("backbone").at("family").string() == "snap"; }
+bool is_linear(const Json &header) { return header.at("backbone").at("family").string() != "mace"; }
 
 // shapes of the tensors of the learned quantile, by full name; empty without one
 NamedShapes network_shapes(const Json &header)

@@ -32,13 +32,21 @@ SnapDescriptors::SnapDescriptors(const Json &architecture, std::size_t n_element
   n_bispectrum_ = largest_j(twojmax).size() * (chem_ ? n_elements * n_elements * n_elements : 1);
 }
 
-bool SnapDescriptors::shifted(const double *row, double sign, std::vector<double> &out) const
+std::string SnapDescriptors::hint(std::size_t n_columns) const
 {
-  if (chem_) return false;
+  if (n_columns != (quadratic_ ? n_bispectrum_ : with_products(n_bispectrum_))) return "";
+  return quadratic_ ? "quadraticflag 0 there, 1 in the file" : "quadraticflag 1 there, 0 in the file";
+}
+
+// What bzeroflag takes off each bispectrum component is put back, or taken off once more, and the products are formed anew.
+bool SnapDescriptors::alternative(std::size_t which, const double *row, std::vector<double> &out, std::string &words) const
+{
+  if (chem_ || which > 1) return false;    // with chemflag it is not known what is taken off
+  words = which == 0 ? "bzeroflag is 1 in the compute, 0 in the file" : "bzeroflag is 0 in the compute, 1 in the file";
   const bool norm = flag(*architecture_, "bnormflag");
   const std::vector<int> j = largest_j(static_cast<int>(architecture_->at("parameters").at("twojmax").integer()));
   out.assign(row, row + n_descriptors());
-  for (std::size_t k = 0; k < n_bispectrum_; k++) out[k] += sign * (norm ? 1.0 : j[k] + 1.0);
+  for (std::size_t k = 0; k < n_bispectrum_; k++) out[k] += (which == 0 ? 1.0 : -1.0) * (norm ? 1.0 : j[k] + 1.0);
   if (!quadratic_) return true;
   std::size_t at = n_bispectrum_;
   for (std::size_t k = 0; k < n_bispectrum_; k++)
@@ -46,10 +54,17 @@ bool SnapDescriptors::shifted(const double *row, double sign, std::vector<double
   return true;
 }
 
-std::string SnapDescriptors::arguments(const std::vector<int> &element_of_type) const
+std::string SnapDescriptors::suspects() const
+{
+  return "neither bzeroflag nor the order of types alone explains it: compare rcutfac, rfac0, rmin0, twojmax, switchflag, radii, weights and "
+         "the coefficients";
+}
+
+std::string SnapDescriptors::compute(Role role, const std::vector<int> &element_of_type) const
 {
   const Json &parameters = architecture_->at("parameters");
-  std::string out = number(parameters.at("rcutfac")) + " " + number(parameters.at("rfac0")) + " " + number(parameters.at("twojmax"));
+  std::string out = role == DESCRIPTORS ? "sna/atom " : role == GRADIENT ? "snad/atom " : "snav/atom ";
+  out += number(parameters.at("rcutfac")) + " " + number(parameters.at("rfac0")) + " " + number(parameters.at("twojmax"));
   const auto by_type = [&](const char *name) {
     for (const int element : element_of_type) out += " " + number(architecture_->at(name).array()[element]);
   };

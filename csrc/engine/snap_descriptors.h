@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_SNAP_DESCRIPTORS_H
 #define LMP_UQ_SNAP_DESCRIPTORS_H
 
-#include "json.h"
+#include "descriptor_source.h"
 
 #include <cstddef>
 #include <string>
@@ -11,26 +11,23 @@
 
 namespace lmp_uq {
 
-class SnapDescriptors {
+class SnapDescriptors : public DescriptorSource {
  public:
   static constexpr int MAX_TWOJMAX = 20;
 
   // architecture: of family snap, its parameters and lists have passed their checks
   SnapDescriptors(const Json &architecture, std::size_t n_elements);
 
-  std::size_t n_bispectrum() const { return n_bispectrum_; }
-  std::size_t n_descriptors() const { return quadratic_ ? with_products(n_bispectrum_) : n_bispectrum_; }
-  bool quadratic() const { return quadratic_; }
-  static std::size_t with_products(std::size_t n) { return n + n * (n + 1) / 2; }
-
-  // Descriptors of another bzeroflag, (n_descriptors()): what bzeroflag takes off each bispectrum component, times sign, is added to
-  // those of `row`, and the products are formed anew. False where that is not known (chemflag).
-  bool shifted(const double *row, double sign, std::vector<double> &out) const;
-
-  // arguments of compute sna/atom for types that stand for these elements: all flags stated
-  std::string arguments(const std::vector<int> &element_of_type) const;
+  std::size_t n_descriptors() const override { return quadratic_ ? with_products(n_bispectrum_) : n_bispectrum_; }
+  std::string pair_style() const override { return "snap"; }
+  std::string compute(Role role, const std::vector<int> &element_of_type) const override;    // all flags stated
+  std::string hint(std::size_t n_columns) const override;                                     // quadraticflag
+  bool alternative(std::size_t which, const double *row, std::vector<double> &out, std::string &words) const override;    // bzeroflag
+  std::string suspects() const override;
 
  private:
+  static std::size_t with_products(std::size_t n) { return n + n * (n + 1) / 2; }
+
   const Json *architecture_;
   bool quadratic_, chem_;
   std::size_t n_bispectrum_;

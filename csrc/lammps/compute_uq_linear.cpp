@@ -46,6 +46,7 @@ ComputeUqLinear::ComputeUqLinear(LAMMPS *lmp, int narg, char **arg) : Compute(lm
       at = next;
     }
   }
+  if (pair_style.empty()) pair_style = potential->descriptors().pair_style();
   if (fields.empty()) error->all(FLERR, "Compute uq/linear needs at least one field (accepted: {})", names());
   if (asks_forces() && gradient_id.empty())
     error->all(FLERR, "Compute uq/linear: force_std needs the keyword gradient with the columns of a compute such as snad/atom");
@@ -147,29 +148,33 @@ bool ComputeUqLinear::asks_forces() const
 void ComputeUqLinear::init()
 {
   const long width = static_cast<long>(potential->descriptors().n_descriptors());
-  descriptors = find_compute(descriptor_id, "sna/atom", width);
-  gradient = gradient_id.empty() ? nullptr : find_compute(gradient_id, "snad/atom", 3 * width * atom->ntypes);
-  virial_source = virial_id.empty() ? nullptr : find_compute(virial_id, "snav/atom", 6 * width * atom->ntypes);
+  descriptors = find_compute(descriptor_id, Role::DESCRIPTORS, width);
+  gradient = gradient_id.empty() ? nullptr : find_compute(gradient_id, Role::GRADIENT, 3 * width * atom->ntypes);
+  virial_source = virial_id.empty() ? nullptr : find_compute(virial_id, Role::VIRIAL, 6 * width * atom->ntypes);
 }
 
+static bool has_blocks_of_atoms(const Compute *compute) { return strcmp(compute->style, "podd/atom") == 0; }
+
 // a per-atom compute of group all with so many columns
-Compute *ComputeUqLinear::find_compute(const std::string &name, const char *style, long width)
+Compute *ComputeUqLinear::find_compute(const std::string &name, Role role, long width)
 {
   Compute *found = modify->get_compute_by_id(name);
-  if (!found) error->all(FLERR, "Compute uq/linear: there is no compute {}; accepted: {}", name, accepted(style));
-  if (!found->peratom_flag) error->all(FLERR, "Compute uq/linear: compute {} has no per-atom values; accepted: {}", name, accepted(style));
+  if (!found) error->all(FLERR, "Compute uq/linear: there is no compute {}; accepted: {}", name, accepted(role));
+  if (!found->peratom_flag) error->all(FLERR, "Compute uq/linear: compute {} has no per-atom values; accepted: {}", name, accepted(role));
   if (found->igroup != 0)
-    error->all(FLERR, "Compute uq/linear: compute {} is not of group all; accepted: {}", name, accepted(style));
-  const long columns = std::max(1, found->size_peratom_cols);
+    error->all(FLERR, "Compute uq/linear: compute {} is not of group all; accepted: {}", name, accepted(role));
+  const long columns = std::max(1, found->size_peratom_cols), n_own = static_cast<long>(potential->descriptors().n_descriptors());
+  if (role == Role::GRADIENT) {
+    by_moved_atom = has_blocks_of_atoms(found);
+    if (by_moved_atom) width = 3 * n_own * static_cast<long>(atom->natoms);
+    if (by_moved_atom && (comm->nprocs > 1 || !atom->tag_consecutive()))
+      error->all(FLERR, "Compute uq/linear: compute {} of style podd/atom needs one MPI rank and atom IDs from 1 to {}", name, atom->natoms);
+  }
   if (columns == width) return found;
-  const auto &file_has = potential->descriptors();
-  const long factor = width / static_cast<long>(file_has.n_descriptors());
-  const long other = static_cast<long>(file_has.quadratic() ? file_has.n_bispectrum() : file_has.with_products(file_has.n_bispectrum()));
-  const std::string hint = columns == factor * other ? fmt::format(" (quadraticflag {} there, {} in the file)", file_has.quadratic() ? 0 : 1,
-                                                                   file_has.quadratic() ? 1 : 0)
-                                                     : "";
-  error->all(FLERR, "Compute uq/linear: compute {} has {} columns, {} needs {}{}; accepted: {}", name, columns, file, width, hint,
-             accepted(style));
+  const long factor = width / n_own;
+  const std::string hint = columns % factor ? "" : potential->descriptors().hint(columns / factor);
+  error->all(FLERR, "Compute uq/linear: compute {} has {} columns, {} needs {}{}; accepted: {}", name, columns, file, width,
+             hint.empty() ? "" : " (" + hint + ")", accepted(role));
   return nullptr;
 }
 
@@ -222,16 +227,13 @@ void ComputeUqLinear::energy_fields()
 void ComputeUqLinear::force_fields()
 {
   invoke(gradient);
-  const std::size_t width = potential->width(), n_own = potential->descriptors().n_descriptors();
+  const std::size_t width = potential->width();
   constexpr int ATOMS = BLOCK / 3;
   double std[BLOCK];
   for (int first = 0; first < atom->nlocal; first += ATOMS) {
     const int n = std::min(ATOMS, atom->nlocal - first);
     rows.assign(3 * n * width, 0.0);
-    for (int k = 0; k < 3 * n; k++)
-      for (int type = 1; type <= atom->ntypes; type++)    // descriptors of atoms of each type, moved by this atom
-        if (element_of_type[type] >= 0)
-          potential->place(element_of_type[type], row_of(gradient, first + k / 3) + (3 * (type - 1) + k % 3) * n_own, rows.data() + k * width);
+    for (int k = 0; k < 3 * n; k++) gradient_row(first + k / 3, k % 3, rows.data() + k * width);
     potential->posterior().row_std(3 * n, rows.data(), std);
     for (std::size_t c = 0; c < fields.size(); c++)
       for (int k = 0; fields[c] >= FORCE_STD && k < n; k++) {
@@ -239,6 +241,20 @@ void ComputeUqLinear::force_fields()
         columns[c][first + k] = fields[c] == FORCE_STD ? std::sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2]) : s[fields[c] - FORCE_STD_X];
       }
   }
+}
+
+// Added to a row. Blocks are of atoms of each type, moved by this atom; or, of each centre, of every atom that moves.
+void ComputeUqLinear::gradient_row(int i, int axis, double *row) const
+{
+  const std::size_t n_own = potential->descriptors().n_descriptors();
+  if (by_moved_atom) {
+    for (int centre = 0; centre < atom->nlocal; centre++)
+      if (const int element = element_of_type[atom->type[centre]]; element >= 0)
+        potential->place(element, row_of(gradient, centre) + (3 * (atom->tag[i] - 1) + axis) * n_own, row);
+    return;
+  }
+  for (int type = 1; type <= atom->ntypes; type++)
+    if (element_of_type[type] >= 0) potential->place(element_of_type[type], row_of(gradient, i) + (3 * (type - 1) + axis) * n_own, row);
 }
 
 void ComputeUqLinear::publish()

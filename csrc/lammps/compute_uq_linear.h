@@ -2,6 +2,7 @@
 #ifndef LMP_COMPUTE_UQ_LINEAR_H
 #define LMP_COMPUTE_UQ_LINEAR_H
 
+#include "descriptor_source.h"
 #include "total_features.h"
 
 #include "lammps/compute.h"
@@ -38,10 +39,11 @@ class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
   void member_shifts(const double *row, double *shifts) override;
 
  private:
+  using Role = lmp_uq::DescriptorSource::Role;
   enum Field { ENERGY_STD, ENERGY_LOWER, ENERGY_UPPER, GRADE, FORCE_STD, FORCE_STD_X, FORCE_STD_Y, FORCE_STD_Z, N_FIELDS };
   static const char *const NAMES[N_FIELDS];
 
-  std::string file, descriptor_id, gradient_id, virial_id, pair_style = "snap";
+  std::string file, descriptor_id, gradient_id, virial_id, pair_style;
   bool check = true;
   std::vector<std::string> element_names;    // of types, if the user says
   std::vector<int> element_of_type;          // (ntypes + 1), -1: takes no part
@@ -50,6 +52,7 @@ class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
   Compute *descriptors = nullptr, *gradient = nullptr, *virial_source = nullptr;
   std::vector<std::vector<double>> columns;    // of each field, local atoms
   std::vector<double> rows, totals;
+  bool by_moved_atom = false;    // how the gradient has its blocks
   int nmax = 0;
   double *vector_ = nullptr;
   double **array_ = nullptr;
@@ -59,7 +62,7 @@ class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
   int keyword(int, int, char **);
   std::string compute_id(const std::string &, const char *);
   void map_types();
-  Compute *find_compute(const std::string &, const char *, long);
+  Compute *find_compute(const std::string &, Role, long);
   bool asks_forces() const;
   static std::string names();
 
@@ -68,11 +71,12 @@ class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
   void invoke(Compute *);
   void energy_fields();
   void force_fields();
+  void gradient_row(int i, int axis, double *row) const;    // (width): -d(sum of D)/dr of an atom, blocks of the elements
   void publish();
   std::vector<double> feature_sum(double &energy);
   std::vector<double> virial_sum();                                     // (6, width of a row) of all ranks, xx yy zz xy xz yz
   void stress_std(double bar[6]);
-  double own_energy(const std::vector<int> &elements, double shift);    // all ranks, eV; shift: see SnapDescriptors::shifted
+  double own_energy(const std::vector<int> &elements, long setting, std::string &words);    // all ranks, eV
 
   // set-up: does the compute give what the file's Theta belongs to?
   void check_energy();
@@ -80,7 +84,7 @@ class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
   void compare_forces(double &worst, double &largest);
   void check_virial(const double *virial);
   std::string diagnose(double pair_energy);
-  std::string accepted(const std::string &) const;
+  std::string accepted(Role) const;
   double sum(double) const;
 };
 

@@ -24,9 +24,9 @@ static constexpr double FORCE_TOLERANCE = 1e-6;     // relative to the largest f
 void ComputeUqLinear::setup()
 {
   if (!check) return;
-  if (!force->pair_match(pair_style, 1))
-    error->all(FLERR, "Compute uq/linear: there is no pair style {} to compare energies with; accepted: the pair style that lmp-uq export writes, "
-               "keyword pair for one of another name, or check no", pair_style);
+  if (pair_style.empty() || !force->pair_match(pair_style, 1))
+    error->all(FLERR, "Compute uq/linear: there is no pair style {}to compare energies with; accepted: the pair style that lmp-uq export writes, "
+               "keyword pair for one of another name, or check no", pair_style + (pair_style.empty() ? "" : " "));
   check_energy();
   if (gradient || virial_source) check_derivatives();
 }
@@ -46,23 +46,24 @@ void ComputeUqLinear::check_energy()
   const Pair *pair = force->pair_match(pair_style, 1);
   const double pair_energy = sum(pair->eng_vdwl + pair->eng_coul);
   invoke(descriptors);
-  const double own = own_energy(element_of_type, 0.0);
+  std::string words;
+  const double own = own_energy(element_of_type, -1, words);
   if (agree(own, pair_energy)) return;
   const std::string why = diagnose(pair_energy);
   error->all(FLERR, "Compute uq/linear: Theta.D of compute {} is {:.10g} eV, the energy of pair style {} {:.10g} eV: {}; accepted: {}, and the "
-             "potential that lmp-uq export writes of {}", descriptor_id, own, pair_style, pair_energy, why, accepted("sna/atom"), file);
+             "potential that lmp-uq export writes of {}", descriptor_id, own, pair_style, pair_energy, why, accepted(Role::DESCRIPTORS), file);
 }
 
-// sum of Theta*.D over the atoms of all ranks, eV
-double ComputeUqLinear::own_energy(const std::vector<int> &elements, double shift)
+// sum of Theta*.D over the atoms of all ranks, eV; setting: with descriptors that another setting gives, -1: as they are
+double ComputeUqLinear::own_energy(const std::vector<int> &elements, long setting, std::string &words)
 {
   double mine = 0.0;
-  std::vector<double> moved;
+  std::vector<double> other;
   for (int i = 0; i < atom->nlocal; i++) {
     const int element = elements[atom->type[i]];
     if (element < 0) continue;
     const double *row = row_of(descriptors, i);
-    if (shift != 0.0 && potential->descriptors().shifted(row, shift, moved)) row = moved.data();
+    if (setting >= 0 && potential->descriptors().alternative(setting, row, other, words)) row = other.data();
     mine += potential->energy(element, row);
   }
   return sum(mine);
@@ -71,14 +72,14 @@ double ComputeUqLinear::own_energy(const std::vector<int> &elements, double shif
 // what alone would explain the difference
 std::string ComputeUqLinear::diagnose(double pair_energy)
 {
-  for (const double shift : {1.0, -1.0})
-    if (agree(own_energy(element_of_type, shift), pair_energy))
-      return fmt::format("bzeroflag is {} in the compute, {} in the file", shift > 0.0 ? 1 : 0, shift > 0.0 ? 0 : 1);
+  std::string words;
+  for (const long setting : {0, 1})
+    if (agree(own_energy(element_of_type, setting, words), pair_energy)) return words;
   std::vector<int> order = element_of_type;
   std::sort(order.begin() + 1, order.end());
   if (order.size() <= 6) {
     do {
-      if (order == element_of_type || !agree(own_energy(order, 0.0), pair_energy)) continue;
+      if (order == element_of_type || !agree(own_energy(order, -1, words), pair_energy)) continue;
       std::string names;
       for (std::size_t type = 1; type < order.size(); type++) names += " " + (order[type] < 0 ? "NULL" : potential->elements()[order[type]]);
       return "the pair style has the types in another order, elements" + names;
@@ -91,8 +92,7 @@ std::string ComputeUqLinear::diagnose(double pair_energy)
   head.member_energies(features.data(), own, members.data());
   for (std::size_t k = 0; k < members.size(); k++)
     if (agree(members[k], pair_energy)) return fmt::format("the pair style runs member {}, not the mean", k + 1);
-  return "neither bzeroflag nor the order of types alone explains it: compare rcutfac, rfac0, rmin0, twojmax, switchflag, radii, weights and "
-         "the coefficients";
+  return potential->descriptors().suspects();
 }
 
 // The pair style's own forces and virial, without those of others: it is run once more into an empty array.
@@ -113,22 +113,20 @@ void ComputeUqLinear::check_derivatives()
   std::copy(kept.begin(), kept.end(), f);
   if (gradient && worst > FORCE_TOLERANCE * std::max(1.0, largest))
     error->all(FLERR, "Compute uq/linear: Theta times compute {} differs by {:.4g} eV/Angstrom from the forces of pair style {}; accepted: {}",
-               gradient_id, worst, pair_style, accepted("snad/atom"));
+               gradient_id, worst, pair_style, accepted(Role::GRADIENT));
   if (virial_source) check_virial(virial);
 }
 
 // largest difference of a force component, largest force component, over all ranks
 void ComputeUqLinear::compare_forces(double &worst, double &largest)
 {
-  const std::size_t width = potential->width(), n_own = potential->descriptors().n_descriptors();
+  const std::size_t width = potential->width();
   invoke(gradient);
   double mine[2] = {}, all[2] = {};
   for (int i = 0; i < atom->nlocal; i++)
     for (int a = 0; a < 3; a++) {
       rows.assign(width, 0.0);
-      for (int type = 1; type <= atom->ntypes; type++)
-        if (element_of_type[type] >= 0)
-          potential->place(element_of_type[type], row_of(gradient, i) + (3 * (type - 1) + a) * n_own, rows.data());
+      gradient_row(i, a, rows.data());
       mine[0] = std::max(mine[0], std::fabs(potential->row_energy(rows.data()) - atom->f[i][a]));
       mine[1] = std::max(mine[1], std::fabs(atom->f[i][a]));
     }
@@ -149,12 +147,12 @@ void ComputeUqLinear::check_virial(const double *virial)
   }
   if (worst > FORCE_TOLERANCE * largest)
     error->all(FLERR, "Compute uq/linear: Theta times compute {} differs by {:.4g} eV from the virial of pair style {}; accepted: {}",
-               virial_id, worst, pair_style, accepted("snav/atom"));
+               virial_id, worst, pair_style, accepted(Role::VIRIAL));
 }
 
-std::string ComputeUqLinear::accepted(const std::string &style) const
+std::string ComputeUqLinear::accepted(Role role) const
 {
   std::vector<int> elements(element_of_type.begin() + 1, element_of_type.end());
   for (int &element : elements) element = std::max(element, 0);
-  return "compute ID all " + style + " " + potential->descriptors().arguments(elements);
+  return "compute ID all " + potential->descriptors().compute(role, elements);
 }

@@ -28,7 +28,7 @@ void ComputeUqLinear::require_features(const char *who, bool virial)
 {
   if (virial && virial_id.empty())
     error->all(FLERR, "{}: an average of a pressure needs the keyword virial in compute {}, as virial c_ID[*]; accepted: {}", who, id,
-               accepted("snav/atom"));
+               accepted(Role::VIRIAL));
 }
 
 void ComputeUqLinear::total_features(double *sum)

@@ -17,7 +17,7 @@
 namespace {
 
 // as lmp_uq.engine says it
-constexpr char NOT_MACE[] = "holds a linear potential, which pair_style snap runs: lmp-uq export writes its files, compute uq/linear gives its "
+constexpr char NOT_MACE[] = "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files, compute uq/linear gives its "
                             "bars; accepted here: family mace";
 constexpr double LEVEL = 0.9, LEVEL_50 = 0.5, LEVEL_95 = 0.95;
 

@@ -19,7 +19,7 @@ from lmp_uq.errors import UqError
 
 __all__ = ["Backbone", "Evaluation", "Exchange", "Graph", "backbone_of_file", "graph_of_frames", "load_backbone"]
 
-FAMILIES = ("mace", "snap")
+FAMILIES = ("mace", "snap", "compute")
 ENGINES = ("torch", "native", "auto")
 
 log = logging.getLogger("lmp_uq")
@@ -152,14 +152,15 @@ def load_backbone(
     local_rank : int
         Number of this process on its node.
     elements : sequence of str
-        Those of the file; family snap only.
+        Those of the file; of a linear potential.
     communicator : MPI communicator or None
-        On which LAMMPS computes the rows of a linear potential, None: all ranks there are; family snap only.
+        On which LAMMPS computes the rows of a linear potential, None: all ranks there are.
 
     Returns
     -------
     Backbone
-        Of family snap `lmp_uq.backbone.snap.SnapBackbone`, which has rows in the place of `Backbone.pull` and `Backbone.push`.
+        Of a linear potential a `lmp_uq.backbone.linear.LinearBackbone`, which has rows in the place of `Backbone.pull` and
+        `Backbone.push`.
 
     Raises
     ------
@@ -170,10 +171,8 @@ def load_backbone(
     family = entry.get("family", "mace")
     if family not in FAMILIES:
         raise UqError(f"backbone family {family!r} is not known; accepted: {', '.join(FAMILIES)}")
-    if family == "snap":
-        from lmp_uq.backbone.snap import SnapBackbone
-
-        return SnapBackbone(entry["architecture"], tensors, elements, communicator)
+    if family != "mace":
+        return linear_class(family)(entry["architecture"], tensors, elements, communicator)
     if engine not in ENGINES:
         raise UqError(f"engine is {engine!r}; accepted: {', '.join(ENGINES)}")
     architecture = entry.get("architecture", entry)
@@ -193,6 +192,17 @@ def load_backbone(
     return MaceTorchBackbone(
         architecture, tensors, precision=precision, device=pick_device(device, local_rank)
     )
+
+
+def linear_class(family: str) -> type:
+    """`LinearBackbone` of a family of linear potentials."""
+    if family == "snap":
+        from lmp_uq.backbone.snap import SnapBackbone
+
+        return SnapBackbone
+    from lmp_uq.backbone.compute import ComputeBackbone
+
+    return ComputeBackbone
 
 
 def _on_cpu(device):

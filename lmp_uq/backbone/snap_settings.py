@@ -8,13 +8,14 @@ One record makes all of them, because a flag that differs between them changes e
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from ase.data import atomic_numbers
 
+from lmp_uq.backbone.reference import NO_REFERENCE, ReferencePotential
 from lmp_uq.errors import UqError
 
 DEFAULTS = {
@@ -28,9 +29,6 @@ _SPEED_ONLY = ("chunksize", "parallelthresh")
 _LISTS = ("sinner", "dinner")
 MAX_TWOJMAX = 20
 DEFAULT_RADIUS, DEFAULT_WEIGHT = 0.5, 1.0
-REFERENCE_WORDS = re.compile(r"[A-Za-z0-9 _./*+-]+")
-_FORBIDDEN_STYLES = ("hybrid", "python", "mliap", "kim", "mace", "symmetrix", "metatomic", "nequip", "allegro", "none")
-"""Pair styles that run code or other programs, or that have sub-styles of their own."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,8 @@ class SnapSettings:
         R_el and w_el of each element.
     sinner, dinner : tuple of float
         Of each element; empty unless switchinnerflag is 1.
-    styles, coefficients : tuple of str
-        The reference potential: what follows ``pair_style hybrid/overlay`` and ``pair_coeff``, one text for each line.
+    reference : ReferencePotential
+        Beneath it.
     """
 
     elements: tuple[str, ...]
@@ -57,13 +55,15 @@ class SnapSettings:
     weights: tuple[float, ...]
     sinner: tuple[float, ...] = ()
     dinner: tuple[float, ...] = ()
-    styles: tuple[str, ...] = ()
-    coefficients: tuple[str, ...] = ()
+    reference: ReferencePotential = NO_REFERENCE
 
     @property
     def n_per_element(self) -> int:
         """Descriptors of an atom, without the constant: the columns of ``compute sna/atom``."""
         return descriptors_per_element(self.parameters, len(self.elements))
+
+    compute_styles = ("snap",)
+    """Computes of LAMMPS that give its rows."""
 
     @property
     def cutoff(self) -> float:
@@ -89,36 +89,44 @@ class SnapSettings:
             lines += [f"{name} {' '.join(map(_text, getattr(self, name)))}" for name in _LISTS]
         return "\n".join(lines) + "\n"
 
-    def pair_lines(self, snap: str = "") -> list[str]:
-        """Lines that define the pair style: the reference and, if given, ``snap`` with the files of that prefix.
+    def potential_files(self, theta: np.ndarray, note: str) -> dict[str, str]:
+        """Texts of PREFIX.snapcoeff and PREFIX.snapparam, by suffix, of the potential with Theta (P + Z,); note: their first line."""
+        return {"snapcoeff": self._coefficient_text(theta, note), "snapparam": f"{note}\n{self.parameter_text()}"}
 
-        Without snap a pair style zero holds the cutoff of the descriptors.
-        """
-        own = "snap" if snap else f"zero {_text(1.001 * self.cutoff)}"
-        names = " ".join(self.elements)
-        mine = f"{{}}{snap}.snapcoeff {snap}.snapparam {names}" if snap else "{}"
-        if not self.styles:
-            return [f"pair_style {own}", "pair_coeff * * " + mine.format("").strip()]
-        lines = [f"pair_style hybrid/overlay {own} {' '.join(self.styles)}", "pair_coeff * * " + mine.format(own.split()[0] + " ").strip()]
-        return lines + [f"pair_coeff {text}" for text in self.coefficients]
+    def _coefficient_text(self, theta, note):
+        """For each element its constant, then its block, with all digits."""
+        n = self.n_per_element
+        lines = [note, "", f"{len(self.elements)} {n + 1}"]
+        for k, element in enumerate(self.elements):
+            lines.append(f"{element} {self.radii[k]!r} {self.weights[k]!r}")
+            constant = theta[len(self.elements) * n + k]
+            lines += [f"{value:.17g}" for value in (constant, *theta[k * n : (k + 1) * n])]
+        return "\n".join(lines) + "\n"
+
+    def pair_lines(self, prefix: str = "") -> list[str]:
+        """Lines that define the pair style: the reference and, if given, ``snap`` with the files of that prefix."""
+        if not prefix:
+            return self.reference.pair_lines_alone(self.cutoff)
+        return self.reference.pair_lines_beneath("snap", f"{prefix}.snapcoeff {prefix}.snapparam {' '.join(self.elements)}")
+
+    def compute_lines(self, prefix: str) -> list[str]:
+        """The compute whose columns compute uq/linear takes, as an input has it; it names no file."""
+        return [f"compute b all sna/atom {self.compute_arguments()}"]
 
     def header(self) -> dict:
         """For the header key backbone.architecture."""
         lists = {"radii": self.radii, "weights": self.weights}
         if self.parameters["switchinnerflag"]:
             lists |= {"sinner": self.sinner, "dinner": self.dinner}
-        reference = {"styles": list(self.styles), "coefficients": list(self.coefficients)}
-        return {"parameters": dict(self.parameters), "reference": reference} | {name: list(values) for name, values in lists.items()}
+        made = {name: list(values) for name, values in lists.items()}
+        return {"parameters": dict(self.parameters), "reference": self.reference.header()} | made
 
     @classmethod
     def from_header(cls, architecture: Mapping, elements: Sequence[str]) -> SnapSettings:
         """Inverse of `header`, of a file that has passed its checks; UqError for a reference that may not be run."""
         lists = {name: tuple(architecture.get(name, ())) for name in ("radii", "weights", *_LISTS)}
-        reference = architecture["reference"]
-        made = cls(tuple(elements), dict(architecture["parameters"]), **lists, styles=tuple(reference["styles"]),
-                   coefficients=tuple(reference["coefficients"]))  # fmt: skip
-        check_reference(made.styles, made.coefficients)
-        return made
+        reference = ReferencePotential.from_header(architecture["reference"])
+        return cls(tuple(elements), dict(architecture["parameters"]), **lists, reference=reference)
 
 
 def descriptors_per_element(parameters: Mapping[str, float], n_elements: int) -> int:
@@ -154,29 +162,13 @@ def read_settings(path: str, elements: Sequence[str], reference: Sequence[str] =
     """
     parameters, lists = _read_parameters(path)
     names, radii, weights = _elements(elements)
-    coefficients = list(coefficients) or _zbl_coefficients(reference, names)
-    check_reference(reference, coefficients)
+    beneath = ReferencePotential.of(reference, coefficients, names)
     for name in _LISTS:
         found = lists.get(name, ())
         if parameters["switchinnerflag"] and len(found) != len(names):
             raise UqError(f"{path}: {name} has {len(found)} numbers; accepted with switchinnerflag 1: one for each of {' '.join(names)}")
     inner = {name: lists.get(name, ()) if parameters["switchinnerflag"] else () for name in _LISTS}
-    return SnapSettings(names, parameters, radii, weights, **inner, styles=tuple(reference), coefficients=tuple(coefficients))
-
-
-def check_reference(styles: Sequence[str], coefficients: Sequence[str]) -> None:
-    """UqError unless these are lines of words that a pair style of LAMMPS, and nothing else, reads."""
-    for text in (*styles, *coefficients):
-        if not REFERENCE_WORDS.fullmatch(text) or not text.split():
-            raise UqError(f"reference potential {text!r}; accepted: words of letters, digits and _./*+-, one line for each text")
-    names = [text.split()[0] for text in styles]
-    for name in names:
-        if name.startswith(_FORBIDDEN_STYLES):
-            raise UqError(f"reference potential {name}; accepted: a pair style of LAMMPS that runs no other program and is not hybrid")
-    for text in coefficients:
-        words = text.split()
-        if len(words) < 3 or words[2] not in names:
-            raise UqError(f"reference coefficients {text!r}; accepted: type type style ..., with style one of {' '.join(names) or 'none'}")
+    return SnapSettings(names, parameters, radii, weights, **inner, reference=beneath)
 
 
 def _read_parameters(path):
@@ -241,15 +233,6 @@ def _elements(texts):
     if not names or len(set(names)) != len(names):
         raise UqError(f"--elements {' '.join(texts) or 'without any'}; accepted: distinct chemical symbols")
     return tuple(names), tuple(radii), tuple(weights)
-
-
-def _zbl_coefficients(styles, elements):
-    """pair_coeff texts of a reference of zbl; none for others, which need none or say so."""
-    if [text.split()[0] for text in styles if text.split()] != ["zbl"]:
-        return []
-    numbers = [atomic_numbers[e] for e in elements]
-    pairs = [(i, j) for i in range(len(elements)) for j in range(i, len(elements))]
-    return [f"{i + 1} {j + 1} zbl {numbers[i]} {numbers[j]}" for i, j in pairs]
 
 
 def _text(value):

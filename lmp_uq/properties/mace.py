@@ -11,7 +11,7 @@ import numpy as np
 
 from lmp_uq import modelfile
 from lmp_uq.backbone import backbone_of_file, graph_of_frames
-from lmp_uq.backbone.snap import LinearEvaluation
+from lmp_uq.backbone.linear import LinearEvaluation
 from lmp_uq.errors import UqError
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias, n_bias_columns

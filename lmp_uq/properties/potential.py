@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.backbone.snap import SnapBackbone
+from lmp_uq.backbone import linear_class
 from lmp_uq.errors import UqError
-from lmp_uq.export import coefficient_text
-from lmp_uq.modelcheck_snap import FAMILY
+from lmp_uq.modelcheck_linear import FAMILIES
 from lmp_uq.posterior.box import Box
 from lmp_uq.properties.system import LinearSystem
 
@@ -49,8 +48,9 @@ class LinearPotential:
 
     def __init__(self, file: modelfile.ModelFile, name: str, communicator=None):
         header = file.header
-        if header["backbone"]["family"] != FAMILY:
-            raise UqError(f"{name} holds a model of family {header['backbone']['family']}; accepted: {FAMILY}, a linear potential")
+        family = header["backbone"]["family"]
+        if family not in FAMILIES:
+            raise UqError(f"{name} holds a model of family {family}; accepted: {' or '.join(FAMILIES)}, a linear potential")
         if header["posterior"] is None:
             raise UqError(f"{name} holds no posterior: lmp-uq fit adds one")
         self.elements = tuple(header["elements"])
@@ -60,7 +60,8 @@ class LinearPotential:
         self.sha256 = file.sha256
         self.shared, self.communicator = {}, communicator
         tensors = {"coefficients": np.zeros(len(self.theta))}
-        self._reference = SnapBackbone(header["backbone"]["architecture"], tensors, self.elements, communicator)
+        self._reference = linear_class(family)(header["backbone"]["architecture"], tensors, self.elements, communicator)
+        self._reference.settings.pair_lines("theta")  # a potential that no pair style runs is refused here
 
     @classmethod
     def read(cls, name: str, communicator=None) -> LinearPotential:
@@ -72,10 +73,10 @@ class LinearPotential:
         return LinearSystem(self._reference, atoms)
 
     def write_pair_style(self, theta, prefix: Path) -> Path:
-        """Write PREFIX.snapcoeff, PREFIX.snapparam and PREFIX.in, which an input of LAMMPS may include; the path of the last."""
+        """Write the files of its pair style and PREFIX.in, which an input of LAMMPS may include; the path of the last."""
         settings = self._reference.settings
-        Path(f"{prefix}.snapcoeff").write_text(coefficient_text(settings, np.asarray(theta), "# of a property"))
-        Path(f"{prefix}.snapparam").write_text(settings.parameter_text())
+        for suffix, text in settings.potential_files(np.asarray(theta), "# of a property").items():
+            Path(f"{prefix}.{suffix}").write_text(text)
         Path(f"{prefix}.in").write_text("\n".join(settings.pair_lines(str(prefix))) + "\n")
         return Path(f"{prefix}.in")
 

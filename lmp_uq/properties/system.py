@@ -14,9 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import expm
 
-from lmp_uq.backbone.snap import BAR, LinearEvaluation, SnapBackbone, lammps_cell
+from lmp_uq.backbone.linear import BAR, LinearBackbone, LinearEvaluation, lammps_cell
 from lmp_uq.errors import UqError
-from lmp_uq.export import coefficient_text
 
 CELLS = ("fixed", "iso", "aniso", "shape")
 FORCE_TOLERANCE = 1e-5
@@ -81,7 +80,7 @@ class LinearSystem:
 
     Parameters
     ----------
-    backbone : SnapBackbone
+    backbone : LinearBackbone
         With Theta = 0: the reference and the settings of the descriptors. Systems may share one.
     atoms : ase.Atoms
         Elements and order of the atoms; its positions and cell are where a call without them evaluates.
@@ -92,7 +91,7 @@ class LinearSystem:
         An element that the potential lacks, a cell that is open or has no volume.
     """
 
-    def __init__(self, backbone: SnapBackbone, atoms):
+    def __init__(self, backbone: LinearBackbone, atoms):
         self.species = backbone.species_of(atoms)
         if not atoms.pbc.all() or atoms.cell.rank < 3:
             raise UqError("a structure has an open cell; accepted: cells periodic in all directions, with vacuum where it is wanted")
@@ -235,8 +234,8 @@ class LinearSystem:
         theta = np.asarray(theta, dtype=np.float64)
         if theta.shape != (self.n_parameters,):
             raise UqError(f"Theta of shape {theta.shape}; this potential accepts ({self.n_parameters},)")
-        Path(f"{prefix}.snapcoeff").write_text(coefficient_text(settings, theta, "# of a property"))
-        Path(f"{prefix}.snapparam").write_text(settings.parameter_text())
+        for suffix, text in settings.potential_files(theta, "# of a property").items():
+            Path(f"{prefix}.{suffix}").write_text(text)
         setup = ["neighbor 0.3 bin", "neigh_modify every 1 delay 0 check yes one 100000 page 1000000", *settings.pair_lines(prefix)]
         setup += ["compute lmp_uq_virial all pressure NULL virial", "thermo_style custom step pe c_lmp_uq_virial[1]", "thermo 1000000"]
         try:

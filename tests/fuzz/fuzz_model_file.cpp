@@ -8,7 +8,7 @@
 #include "engine.h"
 #include "model_file.h"
 #include "posterior.h"
-#include "snap_descriptors.h"
+#include "descriptor_source.h"
 
 #include <sanitizer/common_interface_defs.h>
 
@@ -122,8 +122,8 @@ std::string attempt(Random &random)
     for (const auto &named : file.tensors()) named.second.doubles();
     use(file, random);
     const lmp_uq::Json &backbone = file.header().at("backbone");
-    if (backbone.at("family").string() == "snap")
-      lmp_uq::SnapDescriptors(backbone.at("architecture"), file.header().at("elements").array().size()).arguments({0, 0});
+    if (backbone.at("family").string() != "mace")
+      lmp_uq::DescriptorSource::of(backbone, file.header().at("elements").array().size())->compute(lmp_uq::DescriptorSource::VIRIAL, {0, 0});
     else
       lmp_uq::Engine::make(backbone.at("architecture"), file.section("backbone"), {});
   } catch (const std::runtime_error &failure) {

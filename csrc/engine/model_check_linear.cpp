@@ -12,6 +12,8 @@ const char *const PARAMETERS[] = {"rcutfac",  "twojmax",   "rfac0",        "rmin
                                   "chemflag", "bnormflag", "wselfallflag", "switchinnerflag"};
 const std::string START = "backbone.architecture.";
 
+const std::string LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
 bool ends_with_flag(const std::string &name) { return name.size() > 4 && name.compare(name.size() - 4, 4, "flag") == 0; }
 
 bool is_whole(const Json *value, long most)
@@ -19,13 +21,36 @@ bool is_whole(const Json *value, long most)
   return value && value->is_integer() && value->digits()[0] != '-' && !less_digits(std::to_string(most), value->digits());
 }
 
-bool is_reference(const Json &text)
+bool is_of(const std::string &text, const std::string &more)
 {
-  if (!text.is_string() || text.string().empty()) return false;
-  const std::string more = " _./*+-", &value = text.string();
-  return std::all_of(value.begin(), value.end(), [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || more.find(c) != std::string::npos;
-  });
+  return !text.empty() && text.find_first_not_of(LETTERS + more) == std::string::npos;
+}
+
+bool is_reference(const Json &text) { return text.is_string() && is_of(text.string(), " _./*+-"); }
+
+bool is_words(const Json *text) { return text && text->is_string() && is_of(text->string(), " _./*+\"-"); }
+
+// words that begin with the name of a compute that gives numbers of atoms, as LAMMPS names them
+bool is_compute(const Json *text)
+{
+  if (!is_words(text)) return false;
+  const std::string style = text->string().substr(0, text->string().find(' ')), end = "/atom";
+  return is_of(style, "_/") && style.size() > end.size() && style.compare(style.size() - end.size(), end.size(), end) == 0;
+}
+
+bool are_files(const Json *files)
+{
+  if (!files || !files->is_object()) return false;
+  const auto is_name = [](const std::string &name) { return is_of(name, "_.+-") && name[0] != '.'; };
+  return std::all_of(files->keys().begin(), files->keys().end(), is_name) &&
+      std::all_of(files->values().begin(), files->values().end(), [](const Json &text) { return text.is_string(); });
+}
+
+bool is_multiple(const std::string &digits, std::size_t n)
+{
+  std::size_t rest = 0;
+  for (const char digit : digits) rest = (10 * rest + (digit - '0')) % n;
+  return rest == 0;
 }
 
 void check_parameters(const Json &parameters, const std::string &where)
@@ -65,11 +90,9 @@ void check_reference(const Json *reference, const std::string &where)
   }
 }
 
-}    // namespace
-
 void check_snap(const Json &header, const std::string &where)
 {
-  const Json &backbone = header.at("backbone"), &architecture = backbone.at("architecture"), &posterior = header.at("posterior");
+  const Json &backbone = header.at("backbone"), &architecture = backbone.at("architecture");
   const Json *parameters = architecture.find("parameters");
   const std::size_t n_elements = header.at("elements").array().size();
   if (!parameters || !parameters->is_object()) reject(where, START + "parameters", parameters, "an object");
@@ -79,6 +102,35 @@ void check_snap(const Json &header, const std::string &where)
   const std::string count = std::to_string(n_elements * SnapDescriptors(architecture, n_elements).n_descriptors());
   if (backbone.at("n_features").digits() != count)
     reject(where, "backbone.n_features", &backbone.at("n_features"), count + ", as the architecture gives");
+}
+
+void check_compute(const Json &header, const std::string &where)
+{
+  const Json &backbone = header.at("backbone"), &architecture = backbone.at("architecture");
+  const Json *cutoff = architecture.find("cutoff"), *computes = architecture.find("computes"), *pair = architecture.find("pair");
+  const Json *files = architecture.find("files");
+  if (!is_number(cutoff) || cutoff->number() <= 0) reject(where, START + "cutoff", cutoff, "a positive number (Angstrom)");
+  if (!computes || !computes->is_object()) reject(where, START + "computes", computes, "an object");
+  for (const std::string role : {"descriptors", "gradient", "virial"}) {
+    const Json *words = computes->find(role);
+    const bool none = role != "descriptors" && words && words->is_string() && words->string().empty();
+    if (!none && !is_compute(words)) reject(where, START + "computes." + role, words, "a compute style that ends in /atom and its words");
+  }
+  if (!are_files(files)) reject(where, START + "files", files, "an object of plain file names and texts");
+  const bool no_pair = pair && pair->is_string() && pair->string().empty();
+  if (!no_pair && !is_words(pair)) reject(where, START + "pair", pair, "the name of a pair style, or an empty text");
+  check_reference(architecture.find("reference"), where);
+  const std::size_t n_elements = header.at("elements").array().size();
+  if (!is_multiple(backbone.at("n_features").digits(), n_elements))
+    reject(where, "backbone.n_features", &backbone.at("n_features"), "a multiple of " + std::to_string(n_elements) + ", the number of elements");
+}
+
+}    // namespace
+
+void check_linear(const Json &header, const std::string &where)
+{
+  const Json &posterior = header.at("posterior");
+  (header.at("backbone").at("family").string() == "snap" ? check_snap : check_compute)(header, where);
   if (!posterior.is_null() && posterior.at("bias").string() != "element")
     reject(where, "posterior.bias", &posterior.at("bias"), "element, as a linear potential has a constant for each element");
 }

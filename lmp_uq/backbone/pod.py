@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Files of LAMMPS' pair style pod, a linear potential on proper orthogonal descriptors.
+
+N. C. Nguyen, A. Rohskopf, Phys. Rev. B 107, 144103 (2023), doi 10.1103/PhysRevB.107.144103; https://docs.lammps.org/pair_pod.html
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmp_uq.errors import UqError
+
+STYLES = ("pod/atom", "podd/atom")
+"""Of descriptors and their derivatives; what follows is the parameter file, a file of environments or "", and the elements."""
+
+
+def is_written(settings) -> bool:
+    """Whether `potential_files` can write the pair style's files: of one environment, so that no other coefficients are needed."""
+    words = settings.computes["descriptors"].split()
+    return settings.pair == "pod" and words[0] == STYLES[0] and words[2] == '""' and words[1] in settings.files
+
+
+def potential_files(settings, theta: np.ndarray, note: str) -> dict[str, str]:
+    """Texts of PREFIX.pod and PREFIX.podcoeff, by suffix: for each element its constant, then its block, with all digits.
+
+    Parameters
+    ----------
+    settings : ComputeSettings
+        For which `is_written` holds.
+    theta : (P + Z,)
+        Blocks of the elements, then their constants.
+    note : str
+        Comment line of the parameter file.
+    """
+    n_elements = len(settings.elements)
+    blocks, constants = theta[:-n_elements].reshape(n_elements, -1), theta[-n_elements:]
+    numbers = np.column_stack([constants, blocks]).ravel()
+    lines = [f"model_coefficients: {len(numbers)} 0 0", *(f"{value:.17g}" for value in numbers)]
+    parameters = settings.files[settings.computes["descriptors"].split()[1]]
+    return {"pod": f"{note}\n{parameters}", "podcoeff": "\n".join(lines) + "\n"}
+
+
+def check(settings, where: str) -> None:
+    """UqError where elements of compute and parameter file are not those of the potential: LAMMPS takes them by their order, in silence."""
+    wanted = list(settings.elements)
+    for words in settings.computes.values():
+        style, *rest = words.split() or [""]
+        if style not in STYLES:
+            continue
+        if rest[2:] != wanted:
+            accepted = f'{style} FILE "" {" ".join(wanted)}'
+            raise UqError(f"{where}: '{words}'; accepted: {accepted}, with the elements of the line elements in the same order")
+        species = [line.split()[1:] for line in settings.files.get(rest[0], "").splitlines() if line.split()[:1] == ["species"]]
+        if species and species[0] != wanted:
+            raise UqError(f"{where}: {rest[0]} has the species {' '.join(species[0])}; accepted: {' '.join(wanted)}, as the line elements")
