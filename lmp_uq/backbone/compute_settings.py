@@ -26,7 +26,6 @@ from ase.data import atomic_numbers
 from lmp_uq.backbone import pod
 from lmp_uq.backbone.reference import NO_REFERENCE, ReferencePotential
 from lmp_uq.errors import UqError
-from lmp_uq.files import existing_file
 
 ROLES = ("descriptors", "gradient", "virial")
 COMPUTE_WORDS = re.compile(r'[A-Za-z0-9 _./*+"-]+')
@@ -34,7 +33,7 @@ ATOM_STYLE = re.compile(r"[A-Za-z0-9_/]+/atom( |$)")
 """How LAMMPS names computes that give numbers of atoms, and do nothing else."""
 FILE_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
 LARGEST_FILE = 1_000_000
-"""Bytes of a text that is kept in the model file."""
+"""Characters of a text that is kept in the model file."""
 KEYWORDS = ("elements", "cutoff", *ROLES, "file", "pair")
 
 
@@ -138,7 +137,7 @@ def read_compute_settings(path: str, reference: Sequence[str] = (), coefficients
         No such file, an unknown or missing keyword, words that no compute takes, a file that is not there.
     """
     given, files = {}, {}
-    for line in _text_of(existing_file(path)).splitlines():
+    for line in _text_of(path).splitlines():
         keyword, _, value = line.split("#")[0].strip().partition(" ")
         value = " ".join(value.split())
         if not keyword:
@@ -182,10 +181,11 @@ def _settings(path, given, files):
 def _kept_file(path, name):
     if not FILE_NAME.fullmatch(name):
         raise UqError(f"{path}: file {name!r}; accepted: the name of a file beside it, of letters, digits and _.+-")
-    found = existing_file(str(Path(path).parent / name))
-    if found.stat().st_size > LARGEST_FILE:
-        raise UqError(f"{found}: {found.stat().st_size} bytes; accepted in a model file: at most {LARGEST_FILE}")
-    return _text_of(found)
+    found = Path(path).parent / name
+    text = _text_of(found)
+    if len(text) > LARGEST_FILE:
+        raise UqError(f"{found}: {len(text)} characters; accepted in a model file: at most {LARGEST_FILE}")
+    return text
 
 
 def _text_of(path):
