@@ -86,7 +86,7 @@ def fit(options: FitOptions, command: str = "") -> dict:
     if not Path(options.out).absolute().parent.is_dir():
         raise UqError(f"--out {options.out}: there is no folder of that name to write into")
     everyone = ranks()
-    source = open_potential(options)
+    source = open_potential(options, everyone.alone())
     options = options_of_family(options, source)
     streams = FitStreams(options, source.precision, everyone)
     backbone = streams.load(source)

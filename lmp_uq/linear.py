@@ -36,7 +36,9 @@ def is_linear(source: BackboneSource) -> bool:
     return source.entry["family"] in FAMILIES
 
 
-def linear_source(name: str, elements: Sequence[str], reference: Sequence[str], coefficients: Sequence[str]) -> BackboneSource:
+def linear_source(
+    name: str, elements: Sequence[str], reference: Sequence[str], coefficients: Sequence[str], communicator=None
+) -> BackboneSource:
     """A linear potential that knows only its reference, Theta = 0: what a fit starts from.
 
     Parameters
@@ -47,13 +49,15 @@ def linear_source(name: str, elements: Sequence[str], reference: Sequence[str], 
         Of SNAP, as in `lmp_uq.backbone.snap_settings.read_settings`; the other file has them.
     reference, coefficients
         As in `lmp_uq.backbone.reference.ReferencePotential.of`.
+    communicator : MPI communicator or None
+        Of this process alone where several share a fit: LAMMPS counts the columns of a compute.
     """
     prefix, _, path = name.partition(":")
     family = PREFIXES[prefix + ":"]
     if family == SNAP:
         settings = read_settings(path, elements, reference, coefficients)
     else:
-        settings = with_columns(read_compute_settings(path, reference, coefficients))
+        settings = with_columns(read_compute_settings(path, reference, coefficients), communicator)
     tensors = {"coefficients": np.zeros(len(settings.elements) * (settings.n_per_element + 1))}
     architecture = settings.header()
     backbone = linear_class(family)(architecture, tensors, settings.elements)
@@ -61,8 +65,8 @@ def linear_source(name: str, elements: Sequence[str], reference: Sequence[str], 
     return BackboneSource(entry, tensors, list(settings.elements), settings.cutoff, "float64")
 
 
-def open_potential(options) -> BackboneSource:
-    """The backbone that a fit's options name; of a linear potential also what the options say beside its file.
+def open_potential(options, communicator=None) -> BackboneSource:
+    """The backbone that a fit's options name; of a linear potential also what the options say beside its file. See `linear_source`.
 
     Raises
     ------
@@ -83,7 +87,7 @@ def open_potential(options) -> BackboneSource:
             raise UqError(f"--elements {' '.join(elements)}: {options.backbone} names the elements itself; leave it out")
     elif not elements:
         elements = _only_element(options)
-    return linear_source(options.backbone, elements, options.reference, options.reference_coeff)
+    return linear_source(options.backbone, elements, options.reference, options.reference_coeff, communicator)
 
 
 def options_of_family(options, source: BackboneSource):

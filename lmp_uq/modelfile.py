@@ -84,11 +84,11 @@ Optional::
                                                  mean weight of a row of that kind. A row with weight |x.L|^2 < leverage_floor had, or
                                                  would have had, no say in the box: the box certifies nothing about it
 
-Of a linear potential the bias is "element", and P is Z times the columns of a compute of LAMMPS. Of family "snap" that is compute sna/atom; the
-architecture has parameters, radii, weights, reference and with switchinnerflag sinner and dinner, as
+Of a linear potential the bias is "element", and P is Z times the columns of a compute of LAMMPS. Of family "snap" that is compute
+sna/atom; the architecture has parameters, radii, weights, reference and with switchinnerflag sinner and dinner, as
 `lmp_uq.backbone.snap_settings.SnapSettings.header` makes them. Of family "compute" the architecture has cutoff (Angstrom), computes
-({"descriptors", "gradient", "virial"} to the words behind `compute ID all`, the last two perhaps empty), files (names in these words to texts), pair
-(the pair style that runs it, or an empty text) and reference. Further
+({"descriptors", "gradient", "virial"} to the words behind `compute ID all`, the last two perhaps empty), files (names in these words to
+texts), pair (the pair style that runs it, or an empty text) and reference. Further
 
     backbone/coefficients   (P + Z,)  float64  Theta* of the potential that runs: blocks of the elements, then their constants, eV per unit
                                                of the descriptor. The posterior is about departures from it: posterior/coefficients are 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lammps_processes import LammpsError
-from linear_example import TWO, compute_file, pod_lines, settings_of, sna_lines
+from lammps_processes import LammpsError, execute
+from linear_example import TWO, ZBL, compute_file, pod_lines, settings_of, sna_lines
 from linear_lammps import ELEMENTS, FIELDS, Potential, error_of, expected, runner
 
 from lmp_uq import modelfile
@@ -89,6 +89,19 @@ def test_a_potential_without_a_pair_style_is_exported_as_a_table(sna, tmp_path):
         assert [mine[j] for j in range(n + 1)] == [theta[2 * n + k], *theta[k * n : (k + 1) * n]]
     with pytest.raises(UqError, match="its files cannot be written; accepted: pod without environments"):
         potential.settings.pair_lines("prefix")
+
+
+def test_a_fit_on_two_ranks(pod, tmp_path):
+    """LAMMPS runs on each rank alone: compute pod/atom knows no other."""
+    data = ["--data", pod.folder / "train.xyz", "--calibration", pod.folder / "calibration.xyz", "--out", tmp_path / "x.uq"]
+    options = ["--reference", *ZBL, "--members", "16", "--leverage-floor", "0.01", "--quiet"]
+    ended = execute("mpiexec", "-n", "2", "lmp-uq", "fit", "--backbone", f"compute:{pod.folder}/x.compute", *map(str, data), *options)
+    assert ended.code == 0, ended.text
+    # the note about differences is said once
+    assert ended.text.count("virial rows are central differences") == 1
+    mine, other = (modelfile.read(path).tensors["backbone/coefficients"] for path in (pod.folder / "x.uq", tmp_path / "x.uq"))
+    # sums in another order, of normal equations with a condition number of about 1e9
+    assert np.abs(mine - other).max() < 1e-5 * np.abs(mine).max()
 
 
 # --- refusals -------------------------------------------------------------------------------------------------

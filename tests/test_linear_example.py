@@ -30,6 +30,20 @@ def test_the_commands_of_the_readme(tmp_path):
     check_averages(tmp_path)
 
 
+def test_the_example_of_other_descriptors(tmp_path):
+    folder = EXAMPLE.parent / "descriptors"
+    for name in ("w.compute", "w.pod", "in.run"):
+        shutil.copy(folder / name, tmp_path)
+    shutil.copy(EXAMPLE.parent / "fit" / "make_data.py", tmp_path)
+    commands = [shlex.split(line) for line in (folder / "README.md").read_text().splitlines() if line.startswith("    ")]
+    assert [c[:2] for c in commands] == [["python", "make_data.py"], ["lmp-uq", "fit"], ["lmp-uq", "export"], ["lmp-uq", "run"]]
+    for words in commands:
+        short = ["-var", "steps", "20"] if words[1] == "run" else []
+        ended = execute(*words, *short, folder=tmp_path)
+        assert ended.code == 0, ended.text
+    check_run(ended.text)
+
+
 def check_run(text):
     """Bars of the example, at the first and the last step."""
     rows = [line.split() for line in text.splitlines() if re.match(r"\s+(0|20)\s+\d", line)]

@@ -140,8 +140,8 @@ def _strained(cell, positions, a, b):
     return change
 
 
-def with_columns(settings: ComputeSettings) -> ComputeSettings:
-    """Settings with the number of descriptors that LAMMPS gives.
+def with_columns(settings: ComputeSettings, communicator=None) -> ComputeSettings:
+    """Settings with the number of descriptors that LAMMPS gives; communicator: see `LinearBackbone`.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def with_columns(settings: ComputeSettings) -> ComputeSettings:
         What LAMMPS refuses, derivatives with another number of columns than the descriptors ask for.
     """
     n_elements = len(settings.elements)
-    probe = ComputeBackbone(settings.header(), {"coefficients": np.zeros(2 * n_elements)}, settings.elements)
+    probe = ComputeBackbone(settings.header(), {"coefficients": np.zeros(2 * n_elements)}, settings.elements, communicator)
     found = probe.columns_of([role for role, words in settings.computes.items() if words])
     probe.close()
     n_own = found["descriptors"]

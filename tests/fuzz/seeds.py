@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from linear_example import model_content
+from linear_example import compute_content, model_content
 from model_example import make_header, make_tensors
 from test_native_posterior import write_model
 from tiny_models import density_model
@@ -22,5 +22,6 @@ if not (folder / "mace.uq").exists():
     modelfile.write(folder / "small.uq", make_header(), make_tensors())
     write_model(folder / "posterior.uq")
     modelfile.write(folder / "snap.uq", *model_content(folder, quadraticflag=1))
+    modelfile.write(folder / "compute.uq", *compute_content(folder))
     torch.save(density_model(), folder / "mace.model")
     convert(str(folder / "mace.model"), folder / "mace.uq")
