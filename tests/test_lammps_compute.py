@@ -95,7 +95,8 @@ def test_a_fit_on_two_ranks(pod, tmp_path):
     """LAMMPS runs on each rank alone: compute pod/atom knows no other."""
     data = ["--data", pod.folder / "train.xyz", "--calibration", pod.folder / "calibration.xyz", "--out", tmp_path / "x.uq"]
     options = ["--reference", *ZBL, "--members", "16", "--leverage-floor", "0.01", "--quiet"]
-    ended = execute("mpiexec", "-n", "2", "lmp-uq", "fit", "--backbone", f"compute:{pod.folder}/x.compute", *map(str, data), *options)
+    backbone = f"compute:{pod.folder}/x.compute"
+    ended = execute("lmp-uq", "fit", "--backbone", backbone, *data, *options, ranks=2, folder=tmp_path)
     assert ended.code == 0, ended.text
     # the note about differences is said once
     assert ended.text.count("virial rows are central differences") == 1
