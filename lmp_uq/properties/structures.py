@@ -115,7 +115,8 @@ def structure(name: str, element: str, volume: float | None = None) -> Structure
     if "." in name:
         return _from_file(name, volume)
     if name not in PROTOTYPES:
-        raise UqError(f"structure {name!r}; accepted: {', '.join(PROTOTYPES)}, or the path of a file that ASE reads, with a dot in it (./{name})")
+        text = f"structure {name!r}; accepted: {', '.join(PROTOTYPES)}, or the path of a file that ASE reads, with a dot in it (./{name})"
+        raise UqError(text)
     prototype = PROTOTYPES[name]
     cell = [1.0, 1.0, prototype.c_over_a, 90, 90, 120 if prototype.hexagonal else 90]
     setting = 2 if prototype.space_group == 227 else 1  # origin at the centre of inversion

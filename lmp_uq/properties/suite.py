@@ -119,7 +119,8 @@ def _option(value, option: Option, where):
         raise UqError(f"{where} is missing" + f"; accepted: {', '.join(option.words)}" * bool(option.words))
     if option.type is float and _number(value) is not None:
         value = _number(value)
-    if not isinstance(value, option.type) or (isinstance(value, bool) and option.type is not bool) or (option.type is float and _number(value) is None):
+    wrong = not isinstance(value, option.type) or (isinstance(value, bool) and option.type is not bool)
+    if wrong or (option.type is float and _number(value) is None):
         raise UqError(f"{where} is {_shown(value)}; accepted: {option.type.__name__}, {TYPES[option.type]}")
     if option.words and value not in option.words:
         raise UqError(f"{where} is {_shown(value)}; accepted: {', '.join(option.words)}")
