@@ -241,9 +241,10 @@ def test_bad_files_and_counts(property_model, folder, header, tensors):
     modelfile.write(folder / "bare.uq", header | {"posterior": None, "calibration": None}, bare)
     with pytest.raises(UqError, match="holds no posterior"):
         propagate(PropagateOptions(str(folder / "bare.uq"), str(folder / "w.yaml"), str(folder / "out")))
-    (folder / "members.jsonl").write_text("nonsense\n{}\n")
-    with pytest.raises(UqError, match="line 1 is no record"):
-        MemberFile(folder / "members.jsonl")
+    for text in ("nonsense\n{}\n", "3\n", '{"key": "a", "member": 0, "seconds": 1.0}\n'):
+        (folder / "members.jsonl").write_text(text)
+        with pytest.raises(UqError, match="line 1 is no record"):
+            MemberFile(folder / "members.jsonl")
     (folder / "strange" / "members.jsonl").mkdir(parents=True)
     with pytest.raises(UqError, match=r"members\.jsonl: cannot be read"):
         propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "strange"), members=1))

@@ -62,8 +62,10 @@ class MemberFile:
         for number, line in enumerate(lines):
             try:
                 record = json.loads(line)
-                self._known[record["key"], record["member"]] = record
-            except (ValueError, KeyError, TypeError) as error:
+                if not ("failure" in record or {"values", "flags"} <= record.keys()):
+                    raise KeyError("values")
+                self._known[record["key"], record["member"]] = record | {"seconds": float(record["seconds"])}
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 if line.strip():
                     raise UqError(f"{path}: line {number + 1} is no record of a member; remove the file to begin anew") from error
 
