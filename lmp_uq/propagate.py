@@ -234,7 +234,7 @@ class _Run:
         if not self.options.members:
             return []
         brute = run_members(prop, self.potential.members(self.options.members), key, self.file, self.everyone)
-        counted = brute.failures, brute.flags
+        counted = make.Counts(brute.failures, brute.flags, brute.odd)
         found = make.from_members(prop, mean, brute.values, counted, "members by brute force", brute.seconds, "members")
         if not found:
             reasons = ", ".join(f"{reason} ({n})" for reason, n in brute.failures.items())

@@ -18,8 +18,9 @@ from lmp_uq.propagate import PropagateOptions, propagate
 from lmp_uq.properties.members import MemberFile
 from lmp_uq.properties.property import Outcome, Property, PropertyResult, Quantity
 from lmp_uq.properties.rankings import rank, spearman
-from lmp_uq.properties.results import check_spots, compare_reference, from_members
+from lmp_uq.properties.results import check_spots, compare_reference, expansion_counts, from_members
 from lmp_uq.properties.suite import Ranking, read_suite
+from lmp_uq.properties.table import figures_of
 
 SUITE = f"""
 properties:
@@ -160,6 +161,13 @@ def test_statistics_flags_and_spot_checks():
     check_spots([first, second], Made(), values, values + np.array([[0.1, 0.5], [0.1, 0.0], [0.0, 0.0]]))
     assert any("up to 0.5 std, of b" in text for text in first.flags)
     assert "the expansion is not trusted: use members" in second.flags and "the expansion is not trusted: use members" not in first.flags
+
+
+def test_a_member_with_two_flags_is_one_odd_member():
+    values = np.array([[1.0, 5.0], [3.0, 2.0], [np.nan, np.nan]])
+    counts = expansion_counts([("x", "y"), (), ("lost", "z")], values)
+    assert counts == ({"lost": 1, "z": 1}, {"x": 1, "y": 1}, 1)
+    assert figures_of(from_members(Made(), Made().mean(), values, counts, "members", 0.0, "implicit")[0])["odd"] == 1
 
 
 def test_rankings():

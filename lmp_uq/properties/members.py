@@ -27,11 +27,12 @@ class NotKept(UqError):
 
 
 class MemberValues(NamedTuple):
-    """Values (K, Q) with NaN for those that failed, reasons and flags by count, seconds of all members together."""
+    """Values (K, Q) with NaN for those that failed, reasons and flags by count, members with flags, seconds of all members together."""
 
     values: np.ndarray
     failures: Counter
     flags: Counter
+    odd: int
     seconds: float
 
 
@@ -134,14 +135,15 @@ def _record(prop, theta, key, member, file, progress):
 
 def _collect(records, n_quantities):
     values = np.full((len(records), n_quantities), np.nan)
-    failures, flags = Counter(), Counter()
+    failures, flags, odd = Counter(), Counter(), 0
     for k, record in enumerate(records):
         if "failure" in record:
             failures[record["failure"]] += 1
         else:
             values[k] = record["values"]
             flags.update(set(record["flags"]))
-    return MemberValues(values, failures, flags, sum(record["seconds"] for record in records))
+            odd += bool(record["flags"])
+    return MemberValues(values, failures, flags, odd, sum(record["seconds"] for record in records))
 
 
 def drop_cut_line(path) -> None:

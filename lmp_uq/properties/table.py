@@ -33,7 +33,7 @@ def figures_of(result: PropertyResult) -> dict:
         out[name] = None if value is None else _Text(value, result.form)
     if result.members is not None:
         there = int(np.isfinite(result.members).sum())
-        out |= {"n": there, "failed": len(result.members) - there, "odd": sum(result.flags.values())}
+        out |= {"n": there, "failed": len(result.members) - there, "odd": result.odd}
     if result.reference is not None:
         out["inside"] = int(result.inside)
         out["error_over_std"] = (result.value - result.reference) / result.std if result.std else float("nan")
