@@ -168,16 +168,20 @@ def _add_common(p):
 
 
 def _positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, found {text}")
-    return value
+    return _whole(text, 1)
 
 
 def _count(text):
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be 0 or more, found {text}")
+    return _whole(text, 0)
+
+
+def _whole(text, least):
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be {least} or more, found {text}")
     return value
 
 
@@ -186,7 +190,10 @@ def _positive_or_auto(text):
 
 
 def _scale(text):
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not value > 0.0:
         raise argparse.ArgumentTypeError(f"must be above 0, found {text}")
     return value

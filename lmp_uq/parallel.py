@@ -127,6 +127,7 @@ def ending_together(everyone: Ranks) -> Iterator[None]:
         if everyone.rank != 0:
             time.sleep(1.0)
         text = f"lmp-uq: error: {failure}" if isinstance(failure, UqError) else traceback.format_exc()
+        text = "lmp-uq: interrupted" if isinstance(failure, KeyboardInterrupt) else text
         print(text, file=sys.stderr, flush=True)
         time.sleep(0.5)  # for the launcher to read it
         everyone.abort()

@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import io
 import logging
+import tempfile
 import time
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+
+import numpy as np
 
 from lmp_uq.errors import UqError
 from lmp_uq.files import atomic_file
 from lmp_uq.parallel import Ranks, ranks
 from lmp_uq.properties import results as make
 from lmp_uq.properties.mace import open_potential
-from lmp_uq.properties.members import MemberFile, drop_cut_line, key_of, run_members
+from lmp_uq.properties.members import MemberFile, NotKept, drop_cut_line, key_of, run_members
 from lmp_uq.properties.property import Curves, Property, PropertyResult
 from lmp_uq.properties.rankings import rank
 from lmp_uq.properties.registry import class_of
@@ -22,6 +26,8 @@ from lmp_uq.properties.suite import Entry, read_suite
 from lmp_uq.properties.system import PropertyFailure
 
 DPI = 110
+LONGEST_NAME = 100
+"""Characters of a figure's file name, before its ending."""
 MEMBERS_FILE = "members.jsonl"
 
 log = logging.getLogger("lmp_uq")
@@ -41,7 +47,7 @@ class PropagateOptions:
     first_order, implicit : bool
         Which other methods; with no method at all, implicit.
     spot_checks : int
-        Members by brute force beside an expansion.
+        Members by brute force beside an expansion; at most those of the file.
     """
 
     model: str
@@ -62,7 +68,7 @@ class Propagated:
     results : list of PropertyResult
         In the order of the suite.
     problems : dict
-        Name of a property without any result to the reason: its mean has none, or no member has.
+        Name of a property without any result to the reason: its mean has none, or no member has; "ranking by" a quantity likewise.
     curves : dict
         Name to curves, of those that have any.
     rankings : list of dict
@@ -90,13 +96,9 @@ def propagate(options: PropagateOptions) -> Propagated:
     """
     everyone, suite = ranks(), read_suite(options.suite)
     potential = open_potential(options.model, everyone.alone())
-    wanted = max(options.members or 1, options.spot_checks if _implicit(options) else 0, 1)
-    potential.members(wanted)
+    potential.members(options.members or 1)
     folder = Path(options.out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UqError(f"--out {folder}: cannot be made a folder: {error.strerror}") from error
+    _make_folder(folder)
     if everyone.rank == 0:
         drop_cut_line(folder / MEMBERS_FILE)
     everyone.gather(None)
@@ -104,13 +106,32 @@ def propagate(options: PropagateOptions) -> Propagated:
     for entry in suite.entries:
         try:
             run.add(entry)
+        except NotKept:
+            raise  # on this rank alone: the others wait for it, so this is the end of all
         except (UqError, PropertyFailure) as failure:
             run.problems[entry.name] = str(failure)
     if not run.results:
         raise UqError("; ".join(f"{name}: {text}" for name, text in run.problems.items()))
-    rankings = [rank(ranking, run.results) for ranking in suite.rankings]
+    rankings = []
+    for ranking in suite.rankings:
+        try:
+            rankings.append(rank(ranking, run.results))
+        except UqError as failure:
+            run.problems[f"ranking by {ranking.quantity}"] = str(failure)
     title = f"{Path(options.model).name}: {Path(options.suite).name}"
     return Propagated(run.results, run.problems, run.curves, rankings, run.mean_seconds, title)
+
+
+def _make_folder(folder):
+    """Make it, and see that it can be written into: before the computation, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UqError(f"--out {folder}: cannot be made a folder: {error.strerror}") from error
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UqError(f"--out {folder}: cannot be written into: {error.strerror}") from error
 
 
 def write_results(folder: str | Path, found: Propagated, command: str) -> None:
@@ -122,8 +143,9 @@ def write_results(folder: str | Path, found: Propagated, command: str) -> None:
     folder, images = Path(folder), {}
     for name in dict.fromkeys(result.property for result in found.results):
         figure = draw_property([r for r in found.results if r.property == name], found.curves.get(name))
-        images[f"{_file_name(name)}.png"] = figure
-    images |= {f"ranking_{_file_name(ranking['quantity'])}.png": draw_ranking(ranking) for ranking in found.rankings}
+        images[_file_name(name, images)] = figure
+    for ranking in found.rankings:
+        images[_file_name(f"ranking {ranking['quantity']}", images)] = draw_ranking(ranking)
     for name, figure in images.items():
         stream = io.BytesIO()
         figure.savefig(stream, format="png", dpi=DPI)
@@ -158,6 +180,8 @@ class _Run:
         """All methods for one entry; UqError or PropertyFailure if there is nothing of it."""
         prop, start = class_of(entry.kind)(self.potential, entry.name, entry.options), time.perf_counter()
         mean = prop.mean()
+        if not np.isfinite(mean).any():
+            raise PropertyFailure("the mean has no value of it")
         self.mean_seconds[entry.name] = time.perf_counter() - start
         foreign = [name for name in entry.reference if name not in [q.name for q in prop.quantities]]
         if foreign:
@@ -166,6 +190,8 @@ class _Run:
         found = self._first_order(prop, mean) + self._expanded(prop, mean, key) + self._brute(prop, mean, key)
         if not found:
             raise UqError("the methods asked for give nothing of it; accepted: --members K, which every property has")
+        without = [q.name for q in prop.quantities if q.name not in {result.quantity for result in found}]
+        prop.notes += [f"no value of {', '.join(without)}"] * bool(without)
         for result in found:
             make.compare_reference(result, entry.reference, entry.source)
             result.flags.update(dict.fromkeys(prop.notes, 0))
@@ -182,8 +208,8 @@ class _Run:
         start, gradient = time.perf_counter(), prop.gradient() if self.options.first_order else None
         if gradient is None:
             return []
-        count = len(self.potential.departures)
-        found = make.from_gradient(prop, mean, gradient, self.potential, count, time.perf_counter() - start)
+        n = len(self.potential.departures)
+        found = make.from_gradient(prop, mean, gradient, self.potential, n, time.perf_counter() - start)
         if not found:
             prop.notes.append("first order gives nothing: the mean's curve has no minimum")
         return found
@@ -196,9 +222,9 @@ class _Run:
         counted, seconds = make.expansion_counts(expansion.flags, expansion.values), time.perf_counter() - start
         found = make.from_members(prop, mean, expansion.values, counted, prop.expansion_rests_on, seconds, "implicit")
         if not found:
-            reasons = ", ".join(f"{reason} ({count})" for reason, count in counted[0].items())
+            reasons = ", ".join(f"{reason} ({n})" for reason, n in counted[0].items())
             prop.notes.append(f"implicit gives nothing: {reasons}")
-        n = self.options.spot_checks
+        n = min(self.options.spot_checks, len(thetas))
         if n and found:
             brute = run_members(prop, thetas[:n], key, self.file, self.everyone)
             make.check_spots(found, prop, expansion.values[:n], brute.values)
@@ -208,10 +234,10 @@ class _Run:
         if not self.options.members:
             return []
         brute = run_members(prop, self.potential.members(self.options.members), key, self.file, self.everyone)
-        counted = brute.failures, brute.flags
+        counted = make.Counts(brute.failures, brute.flags, brute.odd)
         found = make.from_members(prop, mean, brute.values, counted, "members by brute force", brute.seconds, "members")
         if not found:
-            reasons = ", ".join(f"{reason} ({count})" for reason, count in brute.failures.items())
+            reasons = ", ".join(f"{reason} ({n})" for reason, n in brute.failures.items())
             raise UqError(f"none of {self.options.members} members has it: {reasons}")
         return found
 
@@ -220,5 +246,8 @@ def _implicit(options):
     return options.implicit or not (options.members or options.first_order)
 
 
-def _file_name(name):
-    return "".join(c if c.isalnum() else "_" for c in name)
+def _file_name(name, taken):
+    """Of a figure; other than those of names that differ in signs only."""
+    plain = "".join(c if c.isalnum() else "_" for c in name)[:LONGEST_NAME]
+    names = (f"{plain}{'_' * bool(k)}{k or ''}.png" for k in count())
+    return next(one for one in names if one not in taken)

@@ -162,6 +162,7 @@ def test_bad_options_are_refused_by_name(potential):
         (lambda: made(Vacancy, potential, size=1), "2 or more"),
         (lambda: interstitial(potential, "W", "<112>"), "accepted: <111>"),
         (lambda: surfaces.layer_vectors("11"), "three Miller indices"),
+        (lambda: surfaces.layer_vectors("11\N{SUPERSCRIPT TWO}"), "three Miller indices"),
         (lambda: surfaces.slab("W", 3.2, "110", thickness=-1.0), "above 0"),
         (lambda: lattice_grid(potential, "W", "hcp"), "accepted: bcc, fcc"),
         (lambda: made(Interstitial, potential, configuration="<111>", element="Mo"), "accepted: one of W"),
@@ -186,7 +187,7 @@ def test_a_suite_of_defects_runs(file, tmp_path):
 # ---- slabs ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("orientation", surfaces.ORIENTATIONS)
+@pytest.mark.parametrize("orientation", [*surfaces.ORIENTATIONS, "018", "589", "997"])
 @pytest.mark.parametrize("structure", ["bcc", "fcc"])
 def test_layers_fill_the_crystal(orientation, structure):
     """The three vectors span a primitive cell, two of them in the plane, and the third goes to the next layer."""

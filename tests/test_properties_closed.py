@@ -81,6 +81,18 @@ def test_paths_meet_the_phases_that_they_lead_to(potential):
         assert ends == pytest.approx([bcc, end], abs=1e-9)
 
 
+@pytest.mark.parametrize(("path", "middle"), [("trigonal", 2.0), ("orthorhombic", 2.0**0.25)])
+def test_paths_are_evaluated_where_symmetry_has_an_extremum(potential, path, middle):
+    """Simple cubic and the tetragonal crystal half-way: the energy there is stationary, and between points it would be missed."""
+    prop, mean = prop_of(potential, "path", path=path)
+    here = np.flatnonzero(np.isclose(prop.parameters, middle, rtol=1e-12))
+    energies = prop.curves(potential.members(1)).mean
+    assert len(here) == 1 and energies[here[0]] <= mean[0] + 1e-12
+    slope, away = (abs(energies[here[0] + k] - energies[here[0] - k]) for k in (1, 6))
+    assert slope < 1e-2 * max(away, abs(energies[here[0] + 6] - energies[here[0]]))
+    assert prop.parameters[prop._inside][[0, -1]] == pytest.approx(PATHS[path][:2], rel=1e-12)
+
+
 def test_elastic_constants_are_second_derivatives_of_the_energy(potential):
     prop, mean = prop_of(potential, "elastic")
     relaxed, system, step = prop.crystal.relaxed, prop.crystal.system, 1e-3

@@ -12,6 +12,8 @@ from lmp_uq.properties.property import Curves, PropertyResult
 CURVES = 100
 """Curves of members that are drawn."""
 BINS = 24
+TICKS = 4
+"""Intervals of an axis of values, whose numbers are long."""
 METHODS = {"members": COLOURS[0], "implicit": COLOURS[2], "first order": COLOURS[1]}
 
 
@@ -73,5 +75,6 @@ def _quantity_panel(panel, results):
     if results[0].reference is not None:
         panel.axvline(results[0].reference, color=MEDIANS, linestyle="--", label="reference")
     panel.legend(fontsize=SMALL - 3)
+    panel.locator_params(axis="x", nbins=TICKS)
     unit = f", {results[0].unit}" if results[0].unit else ""
     label(panel, "", f"{results[0].quantity}{unit}", "share of members")

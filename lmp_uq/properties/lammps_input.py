@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tempfile
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +18,10 @@ from lmp_uq.properties.system import PropertyFailure
 
 MARK = "LMP_UQ"
 """First word of a marked line: ``print "LMP_UQ name value unit"``; the unit may be absent."""
+FORBIDDEN = {"quit": "ends this process", "log": "takes the output elsewhere"}
+"""Commands that an input may not have, and what they would do."""
+COMMANDS = re.compile(r"^\s*(?:if\b.*\b)?(quit|log)\b(?!\()", re.MULTILINE)
+"""Where these are commands: first in a line, and behind ``if``."""
 
 
 class LammpsInput(Property):
@@ -31,6 +36,9 @@ class LammpsInput(Property):
     def mean(self):
         """See `Property.mean`."""
         self._input = existing_file(self.options["input"])
+        found = COMMANDS.search(self._input.read_text(encoding="utf-8", errors="replace"))
+        if found:
+            raise UqError(f"{self._input}: command {found[1]}, which {FORBIDDEN[found[1]]}; accepted: an input without it")
         try:
             found = self._run(self.potential.theta)
         except PropertyFailure as failure:

@@ -22,12 +22,17 @@ from lmp_uq.properties.property import Property
 from lmp_uq.properties.system import PropertyFailure
 
 
+class NotKept(UqError):
+    """What has been computed cannot be kept. Ends a run: it says nothing about a property, and may be true on one rank alone."""
+
+
 class MemberValues(NamedTuple):
-    """Values (K, Q) with NaN for those that failed, reasons and flags by count, seconds of all members together."""
+    """Values (K, Q) with NaN for those that failed, reasons and flags by count, members with flags, seconds of all members together."""
 
     values: np.ndarray
     failures: Counter
     flags: Counter
+    odd: int
     seconds: float
 
 
@@ -43,18 +48,25 @@ class MemberFile:
     ------
     UqError
         The file cannot be read, or holds lines that are not of this kind.
+    NotKept
+        By `add`: it cannot be written.
     """
 
     def __init__(self, path):
         self._path, self._known = path, {}
         if path is None or not Path(path).exists():
             return
-        lines = Path(path).read_bytes().split(b"\n")
+        try:
+            lines = Path(path).read_bytes().split(b"\n")
+        except OSError as error:
+            raise UqError(f"{path}: cannot be read: {error.strerror}") from error
         for number, line in enumerate(lines):
             try:
                 record = json.loads(line)
-                self._known[record["key"], record["member"]] = record
-            except (ValueError, KeyError, TypeError) as error:
+                if not ("failure" in record or {"values", "flags"} <= record.keys()):
+                    raise KeyError("values")
+                self._known[record["key"], record["member"]] = record | {"seconds": float(record["seconds"])}
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 if line.strip():
                     raise UqError(f"{path}: line {number + 1} is no record of a member; remove the file to begin anew") from error
 
@@ -75,11 +87,13 @@ class MemberFile:
         try:
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             try:
-                os.write(handle, line)
+                written = os.write(handle, line)
             finally:
                 os.close(handle)
         except OSError as error:
-            raise UqError(f"{self._path}: cannot be written: {error.strerror}") from error
+            raise NotKept(f"{self._path}: cannot be written: {error.strerror}") from error
+        if written < len(line):
+            raise NotKept(f"{self._path}: cannot be written: the disk took {written} of {len(line)} bytes of a line")
 
 
 def key_of(potential, kind: str, prop: Property) -> str:
@@ -121,20 +135,24 @@ def _record(prop, theta, key, member, file, progress):
 
 def _collect(records, n_quantities):
     values = np.full((len(records), n_quantities), np.nan)
-    failures, flags = Counter(), Counter()
+    failures, flags, odd = Counter(), Counter(), 0
     for k, record in enumerate(records):
         if "failure" in record:
             failures[record["failure"]] += 1
         else:
             values[k] = record["values"]
             flags.update(set(record["flags"]))
-    return MemberValues(values, failures, flags, sum(record["seconds"] for record in records))
+            odd += bool(record["flags"])
+    return MemberValues(values, failures, flags, odd, sum(record["seconds"] for record in records))
 
 
 def drop_cut_line(path) -> None:
     """Remove a last line that a run left without its end; by one process, before others read the file."""
     path = Path(path)
-    if path.exists():
-        content = path.read_bytes()
-        if not content.endswith(b"\n"):
-            os.truncate(path, content.rfind(b"\n") + 1)
+    try:
+        if path.exists():
+            content = path.read_bytes()
+            if not content.endswith(b"\n"):
+                os.truncate(path, content.rfind(b"\n") + 1)
+    except OSError as error:
+        raise UqError(f"{path}: cannot be read or written: {error.strerror}") from error

@@ -14,7 +14,8 @@ from ase import Atoms
 from lmp_uq.properties.crystal import crystal_at_minimum, element_of
 from lmp_uq.properties.property import EXACT, Curves, Expansion, Option, Outcome, Property, Quantity
 
-POINTS = 41
+SHARES = np.arange(-6, 47) / 40.0
+"""Of a path; its figure shows a little more before the start and after the end."""
 PATHS = {
     "bain": (1.0, np.sqrt(2.0), "c/a: bcc at 1, fcc at 1.414"),
     "trigonal": (1.0, 4.0, "c/a along [111]: bcc at 1, sc at 2, fcc at 4"),
@@ -22,8 +23,6 @@ PATHS = {
     "hexagonal": (0.0, 1.0, "share of the way: bcc at 0, ideal hcp at 1"),
 }
 """Name to first and last parameter, and what the parameter is."""
-BEYOND = 0.15
-"""Share of a path's length that its figure shows before the start and after the end."""
 
 
 class TransformationPath(Property):
@@ -44,10 +43,10 @@ class TransformationPath(Property):
         element = element_of(self.potential, self.options["element"])
         volume = crystal_at_minimum(self.potential, "bcc", element, self.options["volume"] or None).volume
         first, last, _ = PATHS[self.options["path"]]
-        margin = BEYOND * (last - first)
-        self.parameters = np.unique(np.concatenate([np.linspace(first - margin, last + margin, POINTS), [first, last]]))
-        self._inside = (self.parameters >= first) & (self.parameters <= last)
-        self._ends = [int(np.argmin(np.abs(self.parameters - p))) for p in (first, last)]
+        # stretches by equal factors: half-way then are sc and bct, where symmetry has an extremum
+        self.parameters = first * (last / first) ** SHARES if first else last * SHARES
+        self._inside = (SHARES >= 0.0) & (SHARES <= 1.0)
+        self._ends = np.flatnonzero(self._inside)[[0, -1]]
         self.frames = [path_frame(self.options["path"], p, element, volume) for p in self.parameters]
         # the orthorhombic path ends in bcc again
         names = ("maximum",) if self.options["path"] == "orthorhombic" else ("maximum", "end")

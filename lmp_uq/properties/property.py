@@ -133,6 +133,8 @@ class PropertyResult:
         Reason to number of members without a value.
     flags : Counter
         Text to number of members that are odd; texts about the result itself have the count 0.
+    odd : int
+        Members with a value and one flag or more.
     seconds : float
         Wall time of the method, all quantities of the property together.
     reference : float or None
@@ -153,6 +155,7 @@ class PropertyResult:
     members: np.ndarray | None = None
     failures: Counter = field(default_factory=Counter)
     flags: Counter = field(default_factory=Counter)
+    odd: int = 0
     seconds: float = 0.0
     reference: float | None = None
     source: str = ""

@@ -48,7 +48,7 @@ def rank(ranking, results: list) -> dict[str, Any]:
         if len(mine) >= SMALLEST:
             break
     else:
-        raise UqError(f"ranking of {ranking.quantity}: {len(mine)} properties have members of it; accepted: {SMALLEST} or more")
+        raise UqError(f"{len(mine)} properties have members with {ranking.quantity}; accepted: {SMALLEST} or more")
     values, mean = np.array([r.members for r in mine]).T, [r.value for r in mine]
     whole = values[np.isfinite(values).all(axis=1)]
     out = {"quantity": ranking.quantity, "of": [r.property for r in mine], "method": method, "n_members": len(whole)}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,9 +16,17 @@ WIDE = 10.0
 """Bounds wider than this many times the reference are said to be wide."""
 
 
-def from_members(prop: Property, mean, values, counts: tuple[Counter, Counter], rests_on: str, seconds: float, method: str) -> list:
+class Counts(NamedTuple):
+    """Reasons of members without a value, flags of the others, and how many of these have any."""
+
+    failures: Counter
+    flags: Counter
+    odd: int = 0
+
+
+def from_members(prop: Property, mean, values, counts: Counts, rests_on: str, seconds: float, method: str) -> list:
     """Results of all quantities from values (K, Q); quantities without any value are left out."""
-    failures, flags = counts
+    failures, flags, odd = Counts(*counts)
     out = []
     for k, quantity in enumerate(prop.quantities):
         column = np.asarray(values)[:, k]
@@ -27,7 +36,7 @@ def from_members(prop: Property, mean, values, counts: tuple[Counter, Counter], 
         std = float(np.sqrt(np.mean((there - mean[k]) ** 2)))
         bounds = float(there.min()), float(there.max())
         text = f"{len(there)} of {len(column)} {rests_on}"
-        counted = {"members": column, "failures": Counter(failures), "flags": Counter(flags)}
+        counted = {"members": column, "failures": Counter(failures), "flags": Counter(flags), "odd": odd}
         out.append(PropertyResult(prop.name, *quantity, method, float(mean[k]), std, *bounds, text, seconds=seconds, **counted))
     return out
 
@@ -45,12 +54,13 @@ def from_gradient(prop: Property, mean, gradient, potential, n_members: int, sec
     return out
 
 
-def expansion_counts(flags: list[tuple[str, ...]], values) -> tuple[Counter, Counter]:
-    """Reasons of members without a value, and flags of the others."""
+def expansion_counts(flags: list[tuple[str, ...]], values) -> Counts:
+    """Of an expansion: flags of K members, values (K, Q)."""
     failures, odd = Counter(), Counter()
-    for texts, row in zip(flags, np.asarray(values), strict=True):
-        (odd if np.isfinite(row).any() else failures).update(set(texts))
-    return failures, odd
+    there = np.isfinite(values).any(axis=1)
+    for texts, known in zip(flags, there, strict=True):
+        (odd if known else failures).update(set(texts))
+    return Counts(failures, odd, sum(bool(texts) for texts, known in zip(flags, there, strict=True) if known))
 
 
 def check_spots(results: list, prop: Property, expansion, brute) -> None:

@@ -32,6 +32,8 @@ class Prototype(NamedTuple):
 
 
 THIRD = 1.0 / 3.0
+LARGEST_VOLUME = 1e4
+"""Angstrom^3 per atom: no crystal."""
 PROTOTYPES = {
     "bcc": Prototype(229, 1.0, False, ((0.0, 0.0, 0.0),), 2),
     "fcc": Prototype(225, 1.0, False, ((0.0, 0.0, 0.0),), 4),
@@ -108,12 +110,13 @@ def structure(name: str, element: str, volume: float | None = None) -> Structure
     Raises
     ------
     UqError
-        An unknown name, an element without a known volume, a file that holds no crystal.
+        An unknown name, an element without a known volume, a volume of no crystal, a file that holds none.
     """
     if "." in name:
         return _from_file(name, volume)
     if name not in PROTOTYPES:
-        raise UqError(f"structure {name!r}; accepted: {', '.join(PROTOTYPES)}, or the path of a file that ASE reads")
+        text = f"structure {name!r}; accepted: {', '.join(PROTOTYPES)}, or the path of a file that ASE reads, with a dot in it (./{name})"
+        raise UqError(text)
     prototype = PROTOTYPES[name]
     cell = [1.0, 1.0, prototype.c_over_a, 90, 90, 120 if prototype.hexagonal else 90]
     setting = 2 if prototype.space_group == 227 else 1  # origin at the centre of inversion
@@ -135,7 +138,7 @@ def _from_file(name, volume):
     except UqError:
         raise
     except Exception as error:  # ASE's readers raise whatever they meet
-        raise UqError(f"structure {name}: ASE cannot read it: {error}") from error
+        raise UqError(f"structure {name}: ASE cannot read it: {type(error).__name__}: {error}") from error
     if atoms.cell.rank < 3:
         raise UqError(f"structure {name}: it has no cell of three vectors; accepted: a crystal")
     plain = Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell, pbc=True)
@@ -155,4 +158,6 @@ def _volume_of(element):
 
 
 def _scale(atoms, volume):
+    if not 0.0 < volume < LARGEST_VOLUME:
+        raise UqError(f"volume {volume:g}; accepted: above 0 and below {LARGEST_VOLUME:g}, Angstrom^3 per atom")
     atoms.set_cell(atoms.cell.array * np.cbrt(volume * len(atoms) / atoms.get_volume()), scale_atoms=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,14 @@ import yaml
 from lmp_uq.errors import UqError
 from lmp_uq.files import existing_file
 from lmp_uq.properties.property import Option
+from lmp_uq.properties.rankings import SMALLEST
 from lmp_uq.properties.registry import class_of
 
 TOP = ("properties", "rankings")
 ENTRY = ("kind", "name", "reference", "source")
 """What every entry may say beside the options of its kind."""
+TYPES = {str: "a text, in quotes if it looks like a number", int: "a whole number", float: "a finite number"}
+"""Types of options in words."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +96,32 @@ def _entry(content, where, folder):
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise UqError(f"{where}: name is {_shown(name)}; accepted: a text on one line")
     reference = _mapping(content.get("reference") or {}, f"{where}: reference")
-    for quantity, value in reference.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UqError(f"{where}: reference {quantity} is {_shown(value)}; accepted: a number")
+    numbers = {quantity: _number(value) for quantity, value in reference.items()}
+    for quantity, value in numbers.items():
+        if value is None:
+            raise UqError(f"{where}: reference {quantity} is {_shown(reference[quantity])}; accepted: a number")
     options = {key: _seen_from(folder, key, value) for key, value in options.items()}
-    return Entry(kind, name, options, {k: float(v) for k, v in reference.items()}, str(content.get("source", "")))
+    return Entry(kind, name, options, numbers, str(content.get("source", "")))
+
+
+def _number(value) -> float | None:
+    """A finite number, also one that YAML takes for text, as 1e-3; None for all else."""
+    try:
+        number = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _option(value, option: Option, where):
     """The value of an option, of its type."""
     if value is None:
         raise UqError(f"{where} is missing" + f"; accepted: {', '.join(option.words)}" * bool(option.words))
-    if option.type is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, option.type) or (isinstance(value, bool) and option.type is not bool):
-        raise UqError(f"{where} is {_shown(value)}; accepted: {option.type.__name__}")
+    if option.type is float and _number(value) is not None:
+        value = _number(value)
+    wrong = not isinstance(value, option.type) or (isinstance(value, bool) and option.type is not bool)
+    if wrong or (option.type is float and _number(value) is None):
+        raise UqError(f"{where} is {_shown(value)}; accepted: {option.type.__name__}, {TYPES[option.type]}")
     if option.words and value not in option.words:
         raise UqError(f"{where} is {_shown(value)}; accepted: {', '.join(option.words)}")
     return value
@@ -125,6 +140,8 @@ def _ranking(content, where, names):
         raise UqError(f"{where}: quantity is {_shown(quantity)}; accepted: the name of a quantity, as formation_energy")
     if not isinstance(of, list) or any(name not in names for name in of):
         raise UqError(f"{where}: of is {_shown(of)}; accepted: names of properties of this suite: {', '.join(names)}")
+    if len(set(of or names)) < SMALLEST:
+        raise UqError(f"{where}: properties in it: {len(set(of or names))}; accepted: {SMALLEST} or more")
     return Ranking(quantity, tuple(of))
 
 

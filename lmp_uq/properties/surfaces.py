@@ -24,7 +24,8 @@ VACUUM = 12.0
 """Angstrom between a slab and its image."""
 MILLIJOULE = 16021.766
 """1 eV/Angstrom^2 in mJ/m^2."""
-_REACH = 6
+_REACH = 18
+"""Multiples of the basis vectors among which those of a layer are sought: enough for every three digits."""
 
 
 def layer_vectors(orientation: str, structure: str = "bcc") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -35,7 +36,7 @@ def layer_vectors(orientation: str, structure: str = "bcc") -> tuple[np.ndarray,
     UqError
         An orientation that is not three digits, not all 0; a structure that is not known.
     """
-    if not (len(orientation) == 3 and orientation.isdigit() and int(orientation)):
+    if not (len(orientation) == 3 and set(orientation) <= set("0123456789") and int(orientation)):
         raise UqError(f"surface {orientation!r}; accepted: three Miller indices of one digit, as 110")
     if structure not in STRUCTURES:
         raise UqError(f"structure {structure!r}; accepted: {', '.join(STRUCTURES)}")

@@ -33,7 +33,7 @@ def figures_of(result: PropertyResult) -> dict:
         out[name] = None if value is None else _Text(value, result.form)
     if result.members is not None:
         there = int(np.isfinite(result.members).sum())
-        out |= {"n": there, "failed": len(result.members) - there, "odd": sum(result.flags.values())}
+        out |= {"n": there, "failed": len(result.members) - there, "odd": result.odd}
     if result.reference is not None:
         out["inside"] = int(result.inside)
         out["error_over_std"] = (result.value - result.reference) / result.std if result.std else float("nan")
@@ -65,7 +65,7 @@ def describe(results: list[PropertyResult], rankings: list[dict]) -> str:
     for name, method in dict.fromkeys((r.property, r.method) for r in results):
         mine = [r for r in results if (r.property, r.method) == (name, method)]
         title = f"{printable(name)}: {method}, {mine[0].seconds:.1f} s"
-        rows = [(f"{r.quantity} ({r.unit})" if r.unit else r.quantity, figures_of(r)) for r in mine]
+        rows = [(f"{r.quantity}, {r.unit}" if r.unit else r.quantity, figures_of(r)) for r in mine]
         known = any(r.reference is not None for r in mine)
         columns = [c for c in shown if known or c.path[0] not in ("reference", "error_over_std", "inside")]
         lines += [title, *table("", columns, rows), ""]
