@@ -35,7 +35,7 @@ EVERY = 20
 
 @dataclass(frozen=True)
 class Observable:
-    """What is averaged: LAMMPS' word, a name, the scale from LAMMPS' units, and what of the potential it is, if no function of positions."""
+    """What is averaged: LAMMPS' word, a name, its scale from LAMMPS' units, and what of the potential it is, if anything."""
 
     word: str
     name: str
