@@ -12,6 +12,7 @@ from lammps_processes import execute
 from linear_example import TWO, crystal, model_content
 
 from lmp_uq import modelfile
+from lmp_uq.cli_reweight import _cutoff_and_bins
 from lmp_uq.errors import UqError
 from lmp_uq.frame_samples import radial_distribution
 from lmp_uq.posterior import Box
@@ -131,6 +132,13 @@ def test_the_verb_prints_and_writes(run_of_frames, tmp_path):
     assert found["observables"]["two"]["mean"] == 2.5 and not found["cell_changes"]
 
 
+@pytest.mark.parametrize("words", [("inf", "2"), ("nan", "2"), ("0", "2"), ("4", "0"), ("4", "x")])
+def test_a_cutoff_is_a_length(words):
+    with pytest.raises(UqError, match="accepted: a cutoff above 0 Angstrom and a number of bins"):
+        _cutoff_and_bins(words)
+    assert _cutoff_and_bins(("4", "2")) == (4.0, 2)
+
+
 def test_radial_distribution_of_a_crystal():
     """Every neighbour of a bcc crystal in its bin: 8 and 6 of each atom."""
     atoms = crystal(0, size=(3, 3, 3), strain=0.0, rattle=0.0)
@@ -150,6 +158,8 @@ BAD = {
     "members": ({"n_members": 9}, "members 9 asked for"),
     "table": ({"observables": "short.txt"}, "short.txt: 1 lines below the names; accepted: one for each of the 5 frames"),
     "words": ({"observables": "words.txt"}, "words.txt: line 2 is 'x'; accepted: 1 numbers"),
+    "few words": ({"observables": "few.txt"}, "few.txt: line 3 is '1'; accepted: 2 numbers, as the names in line 1"),
+    "no words": ({"observables": "blank.txt"}, "blank.txt: holds no line; accepted: a line of names"),
     "no cell": ({"frames": ["open.extxyz"], "pressure": True}, "frame 1: no periodic cell"),
     "element": ({"frames": ["other.extxyz"]}, "element Fe is not in this potential"),
 }
@@ -162,6 +172,8 @@ def test_bad_input(name, run_of_frames, monkeypatch):
     modelfile.write("bare.uq", header | {"posterior": None}, {k: v for k, v in tensors.items() if not k.startswith("posterior")})
     (run_of_frames / "short.txt").write_text("a\n1\n")
     (run_of_frames / "words.txt").write_text("a\nx\n1\n1\n1\n1\n")
+    (run_of_frames / "few.txt").write_text("a b\n1 2\n1\n1 2\n1 2\n1 2\n")
+    (run_of_frames / "blank.txt").write_text("\n \n")
     open_frame, other = crystal(0), crystal(0)
     open_frame.pbc, other.symbols[0] = False, "Fe"
     for file, atoms in (("open", open_frame), ("other", other)):
