@@ -66,6 +66,7 @@ void AverageInputs::add_members(const std::string &word, const std::string &id, 
     return push(entry, style_of(owner));
   }
   if (!owner->vector_flag && !owner->array_flag) refuse(word, "it has no vector and no array");
+  if (owner->vector_flag && owner->size_vector_variable) refuse(word, "its length is not fixed");
   int first = 0, last = 0;
   utils::bounds(FLERR, range, 1, owner->vector_flag ? owner->size_vector : owner->size_array_cols, first, last, error);
   for (int index = first; index <= last; index++) {

@@ -181,7 +181,8 @@ void FixUqAverage::look_at_ensemble()
   notes.clear();
   for (const Fix *fix : modify->get_fix_list()) {
     const std::string style = fix->style;
-    for (const char *part : THERMOSTATS) thermostat = thermostat || style.find(part) != std::string::npos;
+    const bool barostat_only = style.rfind("press/", 0) == 0;    // press/langevin
+    for (const char *part : THERMOSTATS) thermostat = thermostat || (!barostat_only && style.find(part) != std::string::npos);
     for (const char *other : NOT_CANONICAL)
       if (style == other)
         notes.push_back("fix " + std::string(fix->id) + " (" + style + ") keeps the temperature without the fluctuations of the canonical ensemble");
