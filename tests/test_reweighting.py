@@ -46,6 +46,27 @@ def test_response_of_oscillators():
     assert (np.abs(expected[2]) > 40.0 * error).all()
 
 
+def test_response_at_constant_pressure():
+    """A cell with U = t_1 V + t_2 V^2 / 2 at pressure p, whose averages are known: Phi of each sample's cell is all that is needed.
+
+    <V> = -(t_1 + p)/t_2, <U + pV> = kT/2 - (t_1 + p)^2/(2 t_2), and the pressure is p whatever the potential.
+    """
+    (t1, t2), p, n, kt = (-3.0, 0.5), 0.4, 400_000, 1.0 / BETA
+    volume = -(t1 + p) / t2
+    v = np.random.default_rng(6).normal(volume, np.sqrt(kt / t2), n)
+    features = np.stack([v, 0.5 * v**2], axis=1)
+    energy = features @ (t1, t2)
+    rows = {"energy": features, "enthalpy": features, "pressure": -np.stack([np.ones(n), v], axis=1)}
+    values = np.stack([v, energy, energy + p * v, -(t1 + t2 * v)], axis=1)
+    g = response(Samples(("volume", "energy", "enthalpy", "pressure"), values, features, rows), BETA)
+    of_volume, of_enthalpy = np.array([-1.0 / t2, -volume / t2]), np.array([volume, 0.5 * volume**2])
+    expected = np.array([of_volume, of_enthalpy - p * of_volume, of_enthalpy, np.zeros(2)])
+    # a covariance of n Gaussian samples is known to about sqrt(2 / n), of what V/t_2 and p V/t_2 are
+    error = np.sqrt(2.0 / n) * np.array([[1.0], [1.0], [1.0], [t2]]) * np.abs(of_volume)
+    assert (np.abs(g - expected) < 5.0 * error).all()
+    assert (np.abs(expected[:3]) > 50.0 * error[:3]).all()
+
+
 def test_direct_averages_of_oscillators():
     """By weights the average of another stiffness is exact, also where the first order is not."""
     stiffness, change = np.array([2.0, 5.0]), np.array([[0.8, 0.0]])
