@@ -56,12 +56,16 @@ def samples_of(potential, folder, steps) -> Samples:
     return Samples(names, np.array([table[name][at] for name in names]).T, features, rows)
 
 
-def test_the_closed_forms_are_those_of_the_samples(potential, run):
-    """Means, bars, block errors, variances and weights from positions and values that LAMMPS wrote, by other code."""
-    words = potential.head() + DUMP + "\nthermo 2\n" + potential.average(inputs="c_thermo_pe c_thermo_press[*] c_virial v_gyration")
+@pytest.mark.parametrize("mover", ["nve", "nph tri 0 0 0.5"])
+def test_the_closed_forms_are_those_of_the_samples(mover, potential, run):
+    """Means, bars, block errors, variances and weights from positions, cells and values that LAMMPS wrote, by other code."""
+    head = potential.head().replace("fix move all nve", f"fix move all {mover}")
+    words = head + DUMP + "\nthermo 2\n" + potential.average(inputs="c_thermo_pe c_thermo_press[*] c_virial v_gyration")
     folder = run(words + "run 120").folder
     steps = [s for s in range(121) if s % 10 in (0, 6, 8) and s > 0]
     samples = samples_of(potential, folder, steps)
+    volumes = [atoms.get_volume() for atoms in read_run([folder / "d.lammpstrj"], ["W"])]
+    assert (np.ptp(volumes) > 0.01 * volumes[0]) == (mover != "nve")
     expected = averages(samples, potential.box, potential.members, TEMPERATURE)
     summary, rows = blocks(folder / "avg.txt")[-1]
     assert summary[2] == len(steps) == 36
@@ -120,15 +124,17 @@ def test_a_restart_in_the_middle_changes_nothing(potential, run, tmp_path):
     assert "temp is 700 K now, the samples so far are of 600 K" in text
 
 
-def test_reweight_is_the_fix_on_the_same_samples(potential, run):
-    average = potential.average("2 20 40", "c_thermo_pe c_virial c_rdf[2]")
-    words = potential.head() + DUMP + "\n" + average
-    table = "fix p all print 2 '$(c_rdf[5][2]:%.17g)' file table.txt title bin5 screen no\nthermo 2\n"
-    folder = run(words + table + "run 40").folder
+@pytest.mark.parametrize(("every", "n"), [(2, 20), (1, 150)])
+def test_reweight_is_the_fix_on_the_same_samples(every, n, potential, run):
+    """150 samples: blocks are merged three times, and the last one is not full."""
+    average = potential.average(f"{every} {n} {every * n}", "c_thermo_pe c_virial c_rdf[2]")
+    words = potential.head() + DUMP.replace("custom 2", f"custom {every}") + "\n" + average
+    table = f"fix p all print {every} '$(c_rdf[5][2]:%.17g)' file table.txt title bin5 screen no\nthermo {every}\n"
+    folder = run(f"{words}{table}run {every * n}").folder
     given = {"observables": str(folder / "table.txt"), "pressure": True, "elements": ("W",), "skip": 1}    # step 0 is no sample of the fix
     found = reweight(ReweightOptions(str(potential.path), [str(folder / "d.lammpstrj")], TEMPERATURE, **given))
     summary, rows = blocks(folder / "avg.txt")[-1]
-    assert summary[2] == found["n_frames"] == 20
+    assert summary[2] == found["n_frames"] == n
     for row, name in ((rows[0], "energy"), (rows[1], "pressure"), (rows[6], "bin5")):
         mine = found["observables"][name]
         # N kT/V is no virial, and does not fluctuate

@@ -14,7 +14,7 @@ from linear_example import TWO, crystal, model_content
 from lmp_uq import modelfile
 from lmp_uq.cli_reweight import _cutoff_and_bins
 from lmp_uq.errors import UqError
-from lmp_uq.frame_samples import radial_distribution
+from lmp_uq.frame_samples import radial_distribution, read_run
 from lmp_uq.posterior import Box
 from lmp_uq.reweight import ReweightOptions, reweight
 from lmp_uq.reweighting import BOLTZMANN, Samples, averages, block_errors, block_length, direct_shifts, response, variances
@@ -167,6 +167,17 @@ def test_radial_distribution_of_a_crystal():
     shells = 4.0 / 3.0 * np.pi * np.diff(np.linspace(0.0, 3.4, 35) ** 3)
     counts = g * shells * len(atoms) / atoms.get_volume()
     assert counts[27] == pytest.approx(8.0) and counts.sum() == pytest.approx(14.0)
+
+
+@pytest.mark.parametrize("before", ["", "ITEM: UNITS\nmetal\n", "ITEM: TIME\n0.5\n"])
+def test_dumps_are_known_by_their_first_line(before, tmp_path):
+    """Also those of dump_modify units and time, whatever they are called; sorted by id."""
+    box = "ITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n0 4\n0 5\n0 6\nITEM: ATOMS id element x y z\n"
+    frame = f"{before}ITEM: TIMESTEP\n0\n{box}2 Be 1 2 3\n1 W 0 0 0\n"
+    (tmp_path / "frames").write_text(2 * frame)
+    found = read_run([tmp_path / "frames"])
+    assert [str(atoms.symbols) for atoms in found] == ["WBe", "WBe"]
+    assert np.allclose(found[1].positions, [[0, 0, 0], [1, 2, 3]]) and np.allclose(found[1].cell.lengths(), [4, 5, 6])
 
 
 BAD = {
