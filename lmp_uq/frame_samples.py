@@ -39,7 +39,7 @@ def read_run(paths: Sequence[str | Path], elements: Sequence[str] = ()) -> list:
     frames = []
     for path in map(existing_file, paths):
         with open(path, "rb") as stream:
-            is_dump = stream.read(14) == b"ITEM: TIMESTEP"
+            is_dump = stream.read(6) == b"ITEM: "    # TIMESTEP, or before it UNITS or TIME of dump_modify
         options = {"format": "lammps-dump-text"} | ({"specorder": list(elements)} if elements else {}) if is_dump else {}
         try:
             frames += ase.io.read(path, ":", **options)

@@ -119,16 +119,25 @@ def read_table(path: str, n_frames: int) -> tuple[list[str], np.ndarray]:
         Names the line: words that are no numbers, columns without a name; or another number of lines than frames.
     """
     lines = [line.lstrip("# \t").split() for line in existing_file(path).read_text(errors="replace").splitlines() if line.strip()]
+    if not lines:
+        raise UqError(f"{path}: holds no line; accepted: a line of names, then one of numbers for each frame")
     names, rows = lines[0], lines[1:]
     if len(rows) != n_frames:
         raise UqError(f"{path}: {len(rows)} lines below the names; accepted: one for each of the {n_frames} frames")
     values = np.empty((len(rows), len(names)))
     for k, row in enumerate(rows):
-        try:
-            values[k] = [float(word) for word in row]
-        except ValueError as failure:
-            raise UqError(f"{path}: line {k + 2} is {' '.join(row)!r}; accepted: {len(names)} numbers, as the names in line 1") from failure
+        numbers = [_number(word) for word in row]
+        if len(numbers) != len(names) or None in numbers:
+            raise UqError(f"{path}: line {k + 2} is {' '.join(row)!r}; accepted: {len(names)} numbers, as the names in line 1")
+        values[k] = numbers
     return names, values
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
 
 
 def warn(result: Mapping[str, Any]) -> None:

@@ -114,6 +114,14 @@ def lammps(tmp_path_factory, models):
 
 
 @pytest.fixture(scope="session")
+def average_potential(tmp_path_factory):
+    """A small linear potential with a crystal to run (`averages_example.Potential`)."""
+    from averages_example import Potential
+
+    return Potential(tmp_path_factory.mktemp("averages"))
+
+
+@pytest.fixture(scope="session")
 def property_model(tmp_path_factory) -> Path:
     """A small linear potential with a posterior (`properties_example.make_model`)."""
     from properties_example import make_model

@@ -3,112 +3,37 @@
 
 from __future__ import annotations
 
-import ase.io
 import numpy as np
 import pytest
-from lammps_cases import thermo_tables, write_data
-from lammps_processes import LammpsError, Ranks
-from linear_example import ZBL, crystal, labelled, parameter_file
+from averages_example import INPUTS, TEMPERATURE, blocks, error_of, jobs
+from lammps_cases import thermo_tables
 
-from lmp_uq import modelfile
 from lmp_uq.backbone import backbone_of_file
-from lmp_uq.backbone.linear import BAR, lammps_cell
-from lmp_uq.backbone.snap_settings import SnapSettings
-from lmp_uq.export import coefficient_text, export
-from lmp_uq.fit import FitOptions, fit
+from lmp_uq.backbone.linear import BAR
 from lmp_uq.frame_samples import read_run, source_of
-from lmp_uq.posterior import Box
 from lmp_uq.reweight import ReweightOptions, collect, reweight
 from lmp_uq.reweighting import BOLTZMANN, Samples, averages, block_errors, response
 
-TEMPERATURE = 600.0
 NKTV2P = 1.6021765e6
 """bar per eV/Angstrom^3 as LAMMPS has it in units metal."""
 COLUMNS = ("mean", "std", "lower", "upper", "mean_error", "bar_error")
-INPUTS = "c_thermo_pe c_thermo_press[*] c_virial v_gyration c_rdf[2]"
 DUMP = "dump d all custom 2 d.lammpstrj id type x y z\ndump_modify d sort id format float %.17g"
 
 
-class Potential:
-    """A small fitted potential of one element, its files, and a crystal that LAMMPS can read."""
-
-    def __init__(self, folder):
-        self.folder, self.path = folder, folder / "x.uq"
-        ase.io.write(folder / "train.xyz", labelled("bulk", 30, 1) + labelled("hot", 10, 2, rattle=0.2), format="extxyz")
-        parameters = parameter_file(folder, twojmax=2)
-        data = (str(folder / "train.xyz"),)
-        given = {"elements": ("W:0.5:1.0",), "reference": ZBL, "n_members": 80, "progress": False, "leverage_floor": 1e-2}
-        fit(FitOptions(f"snap:{parameters}", data, str(self.path), **given))
-        export(str(self.path), str(folder / "pot"))
-        self.file = modelfile.read(self.path)
-        self.settings = SnapSettings.from_header(self.file.header["backbone"]["architecture"], ("W",))
-        self.box, self.members = Box.from_tensors(self.file.section("posterior")), self.file.tensors["posterior/members"]
-        self.atoms = crystal(11, size=(2, 2, 2), rattle=0.05)
-        self.atoms.cell, _, self.atoms.positions = lammps_cell(self.atoms, 4.6)
-        write_data(folder / "system.data", self.atoms, ("W",))
-
-    def head(self, pot="pot", start=True):
-        read = f"box tilt large\nread_data {self.folder}/system.data" if start else "read_restart half.restart"
-        return f"""
-units metal
-atom_modify map array
-{read}
-include {self.folder}/{pot}.in
-compute b all sna/atom {self.settings.compute_arguments()}
-compute v all snav/atom {self.settings.compute_arguments()}
-compute u all uq/linear {self.path} c_b[*] virial c_v[*] energy_std
-compute virial all pressure NULL virial
-compute rdf all rdf 6
-compute gyration all gyration
-variable gyration equal c_gyration
-thermo_style custom step pe c_thermo_press[*] c_virial v_gyration
-thermo_modify format float %.17g
-fix move all nve
-timestep 0.002
-{f"velocity all create {2 * TEMPERATURE} 1234 loop geom" if start else ""}
-"""
-
-    def average(self, schedule="2 3 10", inputs=INPUTS, more="file avg.txt"):
-        return f"fix a all uq/average {schedule} {inputs} uq u temp {TEMPERATURE} {more}\n"
-
-
 @pytest.fixture(scope="module")
-def potential(tmp_path_factory):
-    return Potential(tmp_path_factory.mktemp("potential"))
+def potential(average_potential):
+    return average_potential
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Runs a script on n ranks that stay; returns the job's result."""
-    started, folder = {}, tmp_path_factory.mktemp("ranks")
-
-    def job(script, n=1, folder_of_run=None):
-        if n not in started:
-            started[n] = Ranks(n, folder)
-        return started[n].run(script, folder_of_run or tmp_path_factory.mktemp("run"))
-
-    yield job
-    for processes in started.values():
-        processes.stop()
-    for processes in started.values():
-        processes.join()
+    yield from jobs(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def lammps(run):
     """Keeps this file in the group of those that keep ranks (conftest)."""
     return run
-
-
-def blocks(path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(summary, (rows, columns)) of each output in a file of the fix."""
-    lines = [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
-    out = []
-    while lines:
-        n = int(lines[0][1])
-        out.append((np.array(lines[0], float), np.array([line[2:] for line in lines[1 : 1 + n]], float)))
-        lines = lines[1 + n :]
-    return out
 
 
 def samples_of(potential, folder, steps) -> Samples:
@@ -130,12 +55,16 @@ def samples_of(potential, folder, steps) -> Samples:
     return Samples(names, np.array([table[name][at] for name in names]).T, features, rows)
 
 
-def test_the_closed_forms_are_those_of_the_samples(potential, run):
-    """Means, bars, block errors, variances and weights from positions and values that LAMMPS wrote, by other code."""
-    words = potential.head() + DUMP + "\nthermo 2\n" + potential.average(inputs="c_thermo_pe c_thermo_press[*] c_virial v_gyration")
+@pytest.mark.parametrize("mover", ["nve", "nph tri 0 0 0.5"])
+def test_the_closed_forms_are_those_of_the_samples(mover, potential, run):
+    """Means, bars, block errors, variances and weights from positions, cells and values that LAMMPS wrote, by other code."""
+    head = potential.head().replace("fix move all nve", f"fix move all {mover}")
+    words = head + DUMP + "\nthermo 2\n" + potential.average(inputs="c_thermo_pe c_thermo_press[*] c_virial v_gyration")
     folder = run(words + "run 120").folder
     steps = [s for s in range(121) if s % 10 in (0, 6, 8) and s > 0]
     samples = samples_of(potential, folder, steps)
+    volumes = [atoms.get_volume() for atoms in read_run([folder / "d.lammpstrj"], ["W"])]
+    assert (np.ptp(volumes) > 0.01 * volumes[0]) == (mover != "nve")
     expected = averages(samples, potential.box, potential.members, TEMPERATURE)
     summary, rows = blocks(folder / "avg.txt")[-1]
     assert summary[2] == len(steps) == 36
@@ -194,15 +123,17 @@ def test_a_restart_in_the_middle_changes_nothing(potential, run, tmp_path):
     assert "temp is 700 K now, the samples so far are of 600 K" in text
 
 
-def test_reweight_is_the_fix_on_the_same_samples(potential, run):
-    average = potential.average("2 20 40", "c_thermo_pe c_virial c_rdf[2]")
-    words = potential.head() + DUMP + "\n" + average
-    table = "fix p all print 2 '$(c_rdf[5][2]:%.17g)' file table.txt title bin5 screen no\nthermo 2\n"
-    folder = run(words + table + "run 40").folder
+@pytest.mark.parametrize(("every", "n"), [(2, 20), (1, 150)])
+def test_reweight_is_the_fix_on_the_same_samples(every, n, potential, run):
+    """150 samples: blocks are merged three times, and the last one is not full."""
+    average = potential.average(f"{every} {n} {every * n}", "c_thermo_pe c_virial c_rdf[2]")
+    words = potential.head() + DUMP.replace("custom 2", f"custom {every}") + "\n" + average
+    table = f"fix p all print {every} '$(c_rdf[5][2]:%.17g)' file table.txt title bin5 screen no\nthermo {every}\n"
+    folder = run(f"{words}{table}run {every * n}").folder
     given = {"observables": str(folder / "table.txt"), "pressure": True, "elements": ("W",), "skip": 1}    # step 0 is no sample of the fix
     found = reweight(ReweightOptions(str(potential.path), [str(folder / "d.lammpstrj")], TEMPERATURE, **given))
     summary, rows = blocks(folder / "avg.txt")[-1]
-    assert summary[2] == found["n_frames"] == 20
+    assert summary[2] == found["n_frames"] == n
     for row, name in ((rows[0], "energy"), (rows[1], "pressure"), (rows[6], "bin5")):
         mine = found["observables"][name]
         # N kT/V is no virial, and does not fluctuate
@@ -224,7 +155,7 @@ def test_shifts_are_those_of_runs_of_members(potential, run):
     results = []
     for k in range(3):
         own = theta + share * (potential.members[k - 1] if k else 0.0)
-        (potential.folder / f"near{k}.snapcoeff").write_text(coefficient_text(potential.settings, own, "# near"))
+        (potential.folder / f"near{k}.snapcoeff").write_text(potential.settings.potential_files(own, "# near")["snapcoeff"])
         lines = (potential.folder / "pot.in").read_text().replace("pot.snapcoeff", f"near{k}.snapcoeff")
         (potential.folder / f"near{k}.in").write_text(lines)
         # its check would say that no mean runs, which is what is wanted here
@@ -253,13 +184,6 @@ def first_order(potential, options, share):
 
 
 # ---- what is said and refused -------------------------------------------------------------------------------------------------
-
-
-def error_of(run, script, n=1, **options):
-    with pytest.raises(LammpsError) as failure:
-        run(script, n, **options)
-    assert len(set(failure.value.texts)) == 1
-    return failure.value.texts[0]
 
 
 COMMANDS = {

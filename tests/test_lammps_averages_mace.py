@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from averages_example import blocks
 from lammps_cases import HOT, crystal
-from test_lammps_averages import blocks
 
 from lmp_uq import modelfile
 from lmp_uq.backbone import graph_of_frames

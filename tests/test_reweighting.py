@@ -12,8 +12,9 @@ from lammps_processes import execute
 from linear_example import TWO, crystal, model_content
 
 from lmp_uq import modelfile
+from lmp_uq.cli_reweight import _cutoff_and_bins
 from lmp_uq.errors import UqError
-from lmp_uq.frame_samples import radial_distribution
+from lmp_uq.frame_samples import radial_distribution, read_run
 from lmp_uq.posterior import Box
 from lmp_uq.reweight import ReweightOptions, reweight
 from lmp_uq.reweighting import BOLTZMANN, Samples, averages, block_errors, block_length, direct_shifts, response, variances
@@ -43,6 +44,27 @@ def test_response_of_oscillators():
     assert (np.abs(g - expected)[[0, 2]] < 5.0 * error).all()
     assert (np.abs(g[1] - expected[1]) < 5.0 * error * 2.0 / stiffness[0]).all()
     assert (np.abs(expected[2]) > 40.0 * error).all()
+
+
+def test_response_at_constant_pressure():
+    """A cell with U = t_1 V + t_2 V^2 / 2 at pressure p, whose averages are known: Phi of each sample's cell is all that is needed.
+
+    <V> = -(t_1 + p)/t_2, <U + pV> = kT/2 - (t_1 + p)^2/(2 t_2), and the pressure is p whatever the potential.
+    """
+    (t1, t2), p, n, kt = (-3.0, 0.5), 0.4, 400_000, 1.0 / BETA
+    volume = -(t1 + p) / t2
+    v = np.random.default_rng(6).normal(volume, np.sqrt(kt / t2), n)
+    features = np.stack([v, 0.5 * v**2], axis=1)
+    energy = features @ (t1, t2)
+    rows = {"energy": features, "enthalpy": features, "pressure": -np.stack([np.ones(n), v], axis=1)}
+    values = np.stack([v, energy, energy + p * v, -(t1 + t2 * v)], axis=1)
+    g = response(Samples(("volume", "energy", "enthalpy", "pressure"), values, features, rows), BETA)
+    of_volume, of_enthalpy = np.array([-1.0 / t2, -volume / t2]), np.array([volume, 0.5 * volume**2])
+    expected = np.array([of_volume, of_enthalpy - p * of_volume, of_enthalpy, np.zeros(2)])
+    # a covariance of n Gaussian samples is known to about sqrt(2 / n), of what V/t_2 and p V/t_2 are
+    error = np.sqrt(2.0 / n) * np.array([[1.0], [1.0], [1.0], [t2]]) * np.abs(of_volume)
+    assert (np.abs(g - expected) < 5.0 * error).all()
+    assert (np.abs(expected[:3]) > 50.0 * error[:3]).all()
 
 
 def test_direct_averages_of_oscillators():
@@ -131,6 +153,13 @@ def test_the_verb_prints_and_writes(run_of_frames, tmp_path):
     assert found["observables"]["two"]["mean"] == 2.5 and not found["cell_changes"]
 
 
+@pytest.mark.parametrize("words", [("inf", "2"), ("nan", "2"), ("0", "2"), ("4", "0"), ("4", "x")])
+def test_a_cutoff_is_a_length(words):
+    with pytest.raises(UqError, match="accepted: a cutoff above 0 Angstrom and a number of bins"):
+        _cutoff_and_bins(words)
+    assert _cutoff_and_bins(("4", "2")) == (4.0, 2)
+
+
 def test_radial_distribution_of_a_crystal():
     """Every neighbour of a bcc crystal in its bin: 8 and 6 of each atom."""
     atoms = crystal(0, size=(3, 3, 3), strain=0.0, rattle=0.0)
@@ -138,6 +167,17 @@ def test_radial_distribution_of_a_crystal():
     shells = 4.0 / 3.0 * np.pi * np.diff(np.linspace(0.0, 3.4, 35) ** 3)
     counts = g * shells * len(atoms) / atoms.get_volume()
     assert counts[27] == pytest.approx(8.0) and counts.sum() == pytest.approx(14.0)
+
+
+@pytest.mark.parametrize("before", ["", "ITEM: UNITS\nmetal\n", "ITEM: TIME\n0.5\n"])
+def test_dumps_are_known_by_their_first_line(before, tmp_path):
+    """Also those of dump_modify units and time, whatever they are called; sorted by id."""
+    box = "ITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp pp\n0 4\n0 5\n0 6\nITEM: ATOMS id element x y z\n"
+    frame = f"{before}ITEM: TIMESTEP\n0\n{box}2 Be 1 2 3\n1 W 0 0 0\n"
+    (tmp_path / "frames").write_text(2 * frame)
+    found = read_run([tmp_path / "frames"])
+    assert [str(atoms.symbols) for atoms in found] == ["WBe", "WBe"]
+    assert np.allclose(found[1].positions, [[0, 0, 0], [1, 2, 3]]) and np.allclose(found[1].cell.lengths(), [4, 5, 6])
 
 
 BAD = {
@@ -150,6 +190,8 @@ BAD = {
     "members": ({"n_members": 9}, "members 9 asked for"),
     "table": ({"observables": "short.txt"}, "short.txt: 1 lines below the names; accepted: one for each of the 5 frames"),
     "words": ({"observables": "words.txt"}, "words.txt: line 2 is 'x'; accepted: 1 numbers"),
+    "few words": ({"observables": "few.txt"}, "few.txt: line 3 is '1'; accepted: 2 numbers, as the names in line 1"),
+    "no words": ({"observables": "blank.txt"}, "blank.txt: holds no line; accepted: a line of names"),
     "no cell": ({"frames": ["open.extxyz"], "pressure": True}, "frame 1: no periodic cell"),
     "element": ({"frames": ["other.extxyz"]}, "element Fe is not in this potential"),
 }
@@ -162,6 +204,8 @@ def test_bad_input(name, run_of_frames, monkeypatch):
     modelfile.write("bare.uq", header | {"posterior": None}, {k: v for k, v in tensors.items() if not k.startswith("posterior")})
     (run_of_frames / "short.txt").write_text("a\n1\n")
     (run_of_frames / "words.txt").write_text("a\nx\n1\n1\n1\n1\n")
+    (run_of_frames / "few.txt").write_text("a b\n1 2\n1\n1 2\n1 2\n1 2\n")
+    (run_of_frames / "blank.txt").write_text("\n \n")
     open_frame, other = crystal(0), crystal(0)
     open_frame.pbc, other.symbols[0] = False, "Fe"
     for file, atoms in (("open", open_frame), ("other", other)):

@@ -53,8 +53,6 @@ void AverageInputs::add(const std::string &word)
 
 static const char *style_of(const Compute *compute) { return compute->style; }
 static const char *style_of(const Fix *) { return nullptr; }
-static bool varies(const Compute *compute) { return compute->size_array_rows_variable; }
-static bool varies(const Fix *fix) { return fix->size_array_rows_variable || fix->size_vector_variable; }
 
 // without an index the scalar, or where there is none the vector; with one elements of the vector, or where there is none columns
 template <class Owner>
@@ -68,6 +66,7 @@ void AverageInputs::add_members(const std::string &word, const std::string &id, 
     return push(entry, style_of(owner));
   }
   if (!owner->vector_flag && !owner->array_flag) refuse(word, "it has no vector and no array");
+  if (owner->vector_flag && owner->size_vector_variable) refuse(word, "its length is not fixed");
   int first = 0, last = 0;
   utils::bounds(FLERR, range, 1, owner->vector_flag ? owner->size_vector : owner->size_array_cols, first, last, error);
   for (int index = first; index <= last; index++) {
@@ -77,10 +76,12 @@ void AverageInputs::add_members(const std::string &word, const std::string &id, 
   }
 }
 
+// 0 where it is not fixed: it may shrink between two samples
 template <class Owner> int AverageInputs::length_of(const Entry &entry, const Owner *owner) const
 {
-  if (entry.shape == VECTOR) return owner->size_vector;
-  return entry.shape == COLUMN ? (varies(owner) ? 0 : owner->size_array_rows) : 1;
+  if (entry.shape == COLUMN) return owner->size_array_rows_variable ? 0 : owner->size_array_rows;
+  if (entry.shape != SCALAR && owner->size_vector_variable) return 0;
+  return entry.shape == VECTOR ? owner->size_vector : 1;
 }
 
 void AverageInputs::add_variable(const std::string &word, const std::string &id, const std::string &range)
@@ -117,19 +118,7 @@ bool AverageInputs::any_pressure() const
   return std::any_of(dependences_.begin(), dependences_.end(), [](Dependence d) { return d >= PRESSURE; });
 }
 
-bool AverageInputs::any_formula() const
-{
-  return std::any_of(entries_.begin(), entries_.end(), [](const Entry &entry) { return entry.source == VARIABLE; });
-}
-
-bool AverageInputs::is_formula(int value) const
-{
-  for (const Entry &entry : entries_) {
-    if (value < entry.length) return entry.source == VARIABLE;
-    value -= entry.length;
-  }
-  return false;
-}
+bool AverageInputs::any_of_positions() const { return std::count(dependences_.begin(), dependences_.end(), POSITIONS) > 0; }
 
 void AverageInputs::init(int nevery)
 {
@@ -145,8 +134,11 @@ void AverageInputs::init(int nevery)
       if (nevery % fix->global_freq)
         refuse(entry.word, fmt::format("its values are there every {} steps, they are sampled every {}", fix->global_freq, nevery));
       length = length_of(entry, fix);
-    } else if (input->variable->find(entry.id.c_str()) < 0) {
-      refuse(entry.word, "the variable is gone");
+    } else {
+      const int number = input->variable->find(entry.id.c_str());
+      if (number < 0) refuse(entry.word, "the variable is gone");
+      if (!(entry.shape == SCALAR ? input->variable->equalstyle(number) : input->variable->vectorstyle(number)))
+        refuse(entry.word, "the variable is of another style than when the fix was defined");
     }
     if (entry.source != VARIABLE && length != entry.length)
       refuse(entry.word, fmt::format("it had {} values, now {}", entry.length, length));
@@ -186,10 +178,15 @@ std::vector<std::string> AverageInputs::description() const
 
 void AverageInputs::sample(double *values)
 {
+  double *next = values;
   for (const Entry &entry : entries_) {
-    if (entry.source == COMPUTE) sample_compute(entry, values);
-    if (entry.source == FIX) sample_fix(entry, values);
-    if (entry.source == VARIABLE) sample_variable(entry, values);
+    if (entry.source == COMPUTE) sample_compute(entry, next);
+    if (entry.source == FIX) sample_fix(entry, next);
+    if (entry.source == VARIABLE) sample_variable(entry, next);
+    next += entry.length;
+  }
+  MPI_Bcast(values, n_values_, MPI_DOUBLE, 0, world);    // one average, and one error, also where a global value is right on rank 0 only
+  for (const Entry &entry : entries_) {
     for (int k = 0; k < entry.length; k++)
       if (!std::isfinite(values[k])) error->all(FLERR, "{}: input {} is {} on step {}", who_, entry.word, values[k], update->ntimestep);
     values += entry.length;

@@ -25,8 +25,7 @@ class AverageInputs : protected Pointers {
   int n_values() const { return n_values_; }
   const std::vector<Dependence> &dependences() const { return dependences_; }    // of the values
   bool any_pressure() const;
-  bool any_formula() const;                         // of a variable: what it depends on is not known
-  bool is_formula(int value) const;
+  bool any_of_positions() const;
   std::string label(int value) const;               // as c_rdf[2] 7
   std::string words() const;                        // all inputs, those of several values with their number, as c_rdf[2](50)
   std::vector<std::string> description() const;     // one line for each input: where it comes from in the formula

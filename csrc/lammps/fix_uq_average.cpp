@@ -18,6 +18,7 @@
 #include "lammps/variable.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 using namespace LAMMPS_NS;
@@ -26,6 +27,7 @@ static constexpr char KEYWORDS[] = "uq, temp, file, ave, append";
 static constexpr int TEST_MEMBERS = 64;    // of variance, effective sample size and block errors: their median and root mean square
 // parts of the names of LAMMPS' fixes that keep a temperature
 static constexpr const char *THERMOSTATS[] = {"nvt", "npt", "temp/", "langevin", "gle", "gld", "ffl", "bocs", "pimd", "tgnpt"};
+static constexpr const char *NOT_CANONICAL[] = {"temp/berendsen", "temp/rescale"};
 
 FixUqAverage::FixUqAverage(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), first_step(update->ntimestep)
 {
@@ -39,6 +41,8 @@ FixUqAverage::FixUqAverage(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, a
   while (at < narg && AverageInputs::is_input(arg[at])) inputs->add(arg[at++]);
   if (!inputs->n_values()) error->all(FLERR, "Fix uq/average: found no input; accepted: c_ID, c_ID[I], f_ID, f_ID[I], v_name before the keywords");
   while (at < narg) at = keyword(at, narg, arg);
+  if (!running && nrepeat < 2)
+    error->all(FLERR, "Fix uq/average: ave one with Nrepeat {}: averages of one sample have no covariance; accepted: 2 or more", nrepeat);
   if (source_id.empty()) error->all(FLERR, "Fix uq/average needs: uq ID, a compute of style uq or uq/linear");
   if (temperature_word.empty()) error->all(FLERR, "Fix uq/average needs: temp T, the temperature of the ensemble in K, or v_name");
   find_source();
@@ -133,15 +137,21 @@ void FixUqAverage::init()
   if (signature != before || source->n_features() != averages->n_features())
     error->all(FLERR, "Fix uq/average {}: compute {} has another model or other members than when the fix was defined: define it again", id,
                source_id);
-  if (update->whichflag == 1 && update->nsteps == 0)
-    error->all(FLERR, "Fix uq/average {}: a run of 0 steps has no averages; accepted: a run that reaches step {}, or the fix behind run 0", id,
-               (update->ntimestep / nfreq + 1) * nfreq);
+  if (update->whichflag == 1) check_run();
   read_temperature();
   look_at_ensemble();
-  hidden->clear();
   kinetic_sum = kinetic_count = 0.0;
-  last_output = -1;
   modify->addstep_compute_all(next_sample(update->ntimestep - 1));
+}
+
+void FixUqAverage::check_run()
+{
+  if (update->laststep - update->firststep != update->nsteps)
+    error->all(FLERR, "Fix uq/average {}: found steps that no run command makes, as those of rerun; accepted: run, and for frames of a dump "
+               "lmp-uq reweight", id);
+  if (update->nsteps == 0)
+    error->all(FLERR, "Fix uq/average {}: a run of 0 steps has no averages; accepted: a run that reaches step {}, or the fix behind run 0", id,
+               (update->ntimestep / nfreq + 1) * nfreq);
 }
 
 // once for a run: an average at one temperature
@@ -156,7 +166,7 @@ void FixUqAverage::read_temperature()
   } else {
     now = utils::numeric(FLERR, temperature_word, false, lmp);
   }
-  if (!(now > 0.0)) error->all(FLERR, "Fix uq/average: temp is {:g} K; accepted: above 0", now);
+  if (!(now > 0.0) || !std::isfinite(now)) error->all(FLERR, "Fix uq/average: temp is {:g} K; accepted: above 0", now);
   if (averages->n_samples() && now != temperature)
     error->all(FLERR, "Fix uq/average {}: temp is {:g} K now, the samples so far are of {:g} K; accepted: a new fix for a new temperature", id, now,
                temperature);
@@ -171,9 +181,13 @@ void FixUqAverage::look_at_ensemble()
   notes.clear();
   for (const Fix *fix : modify->get_fix_list()) {
     const std::string style = fix->style;
-    for (const char *part : THERMOSTATS) thermostat = thermostat || style.find(part) != std::string::npos;
+    const bool barostat_only = style.rfind("press/", 0) == 0;    // press/langevin
+    for (const char *part : THERMOSTATS) thermostat = thermostat || (!barostat_only && style.find(part) != std::string::npos);
+    for (const char *other : NOT_CANONICAL)
+      if (style == other)
+        notes.push_back("fix " + std::string(fix->id) + " (" + style + ") keeps the temperature without the fluctuations of the canonical ensemble");
     if (!(fix->box_change & (BOX_CHANGE_SIZE | BOX_CHANGE_SHAPE))) continue;
-    if (style.rfind("np", 0) == 0 || style.find("/np") != std::string::npos)
+    if (style.rfind("np", 0) == 0 || style.find("/np") != std::string::npos || style == "press/langevin")
       notes.push_back("fix " + std::string(fix->id) + " (" + style + ") moves the cell: Phi is that of the cell of each sample, so what the volume "
                       "does is in Cov(a, Phi); neglected: nothing of first order, but the covariance needs many volume fluctuations");
     else
@@ -184,7 +198,13 @@ void FixUqAverage::look_at_ensemble()
     notes.push_back("no thermostat is known among the fixes: the formula is of the canonical ensemble, at constant energy the fluctuations of "
                     "energy are smaller");
   for (const std::string &note : notes)
-    if (comm->me == 0 && update->whichflag == 1) error->warning(FLERR, "Fix uq/average {}: {}", id, note);
+    if (update->whichflag == 1) warn(note, note);
+}
+
+// each kind once: a run in parts (every) would repeat it in each
+void FixUqAverage::warn(const std::string &kind, const std::string &text)
+{
+  if (warned.insert(kind).second && comm->me == 0) error->warning(FLERR, "Fix uq/average {}: {}", id, text);
 }
 
 /* ---- restart --------------------------------------------------------------------------------------------------------------- */
@@ -212,7 +232,8 @@ void FixUqAverage::restart(char *buffer)
   memcpy(lengths, buffer, sizeof(lengths));
   const std::string text(buffer + sizeof(lengths), lengths[0]);
   std::vector<double> numbers(lengths[1]);
-  if (text != signature)
+  const auto from_hash = [](const std::string &all) { return all.substr(std::min(all.find(", sha256 "), all.size())); };
+  if (from_hash(text) != from_hash(signature))    // the model file may have another path now
     error->all(FLERR, "Fix uq/average {}: the restart file has averages of another model or other inputs ({}), these are {}; accepted: the same, "
                "or another ID to begin anew", id, text, signature);
   memcpy(numbers.data(), buffer + sizeof(lengths) + lengths[0], lengths[1] * sizeof(double));
@@ -220,6 +241,10 @@ void FixUqAverage::restart(char *buffer)
   temperature = numbers[0];
   first_step = static_cast<bigint>(numbers[1]);
   last_sample = static_cast<bigint>(numbers[2]);
+  if (std::max(first_step, last_sample) > update->ntimestep) {    // reset_timestep has set the steps back since
+    first_step = update->ntimestep;
+    last_sample = -1;
+  }
   averages->restore(numbers.data() + 3);
 }
 

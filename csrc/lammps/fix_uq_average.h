@@ -7,6 +7,7 @@
 #include "lammps/fix.h"
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,7 @@ class FixUqAverage : public Fix {
   std::unique_ptr<AverageInputs> inputs;
   lmp_uq::TotalFeatures *source = nullptr;
   std::unique_ptr<lmp_uq::ThermalAverages> averages;
-  std::unique_ptr<lmp_uq::HiddenDependence> hidden;    // of the samples of this run
+  std::unique_ptr<lmp_uq::HiddenDependence> hidden;
   double temperature = 0.0;        // K
   double kinetic_sum = 0.0;        // K, of the samples of this run
   double kinetic_count = 0.0;
@@ -53,13 +54,16 @@ class FixUqAverage : public Fix {
   bigint last_sample = -1;
   bigint last_output = -1;
   bool header_written = false;
+  bigint last_told = -1;           // output in the log
   std::vector<std::string> notes, written_notes;    // what the formula assumes and this run may not keep
+  std::set<std::string> warned;    // kinds of warnings
   std::vector<double> table;       // (n_values, N_COLUMNS) at the last output
   double summary[N_SUMMARY] = {};
 
   // words of the command
   int keyword(int, int, char **);
   void check_schedule(char **);
+  void check_run();
   void find_source();
   void make_averages();
   std::vector<AverageInputs::Dependence> kinds() const;    // different dependences that have a row
@@ -69,16 +73,19 @@ class FixUqAverage : public Fix {
   // a run
   bigint next_sample(bigint after) const;
   void sample();
-  double scalar_of(const char *name);
+  class Compute *invoked(const char *name, int flag);
+  void sample_references(const double *values);
   void fill_rows(const double *features, double *rows);
   void output();
   void summarize();
-  void judge();
-  void look_at_formulas();
+  void look_at_members();
+  void look_at_noise();
+  void look_at_dependences();
   std::string header() const;
   std::string note_lines();
   std::string block() const;
   void write(const std::string &text);
+  void warn(const std::string &kind, const std::string &text);
 };
 
 }    // namespace LAMMPS_NS

@@ -70,18 +70,32 @@ void FixUqAverage::sample()
     std::copy_n(shifts.begin(), n_members, member_rows.begin() + row * n_members);
   }
   averages->add({values.data(), features.data(), rows.data(), member_energies.data(), member_rows.data()});
-  if (inputs->any_formula()) hidden->add(values.data(), scalar_of("thermo_pe"), scalar_of("thermo_press"));
-  kinetic_sum += scalar_of("thermo_temp");
+  if (inputs->any_of_positions()) sample_references(values.data());
+  kinetic_sum += invoked("thermo_temp", Compute::INVOKED_SCALAR)->scalar;
   kinetic_count += 1.0;
 }
 
-// of a compute that every LAMMPS has
-double FixUqAverage::scalar_of(const char *name)
+void FixUqAverage::sample_references(const double *values)
+{
+  using lmp_uq::HiddenDependence;
+  double references[HiddenDependence::N_REFERENCES];
+  references[HiddenDependence::ENERGY] = invoked("thermo_pe", Compute::INVOKED_SCALAR)->scalar;
+  references[HiddenDependence::PRESSURE] = invoked("thermo_press", Compute::INVOKED_SCALAR)->scalar;
+  std::copy_n(invoked("thermo_press", Compute::INVOKED_VECTOR)->vector, 6, references + HiddenDependence::COMPONENTS);
+  hidden->add(values, references);
+}
+
+// a compute that every LAMMPS has from the start
+Compute *FixUqAverage::invoked(const char *name, int flag)
 {
   Compute *compute = modify->get_compute_by_id(name);
-  if (!(compute->invoked_flag & Compute::INVOKED_SCALAR)) compute->compute_scalar();
-  compute->invoked_flag |= Compute::INVOKED_SCALAR;
-  return compute->scalar;
+  if (!compute) error->all(FLERR, "Fix uq/average {}: compute {} of LAMMPS itself is gone; accepted: to keep it", id, name);
+  if (!(compute->invoked_flag & flag)) {
+    if (flag == Compute::INVOKED_SCALAR) compute->compute_scalar();
+    if (flag == Compute::INVOKED_VECTOR) compute->compute_vector();
+  }
+  compute->invoked_flag |= flag;
+  return compute;
 }
 
 // da/dTheta at fixed positions of each kind of value, in its unit
@@ -186,27 +200,39 @@ void FixUqAverage::write(const std::string &text)
 
 void FixUqAverage::post_run()
 {
-  if (update->whichflag != 1 || comm->me != 0) return;
-  if (last_output < 0) {
-    if (update->ntimestep < update->laststep) return;    // a part of a run, or one that was stopped
-    error->warning(FLERR, "Fix uq/average {}: no averages of this run, it ended on step {}; the next are due on step {}, with 2 samples", id,
-                   update->ntimestep, (update->ntimestep / nfreq + 1) * nfreq);
+  if (update->whichflag != 1) return;
+  if (last_output <= update->firststep) {
+    if (update->ntimestep >= update->laststep)    // else it was stopped
+      warn("none", fmt::format("no averages of this run, it ended on step {}; the next are due on step {}, with 2 samples", update->ntimestep,
+                               (update->ntimestep / nfreq + 1) * nfreq));
     return;
   }
-  utils::logmesg(lmp, fmt::format("Fix uq/average {}: step {}, {:g} samples; h = dTheta.Phi/kT of {} members: var(h) median {:.3g}, 90 % {:.3g}; "
-                                  "effective samples of direct reweighting: median {:.3g} of all\n",
-                                  id, last_output, summary[SAMPLES], averages->n_members(), summary[VARIANCE_MEDIAN], summary[VARIANCE_90],
-                                  summary[SHARE_MEDIAN]));
-  judge();
+  if (last_output == last_told) return;
+  last_told = last_output;
+  if (comm->me == 0)
+    utils::logmesg(lmp, fmt::format("Fix uq/average {}: step {}, {:g} samples; h = dTheta.Phi/kT of {} members: var(h) median {:.3g}, 90 % "
+                                    "{:.3g}; effective samples of direct reweighting: median {:.3g} of all\n",
+                                    id, last_output, summary[SAMPLES], averages->n_members(), summary[VARIANCE_MEDIAN], summary[VARIANCE_90],
+                                    summary[SHARE_MEDIAN]));
+  look_at_members();
+  look_at_noise();
+  look_at_dependences();
+  if (kinetic_count >= FEW_SAMPLES && std::fabs(summary[TEMPERATURE] - temperature) > MAX_TEMPERATURE * temperature)
+    warn("temperature", fmt::format("the samples of this run have the kinetic temperature {:.4g} K, keyword temp says {:g} K",
+                                    summary[TEMPERATURE], temperature));
 }
 
-void FixUqAverage::judge()
+void FixUqAverage::look_at_members()
 {
   if (summary[VARIANCE_MEDIAN] > MAX_VARIANCE)
-    error->warning(FLERR, "Fix uq/average {}: var(h) is {:.3g} (median, above {:g}): the members' energies differ from that of this run by more than "
-                   "kT, direct reweighting would use {:.2g} of the samples and cannot check the first order, on which bars of inputs that are "
-                   "functions of the positions rest; fewer atoms have a smaller var(h)",
-                   id, summary[VARIANCE_MEDIAN], MAX_VARIANCE, summary[SHARE_MEDIAN]);
+    warn("variance", fmt::format("var(h) is {:.3g} (median, above {:g}): the members' energies differ from that of this run by more than kT, "
+                                 "direct reweighting would use {:.2g} of the samples and cannot check the first order, on which bars of inputs "
+                                 "that are functions of the positions rest; fewer atoms have a smaller var(h)",
+                                 summary[VARIANCE_MEDIAN], MAX_VARIANCE, summary[SHARE_MEDIAN]));
+}
+
+void FixUqAverage::look_at_noise()
+{
   int noisy = 0, worst = 0;
   double largest = 0.0;
   for (int value = 0; value < inputs->n_values(); value++) {
@@ -219,22 +245,22 @@ void FixUqAverage::judge()
     }
   }
   if (noisy)
-    error->warning(FLERR, "Fix uq/average {}: {} of {} bars are mostly noise of the sampling, block error over {:g} of the std, largest {:.2g} of "
-                   "input {}: run longer", id, noisy, inputs->n_values(), MAX_BAR_ERROR, largest, inputs->label(worst));
-  look_at_formulas();
-  if (kinetic_count >= FEW_SAMPLES && std::fabs(summary[TEMPERATURE] - temperature) > MAX_TEMPERATURE * temperature)
-    error->warning(FLERR, "Fix uq/average {}: the samples of this run have the kinetic temperature {:.4g} K, keyword temp says {:g} K", id,
-                   summary[TEMPERATURE], temperature);
+    warn("noise", fmt::format("{} of {} bars are mostly noise of the sampling, block error over {:g} of the std, largest {:.2g} of input {}: run "
+                              "longer", noisy, inputs->n_values(), MAX_BAR_ERROR, largest, inputs->label(worst)));
 }
 
-void FixUqAverage::look_at_formulas()
+void FixUqAverage::look_at_dependences()
 {
+  using lmp_uq::HiddenDependence;
   for (int value = 0; value < inputs->n_values(); value++) {
-    const bool energy = hidden->follows_energy(value), pressure = hidden->follows_pressure(value);
-    if (inputs->is_formula(value) && (energy || pressure))
-      error->warning(FLERR, "Fix uq/average {}: input {} follows the {} in all samples, but is taken as a function of the positions: its bar lacks "
-                     "<da/dTheta>, most of it; accepted: {}, and mean and bars in other units behind it", id, inputs->label(value),
-                     energy ? "potential energy" : "pressure", energy ? "c_thermo_pe" : "c_thermo_press");
+    const int found = hidden->follows(value);
+    if (inputs->dependences()[value] != AverageInputs::POSITIONS || found == HiddenDependence::NONE) continue;
+    const bool energy = found == HiddenDependence::ENERGY;
+    const int component = found - HiddenDependence::COMPONENTS + 1;
+    const std::string better = energy ? "c_thermo_pe" : component < 1 ? "c_thermo_press" : fmt::format("c_thermo_press[{}]", component);
+    warn(inputs->label(value), fmt::format("input {} follows the {} in all samples, but is taken as a function of the positions: its bar lacks "
+                                           "<da/dTheta>, most of it; accepted: {}, and mean and bars in other units behind it",
+                                           inputs->label(value), energy ? "potential energy" : "pressure", better));
   }
 }
 
