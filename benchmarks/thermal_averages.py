@@ -24,7 +24,7 @@ from lmp_uq.export import export, settings_of, theta_of
 from lmp_uq.frame_samples import ENERGY, PRESSURE, read_run, source_of
 from lmp_uq.launcher import preload_mpi
 from lmp_uq.reweight import ReweightOptions, collect
-from lmp_uq.reweighting import BOLTZMANN, Samples, block_length, direct_shifts, response, variances
+from lmp_uq.reweighting import BOLTZMANN, TEST_MEMBERS, Samples, block_errors, block_length, direct_shifts, response, variances
 
 STEP = 0.002
 """ps"""
@@ -112,6 +112,15 @@ def simulate(folder: Path, name: str, picoseconds: float, options, extra: str = 
     program.close()
     rows = np.loadtxt(folder / f"{name}.txt")
     return rows[len(rows) - steps // EVERY :]
+
+
+def without_pressure(samples: Samples, name: str) -> Samples:
+    """Every observable less its regression on the pressure, which the barostat sets for every potential: the same responses, less noise."""
+    pressure = samples.values[:, samples.names.index(name)]
+    slopes = np.array([0.0 if other == name else np.cov(column, pressure)[0, 1] / pressure.var(ddof=1)
+                       for other, column in zip(samples.names, samples.values.T, strict=True)])
+    rows = {other: samples.rows.get(other, 0.0) - slope * samples.rows[name] for other, slope in zip(samples.names, slopes, strict=True)}
+    return Samples(samples.names, samples.values - np.outer(pressure, slopes), samples.features, rows)
 
 
 def first_half(samples: Samples) -> Samples:
@@ -220,6 +229,26 @@ def report(samples: Samples, rows, members: np.ndarray, tables, share: float, op
               f" {spread_of:9.3g} {noise_of:9.3f} {ratio[0]:14.3f} {a @ c / (a @ a):6.2f} {np.corrcoef(a, c)[0, 1]:6.3f}"
               f" {ratio[1]:15.3f} {np.corrcoef(b, c)[0, 1]:6.3f}")
         print(f"{'':30s} first {np.array2string(a, precision=3)} brute {np.array2string(c, precision=3)}")
+    if options.ensemble == "npt":
+        report_steadier(samples, members, brute, noise, options)
+
+
+def report_steadier(samples: Samples, members: np.ndarray, brute: np.ndarray, noise: np.ndarray, options):
+    """The first order once more, of observables with the pressure taken out."""
+    beta, observables = 1.0 / (BOLTZMANN * options.temperature), OBSERVABLES["npt"]
+    steadier = without_pressure(samples, next(one.name for one in observables if one.is_also == PRESSURE))
+    first, errors = members[: options.members] @ response(steadier, beta).T, block_errors(steadier, members[:TEST_MEMBERS], beta)[1]
+    print("with the pressure taken out of the samples:")
+    for k, observable in enumerate(observables):
+        if observable.is_also == PRESSURE:
+            continue
+        scale = 1 / (2 * options.cells**3) if observable.is_also == ENERGY else 1
+        a, c, spread = scale * first[:, k], scale * brute[:, k], scale * samples.values[:, k].std()
+        rms = np.sqrt(np.mean(c**2))
+        noise_of, ratio = scale * np.hypot(noise[k], errors[k]) / rms, np.sqrt(np.mean((a - c) ** 2)) / rms
+        print(f"{observable.name:30s} fluctuates by {spread:.3g}; bar error {scale * errors[k]:.2g}, noise/rms {noise_of:.3f};"
+              f" first: rms/rms {ratio:.3f}, slope {a @ c / (a @ a):.2f}, corr {np.corrcoef(a, c)[0, 1]:.3f}")
+        print(f"{'':30s} first {np.array2string(a, precision=3)}")
 
 
 if __name__ == "__main__":
