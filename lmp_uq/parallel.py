@@ -94,6 +94,7 @@ class MpiRanks(Ranks):
         sys.stdout.flush()
         sys.stderr.flush()
         self._comm.Abort(1)
+        os._exit(1)  # Abort may return before the launcher has ended this process
 
     def _reduce(self, array, operation):
         array = np.ascontiguousarray(array)
