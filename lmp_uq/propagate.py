@@ -102,7 +102,9 @@ def propagate(options: PropagateOptions) -> Propagated:
     if everyone.rank == 0:
         drop_cut_line(folder / MEMBERS_FILE)
     everyone.gather(None)
-    run = _Run(potential, options, MemberFile(folder / MEMBERS_FILE), everyone)
+    file = MemberFile(folder / MEMBERS_FILE)
+    file.share(everyone)
+    run = _Run(potential, options, file, everyone)
     for entry in suite.entries:
         try:
             run.add(entry)

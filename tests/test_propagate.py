@@ -114,6 +114,29 @@ def test_ranks_share_the_members(property_model, folder):
     assert {k: r["members"] for k, r in both.items()} == {k: r["members"] for k, r in alone.items()}
 
 
+SHARED = """
+import sys
+from lmp_uq.parallel import ranks
+everyone = ranks()
+from lmp_uq.properties.members import MemberFile
+file = MemberFile(sys.argv[1])
+everyone.gather(None)
+if everyone.rank == 0:  # as another run would
+    MemberFile(sys.argv[1]).add({"key": "k", "member": 1, "values": [2.0], "flags": [], "seconds": 0.0})
+everyone.gather(None)
+file = MemberFile(sys.argv[1]) if everyone.rank else file
+file.share(everyone)
+assert file.get("k", 0) and not file.get("k", 1)
+"""
+
+
+def test_ranks_know_the_same_members(tmp_path):
+    MemberFile(tmp_path / "m.jsonl").add({"key": "k", "member": 0, "values": [1.0], "flags": [], "seconds": 0.0})
+    (tmp_path / "shared.py").write_text(SHARED)
+    done = execute("python", tmp_path / "shared.py", tmp_path / "m.jsonl", ranks=2, folder=tmp_path)
+    assert done.code == 0, done.text
+
+
 def test_failures_are_counted_and_shown(property_model, potential, folder, capsys):
     rows = potential.system(_bcc(2.8)).energy_row()
     energies = [(rows[1] + rows[0] @ theta) / 2 for theta in potential.members(4)]

@@ -9,6 +9,7 @@ from properties_example import VOLUME, prop_of
 
 from lmp_uq.errors import UqError
 from lmp_uq.properties.crystal import crystal_at_minimum
+from lmp_uq.properties.elastic import UNSTABLE
 from lmp_uq.properties.inner import InnerRelaxation
 from lmp_uq.properties.paths import PATHS, path_frame
 from lmp_uq.properties.property import EXACT
@@ -79,6 +80,19 @@ def test_paths_meet_the_phases_that_they_lead_to(potential):
         ends = [energy(path_frame(path, p, "W", VOLUME)) for p in (first, last)]
         end = {"bain": fcc, "trigonal": fcc, "orthorhombic": bcc, "hexagonal": energy(ideal)}[path]
         assert ends == pytest.approx([bcc, end], abs=1e-9)
+
+
+def test_crystals_that_a_strain_lowers_are_flagged(potential):
+    """A Morse solid is stable as fcc and not as bcc: the constants against the energy of a stretch that keeps the volume to first order."""
+    for name, unstable in (("bcc", True), ("fcc", False)):
+        prop, mean = prop_of(potential, "elastic", structure=name)
+        at, energies = prop.crystal.relaxed, []
+        for size in (0.0, -5e-3, 5e-3):
+            stretch = np.diag([np.exp(size), np.exp(-size), 1.0])
+            energies.append(prop.crystal.system.evaluate(potential.theta, at.positions @ stretch, at.cell @ stretch)[0])
+        assert (energies[1] + energies[2] < 2.0 * energies[0]) is unstable and (mean[0] < mean[1]) == unstable
+        outcomes = prop.notes, prop.member(potential.theta).flags, prop.expansion(potential.theta[None]).flags[0]
+        assert [any(UNSTABLE in text for text in said) for said in outcomes] == 3 * [unstable]
 
 
 @pytest.mark.parametrize(("path", "middle"), [("trigonal", 2.0), ("orthorhombic", 2.0**0.25)])

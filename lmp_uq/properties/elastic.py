@@ -17,12 +17,14 @@ STRAIN = 2e-3
 VOLUME_STEP = 1e-3
 """Relative, of the difference that gives the derivative of a constant by volume."""
 COMPONENTS = ("C11", "C12", "C44")
+UNSTABLE = "the crystal is unstable under strain"
 
 
 class ElasticConstants(Property):
     """C11, C12 and C44 (GPa): central differences of stresses under a strain of `STRAIN`, at zero pressure.
 
-    By members each is relaxed first, and relaxed again under strain where the crystal has internal coordinates. The form without
+    A crystal that does not resist every strain (M. Born, Math. Proc. Camb. Phil. Soc. 36, 160 (1940)) is flagged: it is held by symmetry
+    alone. By members each is relaxed first, and relaxed again under strain where the crystal has internal coordinates. The form without
     relaxations takes the volume from one grid of Phi; it needs a crystal in which no atom moves under strain, such as bcc and fcc.
     """
 
@@ -40,12 +42,15 @@ class ElasticConstants(Property):
             raise UqError(f"elastic constants of {self.options['structure']}; accepted: a cubic phase")
         self.quantities = [Quantity(name, "GPa", ".0f") for name in COMPONENTS]
         self.expansion_rests_on = EXACT
-        return self._constants(self.potential.theta, self.crystal.relaxed)
+        found = self._constants(self.potential.theta, self.crystal.relaxed)
+        self.notes += [f"{UNSTABLE} with the mean"] * bool(_unstable(found))
+        return found
 
     def member(self, theta):
         """See `Property.member`."""
         relaxed, flags = self.crystal.member(theta)
-        return Outcome(self._constants(theta, relaxed), flags)
+        found = self._constants(theta, relaxed)
+        return Outcome(found, flags + (UNSTABLE,) * bool(_unstable(found)))
 
     def gradient(self):
         """See `Property.gradient`: the explicit derivative and that of the volume."""
@@ -67,6 +72,7 @@ class ElasticConstants(Property):
             # at the member's own volume: a shell that crosses the cutoff makes constants jump, which no interpolation follows
             scale = np.cbrt(minima.volume[k] / self.crystal.volume)
             values[k] = self._fixed_constants(thetas[k], at.positions * scale, at.cell * scale)
+            reasons[k] += (UNSTABLE,) * bool(_unstable(values[k]))
         return Expansion(values, reasons)
 
     def _constants(self, theta, relaxed):
@@ -96,6 +102,12 @@ class ElasticConstants(Property):
             constants = np.zeros((3, 3, self.crystal.system.n_parameters - found.virial_rows.shape[2]))
             virials.append(np.concatenate([found.virial_rows, constants], axis=2) / abs(np.linalg.det(cell)))
         return _components(np.array(virials))
+
+
+def _unstable(constants):
+    """Whether a cubic crystal with these C11, C12 and C44 gains energy by a strain."""
+    c11, c12, c44 = constants
+    return min(c11 - c12, c11 + 2.0 * c12, c44) <= 0.0
 
 
 def _strains():

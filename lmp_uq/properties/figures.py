@@ -57,6 +57,10 @@ def _curve_panel(panel, curves):
     spread = np.concatenate([curves.mean[there], *edges])
     margin = 0.05 * (np.ptp(spread) or 1.0)
     panel.set(ylim=(spread.min() - margin, spread.max() + margin))
+    for place, _ in curves.x_names:
+        panel.axvline(place, color=LINES, linewidth=0.5)
+    if curves.x_names:
+        panel.set_xticks(*zip(*curves.x_names, strict=True))
     label(panel, "mean and members", curves.x_label, curves.y_label)
 
 

@@ -74,6 +74,10 @@ class MemberFile:
         """The record of a member, if there is one."""
         return self._known.get((key, member))
 
+    def share(self, ranks) -> None:
+        """Know what rank 0 has read, on every rank: another run may have written in between, and the ranks would divide different work."""
+        self._known = ranks.gather(self._known)[0]
+
     def keep(self, record: dict) -> None:
         """Know a record that another rank has written."""
         self._known[record["key"], record["member"]] = record

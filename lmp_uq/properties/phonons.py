@@ -159,7 +159,7 @@ class PhononDispersion(Property):
     def mean(self):
         """See `Property.mean`."""
         element = element_of(self.potential, self.options["element"])
-        path, self._along, _ = path_vectors()
+        path, self._along, self._corners = path_vectors()
         vectors = np.vstack([[POINTS[point] for _, point, _ in MODES], path])
         self.table = PhononTable(self.potential, element, lattice_grid(self.potential, element), vectors, self.options["size"])
         self.quantities = [Quantity(name, "THz") for name, _, _ in MODES]
@@ -191,7 +191,8 @@ class PhononDispersion(Property):
         """See `Property.curves`: the three branches one after the other, apart by NaN."""
         means, *members = (self._branches(self.table.dynamical(theta)) for theta in (self.potential.theta, *thetas))
         apart = np.append(self._along, np.nan)
-        return Curves(np.tile(apart, 3), means, np.array(members), "wave vector along Γ-H-P-Γ-N, 2π/a", "frequency, THz")
+        names = tuple(zip(self._corners, PATH, strict=True))
+        return Curves(np.tile(apart, 3), means, np.array(members), "wave vector", "frequency, THz", names)
 
     def _values(self, dynamical):
         squares = frequencies(dynamical[: len(MODES)])

@@ -38,13 +38,14 @@ class Expansion(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """A property as a function, for its figure: x (n,), of the mean (n,), of members (K, n)."""
+    """A property as a function, for its figure: x (n,), of the mean (n,), of members (K, n); names of x that stand for numbers."""
 
     x: np.ndarray
     mean: np.ndarray
     members: np.ndarray
     x_label: str
     y_label: str
+    x_names: tuple[tuple[float, str], ...] = ()
 
 
 class Property(ABC):

@@ -17,7 +17,7 @@ COLUMNS = (
     Column("", "upper", ("upper",), "", "largest of the members"),
     Column("members", "with", ("n",), "d", "members that have a value"),
     Column("members", "without", ("failed",), "d", "members that have none: the reasons stand below"),
-    Column("members", "odd", ("odd",), "d", "members that have a value of another minimum, as far as can be told"),
+    Column("members", "odd", ("odd",), "d", "members with a value of another minimum or of an unstable crystal: reasons stand below"),
     Column("", "reference", ("reference",), "", "what the suite gives"),
     Column("error", "/ std", ("error_over_std",), ".2f", "(value - reference) / std"),
     Column("in", "bounds", ("inside",), "d", "1: the reference lies within the bounds, 0: it does not"),
