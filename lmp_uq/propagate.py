@@ -165,7 +165,7 @@ def write_results(folder: str | Path, found: Propagated, command: str) -> None:
         },
     )
     with atomic_file(folder / "report.md") as target:
-        target.write(markdown(found.results, found.rankings, list(images), found.title).encode())
+        target.write(markdown(found.results, found.rankings, list(images), found.title, found.problems).encode())
 
 
 class _Run:

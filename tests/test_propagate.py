@@ -155,6 +155,7 @@ def test_a_property_without_mean_spares_the_others(property_model, folder, capsy
     (folder / "w.yaml").write_text(SUITE + "  - {kind: phase, structure: fcc, volume: 60.0}\n")
     assert run(property_model, folder, "--members", "2") == 1
     assert "phase fcc: " in capsys.readouterr().err and ("phase bcc", "volume", "members") in results_of(folder)
+    assert "* no result: phase fcc: fcc: the mean has no minimum" in (folder / "out" / "report.md").read_text()
     (folder / "w.yaml").write_text("properties:\n  - {kind: phase, structure: fcc, volume: 60.0}\n")
     with pytest.raises(UqError, match="no minimum between"):
         propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "out"), members=1))
