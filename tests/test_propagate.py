@@ -301,10 +301,12 @@ def test_a_ranking_without_members_spares_the_results(property_model, folder, ca
 
 
 def test_names_that_differ_in_signs_have_figures_of_their_own(property_model, folder):
-    entries = "".join(f"  - {{kind: path, path: bain, volume: {VOLUME}, name: {name}}}\n" for name in ("a+b", "a-b"))
+    """Also names of odd signs, which are no formulas."""
+    names = ("a+b", "a-b", "'$x_{$'", "'100% \\alpha'", "'../../x | y'")
+    entries = "".join(f"  - {{kind: path, path: bain, volume: {VOLUME}, name: {name}}}\n" for name in names)
     (folder / "w.yaml").write_text(f"properties:\n{entries}")
     assert run(property_model, folder, "--first-order") == 0
-    assert {"a_b.png", "a_b_1.png"} <= {path.name for path in (folder / "out").iterdir()}
+    assert {"a_b.png", "a_b_1.png", "_x___.png", "______x___y.png"} <= {path.name for path in (folder / "out").iterdir()}
     assert all(name in (folder / "out" / "report.md").read_text() for name in ("(a_b.png)", "(a_b_1.png)"))
 
 
