@@ -148,11 +148,9 @@ def write_results(folder: str | Path, found: Propagated, command: str) -> None:
         images[_file_name(name, images)] = figure
     for ranking in found.rankings:
         images[_file_name(f"ranking {ranking['quantity']}", images)] = draw_ranking(ranking)
-    for name, figure in images.items():
-        stream = io.BytesIO()
-        figure.savefig(stream, format="png", dpi=DPI)
+    for name, content in {name: _png(figure) for name, figure in images.items()}.items():
         with atomic_file(folder / name) as target:
-            target.write(stream.getvalue())
+            target.write(content)
     listed = [make.as_dict(result) for result in found.results]
     write_json(
         folder / "results.json",
@@ -165,7 +163,7 @@ def write_results(folder: str | Path, found: Propagated, command: str) -> None:
         },
     )
     with atomic_file(folder / "report.md") as target:
-        target.write(markdown(found.results, found.rankings, list(images), found.title).encode())
+        target.write(markdown(found.results, found.rankings, list(images), found.title, found.problems).encode())
 
 
 class _Run:
@@ -246,6 +244,12 @@ class _Run:
 
 def _implicit(options):
     return options.implicit or not (options.members or options.first_order)
+
+
+def _png(figure):
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=DPI)
+    return stream.getvalue()
 
 
 def _file_name(name, taken):

@@ -155,6 +155,7 @@ def test_a_property_without_mean_spares_the_others(property_model, folder, capsy
     (folder / "w.yaml").write_text(SUITE + "  - {kind: phase, structure: fcc, volume: 60.0}\n")
     assert run(property_model, folder, "--members", "2") == 1
     assert "phase fcc: " in capsys.readouterr().err and ("phase bcc", "volume", "members") in results_of(folder)
+    assert "* no result: phase fcc: fcc: the mean has no minimum" in (folder / "out" / "report.md").read_text()
     (folder / "w.yaml").write_text("properties:\n  - {kind: phase, structure: fcc, volume: 60.0}\n")
     with pytest.raises(UqError, match="no minimum between"):
         propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "out"), members=1))
@@ -300,10 +301,12 @@ def test_a_ranking_without_members_spares_the_results(property_model, folder, ca
 
 
 def test_names_that_differ_in_signs_have_figures_of_their_own(property_model, folder):
-    entries = "".join(f"  - {{kind: path, path: bain, volume: {VOLUME}, name: {name}}}\n" for name in ("a+b", "a-b"))
+    """Also names of odd signs, which are no formulas."""
+    names = ("a+b", "a-b", "'$x_{$'", "'100% \\alpha'", "'../../x | y'")
+    entries = "".join(f"  - {{kind: path, path: bain, volume: {VOLUME}, name: {name}}}\n" for name in names)
     (folder / "w.yaml").write_text(f"properties:\n{entries}")
     assert run(property_model, folder, "--first-order") == 0
-    assert {"a_b.png", "a_b_1.png"} <= {path.name for path in (folder / "out").iterdir()}
+    assert {"a_b.png", "a_b_1.png", "_x___.png", "______x___y.png"} <= {path.name for path in (folder / "out").iterdir()}
     assert all(name in (folder / "out" / "report.md").read_text() for name in ("(a_b.png)", "(a_b_1.png)"))
 
 

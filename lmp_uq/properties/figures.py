@@ -31,7 +31,7 @@ def draw_property(results: list[PropertyResult], curves: Curves | None) -> Figur
         _curve_panel(panels[0], curves)
     for panel, name in zip(panels[curves is not None :], names, strict=False):
         _quantity_panel(panel, [result for result in results if result.quantity == name])
-    figure.suptitle(results[0].property)
+    figure.suptitle(_plain(results[0].property))
     return figure
 
 
@@ -43,7 +43,7 @@ def draw_ranking(ranking: dict) -> Figure:
     if "spearman_reference" in ranking:
         panel.axvline(ranking["spearman_reference"], color=MEDIANS, label="references")
         panel.legend(fontsize=SMALL)
-    label(panel, f"ranking by {ranking['quantity']}", "Spearman correlation with the mean", "members")
+    label(panel, _plain(f"ranking by {ranking['quantity']}"), "Spearman correlation with the mean", "members")
     return figure
 
 
@@ -81,4 +81,9 @@ def _quantity_panel(panel, results):
     panel.legend(fontsize=SMALL - 3)
     panel.locator_params(axis="x", nbins=TICKS)
     unit = f", {results[0].unit}" if results[0].unit else ""
-    label(panel, "", f"{results[0].quantity}{unit}", "share of members")
+    label(panel, "", _plain(f"{results[0].quantity}{unit}"), "share of members")
+
+
+def _plain(text):
+    """Names are the user's: a dollar sign in them begins no formula."""
+    return text.replace("$", r"\$")

@@ -87,8 +87,8 @@ def describe_ranking(ranking: dict) -> str:
     return text + (f"; of mean and references {ranking['spearman_reference']:.2f}" if "spearman_reference" in ranking else "")
 
 
-def markdown(results: list[PropertyResult], rankings: list[dict], images: list[str], title: str) -> str:
-    """The same as a page, with the figures."""
+def markdown(results: list[PropertyResult], rankings: list[dict], images: list[str], title: str, problems: dict[str, str]) -> str:
+    """The same as a page, with the figures; problems: name to reason of what has no result."""
     heads = [f"{c.over} {c.head}".strip() for c in COLUMNS]
     lines = [f"# {printable(title)}", "", "| property | " + " | ".join(heads) + " |", "|:--|" + "--:|" * len(heads)]
     for result in results:
@@ -96,6 +96,7 @@ def markdown(results: list[PropertyResult], rankings: list[dict], images: list[s
         lines.append(f"| {printable(row_name(result)).replace('|', '/')} | {cells} |")
     lines += ["", *(f"* {head}: {column.meaning}" for head, column in zip(heads, COLUMNS, strict=True)), ""]
     lines += [f"* {text}: {', '.join(names)}" for text, names in _by_text(results).items()]
+    lines += [f"* no result: {printable(name)}: {printable(text)}" for name, text in problems.items()]
     lines += ["", *(f"* {describe_ranking(ranking)}" for ranking in rankings), ""]
     return "\n".join([*lines, *(f"![{name}]({name})" for name in images)]) + "\n"
 
