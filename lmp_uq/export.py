@@ -49,7 +49,8 @@ def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
     settings = settings_of(file)
     theta = theta_of(file, member, model)
     what = "Theta*" if member is None else f"member {member}"
-    note = f"# {what} of {Path(model).name}, sha256 {file.sha256[:12]}, lmp-uq {__version__}"
+    # LAMMPS looks for the units in the first line of a potential's file, and refuses others
+    note = f"# {what} of {Path(model).name}, sha256 {file.sha256[:12]}, lmp-uq {__version__} UNITS: metal"
     texts = settings.potential_files(theta, note)
     if "coefficients" not in texts:  # else only the user's own pair style knows what to make of them
         comments = ["# columns for compute uq/linear:", *(f"# {line}" for line in settings.compute_lines(str(prefix)))]

@@ -118,3 +118,11 @@ def error_of(run, script, n=1):
         run(script, n)
     assert len(set(failure.value.texts)) == 1
     return failure.value.texts[0]
+
+
+def refused_in_other_units(potential, run):
+    """Whether LAMMPS refuses the exported files where the units are not metal."""
+    lines = ["units real", "box tilt large", f"read_data {potential.folder}/system.data", f"include {potential.folder}/pot.in"]
+    with pytest.raises(LammpsError, match="requires metal units but real units are in use"):
+        run("\n".join([*lines, "run 0", ""]))
+    return True

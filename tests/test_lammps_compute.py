@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from lammps_processes import LammpsError, execute
 from linear_example import TWO, ZBL, compute_file, pod_lines, settings_of, sna_lines
-from linear_lammps import ELEMENTS, FIELDS, Potential, error_of, expected, runner
+from linear_lammps import ELEMENTS, FIELDS, Potential, error_of, expected, refused_in_other_units, runner
 
 from lmp_uq import modelfile
 from lmp_uq.backbone import backbone_of_file
@@ -106,6 +106,10 @@ def test_a_fit_on_two_ranks(pod, tmp_path):
 
 
 # --- refusals -------------------------------------------------------------------------------------------------
+
+
+def test_exported_files_say_their_units(pod, run):
+    assert refused_in_other_units(pod, run)
 
 
 def test_a_member_in_place_of_the_mean(pod, run):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from linear_example import TWO, parameter_file
-from linear_lammps import Potential, error_of, expected, runner
+from linear_lammps import Potential, error_of, expected, refused_in_other_units, runner
 
 from lmp_uq import modelfile
 from lmp_uq.backbone import backbone_of_file
@@ -70,6 +70,10 @@ def test_atoms_outside_the_group_have_zeros_and_the_total_has_all(potential, run
 
 
 # --- refusals -------------------------------------------------------------------------------------------------
+
+
+def test_exported_files_say_their_units(potential, run):
+    assert refused_in_other_units(potential, run)
 
 
 def flags(potential, **changes):
