@@ -217,9 +217,14 @@ def test_bad_commands(potential, run, name):
     assert text in error_of(run, potential.head() + more + "fix a all uq/average " + command)
 
 
-def test_bad_commands_end_both_ranks(potential, run):
-    script = potential.head() + "variable bad equal exp(1000*step)\nfix a all uq/average 2 3 10 v_bad uq u temp 300\nrun 10"
-    assert "input v_bad is" in error_of(run, script, 2)
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [("v_bad uq u temp 300", "input v_bad is"), ("c_virial uq u temp 300 file no/such/f", "cannot write no/such/f")],
+    ids=["on all", "on the first rank only"],
+)
+def test_bad_commands_end_both_ranks(command, text, potential, run):
+    script = potential.head() + f"variable bad equal exp(1000*step)\nfix a all uq/average 2 3 10 {command}\nrun 10"
+    assert text in error_of(run, script, 2)
 
 
 def test_descriptors_of_another_potential_are_refused(potential, run):
