@@ -44,8 +44,7 @@ class ElasticConstants(Property):
 
     def member(self, theta):
         """See `Property.member`."""
-        relaxed, flags = self.crystal.member(theta)
-        return Outcome(self._constants(theta, relaxed), flags)
+        return Outcome(self._constants(theta, self.crystal.member(theta)))
 
     def gradient(self):
         """See `Property.gradient`: the explicit derivative and that of the volume."""
@@ -61,13 +60,13 @@ class ElasticConstants(Property):
         """See `Property.expansion`."""
         if self._rows() is None:
             return None
-        minima, reasons = self.crystal.minima(thetas)
+        minima = self.crystal.expansion.minima(thetas)
         values, at = np.full((len(thetas), len(COMPONENTS)), np.nan), self.crystal.relaxed
         for k in np.flatnonzero(np.isfinite(minima.volume)):
             # at the member's own volume: a shell that crosses the cutoff makes constants jump, which no interpolation follows
             scale = np.cbrt(minima.volume[k] / self.crystal.volume)
             values[k] = self._fixed_constants(thetas[k], at.positions * scale, at.cell * scale)
-        return Expansion(values, reasons)
+        return Expansion(values, minima.reasons)
 
     def _constants(self, theta, relaxed):
         """(3,) GPa at one geometry, atoms at rest under strain."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from lmp_uq.properties.crystal import crystal_at_minimum, element_of
 from lmp_uq.properties.property import EXACT, EXPANSION, Curves, Expansion, Option, Outcome, Property, Quantity
+from lmp_uq.properties.system import PropertyFailure
 
 KEPT = 2
 """Minima of a member that are kept for the next phase relative to them."""
@@ -46,20 +47,18 @@ class Phase(Property):
         if self.other is not None:
             self.quantities += [Quantity("formation_energy", "eV/atom", ".4f"), Quantity("volume_ratio", "", ".4f")]
         bulk = self.crystal.curve().minima(self.potential.theta).bulk_modulus[0]
-        if self.crystal.inner is not None and self.crystal.inner.unstable:
+        if self.crystal.only_symmetry_holds(self.potential.theta, self.crystal.relaxed):
             self.notes.append("only symmetry holds the mean's structure, it has an unstable mode")
         own = self._own(self.crystal.relaxed, bulk)
         return own if self.other is None else np.append(own, _relative(self.crystal.relaxed, self.other.relaxed))
 
     def member(self, theta):
         """See `Property.member`."""
-        relaxed, flags = self.crystal.member(theta)
+        relaxed = self.crystal.member(theta)
         values = self._own(relaxed, self.crystal.bulk_modulus(theta, relaxed))
         if self.other is not None:
-            other, odd = self._minimum_of_other(theta)
-            values = np.append(values, _relative(relaxed, other))
-            flags += tuple(f"{self.other.structure.name}: {flag}" for flag in odd)
-        return Outcome(values, flags)
+            values = np.append(values, _relative(relaxed, self._minimum_of_other(theta)))
+        return Outcome(values)
 
     def gradient(self):
         """See `Property.gradient`."""
@@ -78,16 +77,18 @@ class Phase(Property):
 
     def expansion(self, thetas):
         """See `Property.expansion`."""
-        own, reasons = self.crystal.minima(thetas)
-        columns, names = list(own), [q.name for q in self.quantities]
+        own = self.crystal.expansion.minima(thetas)
+        columns, reasons, names = [own.volume, own.energy, own.bulk_modulus], own.reasons, [q.name for q in self.quantities]
         if "a" in names:
             columns.append(self._lattice_constant(own.volume))
         if "c_over_a" in names:
-            columns.append(self._c_over_a_of(thetas, own.volume))
+            at, start = self.crystal.coordinates, self.crystal.structure.atoms.cell.array
+            columns.append(np.array([_c_over_a(at.at(x)[1], start) for x in own.x]))
         if self.other is not None:
-            other, odd = self.other.minima(thetas)
+            other = self.other.expansion.minima(thetas)
             columns += [own.energy - other.energy, own.volume / other.volume]
-            reasons = [mine or tuple(f"{self.other.structure.name}: {r}" for r in his) for mine, his in zip(reasons, odd, strict=True)]
+            name, both = self.other.structure.name, zip(own.reasons, other.reasons, strict=True)
+            reasons = [mine or tuple(f"{name}: {reason}" for reason in his) for mine, his in both]
         return Expansion(np.array(columns).T, reasons)
 
     def curves(self, thetas):
@@ -107,17 +108,6 @@ class Phase(Property):
             values.append(_c_over_a(relaxed.cell, self.crystal.structure.atoms.cell.array))
         return np.array(values)
 
-    def _c_over_a_of(self, thetas, volumes):
-        """c/a of each Theta at its volume: the mean's at this volume, and the second-order relaxation of the shape."""
-        curve, out = self.crystal.curve(), np.full(len(thetas), np.nan)
-        there = np.isfinite(volumes)
-        start = self.crystal.structure.atoms.cell.array
-        grid = [_c_over_a(cell, start) for _, cell in self.crystal.geometries()]
-        amplitudes = self.crystal.shape_amplitudes(thetas[there], volumes[there])[:, 0]
-        # the strain of the shape is diag(1, 1, -2) times its amplitude
-        out[there] = np.interp(volumes[there], curve.volumes, grid) * np.exp(-3.0 * amplitudes)
-        return out
-
     def _lattice_constant(self, volume):
         return np.cbrt(self.crystal.structure.cubic_atoms * volume)
 
@@ -125,7 +115,10 @@ class Phase(Property):
         kept = self.potential.shared.setdefault(("minimum", self.other.structure.name), OrderedDict())
         key = np.asarray(theta).tobytes()
         if key not in kept:
-            kept[key] = self.other.member(theta)
+            try:
+                kept[key] = self.other.member(theta)
+            except PropertyFailure as failure:
+                raise PropertyFailure(f"{self.other.structure.name}: {failure}") from failure
             while len(kept) > KEPT:
                 kept.popitem(last=False)
         return kept[key]
