@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from lmp_uq.errors import UqError
 from lmp_uq.files import atomic_file
 from lmp_uq.parallel import Ranks, ranks
@@ -195,13 +197,16 @@ class _Run:
             return []
         counted, seconds = make.expansion_counts(expansion.flags, expansion.values), time.perf_counter() - start
         found = make.from_members(prop, mean, expansion.values, counted, prop.expansion_rests_on, seconds, "implicit")
+        if expansion.n_evaluations is not None:
+            for result in found:
+                result.evaluations = float(np.mean(expansion.n_evaluations))
         if not found:
             reasons = ", ".join(f"{reason} ({count})" for reason, count in counted[0].items())
             prop.notes.append(f"implicit gives nothing: {reasons}")
         n = self.options.spot_checks
         if n and found:
             brute = run_members(prop, thetas[:n], key, self.file, self.everyone)
-            make.check_spots(found, prop, expansion.values[:n], brute.values)
+            make.check_spots(found, prop, mean, expansion.values[:n], brute.values)
         return found
 
     def _brute(self, prop: Property, mean, key):

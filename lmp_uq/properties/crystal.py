@@ -14,9 +14,9 @@ import numpy as np
 from lmp_uq.errors import UqError
 from lmp_uq.properties.crystal_expansion import LOST, CrystalExpansion
 from lmp_uq.properties.free_coordinates import FreeCoordinates
-from lmp_uq.properties.implicit import HessianProducts
 from lmp_uq.properties.operations import space_group
-from lmp_uq.properties.quasi_newton import Minimised, minimise
+from lmp_uq.properties.quasi_newton import STIFFNESS, DenseMetric, Minimised, minimise
+from lmp_uq.properties.stability import only_symmetry_holds
 from lmp_uq.properties.structures import Structure, structure
 from lmp_uq.properties.system import ENERGY_NOISE, LARGEST_VOLUME_CHANGE, PropertyFailure, free_strains
 from lmp_uq.properties.volume_curve import EV_PER_A3, VolumeCurve
@@ -31,11 +31,7 @@ LEFT_BASIN = 0.25
 """Displacement of an atom, as a share of the distance of nearest neighbours, beyond which a minimum is another one."""
 SHAPE_CHANGE = 0.10
 """Change of the ratio of two axes, relative, beyond which a minimum is another one."""
-UNSTABLE = 0.004
-"""Eigenvalues of the Hessian below minus this share of the largest are an instability, not the error of differences."""
 LEFT, OTHER_SHAPE = "the relaxation leaves the structure", "another shape of the cell"
-STIFFNESS = 10.0
-"""eV/Angstrom^2, of the first step of a relaxation that knows nothing."""
 LONGEST = 0.1
 """Angstrom of one step, root mean square of the atoms."""
 TOLERANCE = 1e-10
@@ -75,6 +71,7 @@ class Crystal:
     system : lmp_uq.properties.system.LinearSystem
     coordinates : FreeCoordinates
         About the mean's minimum.
+    symmetry : Operations
     relaxed : CrystalMinimum
         Of the mean.
     volume, energy : float
@@ -133,13 +130,11 @@ class Crystal:
             return LEFT
         return OTHER_SHAPE if np.ptp(at.strains(x)) > np.log(1.0 + SHAPE_CHANGE) else ""
 
-    def only_symmetry_holds(self, theta, found: CrystalMinimum) -> bool:
-        """Whether displacements that break the symmetry, in the same cell, lower the energy of Theta."""
-        hessian = HessianProducts(lambda positions: self.system.evaluate(theta, positions, found.cell)[1], found.positions)
-        modes = np.linalg.eigvalsh(hessian.dense())
-        return bool(modes[0] < -UNSTABLE * modes[-1])
+    def only_symmetry_holds(self, theta, x) -> bool:
+        """Whether displacements that break the symmetry, in the same cell, lower the energy of Theta from its minimum at x."""
+        return self.system.n_atoms > 1 and only_symmetry_holds(self.system, theta, self.coordinates.at(x), self.symmetry)
 
-    def at_volume(self, theta, x, volume: float, inverse=None) -> Minimised:
+    def at_volume(self, theta, x, volume: float, metric: DenseMetric | None = None) -> Minimised:
         """The minimum over all but the volume (Angstrom^3 per atom), from the shape and displacements of x; as `minimise`, with M - 1."""
         start = self.coordinates.with_volume(x, volume)
         function = self.function(theta)
@@ -148,7 +143,7 @@ class Crystal:
             energy, slope = function(np.append(start[0], z))
             return energy, slope[1:]
 
-        return self._descend(held, start[1:], inverse)
+        return self._descend(held, start[1:], metric)
 
     def bulk_modulus(self, theta, found: CrystalMinimum) -> float:
         """GPa, by a difference of pressures of two volumes about the minimum of Theta, at rest at each."""
@@ -163,12 +158,12 @@ class Crystal:
     def _relaxed(self, theta, x):
         return self._descend(self.function(theta), x)
 
-    def _descend(self, function, x, inverse=None):
+    def _descend(self, function, x, metric=None):
         """The minimum downhill, without knowledge if no metric is given."""
         n = self.system.n_atoms
-        inverse = np.eye(len(x)) / STIFFNESS if inverse is None else inverse
-        limits = {"tolerance": TOLERANCE * n, "steps": EVALUATIONS, "longest": LONGEST * np.sqrt(n), "noise": ENERGY_NOISE * n}
-        found = minimise(function, x, inverse, **limits)
+        metric = metric or DenseMetric(np.eye(len(x)) / STIFFNESS)
+        limits = {"tolerance": TOLERANCE * n, "evaluations": EVALUATIONS, "longest": LONGEST * np.sqrt(n), "noise": ENERGY_NOISE * n}
+        found = minimise(function, x, metric, **limits)
         if not found.converged:
             raise PropertyFailure("the relaxation does not converge")
         return found
@@ -180,8 +175,8 @@ class Crystal:
         """That of the structure, whose coordinates it becomes the origin of."""
         atoms, found = self.structure.atoms, self.structure
         shape = free_strains("fixed" if found.cell == "iso" else "shape", found.couple)
-        symmetry = space_group(atoms.positions, atoms.cell.array, atoms.numbers, shape)
-        displacements = symmetry.invariant_displacements(len(atoms))
+        self.symmetry = space_group(atoms.positions, atoms.cell.array, atoms.numbers, shape)
+        displacements = self.symmetry.invariant_displacements(len(atoms))
         try:
             scale = np.cbrt(self._scanned_volume())
             self.coordinates = FreeCoordinates(atoms.positions * scale, atoms.cell.array * scale, shape, displacements)

@@ -15,11 +15,11 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 from lmp_uq.errors import UqError
-from lmp_uq.properties.quasi_newton import bfgs, minimise
+from lmp_uq.properties.quasi_newton import UNSETTLED, DenseMetric, minimise
 from lmp_uq.properties.system import PropertyFailure
 from lmp_uq.properties.volume_curve import DEGREE, EV_PER_A3, VolumeCurve
 
-LOST, UNSETTLED = "the minimum is lost", "the expansion does not settle"
+LOST = "the minimum is lost"
 RIGID_GRID = np.linspace(0.75, 1.35, 121)
 """Volumes of a curve, as shares of the mean's at its minimum."""
 FREE_GRID = np.linspace(0.82, 1.24, 22)
@@ -130,9 +130,9 @@ class CrystalExpansion:
             return predicted
         found = ExpandedMinima(*(np.full_like(a, np.nan) for a in predicted[:4]), [], predicted.n_evaluations.copy())
         for k, theta in enumerate(thetas):
-            start, inverse = self._start(theta, predicted, k)
+            start, metric = self._start(theta, predicted, k)
             try:
-                found.n_evaluations[k], *values = self._settled(theta, start, inverse)
+                found.n_evaluations[k], *values = self._settled(theta, start, metric)
             except PropertyFailure as failure:
                 found.reasons.append((str(failure),))
                 continue
@@ -141,17 +141,17 @@ class CrystalExpansion:
                 column[k] = value
         return found
 
-    def _settled(self, theta, start, inverse):
+    def _settled(self, theta, start, metric):
         """Evaluations, volume, energy, bulk modulus and coordinates of one Theta; PropertyFailure if it has no such minimum."""
         crystal, at, n = self._crystal, self._at, self._at.n_atoms
         function = crystal.function(theta)
-        limits = {"tolerance": TOLERANCE * n, "steps": EVALUATIONS, "longest": LONGEST * np.sqrt(n)}
-        best = minimise(function, start, inverse, **limits)
-        x = best.x - best.inverse @ best.gradient * best.converged
+        limits = {"tolerance": TOLERANCE * n, "evaluations": EVALUATIONS, "longest": LONGEST * np.sqrt(n)}
+        best = minimise(function, start, metric, **limits)
+        x = best.x + best.step * best.converged
         reason = crystal.why_another(x) or UNSETTLED * (not best.converged)
         if reason:
             raise PropertyFailure(reason)
-        followed, count = _relaxed_curvature(function, x, best.inverse)
+        followed, count = _relaxed_curvature(function, x, metric)
         bulk = followed / at.volume_slope(x) ** 2 * at.volume(x) * n * EV_PER_A3
         return best.n_evaluations + count, at.volume(x), (best.energy - best.left) / n, bulk, x
 
@@ -162,10 +162,10 @@ class CrystalExpansion:
             strains = at.strains(x)
             far = np.linalg.norm(at.displacements(x), axis=1).max() > LARGEST_STEP
             if not far and np.abs(strains - strains.mean()).max() < LARGEST_SHAPE:
-                return x, self._metric(theta, predicted, k)
-        return np.zeros(at.size), np.linalg.inv(self.hessian)
+                return x, DenseMetric(self._inverse(theta, predicted, k))
+        return np.zeros(at.size), DenseMetric(np.linalg.inv(self.hessian))
 
-    def _metric(self, theta, predicted, k):
+    def _inverse(self, theta, predicted, k):
         """(M, M): the mean's H^-1 at constant volume, and the member's own curvature along its path through the volumes."""
         at, volume, slope = self._at, predicted.volume[k], self._at.volume_slope(predicted.x[k])
         along = self._path(theta).derivative()(volume)
@@ -195,14 +195,14 @@ class CrystalExpansion:
         crystal, out = self._crystal, {}
         middle = int(np.argmin(np.abs(FREE_GRID - 1.0)))
         for order in (range(middle, len(FREE_GRID)), range(middle - 1, -1, -1)):
-            x, inverse = np.zeros(self._at.size), np.linalg.inv(self.hessian[1:, 1:])
+            x, metric = np.zeros(self._at.size), DenseMetric(np.linalg.inv(self.hessian[1:, 1:]))
             for k in order:
                 volume = FREE_GRID[k] * crystal.volume
                 try:
-                    found = crystal.at_volume(crystal.potential.theta, x, volume, inverse)
+                    found = crystal.at_volume(crystal.potential.theta, x, volume, metric)
                 except PropertyFailure:
                     break
-                x, inverse = self._at.with_volume(np.append(0.0, found.x), volume), found.inverse
+                x = self._at.with_volume(np.append(0.0, found.x), volume)
                 if crystal.why_another(x):
                     break
                 out[k] = x
@@ -214,19 +214,22 @@ class CrystalExpansion:
         return [out[k] for k in sorted(out)]
 
 
-def _relaxed_curvature(function, x, inverse) -> tuple[float, int]:
+def _relaxed_curvature(function, x, metric) -> tuple[float, int]:
     """Second derivative of the energy along x[0] while the others follow, eV/Angstrom^2, and evaluations: 1 / (H^-1)_00.
 
     The metric says how they follow, each difference of forces along that way improves it; what is left is taken off to second order.
     """
-    for count in range(2, 2 * PRODUCTS + 1, 2):
+    count = 0
+    while count < 2 * PRODUCTS:
+        inverse = metric.inverse
         along = inverse[:, 0] / inverse[0, 0]
         step = along * DIFFERENCE / np.abs(along).max()
         change = (function(x + step)[1] - function(x - step)[1]) / (2.0 * DIFFERENCE) * np.abs(along).max()
+        count += 2
         held = inverse[1:, 1:] - np.outer(inverse[1:, 0], inverse[0, 1:]) / inverse[0, 0]
         left = float(change[1:] @ held @ change[1:])
         curvature = float(along @ change) - left
         if left < REMAINDER * abs(curvature):
             break
-        inverse = bfgs(inverse, along, change)
+        metric.learn(along, change)
     return curvature, count

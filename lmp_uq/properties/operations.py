@@ -45,6 +45,15 @@ class Operations:
         values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
         return vectors[:, values > 0.5].T.reshape(-1, n_atoms, 3)
 
+    def orbits(self, n_atoms: int) -> dict[int, dict[int, tuple[np.ndarray, np.ndarray]]]:
+        """The first atom of each kind to the atoms it is brought onto, itself among them, each with the operation that does."""
+        out, seen = {}, set()
+        for first in range(n_atoms):
+            if first not in seen:
+                out[first] = {int(images[first]): (matrix, images) for matrix, images in self._found}
+                seen |= set(out[first])
+        return out
+
 
 def brought_onto(scaled: np.ndarray, turned: np.ndarray, cell: np.ndarray, tolerance: float) -> np.ndarray | None:
     """(n,) which atom each turned atom falls on, in scaled coordinates (n, 3) of a periodic cell; None where one falls between atoms."""

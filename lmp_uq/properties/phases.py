@@ -10,6 +10,7 @@ import numpy as np
 
 from lmp_uq.properties.crystal import crystal_at_minimum, element_of
 from lmp_uq.properties.property import EXACT, EXPANSION, Curves, Expansion, Option, Outcome, Property, Quantity
+from lmp_uq.properties.stability import HELD
 from lmp_uq.properties.system import PropertyFailure
 
 KEPT = 2
@@ -47,18 +48,18 @@ class Phase(Property):
         if self.other is not None:
             self.quantities += [Quantity("formation_energy", "eV/atom", ".4f"), Quantity("volume_ratio", "", ".4f")]
         bulk = self.crystal.curve().minima(self.potential.theta).bulk_modulus[0]
-        if self.crystal.only_symmetry_holds(self.potential.theta, self.crystal.relaxed):
-            self.notes.append("only symmetry holds the mean's structure, it has an unstable mode")
+        if self.crystal.only_symmetry_holds(self.potential.theta, self.crystal.relaxed.x):
+            self.notes.append("only symmetry holds the structure of the mean, it has an unstable mode")
         own = self._own(self.crystal.relaxed, bulk)
         return own if self.other is None else np.append(own, _relative(self.crystal.relaxed, self.other.relaxed))
 
     def member(self, theta):
         """See `Property.member`."""
         relaxed = self.crystal.member(theta)
-        values = self._own(relaxed, self.crystal.bulk_modulus(theta, relaxed))
+        values, flags = self._own(relaxed, self.crystal.bulk_modulus(theta, relaxed)), self._held(theta, relaxed.x)
         if self.other is not None:
             values = np.append(values, _relative(relaxed, self._minimum_of_other(theta)))
-        return Outcome(values)
+        return Outcome(values, flags)
 
     def gradient(self):
         """See `Property.gradient`."""
@@ -78,7 +79,8 @@ class Phase(Property):
     def expansion(self, thetas):
         """See `Property.expansion`."""
         own = self.crystal.expansion.minima(thetas)
-        columns, reasons, names = [own.volume, own.energy, own.bulk_modulus], own.reasons, [q.name for q in self.quantities]
+        columns, names = [own.volume, own.energy, own.bulk_modulus], [q.name for q in self.quantities]
+        reasons = [why or self._held(theta, x) for theta, x, why in zip(thetas, own.x, own.reasons, strict=True)]
         if "a" in names:
             columns.append(self._lattice_constant(own.volume))
         if "c_over_a" in names:
@@ -87,15 +89,18 @@ class Phase(Property):
         if self.other is not None:
             other = self.other.expansion.minima(thetas)
             columns += [own.energy - other.energy, own.volume / other.volume]
-            name, both = self.other.structure.name, zip(own.reasons, other.reasons, strict=True)
-            reasons = [mine or tuple(f"{name}: {reason}" for reason in his) for mine, his in both]
-        return Expansion(np.array(columns).T, reasons)
+            name, both = self.other.structure.name, zip(reasons, other.reasons, strict=True)
+            reasons = [mine + tuple(f"{name}: {reason}" for reason in his) for mine, his in both]
+        return Expansion(np.array(columns).T, reasons, own.n_evaluations)
 
     def curves(self, thetas):
         """See `Property.curves`."""
         curve, theta = self.crystal.curve(), self.potential.theta
         labels = ("volume, Å³/atom", "energy, eV/atom")
         return Curves(curve.volumes, curve.energies(theta)[0], curve.energies(thetas), *labels)
+
+    def _held(self, theta, x):
+        return (HELD,) if self.crystal.only_symmetry_holds(theta, x) else ()
 
     def _own(self, relaxed, bulk):
         n = self.crystal.system.n_atoms

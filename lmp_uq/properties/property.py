@@ -31,10 +31,11 @@ class Outcome(NamedTuple):
 
 
 class Expansion(NamedTuple):
-    """What K Theta give: values (K, Q) with NaN where there is none, and the flags of each."""
+    """What K Theta give: values (K, Q) with NaN where there is none, the flags of each, and evaluations of energy and forces (K,)."""
 
     values: np.ndarray
     flags: list[tuple[str, ...]]
+    n_evaluations: np.ndarray | None = None
 
 
 class Curves(NamedTuple):
@@ -135,6 +136,8 @@ class PropertyResult:
         Text to number of members that are odd; texts about the result itself have the count 0.
     seconds : float
         Wall time of the method, all quantities of the property together.
+    evaluations : float
+        Of energy and forces for one member, on average; 0 where they are not counted, or there are none.
     reference : float or None
     source : str
         Of the reference.
@@ -154,6 +157,7 @@ class PropertyResult:
     failures: Counter = field(default_factory=Counter)
     flags: Counter = field(default_factory=Counter)
     seconds: float = 0.0
+    evaluations: float = 0.0
     reference: float | None = None
     source: str = ""
 
