@@ -155,6 +155,11 @@ class Crystal:
             pressures.append(-function(x)[1][0] / self.coordinates.volume_slope(x))
         return -volume * (pressures[1] - pressures[0]) / (volumes[1] - volumes[0]) * EV_PER_A3
 
+    def mean_bulk_modulus(self) -> float:
+        """GPa, of the mean: from its curve where that is exact."""
+        theta = self.potential.theta
+        return float(self.curve().minima(theta).bulk_modulus[0]) if self.rigid else self.bulk_modulus(theta, self.relaxed)
+
     def _relaxed(self, theta, x):
         return self._descend(self.function(theta), x)
 

@@ -24,6 +24,8 @@ RIGID_GRID = np.linspace(0.75, 1.35, 121)
 """Volumes of a curve, as shares of the mean's at its minimum."""
 FREE_GRID = np.linspace(0.82, 1.24, 22)
 """The same of a crystal with internal coordinates or a free shape, which has to be relaxed at each."""
+JUMP = 0.1
+"""Angstrom that an atom of the mean may go from one volume of the grid to the next: farther, it is in another minimum."""
 DIFFERENCE = 0.01
 """Angstrom, of the differences of forces that make H and curvatures."""
 SOFTEST = 0.004
@@ -202,8 +204,9 @@ class CrystalExpansion:
                     found = crystal.at_volume(crystal.potential.theta, x, volume, metric)
                 except PropertyFailure:
                     break
-                x = self._at.with_volume(np.append(0.0, found.x), volume)
-                if crystal.why_another(x):
+                before, x = x, self._at.with_volume(np.append(0.0, found.x), volume)
+                jump = np.linalg.norm(self._at.displacements(x - before), axis=1).max()
+                if jump > JUMP or crystal.why_another(x):
                     break
                 out[k] = x
         if len(out) <= DEGREE:

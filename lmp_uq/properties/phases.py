@@ -47,7 +47,7 @@ class Phase(Property):
         self.quantities += [Quantity("a", "Angstrom", ".4f")] if cubic else [Quantity("c_over_a", "", ".4f")] if hexagonal else []
         if self.other is not None:
             self.quantities += [Quantity("formation_energy", "eV/atom", ".4f"), Quantity("volume_ratio", "", ".4f")]
-        bulk = self.crystal.curve().minima(self.potential.theta).bulk_modulus[0]
+        bulk = self.crystal.mean_bulk_modulus()
         if self.crystal.only_symmetry_holds(self.potential.theta, self.crystal.relaxed.x):
             self.notes.append("only symmetry holds the structure of the mean, it has an unstable mode")
         own = self._own(self.crystal.relaxed, bulk)
