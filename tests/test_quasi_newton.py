@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -59,7 +61,7 @@ def test_steps_are_short_and_arrive(length):
     limits = LIMITS | {"evaluations": 300, "longest": 0.2}
     found = minimise(watched, np.array([-1.0, 1.0]), DenseMetric(0.1 * np.eye(2)), length=length, **limits)
     assert found.converged and np.allclose(found.x, 1.0, atol=1e-5) and found.n_evaluations == len(seen)
-    assert max(length(b - a) for a, b in zip(seen, seen[1:], strict=False)) <= 0.2 * (1 + 1e-12)
+    assert max(length(b - a) for a, b in pairwise(seen)) <= 0.2 * (1 + 1e-12)
 
 
 def test_a_metric_that_leads_uphill_is_not_followed(matrix):

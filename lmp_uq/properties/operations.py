@@ -54,6 +54,10 @@ class Operations:
                 seen |= set(out[first])
         return out
 
+    def site(self, atom: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The operations that leave an atom where it is."""
+        return [(matrix, images) for matrix, images in self._found if images[atom] == atom]
+
 
 def brought_onto(scaled: np.ndarray, turned: np.ndarray, cell: np.ndarray, tolerance: float) -> np.ndarray | None:
     """(n,) which atom each turned atom falls on, in scaled coordinates (n, 3) of a periodic cell; None where one falls between atoms."""
