@@ -203,7 +203,8 @@ class _Run:
         if not found:
             reasons = ", ".join(f"{reason} ({count})" for reason, count in counted[0].items())
             prop.notes.append(f"implicit gives nothing: {reasons}")
-        n = self.options.spot_checks
+        # members that are computed anyway are compared all
+        n = max(self.options.spot_checks, self.options.members or 0) if self.options.spot_checks else 0
         if n and found:
             brute = run_members(prop, thetas[:n], key, self.file, self.everyone)
             make.check_spots(found, prop, mean, expansion.values[:n], brute.values)
