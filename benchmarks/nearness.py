@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 OTHER = 0.02
-COLUMNS = ("quantity", "members", "one way only", "median", "rms / std", "elsewhere", "odd: members, implicit", "evaluations")
+COLUMNS = ("quantity", "members", "one way only", "median", "rms / std", "elsewhere", "odd: members, implicit")
 
 
 def line(members, implicit):
@@ -27,7 +27,7 @@ def line(members, implicit):
     odd = [sum(result["flags"].values()) for result in (members, implicit)]
     cells = [f"{members['property']}: {members['quantity']}", f"{both.sum()}", f"{(np.isfinite(brute) ^ np.isfinite(expanded)).sum()}"]
     cells += [f"{np.median(apart / departures):.1e}", f"{np.sqrt(np.mean(apart**2)) / std:.1e}", f"{(apart > OTHER * std).sum()}"]
-    cells += [f"{odd[0]} of {len(brute)}, {odd[1]} of {len(implicit['members'])}", f"{implicit['evaluations']:.1f}"]
+    cells += [f"{odd[0]} of {len(brute)}, {odd[1]} of {len(implicit['members'])}"]
     return "| " + " | ".join(cells) + " |"
 
 

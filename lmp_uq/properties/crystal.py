@@ -211,6 +211,8 @@ class Crystal:
         return SCAN[here]
 
     def _is_rigid(self):
+        if self.coordinates.size == 1:
+            return True
         rows = self.system.rows(self.relaxed.positions, self.relaxed.cell)
         size = np.abs(rows.descriptors).sum(axis=0).max()
         deviatoric = rows.virial_rows - np.einsum("ab,ccp->abp", np.eye(3), rows.virial_rows) / 3.0

@@ -132,35 +132,33 @@ class CrystalExpansion:
             return predicted
         found = ExpandedMinima(*(np.full_like(a, np.nan) for a in predicted[:4]), [], predicted.n_evaluations.copy())
         for k, theta in enumerate(thetas):
-            start, metric = self._start(theta, predicted, k)
+            function = _Counted(self._crystal.function(theta))
             try:
-                found.n_evaluations[k], *values = self._settled(theta, start, metric)
+                values, reasons = self._settled(function, *self._start(theta, predicted, k)), ()
             except PropertyFailure as failure:
-                found.reasons.append((str(failure),))
-                continue
-            found.reasons.append(())
+                values, reasons = (), (str(failure),)
             for column, value in zip(found, values, strict=False):
                 column[k] = value
+            found.reasons.append(reasons)
+            found.n_evaluations[k] = function.count
         return found
 
-    def _settled(self, theta, start, metric):
-        """Evaluations, volume, energy, bulk modulus and coordinates of one Theta; PropertyFailure if it has no such minimum."""
+    def _settled(self, function, start, metric):
+        """Volume, energy, bulk modulus and coordinates of one Theta; PropertyFailure if it has no such minimum."""
         crystal, at, n = self._crystal, self._at, self._at.n_atoms
-        function = crystal.function(theta)
         limits = {"tolerance": TOLERANCE * n, "evaluations": EVALUATIONS, "longest": LONGEST * np.sqrt(n)}
         best = minimise(function, start, metric, **limits)
         x = best.x + best.step * best.converged
         reason = crystal.why_another(x) or UNSETTLED * (not best.converged)
         if reason:
             raise PropertyFailure(reason)
-        followed, count = _relaxed_curvature(function, x, metric)
-        bulk = followed / at.volume_slope(x) ** 2 * at.volume(x) * n * EV_PER_A3
-        return best.n_evaluations + count, at.volume(x), (best.energy - best.left) / n, bulk, x
+        bulk = _relaxed_curvature(function, x, metric) / at.volume_slope(x) ** 2 * at.volume(x) * n * EV_PER_A3
+        return at.volume(x), (best.energy - best.left) / n, bulk, x
 
     def _start(self, theta, predicted, k):
         """Where to begin, and the metric: the prediction and the curvature of the member's own curve, or the mean's minimum."""
         x, at = predicted.x[k], self._at
-        if np.isfinite(x).all():
+        if np.isfinite(x).all() and predicted.bulk_modulus[k] > 0.0:
             strains = at.strains(x)
             far = np.linalg.norm(at.displacements(x), axis=1).max() > LARGEST_STEP
             if not far and np.abs(strains - strains.mean()).max() < LARGEST_SHAPE:
@@ -217,22 +215,31 @@ class CrystalExpansion:
         return [out[k] for k in sorted(out)]
 
 
-def _relaxed_curvature(function, x, metric) -> tuple[float, int]:
-    """Second derivative of the energy along x[0] while the others follow, eV/Angstrom^2, and evaluations: 1 / (H^-1)_00.
+class _Counted:
+    """A function that knows how often it was called."""
+
+    def __init__(self, function):
+        self._function, self.count = function, 0
+
+    def __call__(self, x):
+        self.count += 1
+        return self._function(x)
+
+
+def _relaxed_curvature(function, x, metric) -> float:
+    """Second derivative of the energy along x[0] while the others follow, eV/Angstrom^2: 1 / (H^-1)_00.
 
     The metric says how they follow, each difference of forces along that way improves it; what is left is taken off to second order.
     """
-    count = 0
-    while count < 2 * PRODUCTS:
+    for _ in range(PRODUCTS):
         inverse = metric.inverse
         along = inverse[:, 0] / inverse[0, 0]
         step = along * DIFFERENCE / np.abs(along).max()
         change = (function(x + step)[1] - function(x - step)[1]) / (2.0 * DIFFERENCE) * np.abs(along).max()
-        count += 2
         held = inverse[1:, 1:] - np.outer(inverse[1:, 0], inverse[0, 1:]) / inverse[0, 0]
         left = float(change[1:] @ held @ change[1:])
         curvature = float(along @ change) - left
         if left < REMAINDER * abs(curvature):
             break
         metric.learn(along, change)
-    return curvature, count
+    return curvature

@@ -18,7 +18,7 @@ KEPT = 2
 
 
 class Phase(Property):
-    """A crystal at its minimum, relaxed in shape and internal coordinates.
+    """A crystal at its minimum, relaxed in what its symmetry leaves free; flagged where that is all that holds it.
 
     Quantities: ``volume``, ``energy``, ``bulk_modulus``; of cubic crystals ``a``, of hexagonal, tetragonal and rhombohedral ones
     ``c_over_a`` (not by first order); relative to another phase ``formation_energy`` and ``volume_ratio``. Differences are formed for each

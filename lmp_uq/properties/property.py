@@ -137,7 +137,7 @@ class PropertyResult:
     seconds : float
         Wall time of the method, all quantities of the property together.
     evaluations : float
-        Of energy and forces for one member, on average; 0 where they are not counted, or there are none.
+        Of energy and forces for one member, on average, to find its minimum and curvature; 0 where they are not counted, or there are none.
     reference : float or None
     source : str
         Of the reference.
