@@ -103,6 +103,18 @@ def forms(found, thetas, values):
         print(f"| {name} | {compared(excess._members(thetas, energy_of, constants).values, values, std)} |", flush=True)
 
 
+def prediction(found, thetas, values, mean):
+    """What the expansion of a crystal says before its step is repeated: medians of |difference| over |member less mean|."""
+    if not hasattr(found, "crystal") or found.crystal.rigid:
+        return ""
+    own = found.crystal.expansion.predicted(thetas)
+    out = []
+    for q, column in enumerate((own.volume, own.energy)):
+        shares = np.abs((column - values[:, q]) / (values[:, q] - mean[q]))
+        out.append(f"{found.quantities[q].name} {100 * np.nanmedian(shares):.1f} %")
+    return "; predicted alone: " + ", ".join(out)
+
+
 def report(potential, text, options, counted):
     """Lines of the table for one property."""
     found, thetas = build(potential, text, options.size), potential.members(options.members)
@@ -126,7 +138,7 @@ def report(potential, text, options, counted):
     if options.forms and isinstance(found, ExcessProperty):
         forms(found, thetas, values[:, 0])
     why = f"members {dict(reasons)}; implicit {dict(Counter(r for flags in expanded.flags for r in flags))}"
-    print(f"<!-- {text}: evaluations {evaluations}; {why} -->", flush=True)
+    print(f"<!-- {text}: evaluations {evaluations}{prediction(found, thetas, values, mean)}; {why} -->", flush=True)
 
 
 def main():
