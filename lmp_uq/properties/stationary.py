@@ -125,7 +125,11 @@ class StationaryState:
         )  # fmt: skip
         moved = (found.x + found.step * found.converged).reshape(start.shape)
         far = _farthest(moved)
-        checks = (not found.converged, UNSETTLED), (far > BASIN * scale * self._neighbours, RECONSTRUCTED)
+        checks = (
+            (not found.converged, UNSETTLED),
+            (far > BASIN * scale * self._neighbours, RECONSTRUCTED),
+            (self._collapsed(start + moved, cell), COLLAPSED),
+        )
         flags = tuple(reason for wrong, reason in checks if wrong)
         if not flags and not self._same_neighbours(start + moved, cell):
             flags = (COORDINATION,)
@@ -168,10 +172,13 @@ class StationaryState:
                 raise PropertyFailure(RECONSTRUCTED)
 
         positions = start + self.project(descend(function, start.size, stop_outside).reshape(start.shape))
-        if len(neighbour_list("i", cutoff=CLOSEST * self._neighbours, positions=positions, cell=cell, pbc=[True] * 3)):
+        if self._collapsed(positions, cell):
             raise PropertyFailure(COLLAPSED)
         energy, _, virial = self.system.evaluate(theta, positions, cell)
         return positions, energy, virial
+
+    def _collapsed(self, positions, cell):
+        return bool(len(neighbour_list("i", cutoff=CLOSEST * self._neighbours, positions=positions, cell=cell, pbc=[True] * 3)))
 
     def _same_neighbours(self, positions, cell):
         """Whether no atom has for certain another number of neighbours than in the mean's state."""
