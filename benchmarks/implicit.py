@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Brute force against first order against implicit differentiation: ``python implicit.py MODEL.uq [--members 50] [PROPERTY ...]``.
 
-A property is a kind and its option: vacancy, hop, phonons, interstitial:<111>, surface:110. One line of a Markdown table for each,
-processor time in seconds. Errors are those of the members that both ways give a value; "lost" are members that brute force gives none, "not
-trusted" those that the expansion gives none.
+A property is a kind and its option: vacancy, hop, phonons, interstitial:<111>, surface:110, phase:C14. One line of a Markdown table for
+each, processor time in seconds, then evaluations of energy and forces for one member by either way, and reasons. Errors are those of the
+members that both ways give a value; "lost" are members that brute force gives none, "not trusted" those that the expansion gives none.
 """
 
 from __future__ import annotations
@@ -24,9 +24,29 @@ from lmp_uq.properties.surfaces import ORIENTATIONS
 from lmp_uq.properties.system import PropertyFailure
 
 OPTION_OF_KIND = {"interstitial": "configuration", "surface": "orientation"} | dict.fromkeys(("vacancy", "eos", "elastic"), "element")
+OPTION_OF_KIND["phase"] = "structure"
 ALL = ["vacancy", "hop", *(f"interstitial:{k}" for k in INTERSTITIALS), *(f"surface:{k}" for k in ORIENTATIONS), "phonons"]
 COLUMNS = ("property", "mean", "members: mean, std", "lost", "first order: rms/std, median", "implicit: rms/std, median", "not trusted",
            "CPU s: members, implicit")  # fmt: skip
+
+
+def count_evaluations(potential):
+    """A list that grows with every evaluation of energy and forces of the systems that the potential makes from now on."""
+    made, counted = potential.system, []
+
+    def system(atoms):
+        out = made(atoms)
+        evaluate = out.evaluate
+
+        def counting(*arguments, **named):
+            counted.append(1)
+            return evaluate(*arguments, **named)
+
+        out.evaluate = counting
+        return out
+
+    potential.system = system
+    return counted
 
 
 def build(potential, text, size):
@@ -83,19 +103,31 @@ def forms(found, thetas, values):
         print(f"| {name} | {compared(excess._members(thetas, energy_of, constants).values, values, std)} |", flush=True)
 
 
-def report(potential, text, thetas, size, with_forms):
+def prediction(found, thetas, values, mean):
+    """What the expansion of a crystal says before its step is repeated: medians of |difference| over |member less mean|."""
+    if not hasattr(found, "crystal") or found.crystal.rigid:
+        return ""
+    own = found.crystal.expansion.predicted(thetas)
+    out = []
+    for q, column in enumerate((own.volume, own.energy)):
+        shares = np.abs((column - values[:, q]) / (values[:, q] - mean[q]))
+        out.append(f"{found.quantities[q].name} {100 * np.nanmedian(shares):.1f} %")
+    return "; predicted alone: " + ", ".join(out)
+
+
+def report(potential, text, options, counted):
     """Lines of the table for one property."""
-    found = build(potential, text, size)
+    found, thetas = build(potential, text, options.size), potential.members(options.members)
     try:
-        mean, start = found.mean(), time.process_time()
+        mean, gradient = found.mean(), found.gradient()
     except PropertyFailure as failure:
-        print(f"| {text} | {failure} | | | | | | |", flush=True)
+        print(f"| {text} | {failure} |" + " |" * (len(COLUMNS) - 2), flush=True)
         return
-    first = mean + (thetas - potential.theta) @ found.gradient().T
-    expanded = found.expansion(thetas)
-    middle = time.process_time()
-    values, reasons = brute_force(found, thetas)
-    spent = f"{time.process_time() - middle:.1f}, {middle - start:.1f}"
+    first, start = mean + (thetas - potential.theta) @ gradient.T, (time.process_time(), len(counted))
+    expanded, middle = found.expansion(thetas), (time.process_time(), len(counted))
+    (values, reasons), end = brute_force(found, thetas), (time.process_time(), len(counted))
+    spent = f"{end[0] - middle[0]:.1f}, {middle[0] - start[0]:.1f}"
+    evaluations = ", ".join(f"{(b[1] - a[1]) / len(thetas):.1f}" for a, b in ((middle, end), (start, middle)))
     for q, quantity in enumerate(found.quantities):
         column = values[:, q]
         std = np.nanstd(column)
@@ -103,9 +135,10 @@ def report(potential, text, thetas, size, with_forms):
         row += [f"{np.isnan(column).sum()}", compared(first[:, q], column, std), compared(expanded.values[:, q], column, std)]
         row += [f"{np.isnan(expanded.values[:, q]).sum()}", spent]
         print("| " + " | ".join(row) + " |", flush=True)
-    if with_forms and isinstance(found, ExcessProperty):
+    if options.forms and isinstance(found, ExcessProperty):
         forms(found, thetas, values[:, 0])
-    print(f"<!-- {text}: members {dict(reasons)}; implicit {dict(Counter(r for flags in expanded.flags for r in flags))} -->", flush=True)
+    why = f"members {dict(reasons)}; implicit {dict(Counter(r for flags in expanded.flags for r in flags))}"
+    print(f"<!-- {text}: evaluations {evaluations}{prediction(found, thetas, values, mean)}; {why} -->", flush=True)
 
 
 def main():
@@ -117,9 +150,10 @@ def main():
     parser.add_argument("--forms", action="store_true", help="also what each part of the expansion of a defect is worth")
     options = parser.parse_intermixed_args()
     potential = open_potential(options.model)
+    counted = count_evaluations(potential)
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|", flush=True)
     for text in options.properties:
-        report(potential, text, potential.members(options.members), options.size, options.forms)
+        report(potential, text, options, counted)
 
 
 if __name__ == "__main__":

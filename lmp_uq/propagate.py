@@ -221,13 +221,17 @@ class _Run:
             return []
         counted, seconds = make.expansion_counts(expansion.flags, expansion.values), time.perf_counter() - start
         found = make.from_members(prop, mean, expansion.values, counted, prop.expansion_rests_on, seconds, "implicit")
+        if expansion.n_evaluations is not None:
+            for result in found:
+                result.evaluations = float(np.mean(expansion.n_evaluations))
         if not found:
             reasons = ", ".join(f"{reason} ({n})" for reason, n in counted[0].items())
             prop.notes.append(f"implicit gives nothing: {reasons}")
-        n = min(self.options.spot_checks, len(thetas))
+        # members that are computed anyway are compared all
+        n = min(max(self.options.spot_checks, self.options.members or 0), len(thetas)) if self.options.spot_checks else 0
         if n and found:
             brute = run_members(prop, thetas[:n], key, self.file, self.everyone)
-            make.check_spots(found, prop, expansion.values[:n], brute.values)
+            make.check_spots(found, prop, mean, expansion.values[:n], brute.values)
         return found
 
     def _brute(self, prop: Property, mean, key):

@@ -8,9 +8,11 @@ import pytest
 from defect_example import write_potential
 
 from lmp_uq.errors import UqError
+from lmp_uq.properties import stationary
 from lmp_uq.properties.defects import interstitial, vacancy
 from lmp_uq.properties.implicit import HessianProducts, adjoint_gradient, displacement_derivative, without_translation
 from lmp_uq.properties.potential import LinearPotential
+from lmp_uq.properties.quasi_newton import UNSETTLED
 from lmp_uq.properties.system import PropertyFailure
 
 
@@ -154,7 +156,7 @@ def slope_of(errors):
 
 
 def test_orders_of_the_errors_of_the_forms(state, direction):
-    """First order errs by the second, the quadratic form by the third, the evaluated one by a higher still."""
+    """First order errs by the second, the quadratic form by the third, the evaluated one that is repeated by next to nothing."""
     first, quadratic, evaluated = [], [], []
     for size in (0.4, 0.2):
         theta = state.theta + size * direction
@@ -165,7 +167,37 @@ def test_orders_of_the_errors_of_the_forms(state, direction):
         assert not found.flags
     assert slope_of(first) == pytest.approx(2.0, abs=0.4)
     assert slope_of(quadratic) == pytest.approx(3.0, abs=0.5)
-    assert slope_of(evaluated) > 4.0 and np.abs(evaluated[1]) < 0.1 * np.abs(quadratic[1]) < 0.1 * np.abs(first[1])
+    assert (np.abs(evaluated) < 0.01 * np.abs(quadratic)).all() and np.abs(quadratic[1]) < np.abs(first[1])
+
+
+@pytest.mark.parametrize(("k", "size"), [(0, 5.0), (1, 5.0), (3, 2.0), (4, -5.0)])
+def test_repeating_the_step_is_brute_force_at_moderate_departures(state, potential, k, size, monkeypatch):
+    """Where the quadratic form misses the energy of relaxation, the repeated step does not, in fewer evaluations than a relaxation."""
+    theta, counted, evaluate = state.theta + size * potential.departures[k], [], state.system.evaluate
+
+    def counting(*arguments):
+        counted.append(arguments)
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(state.system, "evaluate", counting)
+    exact, gain = state.relax(theta), evaluate(theta, state.positions, state.cell)[0]
+    monkeypatch.undo()
+    found, gain = state.expand(theta), gain - exact.energy
+    assert not found.flags and not exact.flags
+    assert abs(found.energy - exact.energy) < 1e-5 < 0.02 * gain < abs(found.quadratic - exact.energy)
+    assert 2 < found.n_evaluations < len(counted) and found.displacement == pytest.approx(exact.displacement, rel=0.05)
+
+
+def test_an_expansion_that_does_not_settle_or_leaves_is_flagged(state, potential, monkeypatch):
+    theta = potential.members(1)[0]
+    monkeypatch.setattr(stationary, "EVALUATIONS", 2)
+    monkeypatch.setattr(stationary, "SETTLED", 1e-9)
+    assert state.expand(theta).flags == (UNSETTLED,)
+    monkeypatch.undo()
+    monkeypatch.setattr(stationary, "BASIN", 1e-3)
+    assert state.expand(theta).flags == (stationary.RECONSTRUCTED,)
+    with pytest.raises(PropertyFailure, match=stationary.RECONSTRUCTED):
+        state.relax(theta)
 
 
 def test_a_departure_of_nothing_changes_nothing(state):
@@ -173,10 +205,10 @@ def test_a_departure_of_nothing_changes_nothing(state):
     assert found.energy == pytest.approx(state.energy, abs=1e-9) and not found.flags and found.displacement < 1e-4
 
 
-def test_a_departure_too_large_is_flagged_or_fails(state, direction):
-    """Ten members' worth of change: the expansion says that it is not to be trusted."""
-    try:
-        flags = state.expand(state.theta + 10.0 * direction).flags
-    except PropertyFailure as failure:
-        flags = (str(failure),)
-    assert flags
+@pytest.mark.parametrize(("k", "size"), [(1, -5.0), (1, -10.0), (5, 10.0)])
+def test_a_departure_too_large_is_flagged_or_fails(state, potential, k, size):
+    """Many members' worth of change, after which a relaxation leaves the basin: the expansion says so."""
+    theta = state.theta + size * potential.departures[k]
+    with pytest.raises(PropertyFailure, match=stationary.RECONSTRUCTED):
+        state.relax(theta)
+    assert stationary.RECONSTRUCTED in state.expand(theta).flags

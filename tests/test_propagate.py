@@ -75,7 +75,7 @@ def test_all_methods_of_a_suite(property_model, potential, folder, capsys):
     expected = [(rows[1] + rows[0] @ theta) / 2 for theta in potential.members(3)]
     assert np.allclose(own["members"], expected, rtol=1e-6)  # six digits of the print
     text = capsys.readouterr().out
-    assert "phase bcc: members" in text and "spot checks of 2 members" in text
+    assert "phase bcc: members" in text and "spot checks of 3 members" in text  # all that are there
     written = {path.name for path in (folder / "out").iterdir()}
     assert {"report.md", "results.json", "members.jsonl", "phase_bcc.png", "path_bain.png", "own.png"} <= written
 
@@ -182,9 +182,32 @@ def test_statistics_flags_and_spot_checks():
     compare_reference(first, {"a": 0.05}, "x")
     flags = {"the reference is outside the bounds", "the bounds are wider than 10 times the reference"}
     assert first.inside is False and first.flags.keys() == flags
-    check_spots([first, second], Made(), values, values + np.array([[0.1, 0.5], [0.1, 0.0], [0.0, 0.0]]))
-    assert any("up to 0.5 std, of b" in text for text in first.flags)
-    assert "the expansion is not trusted: use members" in second.flags and "the expansion is not trusted: use members" not in first.flags
+    mean = Made().mean()
+    check_spots([first, second], Made(), mean, values, values + np.array([[0.01, 0.5], [0.01, 0.0], [0.0, 0.0]]))
+    assert any("up to 0.5 std, of b; median up to 33 % of the distance from the mean, of b" in text for text in first.flags)
+    assert NOT_TRUSTED in second.flags and NOT_TRUSTED not in first.flags
+
+
+NOT_TRUSTED = "the expansion is not trusted: use members"
+
+
+@pytest.mark.parametrize(("off", "trusted"), [(0.015, True), (0.025, False)])
+def test_a_median_above_the_bar_is_not_trusted(off, trusted):
+    """Five members that are all off by a share of their distance from the mean, far below the limit of the spread."""
+    brute = Made().mean() + np.array([[1.0, 1.0], [-2.0, 1.0], [0.5, 1.0], [3.0, 1.0], [0.1, 1.0]])
+    values = Made().mean() + (1.0 + off) * (brute - Made().mean())
+    found = from_members(Made(), Made().mean(), values, ({}, {}), "members", 0.0, "implicit")
+    check_spots(found, Made(), Made().mean(), values, brute)
+    assert all((NOT_TRUSTED not in result.flags) == trusted for result in found)
+
+
+def test_members_at_the_mean_are_no_reason_for_distrust():
+    """Differences far below the spread count against it, not against a distance that happens to vanish."""
+    brute = Made().mean() + np.array([[1e-6, 1.0], [2e-6, -1.0], [1e-6, 1.0], [1.0, -1.0], [-1.0, 1.0]])
+    values = brute + 1e-5
+    found = from_members(Made(), Made().mean(), values, ({}, {}), "members", 0.0, "implicit")
+    check_spots(found, Made(), Made().mean(), values, brute)
+    assert all(NOT_TRUSTED not in result.flags for result in found)
 
 
 def test_a_member_with_two_flags_is_one_odd_member():

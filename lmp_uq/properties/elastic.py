@@ -48,9 +48,8 @@ class ElasticConstants(Property):
 
     def member(self, theta):
         """See `Property.member`."""
-        relaxed, flags = self.crystal.member(theta)
-        found = self._constants(theta, relaxed)
-        return Outcome(found, flags + (UNSTABLE,) * bool(_unstable(found)))
+        found = self._constants(theta, self.crystal.member(theta))
+        return Outcome(found, (UNSTABLE,) * bool(_unstable(found)))
 
     def gradient(self):
         """See `Property.gradient`: the explicit derivative and that of the volume."""
@@ -66,7 +65,8 @@ class ElasticConstants(Property):
         """See `Property.expansion`."""
         if self._rows() is None:
             return None
-        minima, reasons = self.crystal.minima(thetas)
+        minima = self.crystal.expansion.minima(thetas)
+        reasons = list(minima.reasons)
         values, at = np.full((len(thetas), len(COMPONENTS)), np.nan), self.crystal.relaxed
         for k in np.flatnonzero(np.isfinite(minima.volume)):
             # at the member's own volume: a shell that crosses the cutoff makes constants jump, which no interpolation follows

@@ -43,21 +43,15 @@ class EquationOfState(Property):
 
     def member(self, theta):
         """See `Property.member`."""
-        relaxed, flags = self.crystal.member(theta)
-        curve, n = self.crystal.curve(), self.crystal.system.n_atoms
-        volume = abs(np.linalg.det(relaxed.cell)) / n
+        relaxed, curve, n = self.crystal.member(theta), self.crystal.curve(), self.crystal.system.n_atoms
+        volume = self.crystal.coordinates.volume(relaxed.x)
         near = curve.volumes[np.abs(curve.volumes / volume - 1.0) < BIRCH_WINDOW + MARGIN]
-        found, how = self.crystal.structure, "fixed" if self.crystal.structure.cell == "iso" else "shape"
-        energies = []
-        for one in near:
-            scale = np.cbrt(one / volume)
-            state = self.crystal.system.relax(theta, how, relaxed.positions * scale, relaxed.cell * scale, couple=found.couple)
-            energies.append(state.energy / n)
+        energies = [self.crystal.at_volume(theta, relaxed.x, one).energy / n for one in near]
         own = VolumeCurve(near, np.zeros((len(near), len(theta))), energies, volume)
         values = own.birch_murnaghan(theta)[0] if len(near) else np.full(4, np.nan)
         if not np.isfinite(values).all():
             raise PropertyFailure("no fit: too few volumes about the minimum")
-        return Outcome(values, flags)
+        return Outcome(values)
 
     def gradient(self):
         """See `Property.gradient`: the fit is smooth in the energies of its volumes, so differences of it along each energy."""
@@ -72,7 +66,7 @@ class EquationOfState(Property):
 
     def expansion(self, thetas):
         """See `Property.expansion`."""
-        values, (_, reasons) = self.crystal.curve().birch_murnaghan(thetas), self.crystal.minima(thetas)
+        values, reasons = self.crystal.curve().birch_murnaghan(thetas), list(self.crystal.expansion.predicted(thetas).reasons)
         for k, row in enumerate(values):
             if reasons[k]:
                 row[:] = np.nan

@@ -13,7 +13,7 @@ import numpy as np
 from lmp_uq.properties.crystal import element_of
 from lmp_uq.properties.lattice import LatticeGrid
 from lmp_uq.properties.property import Expansion, Option, Outcome, Property, Quantity
-from lmp_uq.properties.stationary import StationaryState
+from lmp_uq.properties.stationary import COORDINATION, StationaryState
 from lmp_uq.properties.system import PropertyFailure
 
 NO_LATTICE = "the crystal has no lattice constant near the mean's"
@@ -29,15 +29,18 @@ class MemberValues:
         In the property's unit; nan where there is none.
     flags : list of K tuples of str
         Why a value is not to be trusted, or why there is none.
+    n_evaluations : (K,) int
+        Of energy and forces.
     """
 
     values: np.ndarray
     flags: list[tuple[str, ...]]
+    n_evaluations: np.ndarray
 
     @property
     def trusted(self) -> np.ndarray:
-        """(K,) bool: has a value and no flag."""
-        return np.array([not flags for flags in self.flags]) & np.isfinite(self.values)
+        """(K,) bool: has a value, and no flag but of an atom that has other neighbours."""
+        return np.array([set(flags) <= {COORDINATION} for flags in self.flags]) & np.isfinite(self.values)
 
 
 class ExcessEnergy:
@@ -96,24 +99,25 @@ class ExcessEnergy:
         """Every member relaxed anew at its own lattice constant."""
         return self._members(members, StationaryState.relax)
 
-    def member(self, theta: np.ndarray, energy_of=StationaryState.relax, a: float | None = None) -> tuple[float, tuple[str, ...]]:
-        """The property of one Theta, and flags; PropertyFailure if it has none."""
+    def member(self, theta: np.ndarray, energy_of=StationaryState.relax, a: float | None = None) -> tuple[float, tuple[str, ...], int]:
+        """The property of one Theta, flags, and evaluations of energy and forces; PropertyFailure if it has none."""
         a = self.crystal.constant(theta) if a is None else a
         if not self.crystal.shortest <= a <= self.crystal.longest:
             raise PropertyFailure(NO_LATTICE)
         found = [energy_of(state, theta, a / self.a) for _, state in self.states]
         total = sum(weight * one.energy for (weight, _), one in zip(self.states, found, strict=True))
-        return self._value(total, theta, a), tuple(dict.fromkeys(reason for one in found for reason in one.flags))
+        flags = tuple(dict.fromkeys(reason for one in found for reason in one.flags))
+        return self._value(total, theta, a), flags, sum(one.n_evaluations for one in found)
 
     def _members(self, members, energy_of, constants=None):
-        values, flags = np.full(len(members), np.nan), []
+        values, flags, counts = np.full(len(members), np.nan), [], np.zeros(len(members), dtype=int)
         for k, theta in enumerate(members):
             try:
-                values[k], reasons = self.member(theta, energy_of, None if constants is None else constants[k])
+                values[k], reasons, counts[k] = self.member(theta, energy_of, None if constants is None else constants[k])
             except PropertyFailure as failure:
                 reasons = (str(failure),)
             flags.append(reasons)
-        return MemberValues(values, flags)
+        return MemberValues(values, flags, counts)
 
     def _value(self, energy, theta, a):
         return (energy - self._atoms * self.crystal.energy(theta, a)) * self._norm(a)
@@ -142,7 +146,7 @@ class ExcessProperty(Property):
 
     def member(self, theta):
         """See `Property.member`."""
-        value, flags = self._excess.member(theta)
+        value, flags, _ = self._excess.member(theta)
         return Outcome(np.array([value]), flags)
 
     def gradient(self):
@@ -152,4 +156,4 @@ class ExcessProperty(Property):
     def expansion(self, thetas):
         """See `Property.expansion`; a member whose expansion is not to be trusted has no value, and the reason as its flag."""
         found = self._excess.implicit(thetas)
-        return Expansion(np.where(found.trusted, found.values, np.nan)[:, None], found.flags)
+        return Expansion(np.where(found.trusted, found.values, np.nan)[:, None], found.flags, found.n_evaluations)

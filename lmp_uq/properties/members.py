@@ -21,6 +21,9 @@ from lmp_uq.errors import UqError
 from lmp_uq.properties.property import Property
 from lmp_uq.properties.system import PropertyFailure
 
+MEANING = 2
+"""Of the values of members; counted up when a change makes old ones something else. 2: phases are relaxed in their symmetry."""
+
 
 class NotKept(UqError):
     """What has been computed cannot be kept. Ends a run: it says nothing about a property, and may be true on one rank alone."""
@@ -106,7 +109,7 @@ def key_of(potential, kind: str, prop: Property) -> str:
     for name, value in prop.options.items():
         if isinstance(value, str) and Path(value).is_file():
             options[name] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
-    text = json.dumps([potential.sha256, kind, options, [q.name for q in prop.quantities]], sort_keys=True)
+    text = json.dumps([MEANING, potential.sha256, kind, options, [q.name for q in prop.quantities]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

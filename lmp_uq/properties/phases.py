@@ -10,13 +10,15 @@ import numpy as np
 
 from lmp_uq.properties.crystal import crystal_at_minimum, element_of
 from lmp_uq.properties.property import EXACT, EXPANSION, Curves, Expansion, Option, Outcome, Property, Quantity
+from lmp_uq.properties.stability import HELD
+from lmp_uq.properties.system import PropertyFailure
 
 KEPT = 2
 """Minima of a member that are kept for the next phase relative to them."""
 
 
 class Phase(Property):
-    """A crystal at its minimum, relaxed in shape and internal coordinates.
+    """A crystal at its minimum, relaxed in what its symmetry leaves free; flagged where that is all that holds it.
 
     Quantities: ``volume``, ``energy``, ``bulk_modulus``; of cubic crystals ``a``, of hexagonal, tetragonal and rhombohedral ones
     ``c_over_a`` (not by first order); relative to another phase ``formation_energy`` and ``volume_ratio``. Differences are formed for each
@@ -45,20 +47,18 @@ class Phase(Property):
         self.quantities += [Quantity("a", "Angstrom", ".4f")] if cubic else [Quantity("c_over_a", "", ".4f")] if hexagonal else []
         if self.other is not None:
             self.quantities += [Quantity("formation_energy", "eV/atom", ".4f"), Quantity("volume_ratio", "", ".4f")]
-        bulk = self.crystal.curve().minima(self.potential.theta).bulk_modulus[0]
-        if self.crystal.inner is not None and self.crystal.inner.unstable:
-            self.notes.append("only symmetry holds the mean's structure, it has an unstable mode")
+        bulk = self.crystal.mean_bulk_modulus()
+        if self.crystal.only_symmetry_holds(self.potential.theta, self.crystal.relaxed.x):
+            self.notes.append("only symmetry holds the structure of the mean, it has an unstable mode")
         own = self._own(self.crystal.relaxed, bulk)
         return own if self.other is None else np.append(own, _relative(self.crystal.relaxed, self.other.relaxed))
 
     def member(self, theta):
         """See `Property.member`."""
-        relaxed, flags = self.crystal.member(theta)
-        values = self._own(relaxed, self.crystal.bulk_modulus(theta, relaxed))
+        relaxed = self.crystal.member(theta)
+        values, flags = self._own(relaxed, self.crystal.bulk_modulus(theta, relaxed)), self._held(theta, relaxed.x)
         if self.other is not None:
-            other, odd = self._minimum_of_other(theta)
-            values = np.append(values, _relative(relaxed, other))
-            flags += tuple(f"{self.other.structure.name}: {flag}" for flag in odd)
+            values = np.append(values, _relative(relaxed, self._minimum_of_other(theta)))
         return Outcome(values, flags)
 
     def gradient(self):
@@ -78,23 +78,29 @@ class Phase(Property):
 
     def expansion(self, thetas):
         """See `Property.expansion`."""
-        own, reasons = self.crystal.minima(thetas)
-        columns, names = list(own), [q.name for q in self.quantities]
+        own = self.crystal.expansion.minima(thetas)
+        columns, names = [own.volume, own.energy, own.bulk_modulus], [q.name for q in self.quantities]
+        reasons = [why or self._held(theta, x) for theta, x, why in zip(thetas, own.x, own.reasons, strict=True)]
         if "a" in names:
             columns.append(self._lattice_constant(own.volume))
         if "c_over_a" in names:
-            columns.append(self._c_over_a_of(thetas, own.volume))
+            at, start = self.crystal.coordinates, self.crystal.structure.atoms.cell.array
+            columns.append(np.array([_c_over_a(at.at(x)[1], start) for x in own.x]))
         if self.other is not None:
-            other, odd = self.other.minima(thetas)
+            other = self.other.expansion.minima(thetas)
             columns += [own.energy - other.energy, own.volume / other.volume]
-            reasons = [mine or tuple(f"{self.other.structure.name}: {r}" for r in his) for mine, his in zip(reasons, odd, strict=True)]
-        return Expansion(np.array(columns).T, reasons)
+            name, both = self.other.structure.name, zip(reasons, other.reasons, strict=True)
+            reasons = [mine + tuple(f"{name}: {reason}" for reason in his) for mine, his in both]
+        return Expansion(np.array(columns).T, reasons, own.n_evaluations)
 
     def curves(self, thetas):
         """See `Property.curves`."""
         curve, theta = self.crystal.curve(), self.potential.theta
         labels = ("volume, Å³/atom", "energy, eV/atom")
         return Curves(curve.volumes, curve.energies(theta)[0], curve.energies(thetas), *labels)
+
+    def _held(self, theta, x):
+        return (HELD,) if self.crystal.only_symmetry_holds(theta, x) else ()
 
     def _own(self, relaxed, bulk):
         n = self.crystal.system.n_atoms
@@ -107,17 +113,6 @@ class Phase(Property):
             values.append(_c_over_a(relaxed.cell, self.crystal.structure.atoms.cell.array))
         return np.array(values)
 
-    def _c_over_a_of(self, thetas, volumes):
-        """c/a of each Theta at its volume: the mean's at this volume, and the second-order relaxation of the shape."""
-        curve, out = self.crystal.curve(), np.full(len(thetas), np.nan)
-        there = np.isfinite(volumes)
-        start = self.crystal.structure.atoms.cell.array
-        grid = [_c_over_a(cell, start) for _, cell in self.crystal.geometries()]
-        amplitudes = self.crystal.shape_amplitudes(thetas[there], volumes[there])[:, 0]
-        # the strain of the shape is diag(1, 1, -2) times its amplitude
-        out[there] = np.interp(volumes[there], curve.volumes, grid) * np.exp(-3.0 * amplitudes)
-        return out
-
     def _lattice_constant(self, volume):
         return np.cbrt(self.crystal.structure.cubic_atoms * volume)
 
@@ -125,7 +120,10 @@ class Phase(Property):
         kept = self.potential.shared.setdefault(("minimum", self.other.structure.name), OrderedDict())
         key = np.asarray(theta).tobytes()
         if key not in kept:
-            kept[key] = self.other.member(theta)
+            try:
+                kept[key] = self.other.member(theta)
+            except PropertyFailure as failure:
+                raise PropertyFailure(f"{self.other.structure.name}: {failure}") from failure
             while len(kept) > KEPT:
                 kept.popitem(last=False)
         return kept[key]

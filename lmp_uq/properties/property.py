@@ -31,10 +31,11 @@ class Outcome(NamedTuple):
 
 
 class Expansion(NamedTuple):
-    """What K Theta give: values (K, Q) with NaN where there is none, and the flags of each."""
+    """What K Theta give: values (K, Q) with NaN where there is none, the flags of each, and evaluations of energy and forces (K,)."""
 
     values: np.ndarray
     flags: list[tuple[str, ...]]
+    n_evaluations: np.ndarray | None = None
 
 
 class Curves(NamedTuple):
@@ -138,6 +139,8 @@ class PropertyResult:
         Members with a value and one flag or more.
     seconds : float
         Wall time of the method, all quantities of the property together.
+    evaluations : float
+        Of energy and forces for one member, on average, to find its minimum and curvature; 0 where they are not counted, or there are none.
     reference : float or None
     source : str
         Of the reference.
@@ -158,6 +161,7 @@ class PropertyResult:
     flags: Counter = field(default_factory=Counter)
     odd: int = 0
     seconds: float = 0.0
+    evaluations: float = 0.0
     reference: float | None = None
     source: str = ""
 

@@ -12,6 +12,10 @@ from lmp_uq.properties.property import Property, PropertyResult
 
 SPOT_LIMIT = 0.2
 """Root mean square difference of an expansion from brute force, in its std, beyond which it is not trusted."""
+MEDIAN_LIMIT = 0.02
+"""Median over the members of the difference, as a share of their distance from the mean, beyond which it is not trusted."""
+SPOT_NOISE = 0.01
+"""Distances from the mean below this share of the std count as that."""
 WIDE = 10.0
 """Bounds wider than this many times the reference are said to be wide."""
 
@@ -63,25 +67,34 @@ def expansion_counts(flags: list[tuple[str, ...]], values) -> Counts:
     return Counts(failures, odd, sum(bool(texts) for texts, known in zip(flags, there, strict=True) if known))
 
 
-def check_spots(results: list, prop: Property, expansion, brute) -> None:
+def check_spots(results: list, prop: Property, mean, expansion, brute) -> None:
     """Compare an expansion with the same members by brute force, (n, Q) each; the flags say what was found."""
-    names, shares, n = [quantity.name for quantity in prop.quantities], {}, len(expansion)
+    names, shares, medians, n = [quantity.name for quantity in prop.quantities], {}, {}, len(expansion)
     lone = np.isfinite(expansion).any(axis=1) != np.isfinite(brute).any(axis=1)
     for result in results:
         k = names.index(result.quantity)
-        difference = np.asarray(expansion)[:, k] - np.asarray(brute)[:, k]
-        there = difference[np.isfinite(difference)]
-        shares[result.quantity] = float(np.sqrt(np.mean(there**2))) / (result.std or 1.0) if len(there) else np.nan
-        if not shares[result.quantity] <= SPOT_LIMIT or lone.sum() > n // 2:
+        difference = np.abs(np.asarray(expansion)[:, k] - np.asarray(brute)[:, k])
+        there = np.isfinite(difference)
+        departures = np.abs(np.asarray(brute)[there, k] - mean[k])
+        shares[result.quantity] = float(np.sqrt(np.mean(difference[there] ** 2))) / (result.std or 1.0) if there.any() else np.nan
+        medians[result.quantity] = _median_share(difference[there], departures, SPOT_NOISE * result.std)
+        good = shares[result.quantity] <= SPOT_LIMIT and medians[result.quantity] <= MEDIAN_LIMIT
+        if not good or lone.sum() > n // 2:
             result.flags["the expansion is not trusted: use members"] = 0
-    worst = max(shares, key=lambda name: np.nan_to_num(shares[name], nan=np.inf), default=None)
-    text = (
-        f"spot checks of {n} members: rms difference up to {shares[worst]:.2g} std, of {worst}"
-        if worst
-        else f"no spot check of {n} members"
-    )
+    text = f"no spot check of {n} members"
+    if shares:
+        worst, next_worst = (max(found, key=lambda name: np.nan_to_num(found[name], nan=np.inf)) for found in (shares, medians))
+        text = (
+            f"spot checks of {n} members: rms difference up to {shares[worst]:.2g} std, of {worst}; "
+            f"median up to {100 * medians[next_worst]:.2g} % of the distance from the mean, of {next_worst}"
+        )
     for result in results:
         result.flags[text + f"; {lone.sum()} with a value one way only" * bool(lone.any())] = 0
+
+
+def _median_share(differences, departures, noise):
+    """Median of difference over departure from the mean; departures are not taken to be smaller than the noise."""
+    return float(np.median(differences / np.maximum(departures, noise or 1.0))) if len(differences) else np.nan
 
 
 def compare_reference(result: PropertyResult, references: dict, source: str) -> None:
@@ -98,7 +111,8 @@ def compare_reference(result: PropertyResult, references: dict, source: str) -> 
 def as_dict(result: PropertyResult) -> dict:
     """For JSON."""
     out = {name: getattr(result, name) for name in ("property", "quantity", "unit", "method", "value", "std", "lower", "upper")}
-    out |= {"rests_on": result.rests_on, "seconds": result.seconds, "failures": dict(result.failures), "flags": dict(result.flags)}
+    out |= {"rests_on": result.rests_on, "seconds": result.seconds, "evaluations": result.evaluations}
+    out |= {"failures": dict(result.failures), "flags": dict(result.flags)}
     if result.reference is not None:
         error, width = result.value - result.reference, result.upper - result.lower
         out |= {"reference": result.reference, "source": result.source, "inside": result.inside, "error": error}

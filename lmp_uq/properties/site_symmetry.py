@@ -11,8 +11,7 @@ from itertools import permutations, product
 
 import numpy as np
 
-TOLERANCE = 0.05
-"""Angstrom within which an operation must bring an atom onto another."""
+from lmp_uq.properties.operations import SITE_TOLERANCE, Operations, brought_onto
 
 
 def cubic_operations() -> list[np.ndarray]:
@@ -26,8 +25,8 @@ def cubic_operations() -> list[np.ndarray]:
     return out
 
 
-class SiteSymmetry:
-    """Average over the operations about a point.
+class SiteSymmetry(Operations):
+    """The cubic operations about a point.
 
     Parameters
     ----------
@@ -35,41 +34,19 @@ class SiteSymmetry:
         Angstrom, periodic.
     centre : (3,)
         Angstrom.
-
-    Attributes
-    ----------
-    order : int
-        Number of operations, 1 to 48.
     """
 
     def __init__(self, positions: np.ndarray, cell: np.ndarray, centre: np.ndarray):
-        scaled = np.linalg.solve(np.asarray(cell).T, (np.asarray(positions) - centre).T).T
-        self._found = []
+        scaled, found = np.linalg.solve(np.asarray(cell).T, (np.asarray(positions) - centre).T).T, []
         for matrix in cubic_operations():
             if self._keeps_lattice(matrix, cell):
-                images = self._images(scaled, matrix, cell)
+                turned = np.linalg.solve(np.asarray(cell).T, (scaled @ cell @ matrix.T).T).T
+                images = brought_onto(scaled, turned, cell, SITE_TOLERANCE)
                 if images is not None:
-                    self._found.append((matrix, images))
-        self.order = len(self._found)
-
-    def project(self, vectors: np.ndarray) -> np.ndarray:
-        """(n, 3) the invariant part of displacements or forces."""
-        out = np.zeros_like(vectors)
-        for matrix, images in self._found:
-            out[images] += vectors @ matrix.T
-        return out / self.order
+                    found.append((matrix, images))
+        super().__init__(found)
 
     @staticmethod
     def _keeps_lattice(matrix, cell):
         turned = np.linalg.solve(np.asarray(cell).T, (cell @ matrix.T).T).T
         return np.allclose(turned, np.round(turned), atol=1e-6)
-
-    @staticmethod
-    def _images(scaled, matrix, cell):
-        """Which atom each atom is brought onto; None where one falls between atoms."""
-        turned = np.linalg.solve(np.asarray(cell).T, (scaled @ cell @ matrix.T).T).T
-        apart = turned[:, None, :] - scaled[None, :, :]
-        apart = np.linalg.norm((apart - np.round(apart)) @ cell, axis=2)
-        images = apart.argmin(axis=1)
-        whole = apart.min(axis=1).max() < TOLERANCE and len(set(images.tolist())) == len(images)
-        return images if whole else None

@@ -10,19 +10,20 @@ from matscipy.neighbours import neighbour_list
 
 from lmp_uq.properties.descent import descend
 from lmp_uq.properties.implicit import HessianProducts, without_translation
+from lmp_uq.properties.quasi_newton import UNSETTLED, LimitedMetric, minimise
 from lmp_uq.properties.system import PropertyFailure
 
 LARGEST_STEP = 0.3
-"""Angstrom: an expansion that moves an atom farther is not trusted."""
-LARGEST_REMAINDER = 0.5
-"""Force left after the expansion's step over the force before it, above which the step is not trusted."""
+"""Angstrom that an atom goes in one step of an expansion."""
+SETTLED = 1e-4
+"""eV that the last step of an expansion gains; that step is taken off and not evaluated."""
+EVALUATIONS = 10
+"""In which an expansion has to settle."""
+ROUGH = 0.1
+"""Residual of the solves after the first, whose answers are improved by what the steps meet."""
 BASIN = 0.2
 """Displacement over the distance of neighbours beyond which a relaxed member is in another place than the mean."""
-NO_FORCE = 1e-3
-"""eV/Angstrom: norm of forces that are none, in members that do not differ from the mean."""
-FAR = "an atom moves farther than the expansion reaches"
 UNSOLVED = "the solve with the Hessian does not converge"
-REMAINDER = "the expanded point is not stationary"
 CLOSEST = 0.55
 """Distance of two atoms over that of neighbours below which they have fallen onto one another."""
 COLLAPSED = "two atoms fall onto one another"
@@ -44,12 +45,15 @@ class MemberEnergy:
         Angstrom: the farthest that an atom is from the homogeneously strained point of the mean.
     quadratic : float
         eV: E(affine point) - f.H^+ f / 2, where the expansion was evaluated; else nan.
+    n_evaluations : int
+        Of energy and forces of the member; 0 where they are not counted.
     """
 
     energy: float
     flags: tuple[str, ...]
     displacement: float
     quadratic: float = np.nan
+    n_evaluations: int = 0
 
 
 class StationaryState:
@@ -91,11 +95,12 @@ class StationaryState:
         return self.system.phi(self.positions, self.cell)
 
     def expand(self, theta: np.ndarray, scale: float = 1.0) -> MemberEnergy:
-        """E(Theta) at the point that implicit differentiation predicts: strained by the lattice, then moved by z = H^+ f.
+        """E(Theta) at the point that implicit differentiation predicts: strained by the lattice, then moved by z = H^+ f, and again.
 
         The energy there is evaluated with the member's own Theta. The forces that are left there, of second order in a departure, say how
-        far it still is from the member's stationary energy: f.H^+ f / 2, taken off. ``quadratic`` is the form without that evaluation; it
-        errs by the third order.
+        far it still is from the member's stationary energy: f.H^+ f / 2. Once that is below `SETTLED` it is taken off; before, the step
+        is repeated, with H improved by what the steps meet. ``quadratic`` is the form without any such evaluation; it errs by the third
+        order.
 
         Parameters
         ----------
@@ -108,19 +113,32 @@ class StationaryState:
         PropertyFailure
             The member has no energy there.
         """
-        positions, cell = scale * self.positions, scale * self.cell
-        affine, forces, _ = self.system.evaluate(theta, positions, cell)
-        solution = self.hessian.solve(forces)
-        moved = positions + solution.displacements
-        energy, left, _ = self.system.evaluate(theta, moved, cell)
-        before, after = (np.linalg.norm(self.project(f)) for f in (forces, left))
-        far = _farthest(solution.displacements)
-        checks = ((not solution.converged, UNSOLVED), (far > LARGEST_STEP, FAR), (after > LARGEST_REMAINDER * before + NO_FORCE, REMAINDER))
+        start, cell = scale * self.positions, scale * self.cell
+        function = self._within(theta, start, cell)
+        affine = function(np.zeros(start.size))
+        solution = self.hessian.solve(-affine[1].reshape(start.shape))
+        if not solution.converged:
+            return MemberEnergy(affine[0], (UNSOLVED,), 0.0)
+        found = minimise(
+            function, np.zeros(start.size), LimitedMetric(self._answer), tolerance=SETTLED, evaluations=EVALUATIONS - 1,
+            longest=LARGEST_STEP, length=lambda step: _farthest(step.reshape(start.shape)), first=affine,
+        )  # fmt: skip
+        moved = (found.x + found.step * found.converged).reshape(start.shape)
+        far = _farthest(moved)
+        checks = (
+            (not found.converged, UNSETTLED),
+            (far > BASIN * scale * self._neighbours, RECONSTRUCTED),
+            (self._collapsed(start + moved, cell), COLLAPSED),
+        )
         flags = tuple(reason for wrong, reason in checks if wrong)
-        quadratic = affine - _work(self.project(forces), solution.displacements)
-        if not flags:
-            energy -= _work(self.project(left), self.hessian.solve(left).displacements)
-        return MemberEnergy(energy, flags, far, quadratic)
+        if not flags and not self._same_neighbours(start + moved, cell):
+            flags = (COORDINATION,)
+        quadratic = affine[0] + 0.5 * float(affine[1] @ solution.displacements.ravel())
+        return MemberEnergy(found.energy - found.left * found.converged, flags, far, quadratic, found.n_evaluations + 1)
+
+    def _answer(self, gradient):
+        """H^+ g, roughly."""
+        return self.hessian.solve(gradient.reshape(self.positions.shape), ROUGH).displacements.ravel()
 
     def relax(self, theta: np.ndarray, scale: float = 1.0) -> MemberEnergy:
         """Brute force: the member relaxed from the mean's point, strained by the lattice.
@@ -135,22 +153,32 @@ class StationaryState:
         flags = () if self._same_neighbours(positions, cell) else (COORDINATION,)
         return MemberEnergy(energy, flags, _farthest(positions - start))
 
-    def _relax(self, theta, start, cell, reach):
-        """Positions, energy and virial of the minimum among the allowed displacements; PropertyFailure if it is farther than reach away."""
+    def _within(self, theta, start, cell):
+        """Energy and its slope against allowed displacements (3 n,) from start."""
 
         def function(flat):
             energy, forces, _ = self.system.evaluate(theta, start + self.project(flat.reshape(start.shape)), cell)
             return energy, -self.project(forces).ravel()
+
+        return function
+
+    def _relax(self, theta, start, cell, reach):
+        """Positions, energy and virial of the minimum among the allowed displacements; PropertyFailure if it is farther than reach away."""
+
+        function = self._within(theta, start, cell)
 
         def stop_outside(flat):
             if _farthest(self.project(flat.reshape(start.shape))) > reach:
                 raise PropertyFailure(RECONSTRUCTED)
 
         positions = start + self.project(descend(function, start.size, stop_outside).reshape(start.shape))
-        if len(neighbour_list("i", cutoff=CLOSEST * self._neighbours, positions=positions, cell=cell, pbc=[True] * 3)):
+        if self._collapsed(positions, cell):
             raise PropertyFailure(COLLAPSED)
         energy, _, virial = self.system.evaluate(theta, positions, cell)
         return positions, energy, virial
+
+    def _collapsed(self, positions, cell):
+        return bool(len(neighbour_list("i", cutoff=CLOSEST * self._neighbours, positions=positions, cell=cell, pbc=[True] * 3)))
 
     def _same_neighbours(self, positions, cell):
         """Whether no atom has for certain another number of neighbours than in the mean's state."""
@@ -163,10 +191,6 @@ class StationaryState:
         reach = 1.394 * self._neighbours * np.linalg.norm(cell[0]) / np.linalg.norm(self.cell[0])
         first, distances = neighbour_list("id", cutoff=1.05 * float(reach), positions=positions, cell=cell, pbc=[True] * 3)
         return tuple(np.bincount(first[distances < share * reach], minlength=len(positions)) for share in (0.95, 1.05))
-
-
-def _work(forces, displacements):
-    return 0.5 * float((forces * displacements).sum())
 
 
 def _farthest(displacements):

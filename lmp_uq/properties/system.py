@@ -16,6 +16,7 @@ from scipy.linalg import expm
 
 from lmp_uq.backbone.linear import BAR, LinearBackbone, LinearEvaluation, lammps_cell
 from lmp_uq.errors import UqError
+from lmp_uq.properties.quasi_newton import bfgs
 
 CELLS = ("fixed", "iso", "aniso", "shape")
 FORCE_TOLERANCE = 1e-5
@@ -201,7 +202,7 @@ class LinearSystem:
             else:
                 raise PropertyFailure("the relaxation does not converge")
             change = _slope(trial, directions) / scale - slope
-            inverse, point, slope = _bfgs(inverse, step, change), trial, slope + change
+            inverse, point, slope = bfgs(inverse, step, change), trial, slope + change
         raise PropertyFailure("the relaxation does not converge")
 
     def _strained(self, theta, start, directions, known, amplitudes):
@@ -304,15 +305,6 @@ def free_strains(cell, couple):
 def _slope(point, directions):
     """(S,) dE/d(amplitude) of the strains, eV."""
     return -np.einsum("kab,ab->k", directions, point.virial)
-
-
-def _bfgs(inverse, step, change):
-    """Inverse Hessian after a step over which the slope changed; as it was where the curvature is not positive."""
-    along = step @ change
-    if along <= 0.0:  # no minimum this way
-        return inverse
-    left = np.eye(len(step)) - np.outer(step, change) / along
-    return left @ inverse @ left.T + np.outer(step, step) / along
 
 
 def _reason(error):

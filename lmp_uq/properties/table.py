@@ -17,7 +17,7 @@ COLUMNS = (
     Column("", "upper", ("upper",), "", "largest of the members"),
     Column("members", "with", ("n",), "d", "members that have a value"),
     Column("members", "without", ("failed",), "d", "members that have none: the reasons stand below"),
-    Column("members", "odd", ("odd",), "d", "members with a value of another minimum or of an unstable crystal: reasons stand below"),
+    Column("members", "odd", ("odd",), "d", "members of another minimum as far as can be told, or that only symmetry holds: see below"),
     Column("", "reference", ("reference",), "", "what the suite gives"),
     Column("error", "/ std", ("error_over_std",), ".2f", "(value - reference) / std"),
     Column("in", "bounds", ("inside",), "d", "1: the reference lies within the bounds, 0: it does not"),
@@ -65,6 +65,7 @@ def describe(results: list[PropertyResult], rankings: list[dict]) -> str:
     for name, method in dict.fromkeys((r.property, r.method) for r in results):
         mine = [r for r in results if (r.property, r.method) == (name, method)]
         title = f"{printable(name)}: {method}, {mine[0].seconds:.1f} s"
+        title += f", {mine[0].evaluations:.1f} evaluations of each member" * bool(mine[0].evaluations)
         rows = [(f"{r.quantity}, {r.unit}" if r.unit else r.quantity, figures_of(r)) for r in mine]
         known = any(r.reference is not None for r in mine)
         columns = [c for c in shown if known or c.path[0] not in ("reference", "error_over_std", "inside")]
