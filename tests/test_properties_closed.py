@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk
 from properties_example import VOLUME, prop_of
 
 from lmp_uq.errors import UqError
 from lmp_uq.properties.crystal import crystal_at_minimum
 from lmp_uq.properties.elastic import UNSTABLE
 from lmp_uq.properties.paths import PATHS, path_frame
+from lmp_uq.properties.phases import refuse_another_composition
 from lmp_uq.properties.property import EXACT
 from lmp_uq.properties.structures import structure
 from lmp_uq.properties.volume_curve import EV_PER_A3, VolumeCurve
@@ -162,3 +165,25 @@ def test_bad_options(potential):
         prop_of(potential, "phase", structure="bcc", volume=60.0)
     with pytest.raises(UqError, match="accepted: one of W"):
         prop_of(potential, "phase", structure="bcc", element="Mo")
+
+
+def test_phases_relative_to_others_of_one_name(potential, tmp_path):
+    """Of a member, too: nothing of the one may be kept for the other."""
+    for folder, lattice, constant in (("a", "bcc", 2.82), ("b", "fcc", 3.55)):
+        (tmp_path / folder).mkdir()
+        bulk("W", lattice, a=constant).write(tmp_path / folder / "x.vasp")
+    theta = near(potential)[0]
+    found = []
+    for folder in ("a", "b"):
+        prop, _ = prop_of(potential, "phase", structure="fcc", relative_to=str(tmp_path / folder / "x.vasp"))
+        at = [quantity.name for quantity in prop.quantities].index("formation_energy")
+        found.append(prop.member(theta).values[at])
+    assert found[1] == pytest.approx(0.0, abs=1e-6) and abs(found[0]) > 1e-3
+
+
+def test_a_compound_relative_to_an_element_is_refused(tmp_path):
+    Atoms("WBe2", positions=[[0, 0, 0], [2, 0, 0], [0, 2, 0]], cell=[4.0, 4.0, 4.0], pbc=True).write(tmp_path / "x.vasp")
+    compound, element = structure(str(tmp_path / "x.vasp"), "W"), structure("bcc", "W")
+    with pytest.raises(UqError, match="is Be2W, relative_to bcc is W; accepted: a phase of the same composition, or relative_to: ''"):
+        refuse_another_composition(compound, element)
+    refuse_another_composition(compound, structure(str(tmp_path / "x.vasp"), "W"))

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import ClassVar
 
 import numpy as np
 
+from lmp_uq.errors import UqError
 from lmp_uq.properties.crystal import crystal_at_minimum, element_of
 from lmp_uq.properties.property import EXACT, EXPANSION, Curves, Expansion, Option, Outcome, Property, Quantity
 from lmp_uq.properties.stability import HELD
@@ -40,6 +41,7 @@ class Phase(Property):
         self.other = None
         if options["relative_to"] not in ("", options["structure"]):
             self.other = crystal_at_minimum(self.potential, options["relative_to"], element, volume)
+            refuse_another_composition(self.crystal.structure, self.other.structure)
         rigid = self.crystal.rigid and (self.other is None or self.other.rigid)
         self.expansion_rests_on = EXACT if rigid else EXPANSION
         cubic, hexagonal = self.crystal.structure.cubic_atoms, self.crystal.structure.couple == "xy"
@@ -117,7 +119,8 @@ class Phase(Property):
         return np.cbrt(self.crystal.structure.cubic_atoms * volume)
 
     def _minimum_of_other(self, theta):
-        kept = self.potential.shared.setdefault(("minimum", self.other.structure.name), OrderedDict())
+        # the crystal itself is shared, and differs from others of its name by element and volume
+        kept = self.potential.shared.setdefault(("minimum", id(self.other)), OrderedDict())
         key = np.asarray(theta).tobytes()
         if key not in kept:
             try:
@@ -127,6 +130,16 @@ class Phase(Property):
             while len(kept) > KEPT:
                 kept.popitem(last=False)
         return kept[key]
+
+
+def refuse_another_composition(own, other):
+    """UqError for a compound relative to another composition: energies of atoms of different elements have no common zero."""
+    shares = [Counter(s.atoms.get_chemical_symbols()) for s in (own, other)]
+    shares = [{element: count / sum(found.values()) for element, count in found.items()} for found in shares]
+    if shares[0] != shares[1]:
+        formulas = [s.atoms.get_chemical_formula(empirical=True) for s in (own, other)]
+        raise UqError(f"structure {own.name} is {formulas[0]}, relative_to {other.name} is {formulas[1]}; accepted: a phase of the same "
+                      "composition, or relative_to: '' for none")  # fmt: skip
 
 
 def _relative(relaxed, other):
