@@ -31,8 +31,13 @@ def sna(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def lammps(tmp_path_factory):
     yield from runner(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def run(lammps):
+    return lammps
 
 
 def script_of_pod(pod, parameters="pot.pod", **options):

@@ -21,8 +21,13 @@ def potential(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def lammps(tmp_path_factory):
     yield from runner(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def run(lammps):
+    return lammps
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])

@@ -14,34 +14,29 @@ from lammps_processes import execute
 from linear_example import labelled
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "linear"
+VERBS = [["python", "make_data.py"], ["lmp-uq", "fit"], ["lmp-uq", "export"], ["lmp-uq", "run"]]
 
 
 def test_the_commands_of_the_readme(tmp_path):
-    for name in ("w.snapparam", "in.run"):
-        shutil.copy(EXAMPLE / name, tmp_path)
-    shutil.copy(EXAMPLE.parent / "fit" / "make_data.py", tmp_path)
-    commands = [shlex.split(line) for line in (EXAMPLE / "README.md").read_text().splitlines() if line.startswith("    ")]
-    assert [c[:2] for c in commands] == [["python", "make_data.py"], ["lmp-uq", "fit"], ["lmp-uq", "export"], ["lmp-uq", "run"]]
-    for words in commands:
-        short = ["-var", "steps", "20"] if words[1] == "run" else []
-        ended = execute(*words, *short, folder=tmp_path)
-        assert ended.code == 0, ended.text
-    check_run(ended.text)
+    check_run(run_example(EXAMPLE, ("w.snapparam", "in.run"), tmp_path))
     check_averages(tmp_path)
 
 
 def test_the_example_of_other_descriptors(tmp_path):
-    folder = EXAMPLE.parent / "descriptors"
-    for name in ("w.compute", "w.pod", "in.run"):
-        shutil.copy(folder / name, tmp_path)
-    shutil.copy(EXAMPLE.parent / "fit" / "make_data.py", tmp_path)
-    commands = [shlex.split(line) for line in (folder / "README.md").read_text().splitlines() if line.startswith("    ")]
-    assert [c[:2] for c in commands] == [["python", "make_data.py"], ["lmp-uq", "fit"], ["lmp-uq", "export"], ["lmp-uq", "run"]]
+    check_run(run_example(EXAMPLE.parent / "descriptors", ("w.compute", "w.pod", "in.run"), tmp_path))
+
+
+def run_example(example, files, folder):
+    """What the last command of an example's README prints, all of them done with these files of it."""
+    for path in (*(example / name for name in files), EXAMPLE.parent / "fit" / "make_data.py"):
+        shutil.copy(path, folder)
+    commands = [shlex.split(line) for line in (example / "README.md").read_text().splitlines() if line.startswith("    ")]
+    assert [c[:2] for c in commands] == VERBS
     for words in commands:
         short = ["-var", "steps", "20"] if words[1] == "run" else []
-        ended = execute(*words, *short, folder=tmp_path)
+        ended = execute(*words, *short, folder=folder)
         assert ended.code == 0, ended.text
-    check_run(ended.text)
+    return ended.text
 
 
 def check_run(text):
