@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ase.io
 import numpy as np
 import pytest
 from lammps_processes import LammpsError, execute
@@ -114,6 +115,18 @@ def test_a_fit_on_two_ranks(pod, tmp_path):
     mine, other = (modelfile.read(path).tensors["backbone/coefficients"] for path in (pod.folder / "x.uq", tmp_path / "x.uq"))
     # sums in another order, of normal equations with a condition number of about 1e9
     assert np.abs(mine - other).max() < 1e-5 * np.abs(mine).max()
+
+
+def test_a_fit_that_ends_early_leaves_no_folders(pod, tmp_path):
+    """An error on one rank ends the others where they are."""
+    frames = ase.io.read(pod.folder / "train.xyz", ":4")
+    frames[-1].symbols[0] = "Fe"
+    ase.io.write(tmp_path / "train.xyz", frames, format="extxyz")
+    (tmp_path / "temporary").mkdir()
+    options = ["--backbone", f"compute:{pod.folder}/x.compute", "--data", tmp_path / "train.xyz", "--out", tmp_path / "x.uq"]
+    ended = execute("lmp-uq", "fit", *options, ranks=2, folder=tmp_path, TMPDIR=str(tmp_path / "temporary"))
+    assert ended.code != 0 and "elements Fe found; accepted: W, Be" in ended.text
+    assert not (tmp_path / "x.uq").exists() and not list((tmp_path / "temporary").glob("lmp-uq-*"))
 
 
 # --- refusals -------------------------------------------------------------------------------------------------
