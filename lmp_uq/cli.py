@@ -133,7 +133,7 @@ def _add_validate(verbs):
 def _add_export(verbs):
     p = verbs.add_parser("export", help="write a linear potential as the files of LAMMPS' own pair style")
     p.add_argument("model", help="*.uq file of a linear potential")
-    p.add_argument("--out", required=True, metavar="PREFIX", help="of the files, as PREFIX.snapcoeff, PREFIX.snapparam and PREFIX.in")
+    p.add_argument("--out", required=True, metavar="PREFIX", help="of the files, as PREFIX.snapcoeff and PREFIX.in")
     p.add_argument("--member", type=_positive, metavar="K", help="write the K-th member, counted from 1, in place of the mean")
     p.set_defaults(verb=_export)
 

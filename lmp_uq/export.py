@@ -15,7 +15,7 @@ from lmp_uq.modelcheck_linear import FAMILIES
 
 
 def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
-    """Write PREFIX.snapcoeff, PREFIX.snapparam and PREFIX.in, the lines that define the pair style (each whole or not at all).
+    """Write the files of the pair style and PREFIX.in, the lines that define it, or PREFIX.coefficients (each whole or not at all).
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
     Returns
     -------
     dict
-        snapcoeff, snapparam, in: the files.
+        Suffixes to files: snapcoeff, snapparam, in; pod, podcoeff, in; or coefficients, where we write those of no pair style.
 
     Raises
     ------

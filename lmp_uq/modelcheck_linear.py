@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lmp_uq.backbone.compute_settings import ATOM_STYLE, COMPUTE_WORDS, FILE_NAME, ROLES
+from lmp_uq.backbone.compute_settings import COMPUTE_ACCEPTED, COMPUTE_WORDS, FILE_NAME, PAIR, ROLES
 from lmp_uq.backbone.reference import REFERENCE_WORDS
 from lmp_uq.backbone.snap_settings import MAX_TWOJMAX, PARAMETERS, descriptors_per_element
 
@@ -58,11 +58,11 @@ def _check_compute(header, architecture, is_number, reject):
     for role in ROLES:
         words = computes.get(role)
         none = words == "" and role != "descriptors"
-        if not none and not (isinstance(words, str) and COMPUTE_WORDS.fullmatch(words) and ATOM_STYLE.match(words)):
-            reject(_START + f"computes.{role}", words, "a compute style that ends in /atom and its words")
+        if not none and not (isinstance(words, str) and COMPUTE_WORDS.fullmatch(words)):
+            reject(_START + f"computes.{role}", words, COMPUTE_ACCEPTED)
     if not isinstance(files, dict) or not all(FILE_NAME.fullmatch(name) and isinstance(text, str) for name, text in files.items()):
         reject(_START + "files", files, "an object of plain file names and texts")
-    if not isinstance(pair, str) or (pair and not COMPUTE_WORDS.fullmatch(pair)):
+    if not isinstance(pair, str) or not PAIR.fullmatch(pair):
         reject(_START + "pair", pair, "the name of a pair style, or an empty text")
     _check_reference(architecture.get("reference"), reject)
     if header["backbone"]["n_features"] % len(header["elements"]):

@@ -131,7 +131,7 @@ def compute_content(folder: Path):
     header, tensors = model_content(folder)
     computes = {"descriptors": 'pod/atom x.pod "" W Be', "gradient": "", "virial": "snav/atom 4.6 0.99 2 0.5 0.4 1 1"}
     reference = {"styles": ["zbl 4 5"], "coefficients": ["1 1 zbl 74 74"]}
-    files = {"x.pod": POD}
+    files = {"x.pod": POD.format(elements="W Be")}
     header["backbone"]["architecture"] = {"cutoff": 4.2, "computes": computes, "files": files, "pair": "pod", "reference": reference}
     header["backbone"]["family"] = "compute"
     return header, tensors

@@ -91,6 +91,12 @@ BAD = {
     "a second command": ({"descriptors": "sna/atom 1; shell ls"}, "accepted: a compute style that ends in /atom"),
     "a variable": ({"virial": "snav/atom ${x}"}, "virial is .*; accepted: a compute style that ends in /atom"),
     "two pair styles": ({"pair": "pod zbl"}, "pair is 'pod zbl'; accepted: the name of one pair style"),
+    "a path": ({"virial": "snav/atom /tmp/x"}, "virial is 'snav/atom /tmp/x'; accepted: .* of letters, digits and _"),
+    "an open quote": ({"virial": 'snav/atom " 1'}, "virial is .*; accepted: .* of letters, digits and _"),
+    "a file not kept": ({"descriptors": "sna/atom x.compute"}, "names the file x.compute; accepted: with a line 'file x.compute'"),
+    "parameters of pod not kept": ({"file": ""}, "names the file x.pod; accepted: with a line 'file x.pod'"),
+    "no parameters of pod": ({"descriptors": 'pod/atom "" "" W Be'}, 'pod/atom "" "" W Be.; accepted: a parameter file'),
+    "pod without words": ({"descriptors": "pod/atom"}, "'pod/atom'; accepted: pod/atom FILE \"\" W Be"),
     "a file elsewhere": ({"file": "../x.pod"}, "file '../x.pod'; accepted: the name of a file beside it"),
     "no such file": ({"file": "y.pod"}, "y.pod"),
     "another order": ({"elements": "Be W"}, 'pod/atom x.pod "" W Be.*; accepted: pod/atom FILE "" Be W'),
@@ -109,9 +115,28 @@ def test_bad_descriptions_are_refused(tmp_path, name):
         linear_source(compute_file(tmp_path, lines), (), (), ())
 
 
-def test_species_of_the_parameter_file_in_another_order(tmp_path):
+@pytest.mark.parametrize(("line", "found"), [("species Be W", "the species Be W"), ("", "no line species")])
+def test_other_species_in_the_parameter_file(tmp_path, line, found):
+    """LAMMPS takes them by their order, and without them ends the process."""
     lines = pod_lines(tmp_path)
     text = (tmp_path / "x.pod").read_text()
-    (tmp_path / "x.pod").write_text(text.replace("species W Be", "species Be W"))
-    with pytest.raises(UqError, match=r"x\.pod has the species Be W; accepted: W Be"):
+    (tmp_path / "x.pod").write_text(text.replace("species W Be", line))
+    with pytest.raises(UqError, match=rf"x\.pod has {found}; accepted: W Be"):
         linear_source(compute_file(tmp_path, lines), (), (), ())
+
+
+def test_tabs_and_an_encoding_mark_are_read(tmp_path):
+    """As editors and spreadsheets write them."""
+    lines = pod_lines(tmp_path)
+    plain = linear_source(compute_file(tmp_path, lines), (), (), ())
+    text = (tmp_path / "x.compute").read_text()
+    (tmp_path / "x.compute").write_text("\ufeff" + text.replace(" ", "\t").replace("\n", "\r\n"), encoding="utf-8", newline="")
+    assert linear_source(f"compute:{tmp_path}/x.compute", (), (), ()).entry == plain.entry
+
+
+def test_words_of_pod_in_a_model_file_are_checked(tmp_path):
+    """A header is as a fit writes it, or by any hand."""
+    source = linear_source(compute_file(tmp_path, pod_lines(tmp_path)), (), (), ())
+    source.entry["architecture"]["computes"]["descriptors"] = "pod/atom"
+    with pytest.raises(UqError, match="the model file: 'pod/atom'; accepted: pod/atom FILE"):
+        backbone_of(source)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ase.io
 import numpy as np
 import pytest
 from lammps_processes import LammpsError, execute
@@ -60,6 +61,17 @@ def test_fields_of_pod_are_those_of_python(pod, run):
         assert (state["uq"][:, 0] > 0).all() and (state["uq"][:, 4] > 0).any()
 
 
+def test_atoms_sorted_and_moved_across_the_box(pod, run):
+    """Blocks of compute podd/atom go by atom ID, whatever LAMMPS' own order of the atoms is."""
+    script = script_of_pod(pod).replace("atom_modify map array", "atom_modify map array sort 1 2.0")
+    more = "neigh_modify every 1 delay 0 check no\ndisplace_atoms all move 1.7 -2.3 0.4 units box"
+    script = script.replace("velocity all", f"{more}\nvelocity all")
+    state = run(script)["last"]
+    fields, totals = expected(pod, state["x"])
+    assert np.abs((state["uq"] - fields) / np.abs(fields).max(axis=0)).max() < 1e-9
+    assert np.allclose(state["tot"], totals, rtol=1e-9)
+
+
 def test_pair_style_pod_runs_theta(pod, run):
     first = run(script_of_pod(pod))["first"]
     found = backbone_of_file(pod.file).evaluate_frame(pod.atoms)
@@ -110,6 +122,18 @@ def test_a_fit_on_two_ranks(pod, tmp_path):
     assert np.abs(mine - other).max() < 1e-5 * np.abs(mine).max()
 
 
+def test_a_fit_that_ends_early_leaves_no_folders(pod, tmp_path):
+    """An error on one rank ends the others where they are."""
+    frames = ase.io.read(pod.folder / "train.xyz", ":4")
+    frames[-1].symbols[0] = "Fe"
+    ase.io.write(tmp_path / "train.xyz", frames, format="extxyz")
+    (tmp_path / "temporary").mkdir()
+    options = ["--backbone", f"compute:{pod.folder}/x.compute", "--data", tmp_path / "train.xyz", "--out", tmp_path / "x.uq"]
+    ended = execute("lmp-uq", "fit", *options, ranks=2, folder=tmp_path, TMPDIR=str(tmp_path / "temporary"))
+    assert ended.code != 0 and "elements Fe found; accepted: W, Be" in ended.text
+    assert not (tmp_path / "x.uq").exists() and not list((tmp_path / "temporary").glob("lmp-uq-*"))
+
+
 # --- refusals -------------------------------------------------------------------------------------------------
 
 
@@ -146,6 +170,25 @@ def test_a_virial_that_no_compute_gives(pod, run):
 def test_gradients_of_moved_atoms_need_their_ids(pod, run):
     script = script_of_pod(pod).replace("compute b all", "group gone id 3\ndelete_atoms group gone compress no\ncompute b all", 1)
     assert "needs one MPI rank and atom IDs from 1 to" in error_of(run, script)
+
+
+def test_atoms_added_in_a_run(pod, run):
+    """compute podd/atom has columns for the atoms there were when it was defined."""
+    script = script_of_pod(pod).replace("velocity all", "region spot block 2 3 1 2 1 2 units box\nvelocity all")
+    script = script.replace("run 10", "fix more all deposit 1 1 1 1234 region spot near 0.1 attempt 1000\nthermo 1\nrun 10")
+    assert "compute db of style podd/atom has no blocks for 25 atoms" in error_of(run, script)
+
+
+def test_atoms_of_type_null_have_no_bars(sna, run):
+    settings, potential = sna
+    arguments = settings.compute_arguments()
+    (potential.folder / "none.in").write_text("pair_style zero 4.7\npair_coeff * *\n")
+    command = f"{potential.folder}/x.uq c_b[*] gradient c_db[*] elements W NULL check no {' '.join(FIELDS)}"
+    script = potential.script(f"sna/atom {arguments}", f"snad/atom {arguments}", command, "none")
+    uq = run(script.replace("c_b[*] energy_std\n", "c_b[*] check no energy_std\n"))["first"]["uq"]
+    null = potential.atoms.symbols == "Be"
+    assert not uq[null].any()
+    assert (uq[~null, 0] > 0).all() and (uq[~null, 4] > 0).all()
 
 
 def test_what_lammps_refuses_on_two_ranks_ends_both(pod, run):

@@ -129,6 +129,8 @@ def columns(tmp_path):
 
 def test_a_file_of_any_compute_is_read_by_both(columns, tmp_path):
     assert both(raw_container(tmp_path / "a.uq", *columns)) == ""
+    columns[0]["backbone"]["architecture"] |= {"pair": "lj/cut", "files": {"x" * 100: "a"}}
+    assert both(raw_container(tmp_path / "a.uq", *columns)) == ""
     columns[0]["backbone"]["architecture"] |= {"pair": "", "files": {}}
     assert both(raw_container(tmp_path / "a.uq", *columns)) == ""
 
@@ -150,6 +152,13 @@ BAD_COLUMNS = {
     "no virial": (role("virial", None), r"computes.virial' is None; accepted: a compute style that ends in /atom"),
     "a second command": (role("virial", "snav/atom 1\nshell ls"), r"computes.virial' is 'snav/atom 1\\nshell ls'; accepted"),
     "a variable": (role("virial", "snav/atom ${x}"), r"computes.virial' is 'snav/atom \${x}'; accepted: a compute style"),
+    "a path": (role("virial", "snav/atom /etc/passwd"), r"computes.virial' is 'snav/atom /etc/passwd'; accepted: a compute style"),
+    "an open quote": (role("gradient", 'podd/atom x.pod " W Be'), r"computes.gradient' is 'podd/atom x.pod \" W Be'; accepted: .*or \"\""),
+    "three quotes": (role("gradient", 'podd/atom x.pod """ W Be'), r"architecture.computes.gradient' is .*; accepted: a compute style"),
+    "two spaces": (role("gradient", "snad/atom  1"), r"computes.gradient' is 'snad/atom  1'; accepted: a compute style"),
+    "a space behind it": (role("gradient", "snad/atom "), r"computes.gradient' is 'snad/atom '; accepted: a compute style"),
+    "a long name": (architecture("files", {"x" * 101: "a"}), r"architecture.files' is \{'xxx.*; accepted: an object of plain"),
+    "two pair styles": (architecture("pair", "pod zbl"), r"architecture.pair' is 'pod zbl'; accepted: the name of a pair style"),
     "files that are a list": (architecture("files", ["x.pod"]), r"architecture.files' is \['x.pod'\]; accepted: an object of plain"),
     "a file above": (architecture("files", {"../x": "a"}), r"architecture.files' is \{'../x': 'a'\}; accepted: an object of plain"),
     "a hidden file": (architecture("files", {".x": "a"}), r"architecture.files' is \{'.x': 'a'\}; accepted: an object of plain"),

@@ -11,6 +11,9 @@ namespace {
 const char *const PARAMETERS[] = {"rcutfac",  "twojmax",   "rfac0",        "rmin0",          "switchflag", "bzeroflag", "quadraticflag",
                                   "chemflag", "bnormflag", "wselfallflag", "switchinnerflag"};
 const std::string START = "backbone.architecture.";
+const std::string COMPUTE_ACCEPTED = "a compute style that ends in /atom and its words, of letters, digits and _.*+-, or \"\"";
+
+constexpr std::size_t LONGEST_NAME = 100;    // of a file
 
 const std::string LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -28,20 +31,27 @@ bool is_of(const std::string &text, const std::string &more)
 
 bool is_reference(const Json &text) { return text.is_string() && is_of(text.string(), " _./*+-"); }
 
-bool is_words(const Json *text) { return text && text->is_string() && is_of(text->string(), " _./*+\"-"); }
-
-// words that begin with the name of a compute that gives numbers of atoms, as LAMMPS names them
+// the name of a compute that gives numbers of atoms, as LAMMPS names them, and words without a path, with one space between them
 bool is_compute(const Json *text)
 {
-  if (!is_words(text)) return false;
-  const std::string style = text->string().substr(0, text->string().find(' ')), end = "/atom";
-  return is_of(style, "_/") && style.size() > end.size() && style.compare(style.size() - end.size(), end.size(), end) == 0;
+  if (!text || !text->is_string()) return false;
+  const std::string &words = text->string(), end = "/atom";
+  std::size_t space = words.find(' ');
+  const std::string style = words.substr(0, space);
+  if (!is_of(style, "_/") || style.size() <= end.size() || style.compare(style.size() - end.size(), end.size(), end) != 0) return false;
+  while (space != std::string::npos) {
+    const std::size_t begin = space + 1;
+    space = words.find(' ', begin);
+    const std::string word = words.substr(begin, space == std::string::npos ? space : space - begin);
+    if (word != "\"\"" && !is_of(word, "_.*+-")) return false;
+  }
+  return true;
 }
 
 bool are_files(const Json *files)
 {
   if (!files || !files->is_object()) return false;
-  const auto is_name = [](const std::string &name) { return is_of(name, "_.+-") && name[0] != '.'; };
+  const auto is_name = [](const std::string &name) { return is_of(name, "_.+-") && name[0] != '.' && name.size() <= LONGEST_NAME; };
   return std::all_of(files->keys().begin(), files->keys().end(), is_name) &&
       std::all_of(files->values().begin(), files->values().end(), [](const Json &text) { return text.is_string(); });
 }
@@ -114,11 +124,11 @@ void check_compute(const Json &header, const std::string &where)
   for (const std::string role : {"descriptors", "gradient", "virial"}) {
     const Json *words = computes->find(role);
     const bool none = role != "descriptors" && words && words->is_string() && words->string().empty();
-    if (!none && !is_compute(words)) reject(where, START + "computes." + role, words, "a compute style that ends in /atom and its words");
+    if (!none && !is_compute(words)) reject(where, START + "computes." + role, words, COMPUTE_ACCEPTED);
   }
   if (!are_files(files)) reject(where, START + "files", files, "an object of plain file names and texts");
-  const bool no_pair = pair && pair->is_string() && pair->string().empty();
-  if (!no_pair && !is_words(pair)) reject(where, START + "pair", pair, "the name of a pair style, or an empty text");
+  const bool is_style = pair && pair->is_string() && (pair->string().empty() || is_of(pair->string(), "_/"));
+  if (!is_style) reject(where, START + "pair", pair, "the name of a pair style, or an empty text");
   check_reference(architecture.find("reference"), where);
   const std::size_t n_elements = header.at("elements").array().size();
   if (!is_multiple(backbone.at("n_features").digits(), n_elements))

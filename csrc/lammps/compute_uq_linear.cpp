@@ -227,13 +227,17 @@ void ComputeUqLinear::energy_fields()
 void ComputeUqLinear::force_fields()
 {
   invoke(gradient);
+  if (by_moved_atom && gradient->size_peratom_cols != 3 * static_cast<bigint>(potential->descriptors().n_descriptors()) * atom->natoms)
+    error->all(FLERR, "Compute uq/linear: compute {} of style podd/atom has no blocks for {} atoms; accepted: as many atoms as there were when it "
+               "was defined", gradient_id, atom->natoms);
   const std::size_t width = potential->width();
   constexpr int ATOMS = BLOCK / 3;
   double std[BLOCK];
   for (int first = 0; first < atom->nlocal; first += ATOMS) {
     const int n = std::min(ATOMS, atom->nlocal - first);
     rows.assign(3 * n * width, 0.0);
-    for (int k = 0; k < 3 * n; k++) gradient_row(first + k / 3, k % 3, rows.data() + k * width);
+    for (int k = 0; k < 3 * n; k++)
+      if (element_of_type[atom->type[first + k / 3]] >= 0) gradient_row(first + k / 3, k % 3, rows.data() + k * width);
     potential->posterior().row_std(3 * n, rows.data(), std);
     for (std::size_t c = 0; c < fields.size(); c++)
       for (int k = 0; fields[c] >= FORCE_STD && k < n; k++) {

@@ -32,12 +32,6 @@ class ComputeBackbone(LinearBackbone):
     virial.
     """
 
-    def __init__(self, architecture, tensors, elements, communicator=None):
-        super().__init__(architecture, tensors, elements, communicator)
-        self._folder = tempfile.TemporaryDirectory(prefix="lmp-uq-")
-        for name, text in self.settings.files.items():
-            (Path(self._folder.name) / name).write_text(text, encoding="utf-8")
-
     def _settings(self, architecture):
         n = len(self.coefficients) // len(self.elements) - 1
         return ComputeSettings.from_header(architecture, self.elements, n)
@@ -49,19 +43,24 @@ class ComputeBackbone(LinearBackbone):
         probe = Atoms(list(self.elements), positions=chain, cell=(2.0 * self.cutoff + chain[-1]) * np.ones(3), pbc=True)
         cell, _, positions = lammps_cell(probe, self.cutoff)
         try:
-            lmp, _ = self._evaluate(cell, positions, np.arange(n), self._lines(roles))
+            lmp, _ = self._evaluate_roles(cell, positions, np.arange(n), roles)
             return {role: max(1, _columns(lmp, role)) for role in roles}
         except UqError:
             raise
         except Exception as error:  # the lammps module raises bare exceptions
             raise UqError(f"LAMMPS refuses the descriptors: {str(error).strip()}") from error
 
-    def _lines(self, roles):
-        return [f"compute {_ID}{role} all {self.settings.words(role, self._folder.name)}" for role in roles]
+    def _evaluate_roles(self, cell, positions, species, roles):
+        """`_evaluate` with the computes of these roles; their files are there as long, so that a process that ends leaves none behind."""
+        with tempfile.TemporaryDirectory(prefix="lmp-uq-") as folder:
+            for name, text in self.settings.files.items():
+                (Path(folder) / name).write_text(text, encoding="utf-8")
+            lines = [f"compute {_ID}{role} all {self.settings.words(role, folder)}" for role in roles]
+            return self._evaluate(cell, positions, species, lines)
 
     def _run(self, cell, positions, species):
         given = [role for role, words in self.settings.computes.items() if words]
-        lmp, reference = self._evaluate(cell, positions, species, self._lines(given))
+        lmp, reference = self._evaluate_roles(cell, positions, species, given)
         descriptors = self._in_blocks(self._table(lmp, "descriptors", len(species)), species)
         tables = {role: self._table(lmp, role, len(species)) for role in given[1:]}
         forces = self._force_rows(tables.get("gradient"), cell, positions, species)
@@ -109,7 +108,7 @@ class ComputeBackbone(LinearBackbone):
         """(P,) descriptors summed over the atoms of any cell."""
         frame = Atoms([self.elements[s] for s in species], positions=positions, cell=vectors, pbc=True)
         cell, _, inside = lammps_cell(frame, self.cutoff)
-        lmp, _ = self._evaluate(cell, inside, species, self._lines(["descriptors"]))
+        lmp, _ = self._evaluate_roles(cell, inside, species, ["descriptors"])
         return self._in_blocks(self._table(lmp, "descriptors", len(species)), species).sum(axis=0)
 
 

@@ -28,10 +28,12 @@ from lmp_uq.backbone.reference import NO_REFERENCE, ReferencePotential
 from lmp_uq.errors import UqError
 
 ROLES = ("descriptors", "gradient", "virial")
-COMPUTE_WORDS = re.compile(r'[A-Za-z0-9 _./*+"-]+')
-ATOM_STYLE = re.compile(r"[A-Za-z0-9_/]+/atom( |$)")
-"""How LAMMPS names computes that give numbers of atoms, and do nothing else."""
-FILE_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
+COMPUTE_WORDS = re.compile(r'[A-Za-z0-9_/]+/atom( (""|[A-Za-z0-9_.*+-]+))*')
+"""How LAMMPS names computes that give numbers of atoms, and do nothing else; and words without a path, so that they read only files of the
+model file's own."""
+COMPUTE_ACCEPTED = 'a compute style that ends in /atom and its words, of letters, digits and _.*+-, or ""'
+PAIR = re.compile(r"[A-Za-z0-9_/]*")
+FILE_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,99}")
 LARGEST_FILE = 1_000_000
 """Characters of a text that is kept in the model file."""
 KEYWORDS = ("elements", "cutoff", *ROLES, "file", "pair")
@@ -78,11 +80,13 @@ class ComputeSettings:
 
     @classmethod
     def from_header(cls, architecture: Mapping, elements: Sequence[str], n_per_element: int) -> ComputeSettings:
-        """Inverse of `header`, of a file that has passed its checks; UqError for a reference that may not be run."""
+        """Inverse of `header`, of a file that has passed its checks; UqError for a reference, or words of pod, that may not be run."""
         reference = ReferencePotential.from_header(architecture["reference"])
         computes = {role: architecture["computes"][role] for role in ROLES}
-        return cls(tuple(elements), architecture["cutoff"], computes, dict(architecture["files"]), architecture["pair"], n_per_element,
+        made = cls(tuple(elements), architecture["cutoff"], computes, dict(architecture["files"]), architecture["pair"], n_per_element,
                    reference)  # fmt: skip
+        pod.check(made, "the model file")
+        return made
 
     def words(self, role: str, folder: str = "") -> str:
         """What follows ``compute ID all``; files that the words name are in a folder."""
@@ -138,10 +142,10 @@ def read_compute_settings(path: str, reference: Sequence[str] = (), coefficients
     """
     given, files = {}, {}
     for line in _text_of(path).splitlines():
-        keyword, _, value = line.split("#")[0].strip().partition(" ")
-        value = " ".join(value.split())
-        if not keyword:
+        words = line.split("#")[0].split()
+        if not words:
             continue
+        keyword, value = words[0], " ".join(words[1:])
         if keyword not in KEYWORDS or not value or keyword in given:
             raise UqError(f"{path}: line '{line.strip()}'; accepted: a keyword and its words, once each: {', '.join(KEYWORDS)}")
         if keyword == "file":
@@ -167,11 +171,13 @@ def _settings(path, given, files):
         raise UqError(f"{path}: cutoff is {given['cutoff']}; accepted: a number above 0, in Angstrom")
     computes = {role: given.get(role, "") for role in ROLES}
     for role, words in computes.items():
-        if words and not (COMPUTE_WORDS.fullmatch(words) and ATOM_STYLE.match(words)):
-            accepted = 'a compute style that ends in /atom and its words, of letters, digits and _./*+-"'
-            raise UqError(f"{path}: {role} is {words!r}; accepted: {accepted}")
+        if words and not COMPUTE_WORDS.fullmatch(words):
+            raise UqError(f"{path}: {role} is {words!r}; accepted: {COMPUTE_ACCEPTED}")
+        for word in words.split()[1:]:
+            if word not in (*elements, *files) and any((folder / word).is_file() for folder in (Path(path).parent, Path())):
+                raise UqError(f"{path}: {role} names the file {word}; accepted: with a line 'file {word}', so that the model file keeps it")
     pair = given.get("pair", "")
-    if len(pair.split()) > 1 or not COMPUTE_WORDS.fullmatch(pair or "none"):
+    if not PAIR.fullmatch(pair):
         raise UqError(f"{path}: pair is {pair!r}; accepted: the name of one pair style")
     made = ComputeSettings(elements, cutoff, computes, files, pair)
     pod.check(made, path)
@@ -190,6 +196,6 @@ def _kept_file(path, name):
 
 def _text_of(path):
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")  # some editors begin a text with a mark of its encoding
     except (OSError, UnicodeDecodeError) as error:
         raise UqError(f"{path}: cannot be read as text: {error}") from error

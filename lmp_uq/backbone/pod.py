@@ -41,7 +41,7 @@ def potential_files(settings, theta: np.ndarray, note: str) -> dict[str, str]:
 
 
 def check(settings, where: str) -> None:
-    """UqError where elements of compute and parameter file are not those of the potential: LAMMPS takes them by their order, in silence."""
+    """UqError where LAMMPS takes elements by their order, in silence, or reads files that the potential does not hold, or none."""
     wanted = list(settings.elements)
     for words in settings.computes.values():
         style, *rest = words.split() or [""]
@@ -50,6 +50,15 @@ def check(settings, where: str) -> None:
         if rest[2:] != wanted:
             accepted = f'{style} FILE "" {" ".join(wanted)}'
             raise UqError(f"{where}: '{words}'; accepted: {accepted}, with the elements of the line elements in the same order")
-        species = [line.split()[1:] for line in settings.files.get(rest[0], "").splitlines() if line.split()[:1] == ["species"]]
-        if species and species[0] != wanted:
-            raise UqError(f"{where}: {rest[0]} has the species {' '.join(species[0])}; accepted: {' '.join(wanted)}, as the line elements")
+        absent = [name for name in rest[:2] if name not in settings.files and name != '""']
+        if absent or rest[0] == '""':
+            raise UqError(f"{where}: '{words}'; accepted: a parameter file, and one of environments or \"\", each with a line file")
+        _check_species(settings.files[rest[0]], wanted, f"{where}: {rest[0]}")
+
+
+def _check_species(text, wanted, where):
+    """Without species LAMMPS ends the process."""
+    found = next((line.split()[1:] for line in text.splitlines() if line.split()[:1] == ["species"]), None)
+    if found != wanted:
+        said = "no line species" if found is None else f"the species {' '.join(found)}"
+        raise UqError(f"{where} has {said}; accepted: {' '.join(wanted)}, as the line elements")
