@@ -27,7 +27,14 @@ def main(argv: list[str] | None = None) -> int:
 
             return run(arguments[1:])
         options = _parser().parse_args(arguments)
-        return options.verb(options, "lmp-uq " + shlex.join(arguments)) or 0
+        code = options.verb(options, "lmp-uq " + shlex.join(arguments)) or 0
+        sys.stdout.flush()
+        return code
+    except OSError as failure:
+        if not isinstance(failure, BrokenPipeError):  # else what reads the output has seen enough, as head does
+            print(f"lmp-uq: error: {failure}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output is not tried again
+        return 1
     except UqError as failure:
         print(f"lmp-uq: error: {failure}", file=sys.stderr)
         return 1

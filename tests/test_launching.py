@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
 
 import pytest
 from lammps_cases import crystal
@@ -103,3 +104,16 @@ def test_env_is_what_a_shell_can_read(folder):
     done = execute("lmp-uq", "env", folder=folder)
     assert done.code == 0 and all(line.startswith("export ") for line in done.text.splitlines())
     assert "LAMMPS_PLUGIN_PATH=" in done.text and str(BIN) in done.text
+
+
+def test_output_that_nobody_takes():
+    """A reader that has gone, as head does, is no error to speak of; a full disk is one line."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [str(BIN / "lmp-uq"), "inspect", "nbmotaw", "--json"]
+    gone = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (gone.returncode, gone.stderr) == (1, "")
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (1, "lmp-uq: error: [Errno 28] No space left on device\n")
