@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Files of LAMMPS' pair style pod, a linear potential on proper orthogonal descriptors.
 
-N. C. Nguyen, A. Rohskopf, Phys. Rev. B 107, 144103 (2023), doi 10.1103/PhysRevB.107.144103; https://docs.lammps.org/pair_pod.html
+N. C. Nguyen, A. Rohskopf, J. Comput. Phys. 480, 112030 (2023), doi 10.1016/j.jcp.2023.112030; https://docs.lammps.org/pair_pod.html
 """
 
 from __future__ import annotations
