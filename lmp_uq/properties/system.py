@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import expm
 
-from lmp_uq.backbone.linear import BAR, LinearBackbone, LinearEvaluation, lammps_cell
+from lmp_uq.backbone.linear import BAR, LinearBackbone, LinearEvaluation, lammps_cell, order_of, symmetric
 from lmp_uq.errors import UqError
 from lmp_uq.properties.quasi_newton import bfgs
 
@@ -250,22 +250,18 @@ class LinearSystem:
     def _state(self, lmp, rotation):
         """Energy, forces and virial in the axes x = x' R^T."""
         energy, box = lmp.get_thermo("pe"), _box(lmp)
-        forces = np.array(lmp.numpy.extract_atom("f")[: self.n_atoms])[self._order(lmp)]
-        xx, yy, zz, xy, xz, yz = np.array(lmp.numpy.extract_compute("lmp_uq_virial", 0, 1))
-        virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        forces = np.array(lmp.numpy.extract_atom("f")[: self.n_atoms])[order_of(lmp, self.n_atoms)]
+        virial = symmetric(np.array(lmp.numpy.extract_compute("lmp_uq_virial", 0, 1)))
         # LAMMPS' own constant, which differs from today's by 1e-7
         virial *= abs(np.linalg.det(box)) / lmp.extract_global("nktv2p")
         if not (np.isfinite(energy) and np.isfinite(forces).all() and np.isfinite(virial).all()):
             raise PropertyFailure("the energy is not finite")
         return float(energy), forces @ rotation.T, rotation @ virial @ rotation.T
 
-    def _order(self, lmp):
-        return np.argsort(lmp.numpy.extract_atom("id")[: self.n_atoms])
-
     def _positions(self, lmp):
         """(n, 3) in LAMMPS' axes, in order, relative to the corner of the box."""
         corner = np.array(lmp.extract_box()[0])
-        return np.array(lmp.numpy.extract_atom("x")[: self.n_atoms])[self._order(lmp)] - corner
+        return np.array(lmp.numpy.extract_atom("x")[: self.n_atoms])[order_of(lmp, self.n_atoms)] - corner
 
     def _place(self, positions, cell):
         return lammps_cell(placed(self.atoms, positions, cell), self._backbone.cutoff)
