@@ -33,7 +33,7 @@ class Evaluator {
   virtual void member_gradients(const uq_graph &graph, int first, int n, double *gradients) = 0;
 
   // one cheap per-atom field (n_local) of the configuration last evaluated; force_norm = |F_predicted|, only for force_error and its levels
-  virtual void per_atom(int field, int n_local, const double *force_norm, double *column) = 0;
+  virtual void per_atom(int field, const double *force_norm, double *column) = 0;
 
   // sum of this rank's features, bias columns included; the sums of all ranks, added, go into totals()
   virtual void feature_sum(double *sum) = 0;

@@ -63,7 +63,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   uq_model_info load(const std::string &name, const std::vector<std::string> &elements) override;
   void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override;
   void member_gradients(const uq_graph &graph, int first, int n, double *gradients) override;
-  void per_atom(int field, int n_local, const double *force_norm, double *column) override;
+  void per_atom(int field, const double *force_norm, double *column) override;
   void feature_sum(double *sum) override { head_->feature_sum(species_.size(), descriptors_.data(), species_.data(), sum); }
   void totals(const double *sum, double energy, double std_lower_upper[3]) override { head_->totals(sum, energy, std_lower_upper); }
   void member_energies(const double *sum, double energy, double *energies) override { head_->member_energies(sum, energy, energies); }
@@ -239,8 +239,9 @@ void NativeEvaluator::member_gradients(const uq_graph &graph, int first, int n, 
   engine_->pull(*state_, exchange(graph), n, nullptr, weights_.data(), gradients);
 }
 
-void NativeEvaluator::per_atom(int field, int n_local, const double *force_norm, double *column)
+void NativeEvaluator::per_atom(int field, const double *force_norm, double *column)
 {
+  const std::size_t n_local = species_.size();
   const double level = field == UQ_FORCE_ERROR_50 ? LEVEL_50 : field == UQ_FORCE_ERROR_95 ? LEVEL_95 : LEVEL;
   if (field == UQ_GRADE)
     std::copy_n(grades(), n_local, column);

@@ -33,15 +33,16 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   }
   void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override
   {
+    n_local_ = graph.n_local;
     check(bridge_.evaluate(engine_, &graph, keep, energies, edge_gradients, text()));
   }
   void member_gradients(const uq_graph &graph, int first, int n, double *gradients) override
   {
     check(bridge_.member_gradients(engine_, &graph, first, n, gradients, text()));
   }
-  void per_atom(int field, int n_local, const double *force_norm, double *column) override
+  void per_atom(int field, const double *force_norm, double *column) override
   {
-    check(bridge_.per_atom(engine_, field, n_local, force_norm, column, text()));
+    check(bridge_.per_atom(engine_, field, n_local_, force_norm, column, text()));
   }
   void feature_sum(double *sum) override { check(bridge_.feature_sum(engine_, sum, text())); }
   void totals(const double *sum, double energy, double std_lower_upper[3]) override
@@ -64,6 +65,7 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   const uq_bridge &bridge_;
   std::string message_;
   void *engine_ = nullptr;
+  int n_local_ = 0;    // of the configuration last evaluated
 };
 
 }    // namespace

@@ -44,7 +44,6 @@ class FixUqAverage : public Fix {
   std::string source_id, temperature_word, file;
   std::string signature;           // what the statistics belong to
   std::unique_ptr<AverageInputs> inputs;
-  lmp_uq::TotalFeatures *source = nullptr;
   std::unique_ptr<lmp_uq::ThermalAverages> averages;
   std::unique_ptr<lmp_uq::HiddenDependence> hidden;
   double temperature = 0.0;        // K
@@ -64,7 +63,8 @@ class FixUqAverage : public Fix {
   int keyword(int, int, char **);
   void check_schedule(char **);
   void check_run();
-  void find_source();
+  lmp_uq::TotalFeatures &source() const;    // looked up each time: computes come and go
+  void check_source();
   void make_averages();
   std::vector<AverageInputs::Dependence> kinds() const;    // different dependences that have a row
   void read_temperature();

@@ -22,18 +22,27 @@ std::string PairMaceUq::model() const { return impl->file + ", sha256 " + std::s
 void PairMaceUq::total_features(double *sum)
 {
   current_or_error();
-  std::vector<double> all;
-  sum_features(all);
-  std::copy(all.begin(), all.end(), sum);
+  guarded([&] {
+    std::vector<double> all;
+    sum_features(all);
+    std::copy(all.begin(), all.end(), sum);
+  });
+}
+
+void PairMaceUq::evaluator_or_error()
+{
+  if (!impl->evaluator) error->all(FLERR, "Pair style mace/uq: no model is loaded: pair_coeff * * file.uq elements must follow pair_style");
 }
 
 void PairMaceUq::row_bars(const double *row, double value, double std_lower_upper[3])
 {
+  evaluator_or_error();
   guarded([&] { impl->evaluator->totals(row, value, std_lower_upper); });
 }
 
 void PairMaceUq::member_shifts(const double *row, double *shifts)
 {
+  evaluator_or_error();
   guarded([&] { impl->evaluator->member_energies(row, 0.0, shifts); });
 }
 

@@ -6,6 +6,7 @@
 #include "compute_uq_atom.h"
 #include "compute_uq_linear.h"
 #include "fix_uq_average.h"
+#include "fix_uq_columns.h"
 #include "fix_uq_halt.h"
 #include "fix_uq_select.h"
 #include "pair_mace_uq.h"
@@ -22,6 +23,7 @@ Compute *new_compute_uq_atom(LAMMPS *lmp, int narg, char **arg) { return new Com
 Compute *new_compute_uq(LAMMPS *lmp, int narg, char **arg) { return new ComputeUq(lmp, narg, arg); }
 Compute *new_compute_uq_linear(LAMMPS *lmp, int narg, char **arg) { return new ComputeUqLinear(lmp, narg, arg); }
 Fix *new_fix_uq_average(LAMMPS *lmp, int narg, char **arg) { return new FixUqAverage(lmp, narg, arg); }
+Fix *new_fix_uq_columns(LAMMPS *lmp, int narg, char **arg) { return new FixUqColumns(lmp, narg, arg); }
 Fix *new_fix_uq_halt(LAMMPS *lmp, int narg, char **arg) { return new FixUqHalt(lmp, narg, arg); }
 Fix *new_fix_uq_select(LAMMPS *lmp, int narg, char **arg) { return new FixUqSelect(lmp, narg, arg); }
 
@@ -72,6 +74,11 @@ extern "C" void lammpsplugin_init(void *lmp_pointer, void *handle, void *registe
   plugin.name = "uq/average";
   plugin.info = "thermal averages with error bars";
   plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_fix_uq_average);
+  register_style(&plugin, lmp);
+
+  plugin.name = "UQ/COLUMNS";
+  plugin.info = "per-atom columns of a compute, made by it";
+  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_fix_uq_columns);
   register_style(&plugin, lmp);
 
   plugin.name = "uq/select";
