@@ -170,6 +170,9 @@ Compute *ComputeUqLinear::find_compute(const std::string &name, Role role, long 
       error->all(FLERR, "Compute uq/linear: compute {} of style podd/atom needs one MPI rank and atom IDs from 1 to {}", name, atom->natoms);
   }
   if (columns == width) return found;
+  if (role == Role::GRADIENT && by_moved_atom && columns % (3 * n_own) == 0)
+    error->all(FLERR, "Compute uq/linear: compute {} of style podd/atom has no blocks for {} atoms; accepted: as many atoms as there were when it "
+               "was defined", name, atom->natoms);
   const long factor = width / n_own;
   const std::string hint = columns % factor ? "" : potential->descriptors().hint(columns / factor);
   error->all(FLERR, "Compute uq/linear: compute {} has {} columns, {} needs {}{}; accepted: {}", name, columns, file, width,
@@ -252,9 +255,6 @@ void ComputeUqLinear::force_fields()
 {
   Compute *source = gradient();
   invoke(source);
-  if (by_moved_atom && source->size_peratom_cols != 3 * static_cast<bigint>(potential->descriptors().n_descriptors()) * atom->natoms)
-    error->all(FLERR, "Compute uq/linear: compute {} of style podd/atom has no blocks for {} atoms; accepted: as many atoms as there were when it "
-               "was defined", gradient_id, atom->natoms);
   const std::size_t width = potential->width();
   constexpr int ATOMS = BLOCK / 3;
   double std[BLOCK];

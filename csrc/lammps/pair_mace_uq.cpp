@@ -62,6 +62,8 @@ void PairMaceUq::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   impl->forget();
+  if (impl->setting_up && !update->setupflag) impl->clock.reset();    // tables are made with the first forces: no time of the run
+  impl->setting_up = update->setupflag;
   guarded([&] {
     build_graph();
     evaluate();

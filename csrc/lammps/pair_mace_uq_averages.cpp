@@ -31,7 +31,8 @@ void PairMaceUq::total_features(double *sum)
 
 void PairMaceUq::evaluator_or_error()
 {
-  if (!impl->evaluator) error->all(FLERR, "Pair style mace/uq: no model is loaded: pair_coeff * * file.uq elements must follow pair_style");
+  if (!impl->evaluator)
+    error->all(FLERR, "Pair style mace/uq: all pair coeffs are not set: pair_coeff * * file.uq elements must follow pair_style");
 }
 
 void PairMaceUq::row_bars(const double *row, double value, double std_lower_upper[3])

@@ -52,6 +52,7 @@ struct LAMMPS_NS::PairMaceUq::Impl {
   std::vector<double> present_part;
   double cutoff_copy = 0.0;                       // for extract(): what is handed out may be written to
   lmp_uq::StepClock clock;
+  bool setting_up = false;                        // a run
   int flags[UQ_N_FIELDS] = {};                    // fix pair's <field>_flag
 
   // exchange under way

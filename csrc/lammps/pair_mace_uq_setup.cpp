@@ -191,7 +191,6 @@ void PairMaceUq::init_style()
   if (atom->molecular != 0 && excluded)
     error->all(FLERR, "Pair style mace/uq needs special_bonds lj/coul 1 1 1: zero weights drop bonded neighbours from the list");
   neighbor->add_request(this, NeighConst::REQ_FULL);
-  impl->clock.reset();
   impl->derivatives_wanted = false;    // computes and fixes are initialized after pair styles and ask again
 }
 
@@ -277,12 +276,11 @@ void PairMaceUq::read_restart_settings(FILE *fp)
   s.learned = numbers[4];
 }
 
-// without an evaluator the file name is empty: no pair_coeff has followed pair_style
+// LAMMPS sets the pair style up before it writes, so a model is loaded
 void PairMaceUq::write_restart(FILE *fp)
 {
   write_restart_settings(fp);
   write_text(fp, impl->file);
-  if (impl->file.empty()) return;
   write_text(fp, impl->info.sha256);
   for (int type = 1; type <= atom->ntypes; type++) write_text(fp, impl->element_of_type[type]);
 }
@@ -290,9 +288,7 @@ void PairMaceUq::write_restart(FILE *fp)
 void PairMaceUq::read_restart(FILE *fp)
 {
   read_restart_settings(fp);
-  const std::string file = read_text(fp, lmp);
-  if (file.empty()) return;
-  const std::string sha256 = read_text(fp, lmp);
+  const std::string file = read_text(fp, lmp), sha256 = read_text(fp, lmp);
   std::vector<std::string> elements;
   std::vector<char *> names;
   for (int type = 1; type <= atom->ntypes; type++) elements.push_back(read_text(fp, lmp));
