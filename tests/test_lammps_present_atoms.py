@@ -111,3 +111,11 @@ def test_a_deforming_box_keeps_the_values_of_its_forces(lammps):
     deform = "fix d all deform 1 x erate 5.0 remap x"
     asked, later = (lammps.state(system(), deform, *MOTION, *more, "#snapshot end") for more in (("run 0 pre no",), ("write_data a.data",)))
     assert_same_values(later, asked, relative=1e-12)
+
+
+def test_fix_pair_can_be_defined_after_atoms_have_changed(lammps):
+    line, _ = CHANGE["delete_atoms"]
+    grade = f"c_tot[{TOTALS.index('grade_max') + 1}]"
+    pair = ("fix p all pair 1 mace/uq grade 1", "compute top all reduce max f_p", f"thermo_style custom step c_top {grade}", "run 1")
+    table = lammps.run(system(), *MOTION, line, *pair).thermo[-1]
+    assert (table["c_top"][1:] == table[grade][1:]).all() and table[grade][1] > 0.0

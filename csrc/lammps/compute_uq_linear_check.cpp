@@ -27,8 +27,10 @@ void ComputeUqLinear::setup()
   if (pair_style.empty() || !force->pair_match(pair_style, 1))
     error->all(FLERR, "Compute uq/linear: there is no pair style {}to compare energies with; accepted: the pair style that lmp-uq export writes, "
                "keyword pair for one of another name, or check no", pair_style + (pair_style.empty() ? "" : " "));
-  check_energy();
-  if (!gradient_id.empty() || !virial_id.empty()) check_derivatives();
+  guarded([&] {
+    check_energy();
+    if (!gradient_id.empty() || !virial_id.empty()) check_derivatives();
+  });
 }
 
 double ComputeUqLinear::sum(double mine) const

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "fix_uq_columns.h"
 
+#include "guard.h"
+
 #include "lammps/atom.h"
 #include "lammps/compute.h"
 #include "lammps/error.h"
@@ -68,7 +70,7 @@ void FixUqColumns::publish()
 
 void FixUqColumns::post_run()
 {
-  end_of_run_.take();
+  lmp_uq::guarded(lmp, "Fix UQ/COLUMNS", [&] { end_of_run_.take(); });
   owner_->invoked_flag = Compute::INVOKED_NONE;
 }
 

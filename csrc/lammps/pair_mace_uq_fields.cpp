@@ -163,7 +163,8 @@ void *PairMaceUq::extract_peratom(const char *name, int &n_columns)
   n_columns = 0;
   const bool dear = lmp_uq::needs_pulls(index);
   if (dear) impl->derivatives_observed = true;
-  if (impl->configuration.step() == update->ntimestep && (impl->has_derivatives || !dear)) return const_cast<double *>(field(index));
-  impl->columns[index].resize(atom->nmax + 1);
+  const bool of_this_step = update->whichflag != 0 && impl->configuration.step() == update->ntimestep;
+  if (of_this_step && (impl->has_derivatives || !dear)) return const_cast<double *>(field(index));
+  guarded([&] { impl->columns[index].resize(atom->nmax + 1); });
   return impl->columns[index].data();
 }
