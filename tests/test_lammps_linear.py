@@ -183,3 +183,44 @@ pair_coeff * * {potential.folder}/x.uq W Be
 """
     expected = "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files"
     assert expected in error_of(run, script.replace("read_data", "box tilt large\nread_data"))
+
+
+# --- commands between runs ------------------------------------------------------------------------------------
+
+
+ASK = 'print "$(c_sums[1]) $(c_tot[1])"'
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_values_follow_their_atoms(potential, run, n):
+    """LAMMPS keeps columns of the last step; write_data puts atoms on other ranks and in another order."""
+    moved = potential.script().replace("create 300", "create 3000").replace("run 10\n", "neigh_modify delay 100\nrun 40\n")
+    before, after = (run(moved.replace("#snapshot last", f"{line}\n#snapshot last"), n)["last"] for line in ("", "write_data a.data"))
+    assert np.array_equal(before["uq"], after["uq"]) and np.array_equal(before["tot"], after["tot"])
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        ("group some id 2:4\ndelete_atoms group some compress no", "there were"),
+        ("displace_atoms all random 0.1 0.1 0.1 7", "positions"),
+        ("change_box all x scale 1.01 remap", "the box"),
+    ],
+)
+@pytest.mark.parametrize("n", [1, 2])
+def test_atoms_changed_between_runs(command, what, potential, run, n):
+    """Neighbours that LAMMPS found before would give values of no configuration at all."""
+    fails = f"#fails atoms changed since the last run ({what}"
+    run(f"{potential.script()}{command}\n{fails}\n{ASK}\nrun 0\n{ASK}\n", n)
+
+
+def test_not_evaluated_before_atoms_were_moved_in_memory(potential, run):
+    """sna/atom would look at neighbours of the old order."""
+    lazy = potential.script().replace("thermo 5\n", "thermo_style custom step\nthermo 1000\n").replace("run 10\n#snapshot last", "run 5")
+    lazy = lazy.replace("#snapshot first\n", "").replace("create 300", "create 3000")
+    run(f"{lazy}write_data a.data\n#fails atoms changed since the last run (their order, ranks or ghosts)\n{ASK}\n", 2)
+
+
+@pytest.mark.parametrize(("gone", "then"), [("uncompute b", 'print "$(c_tot[1])"'), ("uncompute b", "run 1"), ("uncompute db", "run 1")])
+def test_its_descriptors_are_gone(gone, then, potential, run):
+    assert "there is no compute" in error_of(run, f"{potential.script()}{gone}\n{then}\n")

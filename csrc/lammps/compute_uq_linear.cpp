@@ -204,9 +204,10 @@ bool ComputeUqLinear::same_atoms(bigint evaluated)
   using lmp_uq::Configuration;
   Configuration &end_of_run = FixUqColumns::of(lmp, this).end_of_run();
   if (!end_of_run.taken()) error->all(FLERR, "Compute uq/linear: there has been no run since it was defined: run 0 first");
-  std::string what = "their order, ranks or ghosts";
+  std::string what;
   const auto state = end_of_run.compare(what);
   if (state == Configuration::SAME) return true;
+  if (state == Configuration::REORDERED) what = "their order, ranks or ghosts";
   if (state == Configuration::CHANGED || evaluated != update->ntimestep)
     error->all(FLERR, "Compute uq/linear: atoms changed since the last run ({}): run 0 first", what);
   return false;
