@@ -58,7 +58,7 @@ def registered_styles() -> list[tuple[str, str]]:
     return styles
 
 
-STYLES = registered_styles()
+STYLES = [style for style in registered_styles() if not style[1].isupper()]  # LAMMPS' way to say: not for users
 STYLE_PAGES = {f"{kind}_{name.replace('/', '_')}": (kind, name) for kind, name in STYLES}
 
 
@@ -72,9 +72,12 @@ def headings_missing(text: str, kind: str) -> list[str]:
 
 def accepted_words(source: str) -> set[str]:
     """Words that a parser accepts: of its messages and of what it compares the input with."""
-    lists = re.findall(r"accepted: ([^)\"]*)\)", source) + re.findall(r'KEYWORDS\[\] = "([^"]+)"', source)
+    lists = re.findall(r"accepted: ([^)\"]*)\)", source)
     words = {word.strip() for line in lists for word in line.split(",")}
     words |= set(re.findall(r'(?:keyword|word|suffix) == "([^"]+)"', source))
+    words |= set(re.findall(r'(?:word\(|positive\(|\{)"(\w+)", (?:s\.|\[)', source))
+    for words_of in re.findall(r'(?:KEYWORDS = |word\("\w+", s\.\w+, |one_of\([^{}]*, )\{([^}]*)\}', source):
+        words |= set(re.findall(r'"([^"]+)"', words_of))
     words |= set(re.findall(r'strcmp\(arg\[[^\]]+\], "([^"]+)"\)', source))
     return {w for w in words if w and "{" not in w and w != "*"}
 
