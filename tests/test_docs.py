@@ -64,8 +64,7 @@ STYLE_PAGES = {f"{kind}_{name.replace('/', '_')}": (kind, name) for kind, name i
 
 def headings_missing(text: str, kind: str) -> list[str]:
     """Headings of LAMMPS' pages that are not there, or not in their place."""
-    order = ["Syntax", "Examples", "Description", HEADINGS[kind], "Restrictions", "Related commands"]
-    order.append("Default")
+    order = ["Syntax", "Examples", "Description", HEADINGS[kind], "Restrictions", "Related commands", "Default"]
     found = re.findall(r"^## (.+)$", text, re.M)
     return [] if found == order else [h for h in order if h not in found] or ["order"]
 
@@ -76,8 +75,8 @@ def accepted_words(source: str) -> set[str]:
     words = {word.strip() for line in lists for word in line.split(",")}
     words |= set(re.findall(r'(?:keyword|word|suffix) == "([^"]+)"', source))
     words |= set(re.findall(r'(?:word\(|positive\(|\{)"(\w+)", (?:s\.|\[)', source))
-    for words_of in re.findall(r'(?:KEYWORDS = |word\("\w+", s\.\w+, |one_of\([^{}]*, )\{([^}]*)\}', source):
-        words |= set(re.findall(r'"([^"]+)"', words_of))
+    tables = re.findall(r'(?:KEYWORDS = |word\("\w+", s\.\w+, |one_of\([^{}]*, )\{([^}]*)\}', source)
+    words |= set(re.findall(r'"([^"]+)"', " ".join(tables)))
     words |= set(re.findall(r'strcmp\(arg\[[^\]]+\], "([^"]+)"\)', source))
     return {w for w in words if w and "{" not in w and w != "*"}
 
