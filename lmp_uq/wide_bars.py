@@ -20,6 +20,8 @@ LINEAR_FLOOR = 1e-2
 """A floor that kept the bars of linear SNAP potentials near their errors."""
 N_NAMED = 3
 """Labels that are named, at most."""
+SHARE = 0.1
+"""Size of a correction, of the largest, below which its label is not to blame."""
 
 
 class Shaping(NamedTuple):
@@ -78,7 +80,8 @@ def shaping_labels(stream, pops, weights) -> list[Shaping]:
     for k in np.argsort(-size):
         frame = stream.frames[frames[k]]
         found.setdefault(frame.source, Shaping(frame.source, _label(frame, kinds[k], components[k]), leverage[k], size[k]))
-    return [one for one in found.values() if one.size > 0.0][:N_NAMED]
+    largest = max(one.size for one in found.values())
+    return [one for one in found.values() if one.size > SHARE**2 * largest][:N_NAMED]
 
 
 def _label(frame, kind, component):
@@ -113,11 +116,11 @@ def wide_bars(ratios: dict[str, float], floor: float, shaping: list[Shaping], ot
     """
     found = ", ".join(f"{name} {ratio:.3g} times" for name, ratio in ratios.items() if ratio > WIDE)
     named = "; ".join(f"{one.source} {one.label} (leverage {one.leverage:.2g})" for one in shaping)
-    cures = ["leave these frames out, or give their labels weight 0, if the labels are not what they should be"]
+    cures = ["check these labels, and leave their frames out or give them weight 0 if they are wrong"]
     # a handful of near-symmetric force rows does it where every row shapes the box: a finite residual over a leverage of almost nothing
     if shaping and shaping[0].leverage < LINEAR_FLOOR and other_floor:
         cures.insert(0, f"{other_floor}, as these rows hardly depend on Theta")
     return (
-        f"the bars are far wider than the errors ({found} the mean error). The box, with leverage floor {floor:g}, is shaped most by {named}; "
-        f"accepted: {'; or '.join(cures)}"
+        f"the bars are far wider than the errors ({found} the mean error). The box, with leverage floor {floor:g}, is shaped most by {named}. "
+        f"To narrow the bars: {'; or '.join(cures)}"
     )
