@@ -73,8 +73,8 @@ def _described(offsets: dict[str, float], undetermined: list[str]) -> str:
     table = ", ".join(f"{element} {offset:+.4f}" for element, offset in offsets.items())
     if not undetermined:
         return f"{table} eV/atom"
-    open_ones = ", ".join(undetermined)
-    return f"{table} eV/atom (the compositions leave {open_ones} open: the smallest numbers that fit these frames, of no meaning for others)"
+    names = ", ".join(undetermined)
+    return f"{table} eV/atom (the compositions do not determine {names}: the smallest numbers that fit, of no meaning elsewhere)"
 
 
 def check_energy_zero(

@@ -121,6 +121,6 @@ def wide_bars(ratios: dict[str, float], floor: float, shaping: list[Shaping], ot
     if shaping and shaping[0].leverage < LINEAR_FLOOR and other_floor:
         cures.insert(0, f"{other_floor}, as these rows hardly depend on Theta")
     return (
-        f"the bars are far wider than the errors ({found} the mean error). The box, with leverage floor {floor:g}, is shaped most by {named}. "
-        f"To narrow the bars: {'; or '.join(cures)}"
+        f"the bars are far wider than the errors ({found} the mean error). With leverage floor {floor:g} the box is shaped by {named}. "
+        f"To narrow them: {'; or '.join(cures)}"
     )

@@ -63,7 +63,8 @@ def describe_model(
     """
     _refuse_foreign(model)
     _complete(model)
-    heads = [str(name) for name in getattr(model, "heads", None) or ["Default"]]
+    heads = getattr(model, "heads", None) or ["Default"]
+    heads = [heads] if isinstance(heads, str) else [str(name) for name in heads]
     if head is None and len(heads) > 1:
         raise UqError(f"the model has several heads; choose one of: {', '.join(heads)}")
     if head is not None and head not in heads:
@@ -107,7 +108,7 @@ def _refuse_foreign(model: Any) -> None:
     if name not in CLASSES:
         raise UqError(f"model class {name} is not supported; accepted: {', '.join(CLASSES)}")
     if any(type(module).__name__.startswith("LoRA") for module in model.modules()):
-        raise UqError("the model has LoRA adapters beside its weights; merge first: mace.modules.lora.merge_lora_weights(model), then save it")
+        raise UqError("the model has LoRA adapters beside its weights: merge first, by mace.modules.lora.merge_lora_weights, and save it")
     parts = sorted({part for part, _ in model.named_children()} - _KNOWN_PARTS)
     if parts:
         raise UqError(f"this {name} has a part that is not supported: {', '.join(parts)}")
