@@ -20,7 +20,7 @@ LINEAR_FLOOR = 1e-2
 """A floor that kept the bars of linear SNAP potentials near their errors."""
 N_NAMED = 3
 """Labels that are named, at most."""
-SHARE = 0.1
+SHARE = 0.3
 """Size of a correction, of the largest, below which its label is not to blame."""
 
 
@@ -43,7 +43,7 @@ def say_if_wide(judged, training, pops, weights, options, everyone) -> None:
         return
     shaping = shaping_labels(training, pops, weights)
     if everyone.rank == 0:
-        log.warning("%s", wide_bars(ratios, pops.leverage_floor_, shaping, _other_floor(options, judged.checked is not None)))
+        log.warning("%s", wide_bars(ratios, pops.leverage_floor_, shaping, other_floor(options.leverage_floor, judged.checked is not None)))
 
 
 def std_over_mae(box, stream, shift=0.0) -> dict[str, float]:
@@ -94,14 +94,14 @@ def _label(frame, kind, component):
     return f"stress {''.join('xyz'[axis] for axis in VOIGT[component])}"
 
 
-def _other_floor(options, calibrated: bool) -> str:
+def other_floor(asked: float | str, calibrated: bool) -> str:
     """How to get another leverage floor than the fit's; empty where calibration frames or groups chose it, so that no other helps."""
-    if options.leverage_floor == "groups" or (options.leverage_floor == "auto" and calibrated):
+    if asked == "groups" or (asked == "auto" and calibrated):
         return ""
     return f"--leverage-floor auto{'' if calibrated else ' with --calibration'}, or {LINEAR_FLOOR:g}"
 
 
-def wide_bars(ratios: dict[str, float], floor: float, shaping: list[Shaping], other_floor: str = "") -> str:
+def wide_bars(ratios: dict[str, float], floor: float, shaping: list[Shaping], advice: str = "") -> str:
     """The sentences: how wide, by which labels, and what is left to be tried.
 
     Parameters
@@ -111,15 +111,15 @@ def wide_bars(ratios: dict[str, float], floor: float, shaping: list[Shaping], ot
     floor : float
         Leverage floor of the fit.
     shaping : list of Shaping
-    other_floor : str
-        How to get another, if that was not done.
+    advice : str
+        Of `other_floor`.
     """
     found = ", ".join(f"{name} {ratio:.3g} times" for name, ratio in ratios.items() if ratio > WIDE)
     named = "; ".join(f"{one.source} {one.label} (leverage {one.leverage:.2g})" for one in shaping)
     cures = ["check these labels, and leave their frames out or give them weight 0 if they are wrong"]
     # a handful of near-symmetric force rows does it where every row shapes the box: a finite residual over a leverage of almost nothing
-    if shaping and shaping[0].leverage < LINEAR_FLOOR and other_floor:
-        cures.insert(0, f"{other_floor}, as these rows hardly depend on Theta")
+    if shaping and shaping[0].leverage < LINEAR_FLOOR and advice:
+        cures.insert(0, f"{advice}, as these rows hardly depend on Theta")
     return (
         f"the bars are far wider than the errors ({found} the mean error). With leverage floor {floor:g} the box is shaped by {named}. "
         f"To narrow them: {'; or '.join(cures)}"

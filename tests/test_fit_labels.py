@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import ase
 import ase.io
 import numpy as np
@@ -13,6 +15,7 @@ from lmp_uq.calibrate import CalibrateOptions, calibrate
 from lmp_uq.cli import main
 from lmp_uq.fit import FitOptions, fit
 from lmp_uq.validate import ValidateOptions, validate
+from lmp_uq.wide_bars import Shaping, other_floor, wide_bars
 
 
 @pytest.fixture(scope="module")
@@ -122,23 +125,45 @@ def test_a_placeholder_of_weight_zero_is_a_label_that_is_missing(models, data, t
     np.testing.assert_array_equal(found, coefficients(models, data, tmp_path, cache, weighted(data, tmp_path, "none.xyz", missing)))
 
 
-def test_labels_that_widen_the_bars_are_named(models, data, tmp_path, cache, caplog):
+@pytest.mark.parametrize(("index", "label"), [(7, "energy"), (11, "force [xyz] of atom [0-9]+")])
+def test_labels_that_widen_the_bars_are_named(models, data, tmp_path, cache, caplog, index, label):
     def spoilt(frames):
-        frames[7].info["REF_energy"] += 20.0
-        frames[11].arrays["REF_forces"][2, 1] += 400.0
+        if label == "energy":
+            frames[index].info["REF_energy"] += 90.0
+        else:
+            frames[index].arrays["REF_forces"] *= 100.0
         return frames
 
     path = weighted(data, tmp_path, "spoilt.xyz", spoilt)
 
     def said(**changes):
         caplog.clear()
-        fit(options(models, data, tmp_path / "wide.uq", cache, data=(path,), n_force_rows=10**6, **changes))
-        return next(text for text in caplog.messages if "far wider than the errors" in text)
+        fit(options(models, data, tmp_path / "wide.uq", cache, data=(path,), **changes))
+        (text,) = (text for text in caplog.messages if "far wider than the errors" in text)
+        assert re.search(rf"the box is shaped by spoilt.xyz\[{index}\] {label} ", text), text
+        return text
 
     text = said()
-    assert "is shaped by spoilt.xyz[11] force y of atom 2 (" in text and "spoilt.xyz[7] energy (leverage" in text
     assert "--leverage-floor" not in text and "--calibration" not in text, "what was done is not advised"
-    assert "spoilt.xyz[11]" in said(leverage_floor=1e-3, calibration=())
+    said(leverage_floor=1e-3)
+
+
+def test_advice_on_the_floor_is_what_was_not_done():
+    """Rows of low leverage are what a higher floor leaves out."""
+    low, high = (Shaping("a.xyz[3]", "energy", leverage, 1.0) for leverage in (1e-3, 3.0))
+    given = {"energy": 50.0, "forces": 2.0}
+    for floor, calibrated, advice in (
+        ("auto", False, "--leverage-floor auto with --calibration, or 0.01"),
+        (1e-4, True, "--leverage-floor auto, or 0.01"),
+        ("auto", True, ""),
+        ("groups", True, ""),
+    ):
+        assert other_floor(floor, calibrated) == advice
+        text = wide_bars(given, 1e-4, [low, high], advice)
+        assert text.startswith("the bars are far wider than the errors (energy 50 times the mean error). With leverage floor 0.0001 ")
+        assert "the box is shaped by a.xyz[3] energy (leverage 0.001); a.xyz[3] energy (leverage 3). " in text
+        assert (advice in text) and ("--leverage-floor" in text) is bool(advice)
+        assert "--leverage-floor" not in wide_bars(given, 1e-4, [high, low], advice)
 
 
 def test_names_of_labels_on_the_command_line(models, data, tmp_path, cache):
