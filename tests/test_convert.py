@@ -244,10 +244,14 @@ def test_names_are_those_of_mace_torch():
     assert tuple(known_models()) == NAMES
 
 
-@pytest.mark.parametrize("verb", [["convert"], ["fit", "--data", "no.xyz", "--backbone"]])
-@pytest.mark.parametrize("name", ["absent.model", "absent", "empty.model", "."])
+FIT = ["fit", "--data", "no.xyz", "--backbone"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"), [(["convert"], "absent.model"), (["convert"], "absent"), (["convert"], "empty"), (FIT, "absent.model")]
+)
 def test_a_missing_file_is_said_before_the_imports(tmp_path, verb, name):
-    (tmp_path / "empty.model").touch()
+    (tmp_path / "empty").touch()
     lines = [
         "import sys; from lmp_uq.cli import main",
         f"code = main({[*verb, name, '--out', 'out.uq']!r})",
@@ -257,49 +261,38 @@ def test_a_missing_file_is_said_before_the_imports(tmp_path, verb, name):
     assert done.stdout == "1\n" and done.stderr.startswith(f"lmp-uq: error: {name}: ") and done.stderr.count("\n") == 1
 
 
-def as_list(model):
-    numbers = [int(z) for z in model.atomic_numbers]
-    del model.atomic_numbers
-    model.atomic_numbers = numbers
+def as_numbers(model):
+    for name, value in (("num_interactions", 2), ("r_max", 3.5), ("atomic_numbers", [8, 14]), ("heads", "Default")):
+        delattr(model, name)
+        setattr(model, name, value)
 
 
-def as_float(model):
-    r_max = float(model.r_max)
-    del model.r_max
-    model.r_max = r_max
+def without(model):
+    for name in ("num_interactions", "r_max", "heads", "apply_cutoff", "use_so3", "edge_irreps", "use_last_readout_only"):
+        delattr(model, name)
 
 
-OTHER_VERSIONS = {
-    "no num_interactions": lambda model: delattr(model, "num_interactions"),
-    "num_interactions a number": lambda model: (delattr(model, "num_interactions"), setattr(model, "num_interactions", 2)),
-    "r_max a number": as_float,
-    "no r_max": lambda model: delattr(model, "r_max"),
-    "atomic_numbers a list": as_list,
-    "no heads": lambda model: delattr(model, "heads"),
-    "heads a name": lambda model: setattr(model, "heads", "Default"),
-    "no flags": lambda model: [delattr(model, name) for name in ("apply_cutoff", "use_so3", "edge_irreps", "use_last_readout_only")],
-}
-
-
-@pytest.mark.parametrize("name", OTHER_VERSIONS)
-def test_models_of_other_versions_are_the_same_model(tmp_path, name):
+@pytest.mark.parametrize("change", [as_numbers, without])
+def test_models_of_other_versions_are_the_same_model(tmp_path, change):
     model = density_model()
-    OTHER_VERSIONS[name](model)
+    change(model)
     found, wanted = convert_mace(save(model, tmp_path / "other.model")), describe_model(density_model())
     assert found.architecture == wanted[0]
     for key, value in wanted[1].items():
         np.testing.assert_array_equal(found.tensors[key], value)
 
 
-@pytest.mark.parametrize("part", ["", "radial_embedding", "radial_embedding.cutoff_fn", "atomic_energies_fn", "interactions.1", "products.0"])
+LOST = {
+    "": "atomic_numbers", "radial_embedding": "out_dim", "radial_embedding.cutoff_fn": "p", "interactions.1": "avg_num_neighbors",
+    "atomic_energies_fn": "atomic_energies", "products.0": "use_sc",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("part", LOST)
 def test_what_cannot_be_told_of_another_version_is_one_sentence(tmp_path, part):
-    lost = {
-        "": "atomic_numbers", "radial_embedding": "out_dim", "radial_embedding.cutoff_fn": "p", "interactions.1": "avg_num_neighbors",
-        "atomic_energies_fn": "atomic_energies", "products.0": "use_sc",
-    }[part]  # fmt: skip
     model = plain_model()
-    delattr(model.get_submodule(part), lost)
-    with pytest.raises(UqError, match=rf"other.model: (the model is not as|mace-torch itself cannot evaluate) .*{lost}") as caught:
+    delattr(model.get_submodule(part), LOST[part])
+    with pytest.raises(UqError, match=rf"other.model: (the model is not as|mace-torch itself cannot evaluate) .*{LOST[part]}") as caught:
         convert_mace(save(model, tmp_path / "other.model"))
     assert "\n" not in str(caught.value)
 
