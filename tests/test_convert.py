@@ -233,7 +233,7 @@ def test_files_that_are_no_models(tmp_path):
         (text, "torch cannot open it"),
         (table, "holds a table \\(keys model, optimizer"),
         (array, "class Tensor is not supported"),
-        (tmp_path, "is a folder"),
+        (tmp_path, "is not a file"),
         (tmp_path / "absent.model", "no such file, and not a model that mace-torch knows: small, medium"),
     ):
         with pytest.raises(UqError, match=message):

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from lmp_uq.errors import UqError
-from lmp_uq.files import existing_file
 
 NAMES = (
     "small", "medium", "large", "small-0b", "medium-0b", "small-0b2", "medium-0b2", "large-0b2", "medium-0b3", "medium-mpa-0",
@@ -25,7 +24,10 @@ def file_of(model: str | os.PathLike[str]) -> Path | None:
         Neither; or a folder, a pipe or an empty file.
     """
     if os.path.exists(model):
-        return existing_file(model)
+        if not os.path.isfile(model) or os.path.getsize(model) == 0:
+            found = "is empty" if os.path.isfile(model) else "is not a file"
+            raise UqError(f"{model}: {found}; accepted: a model file written by mace-torch")
+        return Path(model)
     if str(model) not in NAMES:
         raise UqError(f"{model}: no such file, and not a model that mace-torch knows: {', '.join(NAMES)}")
     return None
