@@ -206,7 +206,8 @@ def _read_file(path: Path, keys: LabelKeys, group_key: str, cutoff: float | None
     if n_frames == 0:
         raise UqError(f"{path}: no frames found; accepted: at least one")
     if pending:
-        raise UqError(f"{path}: label keys {', '.join(sorted(pending))} are in none of its {n_frames} frames")
+        names = ", ".join(sorted(pending))
+        raise UqError(f"{path}: label keys {names} are in none of its {n_frames} frames; a name that is given must be in every file")
     for line in notes.lines(n_frames):
         warnings.warn(f"{path}: {line}", stacklevel=2)  # one place for all, so that a file that is read twice is said once
 

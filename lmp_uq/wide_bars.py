@@ -20,7 +20,7 @@ LINEAR_FLOOR = 1e-2
 """A floor that kept the bars of linear SNAP potentials near their errors."""
 N_NAMED = 3
 """Labels that are named, at most."""
-SHARE = 0.3
+SHARE = 0.1
 """Size of a correction, of the largest, below which its label is not to blame."""
 
 
