@@ -168,8 +168,8 @@ def _add_engine(p):
 def _add_common(p):
     _add_engine(p)
     p.add_argument("--energy-key", help="label names; default REF_energy, REF_forces, REF_stress, then energy, forces, stress")
-    p.add_argument("--forces-key")
-    p.add_argument("--stress-key")
+    for label in ("forces", "stress", "virials"):
+        p.add_argument(f"--{label}-key")
     p.add_argument("--group-key", default="config_type", help="what names a frame's group (default config_type)")
     p.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -229,7 +229,7 @@ def _common(options):
         "precision": options.precision,
         "engine": options.engine,
         "threads": options.threads,
-        "keys": LabelKeys(options.energy_key, options.forces_key, options.stress_key),
+        "keys": LabelKeys(options.energy_key, options.forces_key, options.stress_key, options.virials_key),
         "group_key": options.group_key,
         "fit_offsets": options.fit_offsets,
         "progress": not options.quiet and sys.stderr.isatty(),

