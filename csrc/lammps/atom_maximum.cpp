@@ -14,8 +14,8 @@ lmp_uq::AtomMaximum lmp_uq::find_maximum(LAMMPS *lmp, PairMaceUq &pair, int fiel
 {
   const double *values = pair.field(field);
   const Atom &atom = *lmp->atom;
-  // atoms of NULL types have no value: their 0 must not win against negative energies
-  auto counts = [&](int i) { return (atom.mask[i] & groupbit) && pair.takes_part(atom.type[i]); };
+  // atoms that take no part have no value: their 0 must not win against negative energies
+  auto counts = [&](int i) { return (atom.mask[i] & groupbit) && pair.takes_part_atom(i); };
   double mine = -std::numeric_limits<double>::infinity(), all = 0.0;
   bool any = false;
   for (int i = 0; i < atom.nlocal; i++)

@@ -149,7 +149,7 @@ double ComputeUq::mean(int field)
   const double *atoms = pair->field(field);
   double mine[2] = {}, all[2] = {};
   for (int i = 0; i < atom->nlocal; i++)
-    if ((atom->mask[i] & groupbit) && pair->takes_part(atom->type[i])) {
+    if ((atom->mask[i] & groupbit) && pair->takes_part_atom(i)) {
       mine[0] += atoms[i];
       mine[1] += 1.0;
     }

@@ -54,7 +54,7 @@ class PairMaceUq : public Pair {
   double error_factor(int index) const;              // of UQ_ENERGY_ERROR and UQ_STRESS_ERROR: error / std
   double energy() const;                             // total over ranks, eV; collective
   std::string element(int type) const;
-  bool takes_part(int type) const;                   // false for types that pair_coeff names NULL
+  bool takes_part_atom(int i) const;                 // false for types that pair_coeff names NULL and for excluded atoms, of fields that are current
 
   // the mace/uq pair style of this run (also inside hybrid), or an error that names who asks
   static PairMaceUq *find(class LAMMPS *, const char *who);

@@ -4,6 +4,7 @@
 #define LMP_PAIR_MACE_UQ_IMPL_H
 
 #include "evaluator.h"
+#include "exclusions.h"
 #include "fields.h"
 #include "graph.h"
 #include "pair_mace_uq.h"
@@ -11,6 +12,8 @@
 #include "lammps/lmptype.h"
 
 #include <exception>
+#include <set>
+#include <string>
 #include <vector>
 
 struct LAMMPS_NS::PairMaceUq::Impl {
@@ -23,6 +26,9 @@ struct LAMMPS_NS::PairMaceUq::Impl {
   std::string file;                               // as the user wrote it
   std::vector<std::string> element_of_type;       // [1 ... ntypes], NULL for types that take no part
   std::vector<int> species_of_type;               // [1 ... ntypes], index into the evaluator's elements, or -1
+
+  lmp_uq::Exclusions exclusions;
+  std::set<std::string> warned;                   // each warning is said once
 
   lmp_uq::Graph graph;
   std::vector<double> energies;                   // (nlocal) eV
