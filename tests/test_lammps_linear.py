@@ -183,3 +183,15 @@ pair_coeff * * {potential.folder}/x.uq W Be
 """
     expected = "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files"
     assert expected in error_of(run, script.replace("read_data", "box tilt large\nread_data"))
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_excluded_atoms_are_what_the_pair_style_makes_of_them(potential, run, n):
+    """Isolated atoms, in the energy and in the descriptors alike: the check at set-up passes. The others are as without them."""
+    script = potential.script().replace("thermo 5\nrun 0", "{}\nthermo 5\nrun 0")
+    last = len(potential.atoms)
+    group = f"group out id {last}\n"
+    excluded = run(script.format(group + "neigh_modify exclude group out all"), n)["first"]
+    deleted = run(script.format(group + "delete_atoms group out compress no"), n)["first"]
+    assert np.allclose(excluded["uq"][:-1], deleted["uq"], rtol=1e-9, atol=1e-9)
+    assert not excluded["uq"][-1, 4:].any() and excluded["uq"][-1, 0] > 0

@@ -34,7 +34,6 @@ static void check_types(LAMMPS *lmp, const NeighList &list, const std::vector<in
     const int i = neighbor.ex1_type[k], j = neighbor.ex2_type[k];
     if (species_of_type[i] >= 0 && species_of_type[j] >= 0) refuse(lmp, fmt::format("neigh_modify exclude type {} {}", i, j), EXCLUDE);
   }
-  if (list.molskip) refuse(lmp, "pair_style hybrid/molecular", HYBRID);
   const int n_types = list.iskip ? lmp->atom->ntypes : 0;
   for (int i = 1; i <= n_types; i++)
     for (int j = i; j <= n_types; j++)
