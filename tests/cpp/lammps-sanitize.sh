@@ -9,6 +9,7 @@ python=${PYTHON:-$root/.venv/bin/python}
 bin=$(dirname "$python")
 here=$root/build/lammps-sanitize
 mkdir -p "$here"
+cd "$here"    # where Python finds no lmp_uq but the installed one
 cmake -S "$root" -B "$here/cmake" -DPython_EXECUTABLE="$python" -DLMP_UQ_SANITIZERS=address,undefined > "$here/cmake.log"
 nice cmake --build "$here/cmake" --target uqplugin --parallel "$(nproc)"
 
@@ -35,12 +36,12 @@ done
 # Python and MPI leave memory behind at exit, and torch throws before a library of exceptions is loaded: the two libraries come first.
 runtime() { "${CXX:-g++}" -print-file-name="$1"; }
 export ASAN_OPTIONS="detect_leaks=0:log_path=$here/reports/asan:quarantine_size_mb=64:exitcode=99"
-export UBSAN_OPTIONS="print_stacktrace=1:log_path=$here/reports/ubsan:suppressions=$root/tests/cpp/ubsan.supp"
+export UBSAN_OPTIONS="print_stacktrace=1"
 export OMP_NUM_THREADS=1
 cd "$root"
 [ $# -gt 0 ] || set -- tests/test_lammps_*.py tests/test_styles.py tests/test_examples.py
 failed=0
-LD_PRELOAD="$(runtime libasan.so) $(runtime libstdc++.so)" nice "$here/environment/bin/python" -m pytest -q -p no:cacheprovider "$@" || failed=1
+LD_PRELOAD="$(runtime libasan.so) $(runtime libstdc++.so)" nice "$here/environment/bin/pytest" -q -p no:cacheprovider "$@" || failed=1
 for report in "$here"/reports/*; do
   [ -e "$report" ] || continue
   failed=1
