@@ -224,3 +224,15 @@ def test_not_evaluated_before_atoms_were_moved_in_memory(potential, run):
 @pytest.mark.parametrize(("gone", "then"), [("uncompute b", 'print "$(c_tot[1])"'), ("uncompute b", "run 1"), ("uncompute db", "run 1")])
 def test_its_descriptors_are_gone(gone, then, potential, run):
     assert "there is no compute" in error_of(run, f"{potential.script()}{gone}\n{then}\n")
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_excluded_atoms_are_what_the_pair_style_makes_of_them(potential, run, n):
+    """Isolated atoms, in the energy and in the descriptors alike: the check at set-up passes. The others are as without them."""
+    script = potential.script().replace("thermo 5\nrun 0", "{}\nthermo 5\nrun 0")
+    last = len(potential.atoms)
+    group = f"group out id {last}\n"
+    excluded = run(script.format(group + "neigh_modify exclude group out all"), n)["first"]
+    deleted = run(script.format(group + "delete_atoms group out compress no"), n)["first"]
+    assert np.allclose(excluded["uq"][:-1], deleted["uq"], rtol=1e-9, atol=1e-9)
+    assert not excluded["uq"][-1, 4:].any() and excluded["uq"][-1, 0] > 0

@@ -7,6 +7,7 @@
 namespace lmp_uq {
 
 int atomic_number(const std::string &symbol);    // 1 to 118; 0 for what is no chemical symbol
+double atomic_weight(const std::string &symbol);    // u; 0 for what is no chemical symbol
 
 }    // namespace lmp_uq
 #endif

@@ -14,7 +14,7 @@ class PairMaceUq;
 namespace lmp_uq {
 
 // The atom of a group where a field is largest, over all ranks; of equal values the smallest atom ID, so that the answer does not depend on
-// the number of ranks. Atoms of NULL types do not count.
+// the number of ranks. Atoms of NULL types, and excluded ones, do not count.
 // A group without any atom that counts has tag 0 and value 0.
 struct AtomMaximum {
   double value = 0.0;

@@ -90,7 +90,7 @@ std::vector<double> FixUqSelect::gather()
   for (int i = 0; i < atom->nlocal; i++) {
     double *row = mine.data() + static_cast<std::size_t>(i) * width;
     row[0] = static_cast<double>(atom->tag[i]);
-    row[1] = atom->type[i];
+    row[1] = pair->takes_part_atom(i) ? atom->type[i] : 0;
     for (int k = 0; k < 3; k++) row[2 + k] = atom->x[i][k];
     for (std::size_t k = 0; k < fields.size(); k++) row[FIXED_COLUMNS + k] = fields[k][i];
   }
@@ -120,8 +120,8 @@ std::string FixUqSelect::format_frame(const std::vector<double> &atoms, double e
   for (int column : columns) text += fmt::format(":{}:R:1", lmp_uq::FIELDS[column].name);
   text += "\n";
   for (const double *row : rows) {
-    const std::string element = pair->element(static_cast<int>(row[1]));
-    // X is the extxyz readers' name of an atom without element: types that another style of a hybrid takes care of
+    const std::string element = row[1] == 0.0 ? "NULL" : pair->element(static_cast<int>(row[1]));
+    // X is the extxyz readers' name of an atom without element: here one that takes no part, as the types of another style of a hybrid
     text += fmt::format("{} {:.10f} {:.10f} {:.10f} {:.0f}", element == "NULL" ? "X" : element, row[2], row[3], row[4], row[0]);
     for (std::size_t k = FIXED_COLUMNS; k < width; k++) text += fmt::format(" {:.8g}", row[k]);
     text += "\n";

@@ -3,6 +3,8 @@
 
 #include "lammps/neigh_list.h"
 
+#include <cmath>
+
 using lmp_uq::Graph;
 
 void Graph::reserve(std::size_t capacity)
@@ -19,7 +21,7 @@ int64_t Graph::build(const LAMMPS_NS::NeighList &list, const Atoms &atoms, doubl
   n_local_ = atoms.n_local;
   n_nodes_ = atoms.n_local + atoms.n_ghost;
   species_.resize(n_nodes_);
-  for (int i = 0; i < n_nodes_; i++) species_[i] = atoms.species_of_type[atoms.type[i]];
+  for (int i = 0; i < n_nodes_; i++) species_[i] = atoms.excluded && atoms.excluded[i] ? -1 : atoms.species_of_type[atoms.type[i]];
   std::size_t capacity = 0;
   for (int ii = 0; ii < list.inum; ii++) capacity += list.numneigh[list.ilist[ii]];
   reserve(capacity + 1);    // the loop writes before it decides, so one slot more than there are neighbours
@@ -46,6 +48,15 @@ int64_t Graph::build(const LAMMPS_NS::NeighList &list, const Atoms &atoms, doubl
   }
   n_edges_ = n;
   return coincident;
+}
+
+int Graph::first_lost(const Atoms &atoms) const
+{
+  for (int i = 0; i < n_nodes_; i++) {
+    const double *x = atoms.x + 3 * static_cast<std::size_t>(i);
+    if (takes_part(i) && !(std::isfinite(x[0]) && std::isfinite(x[1]) && std::isfinite(x[2]))) return i;
+  }
+  return -1;
 }
 
 void Graph::forces(const double *gradients, std::vector<double> &forces) const

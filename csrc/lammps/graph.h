@@ -21,7 +21,11 @@ class Graph {
     const double *x;    // (n_local + n_ghost, 3)
     const int *type;
     const int *species_of_type;
+    const char *excluded;    // (n_local + n_ghost) 1: takes no part, or nullptr
   };
+
+  // Of the atoms that take part, after build(): the first whose position is not a finite number, or -1. Its distances pass no cutoff.
+  int first_lost(const Atoms &atoms) const;
 
   // Directed edges i -> j within the cutoff, every centre i local, sorted by centre. Returns -1, or the index of an edge of zero length.
   int64_t build(const LAMMPS_NS::NeighList &list, const Atoms &atoms, double cutoff);

@@ -83,9 +83,12 @@ void PairMaceUq::build_graph()
   static const double no_position[3] = {};
   static const int no_type[1] = {};
   const bool any = atom->nlocal + atom->nghost > 0;
+  impl->exclusions.update(lmp, *list, impl->species_of_type);
   const lmp_uq::Graph::Atoms atoms = {atom->nlocal, atom->nghost, any ? atom->x[0] : no_position, any ? atom->type : no_type,
-                                      impl->species_of_type.data()};
+                                      impl->species_of_type.data(), impl->exclusions.excluded()};
   const int64_t bad = impl->graph.build(*list, atoms, impl->info.cutoff);
+  const int lost = impl->graph.first_lost(atoms);
+  if (lost >= 0) fail_here(fmt::format("the position of atom {} is not a finite number", atom->tag[lost]));
   if (bad >= 0)
     fail_here(fmt::format("atoms {} and {} are at the same position", atom->tag[impl->graph.centres()[bad]],
                           atom->tag[impl->graph.neighbours()[bad]]));

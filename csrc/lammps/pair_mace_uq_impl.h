@@ -5,6 +5,7 @@
 
 #include "configuration.h"
 #include "evaluator.h"
+#include "exclusions.h"
 #include "fields.h"
 #include "graph.h"
 #include "pair_mace_uq.h"
@@ -13,6 +14,8 @@
 #include "lammps/lmptype.h"
 
 #include <exception>
+#include <set>
+#include <string>
 #include <vector>
 
 struct LAMMPS_NS::PairMaceUq::Impl {
@@ -27,6 +30,9 @@ struct LAMMPS_NS::PairMaceUq::Impl {
   std::string file;                               // as the user wrote it
   std::vector<std::string> element_of_type;       // [1 ... ntypes], NULL for types that take no part
   std::vector<int> species_of_type;               // [1 ... ntypes], index into the evaluator's elements, or -1
+
+  lmp_uq::Exclusions exclusions;
+  std::set<std::string> warned;                   // each warning is said once
 
   // Everything below describes the atoms of one force computation, in their order then: n_local, n_nodes are those of the graph.
   lmp_uq::Configuration configuration;            // which atoms these are; taken when all of it is there

@@ -6,6 +6,7 @@
 #include "guard.h"
 #include "launcher_check.h"
 #include "pair_mace_uq_impl.h"
+#include "setup_warnings.h"
 #include "text.h"
 
 #include "lammps/atom.h"
@@ -190,6 +191,9 @@ void PairMaceUq::init_style()
   const bool excluded = force->special_lj[1] == 0.0 || force->special_lj[2] == 0.0 || force->special_lj[3] == 0.0;
   if (atom->molecular != 0 && excluded)
     error->all(FLERR, "Pair style mace/uq needs special_bonds lj/coul 1 1 1: zero weights drop bonded neighbours from the list");
+  impl->exclusions.forget();
+  for (const auto &text : lmp_uq::setup_warnings(lmp, impl->element_of_type))
+    if (impl->warned.insert(text).second && comm->me == 0) error->warning(FLERR, "Pair style mace/uq: {}", text);
   neighbor->add_request(this, NeighConst::REQ_FULL);
   impl->derivatives_wanted = false;    // computes and fixes are initialized after pair styles and ask again
 }
