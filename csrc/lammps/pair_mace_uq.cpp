@@ -207,6 +207,13 @@ double PairMaceUq::energy() const
   return total;
 }
 
+const double *PairMaceUq::model_forces()
+{
+  current_or_error();
+  compute_force_norm();    // for it, parts on ghosts have gone home
+  return impl->forces.data();
+}
+
 std::string PairMaceUq::element(int type) const { return impl->element_of_type[type]; }
 
 bool PairMaceUq::takes_part(int type) const { return impl->species_of_type[type] >= 0; }

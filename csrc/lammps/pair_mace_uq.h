@@ -53,6 +53,7 @@ class PairMaceUq : public Pair {
   std::string model() const;                         // file and hash
   double error_factor(int index) const;              // of UQ_ENERGY_ERROR and UQ_STRESS_ERROR: error / std
   double energy() const;                             // total over ranks, eV; collective
+  const double *model_forces();                      // (nlocal, 3) of this style alone, eV/Angstrom
   std::string element(int type) const;
   bool takes_part(int type) const;                   // false for types that pair_coeff names NULL
 
