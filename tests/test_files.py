@@ -101,7 +101,7 @@ def run(folder, name, stdout):
 @pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1", "here"])
 def test_standard_output(name, tmp_path):
     """Into a pipe, and into a file that the shell has opened, by whatever name: `-` keeps what is told beside it out of the file."""
-    whole = "content\n" if name == "-" else f"before\ncontent\nafter\n"
+    whole = "content\n" if name == "-" else "before\ncontent\nafter\n"
     if name != "here":
         assert run(tmp_path, name, subprocess.PIPE).stdout == whole
     with open(tmp_path / "here", "w") as stream:

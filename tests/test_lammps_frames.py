@@ -123,8 +123,8 @@ pair_coeff * 3 lj/cut 0.01 2.0"""
 @RANKS
 def test_a_group_that_changes_from_step_to_step(n, lammps):
     """Atoms move in and out of half of the box; both fixes look at those that are in it on their step."""
-    more = (HOT, "velocity all set 400 0 0 sum yes", "region half block 2.0 6.9 INF INF INF INF", "group half dynamic all region half every 1",
-            SELECT.replace("all", "half"), "fix h half uq/halt 1 grade > 1e9", "thermo_style custom step f_h", "thermo 1",
+    more = (HOT, "velocity all set 400 0 0 sum yes", "region half block 2.0 6.9 INF INF INF INF",
+            "group half dynamic all region half every 1", SELECT.replace("all", "half"), "fix h half uq/halt 1 grade > 1e9", "thermo_style custom step f_h", "thermo 1",
             "thermo_modify format float %.17g", "run 6")  # fmt: skip
     result = lammps.run(crystal((2, 1, 1)), *more, n=n)
     largest = dict(zip(result.thermo[0]["Step"], result.thermo[0]["f_h"], strict=True))
@@ -169,7 +169,7 @@ def test_a_full_disk_loses_nothing(n, fix, lammps):
     assert whole.code == 0
     limit = len(content) * 2 // 3 + 5
     done = execute("python", "-c", LIMITED, str(limit), ranks=n, folder=folder)
-    assert done.code != 0 and f"Fix uq/{'select' if fix is SELECT else 'average'}: cannot write s.extxyz: File too large" in done.text, done.text
+    assert done.code != 0 and "cannot write s.extxyz: File too large" in done.text, done.text
     left = (folder / "s.extxyz").read_bytes()
     assert left and limit > len(left) > limit - len(content) // 4 and content.startswith(left) and left.endswith(b"\n")
     if fix is SELECT:
@@ -208,6 +208,7 @@ def test_the_count_of_frames_survives_a_restart(n, append, lammps):
 def test_a_pair_style_that_is_gone_is_missed(n, lammps):
     """The fixes ask for it by name in every run."""
     halt = "fix h all uq/halt 1 grade > 1e9"
-    more = (HOT, SELECT, halt, "run 1", "pair_style none", "#fails needs pair style mace/uq", "run 1", "unfix s",
-            "#fails Fix uq/halt needs pair style mace/uq", "run 1", *PLAIN.format(model=lammps.models.full).splitlines(), "run 1")  # fmt: skip
+    pair = PLAIN.format(model=lammps.models.full).splitlines()
+    more = (HOT, SELECT, halt, "run 1", "pair_style none", "#fails Fix uq/select needs pair style mace/uq", "run 1", "unfix s",
+            "#fails Fix uq/halt needs pair style mace/uq", "run 1", *pair, "run 1")  # fmt: skip
     assert lammps.run(crystal(), *more, n=n).thermo[-1]["Step"][-1] == 2

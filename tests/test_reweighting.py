@@ -153,7 +153,8 @@ def test_the_verb_prints_and_writes(run_of_frames, tmp_path):
     assert list(found["observables"]) == sorted(["energy", "pressure", "g(1.000)", "g(3.000)", "volume", "two"])
     assert found["observables"]["two"]["mean"] == 2.5 and not found["cell_changes"]
     words[words.index("out.json")] = "-"
-    alone = subprocess.run([BIN / "lmp-uq", "reweight", run_of_frames / "x.uq", *words], cwd=tmp_path, env=environment(), capture_output=True)
+    command = [BIN / "lmp-uq", "reweight", run_of_frames / "x.uq", *words]
+    alone = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True)
     assert json.loads(alone.stdout) == found and b"4 frames, 3000 K" in alone.stderr
 
 
