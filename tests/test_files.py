@@ -56,19 +56,20 @@ def test_pipes_are_written_through(tmp_path):
 
 
 def test_devices_are_written_through(tmp_path):
-    with pytest.raises(UqError, match="/dev/full: cannot be written: No space left on device"):
-        write("/dev/full", b"x" * 100_000)
-    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
-    device = tmp_path / "null"
+    """Copies of /dev/null and /dev/full."""
+    null, full = tmp_path / "null", tmp_path / "full"
     try:
-        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
-        device.write_bytes(b"")
+        os.mknod(null, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        os.mknod(full, stat.S_IFCHR | 0o666, os.makedev(1, 7))
+        null.write_bytes(b"")
     except OSError:
         pytest.skip("only root makes devices, and not everywhere")
     (tmp_path / "link").symlink_to("null")
-    write(device)
+    write(null)
     write(tmp_path / "link")
-    assert stat.S_ISCHR(device.lstat().st_mode) and names(tmp_path) == ["link", "null"]
+    with pytest.raises(UqError, match="full: cannot be written: No space left on device"):
+        write(full, b"x" * 100_000)
+    assert all(stat.S_ISCHR(device.lstat().st_mode) for device in (null, full)) and names(tmp_path) == ["full", "link", "null"]
 
 
 def test_folders_are_refused_and_stay(tmp_path):
@@ -98,16 +99,17 @@ def run(folder, name, stdout):
     return subprocess.run(command, cwd=folder, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
 
 
-@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1", "here"])
+@pytest.mark.parametrize("name", ["-", "link", "/dev/fd/1", "here"])
 def test_standard_output(name, tmp_path):
     """Into a pipe, and into a file that the shell has opened, by whatever name: `-` keeps what is told beside it out of the file."""
+    (tmp_path / "link").symlink_to("/dev/stdout")
     whole = "content\n" if name == "-" else "before\ncontent\nafter\n"
     if name != "here":
         assert run(tmp_path, name, subprocess.PIPE).stdout == whole
     with open(tmp_path / "here", "w") as stream:
         done = run(tmp_path, name, stream)
     assert (done.returncode, done.stderr) == (0, "before\nafter\n" if name == "-" else "")
-    assert (tmp_path / "here").read_text() == whole and names(tmp_path) == ["here"]
+    assert (tmp_path / "here").read_text() == whole and names(tmp_path) == ["here", "link"]
 
 
 def test_process_substitution(tmp_path):

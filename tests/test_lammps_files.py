@@ -52,23 +52,26 @@ def test_pipes(n, style, lammps):
 @BOTH
 @pytest.mark.parametrize("append", ["yes", "no"])
 def test_devices(style, append, lammps):
+    """Copies of /dev/null and /dev/full."""
     folder = lammps.new_folder()
     try:
         os.mknod(folder / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        os.mknod(folder / "full", stat.S_IFCHR | 0o666, os.makedev(1, 7))
         (folder / "null").write_text("")
     except OSError:
         pytest.skip("only root makes devices, and not everywhere")
     lammps.run(crystal(), *commands(style, "null", append=append), folder=folder)
-    assert stat.S_ISCHR((folder / "null").lstat().st_mode)
-    text = lammps.fails(crystal(), *commands(style, "/dev/full", append=append), n=2)
-    assert f"Fix uq/{style}: cannot write /dev/full: No space left on device" in text
+    text = lammps.fails(crystal(), *commands(style, "full", append=append), folder=folder, n=2)
+    assert f"Fix uq/{style}: cannot write full: No space left on device" in text
+    assert all(stat.S_ISCHR((folder / name).lstat().st_mode) for name in ("null", "full"))
 
 
 @BOTH
-@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1"])
+@pytest.mark.parametrize("name", ["-", "link", "/dev/fd/1"])
 def test_standard_output(style, name, lammps):
     """Into a pipe, and into a file that the shell has opened: nothing that LAMMPS wrote there is lost."""
     folder = lammps.new_folder()
+    (folder / "link").symlink_to("/dev/stdout")
     (folder / "in.run").write_text(lammps.write(folder, crystal(), "print BEFORE", *commands(style, name, "print AFTER")))
     command = [BIN / "lmp-uq", "run", "-in", "in.run", "-log", "none"]
     options = {"cwd": folder, "env": environment(), "check": True}
@@ -78,7 +81,7 @@ def test_standard_output(style, name, lammps):
     for text in (piped, (folder / "screen").read_text()):
         assert_whole(style, text)
         assert "\0" not in text and text.index("\nBEFORE") < text.index("\nAFTER") and "Total wall time" in text
-    assert {path.name for path in folder.iterdir()} == {"in.run", "system.data", "screen"}
+    assert {path.name for path in folder.iterdir()} == {"in.run", "system.data", "screen", "link"}
 
 
 @RANKS

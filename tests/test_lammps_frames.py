@@ -124,8 +124,8 @@ pair_coeff * 3 lj/cut 0.01 2.0"""
 def test_a_group_that_changes_from_step_to_step(n, lammps):
     """Atoms move in and out of half of the box; both fixes look at those that are in it on their step."""
     more = (HOT, "velocity all set 400 0 0 sum yes", "region half block 2.0 6.9 INF INF INF INF",
-            "group half dynamic all region half every 1", SELECT.replace("all", "half"), "fix h half uq/halt 1 grade > 1e9", "thermo_style custom step f_h", "thermo 1",
-            "thermo_modify format float %.17g", "run 6")  # fmt: skip
+            "group half dynamic all region half every 1", SELECT.replace("all", "half"), "fix h half uq/halt 1 grade > 1e9",
+            "thermo_style custom step f_h", "thermo 1", "thermo_modify format float %.17g", "run 6")  # fmt: skip
     result = lammps.run(crystal((2, 1, 1)), *more, n=n)
     largest = dict(zip(result.thermo[0]["Step"], result.thermo[0]["f_h"], strict=True))
     members = set()
