@@ -48,7 +48,7 @@ def test_a_failure_leaves_the_old_file(tmp_path):
 def test_pipes_are_written_through(tmp_path):
     seen, pipe = [], tmp_path / "pipe"
     os.mkfifo(pipe)
-    reader = threading.Thread(target=lambda: seen.append(pipe.read_bytes()))
+    reader = threading.Thread(target=lambda: seen.append(pipe.read_bytes()), daemon=True)
     reader.start()
     write(pipe, b"x" * 200_000)
     reader.join(60)

@@ -41,7 +41,7 @@ def test_pipes(n, style, lammps):
     """A reader sees all blocks, also those of a second run, before the end: the pipe is opened once."""
     folder, seen = lammps.new_folder(), []
     os.mkfifo(folder / "pipe")
-    reader = threading.Thread(target=lambda: seen.append((folder / "pipe").read_text()))
+    reader = threading.Thread(target=lambda: seen.append((folder / "pipe").read_text()), daemon=True)
     reader.start()
     lammps.run(crystal(), *commands(style, "pipe", "run 4"), n=n, folder=folder)
     reader.join(60)
