@@ -10,6 +10,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import units
+from force_members import changed
 from lammps_cases import HOT, PLAIN, WITH_ZBL, assert_equal, crystal, read_dump
 from lammps_processes import execute
 
@@ -43,8 +44,13 @@ def test_a_box_that_moves_at_the_end_of_the_step_does_not_reach_the_frame(n, run
     assert_consistent(frames, mace_reference)
 
 
-def test_forces_are_those_of_the_model_alone(lammps, mace_reference):
-    assert_consistent(frames_of(lammps.run(crystal(), HOT, SELECT, "run 2", pair=WITH_ZBL)), mace_reference)
+@RANKS
+def test_forces_are_those_of_the_model_alone(n, lammps, models, mace_reference, tmp_path):
+    """Also where no other field has asked for their parts on other ranks."""
+    model = changed(models.full, tmp_path / "uncalibrated.uq", calibration={"force_error": None})
+    frames = frames_of(lammps.run(crystal(), HOT, SELECT, "run 2", pair=WITH_ZBL, n=n, model=model))
+    assert "force_error" not in frames[0].arrays
+    assert_consistent(frames, mace_reference)
 
 
 @RANKS
