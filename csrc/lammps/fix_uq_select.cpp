@@ -63,8 +63,8 @@ int FixUqSelect::setmask() { return FixConst::POST_FORCE | FixConst::POST_FORCE_
 
 void FixUqSelect::init()
 {
-  const PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
-  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
+  PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
+  pair.require_field(field, WHO);
   columns.clear();
   const bool dear = lmp_uq::needs_pulls(field);    // else nobody has paid for these fields
   for (int k = 0; k < UQ_N_FIELDS; k++)
