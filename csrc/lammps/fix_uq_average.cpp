@@ -30,7 +30,7 @@ static constexpr int TEST_MEMBERS = 64;    // of variance, effective sample size
 static constexpr const char *THERMOSTATS[] = {"nvt", "npt", "temp/", "langevin", "gle", "gld", "ffl", "bocs", "pimd", "tgnpt"};
 static constexpr const char *NOT_CANONICAL[] = {"temp/berendsen", "temp/rescale"};
 
-FixUqAverage::FixUqAverage(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), first_step(update->ntimestep)
+FixUqAverage::FixUqAverage(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), out(lmp, "Fix uq/average"), first_step(update->ntimestep)
 {
   if (narg < 7) utils::missing_cmd_args(FLERR, "fix uq/average (Nevery Nrepeat Nfreq input ... uq ID temp T file F)", error);
   if (strcmp(update->unit_style, "metal") != 0)
@@ -48,7 +48,7 @@ FixUqAverage::FixUqAverage(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, a
   if (temperature_word.empty()) error->all(FLERR, "Fix uq/average needs: temp T, the temperature of the ensemble in K, or v_name");
   check_source();
   make_averages();
-  if (!append && !file.empty() && comm->me == 0) remove(file.c_str());    // as dump does: the file tells of this run
+  if (!file.empty()) out.open(file, append);
 
   vector_flag = array_flag = 1;
   size_vector = N_SUMMARY;

@@ -3,6 +3,7 @@
 #define LMP_FIX_UQ_AVERAGE_H
 
 #include "average_inputs.h"
+#include "output_file.h"
 
 #include "lammps/fix.h"
 
@@ -42,6 +43,7 @@ class FixUqAverage : public Fix {
   int nrepeat, nfreq;
   bool running = true, append = false;
   std::string source_id, temperature_word, file;
+  lmp_uq::OutputFile out;
   std::string signature;           // what the statistics belong to
   std::unique_ptr<AverageInputs> inputs;
   std::unique_ptr<lmp_uq::ThermalAverages> averages;
@@ -84,7 +86,6 @@ class FixUqAverage : public Fix {
   std::string header() const;
   std::string note_lines();
   std::string block() const;
-  void write(const std::string &text);
   void warn(const std::string &kind, const std::string &text);
 };
 

@@ -2,7 +2,6 @@
 // FixUqAverage: a run: samples, averages with their bars, the file, and what is said at the end.
 #include "fix_uq_average.h"
 
-#include "extxyz_file.h"
 #include "guard.h"
 #include "hidden_dependence.h"
 #include "thermal_averages.h"
@@ -134,7 +133,7 @@ void FixUqAverage::output()
   }
   summarize();
   last_output = update->ntimestep;
-  if (!file.empty()) write((header_written ? "" : header()) + note_lines() + block());
+  if (!file.empty()) out.add((header_written ? "" : header()) + note_lines() + block());
   header_written = true;
   if (!running) averages->clear();
 }
@@ -192,14 +191,6 @@ std::string FixUqAverage::block() const
     text += "\n";
   }
   return text;
-}
-
-void FixUqAverage::write(const std::string &text)
-{
-  char failure[1024] = "";
-  if (comm->me == 0) strncpy(failure, lmp_uq::append_whole(file, text).c_str(), sizeof(failure) - 1);
-  MPI_Bcast(failure, sizeof(failure), MPI_CHAR, 0, world);
-  if (failure[0]) error->all(FLERR, "Fix uq/average: {}", failure);
 }
 
 void FixUqAverage::post_run()

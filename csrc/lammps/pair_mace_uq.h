@@ -40,6 +40,7 @@ class PairMaceUq : public Pair {
   // step, or of these atoms. Per-atom values are in LAMMPS' present order and last until the next call.
   const double *field(int index);                    // (nlocal)
   const double *participation();                     // (nlocal) 1, or 0 for atoms that take no part: they have no value
+  const double *model_forces();                      // (nlocal, 3) of this style alone, eV/Angstrom
   double energy();                                   // total over ranks, eV
   void totals(double std_lower_upper[3]);            // of the total energy, eV
   void stress_std(double bar[6]);                    // xx yy zz xy xz yz
@@ -80,7 +81,7 @@ class PairMaceUq : public Pair {
   void evaluator_or_error();
   void current_or_error();
   void evaluate_field(int index);
-  const double *as_present(const std::vector<double> &column, std::vector<double> &buffer);
+  const double *as_present(const std::vector<double> &rows, std::vector<double> &buffer, int width = 1);
   double sum_energy() const;
   void compute_force_norm();
   void compute_member_forces();

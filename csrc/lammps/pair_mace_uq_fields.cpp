@@ -72,11 +72,18 @@ void PairMaceUq::evaluate_field(int index)
   impl->evaluated[index] = true;
 }
 
-const double *PairMaceUq::as_present(const std::vector<double> &column, std::vector<double> &buffer)
+const double *PairMaceUq::as_present(const std::vector<double> &rows, std::vector<double> &buffer, int width)
 {
-  if (!impl->reordered) return column.data();
-  guarded([&] { impl->configuration.follow(column.data(), 1, buffer); });
+  if (!impl->reordered) return rows.data();
+  guarded([&] { impl->configuration.follow(rows.data(), width, buffer); });
   return buffer.data();
+}
+
+const double *PairMaceUq::model_forces()
+{
+  current_or_error();
+  guarded([&] { compute_force_norm(); });    // for it, parts on ghosts have gone home
+  return as_present(impl->forces, impl->present_forces, 3);
 }
 
 const double *PairMaceUq::participation()

@@ -55,7 +55,7 @@ struct LAMMPS_NS::PairMaceUq::Impl {
   std::vector<double> columns[UQ_N_FIELDS];       // (n_local)
   std::vector<double> part;                       // (n_local) 1 for atoms that take part, else 0
   std::vector<double> present[UQ_N_FIELDS];       // columns as the present atoms have them, where they are reordered; and part
-  std::vector<double> present_part;
+  std::vector<double> present_part, present_forces;
   double cutoff_copy = 0.0;                       // for extract(): what is handed out may be written to
   lmp_uq::StepClock clock;
   bool setting_up = false;                        // a run
