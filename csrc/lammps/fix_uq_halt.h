@@ -20,7 +20,6 @@ class FixUqHalt : public Fix {
   double compute_scalar() override;
 
  private:
-  void look();
   int field = -1, consecutive = 1, count = 0;
   bool or_equal = false, hard = false;
   double threshold = 0.0, last = 0.0;
@@ -28,6 +27,7 @@ class FixUqHalt : public Fix {
   bool stopped = false;     // the run under way, softly
   bool told = false;        // a rerun, of which one frame is told
 
+  void look();
   std::string waiting() const;
   bool runs(const char *command) const;
 };
