@@ -37,6 +37,8 @@ class Evaluator {
 
   // sum of this rank's features, bias columns included; the sums of all ranks, added, go into totals()
   virtual void feature_sum(double *sum) = 0;
+  // The same with other edge vectors, by a forward pass alone; what is kept of the configuration last evaluated stays. Collective.
+  virtual void feature_sum_of(const uq_graph &graph, double *sum) = 0;
   virtual void totals(const double *sum, double energy, double std_lower_upper[3]) = 0;
   virtual void member_energies(const double *sum, double energy, double *energies) = 0;    // (n_members) eV
 };

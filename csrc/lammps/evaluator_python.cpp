@@ -44,6 +44,7 @@ class PythonEvaluator : public lmp_uq::Evaluator {
     check(bridge_.per_atom(engine_, field, n_local, force_norm, column, text()));
   }
   void feature_sum(double *sum) override { check(bridge_.feature_sum(engine_, sum, text())); }
+  void feature_sum_of(const uq_graph &graph, double *sum) override { check(bridge_.feature_sum_of(engine_, &graph, sum, text())); }
   void totals(const double *sum, double energy, double std_lower_upper[3]) override
   {
     check(bridge_.totals(engine_, sum, energy, std_lower_upper, text()));
