@@ -92,7 +92,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   std::vector<double> energies_, descriptors_, weights_, grades_, bars_[3];
   bool has_grades_ = false, has_bars_ = false;
 
-  std::vector<double> other_energies_, other_descriptors_;    // scratch of feature_sum_of
+  std::vector<double> other_descriptors_;      // scratch of feature_sum_of
 };
 
 uq_model_info NativeEvaluator::load(const std::string &name, const std::vector<std::string> &elements)
@@ -233,9 +233,8 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
 
 void NativeEvaluator::feature_sum_of(const uq_graph &graph, double *sum)
 {
-  other_energies_.resize(graph.n_local + 1);
   other_descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
-  engine_->evaluate(atom_graph(graph), exchange(graph), other_energies_.data(), other_descriptors_.data());
+  engine_->evaluate(atom_graph(graph), exchange(graph), nullptr, other_descriptors_.data());
   head_->feature_sum(species_.size(), other_descriptors_.data(), species_.data(), sum);
 }
 
