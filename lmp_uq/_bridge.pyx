@@ -140,7 +140,7 @@ cdef int load(void **engine, const uq_settings *settings, const char *file, int 
     try:
         from lmp_uq.engine import FIELDS, TOTALS, Engine
         obj = Engine.load(
-            file.decode(), [elements[k].decode() for k in range(n_elements)], device=settings.device.decode(),
+            file.decode(), [elements[k].decode() for k in range(n_elements)], device=settings.device.decode(), engine="torch",
             precision=settings.precision.decode(), n_members=settings.members, n_force_members=settings.force_members,
             threads=settings.threads, conservative=bool(settings.conservative), learned=bool(settings.learned),
             local_rank=settings.local_rank)

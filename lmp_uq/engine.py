@@ -73,7 +73,7 @@ class Engine:
         self._forget()
 
     @classmethod
-    def load(cls, name, elements, *, device="auto", precision="file", engine="torch", threads=1, local_rank=0, **options):
+    def load(cls, name, elements, *, device="auto", precision="file", engine="auto", threads=1, local_rank=0, **options):
         """Read a model file (or an embedded model's name) for the elements that LAMMPS' types stand for.
 
         Parameters

@@ -32,7 +32,7 @@ LINES = (
 def test_rows_by_strain_are_the_virial_of_members(models):
     """Central differences of the features, against reverse passes of the force members."""
     atoms = crystal(seed=3)
-    source, engine = MaceFrames(str(models.full)), Engine.load(str(models.full), None, n_force_members=4)
+    source, engine = MaceFrames(str(models.full), engine="torch"), Engine.load(str(models.full), None, engine="torch", n_force_members=4)
     _, _, virial, row = source.sample(atoms, True)
     graph, _ = graph_of_frames([atoms], engine.backbone.elements, engine.cutoff)
     energies, gradients = np.empty(graph.n_local), np.empty(graph.vectors.shape)
@@ -50,7 +50,7 @@ def test_averages_are_those_of_python(n, lammps, models):
     table, frames = result.thermo[0], read_run([result.folder / "d.lammpstrj"])[1:]
     file = modelfile.read(models.full)
     box, members = Box.from_tensors(file.section("posterior")), file.tensors["posterior/members"]
-    source = MaceFrames(str(models.full))
+    source = MaceFrames(str(models.full), engine="torch")
     found = [source.sample(atoms, True) for atoms in frames]
     features, volume, beta = np.array([one[1] for one in found]), frames[0].get_volume(), 1.0 / (BOLTZMANN * TEMPERATURE)
     summary, rows = blocks(result.folder / "avg.txt")[-1]
