@@ -34,6 +34,12 @@ REFUSED = [
     ("correlation", [4, 4]),
     ("correlation", [3]),
     ("max_ell", 4),
+    ("hidden_irreps", "4097x0e"),
+    ("hidden_irreps", "4294967304x0e+4294967304x1o"),
+    ("hidden_irreps", "+8x0e"),
+    ("MLP_irreps", "99999999999999999999x0e"),
+    ("atomic_numbers", [1] * 119),
+    ("heads", ["low", "high"] * 501),
     ("radial_type", "gaussian"),
     ("distance_transform", "Soft"),
     ("use_so3", True),
@@ -66,6 +72,15 @@ def test_tensors_that_do_not_fit():
     refused(tensors | {f"{name}.indices": tensors[f"{name}.indices"] - 10**6}, "index of a coupling tensor")
     with pytest.raises(UqError, match="precision is 'half'"):
         MaceNativeBackbone(architecture, tensors, precision="half")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 0.0, 2.5, 1e300])
+@pytest.mark.parametrize("name", ["radial_embedding.cutoff_fn.p", "pair_repulsion_fn.p"])
+def test_powers_that_are_no_whole_numbers(name, value):
+    architecture, tensors = described(NAME)
+    assert name in tensors
+    with pytest.raises(UqError, match=rf"MACE tensors: {name} is .*; accepted: a whole number from 1 to 1000"):
+        MaceNativeBackbone(architecture, tensors | {name: np.array(value)}, precision="float64")
 
 
 @pytest.mark.parametrize("vector", [[0.0, 0.0, 0.0], [1e-7, 0.0, 0.0], [np.nan, 1.0, 0.0], [np.inf, 0.0, 0.0]])

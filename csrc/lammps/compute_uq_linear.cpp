@@ -2,6 +2,7 @@
 #include "compute_uq_linear.h"
 
 #include "linear_potential.h"
+#include "model_name.h"
 
 #include "lammps/atom.h"
 #include "lammps/comm.h"
@@ -32,7 +33,7 @@ ComputeUqLinear::ComputeUqLinear(LAMMPS *lmp, int narg, char **arg) : Compute(lm
     error->all(FLERR, "Compute uq/linear needs units metal (eV, Angstrom), found units {}", update->unit_style);
   file = arg[3];
   descriptor_id = compute_id(arg[4], "the descriptors");
-  collective([&] { potential = std::make_unique<lmp_uq::LinearPotential>(file); });
+  collective([&] { potential = std::make_unique<lmp_uq::LinearPotential>(lmp_uq::resolve_model(file)); });
   int at = 5;
   while (at < narg) {
     const int next = keyword(at, narg, arg);
