@@ -46,6 +46,7 @@ cdef extern from "bridge.h":
         int (*feature_sum_of)(void *, const uq_graph *, double *, char *) noexcept
         int (*totals)(void *, const double *, double, double *, char *) noexcept
         int (*member_energies)(void *, const double *, double, double *, char *) noexcept
+        int (*memory_usage)(void *, double *, char *) noexcept
         void (*destroy)(void *) noexcept
 
 cdef extern from *:
@@ -252,6 +253,15 @@ cdef int member_energies(void *engine, const double *total, double energy, doubl
         return 1
 
 
+cdef int memory_usage(void *engine, double *n_bytes, char *message) noexcept with gil:
+    try:
+        n_bytes[0] = (<object> <PyObject *> engine).memory_usage()
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+
+
 cdef void destroy(void *engine) noexcept with gil:
     try:
         Py_DECREF(<object> <PyObject *> engine)
@@ -270,5 +280,6 @@ def register(uintptr_t address):
     table.feature_sum_of = feature_sum_of
     table.totals = totals
     table.member_energies = member_energies
+    table.memory_usage = memory_usage
     table.destroy = destroy
     table.version = UQ_BRIDGE_VERSION

@@ -206,6 +206,13 @@ class Engine:
         weights = theta[:, None, :] * self._takes_part[None, :, None]
         gradients[:] = self.backbone.pull(self._state, None, weights)
 
+    def memory_usage(self) -> float:
+        """Bytes of weights, tables, posterior and of what is kept, but for what torch keeps for derivatives."""
+        arrays = (self._members, self._force_members, self._descriptors, self._energies, *self._cache.values())
+        parts = [vars(part).values() for part in (self._box, self._novelty) if part is not None]
+        arrays += tuple(array for part in parts for array in part)
+        return float(self.backbone.n_bytes + sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)))
+
     def _bars(self, features, energies):
         lower, upper = self._box.bounds(features, self.n_members)
         return self._box.rms(features), energies + lower, energies + upper

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from lammps_processes import execute
@@ -140,6 +142,21 @@ COMMANDS = {
     "no such pair style": ("{x} c_b[*] pair pace grade energy_std", "there is no pair style pace to compare energies with"),
     "another family": (str(modelfile.resolve("nbmotaw")) + " c_b[*] grade", "holds a model of family mace; accepted: snap"),
 }
+
+
+def test_lammps_is_told_of_the_memory(potential, tmp_path):
+    """One compute uq/linear more: its posterior and grade."""
+
+    def megabytes(script):
+        (tmp_path / "in.run").write_text(script)
+        text = execute("lmp-uq", "run", "-in", "in.run", folder=tmp_path).text
+        return float(re.search(r"allocation \(min/avg/max\) = (\S+) ", text)[1])
+
+    script = potential.script()
+    less = script.replace("compute tot", "#compute tot").replace(" c_tot[*]", "")
+    held = sum(array.nbytes for name, array in potential.file.tensors.items() if name.startswith(("posterior/members", "grade/")))
+    more = (megabytes(script) - megabytes(less)) * 2**20
+    assert 0.9 * held < more < 20 * held + 2**17
 
 
 def test_a_file_in_a_folder_of_potentials(potential, tmp_path):

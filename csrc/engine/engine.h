@@ -26,6 +26,7 @@ class Engine {
   class State {
    public:
     virtual ~State() = default;
+    virtual std::size_t n_bytes() const = 0;
   };
 
   virtual ~Engine() = default;
@@ -37,6 +38,7 @@ class Engine {
   virtual const Architecture &shape() const = 0;
   virtual const char *instruction_set() const = 0;
   virtual std::size_t table_bytes() const = 0;          // of the radial tables made so far
+  virtual std::size_t n_bytes() const = 0;              // of these, of weights as they are laid out, and of work space
   virtual int n_threads() const = 0;
 
   // energies (n_local) in eV, nullptr: none; descriptors (n_local, n_features); collective over the ranks that exchange ghosts. Several

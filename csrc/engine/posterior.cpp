@@ -98,6 +98,14 @@ std::vector<int> Posterior::unknown_elements() const
   return out;
 }
 
+std::size_t Posterior::n_bytes() const
+{
+  std::size_t n = bytes_of(force_members_) + (box_ ? box_->n_bytes() : 0) + (novelty_ ? novelty_->n_bytes() : 0) +
+      (network_ ? network_->n_bytes() : 0);
+  for (const Scratch &s : scratch_) n += bytes_of(s.in, s.out);
+  return n;
+}
+
 void Posterior::energy_bars(std::size_t n, const double *descriptors, const std::int64_t *species, const double *energies, double *std,
                             double *lower, double *upper)
 {

@@ -86,6 +86,7 @@ typedef struct uq_bridge {
   int (*feature_sum_of)(void *engine, const uq_graph *graph, double *sum, char *message);
   int (*totals)(void *engine, const double *sum, double energy, double *std_lower_upper /* (3) eV */, char *message);
   int (*member_energies)(void *engine, const double *sum, double energy, double *energies /* (n_members) eV */, char *message);
+  int (*memory_usage)(void *engine, double *bytes /* of weights, posterior and what is kept, but for torch's own */, char *message);
   void (*destroy)(void *engine);
 } uq_bridge;
 

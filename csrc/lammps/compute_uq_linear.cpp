@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "compute_uq_linear.h"
 
+#include "bytes.h"
 #include "linear_potential.h"
 #include "model_name.h"
 
@@ -315,4 +316,9 @@ std::vector<double> ComputeUqLinear::feature_sum(double &energy)
   return all;
 }
 
-double ComputeUqLinear::memory_usage() { return static_cast<double>(nmax) * 2.0 * fields.size() * sizeof(double); }
+double ComputeUqLinear::memory_usage()
+{
+  std::size_t bytes = potential->n_bytes() + lmp_uq::bytes_of(rows, totals) + nmax * fields.size() * sizeof(double);
+  for (const auto &column : columns) bytes += lmp_uq::bytes_of(column);
+  return static_cast<double>(bytes);
+}

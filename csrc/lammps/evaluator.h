@@ -41,6 +41,8 @@ class Evaluator {
   virtual void feature_sum_of(const uq_graph &graph, double *sum) = 0;
   virtual void totals(const double *sum, double energy, double std_lower_upper[3]) = 0;
   virtual void member_energies(const double *sum, double energy, double *energies) = 0;    // (n_members) eV
+
+  virtual double memory_usage() = 0;    // bytes of weights, tables, posterior and what is kept of the configuration last evaluated
 };
 
 // A model or a device that the native engine does not run: its load() says so by this.

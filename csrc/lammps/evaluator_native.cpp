@@ -68,6 +68,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   void feature_sum_of(const uq_graph &graph, double *sum) override;
   void totals(const double *sum, double energy, double std_lower_upper[3]) override { head_->totals(sum, energy, std_lower_upper); }
   void member_energies(const double *sum, double energy, double *energies) override { head_->member_energies(sum, energy, energies); }
+  double memory_usage() override;
 
  private:
   void make_engine();
@@ -258,6 +259,13 @@ void NativeEvaluator::per_atom(int field, int n_local, const double *force_norm,
     head_->force_errors(n_local, descriptors_.data(), species_.data(), force_norm, grades(), level, column);
   else
     std::copy_n(bars(field), n_local, column);
+}
+
+double NativeEvaluator::memory_usage()
+{
+  return static_cast<double>(file_->n_bytes() + head_->n_bytes() + engine_->n_bytes() + (state_ ? state_->n_bytes() : 0)) +
+      lmp_uq::bytes_of(species_, node_elements_, energies_, descriptors_, weights_, grades_, bars_[0], bars_[1], bars_[2],
+                       other_descriptors_);
 }
 
 const double *NativeEvaluator::grades()

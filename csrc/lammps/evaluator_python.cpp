@@ -54,6 +54,13 @@ class PythonEvaluator : public lmp_uq::Evaluator {
     check(bridge_.member_energies(engine_, sum, energy, energies, text()));
   }
 
+  double memory_usage() override
+  {
+    double bytes = 0.0;
+    check(bridge_.memory_usage(engine_, &bytes, text()));
+    return bytes;
+  }
+
  private:
   char *text() { return &message_[0]; }
   void check(int failed)

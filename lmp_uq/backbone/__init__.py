@@ -54,6 +54,8 @@ class Backbone(Protocol):
     n_features : int
         Descriptors per atom, P.
     n_parameters : int
+    n_bytes : int
+        Memory of weights and tables.
     precision : {"float32", "float64"}
         Arithmetic inside; what goes in and comes out is float64.
     device : str
@@ -65,6 +67,7 @@ class Backbone(Protocol):
     cutoff: float
     n_features: int
     n_parameters: int
+    n_bytes: int
     precision: str
     device: str
     engine: str
