@@ -68,7 +68,7 @@ def open_backbone(name: str, head: str | None = None) -> BackboneSource:
 
     found = convert_mace(name, head=head)
     entry = {"family": "mace", "architecture": found.architecture}
-    backbone = load_backbone(entry, found.tensors, found.precision)
+    backbone = load_backbone(entry, found.tensors, found.precision, engine="torch")
     entry |= {"n_features": backbone.n_features, "n_parameters": backbone.n_parameters}
     return BackboneSource(entry, found.tensors, list(found.elements), found.cutoff, found.precision)
 

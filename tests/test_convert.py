@@ -86,7 +86,7 @@ def test_file_becomes_the_same_model(tmp_path, plain, capfd):
     assert (elements, cutoff, precision) == (("H", "O"), 3.0, "float64")
     assert json.loads(json.dumps(architecture)) == architecture == plain[0]
     assert set(tensors) == set(plain[1])
-    rebuilt = load_backbone(json.loads(json.dumps(architecture)), tensors)
+    rebuilt = load_backbone(json.loads(json.dumps(architecture)), tensors, engine="torch")
     for found, wanted in zip(results(rebuilt), results(as_backbone(plain_model())), strict=True):
         np.testing.assert_array_equal(found, wanted)
     assert capfd.readouterr().out == ""
@@ -110,7 +110,7 @@ def test_heads_and_single_precision(tmp_path):
     assert first.architecture["head"] == "pbe" and second.architecture["head"] == "r2scan"
     assert first.precision == second.precision == "float32"
     assert np.dtype("f8") not in {value.dtype for value in first.tensors.values()}
-    one, two = (results(load_backbone(c.architecture, c.tensors)) for c in (first, second))
+    one, two = (results(load_backbone(c.architecture, c.tensors, engine="torch")) for c in (first, second))
     assert np.abs(one[0] - two[0]).min() > 1e-3 and np.abs(one[1] - two[1]).max() > 1e-3
 
 

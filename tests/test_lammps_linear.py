@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+from lammps_processes import execute
 from linear_example import TWO, parameter_file
 from linear_lammps import Potential, error_of, expected, refused_in_other_units, runner
 
@@ -128,7 +131,7 @@ def test_a_member_in_place_of_the_mean(potential, run):
 
 
 COMMANDS = {
-    "no file": ("none.uq c_b[*] grade", "none.uq: no such file"),
+    "no file": ("none.uq c_b[*] grade", "none.uq: neither a file nor an embedded model"),
     "no columns": ("{x} b grade", "the descriptors of {x} are b; accepted: c_ID[*]"),
     "no compute": ("{x} c_q[*] grade energy_std", "there is no compute q; accepted: compute ID all sna/atom"),
     "no field": ("{x} c_b[*]", "needs a *.uq file, the columns c_ID[*] of a compute and a field"),
@@ -139,6 +142,29 @@ COMMANDS = {
     "no such pair style": ("{x} c_b[*] pair pace grade energy_std", "there is no pair style pace to compare energies with"),
     "another family": (str(modelfile.resolve("nbmotaw")) + " c_b[*] grade", "holds a model of family mace; accepted: snap"),
 }
+
+
+def test_lammps_is_told_of_the_memory(potential, tmp_path):
+    """One compute uq/linear more: its posterior and grade."""
+
+    def megabytes(script):
+        (tmp_path / "in.run").write_text(script)
+        text = execute("lmp-uq", "run", "-in", "in.run", folder=tmp_path).text
+        return float(re.search(r"allocation \(min/avg/max\) = (\S+) ", text)[1])
+
+    script = potential.script()
+    less = script.replace("compute tot", "#compute tot").replace(" c_tot[*]", "")
+    held = sum(array.nbytes for name, array in potential.file.tensors.items() if name.startswith(("posterior/members", "grade/")))
+    more = (megabytes(script) - megabytes(less)) * 2**20
+    assert 0.9 * held < more < 20 * held + 2**17
+
+
+def test_a_file_in_a_folder_of_potentials(potential, tmp_path):
+    (tmp_path / "in.run").write_text(potential.script(command="far.uq c_b[*] energy_std grade"))
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "far.uq").symlink_to(potential.folder / "x.uq")
+    done = execute("lmp-uq", "run", "-in", "in.run", folder=tmp_path, LAMMPS_POTENTIALS=str(tmp_path / "far"))
+    assert done.code == 0, done.text
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "compute_uq_linear.h"
 
+#include "bytes.h"
 #include "fix_uq_columns.h"
 #include "guard.h"
 #include "linear_potential.h"
+#include "model_name.h"
 #include "text.h"
 
 #include "lammps/atom.h"
@@ -34,7 +36,7 @@ ComputeUqLinear::ComputeUqLinear(LAMMPS *lmp, int narg, char **arg) : Compute(lm
     error->all(FLERR, "Compute uq/linear needs units metal (eV, Angstrom), found units {}", update->unit_style);
   file = arg[3];
   descriptor_id = compute_id(arg[4], "the descriptors");
-  lmp_uq::collective(lmp, WHO, [&] { potential = std::make_unique<lmp_uq::LinearPotential>(file); });
+  lmp_uq::collective(lmp, WHO, [&] { potential = std::make_unique<lmp_uq::LinearPotential>(lmp_uq::resolve_model(file)); });
   int at = 5;
   while (at < narg) {
     const int next = keyword(at, narg, arg);
@@ -341,4 +343,11 @@ std::vector<double> ComputeUqLinear::feature_sum(double &energy)
   energy = all.back();
   all.pop_back();
   return all;
+}
+
+double ComputeUqLinear::memory_usage()
+{
+  std::size_t bytes = potential->n_bytes() + lmp_uq::bytes_of(rows, totals);
+  for (const auto &column : columns) bytes += lmp_uq::bytes_of(column);
+  return static_cast<double>(bytes);
 }

@@ -28,6 +28,7 @@ class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
   void setup() override;
   void compute_peratom() override;
   void compute_vector() override;
+  double memory_usage() override;
 
   int n_features() const override;
   int n_members() const override;

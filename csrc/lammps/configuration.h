@@ -5,6 +5,7 @@
 #define LMP_UQ_CONFIGURATION_H
 
 #include "atom_routes.h"
+#include "bytes.h"
 
 #include "lammps/lmptype.h"
 #include "lammps/pointers.h"
@@ -30,6 +31,7 @@ class Configuration : protected LAMMPS_NS::Pointers {
   int n_local() const { return n_local_; }
   int n_ghost() const { return static_cast<int>(tags_.size()) - n_local_; }
   LAMMPS_NS::tagint tag(int node) const { return tags_[node]; }
+  std::size_t n_bytes() const { return bytes_of(tags_, types_, x_); }
 
   // The present atoms against those taken. Between runs positions and box count too, during a run they are LAMMPS' own affair. what: which of
   // them changed. Collective, the same answer on every rank.

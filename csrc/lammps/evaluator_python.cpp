@@ -45,6 +45,7 @@ class PythonEvaluator : public lmp_uq::Evaluator {
     check(bridge_.per_atom(engine_, field, n_local_, force_norm, column, text()));
   }
   void feature_sum(double *sum) override { check(bridge_.feature_sum(engine_, sum, text())); }
+  void feature_sum_of(const uq_graph &graph, double *sum) override { check(bridge_.feature_sum_of(engine_, &graph, sum, text())); }
   void totals(const double *sum, double energy, double std_lower_upper[3]) override
   {
     check(bridge_.totals(engine_, sum, energy, std_lower_upper, text()));
@@ -52,6 +53,13 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   void member_energies(const double *sum, double energy, double *energies) override
   {
     check(bridge_.member_energies(engine_, sum, energy, energies, text()));
+  }
+
+  double memory_usage() override
+  {
+    double bytes = 0.0;
+    check(bridge_.memory_usage(engine_, &bytes, text()));
+    return bytes;
   }
 
  private:

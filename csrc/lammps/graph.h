@@ -37,6 +37,10 @@ class Graph {
   // virial[6] += -r (x) dE/dr, and if vatom is not null half of it, symmetrised, to either end of an edge (xx yy zz xy xz yz)
   void virial(const double *gradients, double *virial, double **vatom) const;
 
+  std::size_t n_bytes() const
+  {
+    return (species_.capacity() + centres_.capacity() + neighbours_.capacity()) * sizeof(int64_t) + vectors_.capacity() * sizeof(double);
+  }
   int64_t n_edges() const { return n_edges_; }
   int n_local() const { return n_local_; }
   int n_nodes() const { return n_nodes_; }

@@ -34,6 +34,7 @@ class PairMaceUq : public Pair {
   void unpack_reverse_comm(int, int *, double *) override;
   void *extract(const char *, int &) override;
   void *extract_peratom(const char *, int &) override;
+  double memory_usage() override;
 
   // For the computes and fixes of this plugin, which find() it anew each time. Collective: every rank calls them. They describe the atoms whose
   // forces were computed last, evaluate a field when it is first asked for on a step, and stop with an error where there are no forces of this
