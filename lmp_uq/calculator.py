@@ -57,8 +57,8 @@ class UqCalculator(Calculator):
     stress_std                (6,)    the same of the stress, eV/Angstrom^3, Voigt order of ASE
     ========================  ======  ========================================================================
 
-    All but the last two come with every evaluation; forces_std, stress_std and stresses are computed when they are asked for, and kept until
-    the atoms change.
+    All but the last two come with every evaluation; forces_std, stress_std and stresses are computed when they are asked for, and kept
+    until the atoms change.
 
     Copies, also those that pickle makes for other processes, hold what this one was made from and load the model when they need it.
 

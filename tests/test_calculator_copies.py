@@ -125,7 +125,7 @@ def test_what_it_was_made_from(models):
 def test_settings_can_be_changed(models):
     atoms = with_calculator(models, "native")
     energy = atoms.get_potential_energy()
-    with pytest.raises(UqError, match="no such|neither a file"):
+    with pytest.raises(UqError, match="neither a file"):
         atoms.calc.set(model="nowhere.uq")
     assert atoms.get_potential_energy() == energy and atoms.calc.todict()["model"] == str(models.full)
     atoms.calc.set(precision="float32")

@@ -12,6 +12,7 @@ namespace lmp_uq {
 
 bool is_utf8(const std::string &bytes);                          // well-formed: no surrogates, nothing overlong
 void append_utf8(std::string &out, unsigned code_point);         // 0 to 0x10FFFF
+std::string printable(const std::string &bytes);                 // UTF-8: bytes that are none as \xHH
 std::string first_characters(const std::string &text, std::size_t n);    // UTF-8, the first n code points
 
 double to_double(const std::string &literal);    // of a JSON number; correctly rounded, infinite beyond the range

@@ -2,6 +2,7 @@
 #include "compute_uq_linear.h"
 
 #include "linear_potential.h"
+#include "text.h"
 
 #include "lammps/atom.h"
 #include "lammps/comm.h"
@@ -80,7 +81,7 @@ void ComputeUqLinear::collective(const std::function<void()> &work)
     work();
   } catch (const std::exception &failure) {
     failing = comm->me;
-    strncpy(text, failure.what(), sizeof(text) - 1);
+    strncpy(text, lmp_uq::printable(failure.what()).c_str(), sizeof(text) - 1);
   }
   MPI_Allreduce(&failing, &first, 1, MPI_INT, MPI_MIN, world);
   if (first == comm->nprocs) return;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "evaluator.h"
 
+#include "model_name.h"
+
 #include <unistd.h>
 
 // the driver's device node: asking CUDA itself would need its libraries; lmp_uq.backbone asks the same
@@ -10,6 +12,7 @@ std::unique_ptr<lmp_uq::Evaluator> lmp_uq::load_evaluator(const Settings &settin
                                                           const std::vector<std::string> &elements, uq_model_info &info, std::string &note)
 {
   note.clear();
+  resolve_model(file);    // a missing file is said before an interpreter is started
   if (settings.engine == "auto" && settings.device == "auto" && has_gpu()) {
     note = "engine torch, because there is a GPU";
   } else if (settings.engine != "torch") {

@@ -49,8 +49,10 @@ std::string lmp_uq::resolve_model(const std::string &name)
   const std::string folder = models_folder();
   const std::vector<std::string> names = embedded_models(folder);
   if (std::find(names.begin(), names.end(), name) != names.end()) return folder + "/" + name + SUFFIX;
-  if (!exists)
+  if (!exists) {
+    const char *hint = is_utf8(name) ? "" : "; LAMMPS cuts letters that are not ASCII out of its input: give the name as -var file NAME and write ${file}";
     throw std::runtime_error(name + ": neither a file nor an embedded model; embedded models: " +
-                             (names.empty() ? "none" : joined(names, ", ")));
+                             (names.empty() ? "none" : joined(names, ", ")) + hint);
+  }
   return name;
 }

@@ -4,6 +4,7 @@
 
 #include "launcher_check.h"
 #include "pair_mace_uq_impl.h"
+#include "text.h"
 
 #include "lammps/atom.h"
 #include "lammps/comm.h"
@@ -33,7 +34,7 @@ void PairMaceUq::collective(const std::function<void()> &work, const char *what)
     work();
   } catch (const std::exception &failure) {
     failing = comm->me;
-    strncpy(text.data(), failure.what(), UQ_MESSAGE_LENGTH - 1);
+    strncpy(text.data(), lmp_uq::printable(failure.what()).c_str(), UQ_MESSAGE_LENGTH - 1);
   }
   MPI_Allreduce(&failing, &first, 1, MPI_INT, MPI_MIN, world);
   if (first == comm->nprocs) return;
@@ -45,7 +46,7 @@ void PairMaceUq::collective(const std::function<void()> &work, const char *what)
 // the process, and then before mpiexec has read the message; where Python does, it throws on this rank and the others would wait for ever.
 void PairMaceUq::fail_here(const std::string &text)
 {
-  const std::string message = fmt::format("Pair style mace/uq on step {}: {}", update->ntimestep, text);
+  const std::string message = fmt::format("Pair style mace/uq on step {}: {}", update->ntimestep, lmp_uq::printable(text));
   if (comm->nprocs == 1) error->one(FLERR, message);
   const std::string line = fmt::format("ERROR on proc {}: {}", comm->me, message);
   if (logfile) fmt::print(logfile, "{}\n", line);
