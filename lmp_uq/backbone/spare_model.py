@@ -2,7 +2,7 @@
 """The torch model of the backbone that was given up last, for the next one that is the same.
 
 e3nn compiles parts of every model that it builds to TorchScript, and torch keeps what it compiled as long as the process lives: 10 MB and
-more for each model. A process that sets up the same potential again and again, as a loop around LAMMPS' command `clear`, must build it once.
+more for each model. A process that sets up the same potential again and again, as a loop around the command `clear`, must build it once.
 """
 
 from __future__ import annotations
