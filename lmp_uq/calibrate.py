@@ -138,7 +138,7 @@ def _calibrate_labels(file, predictions, seed):
         try:
             bars[name], reports[name] = job()
         except UqError as reason:
-            reasons[name] = str(reason)
+            reasons[name] = str(reason).removeprefix(f"{name}: ")
     return bars, reports, reasons
 
 

@@ -12,7 +12,8 @@ from lmp_uq.cli.parser import add_verb
 from lmp_uq.errors import UqError
 
 FILES = (
-    "model", "backbone", "data", "calibration", "backbone_training", "fit_data", "committee", "suite", "frames", "observables", "out", "json",
+    "model", "backbone", "data", "calibration", "backbone_training", "fit_data", "committee", "suite", "frames", "observables", "out",
+    "json",
 )  # fmt: skip
 """Arguments that are names of files, for completion."""
 FOLDERS = ("report", "cache")

@@ -179,7 +179,7 @@ def shows_progress(options) -> bool:
 
 
 def present(options, text: str, figures) -> None:
-    """Print what a verb found, and write its figures where --json says; the text goes to standard error where the figures are the output."""
+    """Print what a verb found, and write its figures where --json says; the text goes to standard error where they are the output."""
     from lmp_uq.files import summary_stream
 
     print(text, file=summary_stream(options.json), flush=True)
