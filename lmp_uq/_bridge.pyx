@@ -5,6 +5,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport int64_t, uintptr_t
 from libc.string cimport memcpy, strlen, strncpy
 
+import os
 import sys
 import traceback
 
@@ -106,8 +107,9 @@ cdef class Exchange:
 
 
 cdef void put_text(char *target, object text, int length) noexcept:
+    """Bytes of file names go back as they came: the plugin prints those that are no UTF-8."""
     try:
-        data = str(text).encode("utf-8", "replace")[:length - 1]
+        data = str(text).encode("utf-8", "surrogateescape")[:length - 1]
         memcpy(target, <const char *> data, len(data))
         target[len(data)] = 0
     except BaseException:
@@ -141,8 +143,8 @@ cdef int load(void **engine, const uq_settings *settings, const char *file, int 
     try:
         from lmp_uq.engine import FIELDS, TOTALS, Engine
         obj = Engine.load(
-            file.decode(), [elements[k].decode() for k in range(n_elements)], device=settings.device.decode(), engine="torch",
-            precision=settings.precision.decode(), n_members=settings.members, n_force_members=settings.force_members,
+            os.fsdecode(file), [os.fsdecode(elements[k]) for k in range(n_elements)], device=os.fsdecode(settings.device), engine="torch",
+            precision=os.fsdecode(settings.precision), n_members=settings.members, n_force_members=settings.force_members,
             threads=settings.threads, conservative=bool(settings.conservative), learned=bool(settings.learned),
             local_rank=settings.local_rank)
         info.cutoff = obj.cutoff

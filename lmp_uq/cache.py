@@ -201,13 +201,3 @@ def _unpack(arrays: dict[str, np.ndarray], frames: list[Frame]) -> Predictions:
     rows = Rows(*(arrays[f"rows_{name}"] for name in ROW_FIELDS))
     forces, descriptors, species = per_atom
     return Predictions(frames, arrays["energies"], forces, arrays["stresses"], descriptors, species, rows)
-
-
-def identity_of(entry: dict, tensors: dict[str, np.ndarray], arithmetic: str) -> str:
-    """Hash of a backbone: its architecture, its numbers and what computes with them."""
-    digest = hashlib.sha256(repr(sorted(entry.items(), key=lambda item: item[0])).encode())
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
-    digest.update(arithmetic.encode())
-    return digest.hexdigest()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import copy
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from lmp_uq.calibration.labelled_atoms import LabelledAtoms
 from lmp_uq.calibration.quantile_network import SECTION
 from lmp_uq.calibration.scaled_error import ScaledError
 from lmp_uq.errors import UqError
+from lmp_uq.files import check_target
 from lmp_uq.fit import force_samples
 from lmp_uq.offsets import apply_offsets, check_energy_zero, energy_zero
 from lmp_uq.options import RecipeOptions
@@ -69,8 +69,7 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
         No posterior in the file; frames that had another role in it, unless in_sample; elements other than the
         file's; no kind of label that could be calibrated; too few frames for a learned quantile.
     """
-    if not Path(options.out).absolute().parent.is_dir():
-        raise UqError(f"--out {options.out}: there is no folder of that name to write into")
+    check_target(options.out, "--out")
     file = modelfile.read(modelfile.resolve(options.model))
     if not file.header["posterior"]:
         raise UqError(f"{options.model} has no posterior to calibrate: lmp-uq fit writes one")
@@ -140,7 +139,7 @@ def _calibrate_labels(file, predictions, seed):
         try:
             bars[name], reports[name] = job()
         except UqError as reason:
-            reasons[name] = str(reason)
+            reasons[name] = str(reason).removeprefix(f"{name}: ")
     return bars, reports, reasons
 
 

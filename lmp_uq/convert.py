@@ -12,6 +12,7 @@ from lmp_uq import modelcheck, modelfile
 from lmp_uq.backbone import load_backbone
 from lmp_uq.backbone.mace_names import file_of
 from lmp_uq.errors import UqError
+from lmp_uq.files import check_target
 from lmp_uq.provenance import Provenance
 
 
@@ -89,6 +90,7 @@ def _from_model_file(name):
 
 def convert(name: str, out: str | Path, *, head: str | None = None, licence: str = "unstated", command: str = "") -> None:
     """Write a model file without posterior (whole or not at all)."""
+    check_target(out, "--out")
     source = open_backbone(name, head)
     provenance = Provenance.inherit(source, command, licence)
     header = source.header() | {"posterior": None, "grade": None, "calibration": None, "provenance": provenance.header()}

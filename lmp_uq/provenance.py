@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 import numpy as np
 
 from lmp_uq import __version__, dataset
+from lmp_uq.files import name_as_text
 from lmp_uq.modelcheck_linear import FAMILIES as LINEAR
 
 ROLES = ("backbone_training", "posterior", "calibration", "test")
@@ -48,7 +49,7 @@ class Provenance:
         """Names (without folders) and hashes of the data files that the frames came from."""
         counts = Counter(source.rpartition("[")[0] for source in {f.source for f in frames})
         for path in dict.fromkeys(paths):
-            name = Path(path).name
+            name = name_as_text(Path(path).name)
             self.data.append({"path": name, "sha256": dataset.hash_file(path), "n_frames": counts[name]})
 
     def add_role(self, role: str, frames) -> None:
@@ -63,12 +64,19 @@ class Provenance:
 
     def header(self) -> dict:
         """For the header key provenance."""
-        versions = {"lmp-uq": __version__} | {name: metadata.version(name) for name in self.packages}
+        versions = {"lmp-uq": __version__} | {name: _version(name) for name in self.packages}
         return {"command": self.command, "versions": versions, "licence": self.licence, "data": self.data, "roles": self.groups}
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Frame hashes as the tensors roles/<role>."""
         return {f"roles/{role}": keys for role, keys in self.hashes.items()}
+
+
+def _version(package):
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # a LAMMPS that was built by hand
+        return str(getattr(import_module(package.replace("-", "_")), "__version__", "unknown"))
 
 
 def frames_with_other_role(file, frames, role: str = "test") -> dict[str, list]:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from lmp_uq import modelfile
 from lmp_uq.errors import UqError
 from lmp_uq.files import existing_file
 from lmp_uq.frame_samples import ENERGY, PRESSURE, pressure_of, radial_distribution, read_run, source_of
+from lmp_uq.options import members_in_use
 from lmp_uq.posterior.box import Box
 from lmp_uq.reweighting import BOLTZMANN, MAX_VARIANCE, Samples, averages
 from lmp_uq.tables import Column, table, wrap
@@ -44,6 +46,7 @@ class ReweightOptions:
     skip: int = 0
     n_members: int | None = None
     engine: Mapping[str, Any] = field(default_factory=dict)
+    progress: bool = False
 
 
 def reweight(options: ReweightOptions) -> dict:
@@ -62,6 +65,7 @@ def reweight(options: ReweightOptions) -> dict:
     """
     file = modelfile.read(modelfile.resolve(options.model))
     source = source_of(file, options.model, **options.engine)
+    n_members = members_in_use(file.header, options.n_members, options.model)
     frames = read_run(options.frames, options.elements)
     table_names, table_values = read_table(options.observables, len(frames)) if options.observables else ((), np.zeros((len(frames), 0)))
     if options.skip < 0:
@@ -71,11 +75,8 @@ def reweight(options: ReweightOptions) -> dict:
         raise UqError(f"{len(frames)} frames behind the first {options.skip}; accepted: at least 2")
     check_volumes(frames, options)
     samples = collect(source, frames, options, table_names, table_values)
-    members = file.tensors["posterior/members"]
-    n_members = len(members) if options.n_members is None else options.n_members
-    if not 1 <= n_members <= len(members):
-        raise UqError(f"members {n_members} asked for, {options.model} holds {len(members)}; accepted: 1 to {len(members)}")
-    result = averages(samples, Box.from_tensors(file.section("posterior")), members[:n_members], options.temperature)
+    members = file.tensors["posterior/members"][:n_members]
+    result = averages(samples, Box.from_tensors(file.section("posterior")), members, options.temperature)
     cells = np.array([atoms.cell.array for atoms in frames])
     warn(result)
     return {"model": options.model, "sha256": file.sha256, "cell_changes": bool(np.ptp(cells, axis=0).max() > 1e-9)} | result
@@ -90,7 +91,8 @@ def check_volumes(frames, options: ReweightOptions) -> None:
 
 def collect(source, frames, options: ReweightOptions, table_names, table_values) -> Samples:
     """`Samples` of the frames; columns: energy, pressure, g(r), then the table's."""
-    found = [source.sample(atoms, options.pressure) for atoms in frames]
+    bar = tqdm(frames, desc="frames", unit="frame", disable=not options.progress)
+    found = [source.sample(atoms, options.pressure) for atoms in bar]
     features = np.array([one[1] for one in found])
     names, columns, rows = [ENERGY], [np.array([one[0] for one in found])], {ENERGY: features}
     if options.pressure:

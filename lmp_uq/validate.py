@@ -11,7 +11,7 @@ from lmp_uq.collect import collect
 from lmp_uq.comparison import add_baselines, add_committee, energy_lack, read_fit_frames
 from lmp_uq.errors import UqError
 from lmp_uq.offsets import apply_offsets, energy_zero
-from lmp_uq.options import RecipeOptions, default_force_rows
+from lmp_uq.options import RecipeOptions, default_force_rows, members_in_use
 from lmp_uq.provenance import frames_with_other_role
 from lmp_uq.rows import RowOptions, predict
 from lmp_uq.samples import figures
@@ -47,18 +47,19 @@ def validate(options: ValidateOptions) -> tuple[dict, dict]:
     Raises
     ------
     UqError
-        No posterior in the file; frames that had another role in it, unless in_sample; baselines without frames of the fit.
+        No posterior in the file, or fewer members than are asked for; frames that had another role in it, unless in_sample;
+        baselines without frames of the fit.
     """
     file = modelfile.read(modelfile.resolve(options.model))
     if not file.header["posterior"]:
         raise UqError(f"{options.model} has no posterior to validate: lmp-uq fit writes one")
+    n_members = members_in_use(file.header, options.n_members, options.model)
     frames = dataset.read_frames(options.data, options.keys, options.group_key, file.header["cutoff"])
     if not options.in_sample:
         _refuse_other_roles(file, frames)
     if options.baselines:
         read_fit_frames(file, options)  # a wrong file is better refused before the evaluation than after it
     backbone, predictions = _predict(file, frames, options)
-    n_members = options.n_members or file.header["posterior"]["n_members"]
     samples = collect(file, predictions, backbone.elements, n_members)
     result = {"model": options.model, "sha256": file.sha256, "n_frames": len(frames), "in_sample": options.in_sample}
     if options.baselines:

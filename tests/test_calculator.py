@@ -9,7 +9,7 @@ import pytest
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from force_members import Members
-from lammps_cases import assert_equal, crystal
+from lammps_cases import ASK, PLAIN, assert_equal, crystal
 
 from lmp_uq.calculator import UqCalculator
 from lmp_uq.errors import UqError
@@ -82,3 +82,13 @@ def test_refusals(models, atoms, calculator):
     with pytest.raises(UqError, match="not a finite number"):
         atoms.positions[0, 0] = np.nan
         atoms.get_potential_energy()
+
+
+@pytest.mark.parametrize("repeat", [(1, 1, 1), (2, 1, 1)])
+def test_stresses_are_those_of_compute_stress_atom(repeat, calculator, lammps):
+    atoms = crystal(repeat, tilt=True)
+    atoms.calc = calculator
+    found = lammps.state(atoms, ASK, "run 0", "#snapshot end", pair=PLAIN.replace("mace/uq", "mace/uq precision float64", 1))
+    expected = found["va"][:, [0, 1, 2, 5, 4, 3]] / found["nktv2p"] / atoms.get_volume()
+    assert_equal("stresses", atoms.get_stresses(), expected, relative=1e-8)
+    assert_equal("their sum", atoms.get_stresses().sum(axis=0), atoms.get_stress(), relative=1e-10)

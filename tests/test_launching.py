@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import subprocess
 
 import pytest
 from lammps_cases import crystal
-from lammps_processes import BIN, execute
+from lammps_processes import BIN, environment, execute
 
 import lmp_uq
 
@@ -60,7 +61,10 @@ print(program.has_style("pair", "mace/uq"))
     assert done.code == 0 and "True" in done.text and "Loop time" in done.text
 
 
-FOREIGN = {"OMPI_COMM_WORLD_SIZE": "2", "PMI_SIZE": "3", "SLURM_STEP_NUM_TASKS": "4"}
+FOREIGN = {
+    "OMPI_COMM_WORLD_SIZE": "2", "PMI_SIZE": "3", "SLURM_STEP_NUM_TASKS": "4", "FLUX_JOB_SIZE": "5", "JSM_NAMESPACE_SIZE": "6",
+    "PALS_LOCAL_SIZE": "7",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -74,6 +78,39 @@ def test_a_foreign_launcher_is_an_error(folder, name):
 def test_a_foreign_launcher_of_plain_lmp(folder):
     done = execute("lmp", "-in", "in.run", "-log", "none", folder=folder, OMPI_COMM_WORLD_SIZE="2")
     assert done.code != 0 and "announces 2 ranks" in done.text
+
+
+def test_a_rank_of_several_that_is_alone(folder):
+    done = execute("lmp-uq", "run", "-in", "in.run", "-log", "none", folder=folder, PALS_RANKID="3")
+    assert done.code != 0 and "announces rank 3 of several (PALS_RANKID)" in done.text
+    assert execute("lmp-uq", "run", "-in", "in.run", "-log", "none", folder=folder, PALS_RANKID="0").code == 0
+
+
+UMLAUT = """units metal
+read_data system.data
+pair_style mace/uq engine {engine}
+pair_coeff * * {model} Si O
+compute g all uq energy_std
+thermo_style custom step c_g
+run 0
+"""
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+@pytest.mark.parametrize("name", [b"M\xc3\xbcller.uq", b"M\xfcller.uq"])
+def test_a_model_file_whose_name_is_not_ascii(engine, name, folder, models, tmp_path):
+    shutil.copy(folder / "system.data", tmp_path)
+    shutil.copy(models.full, os.fsencode(tmp_path) + b"/" + name)
+    command = ["lmp-uq", "run", "-log", "none", "-in", "in.umlaut"]
+    (tmp_path / "in.umlaut").write_text(UMLAUT.format(engine=engine, model="${model}"))
+    program = subprocess.run([BIN / command[0], *command[1:], "-var", "model", name], cwd=tmp_path, capture_output=True, env=environment())
+    assert program.returncode == 0 and b"Loop time" in program.stdout
+    # in the script LAMMPS takes the first byte of a letter away
+    (tmp_path / "in.umlaut").write_bytes(UMLAUT.format(engine=engine, model="none").encode().replace(b"none", b"no" + name))
+    program = subprocess.run([BIN / command[0], *command[1:]], cwd=tmp_path, capture_output=True, env=environment())
+    assert program.returncode != 0 and b"Python error" not in program.stdout and b"can't decode" not in program.stderr
+    said = b"noM\\x" + (b"bc" if len(name) > 9 else b"fc") + b"ller.uq: neither a file nor an embedded model"
+    assert said in program.stdout and b"-var file NAME" in program.stdout
 
 
 def test_another_lammps_is_refused(folder, tmp_path):

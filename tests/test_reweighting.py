@@ -13,7 +13,7 @@ from lammps_processes import BIN, environment, execute
 from linear_example import TWO, crystal, model_content
 
 from lmp_uq import modelfile
-from lmp_uq.cli_reweight import _cutoff_and_bins
+from lmp_uq.cli.materials import _cutoff_and_bins
 from lmp_uq.errors import UqError
 from lmp_uq.frame_samples import radial_distribution, read_run
 from lmp_uq.posterior import Box

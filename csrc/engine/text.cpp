@@ -75,6 +75,17 @@ bool is_utf8(const std::string &bytes)
   return true;
 }
 
+std::string printable(const std::string &bytes)
+{
+  std::string out;
+  for (std::size_t position = 0; position < bytes.size();) {
+    const std::size_t length = character_at(bytes, position).length;
+    out += length ? bytes.substr(position, length) : escaped(static_cast<unsigned char>(bytes[position]));
+    position += std::max<std::size_t>(length, 1);
+  }
+  return out;
+}
+
 void append_utf8(std::string &out, unsigned code)
 {
   if (code < 0x80) {

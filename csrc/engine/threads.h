@@ -8,6 +8,7 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+#include <pthread.h>
 #endif
 
 namespace lmp_uq {
@@ -22,6 +23,15 @@ inline int available_threads()
 #endif
 }
 
+#ifdef _OPENMP
+// true in a process that fork() made after the first call: OpenMP would wait there for threads that were not copied
+inline bool &forked_with_threads()
+{
+  static bool forked = (pthread_atfork(nullptr, nullptr, [] { forked_with_threads() = true; }), false);
+  return forked;
+}
+#endif
+
 // f(part) for each part 0..n-1, a thread each where there are so many. An exception of any of them is thrown here.
 template <class F> void in_parallel(int n, const F &f)
 {
@@ -31,7 +41,7 @@ template <class F> void in_parallel(int n, const F &f)
   }
   std::exception_ptr failure;
 #ifdef _OPENMP
-#pragma omp parallel for num_threads(n) schedule(static, 1)
+#pragma omp parallel for num_threads(n) schedule(static, 1) if (!forked_with_threads())
 #endif
   for (int part = 0; part < n; ++part) {
     try {

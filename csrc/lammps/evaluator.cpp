@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "evaluator.h"
 
+#include "model_name.h"
+
 std::unique_ptr<lmp_uq::Evaluator> lmp_uq::load_evaluator(const Settings &settings, const std::string &file,
                                                           const std::vector<std::string> &elements, uq_model_info &info, std::string &note)
 {
   note.clear();
+  resolve_model(file);    // a missing file is said before an interpreter is started
   Settings asked = settings;
   if (settings.engine != "torch") {
     auto evaluator = make_native_evaluator(settings);

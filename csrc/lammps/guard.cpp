@@ -3,6 +3,7 @@
 
 #include "bridge.h"
 #include "launcher_check.h"
+#include "text.h"
 
 #include "lammps/comm.h"
 #include "lammps/error.h"
@@ -39,7 +40,7 @@ void lmp_uq::collective(LAMMPS *lmp, const std::string &who, const std::function
     throw;
   } catch (const std::exception &failure) {
     failing = lmp->comm->me;
-    strncpy(text.data(), words(failure), UQ_MESSAGE_LENGTH - 1);
+    strncpy(text.data(), printable(words(failure)).c_str(), UQ_MESSAGE_LENGTH - 1);
   }
   MPI_Allreduce(&failing, &first, 1, MPI_INT, MPI_MIN, lmp->world);
   if (first == lmp->comm->nprocs) return;
@@ -51,7 +52,7 @@ void lmp_uq::collective(LAMMPS *lmp, const std::string &who, const std::function
 // throws on this rank and the others would wait for ever.
 void lmp_uq::fail_here(LAMMPS *lmp, const std::string &who, const std::string &text)
 {
-  const std::string message = fmt::format("{} on step {}: {}", who, lmp->update->ntimestep, text);
+  const std::string message = fmt::format("{} on step {}: {}", who, lmp->update->ntimestep, printable(text));
   if (lmp->comm->nprocs == 1) lmp->error->one(FLERR, message);
   const std::string line = fmt::format("ERROR on proc {}: {}", lmp->comm->me, message);
   if (lmp->logfile) fmt::print(lmp->logfile, "{}\n", line);

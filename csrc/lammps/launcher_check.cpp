@@ -8,20 +8,33 @@
 
 namespace {
 
-// number of ranks as the process managers of MPICH, Open MPI, MVAPICH and Slurm steps announce it to each process
-constexpr const char *ANNOUNCEMENTS[] = {"PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"};
+// number of ranks as process managers announce it to each process: MPICH, Open MPI, MVAPICH, Slurm steps, Flux, and JSM, which is IBM's jsrun
+constexpr const char *SIZES[] = {"PMI_SIZE",      "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS",
+                                 "FLUX_JOB_SIZE", "JSM_NAMESPACE_SIZE",   "PALS_LOCAL_SIZE"};
+// HPE's PALS announces no more than the ranks of a node, and to each process its own number
+constexpr const char *RANKS[] = {"PALS_RANKID"};
+
+int announced(const char *name)
+{
+  const char *value = getenv(name);
+  return value ? atoi(value) : 0;
+}
+
+std::string foreign(const std::string &what, const char *name)
+{
+  return "the launcher announces " + what + " (" + name +
+      "), but MPI sees 1: this mpiexec belongs to another MPI than LAMMPS; use the mpiexec of LAMMPS' own MPI";
+}
 
 }    // namespace
 
 std::string lmp_uq::launcher_mismatch(int mpi_size)
 {
   if (mpi_size != 1) return "";
-  for (const char *name : ANNOUNCEMENTS) {
-    const char *value = getenv(name);
-    if (value && atoi(value) > 1)
-      return "the launcher announces " + std::string(value) + " ranks (" + name +
-          "), but MPI sees 1: this mpiexec belongs to another MPI than LAMMPS; use the mpiexec of LAMMPS' own MPI";
-  }
+  for (const char *name : SIZES)
+    if (const int n = announced(name); n > 1) return foreign(std::to_string(n) + " ranks", name);
+  for (const char *name : RANKS)
+    if (const int rank = announced(name); rank > 0) return foreign("rank " + std::to_string(rank) + " of several", name);
   return "";
 }
 

@@ -119,7 +119,9 @@ def backbone_of_file(file, precision: str = "file", device: str = "cpu", **keywo
     """`load_backbone` of what `lmp_uq.modelfile.read` returned; precision "file" is what the file says."""
     header = file.header
     precision = header["precision"] if precision == "file" else precision
-    return load_backbone(header["backbone"], file.section("backbone"), precision, device, elements=header["elements"], **keywords)
+    found = load_backbone(header["backbone"], file.section("backbone"), precision, device, elements=header["elements"], **keywords)
+    log.debug("backbone %s: %s on %s, %s, %d features", file.sha256[:12], found.engine, found.device, found.precision, found.n_features)
+    return found
 
 
 def load_backbone(

@@ -21,6 +21,7 @@ import torch
 
 from lmp_uq.backbone import Evaluation
 from lmp_uq.backbone.graph import Exchange, Graph, check_graph, check_push
+from lmp_uq.backbone.identity import identity_of
 from lmp_uq.backbone.mace_architecture import (
     ATOMIC_ENERGIES,
     DTYPES,
@@ -29,6 +30,7 @@ from lmp_uq.backbone.mace_architecture import (
     o3,
     unpack_tensors,
 )
+from lmp_uq.backbone.spare_model import borrow
 from lmp_uq.errors import UqError
 
 
@@ -152,21 +154,22 @@ class MaceTorchBackbone:
         from ase.data import chemical_symbols
 
         state = unpack_tensors(tensors)
-        model = build_model(architecture, state, precision)
+        device = str(torch.device(device))
+        model = borrow(
+            self, identity_of(architecture, tensors, f"{precision} {device}"), lambda: _evaluable(architecture, state, precision, device)
+        )
         head = architecture["heads"].index(architecture["head"])
         self.elements = tuple(chemical_symbols[z] for z in architecture["atomic_numbers"])
         self.cutoff = float(architecture["r_max"])
         self.precision = precision
-        self.device = str(torch.device(device))
+        self.device = device
         self.engine = "torch"
         self.n_parameters = sum(parameter.numel() for parameter in model.parameters())
         self.n_bytes = sum(array.numel() * array.element_size() for array in (*model.parameters(), *model.buffers()))
         self._invariants = _invariant_columns(model)
         self.n_features = len(self._invariants)
         self._atomic_energies = np.atleast_2d(state[ATOMIC_ENERGIES]).astype(np.float64)[head]
-        # they are added outside: a float32 sum of -1000 eV and 0.01 eV would lose the interaction
-        model.atomic_energies_fn.atomic_energies.zero_()
-        self._model = model.to(self.device)
+        self._model = model
         self._dtype = DTYPES[precision]
         self._columns = torch.tensor(self._invariants, device=self.device)
         self._head = torch.tensor([head], device=self.device)
@@ -283,6 +286,13 @@ class MaceTorchBackbone:
         if weights.shape[1 if stacked else 0 :] != tuple(outputs.shape):
             raise UqError(f"weights have shape {weights.shape}; accepted: {tuple(outputs.shape)}")
         return torch.tensor(weights, dtype=outputs.dtype, device=self.device)
+
+
+def _evaluable(architecture, state, precision, device):
+    model = build_model(architecture, state, precision)
+    # they are added outside: a float32 sum of -1000 eV and 0.01 eV would lose the interaction
+    model.atomic_energies_fn.atomic_energies.zero_()
+    return model.to(device)
 
 
 def _invariant_columns(model: torch.nn.Module) -> list[int]:

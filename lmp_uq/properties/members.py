@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from lmp_uq.errors import UqError
 from lmp_uq.properties.property import Property
@@ -113,10 +114,11 @@ def key_of(potential, kind: str, prop: Property) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def run_members(prop: Property, thetas, key: str, file: MemberFile, ranks, progress=None) -> MemberValues:
+def run_members(prop: Property, thetas, key: str, file: MemberFile, ranks, progress: bool = False) -> MemberValues:
     """The property of every Theta (K, P) by brute force; the same on every rank."""
     todo = [k for k in range(len(thetas)) if file.get(key, k) is None]
-    mine = [_record(prop, thetas[k], key, k, file, progress) for k in todo[ranks.rank :: ranks.size]]
+    bar = tqdm(todo[ranks.rank :: ranks.size], desc=prop.name, unit="member", leave=False, disable=not progress)
+    mine = [_record(prop, thetas[k], key, k, file) for k in bar]
     for part in ranks.gather(mine):
         for record in part:
             if file.get(key, record["member"]) is None:
@@ -124,7 +126,7 @@ def run_members(prop: Property, thetas, key: str, file: MemberFile, ranks, progr
     return _collect([file.get(key, k) for k in range(len(thetas))], len(prop.quantities))
 
 
-def _record(prop, theta, key, member, file, progress):
+def _record(prop, theta, key, member, file):
     start, record = time.perf_counter(), {"key": key, "member": member, "property": prop.name}
     try:
         outcome = prop.member(theta)
@@ -135,8 +137,6 @@ def _record(prop, theta, key, member, file, progress):
         record["failure"] = str(failure)
     record["seconds"] = time.perf_counter() - start
     file.add(record)
-    if progress is not None:
-        progress()
     return record
 
 

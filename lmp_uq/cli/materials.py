@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Verbs that ask a potential for what it predicts: propagate, reweight."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shlex
+import sys
+
+from lmp_uq.cli.parser import add_engine, add_messages, add_verb, count, positive, present, shows_progress
+from lmp_uq.errors import UqError
+
+
+def add_verbs(verbs) -> None:
+    """Add the verbs to the parser of ``lmp-uq``."""
+    _add_propagate(verbs)
+    _add_reweight(verbs)
+
+
+def _add_propagate(verbs):
+    p = add_verb(verbs, "propagate", _propagate, "properties of materials with the bounds that the posterior gives them")
+    p.add_argument("model", help="*.uq file of a linear potential or a MACE model, or an embedded model")
+    p.add_argument("--suite", required=True, metavar="W.yaml", help="which properties, with references and rankings")
+    p.add_argument("--out", required=True, metavar="DIR", help="results; members that it holds are not computed again")
+    p.add_argument("--members", type=positive, metavar="K", help="by brute force: K members compute each property anew")
+    p.add_argument("--first-order", action="store_true", help="by derivatives at the mean, no member at all")
+    p.add_argument("--implicit", action="store_true", help="all members by an expansion about the mean (default if no method is named)")
+    p.add_argument("--spot-checks", type=count, default=5, metavar="N", help="members by brute force beside an expansion (default 5)")
+    p.add_argument("--ranks", type=positive, default=1, metavar="N", help="processes that share the members (default 1)")
+    add_messages(p)
+
+
+def _add_reweight(verbs):
+    p = add_verb(verbs, "reweight", _reweight, "thermal averages over frames of a run, with error bars due to the potential")
+    p.add_argument("model", help="*.uq file or embedded model that made the run")
+    p.add_argument("--frames", required=True, nargs="+", metavar="F", help="dumps, extxyz or what ASE reads, in the order of the run")
+    p.add_argument("--temperature", required=True, type=float, metavar="T", help="of the canonical ensemble, K")
+    p.add_argument("--observables", metavar="TABLE", help="text table of further observables, one line for each frame")
+    p.add_argument("--pressure", action="store_true", help="also the pressure")
+    p.add_argument("--rdf", nargs=2, metavar=("CUTOFF", "BINS"), help="also g(r) of all pairs")
+    p.add_argument("--elements", nargs="+", default=[], metavar="El", help="of the atom types of a dump without column element")
+    p.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N frames")
+    p.add_argument("--members", type=int, default=None, metavar="K", help="K of the bounds (default: all members of the file)")
+    p.add_argument("--json", metavar="OUT", help="write the figures here")
+    add_engine(p)
+    add_messages(p)
+
+
+def _propagate(options, command):
+    from lmp_uq.parallel import ending_together, ranks
+
+    everyone = ranks()
+    if options.ranks > 1 and everyone.size == 1:
+        from lmp_uq.launcher import run_on_ranks
+
+        return run_on_ranks(options.ranks, shlex.split(command)[1:])
+    if everyone.rank != 0:
+        logging.getLogger("lmp_uq").setLevel(logging.ERROR)
+    with ending_together(everyone):
+        from lmp_uq.propagate import PropagateOptions, propagate, write_results
+        from lmp_uq.properties.table import describe
+
+        names = ("model", "suite", "out", "members", "first_order", "implicit", "spot_checks")
+        found = propagate(PropagateOptions(**{name: getattr(options, name) for name in names}, progress=shows_progress(options)))
+        if everyone.rank == 0:
+            write_results(options.out, found, command)
+            print(describe(found.results, found.rankings))
+            print(f"{options.out}: written")
+            for name, text in found.problems.items():
+                print(f"lmp-uq: error: {name}: {text}", file=sys.stderr)
+    return 1 if found.problems else 0
+
+
+def _reweight(options, command):
+    from lmp_uq.files import check_target
+    from lmp_uq.reweight import ReweightOptions, describe_averages, reweight
+
+    if options.json:
+        check_target(options.json, "--json")
+    engine = {name: getattr(options, name) for name in ("device", "precision", "engine", "threads")}
+    given = {name: getattr(options, name) for name in ("model", "frames", "temperature", "observables", "pressure", "elements", "skip")}
+    rdf = _cutoff_and_bins(options.rdf) if options.rdf else None
+    result = reweight(ReweightOptions(**given, rdf=rdf, n_members=options.members, engine=engine, progress=shows_progress(options)))
+    present(options, describe_averages(result), result)
+
+
+def _cutoff_and_bins(words):
+    try:
+        cutoff, bins = float(words[0]), int(words[1])
+    except ValueError:
+        cutoff, bins = 0.0, 0
+    if not 0.0 < cutoff < math.inf or bins < 1:
+        raise UqError(f"--rdf {' '.join(words)}; accepted: a cutoff above 0 Angstrom and a number of bins")
+    return cutoff, bins

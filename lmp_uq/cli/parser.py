@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the verbs of ``lmp-uq`` share: how words are read, numbers checked, and options that mean the same everywhere."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import sys
+from collections.abc import Iterable
+
+MODELS_FOLLOW = ("committee",)
+"""Options of several model files: a file behind them is one of theirs."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean X?)``, or nothing where no name is like the word."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+class Parser(argparse.ArgumentParser):
+    """Parser whose errors are short and whose options are written out; a model may stand behind an option of several values."""
+
+    def __init__(self, **keywords):
+        super().__init__(allow_abbrev=False, **keywords)
+
+    def verbs(self) -> dict[str, Parser]:
+        """Names to parsers."""
+        return next(action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction))
+
+    def parse_args(self, args=None, namespace=None):
+        """See `argparse.ArgumentParser.parse_args`."""
+        options, rest = self.parse_known_args(args, namespace)
+        if rest:
+            parser = getattr(options, "parser", self)
+            parser.error(f"unknown argument {rest[0]!r}")
+        return options
+
+    def parse_known_args(self, args=None, namespace=None):
+        """See `argparse.ArgumentParser.parse_known_args`."""
+        words = list(sys.argv[1:] if args is None else args)
+        if not any(isinstance(action, argparse._SubParsersAction) for action in self._actions):
+            self._refuse_unknown(words)
+        return super().parse_known_args(self._model_first(words), namespace)
+
+    def error(self, message):
+        """Two lines and exit code 2; argparse prints all options."""
+        self.exit(2, f"usage: {self._short_usage()}\n{self.prog}: error: {message}; all options: {self.prog} --help\n")
+
+    def _refuse_unknown(self, words):
+        for name in (word.partition("=")[0] for word in words):
+            if name.startswith("--") and name not in self._option_string_actions:  # before argparse says what is missing instead
+                self.error(f"there is no option {name}{did_you_mean(name, self._option_string_actions)}")
+
+    def _short_usage(self):
+        needed = [action for action in self._actions if action.required]
+        formatter = self._get_formatter()
+        words = [" ".join([*action.option_strings[:1], formatter._format_args(action, action.metavar or action.dest)]) for action in needed]
+        return " ".join([self.prog, *words, "[options]"])
+
+    def _model_first(self, words):
+        """The words, with a *.uq file that an option of several values would take in as the model before them all."""
+        if not any(action.dest == "model" and not action.option_strings for action in self._actions):
+            return words
+        current, room, taken = None, 0, {}
+        for k, word in enumerate(words):
+            action = self._option_string_actions.get(word.partition("=")[0])
+            if action is not None:
+                current = action
+                room = 0 if "=" in word else math.inf if action.nargs == "+" else 1 if action.nargs is None else action.nargs
+            elif room > 0:
+                room -= 1
+                taken.setdefault(current, []).append(k)
+            else:
+                return words  # it has a place of its own
+        for action, places in taken.items():
+            last = places[-1]
+            if action.nargs == "+" and action.dest not in MODELS_FOLLOW and len(places) > 1 and _is_model(words[last]):
+                return [words[last], *words[:last], *words[last + 1 :]]
+        return words
+
+
+def _is_model(word):
+    from lmp_uq.modelfile import SUFFIX, embedded_models
+
+    return word.endswith(SUFFIX) or word in embedded_models()
+
+
+def add_verb(verbs, name: str, run, text: str, **keywords) -> Parser:
+    """Parser of a verb: `run(options, command)` does it; text is one line of help."""
+    parser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", **keywords)
+    parser.set_defaults(verb=run, parser=parser)
+    return parser
+
+
+def add_engine(parser) -> None:
+    """Options of what evaluates the backbone."""
+    p = parser.add_argument_group("what evaluates the backbone")
+    p.add_argument("--device", default="auto", help="auto | cpu | cuda[:n]")
+    p.add_argument("--precision", default="file", choices=["file", "float32", "float64"])
+    p.add_argument("--engine", default="auto", choices=["auto", "native", "torch"], help="default auto")
+    p.add_argument("--threads", type=int, default=0, help="threads of the backbone (default: OMP_NUM_THREADS or all cores)")
+
+
+def add_labels(parser):
+    """Options of what labelled frames hold; returns their group."""
+    p = parser.add_argument_group("labels")
+    p.add_argument("--energy-key", help="label names; default REF_energy, REF_forces, REF_stress, then energy, forces, stress")
+    for label in ("forces", "stress", "virials"):
+        p.add_argument(f"--{label}-key")
+    p.add_argument("--group-key", default="config_type", help="what names a frame's group (default config_type)")
+    return p
+
+
+def add_messages(parser) -> None:
+    """How much is said."""
+    p = parser.add_argument_group("messages")
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no notes; warnings stay")
+    p.add_argument("-v", "--verbose", action="store_true", help="also versions, what is loaded and times; the traceback of an error")
+
+
+def positive(text):
+    """Type of a whole number of 1 or more."""
+    return _whole(text, 1)
+
+
+def count(text):
+    """Type of a whole number of 0 or more."""
+    return _whole(text, 0)
+
+
+def _whole(text, least):
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be {least} or more, found {text}")
+    return value
+
+
+def positive_or_auto(text):
+    """Type of a whole number of 1 or more; None for auto."""
+    return None if text == "auto" else positive(text)
+
+
+def scale(text):
+    """Type of a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0.0:
+        raise argparse.ArgumentTypeError(f"must be above 0, found {text}")
+    return value
+
+
+def number_or(*words):
+    """Type of a number of 0 or more, or one of these words."""
+
+    def parse(text):
+        if text in words:
+            return text
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not value >= 0.0:
+            raise argparse.ArgumentTypeError(f"found {text}, accepted: a number >= 0 or {' or '.join(words)}")
+        return value
+
+    return parse
+
+
+def shows_progress(options) -> bool:
+    """Whether to show progress bars: on a terminal, unless --quiet."""
+    return not options.quiet and sys.stderr.isatty()
+
+
+def present(options, text: str, figures) -> None:
+    """Print what a verb found, and write its figures where --json says; the text goes to standard error where they are the output."""
+    from lmp_uq.files import summary_stream
+
+    print(text, file=summary_stream(options.json), flush=True)
+    if options.json:
+        from lmp_uq.report import write_json
+
+        write_json(options.json, figures)
