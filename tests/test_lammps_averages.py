@@ -205,7 +205,7 @@ COMMANDS = {
     "zero length": ("2 3 10 c_virial uq u temp 300\nrun 0", "a run of 0 steps has no averages; accepted: a run that reaches step 10"),
     "frequency": ("2 3 10 f_slow uq u temp 300\nrun 10", "input f_slow: its values are there every 4 steps, they are sampled every 2"),
     "not a number": ("2 3 10 v_bad uq u temp 300\nrun 10", "input v_bad is"),
-    "no folder": ("2 3 10 c_virial uq u temp 300 file no/such/f\nrun 10", "cannot write no/such/f.part"),
+    "no folder": ("2 3 10 c_virial uq u temp 300 file no/such/f\nrun 10", "cannot write no/such/f: No such"),
 }
 
 
