@@ -78,6 +78,7 @@ std::string lmp_uq::resolve_model(const std::string &name)
     const std::string found = where + "/" + name.substr(name.rfind('/') + 1);
     if (ends_in_suffix(found) && is_file(found)) return found;
   }
-  throw std::runtime_error(name + ": neither a file nor an embedded model; embedded models: " + (names.empty() ? "none" : joined(names, ", ")) +
+  throw std::runtime_error(name + ": neither a file nor an embedded model; embedded models: " +
+                           (names.empty() ? "none" : joined(names, ", ")) +
                            (folders.empty() ? "" : std::string("; folders of ") + POTENTIALS + ": " + joined(folders, ", ")));
 }
