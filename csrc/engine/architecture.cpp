@@ -37,7 +37,8 @@ struct Irreps {
 Irreps channels_and_degree(const Json &header, const std::string &key)
 {
   const std::string &text = header.at(key).string();
-  const std::string accepted = "irreps like 128x0e+128x1o: equal channels, at most " + std::to_string(MAX_CHANNELS) + ", degrees 0 to " + std::to_string(MAX_FEATURE_DEGREE) +
+  const std::string accepted = "irreps like 128x0e+128x1o: equal channels, at most " + std::to_string(MAX_CHANNELS) +
+      ", degrees 0 to " + std::to_string(MAX_FEATURE_DEGREE) +
       ", parities e, o, e";
   Irreps out{0, -1};
   std::size_t begin = 0;
@@ -138,7 +139,8 @@ Architecture Architecture::read(const Json &header)
   a.layers = layers_of(header, hidden.degree);
   a.atomic_numbers = whole_numbers(header, "atomic_numbers", 1, MAX_ATOMIC_NUMBER);
   if (a.atomic_numbers.empty() || a.atomic_numbers.size() > MAX_ATOMIC_NUMBER)
-    refuse("atomic_numbers", "a list of " + std::to_string(a.atomic_numbers.size()), "1 to " + std::to_string(MAX_ATOMIC_NUMBER) + " of them");
+    refuse("atomic_numbers", "a list of " + std::to_string(a.atomic_numbers.size()),
+           "1 to " + std::to_string(MAX_ATOMIC_NUMBER) + " of them");
   a.cutoff = header.at("r_max").number();
   if (!(a.cutoff > 0.0 && a.cutoff < 1e3)) refuse("r_max", std::to_string(a.cutoff), "above 0 and below 1000 Angstrom");
   a.l_max = whole(header, "max_ell", 1, MAX_DEGREE);
@@ -152,7 +154,8 @@ Architecture Architecture::read(const Json &header)
   a.cutoff_in_basis = header.at("apply_cutoff").boolean();
   a.agnostic_product = header.at("use_agnostic_product").boolean();
   const std::vector<Json> &heads = header.at("heads").array();
-  if (heads.size() > MAX_HEADS) refuse("heads", "a list of " + std::to_string(heads.size()), "at most " + std::to_string(MAX_HEADS) + " of them");
+  if (heads.size() > MAX_HEADS)
+    refuse("heads", "a list of " + std::to_string(heads.size()), "at most " + std::to_string(MAX_HEADS) + " of them");
   a.n_heads = static_cast<int>(heads.size());
   a.head = 0;
   while (a.head < a.n_heads && heads[a.head].string() != header.at("head").string()) ++a.head;

@@ -31,7 +31,7 @@ long Json::integer() const
   of_kind(Kind::Integer);
   errno = 0;
   const long value = std::strtol(text_.c_str(), nullptr, 10);
-  if (errno) throw std::runtime_error("JSON: the integer " + text_ + " is too large");
+  if (errno) throw std::runtime_error("JSON: the integer " + piece(text_) + " is too large");
   return value;
 }
 

@@ -53,8 +53,8 @@ struct NotNative : std::runtime_error {
 std::unique_ptr<Evaluator> make_native_evaluator(const Settings &settings);
 std::unique_ptr<Evaluator> make_python_evaluator(const Settings &settings);
 
-// Makes the evaluator of settings.engine and loads the file into it; auto: native, whatever the machine has, and torch where native does not
-// run the model or a GPU is asked for. note: then why, in one line for the log, else empty.
+// Makes the evaluator of settings.engine and loads the file into it; auto: native, whatever the machine has, and torch where native does
+// not run the model or a GPU is asked for. note: then why, in one line for the log, else empty.
 std::unique_ptr<Evaluator> load_evaluator(const Settings &settings, const std::string &file, const std::vector<std::string> &elements,
                                           uq_model_info &info, std::string &note);
 

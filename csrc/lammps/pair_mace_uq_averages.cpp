@@ -47,8 +47,8 @@ void PairMaceUq::member_shifts(const double *row, double *shifts)
   guarded([&] { impl->evaluator->member_energies(row, 0.0, shifts); });
 }
 
-// Forward passes on strained edge vectors: two for each strain give all P numbers, where reverse passes would be P. What is kept of the step
-// stays. Collective.
+// Forward passes on strained edge vectors: two for each strain give all P numbers, where reverse passes would be P. What is kept of the
+// step stays. Collective.
 void PairMaceUq::virial_rows(bool trace, double *rows)
 {
   static constexpr double E[7][9] = {{1, 0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 1, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0, 1},
