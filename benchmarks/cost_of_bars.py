@@ -32,6 +32,11 @@ def observed(*fields: str, every: int = 1, per_atom: str = "") -> str:
     return "\n".join([*lines, f"thermo_style custom step pe {columns}", "thermo_modify flush no"])
 
 
+def averaged(*inputs: str) -> str:
+    """Input lines that sample averages on every step."""
+    return f"compute u all uq energy_std\nfix average all uq/average 1 50 50 {' '.join(inputs)} uq u temp 300"
+
+
 VARIANTS = {
     PLAIN: ("", ""),
     "energy_std, energy_lower, energy_upper": ("", observed("energy_std", "energy_lower", "energy_upper")),
@@ -42,6 +47,9 @@ VARIANTS = {
     "force_std and stress_std, 8 members": ("force_members 8", observed("force_std_max", "stress_std", per_atom="force_std")),
     "energies of 128 members": ("members 128", observed("members")),
     "energies of 512 members": ("members 512", observed("members")),
+    "averages of the energy": ("", averaged("c_thermo_pe")),
+    "averages of the energy and the pressure": ("", averaged("c_thermo_pe", "c_thermo_press")),
+    "averages of six pressure components": ("", averaged("c_thermo_press[*]")),
 }
 
 

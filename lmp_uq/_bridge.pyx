@@ -43,8 +43,10 @@ cdef extern from "bridge.h":
         int (*member_gradients)(void *, const uq_graph *, int, int, double *, char *) noexcept
         int (*per_atom)(void *, int, int, const double *, double *, char *) noexcept
         int (*feature_sum)(void *, double *, char *) noexcept
+        int (*feature_sum_of)(void *, const uq_graph *, double *, char *) noexcept
         int (*totals)(void *, const double *, double, double *, char *) noexcept
         int (*member_energies)(void *, const double *, double, double *, char *) noexcept
+        int (*memory_usage)(void *, double *, char *) noexcept
         void (*destroy)(void *) noexcept
 
 cdef extern from *:
@@ -74,7 +76,7 @@ cdef extern from *:
 
 
 cdef class Exchange:
-    """Ghost exchange of LAMMPS on (n_nodes, width) float64 arrays, in place. Valid only inside the evaluate() it was made for, and inside
+    """Ghost exchange of LAMMPS on (n_nodes, width) float64 arrays, in place. Valid only inside the call it was made for, and inside
     member_gradients(), which lends it the graph once more."""
     cdef const uq_graph *graph
 
@@ -139,7 +141,7 @@ cdef int load(void **engine, const uq_settings *settings, const char *file, int 
     try:
         from lmp_uq.engine import FIELDS, TOTALS, Engine
         obj = Engine.load(
-            file.decode(), [elements[k].decode() for k in range(n_elements)], device=settings.device.decode(),
+            file.decode(), [elements[k].decode() for k in range(n_elements)], device=settings.device.decode(), engine="torch",
             precision=settings.precision.decode(), n_members=settings.members, n_force_members=settings.force_members,
             threads=settings.threads, conservative=bool(settings.conservative), learned=bool(settings.learned),
             local_rank=settings.local_rank)
@@ -159,15 +161,18 @@ cdef int load(void **engine, const uq_settings *settings, const char *file, int 
         return 1
 
 
+cdef object graph_of(const uq_graph *g, Exchange exchange):
+    from lmp_uq.backbone.graph import Graph
+    exchange.graph = g
+    return Graph(species=integers(g.species, g.n_local + g.n_ghost), n_local=g.n_local, centres=integers(g.centres, g.n_edges),
+                 neighbours=integers(g.neighbours, g.n_edges), vectors=doubles(g.vectors, g.n_edges, 3), exchange=exchange)
+
+
 cdef int evaluate(void *engine, const uq_graph *g, int keep, double *energies, double *edge_gradients, char *message) noexcept with gil:
     cdef Exchange exchange = Exchange.__new__(Exchange)
     try:
-        from lmp_uq.backbone.graph import Graph
-        exchange.graph = g
-        graph = Graph(species=integers(g.species, g.n_local + g.n_ghost), n_local=g.n_local, centres=integers(g.centres, g.n_edges),
-                      neighbours=integers(g.neighbours, g.n_edges), vectors=doubles(g.vectors, g.n_edges, 3), exchange=exchange)
         (<object> <PyObject *> engine).evaluate(
-            graph, doubles(energies, g.n_local, 1)[:, 0], doubles(edge_gradients, g.n_edges, 3), keep=bool(keep))
+            graph_of(g, exchange), doubles(energies, g.n_local, 1)[:, 0], doubles(edge_gradients, g.n_edges, 3), keep=bool(keep))
         return 0
     except BaseException:
         put_failure(message)
@@ -215,6 +220,19 @@ cdef int feature_sum(void *engine, double *total, char *message) noexcept with g
         return 1
 
 
+cdef int feature_sum_of(void *engine, const uq_graph *g, double *total, char *message) noexcept with gil:
+    cdef Exchange exchange = Exchange.__new__(Exchange)
+    try:
+        obj = <object> <PyObject *> engine
+        doubles(total, obj.n_features, 1)[:, 0] = obj.feature_sum_of(graph_of(g, exchange))
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+    finally:
+        exchange.graph = NULL
+
+
 cdef int totals(void *engine, const double *total, double energy, double *std_lower_upper, char *message) noexcept with gil:
     try:
         obj = <object> <PyObject *> engine
@@ -229,6 +247,15 @@ cdef int member_energies(void *engine, const double *total, double energy, doubl
     try:
         obj = <object> <PyObject *> engine
         doubles(energies, obj.n_members, 1)[:, 0] = obj.member_energies(doubles(total, obj.n_features, 1)[:, 0], energy)
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+
+
+cdef int memory_usage(void *engine, double *n_bytes, char *message) noexcept with gil:
+    try:
+        n_bytes[0] = (<object> <PyObject *> engine).memory_usage()
         return 0
     except BaseException:
         put_failure(message)
@@ -250,7 +277,9 @@ def register(uintptr_t address):
     table.member_gradients = member_gradients
     table.per_atom = per_atom
     table.feature_sum = feature_sum
+    table.feature_sum_of = feature_sum_of
     table.totals = totals
     table.member_energies = member_energies
+    table.memory_usage = memory_usage
     table.destroy = destroy
     table.version = UQ_BRIDGE_VERSION

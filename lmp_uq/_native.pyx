@@ -40,6 +40,7 @@ cdef extern from "engine.h" namespace "lmp_uq":
         const Architecture &shape()
         const char *instruction_set()
         size_t table_bytes()
+        size_t n_bytes()
         int n_threads()
         unique_ptr[EngineState] evaluate(const AtomGraph &, const GhostExchange &, double *, double *) except + nogil
         void pull(const EngineState &, const GhostExchange &, int, const double *, const double *, double *) except + nogil
@@ -151,6 +152,11 @@ cdef class Engine:
     def table_bytes(self):
         """Memory of the radial tables made so far."""
         return self.engine.get().table_bytes()
+
+    @property
+    def n_bytes(self):
+        """Memory of weights, tables and work space."""
+        return self.engine.get().n_bytes()
 
     @property
     def n_threads(self):

@@ -26,7 +26,8 @@ from lmp_uq.calibration.labelled_atoms import LabelledAtoms
 from lmp_uq.calibration.quantile_network import SECTION
 from lmp_uq.calibration.scaled_error import ScaledError
 from lmp_uq.errors import UqError
-from lmp_uq.fit import apply_offsets, energy_zero, force_samples
+from lmp_uq.fit import force_samples
+from lmp_uq.offsets import apply_offsets, check_energy_zero, energy_zero
 from lmp_uq.options import RecipeOptions
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.novelty import Novelty
@@ -73,7 +74,7 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     file = modelfile.read(modelfile.resolve(options.model))
     if not file.header["posterior"]:
         raise UqError(f"{options.model} has no posterior to calibrate: lmp-uq fit writes one")
-    frames = dataset.read_frames(options.data, options.keys, options.group_key)
+    frames = dataset.read_frames(options.data, options.keys, options.group_key, file.header["cutoff"])
     dataset.check_elements(frames, file.header["elements"])
     in_sample = _other_roles(file, frames, options.in_sample)
     # sums are then the same whatever the order of the files
@@ -120,7 +121,7 @@ def _predict(file, frames, options):
 def _warn_of_energy_zero(frames, residuals, elements):
     """Not an error as in a fit: on frames of a new kind a badly wrong model looks just like another energy zero."""
     try:
-        dataset.check_energy_zero(frames, residuals, elements)
+        check_energy_zero(frames, residuals, elements)
     except UqError as reason:
         log.warning("either the model is badly wrong on these frames, or %s", reason)
 

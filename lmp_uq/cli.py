@@ -14,6 +14,7 @@ import warnings
 from lmp_uq import __version__
 from lmp_uq.cli_reweight import add_reweight
 from lmp_uq.errors import UqError
+from lmp_uq.files import summary_stream
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -123,7 +124,7 @@ def _add_validate(verbs):
     p.add_argument("model", help="*.uq file or embedded model")
     p.add_argument("--data", required=True, nargs="+", metavar="F")
     p.add_argument("--in-sample", action="store_true", help="accept frames that shaped the file")
-    p.add_argument("--json", metavar="OUT", help="write the figures here")
+    p.add_argument("--json", metavar="OUT", help="write the figures here; - is standard output")
     p.add_argument("--report", metavar="DIR", help="write report.html, tables and figures into this folder")
     p.add_argument("--force-rows", type=_positive, metavar="N", help="force components per frame (default 24, of a linear potential all)")
     p.add_argument("--members", type=_positive, default=None, metavar="K", help="K of the bounds (default: all members of the file)")
@@ -168,8 +169,8 @@ def _add_engine(p):
 def _add_common(p):
     _add_engine(p)
     p.add_argument("--energy-key", help="label names; default REF_energy, REF_forces, REF_stress, then energy, forces, stress")
-    p.add_argument("--forces-key")
-    p.add_argument("--stress-key")
+    for label in ("forces", "stress", "virials"):
+        p.add_argument(f"--{label}-key")
     p.add_argument("--group-key", default="config_type", help="what names a frame's group (default config_type)")
     p.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -229,7 +230,7 @@ def _common(options):
         "precision": options.precision,
         "engine": options.engine,
         "threads": options.threads,
-        "keys": LabelKeys(options.energy_key, options.forces_key, options.stress_key),
+        "keys": LabelKeys(options.energy_key, options.forces_key, options.stress_key, options.virials_key),
         "group_key": options.group_key,
         "fit_offsets": options.fit_offsets,
         "progress": not options.quiet and sys.stderr.isatty(),
@@ -241,7 +242,7 @@ def _convert(options, command):
     from lmp_uq.convert import convert
 
     convert(options.model, options.out, head=options.head, licence=options.licence, command=command)
-    print(f"{options.out}: written; no posterior yet, lmp-uq fit adds one")
+    print(f"{options.out}: written; no posterior yet, lmp-uq fit adds one", file=summary_stream(options.out))
 
 
 def _fit(options, command):
@@ -256,8 +257,7 @@ def _fit(options, command):
     if everyone.rank == 0:
         from lmp_uq.summary import describe_fit
 
-        print(describe_fit(report))
-        print(f"{options.out}: written")
+        print(describe_fit(report), f"{options.out}: written", sep="\n", file=summary_stream(options.out))
 
 
 def _run_fit(options, command):
@@ -308,8 +308,7 @@ def _calibrate(options, command):
         ),
         command,
     )
-    print(describe_calibration(report))
-    print(f"{options.out}: written")
+    print(describe_calibration(report), f"{options.out}: written", sep="\n", file=summary_stream(options.out))
 
 
 def _validate(options, command):
@@ -331,7 +330,7 @@ def _validate(options, command):
             **_common(options),
         )
     )
-    print(describe_validation(result))
+    print(describe_validation(result), file=summary_stream(options.json))
     if options.json:
         write_json(options.json, result)
     if options.report:

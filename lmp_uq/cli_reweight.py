@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 from lmp_uq.errors import UqError
+from lmp_uq.files import summary_stream
 
 
 def add_reweight(verbs):
@@ -20,7 +21,7 @@ def add_reweight(verbs):
     p.add_argument("--elements", nargs="+", default=[], metavar="El", help="of the atom types of a dump without column element")
     p.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N frames")
     p.add_argument("--members", type=int, default=None, metavar="K", help="K of the bounds (default: all members of the file)")
-    p.add_argument("--json", metavar="OUT", help="write the figures here")
+    p.add_argument("--json", metavar="OUT", help="write the figures here; - is standard output")
     p.set_defaults(verb=run_reweight)
     return p
 
@@ -34,7 +35,7 @@ def run_reweight(options, command):
     given = {name: getattr(options, name) for name in ("model", "frames", "temperature", "observables", "pressure", "elements", "skip")}
     rdf = _cutoff_and_bins(options.rdf) if options.rdf else None
     result = reweight(ReweightOptions(**given, rdf=rdf, n_members=options.members, engine=engine))
-    print(describe_averages(result))
+    print(describe_averages(result), file=summary_stream(options.json))
     if options.json:
         write_json(options.json, result)
 

@@ -13,6 +13,7 @@ from lmp_uq.backbone import backbone_of_file
 from lmp_uq.cache import Cache, Stream
 from lmp_uq.collect import ROW_KINDS, features_of, labelled_frames, predicted_values, rows_of
 from lmp_uq.errors import UqError
+from lmp_uq.offsets import element_offsets
 from lmp_uq.parallel import Ranks
 from lmp_uq.posterior.baselines import (
     fit_d_optimality,
@@ -165,6 +166,6 @@ def energy_lack(predictions, stored, elements, fit_offsets: bool) -> np.ndarray:
     """(n_frames,) eV that a model's energies lack to the labels: by the offsets of its file, or fitted to these frames."""
     residuals = predictions.energy_residuals()
     if fit_offsets and np.isfinite(residuals).any():
-        stored = dataset.element_offsets(predictions.frames, residuals, elements)
+        stored = element_offsets(predictions.frames, residuals, elements)
     per_species = np.array([stored.get(e, 0.0) for e in elements])
     return np.array([per_species[s].sum() for s in predictions.species])

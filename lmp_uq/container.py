@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, piece
 from lmp_uq.files import atomic_file, existing_file
 
 DTYPES = {
@@ -28,7 +28,8 @@ DTYPES = {
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1", "BOOL": "|b1",
 }  # fmt: skip
 _CODES = {np.dtype(text): code for code, text in DTYPES.items()}
-_MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors library too
+MAX_HEADER = 4_000_000
+"""Bytes of the container's header: values of JSON take a hundred times the memory of their text."""
 MAX_DEPTH = 100
 """Arrays and objects of JSON inside one another."""
 
@@ -103,7 +104,7 @@ def write_container(path: str | Path, metadata: dict[str, str], tensors: dict[st
     Raises
     ------
     UqError
-        A dtype that the format does not know, or the file cannot be written.
+        A dtype that the format does not know, a header that is too long, or the file cannot be written.
     """
     arrays = {name: _little_endian(path, name, array) for name, array in tensors.items()}
     names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
@@ -116,6 +117,8 @@ def write_container(path: str | Path, metadata: dict[str, str], tensors: dict[st
         offset = span[1]
     header = compact_json(entries).encode()
     header += b" " * (-len(header) % 8)
+    if len(header) > MAX_HEADER:
+        raise UqError(f"{path}: the header has {len(header)} bytes; accepted: at most {MAX_HEADER}")
     start = len(header).to_bytes(8, "little") + header
     digest = hashlib.sha256(start)
     with atomic_file(path) as stream:
@@ -172,7 +175,7 @@ def _read_header(path: Path, stream: BinaryIO, size: int) -> bytes:
     start = stream.read(9)
     length = int.from_bytes(start[:8], "little")
     # a valid length may begin with the bytes of a pickle or a zip archive: asked only when it makes no sense
-    if start[8:] != b"{" or not 2 <= length <= min(size - 8, _MAX_HEADER):
+    if start[8:] != b"{" or not 2 <= length <= min(size - 8, MAX_HEADER):
         raise UqError(f"{path}: {_describe(start, length, size)}")
     header = start[8:] + stream.read(length - 1)
     if len(header) < length:
@@ -192,8 +195,10 @@ def _describe(start: bytes, length: int, size: int) -> str:
             f"the file is {kind}, which can run code when it is opened and is never opened here; "
             "run `lmp-uq convert` on it once to make a *.uq file"
         )
-    if start[8:] == b"{" and size - 8 < length <= _MAX_HEADER:
+    if start[8:] == b"{" and size - 8 < length <= MAX_HEADER:
         return f"the file is truncated: its header says {length + 8} bytes or more, it has {size}"
+    if start[8:] == b"{" and MAX_HEADER < length <= size - 8:
+        return f"the header has {length} bytes; accepted: at most {MAX_HEADER}"
     return "the file is no model file: found other bytes; accepted: a *.uq file as lmp-uq writes it"
 
 
@@ -213,7 +218,7 @@ def _layout(
     for name in sorted(spans, key=lambda name: spans[name][:2]):
         begin, end, dtype, shape = spans[name]
         if begin != position:
-            raise UqError(f"{path}: damaged, tensor '{name}' begins at byte {begin}; accepted: {position}")
+            raise UqError(f"{path}: damaged, tensor '{piece(name)}' begins at byte {begin}; accepted: {position}")
         layout.append((name, dtype, shape, end - begin))
         position = end
     if position != n_data:
@@ -224,15 +229,15 @@ def _layout(
 
 def _span(name: str, entry: Any) -> tuple[int, int, str, list[int]]:
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
-        raise ValueError(f"tensor '{name}' is not described by dtype, shape and data_offsets")
+        raise ValueError(f"tensor '{piece(name)}' is not described by dtype, shape and data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise ValueError(f"tensor '{name}' has dtype {dtype!r}; accepted: {', '.join(DTYPES)}")
+        raise ValueError(f"tensor '{piece(name)}' has dtype {piece(repr(dtype))}; accepted: {', '.join(DTYPES)}")
     if not _sizes(shape, 8) or not _sizes(offsets, 2) or len(offsets) != 2:
-        raise ValueError(f"tensor '{name}' has shape {shape!r} and data_offsets {offsets!r}")
+        raise ValueError(f"tensor '{piece(name)}' has shape {piece(repr(shape))} and data_offsets {piece(repr(offsets))}")
     begin, end = offsets
     if end - begin != math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize:
-        raise ValueError(f"tensor '{name}' of shape {shape} and dtype {dtype} has {end - begin} bytes")
+        raise ValueError(f"tensor '{piece(name)}' of shape {piece(shape)} and dtype {dtype} has {end - begin} bytes")
     return begin, end, DTYPES[dtype], shape
 
 
@@ -247,10 +252,10 @@ def _read_array(
     name, dtype, shape, n_bytes = entry
     raw = np.empty(n_bytes, dtype=np.uint8)
     if stream.readinto(memoryview(raw)) != n_bytes:  # type: ignore[attr-defined]
-        raise UqError(f"{path}: the file is truncated within tensor '{name}'")
+        raise UqError(f"{path}: the file is truncated within tensor '{piece(name)}'")
     digest.update(raw)
     try:
         array = raw.view(dtype).reshape(shape)
     except ValueError as error:
-        raise UqError(f"{path}: damaged, tensor '{name}' cannot have shape {shape}") from error
+        raise UqError(f"{path}: damaged, tensor '{piece(name)}' cannot have shape {piece(shape)}") from error
     return array.astype(array.dtype.newbyteorder("="), copy=False)

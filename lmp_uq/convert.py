@@ -10,6 +10,7 @@ import numpy as np
 
 from lmp_uq import modelcheck, modelfile
 from lmp_uq.backbone import load_backbone
+from lmp_uq.backbone.mace_names import file_of
 from lmp_uq.errors import UqError
 from lmp_uq.provenance import Provenance
 
@@ -62,11 +63,12 @@ def open_backbone(name: str, head: str | None = None) -> BackboneSource:
         if head is not None:
             raise UqError(f"--head {head}: {name} holds one head only; --head is for mace-torch models")
         return _from_model_file(name)
+    file_of(name)  # a missing file is said before torch and mace-torch are imported
     from lmp_uq.backbone.convert_mace import convert_mace
 
     found = convert_mace(name, head=head)
     entry = {"family": "mace", "architecture": found.architecture}
-    backbone = load_backbone(entry, found.tensors, found.precision)
+    backbone = load_backbone(entry, found.tensors, found.precision, engine="torch")
     entry |= {"n_features": backbone.n_features, "n_parameters": backbone.n_parameters}
     return BackboneSource(entry, found.tensors, list(found.elements), found.cutoff, found.precision)
 

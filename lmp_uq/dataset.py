@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """DFT frames: reading labelled files, splitting them, and checking that they fit the model.
 
-Which labels are read, under which names, is in `lmp_uq.labels`.
+Which labels are read, under which names, is in `lmp_uq.labels`; how their energies compare with the model's in `lmp_uq.offsets`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from pathlib import Path
 import ase
 import ase.io
 import numpy as np
-from ase.data import atomic_numbers
 from ase.io.formats import filetype, get_ioformat
 
+from lmp_uq.backbone.graph import has_edges
 from lmp_uq.errors import UqError
 from lmp_uq.files import atomic_file, existing_file, hash_file
+from lmp_uq.label_notes import ISOLATED, UNLABELLED, Note, Notes
 from lmp_uq.labels import DEFAULT_KEYS, LabelKeys, find_labels, has_label
 
 __all__ = [
     "Frame",
     "LabelKeys",
     "check_elements",
-    "check_energy_zero",
-    "element_offsets",
     "hash_file",
     "read_frames",
     "split_hold_out",
@@ -39,6 +38,7 @@ __all__ = [
 
 _GRID = 1e-6  # Angstrom, rounding of the content hash
 _NO_GROUP = "default"
+_ISOLATED = "IsolatedAtom"  # mace-torch's name
 _PROBE = 50_000  # bytes from which ASE guesses a format
 
 
@@ -63,6 +63,8 @@ class Frame:
     key : int
         Content hash, 0 <= key < 2^64: atomic numbers, positions and cell rounded to 1e-6 Angstrom,
         periodicity; not the labels. Equal frames have equal keys on every machine.
+    weights : tuple of three floats
+        Of the energy, the forces and the stress in a fit, relative; above 0.
     """
 
     atoms: ase.Atoms
@@ -72,15 +74,21 @@ class Frame:
     group: str
     source: str
     key: int
+    weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 def read_frames(
-    paths: str | Path | Iterable[str | Path], keys: LabelKeys = DEFAULT_KEYS, group_key: str = "config_type"
+    paths: str | Path | Iterable[str | Path],
+    keys: LabelKeys = DEFAULT_KEYS,
+    group_key: str = "config_type",
+    cutoff: float | None = None,
 ) -> list[Frame]:
     """Read labelled frames from any files that ASE can read, also gzipped.
 
-    A stress of nothing but zeros counts as missing (that is what it means in the published data sets), with a
-    warning per file.
+    Left out, as mace-torch does, are isolated atoms: single atoms of ``config_type=IsolatedAtom``, and frames in which no atom has a
+    neighbour. Their energy is that of the free atom, which a model with other energies of its atoms knows nothing of. Frames whose
+    labels all have weight 0 are left out too. What was left out or not read is said in a line per file, and so is a stress of nothing
+    but zeros: it counts as missing, which is what it means in the published data sets.
 
     Parameters
     ----------
@@ -89,6 +97,8 @@ def read_frames(
         A name that is given must be in at least one frame of every file; only that name is then looked for.
     group_key : str
         Entry of ``atoms.info`` that names the group of a frame.
+    cutoff : float or None
+        Within which an atom has neighbours, Angstrom; None: not known, isolated atoms are known by their config_type alone.
 
     Returns
     -------
@@ -99,10 +109,14 @@ def read_frames(
     ------
     UqError
         Names file and frame: missing, empty or unreadable file; a frame without any label; labels that are no
-        numbers, NaN, infinite or of a wrong shape; a name given in `keys` that is nowhere in a file.
+        numbers, NaN, infinite, of a wrong shape or that contradict each other; a name given in `keys` that is nowhere in a file; no
+        frame left.
     """
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    return [frame for path in paths for frame in _read_file(existing_file(path), LabelKeys(*keys), group_key)]
+    found = [f for path in paths for f in _read_file(existing_file(path), LabelKeys(*keys), group_key, cutoff)]
+    if not found:
+        raise UqError(f"{', '.join(map(str, paths))}: no frame is left; accepted: at least one that is no isolated atom and has a label")
+    return found
 
 
 def check_elements(frames: Sequence[Frame], elements: Sequence[str]) -> None:
@@ -151,83 +165,6 @@ def split_hold_out(frames: Sequence[Frame], selection: str) -> tuple[list[Frame]
     return kept, held
 
 
-def element_offsets(
-    frames: Sequence[Frame], residuals: np.ndarray, elements: Sequence[str]
-) -> dict[str, float]:
-    """Energies per atom of each element that, added to the model, come closest to the reference energies.
-
-    Least squares of the residuals on the numbers of atoms; of all solutions (one composition, two elements)
-    the one of smallest norm, so an element that no frame holds gets 0.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-    residuals : (n_frames,) array
-        Reference minus model, eV of the whole cell; frames with NaN (no energy) are left out.
-    elements : sequence of str
-
-    Returns
-    -------
-    dict of str to float
-        Element to eV/atom.
-
-    Raises
-    ------
-    UqError
-        One residual per frame is not given, none is finite, or a frame holds another element.
-    """
-    residuals = np.asarray(residuals, dtype=float)
-    if residuals.shape != (len(frames),):
-        raise UqError(
-            f"energy residuals have shape {residuals.shape}; accepted: ({len(frames)},), one per frame"
-        )
-    check_elements(frames, elements)
-    labelled = np.isfinite(residuals)
-    if not labelled.any():
-        raise UqError(
-            f"none of {len(frames)} frames has an energy; accepted: at least one, to compare energy zeros"
-        )
-    numbers = [atomic_numbers[element] for element in elements]
-    counts = np.array(
-        [[np.count_nonzero(frame.atoms.numbers == z) for z in numbers] for frame in frames], float
-    )
-    offsets = np.linalg.lstsq(counts[labelled], residuals[labelled], rcond=None)[0]
-    return {element: float(offset) for element, offset in zip(elements, offsets, strict=True)}
-
-
-def check_energy_zero(
-    frames: Sequence[Frame], residuals: np.ndarray, elements: Sequence[str], limit: float = 0.2
-) -> dict[str, float]:
-    """Check that the labels and the model count energy from the same zero.
-
-    Parameters
-    ----------
-    frames, residuals, elements
-        As in `element_offsets`.
-    limit : float
-        Largest offset per atom that is taken for an error of the model, eV/atom.
-
-    Returns
-    -------
-    dict of str to float
-        The offsets, eV/atom.
-
-    Raises
-    ------
-    UqError
-        An offset exceeds the limit; prints all of them.
-    """
-    offsets = element_offsets(frames, residuals, elements)
-    if max(abs(offset) for offset in offsets.values()) > limit:
-        table = ", ".join(f"{element} {offset:+.3f}" for element, offset in offsets.items())
-        raise UqError(
-            "the labels and the model count energy from different zeros: reference minus model is "
-            f"{table} eV/atom; accepted: at most {limit:g} for each element. Use labels of the model's level "
-            "of theory and energy zero, or let --fit-offsets take these differences up"
-        )
-    return offsets
-
-
 def write_extxyz(path: str | Path, atoms_list: Sequence[ase.Atoms]) -> None:
     """Write frames as extended XYZ, atomically; gzipped if the name ends in .gz.
 
@@ -250,27 +187,36 @@ def write_extxyz(path: str | Path, atoms_list: Sequence[ase.Atoms]) -> None:
         stream.write(gzip.compress(data, mtime=0) if Path(path).suffix == ".gz" else data)
 
 
-def _read_file(path: Path, keys: LabelKeys, group_key: str) -> Iterator[Frame]:
-    """Yield the frames of one file; problems that show only over the whole file are raised at its end."""
+def _read_file(path: Path, keys: LabelKeys, group_key: str, cutoff: float | None) -> Iterator[Frame]:
+    """Yield the frames of one file; what shows only over the whole file is said or raised at its end."""
     pending = {key for key in keys if key is not None}
-    n_frames = n_zero_stress = 0
+    n_frames, notes = 0, Notes()
     for atoms in _read_atoms(path):
-        labels = find_labels(atoms, keys, f"{path}, frame {n_frames}")
         pending = {key for key in pending if not has_label(atoms, key)}
-        if labels.stress is not None and not labels.stress.any():
-            labels = labels._replace(stress=None)
-            n_zero_stress += 1
-        atoms.calc = None
-        group = str(atoms.info.get(group_key, _NO_GROUP))
-        yield Frame(atoms, *labels, group, f"{path.name}[{n_frames}]", _content_hash(atoms))
+        if _is_isolated(atoms, cutoff):
+            notes.add([Note(ISOLATED)], n_frames)
+        else:
+            labels = find_labels(atoms, keys, f"{path}, frame {n_frames}")
+            notes.add(labels.notes if labels.any else [Note(UNLABELLED)], n_frames)
+            atoms.calc = None
+            if labels.any:
+                group, source = str(atoms.info.get(group_key, _NO_GROUP)), f"{path.name}[{n_frames}]"
+                yield Frame(atoms, labels.energy, labels.forces, labels.stress, group, source, _content_hash(atoms), labels.weights)
         n_frames += 1
     if n_frames == 0:
         raise UqError(f"{path}: no frames found; accepted: at least one")
     if pending:
-        raise UqError(f"{path}: label keys {', '.join(sorted(pending))} are in none of its {n_frames} frames")
-    if n_zero_stress:
-        text = f"{path}: the stress of {n_zero_stress} frames is exactly zero and taken for missing"
-        warnings.warn(text, stacklevel=4)
+        names = ", ".join(sorted(pending))
+        raise UqError(f"{path}: label keys {names} are in none of its {n_frames} frames; a name that is given must be in every file")
+    for line in notes.lines(n_frames):
+        warnings.warn(f"{path}: {line}", stacklevel=2)  # one place for all, so that a file that is read twice is said once
+
+
+def _is_isolated(atoms: ase.Atoms, cutoff: float | None) -> bool:
+    """Whether no atom of a frame has a neighbour."""
+    if len(atoms) == 1 and atoms.info.get("config_type") == _ISOLATED:
+        return True
+    return cutoff is not None and not has_edges(atoms, cutoff)
 
 
 def _read_atoms(path: Path) -> Iterator[ase.Atoms]:

@@ -73,7 +73,7 @@ class Engine:
         self._forget()
 
     @classmethod
-    def load(cls, name, elements, *, device="auto", precision="file", engine="torch", threads=1, local_rank=0, **options):
+    def load(cls, name, elements, *, device="auto", precision="file", engine="auto", threads=1, local_rank=0, **options):
         """Read a model file (or an embedded model's name) for the elements that LAMMPS' types stand for.
 
         Parameters
@@ -142,8 +142,7 @@ class Engine:
         """
         self._forget()
         self._takes_part = graph.species[: graph.n_local] >= 0
-        # an atom that takes no part has no edges, and its energy and features are dropped: any species will do
-        graph = replace(graph, species=self._species[np.maximum(graph.species, 0)])
+        graph = self._in_species_of_file(graph)
         evaluation = self.backbone.evaluate(graph)
         energies[:] = evaluation.energies
         edge_gradients[:] = self.backbone.pull(evaluation.state, np.ones(graph.n_local))
@@ -175,6 +174,15 @@ class Engine:
         """Sum of the features of this rank's atoms that take part, (n_features,)."""
         return self._features()[self._takes_part].sum(axis=0)
 
+    def feature_sum_of(self, graph) -> np.ndarray:
+        """Feature sum (n_features,) of the graph last evaluated with other edge vectors, by a forward pass alone.
+
+        All that is kept of the configuration last evaluated stays. Collective: ghost rows are exchanged inside it.
+        """
+        takes_part, graph = graph.species[: graph.n_local] >= 0, self._in_species_of_file(graph)
+        descriptors = self.backbone.evaluate(graph, gradients=False).descriptors
+        return self._with_bias(descriptors, graph.species[: graph.n_local])[takes_part].sum(axis=0)
+
     def totals(self, feature_sum, energy: float) -> np.ndarray:
         """Std, lower and upper (eV) of the total energy from the feature sum over all ranks."""
         return np.array([x[0] for x in self._bars(np.asarray(feature_sum)[None, :], np.array([energy]))])
@@ -198,14 +206,28 @@ class Engine:
         weights = theta[:, None, :] * self._takes_part[None, :, None]
         gradients[:] = self.backbone.pull(self._state, None, weights)
 
+    def memory_usage(self) -> float:
+        """Bytes of weights, tables, posterior and of what is kept, but for what torch keeps for derivatives."""
+        arrays = (self._members, self._force_members, self._descriptors, self._energies, *self._cache.values())
+        parts = [vars(part).values() for part in (self._box, self._novelty) if part is not None]
+        arrays += tuple(array for part in parts for array in part)
+        return float(self.backbone.n_bytes + sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)))
+
     def _bars(self, features, energies):
         lower, upper = self._box.bounds(features, self.n_members)
         return self._box.rms(features), energies + lower, energies + upper
 
     def _features(self):
         if "features" not in self._cache:
-            self._cache["features"] = append_bias(self._descriptors, self._node_species, self._bias, len(self.backbone.elements))
+            self._cache["features"] = self._with_bias(self._descriptors, self._node_species)
         return self._cache["features"]
+
+    def _with_bias(self, descriptors, species):
+        return append_bias(descriptors, species, self._bias, len(self.backbone.elements))
+
+    def _in_species_of_file(self, graph):
+        # an atom that takes no part has no edges, and its energy and features are dropped: any species will do
+        return replace(graph, species=self._species[np.maximum(graph.species, 0)])
 
     def _grades(self):
         if "grade" not in self._cache:

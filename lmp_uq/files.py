@@ -7,9 +7,11 @@ import contextlib
 import hashlib
 import os
 import secrets
+import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from lmp_uq.errors import UqError
 
@@ -45,13 +47,19 @@ def existing_file(path: str | Path) -> Path:
     return path
 
 
+STANDARD_OUTPUT = "-"
+
+
 @contextlib.contextmanager
 def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
     """Write a file that appears under its name complete or not at all.
 
     The bytes go to a temporary name in the same folder, are flushed to the disk and then renamed, so a reader
     never sees half a file and an older file of that name survives a failure. A symbolic link is followed: the
-    file behind it is replaced.
+    file behind it is replaced, and the new one has its mode and, where that is allowed, its owner.
+
+    Only a regular file is replaced. A pipe or a device is written through, as is standard output: `-`, or a name
+    of the stream that this process writes to, as ``/dev/stdout``.
 
     Parameters
     ----------
@@ -61,28 +69,87 @@ def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
     Yields
     ------
     BinaryIO
-        Open for writing.
+        Open for writing; it may not be able to seek.
 
     Raises
     ------
     UqError
         A folder stands there, the enclosing folder is missing, or the disk refuses. The temporary is removed
         on every exception.
+    BrokenPipeError
+        Nobody reads standard output any more.
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise UqError(f"{path}: is a folder; accepted: the name of a file to write")
-    if not target.parent.is_dir():
-        raise UqError(f"{path}: cannot be written, its folder does not exist; create the folder first")
+    target, own = Path(os.path.realpath(path)), None
+    try:
+        found = None if str(path) == STANDARD_OUTPUT else _status(path)
+        own = _own_stream(path, found)
+        if own is not None:
+            with _written_through(own) as stream:
+                yield stream
+        elif found is not None and stat.S_ISDIR(found.st_mode):
+            raise UqError(f"{path}: is a folder; accepted: the name of a file to write")
+        elif found is not None and not stat.S_ISREG(found.st_mode):
+            with open(path, "wb") as stream:
+                yield stream
+        elif not target.parent.is_dir():
+            raise UqError(f"{path}: cannot be written, its folder does not exist; create the folder first")
+        else:
+            with _replaced(target, found) as stream:
+                yield stream
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and own is not None:
+            raise
+        raise UqError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def summary_stream(path: str | Path | None) -> TextIO:
+    """Where to print what is told beside a file: standard error if the file itself goes to standard output.
+
+    Parameters
+    ----------
+    path : str, Path or None
+        As `atomic_file` takes it, or None for no file.
+    """
+    return sys.stderr if path is not None and str(path) == STANDARD_OUTPUT else sys.stdout
+
+
+def _status(path):
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _own_stream(path, found):
+    """Number of the standard stream that a name stands for: a file that the shell has opened is not replaced under its feet."""
+    if str(path) == STANDARD_OUTPUT:
+        return 1
+    for number in (1, 2):
+        with contextlib.suppress(OSError):  # closed
+            if found is not None and os.path.samestat(found, os.fstat(number)):
+                return number
+    return None
+
+
+def _written_through(number):
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return open(os.dup(number), "wb")
+
+
+@contextlib.contextmanager
+def _replaced(target, found):
     temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         with open(temporary, "xb") as stream:
             yield stream
             stream.flush()
+            if found is not None:
+                with contextlib.suppress(OSError):  # of another user, or a file system that knows no owners
+                    os.fchown(stream.fileno(), found.st_uid, found.st_gid)
+                os.fchmod(stream.fileno(), stat.S_IMODE(found.st_mode))
             os.fsync(stream.fileno())
         os.replace(temporary, target)
-    except OSError as error:
-        raise UqError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         # gone after a successful rename; on a read-only disk even the removal of nothing fails
         with contextlib.suppress(OSError):

@@ -18,6 +18,7 @@ from lmp_uq.errors import UqError
 from lmp_uq.fit_streams import FitStreams
 from lmp_uq.label_units import unit_warnings
 from lmp_uq.linear import fit_scaled_novelty, is_linear, open_potential, options_of_family
+from lmp_uq.offsets import energy_offsets
 from lmp_uq.options import RecipeOptions
 from lmp_uq.parallel import ranks
 from lmp_uq.posterior.features import n_bias_columns
@@ -32,10 +33,9 @@ from lmp_uq.training import (
     enough_force_rows,
     fit_posterior,
     mean_weights,
-    std_over_mae,
     weighting,
-    wide_bars,
 )
+from lmp_uq.wide_bars import say_if_wide
 
 log = logging.getLogger("lmp_uq")
 
@@ -129,21 +129,11 @@ class _Fitted:
 def _fit_all(training, judge, backbone, options, everyone):
     weights = weighting(training, options.energy_scale, options.force_scale)
     pops, floors, judged = fit_posterior(training, weights, judge, options, everyone)
-    _warn_of_width(judged, training, pops, everyone)
+    say_if_wide(judged, training, pops, weights, options, everyone)
     fit_novelty = fit_scaled_novelty if is_linear(judged.source) else fit_novelty_blocks
     novelty = fit_novelty(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
     calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty)
     return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
-
-
-def _warn_of_width(judged, training, pops, everyone):
-    """The paper's choice, every row in the box, is the usual reason."""
-    box = judged.posterior(pops.box_)
-    # without frames to check on the frames of the fit will do: what is meant is wrong by orders of magnitude
-    shift = pops.coef_ - box.coefficients if judged.checked is None else 0.0
-    text = wide_bars(std_over_mae(box, judged.checked or training, shift), pops.leverage_floor_)
-    if text and everyone.rank == 0:
-        log.warning("%s", text)
 
 
 class _AtomBlocks:
@@ -223,7 +213,7 @@ def _energy_zero(stream, fit_offsets, backbone):
 def _read(paths, options, backbone, hold_out=True):
     if not paths:
         return [], []
-    frames = dataset.read_frames(paths, options.keys, options.group_key)
+    frames = dataset.read_frames(paths, options.keys, options.group_key, backbone.cutoff)
     dataset.check_elements(frames, backbone.elements)
     if hold_out and options.hold_out:
         return dataset.split_hold_out(frames, options.hold_out)
@@ -251,43 +241,6 @@ def _refuse_few(calibration):
 def _read_for_role(options):
     paths = options.backbone_training
     return dataset.read_frames(paths, options.keys, options.group_key) if paths else []
-
-
-def energy_zero(predictions, fit_offsets: bool, backbone) -> dict[str, float]:
-    """Check that labels and backbone count energies from the same zero; with fit_offsets make it so (energy rows lose the offsets).
-
-    Returns
-    -------
-    dict
-        Offsets taken off, eV/atom by element; empty without fit_offsets.
-
-    Raises
-    ------
-    UqError
-        Offsets beyond 0.2 eV/atom without fit_offsets.
-    """
-    residuals = predictions.energy_residuals()
-    if not np.isfinite(residuals).any():
-        return {}
-    offsets = energy_offsets(predictions.frames, residuals, fit_offsets, backbone.elements)
-    apply_offsets(predictions, offsets, backbone)
-    return offsets
-
-
-def energy_offsets(frames, residuals, fit_offsets: bool, elements) -> dict[str, float]:
-    """`energy_zero` of energy residuals (eV, one per frame): the offsets, which nothing is taken off yet."""
-    if not fit_offsets:
-        dataset.check_energy_zero(frames, residuals, elements)
-        return {}
-    offsets = dataset.element_offsets(frames, residuals, elements)
-    log.info("energy offsets taken off the labels, eV/atom: %s", ", ".join(f"{e} {v:+.4f}" for e, v in offsets.items()))
-    return offsets
-
-
-def apply_offsets(predictions, offsets: dict[str, float], backbone) -> None:
-    """Take per-element offsets (eV/atom) off the targets of the energy rows."""
-    if offsets:
-        predictions.take_off(np.array([offsets.get(e, 0.0) for e in backbone.elements]))
 
 
 def force_samples(predictions, novelty):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import ase.io
@@ -74,22 +75,15 @@ class MaceFrames:
         self._engine = Engine.load(name, None, **options)
 
     def sample(self, atoms, pressure: bool):
-        """As `LinearFrames.sample`; three passes with pressure, one without."""
+        """As `LinearFrames.sample`; two more forward passes with pressure."""
         graph, _ = graph_of_frames([atoms], self._engine.backbone.elements, self._engine.cutoff)
-        energy, features, virial = self._evaluate(graph)
-        if not pressure:
-            return energy, features, None, None
-        plain = graph.vectors.copy()
-        strained = []
-        for sign in (1.0, -1.0):
-            graph.vectors[...] = (1.0 + sign * STRAIN) * plain
-            strained.append(self._evaluate(graph)[1])
-        return energy, features, virial, (strained[1] - strained[0]) / (2.0 * STRAIN)
-
-    def _evaluate(self, graph):
         energies, gradients = np.empty(graph.n_local), np.empty(graph.vectors.shape)
         self._engine.evaluate(graph, energies, gradients)
-        return energies.sum(), self._engine.feature_sum(), -float((graph.vectors * gradients).sum())
+        energy, features, virial = energies.sum(), self._engine.feature_sum(), -float((graph.vectors * gradients).sum())
+        if not pressure:
+            return energy, features, None, None
+        more, less = (self._engine.feature_sum_of(replace(graph, vectors=scale * graph.vectors)) for scale in (1.0 + STRAIN, 1.0 - STRAIN))
+        return energy, features, virial, (less - more) / (2.0 * STRAIN)
 
 
 def source_of(file, name: str, **options):

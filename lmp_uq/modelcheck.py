@@ -10,12 +10,17 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from lmp_uq.calibration.quantile_network import SECTION, tensor_shapes
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, piece
 from lmp_uq.modelcheck_linear import FAMILIES as LINEAR
 from lmp_uq.modelcheck_linear import check_linear
 
 FORMAT = "lmp-uq"
 FORMAT_VERSION = 1
+MAX_COUNT = 1_000_000
+"""Of features, modes, members and the like, before anything multiplies them."""
+MAX_FRAMES = 1_000_000_000
+"""Of one role in one group."""
+MAX_LEVELS = 100
 UNITS = {"energy": "eV", "length": "Angstrom"}
 PRECISIONS = ("float32", "float64")
 FAMILIES = ("mace", *LINEAR)
@@ -100,13 +105,11 @@ def check_tensors(header: dict[str, Any], tensors: dict[str, np.ndarray], where:
 
 
 def _reject(where: str, key: str, found: Any, accepted: str) -> NoReturn:
-    text = repr(found)
-    text = text if len(text) <= 120 else text[:120] + "..."
-    raise UqError(f"{where}: header key '{key}' is {text}; accepted: {accepted}")
+    raise UqError(f"{where}: header key '{piece(key)}' is {piece(repr(found))}; accepted: {accepted}")
 
 
-def _is_count(value: Any, least: int = 0) -> bool:
-    return type(value) is int and value >= least
+def _is_count(value: Any, least: int = 0, most: int | None = None) -> bool:
+    return type(value) is int and value >= least and (most is None or value <= most)
 
 
 def _is_number(value: Any) -> bool:
@@ -124,7 +127,7 @@ def _check_version(header: Any, where: str) -> None:
         _reject(where, "format_version", version, f"a whole number from 1 to {FORMAT_VERSION}")
     if version > FORMAT_VERSION:
         raise UqError(
-            f"{where}: format version {version} was written by a newer lmp-uq; "
+            f"{where}: format version {piece(version)} was written by a newer lmp-uq; "
             f"this one reads up to {FORMAT_VERSION}; upgrade lmp-uq"
         )
 
@@ -133,7 +136,7 @@ def _check_keys(header: dict[str, Any], where: str) -> None:
     unknown = sorted(set(header) - set(HEADER_KEYS))
     if unknown:
         raise UqError(
-            f"{where}: unknown header keys {', '.join(unknown)}; accepted: {', '.join(HEADER_KEYS)}"
+            f"{where}: unknown header keys {piece(', '.join(unknown))}; accepted: {', '.join(HEADER_KEYS)}"
         )
     missing = [key for key in HEADER_KEYS if key not in header]
     for section, keys in _SECTION_KEYS.items():
@@ -166,8 +169,8 @@ def _check_backbone(backbone: dict[str, Any], where: str) -> None:
         _reject(where, "backbone.family", backbone["family"], " or ".join(FAMILIES))
     if not isinstance(backbone["architecture"], dict):
         _reject(where, "backbone.architecture", backbone["architecture"], "an object")
-    if not _is_count(backbone["n_features"], 1):
-        _reject(where, "backbone.n_features", backbone["n_features"], "a whole number from 1 on")
+    if not _is_count(backbone["n_features"], 1, MAX_COUNT):
+        _reject(where, "backbone.n_features", backbone["n_features"], f"a whole number from 1 to {MAX_COUNT}")
     if not _is_count(backbone["n_parameters"]):
         _reject(where, "backbone.n_parameters", backbone["n_parameters"], "a whole number from 0 on")
 
@@ -180,8 +183,8 @@ def _check_posterior(header: dict[str, Any], where: str) -> None:
         )
     counts = {key: posterior[key] for key in ("n_modes", "n_members")}
     for key, value in (counts | {"n_force_members": posterior.get("n_force_members", 0)}).items():
-        if not _is_count(value):
-            _reject(where, f"posterior.{key}", value, "a whole number from 0 on")
+        if not _is_count(value, 0, MAX_COUNT):
+            _reject(where, f"posterior.{key}", value, f"a whole number from 0 to {MAX_COUNT}")
     if posterior["bias"] not in BIASES:
         _reject(where, "posterior.bias", posterior["bias"], " or ".join(BIASES))
 
@@ -213,9 +216,9 @@ def _check_force_error(force_error: dict[str, Any], where: str) -> None:
             _reject(where, f"calibration.force_error.{key}", force_error.get(key), "a number")
     for key in () if old else _LEVEL_KEYS:
         values, levels = force_error.get(key), force_error["levels"]
-        numbers = isinstance(values, list) and values and all(map(_is_number, values))
-        if not numbers or len(values) != len(levels):
-            _reject(where, f"calibration.force_error.{key}", values, "a list of one number for each level")
+        if not _are_levels(values) or len(values) != len(levels):
+            accepted = f"a list of one number for each level, at most {MAX_LEVELS}"
+            _reject(where, f"calibration.force_error.{key}", values, accepted)
 
 
 def _check_network(network: dict[str, Any], header: dict[str, Any], where: str) -> None:
@@ -227,10 +230,15 @@ def _check_network(network: dict[str, Any], header: dict[str, Any], where: str) 
         accepted = f"{n_features}, as backbone.n_features"
         _reject(where, "calibration.quantile_network.n_features", network.get("n_features"), accepted)
     levels, hidden = network.get("levels"), network.get("hidden")
-    if not isinstance(levels, list) or not levels or not all(map(_is_number, levels)):
-        _reject(where, "calibration.quantile_network.levels", levels, "a list of numbers")
-    if not isinstance(hidden, list) or len(hidden) != 2 or not all(_is_count(one, 1) for one in hidden):
-        _reject(where, "calibration.quantile_network.hidden", hidden, "a list of two whole numbers from 1 on")
+    if not _are_levels(levels):
+        _reject(where, "calibration.quantile_network.levels", levels, f"a list of at most {MAX_LEVELS} numbers")
+    if not isinstance(hidden, list) or len(hidden) != 2 or not all(_is_count(one, 1, MAX_COUNT) for one in hidden):
+        accepted = f"a list of two whole numbers from 1 to {MAX_COUNT}"
+        _reject(where, "calibration.quantile_network.hidden", hidden, accepted)
+
+
+def _are_levels(values: Any) -> bool:
+    return isinstance(values, list) and 0 < len(values) <= MAX_LEVELS and all(map(_is_number, values))
 
 
 def _check_provenance(provenance: dict[str, Any], where: str) -> None:
@@ -241,8 +249,9 @@ def _check_provenance(provenance: dict[str, Any], where: str) -> None:
         if not isinstance(provenance[key], dict):
             _reject(where, f"provenance.{key}", provenance[key], "an object")
     for group, roles in provenance["roles"].items():
-        if not isinstance(roles, dict) or not all(map(_is_count, roles.values())):
-            _reject(where, f"provenance.roles.{group}", roles, "an object of role: number of frames")
+        if not isinstance(roles, dict) or not all(_is_count(n, 0, MAX_FRAMES) for n in roles.values()):
+            accepted = f"an object of role: number of frames, at most {MAX_FRAMES}"
+            _reject(where, f"provenance.roles.{group}", roles, accepted)
     data = provenance["data"]
     keys = {"path", "sha256", "n_frames"}
     if not isinstance(data, list) or not all(
@@ -256,19 +265,19 @@ def _check_names(header: dict[str, Any], tensors: dict[str, np.ndarray], where: 
     unknown = sorted(name for name in tensors if not name.startswith(known))
     if unknown:
         more = f" and {len(unknown) - 5} more" * (len(unknown) > 5)
-        names = ", ".join(unknown[:5])
+        names = ", ".join(map(piece, unknown[:5]))
         raise UqError(
             f"{where}: unknown tensors {names}{more}; accepted: names that begin with {', '.join(known)}"
         )
     for section in ("posterior", "grade"):
         present = [name for name in tensors if name.startswith(section + "/")]
         if present and header[section] is None:
-            raise UqError(f"{where}: header key '{section}' is null, but there is the tensor '{present[0]}'")
+            raise UqError(f"{where}: header key '{section}' is null, but there is the tensor '{piece(present[0])}'")
     expected = {f"{SECTION}/{name}" for name in _network_shapes(header)}
     foreign = sorted(name for name in tensors if name.startswith("calibration/") and name not in expected)
     if foreign:
         raise UqError(
-            f"{where}: unknown tensor {foreign[0]}; accepted in calibration: those of {SECTION}, if the header has that entry"
+            f"{where}: unknown tensor {piece(foreign[0])}; accepted in calibration: those of {SECTION}, if the header has that entry"
         )
     if "posterior/force_members" in tensors and not header["posterior"].get("n_force_members"):
         found = tensors["posterior/force_members"].shape
@@ -322,7 +331,7 @@ def _check_finite(header: dict[str, Any], tensors: dict[str, np.ndarray], where:
         n_bad = array.size - np.count_nonzero(np.isfinite(array))
         if n_bad:
             raise UqError(
-                f"{where}: tensor '{name}' has {n_bad} NaN or infinite numbers; accepted: finite ones"
+                f"{where}: tensor '{piece(name)}' has {n_bad} NaN or infinite numbers; accepted: finite ones"
             )
 
 
@@ -360,4 +369,4 @@ def _check_roles(header: dict[str, Any], tensors: dict[str, np.ndarray], where: 
         if array.ndim != 1 or array.dtype != np.uint64 or len(array) != counts.get(role, 0):
             found = f"{array.shape}, {array.dtype}" if role in held else "missing"
             accepted = f"({counts.get(role, 0)},), uint64, as provenance.roles counts"
-            raise UqError(f"{where}: tensor 'roles/{role}' is {found}; accepted: {accepted}")
+            raise UqError(f"{where}: tensor '{piece('roles/' + role)}' is {found}; accepted: {accepted}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lmp_uq.backbone.compute_settings import COMPUTE_ACCEPTED, COMPUTE_WORDS, FILE_NAME, PAIR, ROLES
-from lmp_uq.backbone.reference import REFERENCE_WORDS
+from lmp_uq.backbone.reference import PAIR_STYLES, REFERENCE_WORDS
 from lmp_uq.backbone.snap_settings import MAX_TWOJMAX, PARAMETERS, descriptors_per_element
 
 SNAP, COMPUTE = "snap", "compute"
@@ -76,3 +76,6 @@ def _check_reference(reference, reject):
         texts = reference.get(name)
         if not isinstance(texts, list) or not all(isinstance(text, str) and REFERENCE_WORDS.fullmatch(text) for text in texts):
             reject(_START + f"reference.{name}", texts, "a list of texts of letters, digits, spaces and _./*+-")
+    for k, text in enumerate(reference["styles"]):
+        if (text.split() or [""])[0] not in PAIR_STYLES:
+            reject(_START + f"reference.styles[{k}]", text, f"a text that begins with one of the pair styles {', '.join(PAIR_STYLES)}")

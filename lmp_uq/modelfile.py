@@ -4,7 +4,8 @@
 SPEC, format version 1
 ----------------------
 A safetensors container (`lmp_uq.container`; any safetensors library reads it). Its table of strings holds one
-entry, ``lmp_uq``: the header, JSON with sorted keys, finite numbers and at most 100 objects and lists inside one another.
+entry, ``lmp_uq``: the header, JSON with sorted keys, finite numbers and at most 100 objects and lists inside one another; with the
+container's own table at most 4 MB. Counts are at most 1000000, frames of a role 1000000000, levels 100.
 Equal content gives equal bytes. There are two readers that say the same of every file: this one and csrc/engine/model_file.
 A reader rejects what it does not know: another format version, an unknown top-level key, a tensor of no known
 section. Within a section further keys, and further tensors ``posterior/...`` and ``grade/...``, may stand;
@@ -100,6 +101,7 @@ grade/radius.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,8 @@ from lmp_uq.modelcheck import check_header, check_tensors
 
 METADATA_KEY = "lmp_uq"
 SUFFIX = ".uq"
+POTENTIALS = "LAMMPS_POTENTIALS"
+"""Variable of the environment with folders, separated by colons, in which LAMMPS looks for potentials."""
 _EMBEDDED = Path(__file__).parent / "models"
 
 
@@ -212,12 +216,13 @@ def embedded_models() -> list[str]:
 
 
 def resolve(name_or_path: str | Path) -> Path:
-    """Return the file that a user means: a path, or the name of an embedded model.
+    """Return the file that a user means: a path, the name of an embedded model, or a file in a folder of LAMMPS_POTENTIALS.
 
     Parameters
     ----------
     name_or_path : str or Path
-        A file of that path wins over an embedded model of that name.
+        A file of that path wins over an embedded model of that name. Of another path that ends in .uq the last part is looked for in the
+        folders, as LAMMPS looks for potentials.
 
     Returns
     -------
@@ -226,15 +231,20 @@ def resolve(name_or_path: str | Path) -> Path:
     Raises
     ------
     UqError
-        Neither exists; lists the embedded models.
+        None of them exists; lists the embedded models and the folders.
     """
     path, names = Path(name_or_path), embedded_models()
     if not path.is_file() and str(name_or_path) in names:
         return _EMBEDDED / f"{name_or_path}{SUFFIX}"
-    if not path.exists():
-        known = ", ".join(names) or "none"
-        raise UqError(f"{name_or_path}: neither a file nor an embedded model; embedded models: {known}")
-    return path
+    if path.exists():
+        return path
+    folders = [folder for folder in os.environ.get(POTENTIALS, "").split(":") if folder]
+    for found in (Path(folder, path.name) for folder in folders if path.suffix == SUFFIX):
+        if found.is_file():
+            return found
+    known = ", ".join(names) or "none"
+    searched = f"; folders of {POTENTIALS}: {', '.join(folders)}" if folders else ""
+    raise UqError(f"{name_or_path}: neither a file nor an embedded model; embedded models: {known}{searched}")
 
 
 def _plain(value: Any, where: str, path: str) -> Any:

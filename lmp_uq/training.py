@@ -23,10 +23,6 @@ DEFAULT_FLOOR = 1e-3
 """Leverage floor without calibration frames."""
 NAMES = {ENERGY: "energy", FORCE: "forces", VIRIAL: "stress"}
 BLOCK_ROWS = 8192
-WIDE = 10.0
-"""Mean std over mean error beyond which bars say nothing any more."""
-LINEAR_FLOOR = 1e-2
-"""A floor that kept the bars of linear SNAP potentials near their errors."""
 ROWS_PER_FEATURE = 100
 """Rows per feature below which the box is narrower than the errors of unseen force labels (docs/proof.md)."""
 MIN_FORCE_ROWS = 24
@@ -44,7 +40,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Weighting:
-    """Weight of a row: kind_weight x importance x (1 / probability of having been drawn).
+    """Weight of a row: kind_weight x weight of the label in its frame x importance x (1 / probability of having been drawn).
 
     Attributes
     ----------
@@ -74,7 +70,8 @@ class Weighting:
         if self.force_scale is not None and len(mine):
             labels = [part.frames[k].forces[c // 3] for k, c in zip(rows.frames[mine], rows.components[mine], strict=True)]
             importance[mine] = exponential_weights(np.array(labels), self.force_scale)
-        return rows.base * importance
+        of_labels = np.array([f.weights for f in part.frames]).reshape(-1, len(NAMES))
+        return rows.base * importance * of_labels[rows.frames, rows.kinds]
 
 
 def weighting(stream, energy_scale=None, force_scale=None) -> Weighting:
@@ -215,34 +212,6 @@ def std_over_rmse(box, stream) -> dict[str, float]:
         if mine.any():
             out[NAMES[kind]] = float(np.sqrt(np.mean(variances[mine]) / np.mean(squares[mine])))
     return out
-
-
-def std_over_mae(box, stream, shift=0.0) -> dict[str, float]:
-    """Mean predicted std over mean |target - features . shift|, for the energy and the force rows that there are."""
-
-    def pick(part, first):
-        rows = part.rows
-        return rows.kinds, box.rms(rows.features), np.abs(rows.targets - np.sum(rows.features * shift, axis=1))
-
-    collected = stream.collect(pick)
-    kinds, stds, errors = collected or (np.zeros(0), np.zeros(0), np.zeros(0))
-    means = {kind: (np.sum(stds[kinds == kind]), np.sum(errors[kinds == kind])) for kind in (ENERGY, FORCE)}
-    return {NAMES[kind]: float(std / error) for kind, (std, error) in means.items() if error > 0.0}
-
-
-def wide_bars(ratios: dict[str, float], floor: float) -> str:
-    """One sentence if the bars are far wider than the errors, else an empty text.
-
-    A handful of near-symmetric force rows does it where every row shapes the box: their corrections are a finite residual over a
-    leverage of almost nothing.
-    """
-    found = ", ".join(f"{name} {ratio:.3g} times" for name, ratio in ratios.items() if ratio > WIDE)
-    if not found:
-        return ""
-    return (
-        f"the bars are far wider than the errors ({found} the mean error): leverage floor {floor:g} lets rows shape the box that hardly "
-        f"depend on Theta; accepted: --leverage-floor auto with --calibration, or {LINEAR_FLOOR:g}"
-    )
 
 
 def choose_floor(ratios: dict[float, float]) -> tuple[float, bool]:

@@ -10,7 +10,7 @@ from lmp_uq.backbone import backbone_of_file
 from lmp_uq.collect import collect
 from lmp_uq.comparison import add_baselines, add_committee, energy_lack, read_fit_frames
 from lmp_uq.errors import UqError
-from lmp_uq.fit import apply_offsets, energy_zero
+from lmp_uq.offsets import apply_offsets, energy_zero
 from lmp_uq.options import RecipeOptions, default_force_rows
 from lmp_uq.provenance import frames_with_other_role
 from lmp_uq.rows import RowOptions, predict
@@ -52,7 +52,7 @@ def validate(options: ValidateOptions) -> tuple[dict, dict]:
     file = modelfile.read(modelfile.resolve(options.model))
     if not file.header["posterior"]:
         raise UqError(f"{options.model} has no posterior to validate: lmp-uq fit writes one")
-    frames = dataset.read_frames(options.data, options.keys, options.group_key)
+    frames = dataset.read_frames(options.data, options.keys, options.group_key, file.header["cutoff"])
     if not options.in_sample:
         _refuse_other_roles(file, frames)
     if options.baselines:

@@ -85,6 +85,22 @@ BAD_HEADERS = {
     "family": (put("backbone", "family", "nequip"), r"'backbone.family' is 'nequip'; accepted: mace"),
     "architecture": (put("backbone", "architecture", []), r"'backbone.architecture'"),
     "features": (put("backbone", "n_features", 4), r"'posterior.n_features' is 3; accepted: 4"),
+    "features beyond count": (put("backbone", "n_features", 10**6 + 1), r"'backbone.n_features' is 1000001; accepted: .* 1 to 1000000"),
+    "modes beyond count": (put("posterior", "n_modes", 10**7), r"'posterior.n_modes' is 10000000; accepted: .* from 0 to 1000000"),
+    "members beyond count": (put("posterior", "n_members", 10**40), r"'posterior.n_members' is 10+; accepted: .* from 0 to 1000000"),
+    "force members beyond count": (put("posterior", "n_force_members", 2**31), r"'posterior.n_force_members' is 2147483648; acc"),
+    "frames beyond count": (
+        put("provenance", "roles", {"bulk": {"fit": 10**9 + 1}}),
+        r"'provenance.roles.bulk' is .*; accepted: .*number of frames, at most 1000000000",
+    ),
+    "hidden beyond count": (
+        put("calibration", "quantile_network", {"n_features": 3, "levels": [0.5], "hidden": [2**31, 2]}),
+        r"'calibration.quantile_network.hidden' is \[2147483648, 2\]; accepted: .* from 1 to 1000000",
+    ),
+    "levels beyond count": (
+        put("calibration", "quantile_network", {"n_features": 3, "levels": [0.5] * 101, "hidden": [4, 2]}),
+        r"'calibration.quantile_network.levels' is .*\.\.\.; accepted: a list of at most 100 numbers",
+    ),
     "features float": (put("backbone", "n_features", 3.0), r"'backbone.n_features' is 3.0"),
     "parameters": (
         put("backbone", "n_parameters", 17),
@@ -120,6 +136,41 @@ BAD_HEADERS = {
         r"'roles/test' is missing",
     ),
 }
+
+
+_LONG = "a" + "\u00e9" * 50_000
+LONG_HEADERS = {
+    "key": put("", _LONG, 1),
+    "format": put("", "format", _LONG),
+    "version": put("", "format_version", 10**4000),
+    "elements": put("", "elements", [_LONG]),
+    "units": put("", "units", {"energy": _LONG}),
+    "family": put("backbone", "family", [_LONG]),
+    "features": put("backbone", "n_features", 10**4000),
+    "parameters": put("backbone", "n_parameters", 10**4000),
+    "bias": put("posterior", "bias", {"a": _LONG}),
+    "members": put("posterior", "n_members", [0] * 50_000),
+    "levels": lambda h: h["calibration"]["force_error"].update(level=[0.5] * 50_000),
+    "group": put("provenance", "roles", {_LONG: {"fit": -1}}),
+    "role": put("provenance", "roles", {"bulk": {_LONG: 3}}),
+    "data": put("provenance", "data", [{_LONG: 1}]),
+}
+"""Headers that are wrong in a place that holds a very long text, list or number."""
+LONG_TENSORS = {
+    "section": lambda t: t.update({f"{_LONG}{k}": np.ones(1) for k in range(7)}),
+    "calibration": lambda t: t.update({f"calibration/{_LONG}": np.ones(1)}),
+    "role": lambda t: t.update({f"roles/{_LONG}": np.ones(1)}),
+    "values": lambda t: t.update({f"posterior/{_LONG}": np.full(1, np.nan)}),
+}
+LONG_CONTAINERS = [
+    f'{{"{_LONG}":{{"dtype":"F64","shape":[1],"data_offsets":[0,9]}}}}',
+    f'{{"{_LONG}":3}}',
+    f'{{"{_LONG}":{{"dtype":"F64","shape":[1],"data_offsets":[8,16]}}}}',
+    f'{{"a":{{"dtype":"{_LONG}","shape":[1],"data_offsets":[0,8]}}}}',
+    '{"a":{"dtype":"F64","shape":[' + "1," * 50_000 + '1],"data_offsets":[0,8]}}',
+    '{"a":{"dtype":"F64","shape":[1],"data_offsets":[' + "0," * 50_000 + "8]}}",
+    f'{{"{_LONG}":{{"dtype":"F64","shape":[0,576460752303423488,9],"data_offsets":[8,8]}},"b":{{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}}}',
+]
 
 
 def spoil(name, index, value):

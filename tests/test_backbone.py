@@ -240,7 +240,7 @@ def test_load_backbone_takes_the_headers_entry():
     frame = make_frame("triclinic", ("H", "O"))
     expected = evaluated(shared_backbone("plain"), frame)[1]
     for entry in ({"family": "mace", "architecture": architecture}, architecture):
-        loaded = load_backbone(entry, tensors, "float64", "auto")
+        loaded = load_backbone(entry, tensors, "float64", "auto", engine="torch")
         assert (loaded.elements, loaded.cutoff, loaded.precision) == (("H", "O"), 3.0, "float64")
         assert loaded.n_parameters == sum(p.numel() for p in model.parameters())
         np.testing.assert_array_equal(evaluated(loaded, frame)[1].energies, expected.energies)
@@ -248,6 +248,41 @@ def test_load_backbone_takes_the_headers_entry():
         load_backbone({"family": "ace", "architecture": architecture}, tensors)
     with pytest.raises(UqError, match="precision is 'half'"):
         MaceTorchBackbone(architecture, tensors, precision="half")
+
+
+HUGE = [
+    ("hidden_irreps", "4097x0e+4097x1o"),
+    ("hidden_irreps", "+".join(["8x0e"] * 300)),
+    ("MLP_irreps", "99999999999x0e"),
+    ("edge_irreps", "8x12e"),
+    ("num_bessel", 10**9),
+    ("max_ell", 10**12),
+    ("radial_MLP", [10**6]),
+    ("correlation", [3] * 1001),
+    ("heads", ["a"] * 100_000),
+    ("atomic_numbers", [8] * 100_000),
+    ("r_max", 10**400),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), HUGE, ids=range(len(HUGE)))
+def test_counts_that_no_model_has_are_refused_before_it_is_made(key, value):
+    architecture, tensors = describe_model(plain_model())
+    with pytest.raises(UqError, match=f"MACE architecture: {key} is ") as error:
+        MaceTorchBackbone(architecture | {key: value}, tensors, precision="float64")
+    assert len(str(error.value)) < 1000
+
+
+def test_arrays_too_small_for_their_architecture():
+    architecture, tensors = describe_model(plain_model())
+    for change in ({"hidden_irreps": "4096x0e"}, {"radial_MLP": [10_000, 10_000]}):
+        with pytest.raises(UqError, match=r"MACE tensors: \d+ numbers; accepted: the \d+ or more that this architecture needs"):
+            MaceTorchBackbone(architecture | change, tensors, precision="float64")
+    name = next(name for name in tensors if name.endswith("U_matrix_2.shape"))
+    for part in ("shape", "indices"):
+        array = name.replace("shape", part)
+        with pytest.raises(UqError, match=r"indices and shape of .* accepted: whole numbers"):
+            MaceTorchBackbone(architecture, tensors | {array: np.full(tensors[array].shape, np.nan)}, precision="float64")
 
 
 def test_devices():

@@ -10,6 +10,8 @@ import pytest
 from lammps_cases import PLAIN, TORCH, crystal
 from lammps_processes import execute
 
+from lmp_uq import modelfile
+
 RANKS = pytest.mark.parametrize("n", [1, 2])
 STYLE = "pair_style mace/uq"
 
@@ -176,6 +178,18 @@ def test_a_model_that_fails_on_one_rank_ends_all(name, n, lammps):
     done = execute("python", "spoiled.py", ranks=n, folder=folder)
     assert done.code != 0
     assert word in done.text and "on step 2" in done.text
+
+
+@pytest.mark.parametrize("pair", [PLAIN, TORCH], ids=["native", "torch"])
+def test_folders_of_potentials(lammps, models, tmp_path, pair):
+    """LAMMPS_POTENTIALS is searched by the pair style, and the error names its folders, in the words of Python."""
+    (tmp_path / "far.uq").symlink_to(models.full)
+    folder = input_file(lammps, crystal(), "run 0", model="far.uq", pair=pair)
+    found = execute("lmp-uq", "run", "-in", "in.run", folder=folder, LAMMPS_POTENTIALS=f"/nowhere:{tmp_path}")
+    assert found.code == 0 and "force_error" in found.text
+    done = execute("lmp-uq", "run", "-in", "in.run", folder=folder, LAMMPS_POTENTIALS="/nowhere::/there")
+    known = f"embedded models: {', '.join(modelfile.embedded_models())}; folders of LAMMPS_POTENTIALS: /nowhere, /there"
+    assert f"far.uq: neither a file nor an embedded model; {known}" in done.text
 
 
 def test_exit_code_of_a_bad_file(lammps):

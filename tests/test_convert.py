@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import urllib.error
 
 import numpy as np
@@ -24,6 +26,7 @@ from lmp_uq.backbone.mace_architecture import (
     quiet,
     unpack_tensors,
 )
+from lmp_uq.backbone.mace_names import NAMES
 from lmp_uq.backbone.mace_torch import MaceTorchBackbone
 from lmp_uq.errors import UqError
 
@@ -83,7 +86,7 @@ def test_file_becomes_the_same_model(tmp_path, plain, capfd):
     assert (elements, cutoff, precision) == (("H", "O"), 3.0, "float64")
     assert json.loads(json.dumps(architecture)) == architecture == plain[0]
     assert set(tensors) == set(plain[1])
-    rebuilt = load_backbone(json.loads(json.dumps(architecture)), tensors)
+    rebuilt = load_backbone(json.loads(json.dumps(architecture)), tensors, engine="torch")
     for found, wanted in zip(results(rebuilt), results(as_backbone(plain_model())), strict=True):
         np.testing.assert_array_equal(found, wanted)
     assert capfd.readouterr().out == ""
@@ -107,7 +110,7 @@ def test_heads_and_single_precision(tmp_path):
     assert first.architecture["head"] == "pbe" and second.architecture["head"] == "r2scan"
     assert first.precision == second.precision == "float32"
     assert np.dtype("f8") not in {value.dtype for value in first.tensors.values()}
-    one, two = (results(load_backbone(c.architecture, c.tensors)) for c in (first, second))
+    one, two = (results(load_backbone(c.architecture, c.tensors, engine="torch")) for c in (first, second))
     assert np.abs(one[0] - two[0]).min() > 1e-3 and np.abs(one[1] - two[1]).max() > 1e-3
 
 
@@ -235,6 +238,73 @@ def test_files_that_are_no_models(tmp_path):
     ):
         with pytest.raises(UqError, match=message):
             convert_mace(path)
+
+
+def test_names_are_those_of_mace_torch():
+    assert tuple(known_models()) == NAMES
+
+
+FIT = ["fit", "--data", "no.xyz", "--backbone"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"), [(["convert"], "absent.model"), (["convert"], "absent"), (["convert"], "empty"), (FIT, "absent.model")]
+)
+def test_a_missing_file_is_said_before_the_imports(tmp_path, verb, name):
+    (tmp_path / "empty").touch()
+    lines = [
+        "import sys; from lmp_uq.cli import main",
+        f"code = main({[*verb, name, '--out', 'out.uq']!r})",
+        "print(code, *({'torch', 'mace', 'e3nn'} & set(sys.modules)))",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "1\n" and done.stderr.startswith(f"lmp-uq: error: {name}: ") and done.stderr.count("\n") == 1
+
+
+def as_numbers(model):
+    for name, value in (("num_interactions", 2), ("r_max", 3.5), ("atomic_numbers", [8, 14]), ("heads", "Default")):
+        delattr(model, name)
+        setattr(model, name, value)
+
+
+def without(model):
+    for name in ("num_interactions", "r_max", "heads", "apply_cutoff", "use_so3", "edge_irreps", "use_last_readout_only"):
+        delattr(model, name)
+
+
+@pytest.mark.parametrize("change", [as_numbers, without])
+def test_models_of_other_versions_are_the_same_model(tmp_path, change):
+    model = density_model()
+    change(model)
+    found, wanted = convert_mace(save(model, tmp_path / "other.model")), describe_model(density_model())
+    assert found.architecture == wanted[0]
+    for key, value in wanted[1].items():
+        np.testing.assert_array_equal(found.tensors[key], value)
+
+
+LOST = {
+    "": "atomic_numbers", "radial_embedding": "out_dim", "radial_embedding.cutoff_fn": "p", "interactions.1": "avg_num_neighbors",
+    "atomic_energies_fn": "atomic_energies", "products.0": "use_sc",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("part", LOST)
+def test_what_cannot_be_told_of_another_version_is_one_sentence(tmp_path, part):
+    model = plain_model()
+    delattr(model.get_submodule(part), LOST[part])
+    with pytest.raises(UqError, match=rf"other.model: (the model is not as|mace-torch itself cannot evaluate) .*{LOST[part]}") as caught:
+        convert_mace(save(model, tmp_path / "other.model"))
+    assert "\n" not in str(caught.value)
+
+
+def test_adapters_have_to_be_merged_first(tmp_path):
+    from mace.modules.lora import inject_LoRAs, merge_lora_weights
+
+    with quiet():
+        model = inject_LoRAs(plain_model(), rank=2, alpha=1)
+    with pytest.raises(UqError, match=r"LoRA adapters beside its weights: merge first, by mace.modules.lora.merge_lora_weights"):
+        convert_mace(save(model, tmp_path / "lora.model"))
+    assert convert_mace(save(merge_lora_weights(model), tmp_path / "merged.model")).elements == ("H", "O")
 
 
 def test_without_network_the_error_gives_the_recipe(monkeypatch, tmp_path, capfd):

@@ -13,50 +13,23 @@ import ase.io
 import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
+from frame_example import (
+    ENERGY,
+    FORCES,
+    LABELS,
+    NINE,
+    STRESS,
+    VOIGT,
+    assert_is_the_frame,
+    frame_of,
+    frame_text,
+    read_one,
+    write,
+)
 
 from lmp_uq import dataset
-from lmp_uq.dataset import Frame, LabelKeys, read_frames
+from lmp_uq.dataset import LabelKeys, read_frames
 from lmp_uq.errors import UqError
-
-ENERGY = -17.25
-FORCES = np.array([[0.5, -0.25, 0.125], [-0.5, 0.25, -0.125]])
-STRESS = np.array([[0.01, 0.06, 0.05], [0.06, 0.02, 0.04], [0.05, 0.04, 0.03]])
-VOIGT = "0.01 0.02 0.03 0.04 0.05 0.06"
-NINE = "0.01 0.06 0.05 0.06 0.02 0.04 0.05 0.04 0.03"
-LABELS = f'REF_energy={ENERGY} REF_stress="{VOIGT}"'
-
-
-def frame_text(labels: str = LABELS, forces_name: str = "REF_forces", shift: float = 0.0) -> str:
-    """Text of one frame of two tungsten atoms; `forces_name` empty: no forces."""
-    lines = ["2", f'Lattice="3.2 0 0 0 3.2 0 0 0 3.2" Properties=species:S:1:pos:R:3 {labels}']
-    for position, force in zip(([shift, 0, 0], [1.6, 1.6, 1.7]), FORCES, strict=True):
-        numbers = [*position, *force] if forces_name else position
-        lines.append("W " + " ".join(f"{number:.8f}" for number in numbers))
-    text = "\n".join(lines) + "\n"
-    return text.replace("pos:R:3", f"pos:R:3:{forces_name}:R:3") if forces_name else text
-
-
-def write(path: Path, *frames: str) -> Path:
-    path.write_text("".join(frames or [frame_text()]))
-    return path
-
-
-def read_one(path: Path, **options) -> Frame:
-    (frame,) = read_frames(path, **options)
-    return frame
-
-
-def assert_is_the_frame(frame: Frame) -> None:
-    assert frame.energy == ENERGY
-    np.testing.assert_array_equal(frame.forces, FORCES)
-    np.testing.assert_allclose(frame.stress, STRESS, rtol=1e-15)
-    assert frame.atoms.calc is None
-
-
-def frame_of(symbols: str, group: str = "default", **info) -> Frame:
-    atoms = ase.Atoms(symbols, positions=np.arange(3.0 * len(ase.Atoms(symbols))).reshape(-1, 3), info=info)
-    return Frame(atoms, 0.0, None, None, group, "made.xyz[0]", 0)
-
 
 # --- the same frame in every guise ------------------------------------------------------------------------
 
@@ -124,30 +97,6 @@ def test_order_groups_and_sources_of_several_files(tmp_path):
     assert [frame.group for frame in read_frames(second, group_key="kind")] == ["hot"]
 
 
-def test_labels_may_be_partial(tmp_path):
-    path = write(tmp_path / "a.xyz", frame_text("REF_energy=1", ""), frame_text("", "REF_forces"))
-    energy_only, forces_only = read_frames(path)
-    assert (energy_only.energy, energy_only.forces, energy_only.stress) == (1.0, None, None)
-    assert np.isnan(forces_only.energy)
-    np.testing.assert_array_equal(forces_only.forces, FORCES)
-
-
-def test_plain_names_beside_reference_names_are_not_mixed_in(tmp_path):
-    path = write(tmp_path / "a.xyz", frame_text('REF_energy=1 stress="9 9 9 9 9 9 9 9 9"', "forces"))
-    frame = read_one(path)
-    assert (frame.energy, frame.forces, frame.stress) == (1.0, None, None)
-
-
-def test_zero_stress_is_missing(tmp_path):
-    path = write(
-        tmp_path / "a.xyz", frame_text(f'REF_energy={ENERGY} REF_stress="0 0 0 0 0 0"'), frame_text()
-    )
-    with pytest.warns(UserWarning, match=r"a.xyz: the stress of 1 frames is exactly zero"):
-        zero, full = read_frames(path)
-    assert zero.stress is None
-    assert_is_the_frame(full)
-
-
 # --- content hash -----------------------------------------------------------------------------------------
 
 
@@ -191,7 +140,7 @@ def test_key_is_the_same_on_every_machine(tmp_path):
 BAD_FRAMES = {
     "no labels": (
         frame_text("x=1", ""),
-        r"frame 1: no labels found; looked for REF_energy, REF_forces, REF_stress, en",
+        r"frame 1: no labels found; looked for REF_energy, REF_forces, REF_stress, REF_virials, en",
     ),
     "nan energy": (frame_text("REF_energy=nan"), r"frame 1: 'REF_energy' holds NaN or infinite"),
     "infinite energy": (frame_text("energy=inf", ""), r"frame 1: 'energy' holds NaN or infinite"),
@@ -267,32 +216,13 @@ def test_damaged_gzip(tmp_path):
             read_frames(path)
 
 
-@pytest.mark.parametrize(
-    "keys", [LabelKeys("E0"), LabelKeys(forces="dft_forces"), LabelKeys(stress="virial")]
-)
-def test_names_given_must_exist_in_every_file(tmp_path, keys):
-    name = next(key for key in keys if key)
-    path = write(tmp_path / "a.xyz", frame_text(), frame_text())
-    with pytest.raises(UqError, match=f"a.xyz: label keys {name} are in none of its 2 frames"):
-        read_frames(path, keys=keys)
-
-
-def test_name_given_may_be_missing_in_some_frames(tmp_path):
-    path = write(tmp_path / "a.xyz", frame_text("E=3.0"), frame_text("x=1"))
-    with_energy, without = read_frames(path, keys=LabelKeys("E"))
-    assert with_energy.energy == 3.0
-    assert np.isnan(without.energy)
-    with pytest.raises(UqError, match=r"looked for E, REF_forces, REF_stress, forces, stress"):
-        read_frames(write(path, frame_text("x=1", "")), keys=LabelKeys("E"))
-
-
 def test_file_name_with_at_sign(tmp_path):
     ase.io.write(tmp_path / "a.traj", [frame_of("W", REF_energy=2.0).atoms])
     (tmp_path / "a.traj").rename(tmp_path / "run@300.traj")
     assert read_one(tmp_path / "run@300.traj").energy == 2.0
 
 
-# --- elements and energy zeros ----------------------------------------------------------------------------
+# --- elements ----------------------------------------------------------------------------------------------
 
 
 def test_unknown_element_is_named():
@@ -301,39 +231,6 @@ def test_unknown_element_is_named():
     dataset.check_elements(frames, ["W", "Ta", "Be"])
     with pytest.raises(UqError, match=r"alloy.xyz\[3\]: elements Be found; accepted: W, Ta$"):
         dataset.check_elements(frames, ["W", "Ta"])
-
-
-@pytest.mark.parametrize("planted", [1.0, -1.0, 2.0])
-def test_offsets_are_recovered(planted):
-    frames = [frame_of("W2Ta"), frame_of("WTa3"), frame_of("W"), frame_of("Ta4")]
-    residuals = planted * np.array([2 * 0.5 - 3.0, 0.5 - 9.0, 0.5, -12.0])
-    offsets = dataset.element_offsets(frames, residuals, ["Ta", "W"])
-    assert list(offsets) == ["Ta", "W"]
-    right = np.allclose(list(offsets.values()), [-3.0, 0.5], rtol=1e-12)
-    assert right is (planted == 1.0)
-
-
-def test_offsets_of_one_composition_have_smallest_norm():
-    offsets = dataset.element_offsets([frame_of("WTa")] * 2, np.array([1.0, 1.0]), ["W", "Ta", "Be"])
-    np.testing.assert_allclose([offsets["W"], offsets["Ta"], offsets["Be"]], [0.5, 0.5, 0.0], atol=1e-12)
-
-
-def test_frames_without_energy_do_not_count():
-    frames = [frame_of("W"), frame_of("W2")]
-    assert dataset.element_offsets(frames, np.array([np.nan, 3.0]), ["W"])["W"] == pytest.approx(1.5)
-    with pytest.raises(UqError, match="none of 2 frames has an energy"):
-        dataset.element_offsets(frames, np.full(2, np.nan), ["W"])
-    with pytest.raises(UqError, match=r"shape \(3,\); accepted: \(2,\)"):
-        dataset.element_offsets(frames, np.zeros(3), ["W"])
-
-
-def test_energy_zero():
-    frames = [frame_of("W"), frame_of("W2Ta")]
-    assert dataset.check_energy_zero(frames, np.array([0.1, 0.1]), ["W", "Ta"])["W"] == pytest.approx(0.1)
-    with pytest.raises(UqError, match=r"W \+0\.100, Ta -4\.100 eV/atom; .*at most 0\.2 .*--fit-offsets"):
-        dataset.check_energy_zero(frames, np.array([0.1, -3.9]), ["W", "Ta"])
-    with pytest.raises(UqError, match=r"at most 0\.05 "):
-        dataset.check_energy_zero(frames, np.array([0.1, 0.1]), ["W", "Ta"], limit=0.05)
 
 
 # --- hold-out ---------------------------------------------------------------------------------------------

@@ -58,23 +58,25 @@ def registered_styles() -> list[tuple[str, str]]:
     return styles
 
 
-STYLES = registered_styles()
+STYLES = [style for style in registered_styles() if not style[1].isupper()]  # LAMMPS' way to say: not for users
 STYLE_PAGES = {f"{kind}_{name.replace('/', '_')}": (kind, name) for kind, name in STYLES}
 
 
 def headings_missing(text: str, kind: str) -> list[str]:
     """Headings of LAMMPS' pages that are not there, or not in their place."""
-    order = ["Syntax", "Examples", "Description", HEADINGS[kind], "Restrictions", "Related commands"]
-    order.append("Default")
+    order = ["Syntax", "Examples", "Description", HEADINGS[kind], "Restrictions", "Related commands", "Default"]
     found = re.findall(r"^## (.+)$", text, re.M)
     return [] if found == order else [h for h in order if h not in found] or ["order"]
 
 
 def accepted_words(source: str) -> set[str]:
     """Words that a parser accepts: of its messages and of what it compares the input with."""
-    lists = re.findall(r"accepted: ([^)\"]*)\)", source) + re.findall(r'KEYWORDS\[\] = "([^"]+)"', source)
+    lists = re.findall(r"accepted: ([^)\"]*)\)", source)
     words = {word.strip() for line in lists for word in line.split(",")}
     words |= set(re.findall(r'(?:keyword|word|suffix) == "([^"]+)"', source))
+    words |= set(re.findall(r'(?:word\(|positive\(|\{)"(\w+)", (?:s\.|\[)', source))
+    tables = re.findall(r'(?:KEYWORDS = |word\("\w+", s\.\w+, |one_of\([^{}]*, )\{([^}]*)\}', source)
+    words |= set(re.findall(r'"([^"]+)"', " ".join(tables)))
     words |= set(re.findall(r'strcmp\(arg\[[^\]]+\], "([^"]+)"\)', source))
     return {w for w in words if w and "{" not in w and w != "*"}
 
@@ -330,7 +332,7 @@ RULES = {
     "backbone": ("numpy", "torch", "mace", "e3nn", "ase", "matscipy", "lammps", "lmp_uq.errors", "lmp_uq.backbone", "lmp_uq._native"),
     "engine.py": ("numpy", *(f"lmp_uq.{r}" for r in ("errors", "modelfile", "backbone", "posterior", "calibration"))),
     "modelfile.py": ("numpy", "lmp_uq.errors", "lmp_uq.container", "lmp_uq.modelcheck"),
-    "dataset.py": ("numpy", "ase", "lmp_uq.errors", "lmp_uq.files", "lmp_uq.labels"),
+    "dataset.py": ("numpy", "ase", *(f"lmp_uq.{r}" for r in ("errors", "files", "labels", "label_notes", "backbone.graph"))),
 }
 """Room or file: what it may import beside the standard library."""
 TRAINERS = (PACKAGE / "calibration" / "quantile_network.py",)

@@ -247,6 +247,17 @@ def test_cli_line(models, data, tmp_path, capsys):
     assert "Si" in printed.out and "missing.uq" in printed.err
 
 
+def test_files_that_go_to_standard_output_have_it_for_themselves(models, data, tmp_path, capfdbinary):
+    """`-`: what else a verb says is then on standard error."""
+    assert main(["convert", str(models.mace), "--out", "-"]) == 0
+    model, told = capfdbinary.readouterr()
+    (tmp_path / "x.uq").write_bytes(model)
+    assert modelfile.read(tmp_path / "x.uq").header["elements"] == ["O", "Si"] and b"-: written" in told
+    assert main(["validate", str(models.full), "--data", str(data / "hot.xyz"), "--in-sample", "--json", "-", "--quiet"]) == 0
+    figures, told = capfdbinary.readouterr()
+    assert {"energy_per_atom", "forces", "groups"} <= set(json.loads(figures)) and b"Force components" in told
+
+
 def test_an_output_folder_that_is_not_there_is_found_before_the_work(models, data, tmp_path, monkeypatch):
     from lmp_uq import cache as module
 

@@ -195,7 +195,7 @@ def test_levels_of_force_error_are_those_of_its_calibration(models, monkeypatch)
 
 
 def test_derivatives_are_kept_only_on_request(models, members):
-    engine = Engine.load(models.full, ["O", "Si"], device="cpu", precision="float64")
+    engine = Engine.load(models.full, ["O", "Si"], device="cpu", precision="float64", engine="torch")
     graph = members.graph
     energies, gradients = np.zeros(graph.n_local), np.zeros((len(graph.centres), 3))
     engine.evaluate(graph, energies, gradients)

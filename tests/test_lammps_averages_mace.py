@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+from ase.build import bulk
 from averages_example import blocks
-from lammps_cases import HOT, crystal
+from lammps_cases import HOT, TORCH, crystal
 
 from lmp_uq import modelfile
 from lmp_uq.backbone import graph_of_frames
@@ -29,7 +32,7 @@ LINES = (
 def test_rows_by_strain_are_the_virial_of_members(models):
     """Central differences of the features, against reverse passes of the force members."""
     atoms = crystal(seed=3)
-    source, engine = MaceFrames(str(models.full)), Engine.load(str(models.full), None, n_force_members=4)
+    source, engine = MaceFrames(str(models.full), engine="torch"), Engine.load(str(models.full), None, engine="torch", n_force_members=4)
     _, _, virial, row = source.sample(atoms, True)
     graph, _ = graph_of_frames([atoms], engine.backbone.elements, engine.cutoff)
     energies, gradients = np.empty(graph.n_local), np.empty(graph.vectors.shape)
@@ -47,7 +50,7 @@ def test_averages_are_those_of_python(n, lammps, models):
     table, frames = result.thermo[0], read_run([result.folder / "d.lammpstrj"])[1:]
     file = modelfile.read(models.full)
     box, members = Box.from_tensors(file.section("posterior")), file.tensors["posterior/members"]
-    source = MaceFrames(str(models.full))
+    source = MaceFrames(str(models.full), engine="torch")
     found = [source.sample(atoms, True) for atoms in frames]
     features, volume, beta = np.array([one[1] for one in found]), frames[0].get_volume(), 1.0 / (BOLTZMANN * TEMPERATURE)
     summary, rows = blocks(result.folder / "avg.txt")[-1]
@@ -70,13 +73,35 @@ def test_averages_are_those_of_python(n, lammps, models):
 
 def test_components_and_trace_agree_and_the_step_is_untouched(lammps):
     """Bars of this step asked for behind the strained evaluations are those without them."""
-    ask = "thermo_style custom step pe c_u[*]\nthermo_modify format float %.17g\nthermo 8"
+    ask = "compute m all uq force_std_max stress_std\nthermo_style custom step pe c_u[*] c_m[*]\nthermo_modify format float %.17g\nthermo 8"
     plain = lammps.run(crystal(), *LINES[:-1], ask, "run 8").thermo[0]
     scalar = LINES[-1].replace(KEYS, "c_virial").replace("avg.txt", "one.txt").replace("fix a ", "fix o ")
     result = lammps.run(crystal(), *LINES, scalar, ask, "run 8")
     for name, column in result.thermo[0].items():
         assert np.allclose(column, plain[name], rtol=1e-13), name
     assert np.allclose(blocks(result.folder / "avg.txt")[-1][1][7], blocks(result.folder / "one.txt")[-1][1][0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_sample_with_pressures_runs_the_model_forwards_only(n, lammps):
+    """Two passes for each strain, none with derivatives: one of those would cost as much as the step itself."""
+    for inputs, strains in (("c_thermo_pe", 0), ("c_thermo_pe c_thermo_press", 1), ("c_thermo_press[*]", 6)):
+        line = f"fix a all uq/average 4 2 8 {inputs} uq u temp {TEMPERATURE}"
+        state = lammps.state(crystal(), LINES[0], HOT, line, "run 8", "#snapshot end", n=n, pair=TORCH)
+        samples = 2    # steps 4 and 8
+        assert state["passes"] == {"evaluate": 9} | ({"feature_sum_of": 2 * strains * samples} if strains else {}), inputs
+
+
+def test_a_sample_of_six_pressures_costs_a_few_steps(lammps):
+    """About five plain steps beyond overheads, with derivatives it would be thirteen; the fastest of four runs of each."""
+    atoms = bulk("W", "bcc", a=3.2, cubic=True).repeat(3)
+    atoms.positions += np.random.default_rng(1).normal(0.0, 0.05, atoms.positions.shape)
+    runs = ("thermo 20", *("run 20",) * 4)
+    average = ("compute u all uq energy_std", "fix a all uq/average 1 20 20 c_thermo_press[*] uq u temp 300")
+    pair = "pair_style mace/uq engine native\npair_coeff * * nbmotaw W"
+    log = lammps.run(atoms, "fix move all nve", *runs, *average, *runs, elements=("W",), pair=pair).log
+    seconds = [float(found) for found in re.findall(r"Loop time of (\S+)", log)]
+    assert len(seconds) == 8 and min(seconds[4:]) < 8.0 * min(seconds[:4])
 
 
 def test_a_file_without_posterior_is_refused(lammps, models):

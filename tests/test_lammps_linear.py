@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+from lammps_processes import execute
 from linear_example import TWO, parameter_file
 from linear_lammps import Potential, error_of, expected, refused_in_other_units, runner
 
@@ -128,7 +131,7 @@ def test_a_member_in_place_of_the_mean(potential, run):
 
 
 COMMANDS = {
-    "no file": ("none.uq c_b[*] grade", "none.uq: no such file"),
+    "no file": ("none.uq c_b[*] grade", "none.uq: neither a file nor an embedded model"),
     "no columns": ("{x} b grade", "the descriptors of {x} are b; accepted: c_ID[*]"),
     "no compute": ("{x} c_q[*] grade energy_std", "there is no compute q; accepted: compute ID all sna/atom"),
     "no field": ("{x} c_b[*]", "needs a *.uq file, the columns c_ID[*] of a compute and a field"),
@@ -139,6 +142,29 @@ COMMANDS = {
     "no such pair style": ("{x} c_b[*] pair pace grade energy_std", "there is no pair style pace to compare energies with"),
     "another family": (str(modelfile.resolve("nbmotaw")) + " c_b[*] grade", "holds a model of family mace; accepted: snap"),
 }
+
+
+def test_lammps_is_told_of_the_memory(potential, tmp_path):
+    """One compute uq/linear more: its posterior and grade."""
+
+    def megabytes(script):
+        (tmp_path / "in.run").write_text(script)
+        text = execute("lmp-uq", "run", "-in", "in.run", folder=tmp_path).text
+        return float(re.search(r"allocation \(min/avg/max\) = (\S+) ", text)[1])
+
+    script = potential.script()
+    less = script.replace("compute tot", "#compute tot").replace(" c_tot[*]", "")
+    held = sum(array.nbytes for name, array in potential.file.tensors.items() if name.startswith(("posterior/members", "grade/")))
+    more = (megabytes(script) - megabytes(less)) * 2**20
+    assert 0.9 * held < more < 20 * held + 2**17
+
+
+def test_a_file_in_a_folder_of_potentials(potential, tmp_path):
+    (tmp_path / "in.run").write_text(potential.script(command="far.uq c_b[*] energy_std grade"))
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "far.uq").symlink_to(potential.folder / "x.uq")
+    done = execute("lmp-uq", "run", "-in", "in.run", folder=tmp_path, LAMMPS_POTENTIALS=str(tmp_path / "far"))
+    assert done.code == 0, done.text
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -183,6 +209,47 @@ pair_coeff * * {potential.folder}/x.uq W Be
 """
     expected = "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files"
     assert expected in error_of(run, script.replace("read_data", "box tilt large\nread_data"))
+
+
+# --- commands between runs ------------------------------------------------------------------------------------
+
+
+ASK = 'print "$(c_sums[1]) $(c_tot[1])"'
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_values_follow_their_atoms(potential, run, n):
+    """LAMMPS keeps columns of the last step; write_data puts atoms on other ranks and in another order."""
+    moved = potential.script().replace("create 300", "create 3000").replace("run 10\n", "neigh_modify delay 100\nrun 40\n")
+    before, after = (run(moved.replace("#snapshot last", f"{line}\n#snapshot last"), n)["last"] for line in ("", "write_data a.data"))
+    assert np.array_equal(before["uq"], after["uq"]) and np.array_equal(before["tot"], after["tot"])
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        ("group some id 2:4\ndelete_atoms group some compress no", "there were"),
+        ("displace_atoms all random 0.1 0.1 0.1 7", "positions"),
+        ("change_box all x scale 1.01 remap", "the box"),
+    ],
+)
+@pytest.mark.parametrize("n", [1, 2])
+def test_atoms_changed_between_runs(command, what, potential, run, n):
+    """Neighbours that LAMMPS found before would give values of no configuration at all."""
+    fails = f"#fails atoms changed since the last run ({what}"
+    run(f"{potential.script()}{command}\n{fails}\n{ASK}\nrun 0\n{ASK}\n", n)
+
+
+def test_not_evaluated_before_atoms_were_moved_in_memory(potential, run):
+    """sna/atom would look at neighbours of the old order."""
+    lazy = potential.script().replace("thermo 5\n", "thermo_style custom step\nthermo 1000\n").replace("run 10\n#snapshot last", "run 5")
+    lazy = lazy.replace("#snapshot first\n", "").replace("create 300", "create 3000")
+    run(f"{lazy}write_data a.data\n#fails atoms changed since the last run (their order, ranks or ghosts)\n{ASK}\n", 2)
+
+
+@pytest.mark.parametrize(("gone", "then"), [("uncompute b", 'print "$(c_tot[1])"'), ("uncompute b", "run 1"), ("uncompute db", "run 1")])
+def test_its_descriptors_are_gone(gone, then, potential, run):
+    assert "there is no compute" in error_of(run, f"{potential.script()}{gone}\n{then}\n")
 
 
 @pytest.mark.parametrize("n", [1, 2])

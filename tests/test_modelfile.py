@@ -196,6 +196,31 @@ def test_names_of_embedded_models(tmp_path, monkeypatch, header, tensors):
     assert modelfile.resolve(embedded / "alloy.uq") == embedded / "alloy.uq"
 
 
+def test_folders_of_potentials(tmp_path, monkeypatch, header, tensors):
+    """A *.uq file that is not there is looked for by its name where LAMMPS looks for potentials, in order."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    modelfile.write(second / "w.uq", header, tensors)
+    (second / "w").write_text("no suffix")
+    monkeypatch.delenv("LAMMPS_POTENTIALS", raising=False)
+    with pytest.raises(UqError, match=r"w.uq: neither a file nor an embedded model; embedded models: [\w, ]+$"):
+        modelfile.resolve("w.uq")
+    monkeypatch.setenv("LAMMPS_POTENTIALS", f":{first}:{second}:")
+    assert modelfile.resolve("w.uq") == modelfile.resolve("far/away/w.uq") == second / "w.uq"
+    with pytest.raises(UqError, match=f"; folders of LAMMPS_POTENTIALS: {first}, {second}$"):
+        modelfile.resolve("w")
+    (first / "w.uq").mkdir()
+    assert modelfile.resolve("w.uq") == second / "w.uq", "a folder is no file"
+    (first / "w.uq").rmdir()
+    modelfile.write(first / "w.uq", header, tensors)
+    assert modelfile.resolve("w.uq") == first / "w.uq"
+    Path("w.uq").write_text("mine")
+    assert modelfile.resolve("w.uq") == Path("w.uq")
+
+
 # --- golden: files of format version 1 stay what they are --------------------------------------------------
 
 

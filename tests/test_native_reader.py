@@ -11,13 +11,22 @@ import zipfile
 
 import numpy as np
 import pytest
-from bad_model_files import BAD_HEADERS, BAD_TENSORS, MALFORMED, NO_JSON, container_bytes
+from bad_model_files import (
+    BAD_HEADERS,
+    BAD_TENSORS,
+    LONG_CONTAINERS,
+    LONG_HEADERS,
+    LONG_TENSORS,
+    MALFORMED,
+    NO_JSON,
+    container_bytes,
+)
 from model_example import make_header, make_tensors, raw_container
 from native_families import described
 
 from lmp_uq import _native_head, modelfile
 from lmp_uq.backbone.mace_native import MaceNativeBackbone
-from lmp_uq.container import strict_json
+from lmp_uq.container import MAX_HEADER, strict_json
 from lmp_uq.errors import UqError
 
 
@@ -98,6 +107,56 @@ def test_malformed_containers(tmp_path, text):
     path = tmp_path / "a.uq"
     path.write_bytes(container_bytes(text, b"\0" * 8))
     assert same(path)
+
+
+LONGEST_MESSAGE = 1500
+"""Characters beside the path: a few pieces of the file, and what is accepted."""
+
+
+def assert_short(path):
+    text = same(path)
+    assert 0 < len(text) < LONGEST_MESSAGE + len(str(path)), text[:500]
+    assert "..." in text
+
+
+@pytest.mark.parametrize("name", LONG_HEADERS)
+def test_messages_quote_a_piece_of_a_long_header(tmp_path, header, tensors, name):
+    LONG_HEADERS[name](header)
+    assert_short(raw_container(tmp_path / "a.uq", header, tensors))
+
+
+@pytest.mark.parametrize("name", LONG_TENSORS)
+def test_messages_quote_a_piece_of_long_names(tmp_path, header, tensors, name):
+    LONG_TENSORS[name](tensors)
+    assert_short(raw_container(tmp_path / "a.uq", header, tensors))
+
+
+@pytest.mark.parametrize("text", LONG_CONTAINERS, ids=range(len(LONG_CONTAINERS)))
+def test_messages_quote_a_piece_of_a_long_container(tmp_path, text):
+    path = tmp_path / "a.uq"
+    data = text.encode()
+    path.write_bytes(len(data).to_bytes(8, "little") + data + b"\0" * 8)
+    assert_short(path)
+
+
+def test_longest_header(tmp_path):
+    """At most 4 MB; the memory that JSON takes is a hundred times as much."""
+    path = tmp_path / "a.uq"
+    for length, expected in ((MAX_HEADER, ""), (MAX_HEADER + 8, f"the header has {MAX_HEADER + 8} bytes; accepted: at most {MAX_HEADER}")):
+        raw_container(path, make_header(), make_tensors())
+        content = path.read_bytes()
+        end = 8 + int.from_bytes(content[:8], "little")
+        path.write_bytes(length.to_bytes(8, "little") + content[8:end] + b" " * (length + 8 - end) + content[end:])
+        assert same(path).removeprefix(f"{path}: ") == expected
+    path.write_bytes(path.read_bytes()[: MAX_HEADER // 2])    # shorter than it says, and it says too much
+    assert "no model file" in same(path)
+
+
+def test_a_header_that_no_reader_takes_is_not_written(tmp_path, header, tensors):
+    header["provenance"]["command"] = "x" * MAX_HEADER
+    with pytest.raises(UqError, match=f"the header has .* bytes; accepted: at most {MAX_HEADER}"):
+        modelfile.write(tmp_path / "a.uq", header, tensors)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("text", NO_JSON)

@@ -16,6 +16,7 @@ from tiny_models import density_model
 from lmp_uq.backbone import Graph, load_backbone
 from lmp_uq.backbone.describe_mace import describe_model
 from lmp_uq.backbone.mace_native import MaceNativeBackbone
+from lmp_uq.backbone.mace_torch import pick_device
 from lmp_uq.errors import UqError
 
 NAME = "density 0"
@@ -33,6 +34,12 @@ REFUSED = [
     ("correlation", [4, 4]),
     ("correlation", [3]),
     ("max_ell", 4),
+    ("hidden_irreps", "4097x0e"),
+    ("hidden_irreps", "4294967304x0e+4294967304x1o"),
+    ("hidden_irreps", "+8x0e"),
+    ("MLP_irreps", "99999999999999999999x0e"),
+    ("atomic_numbers", [1] * 119),
+    ("heads", ["low", "high"] * 501),
     ("radial_type", "gaussian"),
     ("distance_transform", "Soft"),
     ("use_so3", True),
@@ -65,6 +72,15 @@ def test_tensors_that_do_not_fit():
     refused(tensors | {f"{name}.indices": tensors[f"{name}.indices"] - 10**6}, "index of a coupling tensor")
     with pytest.raises(UqError, match="precision is 'half'"):
         MaceNativeBackbone(architecture, tensors, precision="half")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 0.0, 2.5, 1e300])
+@pytest.mark.parametrize("name", ["radial_embedding.cutoff_fn.p", "pair_repulsion_fn.p"])
+def test_powers_that_are_no_whole_numbers(name, value):
+    architecture, tensors = described(NAME)
+    assert name in tensors
+    with pytest.raises(UqError, match=rf"MACE tensors: {name} is .*; accepted: a whole number from 1 to 1000"):
+        MaceNativeBackbone(architecture, tensors | {name: np.array(value)}, precision="float64")
 
 
 @pytest.mark.parametrize("vector", [[0.0, 0.0, 0.0], [1e-7, 0.0, 0.0], [np.nan, 1.0, 0.0], [np.inf, 0.0, 0.0]])
@@ -146,11 +162,25 @@ def test_load_backbone_chooses_the_engine(caplog):
     entry = {"family": "mace", "architecture": architecture}
     for engine, device, kind in (("torch", "cpu", "Torch"), ("native", "auto", "Native"), ("auto", "cpu", "Native")):
         assert kind in type(load_backbone(entry, tensors, device=device, engine=engine)).__name__
+    assert "Native" in type(load_backbone(entry, tensors)).__name__, "auto, if nobody says"
     assert not caplog.messages
     with pytest.raises(UqError, match="engine is 'fast'; accepted: torch, native, auto"):
         load_backbone(entry, tensors, engine="fast")
     with pytest.raises(UqError, match="the native engine accepts: cpu or auto"):
         load_backbone(entry, tensors, device="cuda", engine="native")
+
+
+def test_auto_is_the_cpu_where_there_is_a_gpu(monkeypatch, caplog):
+    """A GPU that torch sees and nobody asks for is left alone, by a model that only torch runs too."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    architecture, tensors = described(NAME)
+    assert pick_device("auto", 0) == "cuda:0"
+    assert load_backbone(architecture, tensors, device="auto", engine="auto").engine == "native"
+    other = load_backbone(*describe_model(density_model(gate=torch.tanh)), device="auto", engine="auto")
+    assert (other.engine, other.device) == ("torch", "cpu")
+    with pytest.raises((AssertionError, RuntimeError), match=r"CUDA|cuda"):  # asked for: torch goes there
+        load_backbone(architecture, tensors, device="cuda", engine="auto")
 
 
 def test_auto_falls_back_to_torch_and_says_why(caplog):

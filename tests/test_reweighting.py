@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import ase.io
 import numpy as np
 import pytest
-from lammps_processes import execute
+from lammps_processes import BIN, environment, execute
 from linear_example import TWO, crystal, model_content
 
 from lmp_uq import modelfile
@@ -151,6 +152,10 @@ def test_the_verb_prints_and_writes(run_of_frames, tmp_path):
     found = json.loads((tmp_path / "out.json").read_text())
     assert list(found["observables"]) == sorted(["energy", "pressure", "g(1.000)", "g(3.000)", "volume", "two"])
     assert found["observables"]["two"]["mean"] == 2.5 and not found["cell_changes"]
+    words[words.index("out.json")] = "-"
+    command = [BIN / "lmp-uq", "reweight", run_of_frames / "x.uq", *words]
+    alone = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True)
+    assert json.loads(alone.stdout) == found and b"4 frames, 3000 K" in alone.stderr
 
 
 @pytest.mark.parametrize("words", [("inf", "2"), ("nan", "2"), ("0", "2"), ("4", "0"), ("4", "x")])

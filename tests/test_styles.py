@@ -155,17 +155,6 @@ def test_selected_frames_are_those_of_a_dump(n, lammps, trajectory):
         for k, name in enumerate(("grade", "force_error", "energy_std")):
             assert_equal(name, frame.arrays[name], rows[:, 4 + k], relative=1e-6)
         assert frame.info["selected_by"] == "grade" and frame.info["selected_value"] == pytest.approx(frame.arrays["grade"].max())
-    assert not (result.folder / "s.extxyz.part").exists()
-
-
-def test_a_frame_that_cannot_be_written_is_an_error_and_loses_nothing(lammps):
-    folder = lammps.new_folder()
-    (folder / "s.extxyz.part").mkdir()  # nobody, root included, can open a folder for writing
-    (folder / "s.extxyz").write_text("kept")
-    more = (HOT, "fix s all uq/select 1 grade 0 INF file s.extxyz append yes", "run 2")
-    for n in (1, 2):
-        assert "Fix uq/select: cannot write s.extxyz.part" in lammps.fails(crystal(), *more, n=n, folder=folder)
-    assert (folder / "s.extxyz").read_text() == "kept"
 
 
 # ---- restart, replace, clear ----------------------------------------------------------------------------------------------------

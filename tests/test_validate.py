@@ -134,7 +134,7 @@ def test_baselines_need_the_frames_of_the_fit(models):
 @pytest.fixture(scope="session")
 def predicted(models):
     file = modelfile.read(models.full)
-    backbone = load_backbone(file.header["backbone"], file.section("backbone"), "float64", "cpu")
+    backbone = load_backbone(file.header["backbone"], file.section("backbone"), "float64", "cpu", engine="torch")
     frames = dataset.read_frames([models.full.parent / "hot.xyz"])
     return file, backbone, predict(backbone, frames, RowOptions(n_force_rows=3))
 

@@ -41,6 +41,7 @@ template <class T> class Aligned {
   }
 
   std::size_t size() const { return size_; }
+  std::size_t capacity() const { return capacity_; }
   T *data() { return data_; }
   const T *data() const { return data_; }
   T &operator[](std::size_t k) { return data_[k]; }

@@ -3,6 +3,7 @@
 
 #include "../kernels/hd.h"
 #include "../kernels/paths.h"
+#include "text.h"
 
 #include <algorithm>
 #include <cctype>
@@ -12,9 +13,20 @@ namespace lmp_uq {
 
 namespace {
 
+constexpr int MAX_CHANNELS = 4096, MAX_HEADS = 1000;    // counts are multiplied with one another
+constexpr int MAX_ATOMIC_NUMBER = 118;
+
 [[noreturn]] void refuse(const std::string &feature, const std::string &found, const std::string &accepted)
 {
-  throw std::runtime_error("native engine: " + feature + " is " + found + "; accepted: " + accepted);
+  throw std::runtime_error("native engine: " + feature + " is " + piece(found) + "; accepted: " + accepted);
+}
+
+// of the digits before an x; 0: no number, or too large
+int channels(const std::string &digits)
+{
+  if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string::npos) return 0;
+  const int n = std::stoi(digits);
+  return n > MAX_CHANNELS ? 0 : n;
 }
 
 struct Irreps {
@@ -25,7 +37,7 @@ struct Irreps {
 Irreps channels_and_degree(const Json &header, const std::string &key)
 {
   const std::string &text = header.at(key).string();
-  const std::string accepted = "irreps like 128x0e+128x1o: equal channels, degrees 0 to " + std::to_string(MAX_FEATURE_DEGREE) +
+  const std::string accepted = "irreps like 128x0e+128x1o: equal channels, at most " + std::to_string(MAX_CHANNELS) + ", degrees 0 to " + std::to_string(MAX_FEATURE_DEGREE) +
       ", parities e, o, e";
   Irreps out{0, -1};
   std::size_t begin = 0;
@@ -36,7 +48,7 @@ Irreps channels_and_degree(const Json &header, const std::string &key)
       if (!std::isspace(static_cast<unsigned char>(c))) term += c;
     begin = end + 1;
     const std::size_t times = term.find('x');
-    const int n = times == std::string::npos ? 1 : std::atoi(term.c_str());
+    const int n = times == std::string::npos ? 1 : channels(term.substr(0, times));
     const std::string irrep = term.substr(times == std::string::npos ? 0 : times + 1);
     const int degree = out.degree + 1;
     const std::string natural = std::to_string(degree) + (degree % 2 ? "o" : "e");
@@ -124,8 +136,9 @@ Architecture Architecture::read(const Json &header)
   const Irreps hidden = channels_and_degree(header, "hidden_irreps");
   a.n_channels = hidden.n_channels;
   a.layers = layers_of(header, hidden.degree);
-  a.atomic_numbers = whole_numbers(header, "atomic_numbers", 1, 118);
-  if (a.atomic_numbers.empty()) refuse("atomic_numbers", "empty", "at least one");
+  a.atomic_numbers = whole_numbers(header, "atomic_numbers", 1, MAX_ATOMIC_NUMBER);
+  if (a.atomic_numbers.empty() || a.atomic_numbers.size() > MAX_ATOMIC_NUMBER)
+    refuse("atomic_numbers", "a list of " + std::to_string(a.atomic_numbers.size()), "1 to " + std::to_string(MAX_ATOMIC_NUMBER) + " of them");
   a.cutoff = header.at("r_max").number();
   if (!(a.cutoff > 0.0 && a.cutoff < 1e3)) refuse("r_max", std::to_string(a.cutoff), "above 0 and below 1000 Angstrom");
   a.l_max = whole(header, "max_ell", 1, MAX_DEGREE);
@@ -139,6 +152,7 @@ Architecture Architecture::read(const Json &header)
   a.cutoff_in_basis = header.at("apply_cutoff").boolean();
   a.agnostic_product = header.at("use_agnostic_product").boolean();
   const std::vector<Json> &heads = header.at("heads").array();
+  if (heads.size() > MAX_HEADS) refuse("heads", "a list of " + std::to_string(heads.size()), "at most " + std::to_string(MAX_HEADS) + " of them");
   a.n_heads = static_cast<int>(heads.size());
   a.head = 0;
   while (a.head < a.n_heads && heads[a.head].string() != header.at("head").string()) ++a.head;

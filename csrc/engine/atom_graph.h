@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_ATOM_GRAPH_H
 #define LMP_UQ_ATOM_GRAPH_H
 
-#include "aligned.h"
+#include "bytes.h"
 
 #include <cstdint>
 #include <vector>
@@ -51,6 +51,8 @@ class SortedGraph {
   // n_threads: batches are made for so many
   // std::runtime_error: an index outside its range, a vector of no length or not finite (the pair of nodes is named)
   SortedGraph(const AtomGraph &graph, double cutoff, int n_elements, int n_threads);
+
+  std::size_t n_bytes() const { return bytes_of(node, row, element, start, source, id, length, direction, batches, share); }
 
   int n_local, n_nodes;
   std::int64_t n_graph_edges;            // those of the graph, longer ones included

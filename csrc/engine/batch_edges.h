@@ -18,6 +18,10 @@ template <class T> class BatchEdges {
   int n_edges() const { return static_cast<int>(row_.size()); }
   double per_length(int e) const { return per_length_[e]; }            // dt/dr of an edge
   double density_slope(int e) const { return density_slope_[e]; }      // 1/Angstrom
+  std::size_t n_bytes() const
+  {
+    return bytes_of(start_, harmonics_, exact_, row_, stride_, t_, per_length_, density_, density_slope_);
+  }
   double density(int centre) const { return density_[centre]; }        // sum over a centre's edges
 
  private:

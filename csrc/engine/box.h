@@ -19,6 +19,7 @@ class Box {
 
   int n_features() const { return n_features_; }    // descriptors and bias columns
   int stride() const { return matrix_.stride(); }
+  std::size_t n_bytes() const { return matrix_.n_bytes() + bytes_of(bias_, members_); }
 
   // Bars of at most PackedMatrix::BLOCK atoms, eV: std about the model that runs, expected extremes of K members.
   // descriptors (n, P); elements (n) index into the file's elements; scratch (n, stride()) aligned to 64 bytes

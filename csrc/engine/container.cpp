@@ -12,7 +12,7 @@
 namespace lmp_uq {
 namespace {
 
-constexpr std::uint64_t MAX_HEADER = 100000000, MAX_SIZE = std::uint64_t(1) << 60;
+constexpr std::uint64_t MAX_HEADER = 4000000, MAX_SIZE = std::uint64_t(1) << 60;
 
 const std::pair<const char *, DType> DTYPES[] = {
     {"F64", DType::F64}, {"F32", DType::F32}, {"F16", DType::F16}, {"I64", DType::I64}, {"I32", DType::I32}, {"I16", DType::I16},
@@ -63,19 +63,19 @@ std::uint64_t extent(const Layout::Entry &entry)
 
 Layout::Entry read_entry(const std::string &name, const Json &entry)
 {
-  const std::string tensor = "tensor '" + name + "' ";
+  const std::string tensor = "tensor '" + piece(name) + "' ";
   if (!entry.has("dtype") || !entry.has("shape") || !entry.has("data_offsets"))
     throw std::runtime_error(tensor + "is not described by dtype, shape and data_offsets");
   const Json &dtype = entry.at("dtype"), &shape = entry.at("shape"), &offsets = entry.at("data_offsets");
   const DType *known = find_dtype(dtype);
-  if (!known) throw std::runtime_error(tensor + "has dtype " + python_repr(dtype) + "; accepted: " + known_dtypes());
+  if (!known) throw std::runtime_error(tensor + "has dtype " + piece(python_repr(dtype)) + "; accepted: " + known_dtypes());
   if (!are_sizes(shape, 8) || !are_sizes(offsets, 2) || offsets.array().size() != 2)
-    throw std::runtime_error(tensor + "has shape " + python_repr(shape) + " and data_offsets " + python_repr(offsets));
+    throw std::runtime_error(tensor + "has shape " + piece(python_repr(shape)) + " and data_offsets " + piece(python_repr(offsets)));
   const auto span = to_sizes(offsets);
   Layout::Entry out = {name, *known, to_sizes(shape), span[0], span[1] - span[0]};
   const bool empty = std::count(out.shape.begin(), out.shape.end(), 0u) > 0;
   if (span[1] < span[0] || out.n_bytes != (empty ? 0 : extent(out)))
-    throw std::runtime_error(tensor + "of shape " + python_repr(shape) + " and dtype " + dtype.string() + " has " +
+    throw std::runtime_error(tensor + "of shape " + piece(python_repr(shape)) + " and dtype " + dtype.string() + " has " +
                              std::to_string(static_cast<std::int64_t>(span[1]) - static_cast<std::int64_t>(span[0])) + " bytes");
   return out;
 }
@@ -110,8 +110,11 @@ std::string describe(const std::string &start, std::uint64_t length, std::size_t
   if (archive || pickle)
     return std::string("the file is ") + (archive ? "a zip archive (as torch.save writes them)" : "a pickle") +
         ", which can run code when it is opened and is never opened here; run `lmp-uq convert` on it once to make a *.uq file";
-  if (start.substr(std::min<std::size_t>(start.size(), 8)) == "{" && n_bytes - 8 < length && length <= MAX_HEADER)
+  const bool opens = start.size() == 9 && start[8] == '{';
+  if (opens && n_bytes - 8 < length && length <= MAX_HEADER)
     return "the file is truncated: its header says " + std::to_string(length + 8) + " bytes or more, it has " + std::to_string(n_bytes);
+  if (opens && MAX_HEADER < length && length <= n_bytes - 8)
+    return "the header has " + std::to_string(length) + " bytes; accepted: at most " + std::to_string(MAX_HEADER);
   return "the file is no model file: found other bytes; accepted: a *.uq file as lmp-uq writes it";
 }
 
@@ -144,7 +147,7 @@ Layout read_layout(const std::string &where, const std::string &header, std::siz
   std::size_t position = 0;    // the end of an entry, so below 2**60
   for (const auto &entry : entries) {
     if (entry.begin != position)
-      throw std::runtime_error(where + ": damaged, tensor '" + entry.name + "' begins at byte " + std::to_string(entry.begin) +
+      throw std::runtime_error(where + ": damaged, tensor '" + piece(entry.name) + "' begins at byte " + std::to_string(entry.begin) +
                                "; accepted: " + std::to_string(position));
     position += entry.n_bytes;
   }
@@ -153,8 +156,8 @@ Layout read_layout(const std::string &where, const std::string &header, std::siz
                              ": " + std::to_string(n_data) + " data bytes found, " + std::to_string(position) + " expected");
   for (const auto &entry : entries)
     if (extent(entry) > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-      throw std::runtime_error(where + ": damaged, tensor '" + entry.name + "' cannot have shape " +
-                               python_list(entry.shape));
+      throw std::runtime_error(where + ": damaged, tensor '" + piece(entry.name) + "' cannot have shape " +
+                               piece(python_list(entry.shape)));
   return layout;
 }
 

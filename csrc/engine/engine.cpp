@@ -57,6 +57,25 @@ template <class T> std::size_t MaceEngine<T>::table_bytes() const
   return n;
 }
 
+template <class T> std::size_t MaceEngine<T>::n_bytes() const
+{
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::size_t n = 0;
+  for (const auto &layer : layers_) n += layer->n_bytes();
+  for (const auto &w : idle_) {
+    n += bytes_of(w->before, w->after, w->sent, w->rows);
+    for (const Scratch &scratch : w->threads) n += scratch.n_bytes();
+  }
+  return n;
+}
+
+template <class T> std::size_t MaceEngine<T>::Evaluated::n_bytes() const
+{
+  std::size_t n = graph.n_bytes();
+  for (const LayerState &layer : layers) n += bytes_of(layer.products_in, layer.features, layer.scalars, layer.norm);
+  return n;
+}
+
 template <class T> std::unique_ptr<typename MaceEngine<T>::Workspace> MaceEngine<T>::borrow()
 {
   const std::lock_guard<std::mutex> lock(mutex_);

@@ -26,6 +26,7 @@ class Engine {
   class State {
    public:
     virtual ~State() = default;
+    virtual std::size_t n_bytes() const = 0;
   };
 
   virtual ~Engine() = default;
@@ -37,10 +38,11 @@ class Engine {
   virtual const Architecture &shape() const = 0;
   virtual const char *instruction_set() const = 0;
   virtual std::size_t table_bytes() const = 0;          // of the radial tables made so far
+  virtual std::size_t n_bytes() const = 0;              // of these, of weights as they are laid out, and of work space
   virtual int n_threads() const = 0;
 
-  // energies (n_local) in eV, descriptors (n_local, n_features); collective over the ranks that exchange ghosts. Several threads may
-  // call it. std::runtime_error: a graph that does not fit, an edge without length, a failed exchange.
+  // energies (n_local) in eV, nullptr: none; descriptors (n_local, n_features); collective over the ranks that exchange ghosts. Several
+  // threads may call it. std::runtime_error: a graph that does not fit, an edge without length, a failed exchange.
   virtual std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies, double *descriptors) = 0;
 
   // gradients (n_sets, n_edges, 3): d(sum_i w_i E_i + sum_ip W_ip D_ip)/d r_ij in eV/Angstrom for each set of W; collective.

@@ -18,7 +18,7 @@ std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, c
   prepare(state->graph);
   std::unique_ptr<Workspace> w = borrow();
   state->layers.resize(layers_.size());
-  add_atomic_energies(*state, energies);
+  if (energies) add_atomic_energies(*state, energies);
   for (std::size_t t = 0; t < layers_.size(); ++t) {
     const Layer<T> &layer = *layers_[t], *next = t + 1 < layers_.size() ? layers_[t + 1].get() : nullptr;
     resize(layer, next, *state, *w);
@@ -39,7 +39,7 @@ std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, c
     if (next) fill_ghosts(*next, state->graph, exchange, state->layers[t + 1].features, *w);
     std::swap(w->before, w->after);
   }
-  if (shape().repulsion) add_repulsion(*state, energies);
+  if (energies && shape().repulsion) add_repulsion(*state, energies);
   give_back(std::move(w));
   return state;
 }
@@ -113,7 +113,7 @@ void MaceEngine<T>::read_out(const Layer<T> &layer, Evaluated &state, const Batc
     double *out = descriptors + node * shape().n_features() + layer.number() * n_channels;
     for (int c = 0; c < n_channels; ++c) out[c] = static_cast<double>(scalars[c]);
     if (gated) std::copy(scalars, scalars + wide_, kept.scalars.data() + static_cast<std::size_t>(row) * wide_);
-    energies[node] += scale_ * energy_of(layer, scalars);
+    if (energies) energies[node] += scale_ * energy_of(layer, scalars);
   }
 }
 

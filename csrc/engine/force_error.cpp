@@ -70,10 +70,10 @@ ForceError::ForceError(const Json &values)
   std::set<std::string> names(found.begin(), found.end());
   names.insert({"floor_exponent", "least_bar"});
   if (std::vector<std::string>(names.begin(), names.end()) != ENTRIES)
-    throw std::runtime_error("ForceError: found entries " + list_of(found) + ", expected " + list_of(ENTRIES));
+    throw std::runtime_error("ForceError: found entries " + piece(list_of(found)) + ", expected " + list_of(ENTRIES));
   const Json *n_blocks = entries.count("n_blocks") ? entries.at("n_blocks") : nullptr;
   if (n_blocks && !n_blocks->is_number())
-    throw std::runtime_error("ForceError: n_blocks holds " + python_repr(*n_blocks) + ", which is not a number");
+    throw std::runtime_error("ForceError: n_blocks holds " + piece(python_repr(*n_blocks)) + ", which is not a number");
   intercept_ = entries.at("intercept")->number();
   force_exponent_ = entries.at("force_exponent")->number();
   grade_exponent_ = entries.at("grade_exponent")->number();

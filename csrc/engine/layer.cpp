@@ -59,6 +59,14 @@ template <class T> std::size_t Layer<T>::table_bytes() const
   return n;
 }
 
+template <class T> std::size_t Layer<T>::n_bytes() const
+{
+  std::size_t n = table_bytes() + bytes_of(message_, linear_, up_);
+  for (const auto &element : elements_)
+    if (element) n += bytes_of(element->products, element->skip, element->constant_skip);
+  return n;
+}
+
 template class Layer<float>;
 template class Layer<double>;
 

@@ -26,6 +26,13 @@ template <class T> struct Linear {
   }
 };
 
+template <class T> std::size_t bytes_of(const std::vector<Linear<T>> &maps)
+{
+  std::size_t n = 0;
+  for (const Linear<T> &map : maps) n += map.forward.n_bytes() + map.reverse.n_bytes();
+  return n;
+}
+
 template <class T> struct ElementWeights {
   Aligned<T> products;                 // (block, n_coefficients, channel in block)
   std::vector<Linear<T>> skip;         // by degree; empty in layer 0
@@ -61,6 +68,7 @@ template <class T> class Layer {
   void prepare(int centre, int source);
   const ElementWeights<T> &element(int z) const { return *elements_[z]; }
   std::size_t table_bytes() const;                                         // of all tables made so far
+  std::size_t n_bytes() const;                                             // of these and of the weights
   const RadialTable<T> *table(int centre, int source) const { return of_pair_[centre * elements_.size() + source]; }    // or nullptr
 
  private:

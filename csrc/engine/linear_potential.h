@@ -22,6 +22,7 @@ class LinearPotential {
   const DescriptorSource &descriptors() const { return *descriptors_; }
   const std::string &sha256() const { return file_->sha256(); }
   Posterior &posterior() { return *posterior_; }
+  std::size_t n_bytes() const { return file_->n_bytes() + posterior_->n_bytes() + bytes_of(coefficients_); }
   std::size_t width() const { return elements_.size() * descriptors_->n_descriptors(); }    // of a row of blocks, P
 
   // eV, of an atom of an element with the descriptors of its own block

@@ -22,6 +22,7 @@ template <class T> class MaceEngine : public Engine {
   const Architecture &shape() const override { return weights_.shape(); }
   const char *instruction_set() const override { return layers_[0]->kernels().name; }
   std::size_t table_bytes() const override;
+  std::size_t n_bytes() const override;
   int n_threads() const override { return n_threads_; }
   std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies, double *descriptors) override;
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
@@ -40,6 +41,7 @@ template <class T> class MaceEngine : public Engine {
   };
   struct Evaluated : State {
     explicit Evaluated(std::shared_ptr<const SortedGraph> g) : shared(std::move(g)), graph(*shared) {}
+    std::size_t n_bytes() const override;
     std::shared_ptr<const SortedGraph> shared;
     const SortedGraph &graph;
     std::vector<LayerState> layers;
@@ -52,6 +54,11 @@ template <class T> class MaceEngine : public Engine {
     std::vector<T> norm;
     std::vector<double> overlap;
     Aligned<T> feature_gradient;                     // what its batches add to the gradient of x, n_sets rows for a node
+    std::size_t n_bytes() const
+    {
+      return edges.n_bytes() + bytes_of(first_in, messages, products, features, features_out, gradient_in, edge_gradient, norm, overlap,
+                                        feature_gradient);
+    }
   };
   struct Workspace {
     explicit Workspace(int n_threads) : threads(n_threads) {}

@@ -7,6 +7,11 @@ namespace lmp_uq {
 
 struct MixedEngine::Both : State {
   std::unique_ptr<State> exact;
+  std::size_t n_bytes() const override
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return exact->n_bytes() + (single ? single->n_bytes() : 0);
+  }
   mutable std::mutex mutex;
   mutable std::unique_ptr<State> single;    // made by the first pull that asks for it
 };

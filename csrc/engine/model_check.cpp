@@ -15,10 +15,8 @@ namespace lmp_uq {
 
 void reject(const std::string &where, const std::string &key, const Json *found, const std::string &accepted)
 {
-  std::string text = found ? python_repr(*found) : "None";
-  const std::string start = first_characters(text, 120);
-  if (start.size() < text.size()) text = start + "...";
-  throw std::runtime_error(where + ": header key '" + key + "' is " + text + "; accepted: " + accepted);
+  const std::string text = piece(found ? python_repr(*found) : "None");
+  throw std::runtime_error(where + ": header key '" + piece(key) + "' is " + text + "; accepted: " + accepted);
 }
 
 bool is_number(const Json *value) { return value && value->is_number() && std::isfinite(value->number()); }
@@ -35,6 +33,8 @@ using Keys = std::vector<const char *>;
 
 constexpr char FORMAT[] = "lmp-uq";
 constexpr int FORMAT_VERSION = 1;
+constexpr int MAX_COUNT = 1000000, MAX_FRAMES = 1000000000;    // of features, members and the like, before anything multiplies them
+constexpr std::size_t MAX_LEVELS = 100;
 const Keys HEADER_KEYS = {"format",   "format_version", "elements", "cutoff",      "units",     "precision",
                           "backbone", "posterior",      "grade",    "calibration", "provenance"};
 const Keys PRECISIONS = {"float32", "float64"}, FAMILIES = {"mace", "snap", "compute"}, BIASES = {"none", "constant", "element"};
@@ -69,6 +69,15 @@ bool is_count(const Json *value, int least = 0)
   return !less_digits(value->digits(), std::to_string(least));
 }
 
+bool is_count(const Json *value, int least, int most)
+{
+  return is_count(value, least) && !less_digits(std::to_string(most), value->digits());
+}
+
+std::string count_text(int least) { return "a whole number from " + std::to_string(least) + " to " + std::to_string(MAX_COUNT); }
+
+bool are_levels(const Json *values) { return are_numbers(values) && values->array().size() <= MAX_LEVELS; }
+
 bool is_given(const Json *value) { return value && !value->is_null(); }
 
 void check_version(const Json &header, const std::string &where)
@@ -81,7 +90,7 @@ void check_version(const Json &header, const std::string &where)
   const std::string newest = std::to_string(FORMAT_VERSION);
   if (!is_count(version, 1)) reject(where, "format_version", version, "a whole number from 1 to " + newest);
   if (less_digits(newest, version->digits()))
-    throw std::runtime_error(where + ": format version " + version->digits() + " was written by a newer lmp-uq; this one reads up to " +
+    throw std::runtime_error(where + ": format version " + piece(version->digits()) + " was written by a newer lmp-uq; this one reads up to " +
                              newest + "; upgrade lmp-uq");
 }
 
@@ -92,7 +101,7 @@ void check_keys(const Json &header, const std::string &where)
   unknown.erase(std::remove_if(unknown.begin(), unknown.end(), is_known), unknown.end());
   std::sort(unknown.begin(), unknown.end());
   if (!unknown.empty())
-    throw std::runtime_error(where + ": unknown header keys " + joined(unknown, ", ") + "; accepted: " + text_of(HEADER_KEYS, ", "));
+    throw std::runtime_error(where + ": unknown header keys " + piece(joined(unknown, ", ")) + "; accepted: " + text_of(HEADER_KEYS, ", "));
   for (const char *key : HEADER_KEYS)
     if (!header.has(key)) missing.push_back(key);
   for (const auto &section : SECTION_KEYS) {
@@ -137,7 +146,7 @@ void check_backbone(const Json &backbone, const std::string &where)
   const Json &n_features = backbone.at("n_features"), &n_parameters = backbone.at("n_parameters");
   if (!is_one_of(family, FAMILIES)) reject(where, "backbone.family", &family, text_of(FAMILIES, " or "));
   if (!architecture.is_object()) reject(where, "backbone.architecture", &architecture, "an object");
-  if (!is_count(&n_features, 1)) reject(where, "backbone.n_features", &n_features, "a whole number from 1 on");
+  if (!is_count(&n_features, 1, MAX_COUNT)) reject(where, "backbone.n_features", &n_features, count_text(1));
   if (!is_count(&n_parameters)) reject(where, "backbone.n_parameters", &n_parameters, "a whole number from 0 on");
 }
 
@@ -154,7 +163,7 @@ void check_posterior(const Json &header, const std::string &where)
   check_features(posterior.find("n_features"), "posterior.n_features", header, where);
   for (const char *key : {"n_modes", "n_members", "n_force_members"}) {
     const Json *count = posterior.find(key);
-    if (count && !is_count(count)) reject(where, std::string("posterior.") + key, count, "a whole number from 0 on");
+    if (count && !is_count(count, 0, MAX_COUNT)) reject(where, std::string("posterior.") + key, count, count_text(0));
   }
   const Json &bias = posterior.at("bias");
   if (!is_one_of(bias, BIASES)) reject(where, "posterior.bias", &bias, text_of(BIASES, " or "));
@@ -172,8 +181,8 @@ void check_force_error(const Json &force_error, const std::string &where)
   if (old) return;
   for (const char *key : LEVEL_KEYS) {
     const Json *values = force_error.find(key);
-    if (!are_numbers(values) || values->array().size() != force_error.at("levels").array().size())
-      reject(where, start + key, values, "a list of one number for each level");
+    if (!are_levels(values) || values->array().size() != force_error.at("levels").array().size())
+      reject(where, start + key, values, "a list of one number for each level, at most " + std::to_string(MAX_LEVELS));
   }
 }
 
@@ -184,10 +193,10 @@ void check_network(const Json &network, const Json &header, const std::string &w
   const std::string start = "calibration.quantile_network.";
   check_features(network.find("n_features"), start + "n_features", header, where);
   const Json *levels = network.find("levels"), *hidden = network.find("hidden");
-  if (!are_numbers(levels)) reject(where, start + "levels", levels, "a list of numbers");
+  if (!are_levels(levels)) reject(where, start + "levels", levels, "a list of at most " + std::to_string(MAX_LEVELS) + " numbers");
   const bool two = hidden && hidden->is_array() && hidden->array().size() == 2;
-  if (!two || !is_count(&hidden->array()[0], 1) || !is_count(&hidden->array()[1], 1))
-    reject(where, start + "hidden", hidden, "a list of two whole numbers from 1 on");
+  if (!two || !is_count(&hidden->array()[0], 1, MAX_COUNT) || !is_count(&hidden->array()[1], 1, MAX_COUNT))
+    reject(where, start + "hidden", hidden, "a list of two whole numbers from 1 to " + std::to_string(MAX_COUNT));
 }
 
 void check_calibration(const Json &header, const std::string &where)
@@ -219,11 +228,12 @@ void check_provenance(const Json &provenance, const std::string &where)
     if (!provenance.at(key).is_object()) reject(where, std::string("provenance.") + key, &provenance.at(key), "an object");
   const Json &groups = provenance.at("roles"), &data = provenance.at("data");
   const auto is_table = [](const Json &roles) {
-    return roles.is_object() && std::all_of(roles.values().begin(), roles.values().end(), [](const Json &n) { return is_count(&n); });
+    return roles.is_object() && std::all_of(roles.values().begin(), roles.values().end(), [](const Json &n) { return is_count(&n, 0, MAX_FRAMES); });
   };
   for (std::size_t k = 0; k < groups.keys().size(); k++)
     if (!is_table(groups.values()[k]))
-      reject(where, "provenance.roles." + groups.keys()[k], &groups.values()[k], "an object of role: number of frames");
+      reject(where, "provenance.roles." + groups.keys()[k], &groups.values()[k],
+             "an object of role: number of frames, at most " + std::to_string(MAX_FRAMES));
   const auto is_source = [](const Json &entry) { return entry.has("path") && entry.has("sha256") && entry.has("n_frames"); };
   if (!data.is_array() || !std::all_of(data.array().begin(), data.array().end(), is_source))
     reject(where, "provenance.data", &data, "a list of objects with path, sha256 and n_frames");

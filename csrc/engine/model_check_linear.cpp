@@ -10,6 +10,15 @@ namespace {
 
 const char *const PARAMETERS[] = {"rcutfac",  "twojmax",   "rfac0",        "rmin0",          "switchflag", "bzeroflag", "quadraticflag",
                                   "chemflag", "bnormflag", "wselfallflag", "switchinnerflag"};
+const std::vector<std::string> PAIR_STYLES = {    // as lmp_uq.backbone.reference
+    "adp", "airebo", "airebo/morse", "beck", "born", "born/coul/dsf", "born/coul/wolf", "born/gauss", "buck", "buck/coul/cut", "buck/mdf",
+    "coul/cut", "coul/debye", "coul/dsf", "coul/slater/cut", "coul/streitz", "coul/wolf", "dispersion/d3", "eam", "eam/alloy", "eam/cd",
+    "eam/fs", "eam/he", "edip", "edip/multi", "eim", "extep", "gauss", "gauss/cut", "gw", "gw/zbl", "harmonic/cut", "lcbop",
+    "lennard/mdf", "lj/cubic", "lj/cut", "lj/cut/coul/cut", "lj/cut/coul/debye", "lj/cut/coul/dsf", "lj/cut/coul/wolf", "lj/expand",
+    "lj/gromacs", "lj/mdf", "lj/smooth", "lj/smooth/linear", "lj96/cut", "meam", "meam/ms", "meam/spline", "meam/sw/spline", "mie/cut",
+    "morse", "morse/smooth/linear", "nb3b/harmonic", "nb3b/screened", "nm/cut", "pedone", "polymorphic", "rebo", "rebomos", "snap",
+    "soft", "sw", "sw/mod", "table", "tersoff", "tersoff/mod", "tersoff/mod/c", "tersoff/table", "tersoff/zbl", "threebody/table", "uf3",
+    "vashishta", "vashishta/table", "wf/cut", "yukawa", "zbl"};
 const std::string START = "backbone.architecture.";
 const std::string COMPUTE_ACCEPTED = "a compute style that ends in /atom and its words, of letters, digits and _.*+-, or \"\"";
 
@@ -27,6 +36,12 @@ bool is_whole(const Json *value, long most)
 bool is_of(const std::string &text, const std::string &more)
 {
   return !text.empty() && text.find_first_not_of(LETTERS + more) == std::string::npos;
+}
+
+std::string first_word(const std::string &text)
+{
+  const std::size_t begin = std::min(text.find_first_not_of(' '), text.size());
+  return text.substr(begin, text.find(' ', begin) - begin);
 }
 
 bool is_reference(const Json &text) { return text.is_string() && is_of(text.string(), " _./*+-"); }
@@ -98,6 +113,11 @@ void check_reference(const Json *reference, const std::string &where)
     if (!texts || !texts->is_array() || !std::all_of(texts->array().begin(), texts->array().end(), is_reference))
       reject(where, START + "reference." + name, texts, "a list of texts of letters, digits, spaces and _./*+-");
   }
+  const std::vector<Json> &styles = reference->at("styles").array();
+  for (std::size_t k = 0; k < styles.size(); k++)
+    if (std::find(PAIR_STYLES.begin(), PAIR_STYLES.end(), first_word(styles[k].string())) == PAIR_STYLES.end())
+      reject(where, START + "reference.styles[" + std::to_string(k) + "]", &styles[k],
+             "a text that begins with one of the pair styles " + joined(PAIR_STYLES, ", "));
 }
 
 void check_snap(const Json &header, const std::string &where)

@@ -88,13 +88,14 @@ void check_sections(const Json &header, const Tensors &tensors, const std::strin
     const std::size_t n_more = unknown.size() - std::min<std::size_t>(unknown.size(), 5);
     const std::string more = n_more ? " and " + std::to_string(n_more) + " more" : "";
     unknown.resize(unknown.size() - n_more);
+    for (std::string &name : unknown) name = piece(name);
     refuse(where, "unknown tensors " + joined(unknown, ", ") + more + "; accepted: names that begin with " +
                joined({std::begin(SECTIONS), std::end(SECTIONS)}, ", "));
   }
   for (const std::string section : {"posterior", "grade"})
     for (const auto &named : tensors)
       if (header.at(section).is_null() && begins_with(named.first, section + "/"))
-        refuse(where, "header key '" + section + "' is null, but there is the tensor '" + named.first + "'");
+        refuse(where, "header key '" + section + "' is null, but there is the tensor '" + piece(named.first) + "'");
 }
 
 void check_names(const Json &header, const Tensors &tensors, const std::string &where)
@@ -104,7 +105,7 @@ void check_names(const Json &header, const Tensors &tensors, const std::string &
   for (const auto &named : network_shapes(header)) expected.insert(named.first);
   for (const auto &named : tensors)
     if (begins_with(named.first, "calibration/") && !expected.count(named.first))
-      refuse(where, "unknown tensor " + named.first +
+      refuse(where, "unknown tensor " + piece(named.first) +
                  "; accepted in calibration: those of calibration/quantile_network, if the header has that entry");
   const auto force_members = tensors.find("posterior/force_members");
   if (force_members == tensors.end()) return;
@@ -134,8 +135,7 @@ void check_parameters(const Json &header, const Tensors &tensors, const std::str
     if (begins_with(named.first, "backbone/")) held += named.second.size();
   const std::string &announced = header.at("backbone").at("n_parameters").digits(), count = std::to_string(held);
   if (held != 0 && !less_digits(count, announced)) return;
-  const std::string start = first_characters(announced, 120);
-  refuse(where, "header key 'backbone.n_parameters' is " + start + (start.size() < announced.size() ? "..." : "") +
+  refuse(where, "header key 'backbone.n_parameters' is " + piece(announced) +
              "; accepted: at most " + count + ", the count of numbers in the tensors backbone/*, which is not 0");
 }
 
@@ -170,7 +170,7 @@ void check_finite(const Json &header, const Tensors &tensors, const std::string 
     } else {
       n_bad = count_not_finite(named.second, 0, named.second.size());
     }
-    if (n_bad) refuse(where, "tensor '" + name + "' has " + std::to_string(n_bad) + " NaN or infinite numbers; accepted: finite ones");
+    if (n_bad) refuse(where, "tensor '" + piece(name) + "' has " + std::to_string(n_bad) + " NaN or infinite numbers; accepted: finite ones");
   }
 }
 
@@ -215,7 +215,7 @@ void check_roles(const Json &header, const Tensors &tensors, const std::string &
     const bool fits = shape == Shape{role.second} && (!here || held->second.dtype == DType::U64);
     if (fits) continue;
     const std::string found = here ? python_tuple(shape) + ", " + numpy_name(held->second.dtype) : "missing";
-    refuse(where, "tensor 'roles/" + role.first + "' is " + found + "; accepted: (" + role.second +
+    refuse(where, "tensor '" + piece(start + role.first) + "' is " + found + "; accepted: (" + role.second +
                ",), uint64, as provenance.roles counts");
   }
 }

@@ -89,6 +89,7 @@ ModelFile ModelFile::parse(const std::string &where, std::unique_ptr<unsigned ch
 
   ModelFile file;
   file.bytes_ = std::move(bytes);
+  file.n_bytes_ = n_bytes;
   for (const auto &entry : layout.entries) file.place(entry, layout.data);
   file.header_ = read_header(where, layout.metadata);
   check_header(file.header_, where);
@@ -107,6 +108,7 @@ void ModelFile::place(const Layout::Entry &entry, std::size_t data)
 const unsigned char *ModelFile::copy(const void *bytes, std::size_t n_bytes)
 {
   copies_.emplace_back(new unsigned char[n_bytes + 1]);
+  n_bytes_ += n_bytes;
   if (n_bytes) std::memcpy(copies_.back().get(), bytes, n_bytes);
   return copies_.back().get();
 }
@@ -115,6 +117,7 @@ void ModelFile::keep_only(const std::string &prefix)
 {
   const auto old_copies = std::move(copies_);
   copies_.clear();
+  n_bytes_ = 0;
   for (auto named = tensors_.begin(); named != tensors_.end();) {
     Tensor &tensor = named->second;
     if (named->first.rfind(prefix + "/", 0) != 0) {

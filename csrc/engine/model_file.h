@@ -26,6 +26,8 @@ class ModelFile {
   Tensors section(const std::string &prefix) const;                 // those named prefix/..., by the rest of their names
   const std::string &sha256() const { return sha256_; }
 
+  std::size_t n_bytes() const { return n_bytes_; }                  // of tensors that it holds
+
   // Frees all tensors but those of one section.
   void keep_only(const std::string &prefix);
 
@@ -38,6 +40,7 @@ class ModelFile {
   Tensors tensors_;
   std::string sha256_;
   std::unique_ptr<unsigned char[]> bytes_;
+  std::size_t n_bytes_ = 0;    // of these and of the copies
   std::vector<std::unique_ptr<unsigned char[]>> copies_;    // of arrays that do not begin at a multiple of their item size
 };
 

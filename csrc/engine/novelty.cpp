@@ -44,4 +44,12 @@ void Novelty::grades(int element, int n, const double *const *rows, double *diff
   }
 }
 
+std::size_t Novelty::n_bytes() const
+{
+  std::size_t n = bytes_of(radius_);
+  for (const auto &mean : mean_) n += bytes_of(mean);
+  for (const PackedMatrix &whitening : whitening_) n += whitening.n_bytes();
+  return n;
+}
+
 }    // namespace lmp_uq

@@ -17,6 +17,7 @@ class Novelty {
 
   bool knows(int element) const { return radius_[element] > 0.0; }    // false too for an element that is not in use
   int n_descriptors() const { return n_descriptors_; }
+  std::size_t n_bytes() const;
 
   // Grades of at most PackedMatrix::BLOCK atoms of one element: rows[i] points to P descriptors. Infinite for an element that is not known.
   // difference (n, P) and product (n, padded P): scratch, aligned to 64 bytes

@@ -5,7 +5,7 @@
 #define LMP_UQ_PACKED_H
 
 #include "../kernels/kernels.h"
-#include "aligned.h"
+#include "bytes.h"
 #include "weights.h"
 
 namespace lmp_uq {
@@ -32,6 +32,8 @@ template <class T> class Packed {
             static_cast<T>(matrix[static_cast<std::size_t>(row) * n_out * n_channels + column]);
       }
   }
+
+  std::size_t n_bytes() const { return bytes_of(data_); }
 
   // c (+)= a times this, see Gemm
   Gemm<T> product(int n_rows, const T *a, const Rows &a_rows, T *c, const Rows &c_rows, bool add) const

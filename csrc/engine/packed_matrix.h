@@ -4,7 +4,7 @@
 #define LMP_UQ_PACKED_MATRIX_H
 
 #include "../kernels/kernels.h"
-#include "aligned.h"
+#include "bytes.h"
 
 #include <cstddef>
 #include <functional>
@@ -21,6 +21,7 @@ class PackedMatrix {
   PackedMatrix(int depth, int n_columns, const std::function<double(int, int)> &entry);
 
   int depth() const { return depth_; }
+  std::size_t n_bytes() const { return bytes_of(panels_); }
   int stride() const { return padded(n_columns_); }    // of a row of the result
 
   // c (n_rows, stride()) = a (n_rows, depth) b; a row of a begins every a_stride numbers. c is aligned to 64 bytes.

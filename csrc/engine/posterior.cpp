@@ -25,15 +25,6 @@ const Json *given(const Json &table, const char *key)
   return entry && !entry->is_null() ? entry : nullptr;
 }
 
-int feature_count(const Json &header)
-{
-  constexpr long most = 1000000;
-  const Json &count = header.at("backbone").at("n_features");
-  if (count.digits().size() > 9 || count.integer() > most)
-    throw std::runtime_error("header key 'backbone.n_features' is " + count.digits() + "; accepted: at most " + std::to_string(most));
-  return static_cast<int>(count.integer());
-}
-
 double factor(const Json &calibration, const char *name, bool conservative)
 {
   const Json *entry = given(calibration, name);
@@ -43,7 +34,7 @@ double factor(const Json &calibration, const char *name, bool conservative)
 }    // namespace
 
 Posterior::Posterior(const ModelFile &file, const std::vector<int> &elements, const PosteriorOptions &options)
-    : n_descriptors_(feature_count(file.header())), elements_(elements),
+    : n_descriptors_(static_cast<int>(file.header().at("backbone").at("n_features").integer())), elements_(elements),
       conservative_(options.conservative)
 {
   read_posterior(file, options);
@@ -105,6 +96,14 @@ std::vector<int> Posterior::unknown_elements() const
   for (const int element : std::set<int>(elements_.begin(), elements_.end()))
     if (novelty_ && !novelty_->knows(element)) out.push_back(element);
   return out;
+}
+
+std::size_t Posterior::n_bytes() const
+{
+  std::size_t n = bytes_of(force_members_) + (box_ ? box_->n_bytes() : 0) + (novelty_ ? novelty_->n_bytes() : 0) +
+      (network_ ? network_->n_bytes() : 0);
+  for (const Scratch &s : scratch_) n += bytes_of(s.in, s.out);
+  return n;
 }
 
 void Posterior::energy_bars(std::size_t n, const double *descriptors, const std::int64_t *species, const double *energies, double *std,

@@ -47,6 +47,7 @@ class Posterior {
   int n_force_members() const { return n_force_members_; }
   const double *force_member(int k) const { return force_members_.data() + static_cast<std::size_t>(k) * n_descriptors_; }    // (P)
   std::vector<int> unknown_elements() const;    // in use, without training atoms
+  std::size_t n_bytes() const;
 
   void use_threads(int n);    // of per-atom fields and row_std; results are the same bits for any number
 

@@ -18,6 +18,7 @@ class QuantileNetwork {
   QuantileNetwork(const Json &header, const Tensors &arrays);
 
   int position(double level) const;    // std::runtime_error for a level that was not trained
+  std::size_t n_bytes() const { return weight_[0].n_bytes() + weight_[1].n_bytes() + weight_[2].n_bytes(); }
   int width() const;                   // numbers that an atom needs of each scratch array
 
   // Bars (eV/Angstrom) of level number `which` of at most PackedMatrix::BLOCK atoms: rows[i] points to P descriptors, force_norm[i] is

@@ -87,10 +87,11 @@ void append_utf8(std::string &out, unsigned code)
   for (int k = more - 1; k >= 0; k--) out += static_cast<char>(0x80 | (code >> (6 * k) & 0x3F));
 }
 
-std::string first_characters(const std::string &text, std::size_t n)
+std::string piece(const std::string &text)
 {
+  std::size_t left = 120;
   for (std::size_t position = 0; position < text.size(); position++)
-    if ((static_cast<unsigned char>(text[position]) & 0xC0) != 0x80 && n-- == 0) return text.substr(0, position);
+    if ((static_cast<unsigned char>(text[position]) & 0xC0) != 0x80 && left-- == 0) return text.substr(0, position) + "...";
   return text;
 }
 

@@ -12,7 +12,7 @@ namespace lmp_uq {
 
 bool is_utf8(const std::string &bytes);                          // well-formed: no surrogates, nothing overlong
 void append_utf8(std::string &out, unsigned code_point);         // 0 to 0x10FFFF
-std::string first_characters(const std::string &text, std::size_t n);    // UTF-8, the first n code points
+std::string piece(const std::string &text);    // what a message quotes of a file's content: UTF-8, at most the first 120 code points
 
 double to_double(const std::string &literal);    // of a JSON number; correctly rounded, infinite beyond the range
 std::string to_text(double value);               // repr(): the fewest digits that give the value back

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "weights.h"
 
+#include "text.h"
+
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
@@ -9,6 +11,8 @@
 namespace lmp_uq {
 
 namespace {
+
+constexpr int MAX_POWER = 1000;    // of an envelope
 
 std::string layer_name(const char *kind, int layer, const char *rest)
 {
@@ -67,6 +71,15 @@ double Weights::scalar(const std::string &name) const
   const Tensor &found = find(name);
   if (found.size() != 1) throw std::runtime_error("MACE tensors: " + name + " has shape " + in_words(found.shape) + ", needs one number");
   return found.doubles()[0];
+}
+
+int Weights::whole(const std::string &name) const
+{
+  const double value = scalar(name);
+  if (!(value >= 1.0 && value <= MAX_POWER && value == std::floor(value)))    // NaN too
+    throw std::runtime_error("MACE tensors: " + name + " is " + to_text(value) + "; accepted: a whole number from 1 to " +
+                             std::to_string(MAX_POWER));
+  return static_cast<int>(value);
 }
 
 double Weights::of_head(const std::string &name) const
@@ -204,7 +217,7 @@ Matrix Weights::bessel_frequencies() const
 
 double Weights::bessel_prefactor() const { return scalar("radial_embedding.bessel_fn.prefactor"); }
 double Weights::envelope_cutoff() const { return scalar("radial_embedding.cutoff_fn.r_max"); }
-int Weights::envelope_order() const { return static_cast<int>(scalar("radial_embedding.cutoff_fn.p")); }
+int Weights::envelope_order() const { return whole("radial_embedding.cutoff_fn.p"); }
 
 Agnesi Weights::agnesi() const
 {
@@ -214,7 +227,11 @@ Agnesi Weights::agnesi() const
 
 double Weights::radius(int element) const
 {
-  const std::string name = architecture_.agnesi ? "radial_embedding.distance_transform" : "pair_repulsion_fn";
+  return radius(architecture_.agnesi ? "radial_embedding.distance_transform" : "pair_repulsion_fn", element);
+}
+
+double Weights::radius(const std::string &name, int element) const
+{
   const Matrix radii = find(name + ".covalent_radii").doubles();
   const std::size_t number = architecture_.atomic_numbers[element];
   if (number >= radii.size()) throw std::runtime_error("MACE tensors: " + name + ".covalent_radii ends before element " + std::to_string(number));
@@ -235,11 +252,10 @@ Repulsion Weights::repulsion(int first, int second) const
   Repulsion out{};
   out.strength = 0.5 * 14.3996 * z1 * z2;
   out.length = scalar(name + "a_prefactor") * 0.529 / (std::pow(z1, power) + std::pow(z2, power));
-  const Matrix radii = find(name + "covalent_radii").doubles();
-  out.cutoff = radii.at(static_cast<std::size_t>(z1)) + radii.at(static_cast<std::size_t>(z2));
+  out.cutoff = radius("pair_repulsion_fn", first) + radius("pair_repulsion_fn", second);
   const Matrix prefactors = tensor(name + "c", {4}).doubles();
   for (int k = 0; k < 4; ++k) out.prefactor[k] = prefactors[k];
-  out.p = static_cast<int>(scalar(name + "p"));
+  out.p = whole(name + "p");
   return out;
 }
 

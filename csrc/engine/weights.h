@@ -60,8 +60,10 @@ class Weights {
   const Tensor &tensor(const std::string &name, const std::vector<std::size_t> &shape) const;
   Matrix part(const std::string &name, std::size_t length, std::size_t begin, std::size_t count, double factor) const;
   double scalar(const std::string &name) const;
+  int whole(const std::string &name) const;
   double of_head(const std::string &name) const;
   double radius(int element) const;
+  double radius(const std::string &name, int element) const;
 
   Architecture architecture_;
   Tensors tensors_;

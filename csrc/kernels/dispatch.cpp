@@ -27,8 +27,11 @@ Isa widest()
 {
 #ifdef LMP_UQ_X86
   __builtin_cpu_init();
+  // all that CMakeLists.txt lets the compiler use for a set of loops, and nothing else
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) return AVX512;
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512bw");
+  if (avx2 && avx512) return AVX512;
   if (avx2) return AVX2;
 #endif
   return GENERIC;

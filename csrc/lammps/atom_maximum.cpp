@@ -12,10 +12,10 @@ using namespace LAMMPS_NS;
 
 lmp_uq::AtomMaximum lmp_uq::find_maximum(LAMMPS *lmp, PairMaceUq &pair, int field, int groupbit)
 {
-  const double *values = pair.field(field);
+  const double *values = pair.field(field), *part = pair.participation();
   const Atom &atom = *lmp->atom;
   // atoms that take no part have no value: their 0 must not win against negative energies
-  auto counts = [&](int i) { return (atom.mask[i] & groupbit) && pair.takes_part_atom(i); };
+  auto counts = [&](int i) { return (atom.mask[i] & groupbit) && part[i] != 0.0; };
   double mine = -std::numeric_limits<double>::infinity(), all = 0.0;
   bool any = false;
   for (int i = 0; i < atom.nlocal; i++)

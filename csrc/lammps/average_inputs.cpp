@@ -196,6 +196,7 @@ void AverageInputs::sample(double *values)
 void AverageInputs::sample_compute(const Entry &entry, double *out)
 {
   Compute *compute = modify->get_compute_by_id(entry.id);
+  if (!compute) refuse(entry.word, "the compute is gone");
   const auto once = [&](int flag, void (Compute::*work)()) {
     if (!(compute->invoked_flag & flag)) (compute->*work)();
     compute->invoked_flag |= flag;
@@ -216,6 +217,7 @@ void AverageInputs::sample_compute(const Entry &entry, double *out)
 void AverageInputs::sample_fix(const Entry &entry, double *out)
 {
   Fix *fix = modify->get_fix_by_id(entry.id);
+  if (!fix) refuse(entry.word, "the fix is gone");
   for (int k = 0; k < entry.length; k++)
     out[k] = entry.shape == SCALAR ? fix->compute_scalar()
         : entry.shape == COLUMN    ? fix->compute_array(k, entry.index)
@@ -225,6 +227,7 @@ void AverageInputs::sample_fix(const Entry &entry, double *out)
 void AverageInputs::sample_variable(const Entry &entry, double *out)
 {
   const int number = input->variable->find(entry.id.c_str());
+  if (number < 0) refuse(entry.word, "the variable is gone");
   if (entry.shape == SCALAR) {
     out[0] = input->variable->compute_equal(number);
     return;

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define UQ_BRIDGE_VERSION 3
+#define UQ_BRIDGE_VERSION 4
 #define UQ_MESSAGE_LENGTH 16384
 
 #ifdef __cplusplus
@@ -82,8 +82,11 @@ typedef struct uq_bridge {
   int (*per_atom)(void *engine, int field, int n_local, const double *force_norm /* (n_local) eV/Angstrom, or NULL */,
                   double *column /* (n_local) */, char *message);
   int (*feature_sum)(void *engine, double *sum /* (n_features) over this rank's atoms */, char *message);
+  /* the same of the graph last evaluated with other vectors, by a forward pass alone; all that is kept stays; collective */
+  int (*feature_sum_of)(void *engine, const uq_graph *graph, double *sum, char *message);
   int (*totals)(void *engine, const double *sum, double energy, double *std_lower_upper /* (3) eV */, char *message);
   int (*member_energies)(void *engine, const double *sum, double energy, double *energies /* (n_members) eV */, char *message);
+  int (*memory_usage)(void *engine, double *bytes /* of weights, posterior and what is kept, but for torch's own */, char *message);
   void (*destroy)(void *engine);
 } uq_bridge;
 

@@ -3,6 +3,7 @@
 
 #include "atom_maximum.h"
 #include "fields.h"
+#include "guard.h"
 #include "pair_mace_uq.h"
 
 #include "lammps/atom.h"
@@ -13,13 +14,15 @@
 
 using namespace LAMMPS_NS;
 
+static constexpr char WHO[] = "Compute uq";
+
 static constexpr char ACCEPTED[] = "energy_std, energy_lower, energy_upper, energy_error, members, stress_std, stress_error, or X_max, X_tag, "
                                    "X_mean with X one of";
 
 ComputeUq::ComputeUq(LAMMPS *lmp, int narg, char **arg) : Compute(lmp, narg, arg)
 {
   if (narg < 4) error->all(FLERR, "Compute uq needs at least one field (accepted: {} {})", ACCEPTED, lmp_uq::field_names());
-  pair = PairMaceUq::find(lmp, "Compute uq");
+  pair();
   for (int i = 3; i < narg; i++) items.push_back(parse(arg[i]));
   require();
   for (const auto &item : items)
@@ -45,6 +48,8 @@ ComputeUq::ComputeUq(LAMMPS *lmp, int narg, char **arg) : Compute(lmp, narg, arg
 
 ComputeUq::~ComputeUq() { delete[] extlist; }
 
+PairMaceUq &ComputeUq::pair() const { return *PairMaceUq::find(lmp, WHO); }
+
 ComputeUq::Item ComputeUq::parse(const std::string &word)
 {
   if (word == "energy_std") return {TOTAL, UQ_ENERGY_STD, 0};
@@ -68,7 +73,7 @@ ComputeUq::Item ComputeUq::parse(const std::string &word)
 
 void ComputeUq::require()
 {
-  for (const auto &item : items) pair->require_field(item.needs, "Compute uq");
+  for (const auto &item : items) pair().require_field(item.needs, WHO);
 }
 
 // sets the columns of every item; returns the number of all columns
@@ -76,7 +81,7 @@ int ComputeUq::lay_out()
 {
   int columns = 0;
   for (auto &item : items) {
-    if (item.kind == MEMBERS) item.width = pair->n_members();
+    if (item.kind == MEMBERS) item.width = pair().n_members();
     if (item.kind == STRESS_STD || item.kind == STRESS_ERROR) item.width = 6;
     columns += item.width;
   }
@@ -85,8 +90,8 @@ int ComputeUq::lay_out()
 
 void ComputeUq::init()
 {
-  pair = PairMaceUq::find(lmp, "Compute uq");
   require();
+  invoked_flag = INVOKED_NONE;    // commands that move atoms begin with this: what was evaluated before is asked for anew
   // who reads this vector has already noted its length
   const int columns = lay_out();
   if (columns != static_cast<int>(values.size()))
@@ -109,6 +114,11 @@ void ComputeUq::compute_vector()
 
 void ComputeUq::evaluate()
 {
+  lmp_uq::guarded(lmp, WHO, [&] { fill_all(); });
+}
+
+void ComputeUq::fill_all()
+{
   ask_totals();
   double *next = values.data();
   for (const auto &item : items) {
@@ -125,31 +135,35 @@ void ComputeUq::ask_totals()
     energy_asked = energy_asked || item.kind == TOTAL || item.kind == ENERGY_ERROR;
     stress_asked = stress_asked || item.kind == STRESS_STD || item.kind == STRESS_ERROR;
   }
-  if (energy_asked) pair->totals(total);
-  if (stress_asked) pair->stress_std(stress);
+  if (energy_asked) pair().totals(total);
+  if (stress_asked) pair().stress_std(stress);
 }
 
 void ComputeUq::fill(const Item &item, double *out)
 {
   if (item.kind == TOTAL) out[0] = total[item.index];
-  if (item.kind == ENERGY_ERROR) out[0] = pair->error_factor(UQ_ENERGY_ERROR) * total[0];
+  if (item.kind == ENERGY_ERROR) out[0] = pair().error_factor(UQ_ENERGY_ERROR) * total[0];
   if (item.kind == STRESS_STD) std::copy_n(stress, 6, out);
   if (item.kind == STRESS_ERROR)
-    for (int k = 0; k < 6; k++) out[k] = pair->error_factor(UQ_STRESS_ERROR) * stress[k];
-  if (item.kind == MEMBERS) pair->member_energies(out);
+    for (int k = 0; k < 6; k++) out[k] = pair().error_factor(UQ_STRESS_ERROR) * stress[k];
+  if (item.kind == MEMBERS) {
+    if (item.width != pair().n_members())
+      error->all(FLERR, "Compute uq {}: the model file has {} members now, {} when the run was set up", id, pair().n_members(), item.width);
+    pair().member_energies(out);
+  }
   if (item.kind == MEAN) out[0] = mean(item.needs);
   if (item.kind == MAXIMUM || item.kind == TAG) {
-    const auto maximum = lmp_uq::find_maximum(lmp, *pair, item.needs, groupbit);
+    const auto maximum = lmp_uq::find_maximum(lmp, pair(), item.needs, groupbit);
     out[0] = item.kind == MAXIMUM ? maximum.value : static_cast<double>(maximum.tag);
   }
 }
 
 double ComputeUq::mean(int field)
 {
-  const double *atoms = pair->field(field);
+  const double *atoms = pair().field(field), *part = pair().participation();
   double mine[2] = {}, all[2] = {};
   for (int i = 0; i < atom->nlocal; i++)
-    if ((atom->mask[i] & groupbit) && pair->takes_part_atom(i)) {
+    if ((atom->mask[i] & groupbit) && part[i] != 0.0) {
       mine[0] += atoms[i];
       mine[1] += 1.0;
     }
@@ -159,22 +173,21 @@ double ComputeUq::mean(int field)
 
 /* ---- for averages ---------------------------------------------------------------------------------------------------------- */
 
-int ComputeUq::n_features() const { return pair->n_features(); }
+int ComputeUq::n_features() const { return pair().n_features(); }
 
-int ComputeUq::n_members() const { return pair->n_members(); }
+int ComputeUq::n_members() const { return pair().n_members(); }
 
-std::string ComputeUq::model() const { return pair->model(); }
+std::string ComputeUq::model() const { return pair().model(); }
 
 void ComputeUq::require_features(const char *who, bool)
 {
-  pair = PairMaceUq::find(lmp, who);
-  pair->require_field(UQ_ENERGY_STD, who);
+  PairMaceUq::find(lmp, who)->require_field(UQ_ENERGY_STD, who);
 }
 
-void ComputeUq::total_features(double *sum) { pair->total_features(sum); }
+void ComputeUq::total_features(double *sum) { pair().total_features(sum); }
 
-void ComputeUq::virial_rows(bool trace, double *rows) { pair->virial_rows(trace, rows); }
+void ComputeUq::virial_rows(bool trace, double *rows) { pair().virial_rows(trace, rows); }
 
-void ComputeUq::bars(const double *row, double value, double std_lower_upper[3]) { pair->row_bars(row, value, std_lower_upper); }
+void ComputeUq::bars(const double *row, double value, double std_lower_upper[3]) { pair().row_bars(row, value, std_lower_upper); }
 
-void ComputeUq::member_shifts(const double *row, double *shifts) { pair->member_shifts(row, shifts); }
+void ComputeUq::member_shifts(const double *row, double *shifts) { pair().member_shifts(row, shifts); }

@@ -40,12 +40,13 @@ class ComputeUq : public Compute, public lmp_uq::TotalFeatures {
   std::vector<Item> items;
   std::vector<double> values;
   double total[3] = {}, stress[6] = {};
-  class PairMaceUq *pair = nullptr;
 
+  class PairMaceUq &pair() const;    // looked up each time: pair styles come and go
   Item parse(const std::string &);
   void require();
   int lay_out();
   void evaluate();
+  void fill_all();
   void ask_totals();
   void fill(const Item &, double *);
   double mean(int field);

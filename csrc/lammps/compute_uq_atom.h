@@ -13,16 +13,14 @@ class ComputeUqAtom : public Compute {
  public:
   ComputeUqAtom(class LAMMPS *, int, char **);
   ~ComputeUqAtom() override;
+  void post_constructor() override;
   void init() override;
   void compute_peratom() override;
-  double memory_usage() override;
 
  private:
   std::vector<int> fields;
-  class PairMaceUq *pair = nullptr;
-  int nmax = 0;
-  double *vector = nullptr;     // one field
-  double **array = nullptr;     // several
+
+  void require();
 };
 
 }    // namespace LAMMPS_NS

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "compute_uq_linear.h"
 
+#include "bytes.h"
+#include "fix_uq_columns.h"
+#include "guard.h"
 #include "linear_potential.h"
+#include "model_name.h"
+#include "text.h"
 
 #include "lammps/atom.h"
 #include "lammps/comm.h"
 #include "lammps/error.h"
-#include "lammps/memory.h"
 #include "lammps/modify.h"
 #include "lammps/update.h"
 #include "lammps/utils.h"
@@ -15,11 +19,11 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <stdexcept>
 
 using namespace LAMMPS_NS;
 
-static constexpr char KEYWORDS[] = "gradient, virial, elements, pair, check";
+static const std::vector<std::string> KEYWORDS = {"gradient", "virial", "elements", "pair", "check"};
+static constexpr char WHO[] = "Compute uq/linear";
 static constexpr int BLOCK = lmp_uq::PackedMatrix::BLOCK;    // rows at a time: no copy of all descriptors is made
 
 const char *const ComputeUqLinear::NAMES[N_FIELDS] = {"energy_std", "energy_lower", "energy_upper", "grade",
@@ -32,14 +36,14 @@ ComputeUqLinear::ComputeUqLinear(LAMMPS *lmp, int narg, char **arg) : Compute(lm
     error->all(FLERR, "Compute uq/linear needs units metal (eV, Angstrom), found units {}", update->unit_style);
   file = arg[3];
   descriptor_id = compute_id(arg[4], "the descriptors");
-  collective([&] { potential = std::make_unique<lmp_uq::LinearPotential>(file); });
+  lmp_uq::collective(lmp, WHO, [&] { potential = std::make_unique<lmp_uq::LinearPotential>(lmp_uq::resolve_model(file)); });
   int at = 5;
   while (at < narg) {
     const int next = keyword(at, narg, arg);
     if (next == at) {
       const auto found = std::find(NAMES, NAMES + N_FIELDS, std::string(arg[at]));
       if (found == NAMES + N_FIELDS)
-        error->all(FLERR, "Unknown compute uq/linear field or keyword {} (accepted: {}, and keywords {})", arg[at], names(), KEYWORDS);
+        error->all(FLERR, "Unknown compute uq/linear field or keyword {} (accepted: {}, and keywords {})", arg[at], names(), lmp_uq::joined(KEYWORDS, ", "));
       fields.push_back(static_cast<Field>(found - NAMES));
       at++;
     } else {
@@ -64,28 +68,12 @@ ComputeUqLinear::ComputeUqLinear(LAMMPS *lmp, int narg, char **arg) : Compute(lm
   extlist = new int[totals.size()]{0, 1, 1};    // energies shift with the zero of energy and grow with the system; bars do not
 }
 
+void ComputeUqLinear::post_constructor() { FixUqColumns::add(lmp, this, static_cast<int>(fields.size())); }
+
 ComputeUqLinear::~ComputeUqLinear()
 {
   delete[] extlist;
-  memory->destroy(vector_);
-  memory->destroy(array_);
-}
-
-// Set-up runs on every rank: the text of the lowest failing rank, once, then the same error on all of them.
-void ComputeUqLinear::collective(const std::function<void()> &work)
-{
-  char text[4096] = {};
-  int failing = comm->nprocs, first = 0;
-  try {
-    work();
-  } catch (const std::exception &failure) {
-    failing = comm->me;
-    strncpy(text, failure.what(), sizeof(text) - 1);
-  }
-  MPI_Allreduce(&failing, &first, 1, MPI_INT, MPI_MIN, world);
-  if (first == comm->nprocs) return;
-  MPI_Bcast(text, sizeof(text), MPI_CHAR, first, world);
-  error->all(FLERR, "Compute uq/linear: {}", text);
+  FixUqColumns::remove(lmp, this);
 }
 
 std::string ComputeUqLinear::names()
@@ -100,7 +88,7 @@ int ComputeUqLinear::keyword(int at, int narg, char **arg)
 {
   const std::string keyword = arg[at];
   const int n_values = keyword == "elements" ? atom->ntypes : 1;
-  if ((std::string(", ") + KEYWORDS + ", ").find(", " + keyword + ", ") == std::string::npos) return at;
+  if (std::find(KEYWORDS.begin(), KEYWORDS.end(), keyword) == KEYWORDS.end()) return at;
   if (at + n_values >= narg)
     error->all(FLERR, "Compute uq/linear: keyword {} needs {}", keyword, n_values == 1 ? "a value" : "an element (or NULL) for each atom type");
   if (keyword == "gradient") gradient_id = compute_id(arg[at + 1], "the gradient");
@@ -147,10 +135,23 @@ bool ComputeUqLinear::asks_forces() const
 
 void ComputeUqLinear::init()
 {
-  const long width = static_cast<long>(potential->descriptors().n_descriptors());
-  descriptors = find_compute(descriptor_id, Role::DESCRIPTORS, width);
-  gradient = gradient_id.empty() ? nullptr : find_compute(gradient_id, Role::GRADIENT, 3 * width * atom->ntypes);
-  virial_source = virial_id.empty() ? nullptr : find_compute(virial_id, Role::VIRIAL, 6 * width * atom->ntypes);
+  descriptors();
+  if (!gradient_id.empty()) gradient();
+  if (!virial_id.empty()) virial_source();
+  FixUqColumns::of(lmp, this).release();
+  invoked_flag = INVOKED_NONE;    // commands that move atoms begin with this: what was evaluated before is asked for anew
+}
+
+Compute *ComputeUqLinear::descriptors() { return find_compute(descriptor_id, Role::DESCRIPTORS, potential->descriptors().n_descriptors()); }
+
+Compute *ComputeUqLinear::gradient()
+{
+  return find_compute(gradient_id, Role::GRADIENT, 3 * static_cast<long>(potential->descriptors().n_descriptors()) * atom->ntypes);
+}
+
+Compute *ComputeUqLinear::virial_source()
+{
+  return find_compute(virial_id, Role::VIRIAL, 6 * static_cast<long>(potential->descriptors().n_descriptors()) * atom->ntypes);
 }
 
 static bool has_blocks_of_atoms(const Compute *compute) { return strcmp(compute->style, "podd/atom") == 0; }
@@ -171,6 +172,9 @@ Compute *ComputeUqLinear::find_compute(const std::string &name, Role role, long 
       error->all(FLERR, "Compute uq/linear: compute {} of style podd/atom needs one MPI rank and atom IDs from 1 to {}", name, atom->natoms);
   }
   if (columns == width) return found;
+  if (role == Role::GRADIENT && by_moved_atom && columns % (3 * n_own) == 0)
+    error->all(FLERR, "Compute uq/linear: compute {} of style podd/atom has no blocks for {} atoms; accepted: as many atoms as there were when it "
+               "was defined", name, atom->natoms);
   const long factor = width / n_own;
   const std::string hint = columns % factor ? "" : potential->descriptors().hint(columns / factor);
   error->all(FLERR, "Compute uq/linear: compute {} has {} columns, {} needs {}{}; accepted: {}", name, columns, file, width,
@@ -192,19 +196,45 @@ const double *ComputeUqLinear::row_of(Compute *compute, int i) const
   return compute->size_peratom_cols ? compute->array_atom[i] : compute->vector_atom + i;
 }
 
+void ComputeUqLinear::guarded(const std::function<void()> &work) { lmp_uq::guarded(lmp, WHO, work); }
+
+// Between runs the other compute looks at neighbours that LAMMPS found before: whether they are still those of the present atoms. False: what
+// was evaluated on that step still holds, of the same atoms in another order. Ends with an error where there is nothing to say.
+bool ComputeUqLinear::same_atoms(bigint evaluated)
+{
+  if (update->whichflag != 0) return true;
+  using lmp_uq::Configuration;
+  Configuration &end_of_run = FixUqColumns::of(lmp, this).end_of_run();
+  if (!end_of_run.taken()) error->all(FLERR, "Compute uq/linear: there has been no run since it was defined: run 0 first");
+  std::string what;
+  const auto state = end_of_run.compare(what);
+  if (state == Configuration::SAME) return true;
+  if (state == Configuration::REORDERED) what = "their order, ranks or ghosts";
+  if (state == Configuration::CHANGED || evaluated != update->ntimestep)
+    error->all(FLERR, "Compute uq/linear: atoms changed since the last run ({}): run 0 first", what);
+  return false;
+}
+
 void ComputeUqLinear::compute_peratom()
 {
   invoked_peratom = update->ntimestep;
-  invoke(descriptors);
-  for (auto &column : columns) column.assign(atom->nlocal + 1, 0.0);
-  energy_fields();
-  if (asks_forces()) force_fields();
-  publish();
+  guarded([&] {
+    const bool same = same_atoms(columns_step);
+    if (same) {
+      invoke(descriptors());
+      for (auto &column : columns) column.assign(atom->nlocal + 1, 0.0);
+      energy_fields();
+      if (asks_forces()) force_fields();
+      columns_step = update->ntimestep;
+    }
+    publish(same);
+  });
 }
 
 void ComputeUqLinear::energy_fields()
 {
   const std::size_t width = potential->width();
+  Compute *source = descriptors();
   std::vector<double> energies(BLOCK), bars[4] = {energies, energies, energies, energies};    // as the fields: std, lower, upper, grade
   std::vector<std::int64_t> species(BLOCK);
   for (int first = 0; first < atom->nlocal; first += BLOCK) {
@@ -213,8 +243,8 @@ void ComputeUqLinear::energy_fields()
     for (int k = 0; k < n; k++) {
       species[k] = element_of_type[atom->type[first + k]];
       if (species[k] < 0) continue;
-      potential->place(species[k], row_of(descriptors, first + k), rows.data() + k * width);
-      energies[k] = potential->energy(species[k], row_of(descriptors, first + k));
+      potential->place(species[k], row_of(source, first + k), rows.data() + k * width);
+      energies[k] = potential->energy(species[k], row_of(source, first + k));
     }
     auto &head = potential->posterior();
     head.energy_bars(n, rows.data(), species.data(), energies.data(), bars[0].data(), bars[1].data(), bars[2].data());
@@ -226,10 +256,8 @@ void ComputeUqLinear::energy_fields()
 
 void ComputeUqLinear::force_fields()
 {
-  invoke(gradient);
-  if (by_moved_atom && gradient->size_peratom_cols != 3 * static_cast<bigint>(potential->descriptors().n_descriptors()) * atom->natoms)
-    error->all(FLERR, "Compute uq/linear: compute {} of style podd/atom has no blocks for {} atoms; accepted: as many atoms as there were when it "
-               "was defined", gradient_id, atom->natoms);
+  Compute *source = gradient();
+  invoke(source);
   const std::size_t width = potential->width();
   constexpr int ATOMS = BLOCK / 3;
   double std[BLOCK];
@@ -237,7 +265,7 @@ void ComputeUqLinear::force_fields()
     const int n = std::min(ATOMS, atom->nlocal - first);
     rows.assign(3 * n * width, 0.0);
     for (int k = 0; k < 3 * n; k++)
-      if (element_of_type[atom->type[first + k / 3]] >= 0) gradient_row(first + k / 3, k % 3, rows.data() + k * width);
+      if (element_of_type[atom->type[first + k / 3]] >= 0) gradient_row(source, first + k / 3, k % 3, rows.data() + k * width);
     potential->posterior().row_std(3 * n, rows.data(), std);
     for (std::size_t c = 0; c < fields.size(); c++)
       for (int k = 0; fields[c] >= FORCE_STD && k < n; k++) {
@@ -248,54 +276,57 @@ void ComputeUqLinear::force_fields()
 }
 
 // Added to a row. Blocks are of atoms of each type, moved by this atom; or, of each centre, of every atom that moves.
-void ComputeUqLinear::gradient_row(int i, int axis, double *row) const
+void ComputeUqLinear::gradient_row(Compute *source, int i, int axis, double *row) const
 {
   const std::size_t n_own = potential->descriptors().n_descriptors();
   if (by_moved_atom) {
     for (int centre = 0; centre < atom->nlocal; centre++)
       if (const int element = element_of_type[atom->type[centre]]; element >= 0)
-        potential->place(element, row_of(gradient, centre) + (3 * (atom->tag[i] - 1) + axis) * n_own, row);
+        potential->place(element, row_of(source, centre) + (3 * (atom->tag[i] - 1) + axis) * n_own, row);
     return;
   }
   for (int type = 1; type <= atom->ntypes; type++)
-    if (element_of_type[type] >= 0) potential->place(element_of_type[type], row_of(gradient, i) + (3 * (type - 1) + axis) * n_own, row);
+    if (element_of_type[type] >= 0) potential->place(element_of_type[type], row_of(source, i) + (3 * (type - 1) + axis) * n_own, row);
 }
 
-void ComputeUqLinear::publish()
+// same: the columns are in the order of the present atoms, else in that of the end of the run
+void ComputeUqLinear::publish(bool same)
 {
-  const int n_columns = static_cast<int>(fields.size());
-  if (atom->nmax > nmax) {
-    nmax = atom->nmax;
-    memory->destroy(vector_);
-    memory->destroy(array_);
-    if (n_columns == 1)
-      vector_atom = memory->create(vector_, nmax, "uq/linear:vector");
-    else
-      array_atom = memory->create(array_, nmax, n_columns, "uq/linear:array");
-  }
-  for (int c = 0; c < n_columns; c++)
+  FixUqColumns &published = FixUqColumns::of(lmp, this);
+  published.reserve();
+  std::vector<double> present;
+  for (std::size_t c = 0; c < fields.size(); c++) {
+    if (!same) published.end_of_run().follow(columns[c].data(), 1, present);
+    const std::vector<double> &column = same ? columns[c] : present;
     for (int i = 0; i < atom->nlocal; i++) {
-      const double value = (atom->mask[i] & groupbit) ? columns[c][i] : 0.0;
-      if (std::isnan(value)) error->one(FLERR, "Compute uq/linear: {} of atom {} is not a number", NAMES[fields[c]], atom->tag[i]);
-      (array_ ? array_[i][c] : vector_[i]) = value;
+      const double value = (atom->mask[i] & groupbit) ? column[i] : 0.0;
+      if (std::isnan(value)) lmp_uq::fail_here(lmp, WHO, fmt::format("{} of atom {} is not a number", NAMES[fields[c]], atom->tag[i]));
+      published.row(i)[c] = value;
     }
+  }
+  if (update->whichflag == 0) published.hold();
 }
 
 // of the total energy of the linear part: the reference potential carries no uncertainty
 void ComputeUqLinear::compute_vector()
 {
   invoked_vector = update->ntimestep;
-  double energy = 0.0;
-  const std::vector<double> features = feature_sum(energy);
-  potential->posterior().totals(features.data(), energy, totals.data());
-  if (potential->posterior().energy_factor() != 0.0) totals[3] = potential->posterior().energy_factor() * totals[0];
-  if (virial_source) stress_std(totals.data() + totals.size() - 6);
+  guarded([&] {
+    if (!same_atoms(totals_step)) return;
+    double energy = 0.0;
+    const std::vector<double> features = feature_sum(energy);
+    potential->posterior().totals(features.data(), energy, totals.data());
+    if (potential->posterior().energy_factor() != 0.0) totals[3] = potential->posterior().energy_factor() * totals[0];
+    if (!virial_id.empty()) stress_std(totals.data() + totals.size() - 6);
+    totals_step = update->ntimestep;
+  });
 }
 
 // features and energy summed over all atoms of all ranks
 std::vector<double> ComputeUqLinear::feature_sum(double &energy)
 {
-  invoke(descriptors);
+  Compute *source = descriptors();
+  invoke(source);
   auto &head = potential->posterior();
   const std::size_t n_features = head.n_features(), width = potential->width();
   std::vector<double> mine(n_features + 1, 0.0), all(n_features + 1), one(n_features);
@@ -303,10 +334,10 @@ std::vector<double> ComputeUqLinear::feature_sum(double &energy)
     const std::int64_t element = element_of_type[atom->type[i]];
     if (element < 0) continue;
     rows.assign(width, 0.0);
-    potential->place(static_cast<int>(element), row_of(descriptors, i), rows.data());
+    potential->place(static_cast<int>(element), row_of(source, i), rows.data());
     head.feature_sum(1, rows.data(), &element, one.data());
     for (std::size_t p = 0; p < n_features; p++) mine[p] += one[p];
-    mine[n_features] += potential->energy(static_cast<int>(element), row_of(descriptors, i));
+    mine[n_features] += potential->energy(static_cast<int>(element), row_of(source, i));
   }
   MPI_Allreduce(mine.data(), all.data(), static_cast<int>(n_features) + 1, MPI_DOUBLE, MPI_SUM, world);
   energy = all.back();
@@ -314,4 +345,9 @@ std::vector<double> ComputeUqLinear::feature_sum(double &energy)
   return all;
 }
 
-double ComputeUqLinear::memory_usage() { return static_cast<double>(nmax) * 2.0 * fields.size() * sizeof(double); }
+double ComputeUqLinear::memory_usage()
+{
+  std::size_t bytes = potential->n_bytes() + lmp_uq::bytes_of(rows, totals);
+  for (const auto &column : columns) bytes += lmp_uq::bytes_of(column);
+  return static_cast<double>(bytes);
+}

@@ -23,6 +23,7 @@ class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
  public:
   ComputeUqLinear(class LAMMPS *, int, char **);
   ~ComputeUqLinear() override;
+  void post_constructor() override;
   void init() override;
   void setup() override;
   void compute_peratom() override;
@@ -49,30 +50,31 @@ class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
   std::vector<int> element_of_type;          // (ntypes + 1), -1: takes no part
   std::vector<Field> fields;
   std::unique_ptr<lmp_uq::LinearPotential> potential;
-  Compute *descriptors = nullptr, *gradient = nullptr, *virial_source = nullptr;
   std::vector<std::vector<double>> columns;    // of each field, local atoms
+  bigint columns_step = -1, totals_step = -1;    // on which they were evaluated
   std::vector<double> rows, totals;
   bool by_moved_atom = false;    // how the gradient has its blocks
-  int nmax = 0;
-  double *vector_ = nullptr;
-  double **array_ = nullptr;
 
   // words of the command
-  void collective(const std::function<void()> &);
   int keyword(int, int, char **);
   std::string compute_id(const std::string &, const char *);
   void map_types();
   Compute *find_compute(const std::string &, Role, long);
   bool asks_forces() const;
+  Compute *descriptors();    // looked up each time: computes come and go
+  Compute *gradient();
+  Compute *virial_source();
   static std::string names();
 
   // a step
+  bool same_atoms(bigint evaluated);
+  void guarded(const std::function<void()> &work);
   const double *row_of(Compute *, int) const;
   void invoke(Compute *);
   void energy_fields();
   void force_fields();
-  void gradient_row(int i, int axis, double *row) const;    // (width): -d(sum of D)/dr of an atom, blocks of the elements
-  void publish();
+  void gradient_row(Compute *, int i, int axis, double *row) const;    // (width): -d(sum of D)/dr of an atom, blocks of the elements
+  void publish(bool same);
   std::vector<double> feature_sum(double &energy);
   std::vector<double> virial_sum();                                     // (6, width of a row) of all ranks, xx yy zz xy xz yz
   void stress_std(double bar[6]);

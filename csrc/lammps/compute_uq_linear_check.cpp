@@ -27,8 +27,10 @@ void ComputeUqLinear::setup()
   if (pair_style.empty() || !force->pair_match(pair_style, 1))
     error->all(FLERR, "Compute uq/linear: there is no pair style {}to compare energies with; accepted: the pair style that lmp-uq export writes, "
                "keyword pair for one of another name, or check no", pair_style + (pair_style.empty() ? "" : " "));
-  check_energy();
-  if (gradient || virial_source) check_derivatives();
+  guarded([&] {
+    check_energy();
+    if (!gradient_id.empty() || !virial_id.empty()) check_derivatives();
+  });
 }
 
 double ComputeUqLinear::sum(double mine) const
@@ -45,7 +47,7 @@ void ComputeUqLinear::check_energy()
   if (update->eflag_global != update->ntimestep) return;    // not tallied: a run that skips its set-up
   const Pair *pair = force->pair_match(pair_style, 1);
   const double pair_energy = sum(pair->eng_vdwl + pair->eng_coul);
-  invoke(descriptors);
+  invoke(descriptors());
   std::string words;
   const double own = own_energy(element_of_type, -1, words);
   if (agree(own, pair_energy)) return;
@@ -58,11 +60,12 @@ void ComputeUqLinear::check_energy()
 double ComputeUqLinear::own_energy(const std::vector<int> &elements, long setting, std::string &words)
 {
   double mine = 0.0;
+  Compute *source = descriptors();
   std::vector<double> other;
   for (int i = 0; i < atom->nlocal; i++) {
     const int element = elements[atom->type[i]];
     if (element < 0) continue;
-    const double *row = row_of(descriptors, i);
+    const double *row = row_of(source, i);
     if (setting >= 0 && potential->descriptors().alternative(setting, row, other, words)) row = other.data();
     mine += potential->energy(element, row);
   }
@@ -109,24 +112,25 @@ void ComputeUqLinear::check_derivatives()
   std::copy_n(pair->virial, 6, virial);
   std::copy_n(kept_virial, 6, pair->virial);
   double worst = 0.0, largest = 0.0;
-  if (gradient) compare_forces(worst, largest);
+  if (!gradient_id.empty()) compare_forces(worst, largest);
   std::copy(kept.begin(), kept.end(), f);
-  if (gradient && worst > FORCE_TOLERANCE * std::max(1.0, largest))
+  if (!gradient_id.empty() && worst > FORCE_TOLERANCE * std::max(1.0, largest))
     error->all(FLERR, "Compute uq/linear: Theta times compute {} differs by {:.4g} eV/Angstrom from the forces of pair style {}; accepted: {}",
                gradient_id, worst, pair_style, accepted(Role::GRADIENT));
-  if (virial_source) check_virial(virial);
+  if (!virial_id.empty()) check_virial(virial);
 }
 
 // largest difference of a force component, largest force component, over all ranks
 void ComputeUqLinear::compare_forces(double &worst, double &largest)
 {
   const std::size_t width = potential->width();
-  invoke(gradient);
+  Compute *source = gradient();
+  invoke(source);
   double mine[2] = {}, all[2] = {};
   for (int i = 0; i < atom->nlocal; i++)
     for (int a = 0; a < 3; a++) {
       rows.assign(width, 0.0);
-      gradient_row(i, a, rows.data());
+      gradient_row(source, i, a, rows.data());
       mine[0] = std::max(mine[0], std::fabs(potential->row_energy(rows.data()) - atom->f[i][a]));
       mine[1] = std::max(mine[1], std::fabs(atom->f[i][a]));
     }

@@ -56,13 +56,14 @@ void ComputeUqLinear::member_shifts(const double *row, double *shifts) { potenti
 
 std::vector<double> ComputeUqLinear::virial_sum()
 {
-  invoke(virial_source);
+  Compute *source = virial_source();
+  invoke(source);
   const std::size_t width = potential->width(), n_own = potential->descriptors().n_descriptors();
   std::vector<double> mine(6 * width, 0.0), all(6 * width);
   for (int i = 0; i < atom->nlocal; i++)
     for (int type = 1; type <= atom->ntypes; type++)    // descriptors of atoms of each type, moved by this atom
       for (int a = 0; element_of_type[type] >= 0 && a < 6; a++)
-        potential->place(element_of_type[type], row_of(virial_source, i) + (6 * (type - 1) + BLOCK_OF[a]) * n_own, mine.data() + a * width);
+        potential->place(element_of_type[type], row_of(source, i) + (6 * (type - 1) + BLOCK_OF[a]) * n_own, mine.data() + a * width);
   MPI_Allreduce(mine.data(), all.data(), static_cast<int>(all.size()), MPI_DOUBLE, MPI_SUM, world);
   return all;
 }

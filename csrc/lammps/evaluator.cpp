@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "evaluator.h"
 
-#include <unistd.h>
-
-// the driver's device node: asking CUDA itself would need its libraries; lmp_uq.backbone asks the same
-static bool has_gpu() { return access("/dev/nvidiactl", F_OK) == 0; }
-
 std::unique_ptr<lmp_uq::Evaluator> lmp_uq::load_evaluator(const Settings &settings, const std::string &file,
                                                           const std::vector<std::string> &elements, uq_model_info &info, std::string &note)
 {
   note.clear();
-  if (settings.engine == "auto" && settings.device == "auto" && has_gpu()) {
-    note = "engine torch, because there is a GPU";
-  } else if (settings.engine != "torch") {
+  Settings asked = settings;
+  if (settings.engine != "torch") {
     auto evaluator = make_native_evaluator(settings);
     try {
       info = evaluator->load(file, elements);
@@ -21,8 +15,9 @@ std::unique_ptr<lmp_uq::Evaluator> lmp_uq::load_evaluator(const Settings &settin
       if (settings.engine == "native") throw;
       note = std::string("engine torch, because ") + reason.what();
     }
+    if (asked.device == "auto") asked.device = "cpu";    // torch on a GPU is not verified: it runs there only where somebody asks for it
   }
-  auto evaluator = make_python_evaluator(settings);
+  auto evaluator = make_python_evaluator(asked);
   info = evaluator->load(file, elements);
   return evaluator;
 }

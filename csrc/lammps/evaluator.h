@@ -33,12 +33,16 @@ class Evaluator {
   virtual void member_gradients(const uq_graph &graph, int first, int n, double *gradients) = 0;
 
   // one cheap per-atom field (n_local) of the configuration last evaluated; force_norm = |F_predicted|, only for force_error and its levels
-  virtual void per_atom(int field, int n_local, const double *force_norm, double *column) = 0;
+  virtual void per_atom(int field, const double *force_norm, double *column) = 0;
 
   // sum of this rank's features, bias columns included; the sums of all ranks, added, go into totals()
   virtual void feature_sum(double *sum) = 0;
+  // The same with other edge vectors, by a forward pass alone; what is kept of the configuration last evaluated stays. Collective.
+  virtual void feature_sum_of(const uq_graph &graph, double *sum) = 0;
   virtual void totals(const double *sum, double energy, double std_lower_upper[3]) = 0;
   virtual void member_energies(const double *sum, double energy, double *energies) = 0;    // (n_members) eV
+
+  virtual double memory_usage() = 0;    // bytes of weights, tables, posterior and what is kept of the configuration last evaluated
 };
 
 // A model or a device that the native engine does not run: its load() says so by this.
@@ -49,8 +53,8 @@ struct NotNative : std::runtime_error {
 std::unique_ptr<Evaluator> make_native_evaluator(const Settings &settings);
 std::unique_ptr<Evaluator> make_python_evaluator(const Settings &settings);
 
-// Makes the evaluator of settings.engine and loads the file into it; auto: native, and where that does not run the model torch. note: then
-// why, in one line for the log, else empty.
+// Makes the evaluator of settings.engine and loads the file into it; auto: native, whatever the machine has, and torch where native does not
+// run the model or a GPU is asked for. note: then why, in one line for the log, else empty.
 std::unique_ptr<Evaluator> load_evaluator(const Settings &settings, const std::string &file, const std::vector<std::string> &elements,
                                           uq_model_info &info, std::string &note);
 

@@ -63,10 +63,12 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   uq_model_info load(const std::string &name, const std::vector<std::string> &elements) override;
   void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override;
   void member_gradients(const uq_graph &graph, int first, int n, double *gradients) override;
-  void per_atom(int field, int n_local, const double *force_norm, double *column) override;
+  void per_atom(int field, const double *force_norm, double *column) override;
   void feature_sum(double *sum) override { head_->feature_sum(species_.size(), descriptors_.data(), species_.data(), sum); }
+  void feature_sum_of(const uq_graph &graph, double *sum) override;
   void totals(const double *sum, double energy, double std_lower_upper[3]) override { head_->totals(sum, energy, std_lower_upper); }
   void member_energies(const double *sum, double energy, double *energies) override { head_->member_energies(sum, energy, energies); }
+  double memory_usage() override;
 
  private:
   void make_engine();
@@ -90,6 +92,8 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   std::vector<std::int64_t> node_elements_;    // (n_nodes) index into the file's elements
   std::vector<double> energies_, descriptors_, weights_, grades_, bars_[3];
   bool has_grades_ = false, has_bars_ = false;
+
+  std::vector<double> other_descriptors_;      // scratch of feature_sum_of
 };
 
 uq_model_info NativeEvaluator::load(const std::string &name, const std::vector<std::string> &elements)
@@ -180,7 +184,6 @@ uq_model_info NativeEvaluator::describe() const
 lmp_uq::AtomGraph NativeEvaluator::atom_graph(const uq_graph &graph)
 {
   const int n_nodes = graph.n_local + graph.n_ghost;
-  species_.assign(graph.species, graph.species + graph.n_local);
   node_elements_.resize(n_nodes);
   for (int i = 0; i < n_nodes; i++) node_elements_[i] = elements_[std::max<std::int64_t>(graph.species[i], 0)];
   return {graph.n_local, n_nodes, node_elements_.data(), graph.n_edges, graph.centres, graph.neighbours, graph.vectors};
@@ -219,6 +222,7 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
   has_grades_ = has_bars_ = false;
   state_.reset();
   const lmp_uq::AtomGraph atoms = atom_graph(graph);
+  species_.assign(graph.species, graph.species + graph.n_local);
   energies_.resize(graph.n_local + 1);    // never empty: a rank without atoms still hands pointers over
   descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
   weights_.assign(graph.n_local + 1, 1.0);
@@ -226,6 +230,13 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
   engine_->pull(*state, exchange(graph), 1, weights_.data(), nullptr, edge_gradients);
   std::copy_n(energies_.data(), graph.n_local, energies);
   if (keep) state_ = std::move(state);
+}
+
+void NativeEvaluator::feature_sum_of(const uq_graph &graph, double *sum)
+{
+  other_descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
+  engine_->evaluate(atom_graph(graph), exchange(graph), nullptr, other_descriptors_.data());
+  head_->feature_sum(species_.size(), other_descriptors_.data(), species_.data(), sum);
 }
 
 void NativeEvaluator::member_gradients(const uq_graph &graph, int first, int n, double *gradients)
@@ -239,8 +250,9 @@ void NativeEvaluator::member_gradients(const uq_graph &graph, int first, int n, 
   engine_->pull(*state_, exchange(graph), n, nullptr, weights_.data(), gradients);
 }
 
-void NativeEvaluator::per_atom(int field, int n_local, const double *force_norm, double *column)
+void NativeEvaluator::per_atom(int field, const double *force_norm, double *column)
 {
+  const std::size_t n_local = species_.size();
   const double level = field == UQ_FORCE_ERROR_50 ? LEVEL_50 : field == UQ_FORCE_ERROR_95 ? LEVEL_95 : LEVEL;
   if (field == UQ_GRADE)
     std::copy_n(grades(), n_local, column);
@@ -248,6 +260,13 @@ void NativeEvaluator::per_atom(int field, int n_local, const double *force_norm,
     head_->force_errors(n_local, descriptors_.data(), species_.data(), force_norm, grades(), level, column);
   else
     std::copy_n(bars(field), n_local, column);
+}
+
+double NativeEvaluator::memory_usage()
+{
+  return static_cast<double>(file_->n_bytes() + head_->n_bytes() + engine_->n_bytes() + (state_ ? state_->n_bytes() : 0)) +
+      lmp_uq::bytes_of(species_, node_elements_, energies_, descriptors_, weights_, grades_, bars_[0], bars_[1], bars_[2],
+                       other_descriptors_);
 }
 
 const double *NativeEvaluator::grades()

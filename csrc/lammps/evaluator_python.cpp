@@ -33,17 +33,19 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   }
   void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override
   {
+    n_local_ = graph.n_local;
     check(bridge_.evaluate(engine_, &graph, keep, energies, edge_gradients, text()));
   }
   void member_gradients(const uq_graph &graph, int first, int n, double *gradients) override
   {
     check(bridge_.member_gradients(engine_, &graph, first, n, gradients, text()));
   }
-  void per_atom(int field, int n_local, const double *force_norm, double *column) override
+  void per_atom(int field, const double *force_norm, double *column) override
   {
-    check(bridge_.per_atom(engine_, field, n_local, force_norm, column, text()));
+    check(bridge_.per_atom(engine_, field, n_local_, force_norm, column, text()));
   }
   void feature_sum(double *sum) override { check(bridge_.feature_sum(engine_, sum, text())); }
+  void feature_sum_of(const uq_graph &graph, double *sum) override { check(bridge_.feature_sum_of(engine_, &graph, sum, text())); }
   void totals(const double *sum, double energy, double std_lower_upper[3]) override
   {
     check(bridge_.totals(engine_, sum, energy, std_lower_upper, text()));
@@ -51,6 +53,13 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   void member_energies(const double *sum, double energy, double *energies) override
   {
     check(bridge_.member_energies(engine_, sum, energy, energies, text()));
+  }
+
+  double memory_usage() override
+  {
+    double bytes = 0.0;
+    check(bridge_.memory_usage(engine_, &bytes, text()));
+    return bytes;
   }
 
  private:
@@ -64,6 +73,7 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   const uq_bridge &bridge_;
   std::string message_;
   void *engine_ = nullptr;
+  int n_local_ = 0;    // of the configuration last evaluated
 };
 
 }    // namespace

@@ -3,6 +3,7 @@
 #include "fix_uq_average.h"
 
 #include "hidden_dependence.h"
+#include "text.h"
 #include "thermal_averages.h"
 #include "total_features.h"
 
@@ -23,13 +24,13 @@
 
 using namespace LAMMPS_NS;
 
-static constexpr char KEYWORDS[] = "uq, temp, file, ave, append";
+static const std::vector<std::string> KEYWORDS = {"uq", "temp", "file", "ave", "append"};
 static constexpr int TEST_MEMBERS = 64;    // of variance, effective sample size and block errors: their median and root mean square
 // parts of the names of LAMMPS' fixes that keep a temperature
 static constexpr const char *THERMOSTATS[] = {"nvt", "npt", "temp/", "langevin", "gle", "gld", "ffl", "bocs", "pimd", "tgnpt"};
 static constexpr const char *NOT_CANONICAL[] = {"temp/berendsen", "temp/rescale"};
 
-FixUqAverage::FixUqAverage(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), first_step(update->ntimestep)
+FixUqAverage::FixUqAverage(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), out(lmp, "Fix uq/average"), first_step(update->ntimestep)
 {
   if (narg < 7) utils::missing_cmd_args(FLERR, "fix uq/average (Nevery Nrepeat Nfreq input ... uq ID temp T file F)", error);
   if (strcmp(update->unit_style, "metal") != 0)
@@ -45,9 +46,9 @@ FixUqAverage::FixUqAverage(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, a
     error->all(FLERR, "Fix uq/average: ave one with Nrepeat {}: averages of one sample have no covariance; accepted: 2 or more", nrepeat);
   if (source_id.empty()) error->all(FLERR, "Fix uq/average needs: uq ID, a compute of style uq or uq/linear");
   if (temperature_word.empty()) error->all(FLERR, "Fix uq/average needs: temp T, the temperature of the ensemble in K, or v_name");
-  find_source();
+  check_source();
   make_averages();
-  if (!append && !file.empty() && comm->me == 0) remove(file.c_str());    // as dump does: the file tells of this run
+  if (!file.empty()) out.open(file, append);
 
   vector_flag = array_flag = 1;
   size_vector = N_SUMMARY;
@@ -80,8 +81,8 @@ void FixUqAverage::check_schedule(char **arg)
 int FixUqAverage::keyword(int at, int narg, char **arg)
 {
   const std::string keyword = arg[at];
-  if ((std::string(", ") + KEYWORDS + ", ").find(", " + keyword + ", ") == std::string::npos)
-    error->all(FLERR, "Unknown fix uq/average keyword {} (accepted: {})", keyword, KEYWORDS);
+  if (std::find(KEYWORDS.begin(), KEYWORDS.end(), keyword) == KEYWORDS.end())
+    error->all(FLERR, "Unknown fix uq/average keyword {} (accepted: {})", keyword, lmp_uq::joined(KEYWORDS, ", "));
   if (at + 1 >= narg) error->all(FLERR, "Fix uq/average: keyword {} needs a value", keyword);
   const std::string value = arg[at + 1];
   if (keyword == "uq") source_id = value;
@@ -95,16 +96,20 @@ int FixUqAverage::keyword(int at, int narg, char **arg)
   return at + 2;
 }
 
-void FixUqAverage::find_source()
+lmp_uq::TotalFeatures &FixUqAverage::source() const
 {
   Compute *compute = modify->get_compute_by_id(source_id);
   if (!compute) error->all(FLERR, "Fix uq/average: there is no compute {}; accepted: a compute of style uq or uq/linear", source_id);
-  source = dynamic_cast<lmp_uq::TotalFeatures *>(compute);
-  if (!source)
-    error->all(FLERR, "Fix uq/average: compute {} is of style {}; accepted: uq, uq/linear", source_id, compute->style);
-  source->require_features("Fix uq/average", inputs->any_pressure());
+  auto found = dynamic_cast<lmp_uq::TotalFeatures *>(compute);
+  if (!found) error->all(FLERR, "Fix uq/average: compute {} is of style {}; accepted: uq, uq/linear", source_id, compute->style);
+  return *found;
+}
+
+void FixUqAverage::check_source()
+{
+  source().require_features("Fix uq/average", inputs->any_pressure());
   if (inputs->any_pressure() && domain->dimension != 3) error->all(FLERR, "Fix uq/average: pressures need dimension 3");
-  signature = source->model() + "; bounds of " + std::to_string(source->n_members()) + " members; inputs " + inputs->words();
+  signature = source().model() + "; bounds of " + std::to_string(source().n_members()) + " members; inputs " + inputs->words();
 }
 
 std::vector<AverageInputs::Dependence> FixUqAverage::kinds() const
@@ -123,7 +128,7 @@ void FixUqAverage::make_averages()
     const auto found = std::find(known.begin(), known.end(), dependence);
     row_of_value.push_back(found == known.end() ? lmp_uq::ThermalAverages::NO_ROW : static_cast<int>(found - known.begin()));
   }
-  const lmp_uq::ThermalAverages::Sizes sizes = {source->n_features(), std::min(TEST_MEMBERS, source->n_members()),
+  const lmp_uq::ThermalAverages::Sizes sizes = {source().n_features(), std::min(TEST_MEMBERS, source().n_members()),
                                                 static_cast<int>(known.size())};
   averages = std::make_unique<lmp_uq::ThermalAverages>(sizes, row_of_value);
   hidden = std::make_unique<lmp_uq::HiddenDependence>(inputs->n_values());
@@ -133,8 +138,8 @@ void FixUqAverage::init()
 {
   inputs->init(nevery);
   const std::string before = signature;
-  find_source();
-  if (signature != before || source->n_features() != averages->n_features())
+  check_source();
+  if (signature != before || source().n_features() != averages->n_features())
     error->all(FLERR, "Fix uq/average {}: compute {} has another model or other members than when the fix was defined: define it again", id,
                source_id);
   if (update->whichflag == 1) check_run();

@@ -3,6 +3,7 @@
 #define LMP_FIX_UQ_AVERAGE_H
 
 #include "average_inputs.h"
+#include "output_file.h"
 
 #include "lammps/fix.h"
 
@@ -42,9 +43,9 @@ class FixUqAverage : public Fix {
   int nrepeat, nfreq;
   bool running = true, append = false;
   std::string source_id, temperature_word, file;
+  lmp_uq::OutputFile out;
   std::string signature;           // what the statistics belong to
   std::unique_ptr<AverageInputs> inputs;
-  lmp_uq::TotalFeatures *source = nullptr;
   std::unique_ptr<lmp_uq::ThermalAverages> averages;
   std::unique_ptr<lmp_uq::HiddenDependence> hidden;
   double temperature = 0.0;        // K
@@ -64,7 +65,8 @@ class FixUqAverage : public Fix {
   int keyword(int, int, char **);
   void check_schedule(char **);
   void check_run();
-  void find_source();
+  lmp_uq::TotalFeatures &source() const;    // looked up each time: computes come and go
+  void check_source();
   void make_averages();
   std::vector<AverageInputs::Dependence> kinds() const;    // different dependences that have a row
   void read_temperature();
@@ -84,7 +86,6 @@ class FixUqAverage : public Fix {
   std::string header() const;
   std::string note_lines();
   std::string block() const;
-  void write(const std::string &text);
   void warn(const std::string &kind, const std::string &text);
 };
 

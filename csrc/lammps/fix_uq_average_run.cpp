@@ -2,7 +2,7 @@
 // FixUqAverage: a run: samples, averages with their bars, the file, and what is said at the end.
 #include "fix_uq_average.h"
 
-#include "extxyz_file.h"
+#include "guard.h"
 #include "hidden_dependence.h"
 #include "thermal_averages.h"
 #include "total_features.h"
@@ -47,26 +47,29 @@ void FixUqAverage::end_of_step()
   const bigint step = update->ntimestep;
   if (update->whichflag != 1 || step <= last_sample || next_sample(step - 1) != step) return;
   modify->clearstep_compute();
-  sample();
+  lmp_uq::guarded(lmp, "Fix uq/average", [&] { sample(); });
   last_sample = step;
   modify->addstep_compute(next_sample(step));
-  if (step % nfreq == 0 && averages->n_samples() > 1) output();
+  if (step % nfreq == 0 && averages->n_samples() > 1) lmp_uq::guarded(lmp, "Fix uq/average", [&] { output(); });
 }
 
 void FixUqAverage::sample()
 {
+  lmp_uq::TotalFeatures &source = this->source();
+  if (source.n_features() != averages->n_features())
+    error->all(FLERR, "Fix uq/average {}: compute {} has another model than when the run was set up", id, source_id);
   const std::size_t n_features = averages->n_features(), n_rows = kinds().size(), n_members = averages->n_members();
-  std::vector<double> values(inputs->n_values()), features(n_features), rows(n_rows * n_features + 1), shifts(source->n_members() + 1);
+  std::vector<double> values(inputs->n_values()), features(n_features), rows(n_rows * n_features + 1), shifts(source.n_members() + 1);
   std::vector<double> member_energies(n_members + 1), member_rows(n_rows * n_members + 1);
   inputs->sample(values.data());
-  source->total_features(features.data());
+  source.total_features(features.data());
   for (const double one : features)
     if (!std::isfinite(one)) error->all(FLERR, "Fix uq/average {}: a feature is not a number on step {}", id, update->ntimestep);
   fill_rows(features.data(), rows.data());
-  source->member_shifts(features.data(), shifts.data());
+  source.member_shifts(features.data(), shifts.data());
   std::copy_n(shifts.begin(), n_members, member_energies.begin());
   for (std::size_t row = 0; row < n_rows; row++) {
-    source->member_shifts(rows.data() + row * n_features, shifts.data());
+    source.member_shifts(rows.data() + row * n_features, shifts.data());
     std::copy_n(shifts.begin(), n_members, member_rows.begin() + row * n_members);
   }
   averages->add({values.data(), features.data(), rows.data(), member_energies.data(), member_rows.data()});
@@ -105,7 +108,7 @@ void FixUqAverage::fill_rows(const double *features, double *rows)
   const auto known = kinds();
   std::vector<double> virial(inputs->any_pressure() ? 6 * width : 0);
   const bool trace = !std::any_of(known.begin(), known.end(), [](int kind) { return kind > AverageInputs::PRESSURE; });
-  if (inputs->any_pressure()) source->virial_rows(trace, virial.data());
+  if (inputs->any_pressure()) source().virial_rows(trace, virial.data());
   const double to_pressure = force->nktv2p / (domain->xprd * domain->yprd * domain->zprd);
   for (const auto kind : known) {
     if (kind == AverageInputs::ENERGY) std::copy_n(features, width, rows);
@@ -124,13 +127,13 @@ void FixUqAverage::output()
     double *row = table.data() + static_cast<std::size_t>(value) * N_COLUMNS;
     row[MEAN] = averages->mean(value);
     averages->response(value, g.data());
-    source->bars(g.data(), row[MEAN], row + STD);
+    source().bars(g.data(), row[MEAN], row + STD);
     row[MEAN_ERROR] = averages->mean_error(value);
     row[BAR_ERROR] = averages->response_error(value);
   }
   summarize();
   last_output = update->ntimestep;
-  if (!file.empty()) write((header_written ? "" : header()) + note_lines() + block());
+  if (!file.empty()) out.add((header_written ? "" : header()) + note_lines() + block());
   header_written = true;
   if (!running) averages->clear();
 }
@@ -188,14 +191,6 @@ std::string FixUqAverage::block() const
     text += "\n";
   }
   return text;
-}
-
-void FixUqAverage::write(const std::string &text)
-{
-  char failure[1024] = "";
-  if (comm->me == 0) strncpy(failure, lmp_uq::append_whole(file, text).c_str(), sizeof(failure) - 1);
-  MPI_Bcast(failure, sizeof(failure), MPI_CHAR, 0, world);
-  if (failure[0]) error->all(FLERR, "Fix uq/average: {}", failure);
 }
 
 void FixUqAverage::post_run()

@@ -3,18 +3,25 @@
 
 #include "atom_maximum.h"
 #include "fields.h"
+#include "guard.h"
 #include "pair_mace_uq.h"
 
 #include "lammps/comm.h"
 #include "lammps/error.h"
+#include "lammps/input.h"
 #include "lammps/modify.h"
 #include "lammps/timer.h"
+#include "lammps/universe.h"
 #include "lammps/update.h"
 #include "lammps/utils.h"
 
 #include <cstring>
 
 using namespace LAMMPS_NS;
+
+static constexpr char WHO[] = "Fix uq/halt";
+// how the names of fixes begin that exchange something with other partitions on their steps
+static constexpr const char *COUPLED[] = {"neb", "pimd", "alchemy", "plumed", "colvars"};
 
 FixUqHalt::FixUqHalt(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
 {
@@ -42,18 +49,39 @@ FixUqHalt::FixUqHalt(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
   scalar_flag = 1;
   extscalar = 0;
   global_freq = nevery;
-  pair = PairMaceUq::find(lmp, "Fix uq/halt");
-  pair->require_field(field, "Fix uq/halt");
+  dynamic_group_allow = 1;
+  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
 }
 
-int FixUqHalt::setmask() { return FixConst::END_OF_STEP | FixConst::MIN_POST_FORCE; }
+int FixUqHalt::setmask() { return FixConst::END_OF_STEP | FixConst::MIN_POST_FORCE | FixConst::POST_RUN; }
 
 void FixUqHalt::init()
 {
-  pair = PairMaceUq::find(lmp, "Fix uq/halt");
-  pair->require_field(field, "Fix uq/halt");
-  count = 0;
+  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
+  const std::string who_waits = hard ? "" : waiting();
+  if (!who_waits.empty())
+    error->all(FLERR, "{} {}: error soft cannot stop {}, which would wait for ever for steps that a stopped run no longer makes; accepted: error "
+               "hard", WHO, id, who_waits);
   minimized = -1;
+  if (runs("rerun")) return;    // it initializes for every frame
+  count = 0;
+  stopped = told = false;
+}
+
+// LAMMPS knows the command that it carries out by its name only
+bool FixUqHalt::runs(const char *command) const { return input->command && utils::strmatch(input->command, std::string("^") + command); }
+
+// what would wait for a run that was stopped softly, or nothing
+std::string FixUqHalt::waiting() const
+{
+  for (const Fix *fix : modify->get_fix_list()) {
+    const std::string style = fix->style;
+    if (style.rfind("EVENT/", 0) == 0) return "command " + utils::lowercase(style.substr(6));    // prd, tad, hyper: one partition is enough
+    for (const char *start : COUPLED)
+      if (universe->nworlds > 1 && style.rfind(start, 0) == 0) return "one of the partitions of fix " + std::string(fix->id) + " (" + style + ")";
+  }
+  if (strcmp(update->integrate_style, "verlet/split") == 0) return "one of the partitions of run_style verlet/split";
+  return "";
 }
 
 // A line search computes forces several times in one step: only the first counts, as in fix halt
@@ -66,20 +94,41 @@ void FixUqHalt::min_post_force(int)
 
 void FixUqHalt::end_of_step()
 {
-  const auto worst = lmp_uq::find_maximum(lmp, *pair, field, groupbit);
+  lmp_uq::guarded(lmp, WHO, [&] { look(); });
+}
+
+void FixUqHalt::look()
+{
+  PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
+  const auto worst = lmp_uq::find_maximum(lmp, pair, field, groupbit);
   last = worst.value;
   const bool beyond = worst.tag > 0 && (or_equal ? worst.value >= threshold : worst.value > threshold);
   count = beyond ? count + 1 : 0;
   if (count < consecutive) return;
 
-  const auto message = fmt::format(
-      "Fix uq/halt {}: run stops at step {}: {} = {:.6g} {} {:g} ({}) on atom {} ({}), check {} in a row", id, update->ntimestep,
-      lmp_uq::FIELDS[field].name, worst.value, or_equal ? ">=" : ">", threshold, lmp_uq::FIELDS[field].unit, worst.tag,
-      pair->element(worst.type), count);
+  const bool rerun = runs("rerun");
+  const auto message = fmt::format("{} {}: {} at step {}: {} = {:.6g} {} {:g} ({}) on atom {} ({}), check {} in a row", WHO, id,
+                                   rerun && !hard ? "beyond" : "run stops", update->ntimestep, lmp_uq::FIELDS[field].name, worst.value,
+                                   or_equal ? ">=" : ">", threshold, lmp_uq::FIELDS[field].unit, worst.tag, pair.element(worst.type), count);
   if (hard) error->all(FLERR, message);
-  if (comm->me == 0) utils::logmesg(lmp, message + "\n");
   count = 0;
+  if (rerun) {    // its loop looks at nothing that could end it
+    if (!told && comm->me == 0) utils::logmesg(lmp, message + "; the rerun goes on and later frames are not told, error hard ends it\n");
+    told = true;
+    return;
+  }
+  if (comm->me == 0) utils::logmesg(lmp, message + "\n");
+  stopped = true;
   timer->force_timeout();    // what fix halt does: ends this run and the ones after it, the input script goes on
+}
+
+// Of several partitions one that skips the commands after its stop would leave the others waiting in the first one that they make together.
+// The temper commands stop all partitions themselves.
+void FixUqHalt::post_run()
+{
+  if (stopped && universe->nworlds > 1 && !runs("temper")) timer->reset_timeout();
+  count = 0;
+  stopped = told = false;
 }
 
 double FixUqHalt::compute_scalar() { return last; }

@@ -4,6 +4,8 @@
 
 #include "lammps/fix.h"
 
+#include <string>
+
 namespace LAMMPS_NS {
 
 // fix ID group uq/halt N field > x [consecutive m] [error soft|hard]
@@ -14,6 +16,7 @@ class FixUqHalt : public Fix {
   void init() override;
   void end_of_step() override;
   void min_post_force(int) override;
+  void post_run() override;
   double compute_scalar() override;
 
  private:
@@ -21,7 +24,12 @@ class FixUqHalt : public Fix {
   bool or_equal = false, hard = false;
   double threshold = 0.0, last = 0.0;
   bigint minimized = -1;    // step of the minimization that was checked last
-  class PairMaceUq *pair = nullptr;
+  bool stopped = false;     // the run under way, softly
+  bool told = false;        // a rerun, of which one frame is told
+
+  void look();
+  std::string waiting() const;
+  bool runs(const char *command) const;
 };
 
 }    // namespace LAMMPS_NS

@@ -2,26 +2,31 @@
 #include "fix_uq_select.h"
 
 #include "atom_maximum.h"
-#include "extxyz_file.h"
 #include "fields.h"
+#include "guard.h"
+#include "output_file.h"
 #include "pair_mace_uq.h"
 
 #include "lammps/atom.h"
 #include "lammps/comm.h"
 #include "lammps/domain.h"
 #include "lammps/error.h"
+#include "lammps/force.h"
 #include "lammps/update.h"
 #include "lammps/utils.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 using namespace LAMMPS_NS;
 
-static constexpr int FIXED_COLUMNS = 5;    // id type x y z, before the fields
+static constexpr char WHO[] = "Fix uq/select";
+enum Column { ID, TYPE, MASS, X, MOMENTUM = X + 3, FORCE = MOMENTUM + 3, FIELDS = FORCE + 3 };    // of a row; as many fields as there are follow
+static constexpr bigint MESSAGE = 1 << 14;    // numbers sent at once: a count of MPI has 32 bits only
 
-FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
+FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), out(lmp, WHO)
 {
   if (narg < 9) utils::missing_cmd_args(FLERR, "fix uq/select (N field lo hi file F [max m] [append yes|no])", error);
   nevery = utils::inumeric(FLERR, arg[3], false, lmp);
@@ -31,6 +36,7 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
   lo = utils::numeric(FLERR, arg[5], false, lmp);
   hi = strcmp(arg[6], "INF") == 0 ? HUGE_VAL : utils::numeric(FLERR, arg[6], false, lmp);
   if (hi <= lo) error->all(FLERR, "Fix uq/select: hi must be above lo, found {} {}", arg[5], arg[6]);
+  std::string file;
   for (int i = 7; i < narg; i += 2) {
     const std::string keyword = arg[i];
     if (i + 1 >= narg) error->all(FLERR, "Fix uq/select: keyword {} needs a value", keyword);
@@ -48,94 +54,160 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
   scalar_flag = 1;
   extscalar = 0;
   global_freq = 1;
-  pair = PairMaceUq::find(lmp, "Fix uq/select");
-  pair->require_field(field, "Fix uq/select");
-  if (!append && comm->me == 0) remove(file.c_str());    // as dump does: the file tells of this run
+  restart_global = 1;
+  dynamic_group_allow = 1;
+  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
+  out.open(file, append, lmp_uq::broken_frames);
 }
 
-int FixUqSelect::setmask() { return FixConst::END_OF_STEP; }
+int FixUqSelect::setmask() { return FixConst::POST_FORCE | FixConst::POST_FORCE_RESPA | FixConst::END_OF_STEP; }
 
 void FixUqSelect::init()
 {
-  pair = PairMaceUq::find(lmp, "Fix uq/select");
-  pair->require_field(field, "Fix uq/select");
+  PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
+  pair.require_field(field, WHO);
   columns.clear();
   const bool dear = lmp_uq::needs_pulls(field);    // else nobody has paid for these fields
   for (int k = 0; k < UQ_N_FIELDS; k++)
-    if (pair->has_field(k) && (dear || !lmp_uq::needs_pulls(k))) columns.push_back(k);
+    if (pair.has_field(k) && (dear || !lmp_uq::needs_pulls(k))) columns.push_back(k);
+}
+
+// frames of a rerun have no other hook
+void FixUqSelect::setup(int vflag) { post_force(vflag); }
+
+// of several levels, and of trial moves of Monte Carlo fixes, the last one of a step stays
+void FixUqSelect::post_force_respa(int vflag, int, int) { post_force(vflag); }
+
+void FixUqSelect::post_force(int)
+{
+  if (written >= maximum || update->ntimestep % nevery != 0) return;
+  moment.step = update->ntimestep;
+  lmp_uq::guarded(lmp, WHO, [&] {
+    moment.tags.assign(atom->tag, atom->tag + atom->nlocal);
+    moment.x.resize(3 * static_cast<std::size_t>(atom->nlocal));
+    if (atom->nlocal) std::copy_n(atom->x[0], moment.x.size(), moment.x.begin());
+  });
+  const double box[6] = {domain->xprd, domain->yprd, domain->zprd, domain->xy, domain->xz, domain->yz};
+  std::copy_n(box, 6, moment.box);
 }
 
 void FixUqSelect::end_of_step()
 {
-  if (written >= maximum) return;
-  const auto worst = lmp_uq::find_maximum(lmp, *pair, field, groupbit);
+  if (written < maximum) lmp_uq::guarded(lmp, WHO, [&] { look(); });
+}
+
+void FixUqSelect::look()
+{
+  PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
+  const auto worst = lmp_uq::find_maximum(lmp, pair, field, groupbit);
   if (worst.tag == 0 || worst.value < lo || worst.value > hi) return;
-  const double energy = pair->energy();
-  const auto atoms = gather();
-  write(comm->me == 0 ? format_frame(atoms, energy, worst) : "");
+  check_moment();
+  const double energy = pair.energy();
+  const auto rows = gather(own_rows(pair));
+  out.add(comm->me == 0 ? format_frame(pair, rows, energy, worst) : "");
   written++;
   if (written == maximum && comm->me == 0)
-    utils::logmesg(lmp, "Fix uq/select {}: {} holds {} frames, the maximum; no more are written\n", id, file, maximum);
+    utils::logmesg(lmp, "{} {}: {} holds {} frames, the maximum; no more are written\n", WHO, id, out.name(), maximum);
 }
 
 double FixUqSelect::compute_scalar() { return static_cast<double>(written); }
 
-// all atoms of the frame, whatever the group: a frame for DFT is the whole cell. Rows on rank 0, empty elsewhere.
-std::vector<double> FixUqSelect::gather()
+// positions were kept atom by atom in the order of the forces
+void FixUqSelect::check_moment()
 {
-  const int width = FIXED_COLUMNS + static_cast<int>(columns.size());
-  std::vector<double> mine(static_cast<std::size_t>(atom->nlocal) * width + 1);
-  std::vector<const double *> fields;
-  for (int column : columns) fields.push_back(pair->field(column));
-  for (int i = 0; i < atom->nlocal; i++) {
-    double *row = mine.data() + static_cast<std::size_t>(i) * width;
-    row[0] = static_cast<double>(atom->tag[i]);
-    row[1] = pair->takes_part_atom(i) ? atom->type[i] : 0;
-    for (int k = 0; k < 3; k++) row[2 + k] = atom->x[i][k];
-    for (std::size_t k = 0; k < fields.size(); k++) row[FIXED_COLUMNS + k] = fields[k][i];
-  }
-  const int n = atom->nlocal * width;
-  std::vector<int> counts(comm->nprocs), offsets(comm->nprocs, 0);
-  MPI_Gather(&n, 1, MPI_INT, counts.data(), 1, MPI_INT, 0, world);
-  for (int p = 1; p < comm->nprocs; p++) offsets[p] = offsets[p - 1] + counts[p - 1];
-  std::vector<double> all(comm->me == 0 ? static_cast<std::size_t>(atom->natoms) * width + 1 : 1);
-  MPI_Gatherv(mine.data(), n, MPI_DOUBLE, all.data(), counts.data(), offsets.data(), MPI_DOUBLE, 0, world);
-  all.pop_back();
-  return all;
+  const bool mine = moment.step == update->ntimestep && moment.tags.size() == static_cast<std::size_t>(atom->nlocal) &&
+      std::equal(moment.tags.begin(), moment.tags.end(), atom->tag);
+  int same = mine, all = 0;
+  MPI_Allreduce(&same, &all, 1, MPI_INT, MPI_MIN, world);
+  if (!all)
+    error->all(FLERR, "{} {}: atoms came, went or were moved to another place in memory between the forces and the end of step {}", WHO, id,
+               update->ntimestep);
 }
 
-std::string FixUqSelect::format_frame(const std::vector<double> &atoms, double energy, const lmp_uq::AtomMaximum &worst)
+// all atoms of this rank, whatever the group: a frame for DFT is the whole cell
+std::vector<double> FixUqSelect::own_rows(PairMaceUq &pair)
 {
-  const std::size_t width = FIXED_COLUMNS + columns.size(), n = atoms.size() / width;
-  std::vector<const double *> rows(n);
-  for (std::size_t i = 0; i < n; i++) rows[i] = atoms.data() + i * width;
-  std::sort(rows.begin(), rows.end(), [](const double *a, const double *b) { return a[0] < b[0]; });
+  const std::size_t width = FIELDS + columns.size();
+  std::vector<double> rows(static_cast<std::size_t>(atom->nlocal) * width);
+  std::vector<const double *> fields;
+  for (int column : columns) fields.push_back(pair.field(column));
+  const double *forces = pair.model_forces(), *part = pair.participation();
+  const double to_momentum = std::sqrt(force->mvv2e);    // u Angstrom/ps to sqrt(u eV), so that p^2/2m is in eV
+  for (int i = 0; i < atom->nlocal; i++) {
+    double *row = rows.data() + i * width;
+    row[ID] = static_cast<double>(atom->tag[i]);
+    row[TYPE] = part[i] != 0.0 ? atom->type[i] : 0;
+    row[MASS] = atom->rmass ? atom->rmass[i] : atom->mass[atom->type[i]];
+    for (int k = 0; k < 3; k++) {
+      row[X + k] = moment.x[3 * static_cast<std::size_t>(i) + k];
+      row[MOMENTUM + k] = row[MASS] * atom->v[i][k] * to_momentum;
+      row[FORCE + k] = forces[3 * static_cast<std::size_t>(i) + k];
+    }
+    for (std::size_t k = 0; k < fields.size(); k++) row[FIELDS + k] = fields[k][i];
+  }
+  return rows;
+}
 
-  auto text = fmt::format("{}\nLattice=\"{:.16g} 0.0 0.0 {:.16g} {:.16g} 0.0 {:.16g} {:.16g} {:.16g}\" pbc=\"{} {} {}\" ", n,
-                          domain->xprd, domain->xy, domain->yprd, domain->xz, domain->yz, domain->zprd, domain->xperiodic ? "T" : "F",
-                          domain->yperiodic ? "T" : "F", domain->zperiodic ? "T" : "F");
+// the rows of all ranks on rank 0, nothing elsewhere
+std::vector<double> FixUqSelect::gather(std::vector<double> rows)
+{
+  const bigint n = static_cast<bigint>(rows.size());
+  std::vector<bigint> counts(comm->nprocs);
+  MPI_Gather(&n, 1, MPI_LMP_BIGINT, counts.data(), 1, MPI_LMP_BIGINT, 0, world);
+  const auto in_parts = [](double *from, bigint count, auto &&work) {
+    for (bigint k = 0; k < count; k += MESSAGE) work(from + k, static_cast<int>(std::min(MESSAGE, count - k)));
+  };
+  if (comm->me != 0) {
+    in_parts(rows.data(), n, [&](double *part, int size) { MPI_Send(part, size, MPI_DOUBLE, 0, 0, world); });
+    return {};
+  }
+  rows.resize(std::accumulate(counts.begin(), counts.end(), bigint(0)));
+  double *next = rows.data() + n;
+  for (int rank = 1; rank < comm->nprocs; next += counts[rank++])
+    in_parts(next, counts[rank], [&](double *part, int size) { MPI_Recv(part, size, MPI_DOUBLE, rank, 0, world, MPI_STATUS_IGNORE); });
+  return rows;
+}
+
+std::string FixUqSelect::format_frame(PairMaceUq &pair, const std::vector<double> &rows, double energy, const lmp_uq::AtomMaximum &worst)
+{
+  const std::size_t width = FIELDS + columns.size(), n = rows.size() / width;
+  std::vector<const double *> sorted(n);
+  for (std::size_t i = 0; i < n; i++) sorted[i] = rows.data() + i * width;
+  std::sort(sorted.begin(), sorted.end(), [](const double *a, const double *b) { return a[ID] < b[ID]; });
+
+  const double *box = moment.box;
+  const auto periodic = [](int yes) { return yes ? "T" : "F"; };
+  auto text = fmt::format("{}\nLattice=\"{:.16g} 0.0 0.0 {:.16g} {:.16g} 0.0 {:.16g} {:.16g} {:.16g}\" pbc=\"{} {} {}\" ", n, box[0], box[3],
+                          box[1], box[4], box[5], box[2], periodic(domain->xperiodic), periodic(domain->yperiodic), periodic(domain->zperiodic));
   text += fmt::format("step={} selected_by={} selected_value={:.8g} selected_atom={} mace_energy={:.12g} ", update->ntimestep,
                       lmp_uq::FIELDS[field].name, worst.value, worst.tag, energy);
-  text += "Properties=species:S:1:pos:R:3:id:I:1";
+  text += "Properties=species:S:1:pos:R:3:id:I:1:masses:R:1:momenta:R:3:mace_forces:R:3";
   for (int column : columns) text += fmt::format(":{}:R:1", lmp_uq::FIELDS[column].name);
   text += "\n";
-  for (const double *row : rows) {
-    const std::string element = row[1] == 0.0 ? "NULL" : pair->element(static_cast<int>(row[1]));
+  for (const double *row : sorted) {
+    const std::string element = row[TYPE] == 0.0 ? "NULL" : pair.element(static_cast<int>(row[TYPE]));
     // X is the extxyz readers' name of an atom without element: here one that takes no part, as the types of another style of a hybrid
-    text += fmt::format("{} {:.10f} {:.10f} {:.10f} {:.0f}", element == "NULL" ? "X" : element, row[2], row[3], row[4], row[0]);
-    for (std::size_t k = FIXED_COLUMNS; k < width; k++) text += fmt::format(" {:.8g}", row[k]);
+    text += fmt::format("{} {:.10f} {:.10f} {:.10f} {:.0f} {:.8g}", element == "NULL" ? "X" : element, row[X], row[X + 1], row[X + 2], row[ID],
+                        row[MASS]);
+    for (std::size_t k = MOMENTUM; k < width; k++) text += fmt::format(" {:.8g}", row[k]);
     text += "\n";
   }
   return text;
 }
 
-void FixUqSelect::write(const std::string &frame)
+/* ---- restart: the frames written so far; a file that is not kept begins anew, and so does the count -------------------------------- */
+
+void FixUqSelect::write_restart(FILE *fp)
 {
-  char text[1024] = "";
-  if (comm->me == 0) {
-    const std::string failure = lmp_uq::append_whole(file, frame);
-    strncpy(text, failure.c_str(), sizeof(text) - 1);
-  }
-  MPI_Bcast(text, sizeof(text), MPI_CHAR, 0, world);
-  if (text[0]) error->all(FLERR, "Fix uq/select: {}", text);
+  if (comm->me != 0) return;
+  const int size = sizeof(bigint);
+  fwrite(&size, sizeof(int), 1, fp);
+  fwrite(&written, sizeof(bigint), 1, fp);
 }
+
+void FixUqSelect::restart(char *buffer)
+{
+  if (append) memcpy(&written, buffer, sizeof(bigint));
+}
+
+double FixUqSelect::memory_usage() { return moment.tags.capacity() * sizeof(tagint) + moment.x.capacity() * sizeof(double); }

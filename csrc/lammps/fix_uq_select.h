@@ -2,6 +2,8 @@
 #ifndef LMP_FIX_UQ_SELECT_H
 #define LMP_FIX_UQ_SELECT_H
 
+#include "output_file.h"
+
 #include "lammps/fix.h"
 
 #include <string>
@@ -19,21 +21,37 @@ class FixUqSelect : public Fix {
   FixUqSelect(class LAMMPS *, int, char **);
   int setmask() override;
   void init() override;
+  void setup(int) override;
+  void post_force(int) override;
+  void post_force_respa(int, int, int) override;
   void end_of_step() override;
   double compute_scalar() override;
+  void write_restart(FILE *) override;
+  void restart(char *) override;
+  double memory_usage() override;
 
  private:
+  // What the last forces belong to; at the end of the step other fixes may have moved box and atoms.
+  struct Moment {
+    bigint step = -1;
+    std::vector<tagint> tags;    // (nlocal)
+    std::vector<double> x;       // (nlocal, 3) Angstrom
+    double box[6] = {};          // lengths, then xy xz yz, Angstrom
+  };
+
   int field = -1;
   double lo = 0.0, hi = 0.0;
-  std::string file;
+  lmp_uq::OutputFile out;
   bigint maximum = 1000, written = 0;
   bool append = false;
   std::vector<int> columns;    // per-atom fields that the model file offers; force_std only beside itself
-  class PairMaceUq *pair = nullptr;
+  Moment moment;
 
-  std::vector<double> gather();
-  std::string format_frame(const std::vector<double> &atoms, double energy, const lmp_uq::AtomMaximum &worst);
-  void write(const std::string &frame);
+  void look();
+  void check_moment();
+  std::vector<double> own_rows(class PairMaceUq &);
+  std::vector<double> gather(std::vector<double> mine);
+  std::string format_frame(class PairMaceUq &, const std::vector<double> &rows, double energy, const lmp_uq::AtomMaximum &worst);
 };
 
 }    // namespace LAMMPS_NS

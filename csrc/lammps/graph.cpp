@@ -18,6 +18,7 @@ void Graph::reserve(std::size_t capacity)
 
 int64_t Graph::build(const LAMMPS_NS::NeighList &list, const Atoms &atoms, double cutoff)
 {
+  n_local_ = atoms.n_local;
   n_nodes_ = atoms.n_local + atoms.n_ghost;
   species_.resize(n_nodes_);
   for (int i = 0; i < n_nodes_; i++) species_[i] = atoms.excluded && atoms.excluded[i] ? -1 : atoms.species_of_type[atoms.type[i]];

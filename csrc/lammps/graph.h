@@ -37,7 +37,12 @@ class Graph {
   // virial[6] += -r (x) dE/dr, and if vatom is not null half of it, symmetrised, to either end of an edge (xx yy zz xy xz yz)
   void virial(const double *gradients, double *virial, double **vatom) const;
 
+  std::size_t n_bytes() const
+  {
+    return (species_.capacity() + centres_.capacity() + neighbours_.capacity()) * sizeof(int64_t) + vectors_.capacity() * sizeof(double);
+  }
   int64_t n_edges() const { return n_edges_; }
+  int n_local() const { return n_local_; }
   int n_nodes() const { return n_nodes_; }
   const int64_t *species() const { return species_.data(); }
   const int64_t *centres() const { return centres_.data(); }
@@ -48,7 +53,7 @@ class Graph {
  private:
   void reserve(std::size_t capacity);
 
-  int n_nodes_ = 0;
+  int n_local_ = 0, n_nodes_ = 0;
   int64_t n_edges_ = 0;
   // buffers only ever grow: allocation in every step would cost more than the loop that fills them
   std::vector<int64_t> species_, centres_, neighbours_;

@@ -6,8 +6,8 @@
 
 namespace lmp_uq {
 
-// The file that a user means: a path, or the name of an embedded model, as lmp_uq.modelfile.resolve. The embedded ones lie in the folder
-// models beside this plugin. std::runtime_error lists them where there is neither.
+// The file that a user means: a path, the name of an embedded model, or a file in a folder of LAMMPS_POTENTIALS, as lmp_uq.modelfile.resolve.
+// The embedded ones lie in the folder models beside this plugin. std::runtime_error lists them and the folders where there is none.
 std::string resolve_model(const std::string &name);
 
 }    // namespace lmp_uq

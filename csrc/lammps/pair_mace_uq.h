@@ -22,6 +22,7 @@ class PairMaceUq : public Pair {
   void settings(int, char **) override;
   void coeff(int, char **) override;
   void init_style() override;
+  void finish() override;
   double init_one(int, int) override;
   void write_restart(FILE *) override;
   void read_restart(FILE *) override;
@@ -33,10 +34,15 @@ class PairMaceUq : public Pair {
   void unpack_reverse_comm(int, int *, double *) override;
   void *extract(const char *, int &) override;
   void *extract_peratom(const char *, int &) override;
+  double memory_usage() override;
 
-  // For the computes and fixes of this plugin. Collective: every rank calls them. They describe the configuration whose forces were
-  // computed last, evaluate a field when it is first asked for on a step, and stop with an error where there is none for this step.
+  // For the computes and fixes of this plugin, which find() it anew each time. Collective: every rank calls them. They describe the atoms whose
+  // forces were computed last, evaluate a field when it is first asked for on a step, and stop with an error where there are no forces of this
+  // step, or of these atoms. Per-atom values are in LAMMPS' present order and last until the next call.
   const double *field(int index);                    // (nlocal)
+  const double *participation();                     // (nlocal) 1, or 0 for atoms that take no part: they have no value
+  const double *model_forces();                      // (nlocal, 3) of this style alone, eV/Angstrom
+  double energy();                                   // total over ranks, eV
   void totals(double std_lower_upper[3]);            // of the total energy, eV
   void stress_std(double bar[6]);                    // xx yy zz xy xz yz
   void member_energies(double *energies);            // (n_members()) total energies, eV
@@ -52,9 +58,7 @@ class PairMaceUq : public Pair {
   int n_features() const;                            // P, bias columns included; 0 without a posterior
   std::string model() const;                         // file and hash
   double error_factor(int index) const;              // of UQ_ENERGY_ERROR and UQ_STRESS_ERROR: error / std
-  double energy() const;                             // total over ranks, eV; collective
   std::string element(int type) const;
-  bool takes_part_atom(int i) const;                 // false for types that pair_coeff names NULL and for excluded atoms, of fields that are current
 
   // the mace/uq pair style of this run (also inside hybrid), or an error that names who asks
   static PairMaceUq *find(class LAMMPS *, const char *who);
@@ -65,8 +69,8 @@ class PairMaceUq : public Pair {
 
   void allocate();
   void load(const std::string &file, char **elements);
+  void unload();
   void check_host();
-  void collective(const std::function<void()> &work, const char *what);
   [[noreturn]] void fail_here(const std::string &text);
   void guarded(const std::function<void()> &work);
   void build_graph();
@@ -75,7 +79,11 @@ class PairMaceUq : public Pair {
   void check_finite();
   void add_forces();
   void tally();
+  void evaluator_or_error();
   void current_or_error();
+  void evaluate_field(int index);
+  const double *as_present(const std::vector<double> &rows, std::vector<double> &buffer, int width = 1);
+  double sum_energy() const;
   void compute_force_norm();
   void compute_member_forces();
   void derivatives_or_error();
@@ -83,6 +91,7 @@ class PairMaceUq : public Pair {
   void force_bars();
   double sum_features(std::vector<double> &sum);
   int exchange(const uq_rows &rows, bool forward);
+  void exchange_by_id(const uq_rows &rows, bool forward);
   void strained_features(const double *e, double scale, std::vector<double> &sum);
   int exchange(double *buffer, int width, bool forward);
   static int forward_callback(void *, double *, int);

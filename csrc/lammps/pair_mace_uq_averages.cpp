@@ -22,50 +22,63 @@ std::string PairMaceUq::model() const { return impl->file + ", sha256 " + std::s
 void PairMaceUq::total_features(double *sum)
 {
   current_or_error();
-  std::vector<double> all;
-  sum_features(all);
-  std::copy(all.begin(), all.end(), sum);
+  guarded([&] {
+    std::vector<double> all;
+    sum_features(all);
+    std::copy(all.begin(), all.end(), sum);
+  });
+}
+
+void PairMaceUq::evaluator_or_error()
+{
+  if (!impl->evaluator)
+    error->all(FLERR, "Pair style mace/uq: all pair coeffs are not set: pair_coeff * * file.uq elements must follow pair_style");
 }
 
 void PairMaceUq::row_bars(const double *row, double value, double std_lower_upper[3])
 {
+  evaluator_or_error();
   guarded([&] { impl->evaluator->totals(row, value, std_lower_upper); });
 }
 
 void PairMaceUq::member_shifts(const double *row, double *shifts)
 {
+  evaluator_or_error();
   guarded([&] { impl->evaluator->member_energies(row, 0.0, shifts); });
 }
 
-// Forward passes on strained edge vectors: two for each strain give all P numbers, where reverse passes would be P. Collective.
+// Forward passes on strained edge vectors: two for each strain give all P numbers, where reverse passes would be P. What is kept of the step
+// stays. Collective.
 void PairMaceUq::virial_rows(bool trace, double *rows)
 {
   static constexpr double E[7][9] = {{1, 0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 1, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0, 1},
                                      {0, 1, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 1, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 1, 0, 0, 0},
                                      {1, 0, 0, 0, 1, 0, 0, 0, 1}};
   current_or_error();
-  const std::size_t width = impl->info.n_features;
-  std::vector<double> more(width), less(width);
-  for (int a = trace ? 6 : 0; a < (trace ? 7 : 6); a++) {
-    strained_features(E[a], STRAIN, more);
-    strained_features(E[a], -STRAIN, less);
-    for (std::size_t p = 0; p < width; p++) *rows++ = (less[p] - more[p]) / (2.0 * STRAIN);
-  }
-  evaluate();    // what computes ask for after this is of the step again
+  guarded([&] {
+    const std::size_t width = impl->info.n_features;
+    const int n_rows = trace ? 1 : 6;
+    std::vector<double> more, less, mine;
+    for (int a = 0; a < n_rows; a++) {
+      strained_features(E[trace ? 6 : a], STRAIN, more);
+      strained_features(E[trace ? 6 : a], -STRAIN, less);
+      for (std::size_t p = 0; p < width; p++) mine.push_back((less[p] - more[p]) / (2.0 * STRAIN));
+    }
+    MPI_Allreduce(mine.data(), rows, static_cast<int>(mine.size()), MPI_DOUBLE, MPI_SUM, world);
+  });
 }
 
-// features of all ranks with every edge vector r moved by scale times e (3, 3) r
+// features of this rank with every edge vector r moved by scale times e (3, 3) r
 void PairMaceUq::strained_features(const double *e, double scale, std::vector<double> &sum)
 {
   uq_graph view = graph_view();
   const double *r = view.vectors;
-  std::vector<double> vectors(3 * view.n_edges + 3), energies(impl->energies.size());    // never empty: a pointer is handed over
-  std::vector<double> gradients(impl->edge_gradients.size());
+  std::vector<double> vectors(3 * view.n_edges + 3);    // never empty: a pointer is handed over
   for (int64_t k = 0; k < 3 * view.n_edges; k++) {
     const double *of = r + k / 3 * 3, *row = e + k % 3 * 3;
     vectors[k] = r[k] + scale * (row[0] * of[0] + row[1] * of[1] + row[2] * of[2]);
   }
   view.vectors = vectors.data();
-  guarded([&] { impl->evaluator->evaluate(view, false, energies.data(), gradients.data()); });
-  sum_features(sum);
+  sum.assign(impl->info.n_features, 0.0);
+  impl->evaluator->feature_sum_of(view, sum.data());
 }

@@ -4,8 +4,6 @@
 
 #include "pair_mace_uq_impl.h"
 
-#include "lammps/atom.h"
-#include "lammps/domain.h"
 #include "lammps/error.h"
 #include "lammps/force.h"
 #include "lammps/update.h"
@@ -14,6 +12,7 @@
 #include <cmath>
 
 using namespace LAMMPS_NS;
+using lmp_uq::StepClock;
 
 // Numbers of the largest buffer of gradients: 8 members at once up to 170,000 edges, fewer per pull beyond.
 static constexpr int64_t MAX_GRADIENTS = 1 << 22;
@@ -28,9 +27,12 @@ double PairMaceUq::error_factor(int index) const
 void PairMaceUq::member_energies(double *energies)
 {
   current_or_error();
-  std::vector<double> sum;
-  const double total = sum_features(sum);
-  guarded([&] { impl->evaluator->member_energies(sum.data(), total, energies); });
+  guarded([&] {
+    const auto watch = impl->clock.watch(StepClock::BARS);
+    std::vector<double> sum;
+    const double total = sum_features(sum);
+    impl->evaluator->member_energies(sum.data(), total, energies);
+  });
 }
 
 void PairMaceUq::derivatives_or_error()
@@ -40,9 +42,6 @@ void PairMaceUq::derivatives_or_error()
                "Pair style mace/uq: force members were asked for on step {}, but nothing had asked for them when that run was set up, "
                "so its derivatives were not kept: run again",
                update->ntimestep);
-  // ghosts are exchanged once more: LAMMPS must still hold the atoms that it held when forces were computed
-  if (impl->graph.n_nodes() != atom->nlocal + atom->nghost)
-    fail_here("force members were asked for, but atoms came or went since forces were computed: run again");
 }
 
 // Forces and virials of every force member less those of the model, from the same pull. Collective.
@@ -62,7 +61,7 @@ void PairMaceUq::compute_member_forces()
   std::vector<double> gradients(batch * stride + 1);
   for (int first = 0; first < n_members; first += batch) {
     const int n = std::min(batch, n_members - first);
-    guarded([&] { impl->evaluator->member_gradients(graph_view(), first, n, gradients.data()); });
+    impl->evaluator->member_gradients(graph_view(), first, n, gradients.data());
     for (int k = 0; k < n; k++) {
       impl->graph.add_forces(gradients.data() + k * stride, impl->member_forces.data() + 3 * (first + k), width);
       impl->graph.virial(gradients.data() + k * stride, impl->member_virials.data() + 6 * (first + k), nullptr);
@@ -77,24 +76,24 @@ void PairMaceUq::compute_member_forces()
 void PairMaceUq::check_members_finite()
 {
   const std::size_t width = impl->member_virials.size() / 2;
-  for (int i = 0; i < atom->nlocal; i++)
+  for (int i = 0; i < impl->graph.n_local(); i++)
     for (std::size_t k = 0; k < width; k++)
       if (!std::isfinite(impl->member_forces[i * width + k]))
-        fail_here(fmt::format("the force of member {} on atom {} is not a finite number", k / 3 + 1, atom->tag[i]));
+        fail_here(fmt::format("the force of member {} on atom {} is not a finite number", k / 3 + 1, impl->configuration.tag(i)));
 }
 
 // force_std and its components: root mean squares over the members of their distance from the model
 void PairMaceUq::force_bars()
 {
   compute_member_forces();
-  const int n_members = impl->info.n_force_members;
+  const int n_members = impl->info.n_force_members, n = impl->graph.n_local();
   double *columns[4];
   for (int k = 0; k < 4; k++) {
-    impl->columns[UQ_FORCE_STD + k].assign(atom->nmax + 1, 0.0);
+    impl->columns[UQ_FORCE_STD + k].assign(n + 1, 0.0);
     columns[k] = impl->columns[UQ_FORCE_STD + k].data();
     impl->evaluated[UQ_FORCE_STD + k] = true;
   }
-  for (int i = 0; i < atom->nlocal; i++) {
+  for (int i = 0; i < n; i++) {
     if (!impl->graph.takes_part(i)) continue;
     const double *row = impl->member_forces.data() + 3 * static_cast<std::size_t>(i) * n_members;
     double square[3] = {};
@@ -107,15 +106,16 @@ void PairMaceUq::force_bars()
 void PairMaceUq::stress_std(double bar[6])
 {
   current_or_error();
-  compute_member_forces();
+  guarded([&] {
+    const auto watch = impl->clock.watch(StepClock::BARS);
+    compute_member_forces();
+  });
   const auto &mine = impl->member_virials;
   std::vector<double> all(mine.size());
   MPI_Allreduce(mine.data(), all.data(), static_cast<int>(mine.size()), MPI_DOUBLE, MPI_SUM, world);
-  // the volume of compute pressure
-  const double volume = domain->xprd * domain->yprd * (domain->dimension == 3 ? domain->zprd : 1.0);
   for (int a = 0; a < 6; a++) {
     double square = 0.0;
     for (std::size_t k = a; k < all.size(); k += 6) square += all[k] * all[k] / impl->info.n_force_members;
-    bar[a] = std::sqrt(square) / volume * force->nktv2p;
+    bar[a] = std::sqrt(square) / impl->volume * force->nktv2p;
   }
 }

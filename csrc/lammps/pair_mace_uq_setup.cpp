@@ -1,67 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// PairMaceUq: keywords, model file, restart, errors and ghost exchange.
+// PairMaceUq: keywords, model file, restart and errors.
 #include "pair_mace_uq.h"
 
+#include "compute_uq.h"
+#include "guard.h"
 #include "launcher_check.h"
 #include "pair_mace_uq_impl.h"
 #include "setup_warnings.h"
+#include "text.h"
 
 #include "lammps/atom.h"
 #include "lammps/comm.h"
 #include "lammps/error.h"
 #include "lammps/force.h"
 #include "lammps/memory.h"
+#include "lammps/modify.h"
 #include "lammps/neighbor.h"
+#include "lammps/timer.h"
 #include "lammps/update.h"
 #include "lammps/utils.h"
 
 #include <algorithm>
 #include <cstring>
-#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
 
 using namespace LAMMPS_NS;
-
-static constexpr char KEYWORDS[] = "engine, device, precision, bars_precision, members, force_members, threads, conservative, quantile";
+using lmp_uq::StepClock;
 
 /* ---- errors ---------------------------------------------------------------------------------------------------------------- */
 
-// Set-up runs on every rank: the text of the lowest failing rank, once, then the same error on all of them.
-void PairMaceUq::collective(const std::function<void()> &work, const char *what)
-{
-  std::vector<char> text(UQ_MESSAGE_LENGTH, '\0');
-  int failing = comm->nprocs, first = 0;
-  try {
-    work();
-  } catch (const std::exception &failure) {
-    failing = comm->me;
-    strncpy(text.data(), failure.what(), UQ_MESSAGE_LENGTH - 1);
-  }
-  MPI_Allreduce(&failing, &first, 1, MPI_INT, MPI_MIN, world);
-  if (first == comm->nprocs) return;
-  MPI_Bcast(text.data(), UQ_MESSAGE_LENGTH, MPI_CHAR, first, world);
-  error->all(FLERR, "{}: {}", what, text.data());
-}
+static constexpr char WHO[] = "Pair style mace/uq";
 
-// During a run one rank may fail alone while the others wait inside an exchange. LAMMPS' error->one ends all ranks only where LAMMPS owns
-// the process, and then before mpiexec has read the message; where Python does, it throws on this rank and the others would wait for ever.
-void PairMaceUq::fail_here(const std::string &text)
-{
-  const std::string message = fmt::format("Pair style mace/uq on step {}: {}", update->ntimestep, text);
-  if (comm->nprocs == 1) error->one(FLERR, message);
-  const std::string line = fmt::format("ERROR on proc {}: {}", comm->me, message);
-  if (logfile) fmt::print(logfile, "{}\n", line);
-  lmp_uq::abort_all_ranks(line);
-}
+void PairMaceUq::fail_here(const std::string &text) { lmp_uq::fail_here(lmp, WHO, text); }
 
+// What went wrong inside of an exchange that the model asked for comes out as it was.
 void PairMaceUq::guarded(const std::function<void()> &work)
 {
   impl->pending = nullptr;
-  try {
-    work();
-  } catch (const std::runtime_error &failure) {
-    if (impl->pending) std::rethrow_exception(impl->pending);    // LAMMPS' own exception, passed on unchanged
-    fail_here(failure.what());
-  }
+  lmp_uq::guarded(lmp, WHO, [&] {
+    try {
+      work();
+    } catch (...) {
+      if (impl->pending) std::rethrow_exception(impl->pending);
+      throw;
+    }
+  });
 }
 
 /* ---- input commands -------------------------------------------------------------------------------------------------------- */
@@ -76,52 +61,76 @@ void PairMaceUq::check_host()
   if (!mismatch.empty()) error->all(FLERR, "Pair style mace/uq: {}", mismatch);
 }
 
+namespace {
+
+using Read = std::function<void(const std::string &value)>;
+
+void one_of(LAMMPS *lmp, const std::string &keyword, const std::string &value, const std::vector<std::string> &accepted)
+{
+  if (std::find(accepted.begin(), accepted.end(), value) == accepted.end())
+    lmp->error->all(FLERR, "Pair style mace/uq: unknown {} {} (accepted: {})", keyword, value, lmp_uq::joined(accepted, ", "));
+}
+
+// what each keyword does with its value; in the order of messages
+std::vector<std::pair<std::string, Read>> keywords(lmp_uq::Settings &s, LAMMPS *lmp)
+{
+  const auto word = [lmp](const char *keyword, std::string &target, const std::vector<std::string> &accepted) -> std::pair<std::string, Read> {
+    return {keyword, [=, &target](const std::string &value) {
+              one_of(lmp, keyword, value, accepted);
+              target = value;
+            }};
+  };
+  const auto positive = [lmp](const char *keyword, int &target) -> std::pair<std::string, Read> {
+    return {keyword, [=, &target](const std::string &value) {
+              target = utils::inumeric(FLERR, value, false, lmp);
+              if (target < 1) lmp->error->all(FLERR, "Pair style mace/uq: {} must be 1 or more, found {}", keyword, value);
+            }};
+  };
+  return {word("engine", s.engine, {"auto", "torch", "native"}),
+          {"device", [&s](const std::string &value) { s.device = value; }},
+          word("precision", s.precision, {"float32", "float64", "file"}),
+          word("bars_precision", s.bars_precision, {"float32", "same"}),
+          positive("members", s.members),
+          positive("force_members", s.force_members),
+          positive("threads", s.threads),
+          {"conservative", [&s, lmp](const std::string &value) { s.conservative = utils::logical(FLERR, value, false, lmp); }},
+          {"quantile", [&s, lmp](const std::string &value) {
+             one_of(lmp, "quantile", value, {"loglinear", "learned"});
+             s.learned = value == "learned";
+           }}};
+}
+
+}    // namespace
+
+// A second pair_style command comes here too. What the first one loaded was made with other keywords: pair_coeff has to follow again.
 void PairMaceUq::settings(int narg, char **arg)
 {
   check_host();
   lmp_uq::Settings s;
-  std::string quantile = "loglinear";
-  const std::string known = std::string(", ") + KEYWORDS + ", ";
+  const auto known = keywords(s, lmp);
   for (int i = 0; i < narg; i += 2) {
     const std::string keyword = arg[i];
-    if (known.find(", " + keyword + ", ") == std::string::npos)
-      error->all(FLERR, "Unknown pair_style mace/uq keyword {} (accepted: {})", keyword, KEYWORDS);
+    const auto found = std::find_if(known.begin(), known.end(), [&](const auto &entry) { return entry.first == keyword; });
+    if (found == known.end()) {
+      std::vector<std::string> names;
+      for (const auto &entry : known) names.push_back(entry.first);
+      error->all(FLERR, "Unknown pair_style mace/uq keyword {} (accepted: {})", keyword, lmp_uq::joined(names, ", "));
+    }
     if (i + 1 >= narg) error->all(FLERR, "Pair style mace/uq: keyword {} needs a value", keyword);
-    const std::string value = arg[i + 1];
-    auto positive = [&] {
-      const int number = utils::inumeric(FLERR, value, false, lmp);
-      if (number < 1) error->all(FLERR, "Pair style mace/uq: {} must be 1 or more, found {}", keyword, value);
-      return number;
-    };
-    if (keyword == "members")
-      s.members = positive();
-    else if (keyword == "force_members")
-      s.force_members = positive();
-    else if (keyword == "threads")
-      s.threads = positive();
-    else if (keyword == "engine")
-      s.engine = value;
-    else if (keyword == "device")
-      s.device = value;
-    else if (keyword == "precision")
-      s.precision = value;
-    else if (keyword == "bars_precision")
-      s.bars_precision = value;
-    else if (keyword == "quantile")
-      quantile = value;
-    else if (keyword == "conservative")
-      s.conservative = utils::logical(FLERR, value, false, lmp);
+    found->second(arg[i + 1]);
   }
-  if (s.precision != "file" && s.precision != "float32" && s.precision != "float64")
-    error->all(FLERR, "Pair style mace/uq: unknown precision {} (accepted: float32, float64, file)", s.precision);
-  if (s.bars_precision != "float32" && s.bars_precision != "same")
-    error->all(FLERR, "Pair style mace/uq: unknown bars_precision {} (accepted: float32, same)", s.bars_precision);
-  if (s.engine != "auto" && s.engine != "torch" && s.engine != "native")
-    error->all(FLERR, "Pair style mace/uq: unknown engine {} (accepted: auto, torch, native)", s.engine);
-  if (quantile != "loglinear" && quantile != "learned")
-    error->all(FLERR, "Pair style mace/uq: unknown quantile {} (accepted: loglinear, learned)", quantile);
-  s.learned = quantile == "learned";
+  unload();
   impl->settings = s;
+}
+
+void PairMaceUq::unload()
+{
+  impl->forget();
+  impl->evaluator.reset();
+  impl->info = {};
+  impl->file.clear();
+  impl->element_of_type.clear();
+  impl->species_of_type.clear();
 }
 
 void PairMaceUq::coeff(int narg, char **arg)
@@ -146,6 +155,7 @@ void PairMaceUq::allocate()
 void PairMaceUq::load(const std::string &file, char **elements)
 {
   allocate();
+  unload();
   const int n = atom->ntypes;
   std::vector<std::string> taking_part;
   impl->element_of_type.assign(n + 1, "NULL");
@@ -159,15 +169,13 @@ void PairMaceUq::load(const std::string &file, char **elements)
   for (int i = 1; i <= n; i++)
     for (int j = 1; j <= n; j++) setflag[i][j] = impl->species_of_type[i] >= 0 && impl->species_of_type[j] >= 0;
 
-  impl->forget();
-  impl->file = file;
   impl->settings.local_rank = lmp_uq::local_rank(world);
   // kept only if every rank has one: in Python a failed pair_coeff is an exception, and the next run must find no evaluator, not half of one
   std::unique_ptr<lmp_uq::Evaluator> evaluator;
-  impl->evaluator.reset();
   std::string note;
-  collective([&] { evaluator = lmp_uq::load_evaluator(impl->settings, file, taking_part, impl->info, note); }, "Pair style mace/uq");
+  lmp_uq::collective(lmp, WHO, [&] { evaluator = lmp_uq::load_evaluator(impl->settings, file, taking_part, impl->info, note); });
   impl->evaluator = std::move(evaluator);
+  impl->file = file;
   if (comm->me == 0) {
     if (!note.empty()) utils::logmesg(lmp, "mace/uq: {}\n", note);
     utils::logmesg(lmp, "mace/uq: {}\n", impl->info.summary);
@@ -179,7 +187,7 @@ void PairMaceUq::init_style()
 {
   if (force->newton_pair == 0) error->all(FLERR, "Pair style mace/uq needs newton pair on, found newton pair off");
   if (atom->tag_enable == 0) error->all(FLERR, "Pair style mace/uq needs atom IDs, found atom_modify id no");
-  if (!impl->evaluator) error->all(FLERR, "Pair style mace/uq: all pair coeffs are not set: pair_coeff * * file.uq elements");
+  evaluator_or_error();
   const bool excluded = force->special_lj[1] == 0.0 || force->special_lj[2] == 0.0 || force->special_lj[3] == 0.0;
   if (atom->molecular != 0 && excluded)
     error->all(FLERR, "Pair style mace/uq needs special_bonds lj/coul 1 1 1: zero weights drop bonded neighbours from the list");
@@ -192,9 +200,30 @@ void PairMaceUq::init_style()
 
 double PairMaceUq::init_one(int, int) { return impl->info.cutoff; }
 
+// at the end of a run
+void PairMaceUq::finish()
+{
+  impl->configuration.settle();
+  // values of the last step would be read again after commands that change the atoms; asked for anew they are the same, or an error
+  for (Compute *compute : modify->get_compute_list())
+    if (dynamic_cast<ComputeUq *>(compute)) compute->invoked_flag = Compute::INVOKED_NONE;
+  double all[StepClock::N_SECTIONS], total = 0.0;
+  MPI_Allreduce(impl->clock.seconds, all, StepClock::N_SECTIONS, MPI_DOUBLE, MPI_SUM, world);
+  for (const double seconds : all) total += seconds;
+  if (comm->me != 0 || update->nsteps == 0 || !timer->has_normal() || total <= 0.0) return;
+  const auto percent = [&](StepClock::Section section) { return 100.0 * all[section] / total; };
+  utils::logmesg(lmp, "mace/uq: {:.4g} s on average of the ranks: edges {:.1f} %, model {:.1f} %, exchange {:.1f} %, bars {:.1f} %\n",
+                 total / comm->nprocs, percent(StepClock::EDGES), percent(StepClock::MODEL), percent(StepClock::EXCHANGE),
+                 percent(StepClock::BARS));
+}
+
 /* ---- restart: keywords, file name and its hash; LAMMPS writes on rank 0 and reads on rank 0 ---------------------------------- */
 
 namespace {
+
+// Begins what this pair style writes. Below zero: versions before had the length of a text there.
+constexpr int RESTART_VERSION = -2;
+constexpr int LONGEST_TEXT = 1 << 16;
 
 void write_text(FILE *fp, const std::string &text)
 {
@@ -213,6 +242,8 @@ std::string read_text(FILE *fp, LAMMPS *lmp)
 {
   int n = 0;
   read_and_share(&n, 1, fp, lmp);
+  if (n < 0 || n > LONGEST_TEXT)
+    lmp->error->all(FLERR, "Pair style mace/uq: the restart file is damaged: a text of {} bytes, accepted: 0 to {}", n, LONGEST_TEXT);
   std::string text(n, '\0');
   if (n) read_and_share(&text[0], n, fp, lmp);
   return text;
@@ -223,10 +254,8 @@ std::string read_text(FILE *fp, LAMMPS *lmp)
 void PairMaceUq::write_restart_settings(FILE *fp)
 {
   const auto &s = impl->settings;
-  write_text(fp, s.device);
-  write_text(fp, s.precision);
-  write_text(fp, s.bars_precision);
-  write_text(fp, s.engine);
+  fwrite(&RESTART_VERSION, sizeof(int), 1, fp);
+  for (const auto &text : {s.device, s.precision, s.bars_precision, s.engine}) write_text(fp, text);
   const int numbers[] = {s.members, s.force_members, s.threads, s.conservative, s.learned};
   fwrite(numbers, sizeof(int), 5, fp);
 }
@@ -234,11 +263,14 @@ void PairMaceUq::write_restart_settings(FILE *fp)
 void PairMaceUq::read_restart_settings(FILE *fp)
 {
   check_host();
+  unload();
+  int version = 0;
+  read_and_share(&version, 1, fp, lmp);
+  if (version != RESTART_VERSION)
+    error->all(FLERR, "Pair style mace/uq: the restart file was written by another version of lmp-uq (format {}, accepted: {}); convert it with "
+               "that version: lmp -restart2data, then read_data, pair_style and pair_coeff", version, RESTART_VERSION);
   auto &s = impl->settings;
-  s.device = read_text(fp, lmp);
-  s.precision = read_text(fp, lmp);
-  s.bars_precision = read_text(fp, lmp);
-  s.engine = read_text(fp, lmp);
+  for (auto *text : {&s.device, &s.precision, &s.bars_precision, &s.engine}) *text = read_text(fp, lmp);
   int numbers[5];
   read_and_share(numbers, 5, fp, lmp);
   s.members = numbers[0];
@@ -248,6 +280,7 @@ void PairMaceUq::read_restart_settings(FILE *fp)
   s.learned = numbers[4];
 }
 
+// LAMMPS sets the pair style up before it writes, so a model is loaded
 void PairMaceUq::write_restart(FILE *fp)
 {
   write_restart_settings(fp);
@@ -268,95 +301,4 @@ void PairMaceUq::read_restart(FILE *fp)
   if (sha256 != impl->info.sha256)
     error->all(FLERR, "Pair style mace/uq: {} has changed since the restart file was written (sha256 {} then, {} now)", file, sha256,
                impl->info.sha256);
-}
-
-/* ---- ghost exchange --------------------------------------------------------------------------------------------------------- */
-
-namespace {
-
-// rows of an array (n_nodes, width)
-struct Buffer {
-  double *data;
-  int width;
-
-  static double *at(void *holder, int node, int first)
-  {
-    const Buffer &self = *static_cast<const Buffer *>(holder);
-    return self.data + static_cast<std::size_t>(node) * self.width + first;
-  }
-  static void get(void *holder, int node, int first, int n, double *out) { std::copy_n(at(holder, node, first), n, out); }
-  static void put(void *holder, int node, int first, int n, const double *in) { std::copy_n(in, n, at(holder, node, first)); }
-  static void add(void *holder, int node, int first, int n, const double *in)
-  {
-    double *row = at(holder, node, first);
-    for (int k = 0; k < n; k++) row[k] += in[k];
-  }
-  uq_rows view() { return {this, width, get, put, add}; }
-};
-
-}    // namespace
-
-int PairMaceUq::forward_callback(void *self, double *buffer, int width)
-{
-  return static_cast<PairMaceUq *>(self)->exchange(buffer, width, true);
-}
-
-int PairMaceUq::reverse_callback(void *self, double *buffer, int width)
-{
-  return static_cast<PairMaceUq *>(self)->exchange(buffer, width, false);
-}
-
-int PairMaceUq::forward_rows_callback(void *self, const uq_rows *rows) { return static_cast<PairMaceUq *>(self)->exchange(*rows, true); }
-
-int PairMaceUq::reverse_rows_callback(void *self, const uq_rows *rows) { return static_cast<PairMaceUq *>(self)->exchange(*rows, false); }
-
-// rows of an array (n_nodes, width); reverse leaves zeros in those of ghosts
-int PairMaceUq::exchange(double *buffer, int width, bool forward)
-{
-  const int failed = exchange(Buffer{buffer, width}.view(), forward);
-  const std::size_t ghosts = static_cast<std::size_t>(atom->nlocal) * width;
-  if (!forward && !failed) std::fill_n(buffer + ghosts, static_cast<std::size_t>(atom->nghost) * width, 0.0);
-  return failed;
-}
-
-int PairMaceUq::exchange(const uq_rows &rows, bool forward)
-{
-  try {
-    impl->rows = rows;
-    for (impl->first_column = 0; impl->first_column < rows.width; impl->first_column += Impl::CHUNK) {
-      impl->n_columns = MIN(Impl::CHUNK, rows.width - impl->first_column);
-      if (forward)
-        comm->forward_comm(this, impl->n_columns);
-      else
-        comm->reverse_comm(this, impl->n_columns);
-    }
-    return 0;
-  } catch (...) {
-    impl->pending = std::current_exception();
-    return 1;
-  }
-}
-
-int PairMaceUq::pack_forward_comm(int n, int *atoms, double *out, int, int *)
-{
-  for (int i = 0; i < n; i++, out += impl->n_columns) impl->rows.get(impl->rows.holder, atoms[i], impl->first_column, impl->n_columns, out);
-  return n * impl->n_columns;
-}
-
-void PairMaceUq::unpack_forward_comm(int n, int first, double *in)
-{
-  for (int i = first; i < first + n; i++, in += impl->n_columns)
-    impl->rows.put(impl->rows.holder, i, impl->first_column, impl->n_columns, in);
-}
-
-int PairMaceUq::pack_reverse_comm(int n, int first, double *out)
-{
-  for (int i = first; i < first + n; i++, out += impl->n_columns)
-    impl->rows.get(impl->rows.holder, i, impl->first_column, impl->n_columns, out);
-  return n * impl->n_columns;
-}
-
-void PairMaceUq::unpack_reverse_comm(int n, int *atoms, double *in)
-{
-  for (int i = 0; i < n; i++, in += impl->n_columns) impl->rows.add(impl->rows.holder, atoms[i], impl->first_column, impl->n_columns, in);
 }

@@ -6,8 +6,10 @@
 #include "compute_uq_atom.h"
 #include "compute_uq_linear.h"
 #include "fix_uq_average.h"
+#include "fix_uq_columns.h"
 #include "fix_uq_halt.h"
 #include "fix_uq_select.h"
+#include "guard.h"
 #include "pair_mace_uq.h"
 
 #include "lammps/error.h"
@@ -17,13 +19,22 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-Pair *new_pair_mace_uq(LAMMPS *lmp) { return new PairMaceUq(lmp); }
-Compute *new_compute_uq_atom(LAMMPS *lmp, int narg, char **arg) { return new ComputeUqAtom(lmp, narg, arg); }
-Compute *new_compute_uq(LAMMPS *lmp, int narg, char **arg) { return new ComputeUq(lmp, narg, arg); }
-Compute *new_compute_uq_linear(LAMMPS *lmp, int narg, char **arg) { return new ComputeUqLinear(lmp, narg, arg); }
-Fix *new_fix_uq_average(LAMMPS *lmp, int narg, char **arg) { return new FixUqAverage(lmp, narg, arg); }
-Fix *new_fix_uq_halt(LAMMPS *lmp, int narg, char **arg) { return new FixUqHalt(lmp, narg, arg); }
-Fix *new_fix_uq_select(LAMMPS *lmp, int narg, char **arg) { return new FixUqSelect(lmp, narg, arg); }
+// An exception in a constructor would leave LAMMPS' C interface and end the process without a word.
+template <class Style, class... Words> Style *made(LAMMPS *lmp, const char *who, Words... words)
+{
+  Style *style = nullptr;
+  lmp_uq::guarded(lmp, who, [&] { style = new Style(lmp, words...); });
+  return style;
+}
+
+Pair *new_pair_mace_uq(LAMMPS *lmp) { return made<PairMaceUq>(lmp, "Pair style mace/uq"); }
+Compute *new_compute_uq_atom(LAMMPS *lmp, int narg, char **arg) { return made<ComputeUqAtom>(lmp, "Compute uq/atom", narg, arg); }
+Compute *new_compute_uq(LAMMPS *lmp, int narg, char **arg) { return made<ComputeUq>(lmp, "Compute uq", narg, arg); }
+Compute *new_compute_uq_linear(LAMMPS *lmp, int narg, char **arg) { return made<ComputeUqLinear>(lmp, "Compute uq/linear", narg, arg); }
+Fix *new_fix_uq_average(LAMMPS *lmp, int narg, char **arg) { return made<FixUqAverage>(lmp, "Fix uq/average", narg, arg); }
+Fix *new_fix_uq_columns(LAMMPS *lmp, int narg, char **arg) { return made<FixUqColumns>(lmp, "Fix UQ/COLUMNS", narg, arg); }
+Fix *new_fix_uq_halt(LAMMPS *lmp, int narg, char **arg) { return made<FixUqHalt>(lmp, "Fix uq/halt", narg, arg); }
+Fix *new_fix_uq_select(LAMMPS *lmp, int narg, char **arg) { return made<FixUqSelect>(lmp, "Fix uq/select", narg, arg); }
 
 }    // namespace
 
@@ -72,6 +83,11 @@ extern "C" void lammpsplugin_init(void *lmp_pointer, void *handle, void *registe
   plugin.name = "uq/average";
   plugin.info = "thermal averages with error bars";
   plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_fix_uq_average);
+  register_style(&plugin, lmp);
+
+  plugin.name = "UQ/COLUMNS";
+  plugin.info = "per-atom columns of a compute, made by it";
+  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_fix_uq_columns);
   register_style(&plugin, lmp);
 
   plugin.name = "uq/select";

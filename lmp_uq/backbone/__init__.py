@@ -7,7 +7,6 @@ This module is light; torch is imported by `load_backbone`.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -55,6 +54,8 @@ class Backbone(Protocol):
     n_features : int
         Descriptors per atom, P.
     n_parameters : int
+    n_bytes : int
+        Memory of weights and tables.
     precision : {"float32", "float64"}
         Arithmetic inside; what goes in and comes out is float64.
     device : str
@@ -66,6 +67,7 @@ class Backbone(Protocol):
     cutoff: float
     n_features: int
     n_parameters: int
+    n_bytes: int
     precision: str
     device: str
     engine: str
@@ -126,7 +128,7 @@ def load_backbone(
     precision: str = "float64",
     device: str = "cpu",
     *,
-    engine: str = "torch",
+    engine: str = "auto",
     threads: int = 0,
     local_rank: int = 0,
     elements: Sequence[str] = (),
@@ -142,11 +144,11 @@ def load_backbone(
         The arrays of the section backbone, names without the section.
     precision : {"float32", "float64"}
     device : str
-        "cpu", "cuda", "cuda:N", or "auto": a GPU if there is one. "cuda" and "auto" deal the GPUs of a node
-        out to its ranks.
+        "cpu", "cuda", "cuda:N", or "auto": with engine "torch" a GPU if there is one, else the CPU. "cuda" and "auto" deal
+        the GPUs of a node out to its ranks.
     engine : {"auto", "native", "torch"}
-        "native" is csrc/engine, on the CPU only; "torch" is mace-torch; "auto" is native where that can run the model and no GPU is
-        asked for or there, and says in the log why not where it cannot.
+        "native" is csrc/engine, on the CPU only; "torch" is mace-torch; "auto" is native, whatever the machine has, and torch
+        where a GPU is asked for, or, said in the log, where native cannot run the model.
     threads : int
         CPU threads; 0 is what torch or OpenMP choose.
     local_rank : int
@@ -176,13 +178,14 @@ def load_backbone(
     if engine not in ENGINES:
         raise UqError(f"engine is {engine!r}; accepted: {', '.join(ENGINES)}")
     architecture = entry.get("architecture", entry)
-    if engine == "native" or (engine == "auto" and _on_cpu(device)):
+    if engine == "native" or (engine == "auto" and device in ("auto", "cpu")):
         try:
             return _native(architecture, tensors, precision, device, threads)
         except UqError as reason:
             if engine == "native":
                 raise
             log.warning("%s; torch is used", reason)
+        device = "cpu"  # torch on a GPU is not verified: it runs there only where somebody asks for it
     from lmp_uq.backbone.mace_torch import MaceTorchBackbone, pick_device
 
     if threads > 0:
@@ -203,11 +206,6 @@ def linear_class(family: str) -> type:
     from lmp_uq.backbone.compute import ComputeBackbone
 
     return ComputeBackbone
-
-
-def _on_cpu(device):
-    # asked of the driver, not of torch, whose import takes longer than building the native engine
-    return device == "cpu" or (device == "auto" and not os.path.exists("/dev/nvidiactl"))
 
 
 def _native(architecture, tensors, precision, device, threads):

@@ -14,6 +14,7 @@ Such a file has a keyword and its words on each line:
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -34,8 +35,8 @@ model file's own."""
 COMPUTE_ACCEPTED = 'a compute style that ends in /atom and its words, of letters, digits and _.*+-, or ""'
 PAIR = re.compile(r"[A-Za-z0-9_/]*")
 FILE_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]{0,99}")
-LARGEST_FILE = 1_000_000
-"""Characters of a text that is kept in the model file."""
+LARGEST_FILES = 2_000_000
+"""Bytes of all texts that are kept in the model file, as they stand in its header, whose length is limited."""
 KEYWORDS = ("elements", "cutoff", *ROLES, "file", "pair")
 
 
@@ -152,6 +153,9 @@ def read_compute_settings(path: str, reference: Sequence[str] = (), coefficients
             files[value] = _kept_file(path, value)
         else:
             given[keyword] = value
+    size = len(json.dumps(json.dumps(files)))
+    if size > LARGEST_FILES:
+        raise UqError(f"{path}: its files take {size} bytes of a model file's header; accepted: at most {LARGEST_FILES}")
     made = _settings(path, given, files)
     return replace(made, reference=ReferencePotential.of(reference, coefficients, made.elements))
 
@@ -187,11 +191,7 @@ def _settings(path, given, files):
 def _kept_file(path, name):
     if not FILE_NAME.fullmatch(name):
         raise UqError(f"{path}: file {name!r}; accepted: the name of a file beside it, of letters, digits and _.+-")
-    found = Path(path).parent / name
-    text = _text_of(found)
-    if len(text) > LARGEST_FILE:
-        raise UqError(f"{found}: {len(text)} characters; accepted in a model file: at most {LARGEST_FILE}")
-    return text
+    return _text_of(Path(path).parent / name)
 
 
 def _text_of(path):

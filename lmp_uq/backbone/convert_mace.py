@@ -21,10 +21,13 @@ from ase.data import chemical_symbols
 from lmp_uq.backbone.describe_mace import describe_model, precision_of
 from lmp_uq.backbone.graph import Graph, graph_of_frames
 from lmp_uq.backbone.mace_architecture import default_dtype, quiet
+from lmp_uq.backbone.mace_names import file_of
 from lmp_uq.backbone.mace_torch import MaceTorchBackbone
 from lmp_uq.errors import UqError
 
 _LOG = logging.getLogger(__name__)
+_FOREIGN = (RuntimeError, AttributeError, TypeError, ValueError, KeyError, IndexError, AssertionError, StopIteration)
+"""What a model of another version raises where it is not as expected."""
 _TOLERANCE = 1e-9  # eV per atom and eV/Angstrom, relative where energies or forces exceed 1
 
 
@@ -91,16 +94,20 @@ def convert_mace(model: str | os.PathLike[str], *, head: str | None = None) -> C
         _verify(original, architecture, tensors)
     except UqError as error:
         raise UqError(f"{path}: {error}") from error
+    except _FOREIGN as error:
+        raise UqError(
+            f"{path}: the model is not as mace-torch 0.3.16 makes them ({error}), perhaps of another version; accepted: models that it "
+            "can evaluate"
+        ) from error
     elements = tuple(chemical_symbols[z] for z in architecture["atomic_numbers"])
     return ConvertedModel(architecture, tensors, elements, architecture["r_max"], precision)
 
 
 def _locate(model: str | os.PathLike[str]) -> Path:
+    path = file_of(model)
+    if path is not None:
+        return path
     names = known_models()
-    if os.path.exists(model):
-        return Path(model)
-    if str(model) not in names:
-        raise UqError(f"{model}: no such file, and not a model that mace-torch knows: {', '.join(names)}")
     with quiet() as printed:
         from mace.calculators.foundations_models import download_mace_mp_checkpoint
 
@@ -119,8 +126,6 @@ def _locate(model: str | os.PathLike[str]) -> Path:
 
 
 def _open(path: Path) -> torch.nn.Module:
-    if not path.is_file():
-        raise UqError(f"{path}: is not a file; accepted: a model file written by mace-torch")
     try:
         with quiet():
             model = torch.load(path, map_location="cpu", weights_only=False)
@@ -148,7 +153,7 @@ def _verify(model: torch.nn.Module, architecture: dict[str, Any], tensors: dict[
     head = architecture["heads"].index(architecture["head"])
     try:
         energies, forces = _original_results(model, graph, frame.positions, head)
-    except (RuntimeError, AttributeError, TypeError, KeyError, IndexError) as error:
+    except _FOREIGN as error:
         raise UqError(f"mace-torch itself cannot evaluate this model: {error}") from error
     evaluation = backbone.evaluate(graph)
     edges = backbone.pull(evaluation.state, np.ones(graph.n_local))

@@ -47,6 +47,7 @@ def describe_model(
     Parameters
     ----------
     model : torch.nn.Module
+        Gets the attributes that it lacks of those that every energy model of mace-torch 0.3.16 has.
     head : str, optional
         Which head of a model with several.
 
@@ -61,7 +62,9 @@ def describe_model(
         The model's class, or a part of it, is not one that can be rebuilt; or see `head`.
     """
     _refuse_foreign(model)
-    heads = [str(name) for name in getattr(model, "heads", None) or ["Default"]]
+    _complete(model)
+    heads = getattr(model, "heads", None) or ["Default"]
+    heads = [heads] if isinstance(heads, str) else [str(name) for name in heads]
     if head is None and len(heads) > 1:
         raise UqError(f"the model has several heads; choose one of: {', '.join(heads)}")
     if head is not None and head not in heads:
@@ -86,10 +89,26 @@ def describe_model(
     return architecture, pack_tensors(complete)
 
 
+def _complete(model: torch.nn.Module) -> None:
+    """Three buffers of mace-torch 0.3.16, which other versions keep as numbers and lists or not at all."""
+    r_max = getattr(model, "r_max", None)
+    wanted = {
+        "atomic_numbers": [int(z) for z in model.atomic_numbers],
+        "r_max": float(model.radial_embedding.cutoff_fn.r_max if r_max is None else r_max),
+        "num_interactions": len(model.interactions),
+    }
+    for name, value in wanted.items():
+        if not isinstance(getattr(model, name, None), torch.Tensor):
+            model.__dict__.pop(name, None)
+            model.register_buffer(name, torch.tensor(value))
+
+
 def _refuse_foreign(model: Any) -> None:
     name = type(model).__name__
     if name not in CLASSES:
         raise UqError(f"model class {name} is not supported; accepted: {', '.join(CLASSES)}")
+    if any(type(module).__name__.startswith("LoRA") for module in model.modules()):
+        raise UqError("the model has LoRA adapters beside its weights: merge first, by mace.modules.lora.merge_lora_weights, and save it")
     parts = sorted({part for part, _ in model.named_children()} - _KNOWN_PARTS)
     if parts:
         raise UqError(f"this {name} has a part that is not supported: {', '.join(parts)}")

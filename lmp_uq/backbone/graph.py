@@ -107,6 +107,17 @@ def graph_of_frames(
     return graph, np.repeat(np.arange(len(sizes)), sizes).astype(np.int64)
 
 
+def has_edges(frame: Atoms, cutoff: float) -> bool:
+    """Whether any atom of a frame has a neighbour within the cutoff (Angstrom); True also where that cannot be told."""
+    steps = np.diff(frame.positions, axis=0)
+    if len(steps) and np.einsum("ij,ij->i", steps, steps).min() < cutoff**2:  # nearly every frame, at no cost
+        return True
+    try:
+        return len(_edges(frame, cutoff, 0)[0]) > 0
+    except UqError:  # a cell that is none, which whoever makes the graph says with the frame's number
+        return True
+
+
 def check_graph(graph: Graph, n_elements: int) -> None:
     """Refuse a graph whose parts do not belong together.
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import math
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, piece
 
 
 @contextlib.contextmanager
@@ -59,22 +61,23 @@ READOUTS = {
 GATES = {"silu": torch.nn.functional.silu, "tanh": torch.tanh, "abs": torch.abs, "None": None}
 ATOMIC_ENERGIES = "atomic_energies_fn.atomic_energies"
 _REBUILT = re.compile(r"(\.output_mask|\.weights_(\d+|max)_zeroed)$")
+MOST_WHOLE, MOST_ITEMS, MOST_CHANNELS, MOST_DEGREE = 10_000, 1000, 4096, 11
+"""Of a number, a list and irreps in an architecture, whose products become the size of a model."""
 _COUPLING = re.compile(r"\.U_matrix_\d+$")
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_WHOLE
 
 
 def _number(value: Any) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-    )
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
 
 
 def _irreps(value: Any) -> bool:
     try:
-        return isinstance(value, str) and o3.Irreps(value).dim > 0
+        irreps = o3.Irreps(value) if isinstance(value, str) and len(value) <= MOST_ITEMS else o3.Irreps()
+        return irreps.dim > 0 and all(n <= MOST_CHANNELS and irrep.l <= MOST_DEGREE for n, irrep in irreps)
     except ValueError:
         return False
 
@@ -84,13 +87,14 @@ def _one_of(*names: str) -> tuple[str, Any]:
 
 
 def _list_of(text: str, check: Any) -> tuple[str, Any]:
-    return text, lambda value: isinstance(value, list) and len(value) > 0 and all(check(v) for v in value)
+    is_list = lambda value: isinstance(value, list) and 0 < len(value) <= MOST_ITEMS  # noqa: E731
+    return f"a list of 1 to {MOST_ITEMS} {text}", lambda value: is_list(value) and all(map(check, value))
 
 
-_WHOLE = ("a whole number above 0", _whole)
+_WHOLE = (f"a whole number from 1 to {MOST_WHOLE}", _whole)
 _NUMBER = ("a number above 0", _number)
 _FLAG = ("true or false", lambda value: isinstance(value, bool))
-_IRREPS = ("irreps such as 128x0e+128x1o", _irreps)
+_IRREPS = (f"irreps such as 128x0e+128x1o, at most {MOST_CHANNELS} of each, degrees to {MOST_DEGREE}", _irreps)
 _CONSTANTS = (
     "numbers above 0 by function name",
     lambda value: isinstance(value, dict) and all(_number(v) for v in value.values()),
@@ -98,8 +102,8 @@ _CONSTANTS = (
 
 FIELDS: dict[str, tuple[str, Any]] = {
     "class": _one_of(*CLASSES),
-    "atomic_numbers": _list_of("a list of atomic numbers", lambda z: _whole(z) and z < 119),
-    "heads": _list_of("a list of names", lambda name: isinstance(name, str)),
+    "atomic_numbers": _list_of("atomic numbers", lambda z: _whole(z) and z < 119),
+    "heads": _list_of("names", lambda name: isinstance(name, str)),
     "head": ("one of heads", lambda value: isinstance(value, str)),
     "r_max": _NUMBER,
     "num_bessel": _WHOLE,
@@ -113,8 +117,8 @@ FIELDS: dict[str, tuple[str, Any]] = {
     "edge_irreps": ("null or irreps", lambda value: value is None or _irreps(value)),
     "MLP_irreps": _IRREPS,
     "gate": _one_of(*GATES),
-    "correlation": _list_of("a list of whole numbers", _whole),
-    "radial_MLP": _list_of("a list of whole numbers", _whole),
+    "correlation": _list_of(f"whole numbers from 1 to {MOST_WHOLE}", _whole),
+    "radial_MLP": _list_of(f"whole numbers from 1 to {MOST_WHOLE}", _whole),
     "radial_type": _one_of("bessel", "gaussian", "chebyshev"),
     "distance_transform": _one_of("None", "Agnesi", "Soft"),
     "avg_num_neighbors": _NUMBER,
@@ -140,17 +144,17 @@ def check_architecture(architecture: Mapping[str, Any]) -> None:
     """
     unknown = sorted(set(architecture) - set(FIELDS))
     if unknown:
-        raise UqError(f"MACE architecture: unknown key {', '.join(unknown)}; accepted: {', '.join(FIELDS)}")
+        raise UqError(f"MACE architecture: unknown key {piece(', '.join(unknown))}; accepted: {', '.join(FIELDS)}")
     missing = [key for key in FIELDS if key not in architecture]
     if missing:
         raise UqError(f"MACE architecture: key {', '.join(missing)} is missing")
     for key, (accepted, check) in FIELDS.items():
         if not check(architecture[key]):
-            raise UqError(f"MACE architecture: {key} is {architecture[key]!r}; accepted: {accepted}")
+            raise UqError(f"MACE architecture: {key} is {piece(repr(architecture[key]))}; accepted: {accepted}")
     if architecture["head"] not in architecture["heads"]:
         raise UqError(
-            f"MACE architecture: head is {architecture['head']!r}; "
-            f"accepted: {', '.join(architecture['heads'])}"
+            f"MACE architecture: head is {piece(repr(architecture['head']))}; "
+            f"accepted: {piece(', '.join(architecture['heads']))}"
         )
     if len(architecture["correlation"]) != architecture["num_interactions"]:
         raise UqError("MACE architecture: correlation needs one number per interaction")
@@ -208,14 +212,16 @@ def _scatter(tensors: Mapping[str, np.ndarray], stem: str) -> np.ndarray:
             np.asarray(tensors[f"{stem}.{part}"]) for part in ("indices", "values", "shape")
         )
     except KeyError as error:
-        raise UqError(f"MACE tensors: {error.args[0]} is missing") from None
-    size = math.prod(int(n) for n in shape)
+        raise UqError(f"MACE tensors: {piece(error.args[0])} is missing") from None
+    if not all(np.issubdtype(array.dtype, np.integer) for array in (indices, shape)):
+        raise UqError(f"MACE tensors: indices and shape of {piece(stem)} are {indices.dtype} and {shape.dtype}; accepted: whole numbers")
+    size = math.prod(int(n) for n in shape.flat)
     inside = indices.shape == values.shape and (
         indices.size == 0 or (indices.min() >= 0 and indices.max() < size)
     )
     if not inside or not 0 < size < 2**31:
         raise UqError(
-            f"MACE tensors: the indices of {stem} do not fit its values or its shape {shape.tolist()}"
+            f"MACE tensors: the indices of {piece(stem)} do not fit its values or its shape {piece(shape.tolist())}"
         )
     flat = np.zeros(size, dtype=values.dtype)
     flat[indices] = values
@@ -261,6 +267,9 @@ def build_model(
     check_architecture(architecture)
     if precision not in DTYPES:
         raise UqError(f"precision is {precision!r}; accepted: {' or '.join(DTYPES)}")
+    held, needed = sum(int(np.size(value)) for value in state.values()), _fewest_numbers(architecture)
+    if strict and held < needed:
+        raise UqError(f"MACE tensors: {held} numbers; accepted: the {needed} or more that this architecture needs")
     try:
         # forked: construction draws random weights, which the user's own random numbers must not notice
         with quiet(), torch.random.fork_rng(devices=[]), default_dtype(DTYPES[precision]):
@@ -272,9 +281,16 @@ def build_model(
         raise
     except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, KeyError) as error:
         raise UqError(
-            f"MACE model cannot be rebuilt from this architecture and these tensors: {error}"
+            f"MACE model cannot be rebuilt from this architecture and these tensors: {str(error)[:1000]}"
         ) from error
     return model.requires_grad_(False).eval()
+
+
+def _fewest_numbers(architecture: Mapping[str, Any]) -> int:
+    """Some of the weights of the first layer: those between its scalars and those of its radial network."""
+    n_scalars = sum(n for n, irrep in o3.Irreps(architecture["hidden_irreps"]) if irrep.l == 0)
+    widths = [architecture["num_bessel"], *architecture["radial_MLP"]]
+    return n_scalars**2 + sum(a * b for a, b in itertools.pairwise(widths))
 
 
 def _arguments(architecture: Mapping[str, Any], state: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -327,17 +343,17 @@ def _given_couplings(state: Mapping[str, np.ndarray]) -> Iterator[None]:
         symmetric_contraction.U_matrix_real = original
     left = next(names, None)
     if left is not None:
-        raise UqError(f"MACE tensors: {left} has no place in this architecture")
+        raise UqError(f"MACE tensors: {piece(left)} has no place in this architecture")
 
 
 def _fill(model: torch.nn.Module, state: Mapping[str, np.ndarray], strict: bool) -> None:
     own = model.state_dict()
     for name, value in state.items():
         if name not in own:
-            raise UqError(f"MACE tensors: {name} has no place in this architecture")
+            raise UqError(f"MACE tensors: {piece(name)} has no place in this architecture")
         found, needed = list(np.shape(value)), list(own[name].shape)
         if found != needed:
-            raise UqError(f"MACE tensors: {name} has shape {found}, this architecture needs {needed}")
+            raise UqError(f"MACE tensors: {piece(name)} has shape {found}, this architecture needs {needed}")
         own[name].copy_(torch.tensor(np.asarray(value)))
     absent = [name for name in own if name not in state and own[name].numel() and not _REBUILT.search(name)]
     if strict and absent:

@@ -88,6 +88,11 @@ class MaceNativeBackbone:
         """Memory of the radial tables, which are made when a pair of elements is first met."""
         return self._engine.table_bytes
 
+    @property
+    def n_bytes(self) -> int:
+        """Memory of weights, tables and work space."""
+        return self._engine.n_bytes
+
     def evaluate(self, graph: Graph, gradients: bool = True) -> Evaluation:
         """See `Backbone.evaluate`.
 

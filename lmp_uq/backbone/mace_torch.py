@@ -160,6 +160,7 @@ class MaceTorchBackbone:
         self.device = str(torch.device(device))
         self.engine = "torch"
         self.n_parameters = sum(parameter.numel() for parameter in model.parameters())
+        self.n_bytes = sum(array.numel() * array.element_size() for array in (*model.parameters(), *model.buffers()))
         self._invariants = _invariant_columns(model)
         self.n_features = len(self._invariants)
         self._atomic_energies = np.atleast_2d(state[ATOMIC_ENERGIES]).astype(np.float64)[head]

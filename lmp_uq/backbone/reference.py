@@ -9,11 +9,21 @@ from dataclasses import dataclass
 
 from ase.data import atomic_numbers
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, piece
 
 REFERENCE_WORDS = re.compile(r"[A-Za-z0-9 _./*+-]+")
-_FORBIDDEN_STYLES = ("hybrid", "python", "mliap", "kim", "mace", "symmetrix", "metatomic", "nequip", "allegro", "none")
-"""Pair styles that run code or other programs, or that have sub-styles of their own."""
+PAIR_STYLES = (
+    "adp", "airebo", "airebo/morse", "beck", "born", "born/coul/dsf", "born/coul/wolf", "born/gauss", "buck", "buck/coul/cut", "buck/mdf",
+    "coul/cut", "coul/debye", "coul/dsf", "coul/slater/cut", "coul/streitz", "coul/wolf", "dispersion/d3", "eam", "eam/alloy", "eam/cd",
+    "eam/fs", "eam/he", "edip", "edip/multi", "eim", "extep", "gauss", "gauss/cut", "gw", "gw/zbl", "harmonic/cut", "lcbop", "lennard/mdf",
+    "lj/cubic", "lj/cut", "lj/cut/coul/cut", "lj/cut/coul/debye", "lj/cut/coul/dsf", "lj/cut/coul/wolf", "lj/expand", "lj/gromacs",
+    "lj/mdf", "lj/smooth", "lj/smooth/linear", "lj96/cut", "meam", "meam/ms", "meam/spline", "meam/sw/spline", "mie/cut", "morse",
+    "morse/smooth/linear", "nb3b/harmonic", "nb3b/screened", "nm/cut", "pedone", "polymorphic", "rebo", "rebomos", "snap", "soft", "sw",
+    "sw/mod", "table", "tersoff", "tersoff/mod", "tersoff/mod/c", "tersoff/table", "tersoff/zbl", "threebody/table", "uf3", "vashishta",
+    "vashishta/table", "wf/cut", "yukawa", "zbl",
+)  # fmt: skip
+"""Those that a model file may name: formulas of LAMMPS itself that run no code of a file or of another program, need no long-range solver
+and have no sub-styles. csrc/engine/model_check_linear.cpp has the same list."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +86,17 @@ class ReferencePotential:
         """UqError unless these are lines of words that a pair style of LAMMPS, and nothing else, reads."""
         for text in (*self.styles, *self.coefficients):
             if not REFERENCE_WORDS.fullmatch(text) or not text.split():
-                raise UqError(f"reference potential {text!r}; accepted: words of letters, digits and _./*+-, one line for each text")
+                accepted = "words of letters, digits and _./*+-, one line for each text"
+                raise UqError(f"reference potential {piece(repr(text))}; accepted: {accepted}")
         names = [text.split()[0] for text in self.styles]
         for name in names:
-            if name.startswith(_FORBIDDEN_STYLES):
-                raise UqError(f"reference potential {name}; accepted: a pair style of LAMMPS that runs no other program and is not hybrid")
+            if name not in PAIR_STYLES:
+                raise UqError(f"reference potential {piece(name)}; accepted: the pair styles {', '.join(PAIR_STYLES)}")
         for text in self.coefficients:
             words = text.split()
             if len(words) < 3 or words[2] not in names:
-                accepted = f"type type style ..., with style one of {' '.join(names) or 'none'}"
-                raise UqError(f"reference coefficients {text!r}; accepted: {accepted}")
+                accepted = f"type type style ..., with style one of {piece(' '.join(names) or 'none')}"
+                raise UqError(f"reference coefficients {piece(repr(text))}; accepted: {accepted}")
 
 
 NO_REFERENCE = ReferencePotential()

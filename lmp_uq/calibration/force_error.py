@@ -35,7 +35,7 @@ from lmp_uq.calibration.conformal import (
     split_by_group,
 )
 from lmp_uq.calibration.labelled_atoms import LabelledAtoms
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, piece
 
 # Offsets inside the logarithms: they keep atoms without force, grade or error from dominating the fit.
 FORCE_OFFSET = 0.01
@@ -112,7 +112,7 @@ class ForceError:
         for name in _BY_LEVEL:
             values = getattr(self, name)
             if not isinstance(values, list | tuple) or not len(values) or len(values) != len(self.levels):
-                raise UqError(f"ForceError: {name}={values!r}, expected a list of one number for each level")
+                raise UqError(f"ForceError: {name}={piece(repr(values))}, expected a list of one number for each level")
             object.__setattr__(self, name, tuple(_finite(value, name) for value in values))
         self._check_ranges()
 
@@ -190,7 +190,7 @@ class ForceError:
             values.setdefault("n_blocks", 0)
         names = set(cls.__dataclass_fields__)
         if set(values) | set(_SINCE_FLOORS_GROW) != names:
-            raise UqError(f"ForceError: found entries {sorted(values)}, expected {sorted(names)}")
+            raise UqError(f"ForceError: found entries {piece(sorted(values))}, expected {sorted(names)}")
         return cls(**values)
 
 
@@ -348,11 +348,11 @@ def design(force_norm, grade):
 
 def _finite(value, name):
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise UqError(f"ForceError: {name} holds {value!r}, which is not a number")
+        raise UqError(f"ForceError: {name} holds {piece(repr(value))}, which is not a number")
     try:
         value = float(value)
     except OverflowError:
         value = math.inf
     if not math.isfinite(value):
-        raise UqError(f"ForceError: {name} holds {value!r}, which must be finite")
+        raise UqError(f"ForceError: {name} holds {piece(repr(value))}, which must be finite")
     return value

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "configuration.h"
+
+#include "lammps/atom.h"
+#include "lammps/domain.h"
+#include "lammps/fmt/format.h"
+#include "lammps/update.h"
+
+#include <algorithm>
+#include <cmath>
+
+using lmp_uq::Configuration;
+using namespace LAMMPS_NS;
+
+// Angstrom: wrapping into the box and going through fractional coordinates round positions by less
+static constexpr double TOLERANCE = 1e-8;
+
+void Configuration::take()
+{
+  step_ = update->ntimestep;
+  n_local_ = atom->nlocal;
+  tags_.assign(atom->tag, atom->tag + atom->nlocal + atom->nghost);
+  types_.assign(atom->type, atom->type + atom->nlocal);
+  ghosts_.reset();
+  to_present_.reset();
+  take_positions();
+}
+
+void Configuration::settle()
+{
+  if (taken() && atom->nlocal == n_local_) take_positions();
+}
+
+void Configuration::drop() { step_ = -1; }
+
+static void read_box(const Domain &domain, double box[9])
+{
+  std::copy_n(domain.boxlo, 3, box);
+  std::copy_n(domain.boxhi, 3, box + 3);
+  box[6] = domain.xy;
+  box[7] = domain.xz;
+  box[8] = domain.yz;
+}
+
+void Configuration::take_positions()
+{
+  x_.resize(3 * static_cast<std::size_t>(n_local_));
+  if (n_local_) std::copy_n(atom->x[0], x_.size(), x_.data());
+  read_box(*domain, box_);
+}
+
+bool Configuration::box_moved() const
+{
+  double box[9];
+  read_box(*domain, box);
+  return !std::equal(box, box + 9, box_, [](double a, double b) { return std::fabs(a - b) <= TOLERANCE; });
+}
+
+// beside periods of the box
+bool Configuration::moved(const double *then, const double *now) const
+{
+  double d[3] = {now[0] - then[0], now[1] - then[1], now[2] - then[2]};
+  const double z = domain->zperiodic ? std::round(d[2] / domain->zprd) : 0.0;
+  d[0] -= z * domain->xz;
+  d[1] -= z * domain->yz;
+  d[2] -= z * domain->zprd;
+  const double y = domain->yperiodic ? std::round(d[1] / domain->yprd) : 0.0;
+  d[0] -= y * domain->xy;
+  d[1] -= y * domain->yprd;
+  if (domain->xperiodic) d[0] -= std::round(d[0] / domain->xprd) * domain->xprd;
+  return !(std::fabs(d[0]) <= TOLERANCE && std::fabs(d[1]) <= TOLERANCE && std::fabs(d[2]) <= TOLERANCE);
+}
+
+// what this rank can say alone: SAME, or that the others must be asked
+Configuration::State Configuration::compare_here() const
+{
+  const bool same_nodes = atom->nlocal == n_local_ && atom->nlocal + atom->nghost == static_cast<int>(tags_.size()) &&
+      std::equal(tags_.begin(), tags_.end(), atom->tag) && std::equal(types_.begin(), types_.end(), atom->type);
+  if (!same_nodes) return REORDERED;
+  if (update->whichflag != 0) return SAME;
+  if (box_moved()) return CHANGED;
+  for (int i = 0; i < n_local_; i++)
+    if (moved(x_.data() + 3 * static_cast<std::size_t>(i), atom->x[i])) return CHANGED;
+  return SAME;
+}
+
+Configuration::State Configuration::compare(std::string &what)
+{
+  const int mine = compare_here();
+  int worst = SAME;
+  MPI_Allreduce(&mine, &worst, 1, MPI_INT, MPI_MAX, world);
+  if (worst == SAME) return SAME;
+  what = compare_everywhere();
+  return what.empty() ? REORDERED : CHANGED;
+}
+
+std::string Configuration::compare_everywhere()
+{
+  const bigint mine[2] = {n_local_, atom->nlocal};
+  bigint all[2] = {};
+  MPI_Allreduce(mine, all, 2, MPI_LMP_BIGINT, MPI_SUM, world);
+  if (all[0] != all[1]) return fmt::format("there were {} atoms, now {}", all[0], all[1]);
+  to_present_ = std::make_unique<AtomRoutes>(world, tags_.data(), n_local_, atom->tag, atom->nlocal);
+  if (!to_present_->found_all()) return "atom IDs";
+  int changed[3] = {}, any[3] = {};    // types, positions, box
+  to_present_->fetch(
+      4,
+      [&](int i, double *row) {
+        std::copy_n(x_.data() + 3 * static_cast<std::size_t>(i), 3, row);
+        row[3] = types_[i];
+      },
+      [&](int i, const double *row) {
+        if (static_cast<int>(row[3]) != atom->type[i]) changed[0] = 1;
+        if (moved(row, atom->x[i])) changed[1] = 1;
+      });
+  changed[2] = box_moved();
+  if (update->whichflag != 0) changed[1] = changed[2] = 0;
+  MPI_Allreduce(changed, any, 3, MPI_INT, MPI_MAX, world);
+  return any[0] ? "atom types or IDs" : any[2] ? "the box" : any[1] ? "positions or atom IDs" : "";
+}
+
+void Configuration::follow(const double *then, int width, std::vector<double> &now) const
+{
+  now.resize(static_cast<std::size_t>(atom->nlocal) * width + 1);    // never empty: a pointer is handed over
+  to_present_->fetch(
+      width, [&](int i, double *row) { std::copy_n(then + static_cast<std::size_t>(i) * width, width, row); },
+      [&](int i, const double *row) { std::copy_n(row, width, now.data() + static_cast<std::size_t>(i) * width); });
+}
+
+const lmp_uq::AtomRoutes &Configuration::ghosts()
+{
+  if (!ghosts_) ghosts_ = std::make_unique<AtomRoutes>(world, tags_.data(), n_local_, tags_.data() + n_local_, n_ghost());
+  return *ghosts_;
+}

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a user should hear of the labels of a file: counted over its frames, one line for each thing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+ZERO_STRESS, WEIGHT_ZERO, UNUSED, UNLABELLED, ISOLATED = "zero stress", "weight 0", "unused", "unlabelled", "isolated"
+
+
+class Note(NamedTuple):
+    """One thing about one frame; kind: energy, forces, stress or virials; name: what the file calls it."""
+
+    what: str
+    kind: str = ""
+    name: str = ""
+
+
+class Notes:
+    """Notes on the frames of one file."""
+
+    def __init__(self):
+        self._counts, self._first = Counter(), {}
+
+    def add(self, notes, frame: int) -> None:
+        """Count what there is to say of a frame."""
+        for note in notes:
+            self._counts[note] += 1
+            self._first.setdefault(note.what, frame)
+
+    def lines(self, n_frames: int) -> list[str]:
+        """One sentence for each thing that was found in a file of so many frames."""
+        found = {what: [(note, n) for note, n in self._counts.items() if note.what == what] for what in self._first}
+        return [self._line(what, mine, n_frames) for what, mine in found.items()]
+
+    def _line(self, what, found, n_frames):
+        n, of, first = sum(count for _, count in found), f"of {n_frames} frames", f"(the first is frame {self._first[what]})"
+        if what == ZERO_STRESS:
+            return f"the stress of {n} frames is exactly zero and taken for missing"
+        if what == ISOLATED:
+            return f"{n} {of} are left out: isolated atoms, without a neighbour within the cutoff {first}"
+        if what == UNLABELLED:
+            return f"{n} {of} are left out: all their labels have weight 0 {first}"
+        if what == WEIGHT_ZERO:
+            return f"labels of weight 0, which are not read, {of}: {', '.join(f'{note.kind} of {count}' for note, count in found)}"
+        seen = ", ".join(f"{note.name} of {count}" for note, count in found)
+        options = " ".join(f"--{note.kind}-key {note.name}" for note, _ in found)
+        return f"labels that were seen and are not used, {of}: {seen}; to ask for them: {options}"
