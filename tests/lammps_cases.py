@@ -130,7 +130,7 @@ def read_dump(path: Path) -> dict[int, np.ndarray]:
     return frames
 
 
-def column(frame: ase.Atoms, name: str) -> np.ndarray:
+def column_of(frame: ase.Atoms, name: str) -> np.ndarray:
     """Per-atom values of a frame that ASE read: results of its calculator where lmp_uq.calculator has told ASE their name."""
     return frame.arrays[name] if name in frame.arrays else frame.calc.results[name]
 

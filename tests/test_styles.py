@@ -8,7 +8,7 @@ import re
 import ase.io
 import numpy as np
 import pytest
-from lammps_cases import ASK, HOT, PLAIN, assert_equal, column, crystal, read_dump
+from lammps_cases import ASK, HOT, PLAIN, assert_equal, column_of, crystal, read_dump
 from lammps_processes import execute
 
 from lmp_uq import modelfile
@@ -153,8 +153,8 @@ def test_selected_frames_are_those_of_a_dump(n, lammps, trajectory):
         assert str(frame.symbols) == str(atoms.symbols) and np.allclose(frame.cell, atoms.cell)
         assert np.abs(frame.positions - rows[:, 1:4]).max() < 1e-9
         for k, name in enumerate(("grade", "force_error", "energy_std")):
-            assert_equal(name, column(frame, name), rows[:, 4 + k], relative=1e-6)
-        assert frame.info["selected_by"] == "grade" and frame.info["selected_value"] == pytest.approx(column(frame, "grade").max())
+            assert_equal(name, column_of(frame, name), rows[:, 4 + k], relative=1e-6)
+        assert frame.info["selected_by"] == "grade" and frame.info["selected_value"] == pytest.approx(column_of(frame, "grade").max())
     assert not (result.folder / "s.extxyz.part").exists()
 
 
