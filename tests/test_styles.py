@@ -64,11 +64,12 @@ def test_dump_modify_thresh_and_skip(lammps, trajectory):
     more = (
         HOT, EVERY_STEP, "compute a all uq/atom grade",
         "dump t all custom 1 t.dump id c_a", f"dump_modify t thresh c_a > {limit!r} sort id format float %.17g",
-        f"variable calm equal c_g[1]<={limit!r}", "dump s all custom 1 s.dump id c_a", "dump_modify s skip v_calm sort id",
+        f"variable calm equal c_g[1]<={limit!r}", "dump s all custom 1 s.dump id c_a", "dump_modify s skip v_calm sort id colname c_a grade",
         "run 12",
     )  # fmt: skip
     result = lammps.run(crystal((2, 1, 1)), *more)
     kept = read_dump(result.folder / "t.dump")
+    assert "ITEM: ATOMS id grade\n" in (result.folder / "s.dump").read_text()
     assert all((rows[:, 1] > limit).all() for rows in kept.values() if rows.size)
     above = {int(s) for s, value in zip(trajectory["Step"], trajectory["c_g[1]"], strict=True) if value > limit}
     assert {step for step, rows in kept.items() if rows.size} == above == set(read_dump(result.folder / "s.dump"))
