@@ -64,7 +64,8 @@ def test_dump_modify_thresh_and_skip(lammps, trajectory):
     more = (
         HOT, EVERY_STEP, "compute a all uq/atom grade",
         "dump t all custom 1 t.dump id c_a", f"dump_modify t thresh c_a > {limit!r} sort id format float %.17g",
-        f"variable calm equal c_g[1]<={limit!r}", "dump s all custom 1 s.dump id c_a", "dump_modify s skip v_calm sort id colname c_a grade",
+        f"variable calm equal c_g[1]<={limit!r}", "dump s all custom 1 s.dump id c_a",
+        "dump_modify s skip v_calm sort id colname c_a grade",
         "run 12",
     )  # fmt: skip
     result = lammps.run(crystal((2, 1, 1)), *more)
