@@ -130,6 +130,11 @@ def read_dump(path: Path) -> dict[int, np.ndarray]:
     return frames
 
 
+def column_of(frame: ase.Atoms, name: str) -> np.ndarray:
+    """Per-atom values of a frame that ASE read: results of its calculator where lmp_uq.calculator has told ASE their name."""
+    return frame.arrays[name] if name in frame.arrays else frame.calc.results[name]
+
+
 def assert_equal(name: str, found, expected, *, absolute: float | None = None, relative: float | None = None) -> None:
     """Largest deviation at most `absolute`, or at most `relative` times the largest expected magnitude; infinities must agree."""
     found, expected = np.asarray(found, float), np.asarray(expected, float)

@@ -164,6 +164,20 @@ def test_quiet_and_verbose(words, tmp_path):
     assert [one.stderr.splitlines()[-1].count("lmp-uq") for one in missing] == [1, 1]
 
 
+def test_progress_is_shown_on_a_terminal_alone(words, property_model, tmp_path, monkeypatch, capsys):
+    suite = tmp_path / "s.yaml"
+    suite.write_text("properties:\n  - {name: bcc, kind: phase, structure: bcc, volume: 10.5}\n")
+    propagate = ["propagate", str(property_model), "--suite", str(suite), "--out", str(tmp_path / "out"), "--members", "2"]
+    bars = {("frames: 100%",): words["reweight"], ("properties: 100%", "bcc: "): propagate}
+    for terminal in (True, False):
+        monkeypatch.setattr("lmp_uq.cli.parser.sys.stderr.isatty", lambda terminal=terminal: terminal)
+        for heads, arguments in bars.items():
+            main(arguments)
+            shown = capsys.readouterr().err
+            assert [head in shown for head in heads] == [terminal] * len(heads), shown
+            (tmp_path / "out" / "members.jsonl").unlink(missing_ok=True)
+
+
 def test_no_name_is_said_twice(words, models, capsys):
     assert main([*words["calibrate"], "--data", str(models.full.parent / "cold.xyz")]) == 1
     assert "nothing can be calibrated: force_error: 8 frames" in capsys.readouterr().err
@@ -200,11 +214,12 @@ def test_the_page_names_all_that_no_deps_leaves_out():
 def test_a_file_name_that_is_no_text(models, tmp_path):
     """Bytes that are not UTF-8: read, written, noted in the file and printed."""
     data, out = (os.fsdecode(os.fsencode(tmp_path) + name) for name in (b"/d\xfc.xyz", b"/o\xfc.uq"))
-    Path(data).write_bytes((models.full.parent / "hot.xyz").read_bytes())
+    ase.io.write(tmp_path / "some.xyz", ase.io.read(models.full.parent / "hot.xyz", ":11"))
+    os.rename(tmp_path / "some.xyz", data)
     ended = run("calibrate", models.full, "--data", data, "--in-sample", "--out", out)
     assert ended.returncode == 0 and re.search(r"/o\S*fc\.uq: written", ended.stdout)
     provenance = modelfile.read(out).header["provenance"]
-    assert provenance["data"][-1]["path"] == "d\\xfc.xyz" and "o\\xfc.uq" in provenance["command"]
+    assert "d\\xfc.xyz" in [entry["path"] for entry in provenance["data"]] and "o\\xfc.uq" in provenance["command"]
     report = tmp_path / "report"
     assert run("validate", out, "--data", data, "--in-sample", "--report", report, "--json", tmp_path / "x.json").returncode == 0
     assert (report / "report.html").exists()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import ase.io
 import pytest
+from lammps_cases import column_of
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -48,7 +49,7 @@ def test_what_it_leaves_behind(demo):
     folder, _ = demo
     picked = ase.io.read(folder / "picked.extxyz", ":")
     assert 0 < len(picked) <= 40
-    assert all(len(atoms) == 250 and atoms.pbc.all() and atoms.arrays["grade"].max() >= 1.0 for atoms in picked)
+    assert all(len(atoms) == 250 and atoms.pbc.all() and column_of(atoms, "grade").max() >= 1.0 for atoms in picked)
     hot = (folder / "hot.lammpstrj").read_text()
     rows = [line.split() for line in hot.splitlines() if re.match(r"\d+ \d (Ta|W) ", line)]
     assert rows and all(float(row[7]) > 1.0 for row in rows)

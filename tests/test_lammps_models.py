@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny_models
 from conftest import evaluate
-from lammps_cases import ENGINES, PLAIN, assert_equal, crystal, half_empty, with_engine
+from lammps_cases import ENGINES, PLAIN, assert_equal, column_of, crystal, half_empty, with_engine
 
 from lmp_uq import modelfile
 
@@ -155,4 +155,4 @@ def test_an_unknown_element_is_infinitely_novel(n, lammps, silicon_only):
     assert "no training atoms of O in this file" in result.log
     assert "run stops at step 1: force_error = inf > 1e+06 (eV/Angstrom) on atom" in result.log
     frames = ase.io.read(result.folder / "s.extxyz", ":")
-    assert len(frames) == 1 and np.isposinf(frames[0].arrays["grade"][oxygen]).all()
+    assert len(frames) == 1 and np.isposinf(column_of(frames[0], "grade")[oxygen]).all()

@@ -11,7 +11,7 @@ import ase.io
 import ase.units
 import numpy as np
 import pytest
-from lammps_cases import ASK, FIELDS, HOT, PLAIN, TORCH, assert_equal, assert_same_state, crystal
+from lammps_cases import ASK, FIELDS, HOT, PLAIN, TORCH, assert_equal, assert_same_state, column_of, crystal
 
 RANKS = pytest.mark.parametrize("n", [1, 2])
 OUT = ("group out id 15 16", "neigh_modify exclude group out all")
@@ -44,7 +44,7 @@ def test_select_writes_an_excluded_atom_as_one_without_element(lammps):
     folder = lammps.run(atoms, *OUT, HOT, "fix s all uq/select 1 grade 0 INF file s.extxyz", "run 1").folder
     (frame,) = ase.io.read(folder / "s.extxyz", ":")
     assert [str(frame.symbols[i]) for i in (14, 15)] == ["X", "X"] and "X" not in set(frame.symbols[:14])
-    assert not frame.arrays["grade"][14:].any() and frame.arrays["grade"][:14].all()
+    assert not column_of(frame, "grade")[14:].any() and column_of(frame, "grade")[:14].all()
 
 
 @RANKS

@@ -8,7 +8,7 @@ import re
 import ase.io
 import numpy as np
 import pytest
-from lammps_cases import ASK, HOT, PLAIN, assert_equal, crystal, read_dump
+from lammps_cases import ASK, HOT, PLAIN, assert_equal, column_of, crystal, read_dump
 from lammps_processes import execute
 
 from lmp_uq import modelfile
@@ -64,11 +64,13 @@ def test_dump_modify_thresh_and_skip(lammps, trajectory):
     more = (
         HOT, EVERY_STEP, "compute a all uq/atom grade",
         "dump t all custom 1 t.dump id c_a", f"dump_modify t thresh c_a > {limit!r} sort id format float %.17g",
-        f"variable calm equal c_g[1]<={limit!r}", "dump s all custom 1 s.dump id c_a", "dump_modify s skip v_calm sort id",
+        f"variable calm equal c_g[1]<={limit!r}", "dump s all custom 1 s.dump id c_a",
+        "dump_modify s skip v_calm sort id colname c_a grade",
         "run 12",
     )  # fmt: skip
     result = lammps.run(crystal((2, 1, 1)), *more)
     kept = read_dump(result.folder / "t.dump")
+    assert "ITEM: ATOMS id grade\n" in (result.folder / "s.dump").read_text()
     assert all((rows[:, 1] > limit).all() for rows in kept.values() if rows.size)
     above = {int(s) for s, value in zip(trajectory["Step"], trajectory["c_g[1]"], strict=True) if value > limit}
     assert {step for step, rows in kept.items() if rows.size} == above == set(read_dump(result.folder / "s.dump"))
@@ -153,8 +155,8 @@ def test_selected_frames_are_those_of_a_dump(n, lammps, trajectory):
         assert str(frame.symbols) == str(atoms.symbols) and np.allclose(frame.cell, atoms.cell)
         assert np.abs(frame.positions - rows[:, 1:4]).max() < 1e-9
         for k, name in enumerate(("grade", "force_error", "energy_std")):
-            assert_equal(name, frame.arrays[name], rows[:, 4 + k], relative=1e-6)
-        assert frame.info["selected_by"] == "grade" and frame.info["selected_value"] == pytest.approx(frame.arrays["grade"].max())
+            assert_equal(name, column_of(frame, name), rows[:, 4 + k], relative=1e-6)
+        assert frame.info["selected_by"] == "grade" and frame.info["selected_value"] == pytest.approx(column_of(frame, "grade").max())
 
 
 # ---- restart, replace, clear ----------------------------------------------------------------------------------------------------
