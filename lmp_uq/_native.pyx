@@ -14,15 +14,15 @@ import numpy as np
 
 from lmp_uq.errors import UqError
 
-cdef extern from "tensor.h" namespace "lmp_uq":
+cdef extern from "file/tensor.h" namespace "lmp_uq":
     cdef cppclass Tensors "lmp_uq::Tensors":
         Tensors()
 
-cdef extern from "architecture.h" namespace "lmp_uq":
+cdef extern from "mace/architecture.h" namespace "lmp_uq":
     cdef cppclass Architecture:
         int n_features()
 
-cdef extern from "engine.h" namespace "lmp_uq":
+cdef extern from "mace/cpu/engine.h" namespace "lmp_uq":
     cdef cppclass AtomGraph:
         int n_local, n_nodes
         const int64_t *species

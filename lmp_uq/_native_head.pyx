@@ -17,7 +17,7 @@ import numpy as np
 
 from lmp_uq.errors import UqError
 
-cdef extern from "json.h" namespace "lmp_uq":
+cdef extern from "base/json.h" namespace "lmp_uq":
     cdef cppclass Json:
         Json()
         cbool is_null() const
@@ -36,7 +36,7 @@ cdef extern from "json.h" namespace "lmp_uq":
         const vector[Json] &values() const
     Json parse_json "lmp_uq::Json::parse" (const string &) except +
 
-cdef extern from "tensor.h" namespace "lmp_uq":
+cdef extern from "file/tensor.h" namespace "lmp_uq":
     cdef enum DType "lmp_uq::DType":
         pass
     cdef cppclass Tensor:
@@ -47,13 +47,13 @@ cdef extern from "tensor.h" namespace "lmp_uq":
         vector[double] doubles() except +
     const char *numpy_name(DType)
 
-cdef extern from "model_file.h" namespace "lmp_uq":
+cdef extern from "file/model_file.h" namespace "lmp_uq":
     cdef cppclass ModelFile:
         const Json &header() const
         const cmap[string, Tensor] &tensors() const
         const string &sha256() const
 
-cdef extern from "posterior.h" namespace "lmp_uq":
+cdef extern from "head/posterior.h" namespace "lmp_uq":
     cdef cppclass PosteriorOptions:
         PosteriorOptions()
         int n_members, n_force_members
@@ -81,7 +81,7 @@ cdef extern from "posterior.h" namespace "lmp_uq":
         void totals(const double *, double, double *) except +
         void member_energies(const double *, double, double *) except +
 
-cdef extern from "box.h" namespace "lmp_uq":
+cdef extern from "head/box.h" namespace "lmp_uq":
     double c_normal_score "lmp_uq::normal_score" (double)
 
 cdef extern from *:

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "compute_uq_linear.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "fix_uq_columns.h"
 #include "guard.h"
-#include "linear_potential.h"
+#include "linear/linear_potential.h"
 #include "model_name.h"
-#include "text.h"
+#include "base/text.h"
 
 #include "lammps/atom.h"
 #include "lammps/comm.h"

@@ -2,7 +2,7 @@
 #ifndef LMP_COMPUTE_UQ_LINEAR_H
 #define LMP_COMPUTE_UQ_LINEAR_H
 
-#include "descriptor_source.h"
+#include "linear/descriptor_source.h"
 #include "total_features.h"
 
 #include "lammps/compute.h"

@@ -3,7 +3,7 @@
 // changes every bar in silence, so the potential that runs is the judge.
 #include "compute_uq_linear.h"
 
-#include "linear_potential.h"
+#include "linear/linear_potential.h"
 
 #include "lammps/atom.h"
 #include "lammps/comm.h"

@@ -2,7 +2,7 @@
 // ComputeUqLinear: the whole system: features and virial rows for averages, bars of the stress.
 #include "compute_uq_linear.h"
 
-#include "linear_potential.h"
+#include "linear/linear_potential.h"
 
 #include "lammps/atom.h"
 #include "lammps/domain.h"

@@ -5,7 +5,7 @@
 #define LMP_UQ_CONFIGURATION_H
 
 #include "atom_routes.h"
-#include "bytes.h"
+#include "base/bytes.h"
 
 #include "lammps/lmptype.h"
 #include "lammps/pointers.h"

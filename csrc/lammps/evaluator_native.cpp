@@ -2,10 +2,10 @@
 // Evaluator behind which csrc/engine runs: model file, MACE and posterior head, in this process and without an interpreter.
 #include "evaluator.h"
 
-#include "engine.h"
+#include "mace/cpu/engine.h"
 #include "model_name.h"
-#include "posterior.h"
-#include "text.h"
+#include "head/posterior.h"
+#include "base/text.h"
 
 #include "fields.h"
 

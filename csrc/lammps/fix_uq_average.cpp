@@ -3,8 +3,8 @@
 #include "fix_uq_average.h"
 
 #include "hidden_dependence.h"
-#include "text.h"
-#include "thermal_averages.h"
+#include "base/text.h"
+#include "averages/thermal_averages.h"
 #include "total_features.h"
 
 #include "lammps/comm.h"

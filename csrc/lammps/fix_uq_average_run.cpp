@@ -4,7 +4,7 @@
 
 #include "guard.h"
 #include "hidden_dependence.h"
-#include "thermal_averages.h"
+#include "averages/thermal_averages.h"
 #include "total_features.h"
 
 #include "lammps/comm.h"

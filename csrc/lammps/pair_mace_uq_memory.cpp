@@ -2,7 +2,7 @@
 // PairMaceUq: memory of a rank, for LAMMPS' line before a run.
 #include "pair_mace_uq.h"
 
-#include "bytes.h"
+#include "base/bytes.h"
 #include "pair_mace_uq_impl.h"
 
 using namespace LAMMPS_NS;

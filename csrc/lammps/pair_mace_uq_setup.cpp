@@ -7,7 +7,7 @@
 #include "launcher_check.h"
 #include "pair_mace_uq_impl.h"
 #include "setup_warnings.h"
-#include "text.h"
+#include "base/text.h"
 
 #include "lammps/atom.h"
 #include "lammps/comm.h"

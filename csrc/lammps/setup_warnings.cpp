@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "setup_warnings.h"
 
-#include "elements.h"
+#include "base/elements.h"
 
 #include "lammps/atom.h"
 #include "lammps/compute.h"

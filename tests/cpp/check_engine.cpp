@@ -3,8 +3,8 @@
 // weights, both precisions, refusals. Built and run by tests/cpp/run.sh under sanitizers and under valgrind.
 //
 //   check_engine [planted] FILE...        planted: one gradient is changed, so every file has to fail
-#include "engine.h"
-#include "model_file.h"
+#include "mace/cpu/engine.h"
+#include "file/model_file.h"
 
 #include <algorithm>
 #include <cmath>

@@ -5,10 +5,10 @@
 //   fuzz_model_file SEED SECONDS FILE...
 //
 // Iteration k of a seed is always the same. An input that breaks the reader is written to broken.uq.
-#include "engine.h"
-#include "model_file.h"
-#include "posterior.h"
-#include "descriptor_source.h"
+#include "mace/cpu/engine.h"
+#include "file/model_file.h"
+#include "head/posterior.h"
+#include "linear/descriptor_source.h"
 
 #include <sanitizer/common_interface_defs.h>
 

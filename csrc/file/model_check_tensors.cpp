@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "file/model_check.h"
+#include "base/text.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <set>
+#include <stdexcept>
+
+namespace lmp_uq {
+namespace {
+
+using Shape = std::vector<std::string>;    // decimal lengths: a header may announce more than any integer holds
+using NamedShapes = std::vector<std::pair<std::string, Shape>>;
+
+const char *const SECTIONS[] = {"backbone/", "posterior/", "grade/", "calibration/", "roles/"};
+constexpr char NETWORK[] = "calibration/quantile_network/";
+
+bool begins_with(const std::string &text, const std::string &start) { return text.rfind(start, 0) == 0; }
+
+Shape shape_of(const Tensor &tensor)
+{
+  Shape out;
+  for (const std::size_t length : tensor.shape) out.push_back(std::to_string(length));
+  return out;
+}
+
+[[noreturn]] void refuse(const std::string &where, const std::string &what) { throw std::runtime_error(where + ": " + what); }
+
+bool is_linear(const Json &header) { return header.at("backbone").at("family").string() != "mace"; }
+
+// shapes of the tensors of the learned quantile, by full name; empty without one
+NamedShapes network_shapes(const Json &header)
+{
+  const Json *network = header.at("calibration").find("quantile_network");
+  if (!network || network->is_null()) return {};
+  const std::string inputs = sum_of_digits(network->at("n_features").digits(), "1");
+  const auto &hidden = network->at("hidden").array();
+  const std::string levels = std::to_string(network->at("levels").array().size());
+  const std::string sizes[] = {inputs, hidden[0].digits(), hidden[1].digits(), levels};
+  NamedShapes out = {{"input_mean", {inputs}}, {"input_scale", {inputs}}};
+  for (int k = 0; k < 3; k++) {
+    out.push_back({"weight_" + std::to_string(k), {sizes[k + 1], sizes[k]}});
+    out.push_back({"bias_" + std::to_string(k), {sizes[k + 1]}});
+  }
+  for (const char *name : {"lower", "upper", "factors"}) out.push_back({name, {levels}});
+  for (auto &named : out) named.first = NETWORK + named.first;
+  return out;
+}
+
+NamedShapes expected_shapes(const Json &header)
+{
+  const std::string features = header.at("backbone").at("n_features").digits();
+  const std::string elements = std::to_string(header.at("elements").array().size());
+  NamedShapes out;
+  if (is_linear(header)) out.push_back({"backbone/coefficients", {sum_of_digits(features, elements)}});
+  if (!header.at("posterior").is_null()) {
+    const Json &posterior = header.at("posterior");
+    const std::string &bias = posterior.at("bias").string(), &modes = posterior.at("n_modes").digits();
+    const std::string columns = sum_of_digits(features, bias == "none" ? "0" : bias == "constant" ? "1" : elements);
+    const NamedShapes box = {{"posterior/coefficients", {columns}},
+                             {"posterior/modes", {columns, modes}},
+                             {"posterior/lower", {modes}},
+                             {"posterior/upper", {modes}},
+                             {"posterior/members", {posterior.at("n_members").digits(), columns}}};
+    out.insert(out.end(), box.begin(), box.end());
+    const Json *force_members = posterior.find("n_force_members");
+    if (force_members && force_members->digits() != "0") out.push_back({"posterior/force_members", {force_members->digits(), columns}});
+  }
+  if (!header.at("grade").is_null()) {
+    out.push_back({"grade/mean", {elements, features}});
+    out.push_back({"grade/radius", {elements}});
+    out.push_back({"grade/whitening", {elements, features, features}});
+  }
+  const NamedShapes network = network_shapes(header);
+  out.insert(out.end(), network.begin(), network.end());
+  return out;
+}
+
+void check_sections(const Json &header, const Tensors &tensors, const std::string &where)
+{
+  std::vector<std::string> unknown;
+  for (const auto &named : tensors)
+    if (std::none_of(std::begin(SECTIONS), std::end(SECTIONS), [&](const char *start) { return begins_with(named.first, start); }))
+      unknown.push_back(named.first);
+  if (!unknown.empty()) {
+    const std::size_t n_more = unknown.size() - std::min<std::size_t>(unknown.size(), 5);
+    const std::string more = n_more ? " and " + std::to_string(n_more) + " more" : "";
+    unknown.resize(unknown.size() - n_more);
+    for (std::string &name : unknown) name = piece(name);
+    refuse(where, "unknown tensors " + joined(unknown, ", ") + more + "; accepted: names that begin with " +
+               joined({std::begin(SECTIONS), std::end(SECTIONS)}, ", "));
+  }
+  for (const std::string section : {"posterior", "grade"})
+    for (const auto &named : tensors)
+      if (header.at(section).is_null() && begins_with(named.first, section + "/"))
+        refuse(where, "header key '" + section + "' is null, but there is the tensor '" + piece(named.first) + "'");
+}
+
+void check_names(const Json &header, const Tensors &tensors, const std::string &where)
+{
+  check_sections(header, tensors, where);
+  std::set<std::string> expected;
+  for (const auto &named : network_shapes(header)) expected.insert(named.first);
+  for (const auto &named : tensors)
+    if (begins_with(named.first, "calibration/") && !expected.count(named.first))
+      refuse(where, "unknown tensor " + piece(named.first) +
+                 "; accepted in calibration: those of calibration/quantile_network, if the header has that entry");
+  const auto force_members = tensors.find("posterior/force_members");
+  if (force_members == tensors.end()) return;
+  const Json *count = header.at("posterior").find("n_force_members");
+  if (!count || count->digits() == "0")
+    refuse(where, "tensor 'posterior/force_members' has shape " + python_tuple(shape_of(force_members->second)) +
+               "; accepted: none, as posterior.n_force_members is 0");
+}
+
+void check_shapes(const Json &header, const Tensors &tensors, const std::string &where)
+{
+  for (const auto &expected : expected_shapes(header)) {
+    const std::string wanted = python_tuple(expected.second) + ", float64";
+    const auto found = tensors.find(expected.first);
+    if (found == tensors.end()) refuse(where, "tensor '" + expected.first + "' is missing; accepted: shape " + wanted);
+    const Shape shape = shape_of(found->second);
+    if (shape != expected.second || found->second.dtype != DType::F64)
+      refuse(where, "tensor '" + expected.first + "' has shape " + python_tuple(shape) + ", " + numpy_name(found->second.dtype) +
+                 "; accepted: " + wanted);
+  }
+}
+
+void check_parameters(const Json &header, const Tensors &tensors, const std::string &where)
+{
+  std::size_t held = 0;
+  for (const auto &named : tensors)
+    if (begins_with(named.first, "backbone/")) held += named.second.size();
+  const std::string &announced = header.at("backbone").at("n_parameters").digits(), count = std::to_string(held);
+  if (held != 0 && !less_digits(count, announced)) return;
+  refuse(where, "header key 'backbone.n_parameters' is " + piece(announced) +
+             "; accepted: at most " + count + ", the count of numbers in the tensors backbone/*, which is not 0");
+}
+
+template <typename T> std::size_t count_not_finite(const void *data, std::size_t begin, std::size_t end)
+{
+  const T *values = static_cast<const T *>(data);
+  return std::count_if(values + begin, values + end, [](T value) { return !std::isfinite(value); });
+}
+
+std::size_t count_not_finite(const Tensor &tensor, std::size_t begin, std::size_t end)
+{
+  if (tensor.dtype == DType::F64) return count_not_finite<double>(tensor.data, begin, end);
+  if (tensor.dtype == DType::F32) return count_not_finite<float>(tensor.data, begin, end);
+  const std::vector<double> values = tensor.doubles();
+  return count_not_finite<double>(values.data(), begin, end);
+}
+
+void check_finite(const Json &header, const Tensors &tensors, const std::string &where)
+{
+  const bool linear = is_linear(header);
+  for (const auto &named : tensors) {
+    const std::string &name = named.first;
+    const bool checked = begins_with(name, "posterior/") || begins_with(name, "grade/") || begins_with(name, "calibration/") ||
+        (linear && begins_with(name, "backbone/"));
+    if (!checked || !is_floating(named.second.dtype) || name == "grade/radius") continue;
+    std::size_t n_bad = 0;
+    if (name == "grade/mean" || name == "grade/whitening") {
+      const std::vector<double> radius = tensors.at("grade/radius").doubles();
+      const std::size_t stride = named.second.size() / radius.size();
+      for (std::size_t z = 0; z < radius.size(); z++)
+        if (!std::isnan(radius[z])) n_bad += count_not_finite(named.second, z * stride, (z + 1) * stride);
+    } else {
+      n_bad = count_not_finite(named.second, 0, named.second.size());
+    }
+    if (n_bad) refuse(where, "tensor '" + piece(name) + "' has " + std::to_string(n_bad) + " NaN or infinite numbers; accepted: finite ones");
+  }
+}
+
+void check_box(const Tensors &tensors, const std::string &where)
+{
+  if (!tensors.count("posterior/lower")) return;
+  const std::vector<double> lower = tensors.at("posterior/lower").doubles(), upper = tensors.at("posterior/upper").doubles();
+  std::size_t n_crossed = 0, first = 0;
+  for (std::size_t k = lower.size(); k-- > 0;)
+    if (lower[k] > upper[k]) {
+      n_crossed++;
+      first = k;
+    }
+  if (n_crossed)
+    refuse(where, "tensor 'posterior/lower' exceeds 'posterior/upper' in " + std::to_string(n_crossed) + " modes, first in mode " +
+               std::to_string(first) + "; accepted: lower <= upper");
+}
+
+void check_radius(const Tensors &tensors, const std::string &where)
+{
+  if (!tensors.count("grade/radius")) return;
+  for (const double radius : tensors.at("grade/radius").doubles())
+    if (!std::isnan(radius) && !(std::isfinite(radius) && radius > 0))
+      refuse(where, "tensor 'grade/radius' holds " + to_text(radius) + "; accepted: above 0, or nan for an element without training atoms");
+}
+
+void check_roles(const Json &header, const Tensors &tensors, const std::string &where)
+{
+  std::map<std::string, std::string> counts;
+  for (const Json &roles : header.at("provenance").at("roles").values())
+    for (std::size_t k = 0; k < roles.keys().size(); k++) {
+      std::string &count = counts.emplace(roles.keys()[k], "0").first->second;
+      count = sum_of_digits(count, roles.values()[k].digits());
+    }
+  const std::string start = "roles/";
+  for (const auto &named : tensors)
+    if (begins_with(named.first, start)) counts.emplace(named.first.substr(start.size()), "0");
+  for (const auto &role : counts) {
+    const auto held = tensors.find(start + role.first);
+    const bool here = held != tensors.end();
+    const Shape shape = here ? shape_of(held->second) : Shape{"0"};
+    const bool fits = shape == Shape{role.second} && (!here || held->second.dtype == DType::U64);
+    if (fits) continue;
+    const std::string found = here ? python_tuple(shape) + ", " + numpy_name(held->second.dtype) : "missing";
+    refuse(where, "tensor '" + piece(start + role.first) + "' is " + found + "; accepted: (" + role.second +
+               ",), uint64, as provenance.roles counts");
+  }
+}
+
+}    // namespace
+
+void check_tensors(const Json &header, const Tensors &tensors, const std::string &where)
+{
+  check_names(header, tensors, where);
+  check_shapes(header, tensors, where);
+  check_parameters(header, tensors, where);
+  check_finite(header, tensors, where);
+  check_box(tensors, where);
+  check_radius(tensors, where);
+  check_roles(header, tensors, where);
+}
+
+}    // namespace lmp_uq

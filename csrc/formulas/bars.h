@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Formulas of the error bars of one atom or one total: those of lmp_uq.posterior.box, lmp_uq.calibration.force_error and
+// lmp_uq.calibration.quantile_network, where their sources stand.
+#ifndef LMP_UQ_BARS_H
+#define LMP_UQ_BARS_H
+
+#include "formulas/hd.h"
+
+#include <cmath>
+
+namespace lmp_uq {
+
+// Below this number of effective modes a sum of uniforms has no Gaussian shoulder left to correct.
+constexpr double MIN_EFFECTIVE_MODES = 1.5;
+// eV/Angstrom, and of a grade: they keep atoms without force or grade from dominating.
+constexpr double FORCE_OFFSET = 0.01, GRADE_OFFSET = 0.05;
+// Numbers in a row of modes are padded with zeros to a multiple of this: independent sums that a processor adds side by side.
+constexpr int MODE_LANES = 8;
+
+struct BoxBars {
+  double std;           // of x.Theta over the box about its middle
+  double half_range;    // expected, of as many members as z stands for
+};
+
+LMP_UQ_HD double lane_sum(const double *lanes)
+{
+  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+}
+
+// reach: (n) a_k with sign, n a multiple of MODE_LANES: how far each mode alone moves x.Theta from the middle of the box
+// z: normal score of the number of members, Phi^-1((K - 3/8)/(K + 1/4))
+LMP_UQ_HD BoxBars box_bars(const double *reach, int n, double z)
+{
+  double largest = 0.0;
+  for (int k = 0; k < n; k++) largest = std::fabs(reach[k]) > largest ? std::fabs(reach[k]) : largest;
+  if (!(largest > 0.0)) return {0.0, 0.0};
+  double sums[MODE_LANES] = {}, seconds[MODE_LANES] = {}, fourths[MODE_LANES] = {};
+  for (int k = 0; k < n; k += MODE_LANES)
+    for (int lane = 0; lane < MODE_LANES; lane++) {
+      // relative to the largest mode: fourth powers of small reaches would underflow
+      const double part = std::fabs(reach[k + lane]) / largest, square = part * part;
+      sums[lane] += part;
+      seconds[lane] += square;
+      fourths[lane] += square * square;
+    }
+  const double second = lane_sum(seconds), std = std::sqrt(second / 3.0) * largest, exact = lane_sum(sums) * largest;
+  const double effective = second * second / lane_sum(fourths);
+  if (effective < MIN_EFFECTIVE_MODES) return {std, exact};
+  // the truncated expansion turns down beyond this z; the true extremes never shrink with more members
+  const double turn = std::sqrt(1.0 + 8.0 * effective / 1.2), score = z < turn ? z : turn;
+  const double corrected = score - (score * score * score - 3.0 * score) * 1.2 / (24.0 * effective);
+  return {std, corrected * std < exact ? corrected * std : exact};
+}
+
+struct ForceBar {
+  double intercept, force_exponent, grade_exponent;    // b0, bF, bG
+  double factor, floor, floor_exponent, least_bar;
+};
+
+// exp(b0 + bF log(|F| + 0.01) + bG log(grade + 0.05)) times a factor, at least the floor times (grade + 0.05)^fG, and at least the least bar;
+// an unknown element has no bar
+LMP_UQ_HD double force_bar(const ForceBar &b, double force_norm, double grade)
+{
+  if (!std::isfinite(grade)) return std::fabs(grade);
+  const double grown = b.floor * std::pow(grade + GRADE_OFFSET, b.floor_exponent), floor = grown < b.least_bar ? b.least_bar : grown;
+  const double exponent = b.intercept + b.force_exponent * std::log(force_norm + FORCE_OFFSET) +
+      b.grade_exponent * std::log(grade + GRADE_OFFSET);
+  const double bar = b.factor * std::exp(exponent);
+  return bar < floor ? floor : bar;    // NaN stays NaN
+}
+
+LMP_UQ_HD double silu(double x) { return 0.5 * x * (1.0 + std::tanh(0.5 * x)); }
+
+// log(1 + exp(x)) without overflow
+LMP_UQ_HD double softplus(double x) { return (x > 0.0 ? x : 0.0) + std::log1p(std::exp(-std::fabs(x))); }
+
+// From the network's outputs (levels) to the bar of one level: quantiles that rise with the level, kept inside the range that the
+// training has seen, times conformal factors; at least the bar of the level below.
+LMP_UQ_HD double quantile_bar(const double *outputs, const double *lower, const double *upper, const double *factors, int level)
+{
+  double log_quantile = 0.0, bar = 0.0;
+  for (int k = 0; k <= level; k++) {
+    log_quantile = k ? log_quantile + softplus(outputs[k]) : outputs[0];
+    const double above = log_quantile < lower[k] ? lower[k] : log_quantile;
+    const double mine = factors[k] * std::exp(above > upper[k] ? upper[k] : above);
+    bar = mine < bar ? bar : mine;
+  }
+  return bar;
+}
+
+}    // namespace lmp_uq
+#endif

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The posterior head: from descriptors to bars, grades and force errors. What lmp_uq.engine.Engine makes of them, without an interpreter.
+// Nothing is allocated after construction; the methods that write to scratch must not run at the same time on one object.
+#ifndef LMP_UQ_POSTERIOR_H
+#define LMP_UQ_POSTERIOR_H
+
+#include "base/aligned.h"
+#include "head/box.h"
+#include "head/force_error.h"
+#include "file/model_file.h"
+#include "head/novelty.h"
+#include "head/quantile_network.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lmp_uq {
+
+struct PosteriorOptions {
+  int n_members = 0;            // of the bounds and of the members' energies; 0: all of the file
+  int n_force_members = 0;      // of force and stress bars; 0: FORCE_MEMBERS or what the file holds
+  bool conservative = false;    // calibrated bars with their leave-one-group-out factors
+  bool learned = false;         // force_error from the learned quantile
+  std::string name;             // of the file, for messages
+};
+
+class Posterior {
+ public:
+  static constexpr int FORCE_MEMBERS = 8;
+
+  // elements: for each species of the arrays below the number of its element in the file
+  // std::runtime_error: more members than the file holds, a learned quantile that it does not hold, calibration numbers out of range
+  Posterior(const ModelFile &file, const std::vector<int> &elements, const PosteriorOptions &options);
+
+  bool has_box() const { return box_ != nullptr; }
+  bool has_grade() const { return novelty_ != nullptr; }
+  bool has_force_error() const { return force_error_ && novelty_; }
+  bool has_level(double level) const { return has_force_error() && force_error_->has(level); }
+  double energy_factor() const { return energy_factor_; }     // error / std of a total energy; 0: not calibrated
+  double stress_factor() const { return stress_factor_; }
+
+  int n_descriptors() const { return n_descriptors_; }
+  int n_features() const { return box_ ? box_->n_features() : 0; }    // of a feature sum, bias columns included
+  int n_members() const { return n_members_; }
+  int n_force_members() const { return n_force_members_; }
+  const double *force_member(int k) const { return force_members_.data() + static_cast<std::size_t>(k) * n_descriptors_; }    // (P)
+  std::vector<int> unknown_elements() const;    // in use, without training atoms
+  std::size_t n_bytes() const;
+
+  void use_threads(int n);    // of per-atom fields and row_std; results are the same bits for any number
+
+  // Per-atom fields of n atoms: descriptors (n, P), species (n), -1 for an atom that takes no part: its fields are 0.
+  // energies (n) eV; std, lower, upper (n) eV
+  void energy_bars(std::size_t n, const double *descriptors, const std::int64_t *species, const double *energies, double *std,
+                   double *lower, double *upper);
+  void grades(std::size_t n, const double *descriptors, const std::int64_t *species, double *grade);
+
+  // std (n) of rows of descriptors' derivatives (n, P), which have no bias columns, in their own unit
+  void row_std(std::size_t n, const double *rows, double *std);
+
+  // bar (n) eV/Angstrom of a level; force_norm (n) |F| in eV/Angstrom; grade (n) as grades() gives it
+  // std::runtime_error for a level that the file does not hold
+  void force_errors(std::size_t n, const double *descriptors, const std::int64_t *species, const double *force_norm, const double *grade,
+                    double level, double *bar);
+
+  // sum (n_features()) over the atoms that take part; written
+  void feature_sum(std::size_t n, const double *descriptors, const std::int64_t *species, double *sum) const;
+
+  // of the total energy (eV) from the feature sum of all atoms
+  void totals(const double *sum, double energy, double std_lower_upper[3]);
+  void member_energies(const double *sum, double energy, double *energies) const;    // (n_members())
+
+ private:
+  using Rows = const double *[PackedMatrix::BLOCK];
+  void read_posterior(const ModelFile &file, const PosteriorOptions &options);
+  void read_calibration(const ModelFile &file, const PosteriorOptions &options);
+  struct Scratch {                       // of a thread: one block of rows
+    Aligned<double> in, out;
+  };
+  template <class F> void share_out(std::size_t n, const F &work);
+  void energy_bars(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, const double *energies,
+                   Scratch &s, double *const bars[3]) const;
+  void grades(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, Scratch &s, double *grade) const;
+  void learned_bars(int which, std::size_t first, std::size_t last, const double *descriptors, const double *force_norm, const double *grade,
+                    Scratch &s, double *bar) const;
+
+  int n_descriptors_, n_members_ = 0, n_force_members_ = 0;
+  std::vector<int> elements_;
+  bool conservative_;
+  double energy_factor_ = 0.0, stress_factor_ = 0.0;
+  std::unique_ptr<Box> box_;
+  std::unique_ptr<Novelty> novelty_;
+  std::unique_ptr<ForceError> force_error_;
+  std::unique_ptr<QuantileNetwork> network_;
+  std::vector<double> force_members_;    // (n_force_members_, P): bias columns have no derivative
+  std::vector<Scratch> scratch_;         // one for each thread
+};
+
+}    // namespace lmp_uq
+#endif

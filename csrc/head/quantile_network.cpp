@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "head/quantile_network.h"
+
+#include "../kernels/bars.h"
+#include "head/force_error.h"
+#include "base/text.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+namespace lmp_uq {
+
+QuantileNetwork::QuantileNetwork(const Json &header, const Tensors &arrays)
+{
+  std::vector<std::string> texts;
+  for (const Json &level : header.at("levels").array()) {
+    levels_.push_back(level.number());
+    texts.push_back(python_repr(level));
+  }
+  if (!is_rising(levels_))
+    throw std::runtime_error("QuantileNetwork: levels=" + python_tuple(texts) + ", accepted are rising numbers between 0 and 1");
+  mean_ = arrays.at("input_mean").doubles();
+  scale_ = arrays.at("input_scale").doubles();
+  lower_ = arrays.at("lower").doubles();
+  upper_ = arrays.at("upper").doubles();
+  factors_ = arrays.at("factors").doubles();
+  for (int k = 0; k < N_LAYERS; k++) {
+    const Tensor &weight = arrays.at("weight_" + std::to_string(k));
+    const auto *w = static_cast<const double *>(weight.data);
+    const int depth = static_cast<int>(weight.shape[1]);
+    weight_[k] = PackedMatrix(depth, static_cast<int>(weight.shape[0]), [&](int row, int c) { return w[c * depth + row]; });
+    bias_[k] = arrays.at("bias_" + std::to_string(k)).doubles();
+  }
+  check();
+}
+
+void QuantileNetwork::check() const
+{
+  bool good = true;
+  for (std::size_t k = 0; k < lower_.size(); k++) good = good && lower_[k] <= upper_[k] && factors_[k] >= 0;
+  for (const double scale : scale_) good = good && scale > 0;
+  if (!good) throw std::runtime_error("QuantileNetwork: needs lower <= upper, factors >= 0 and input_scale > 0");
+}
+
+int QuantileNetwork::position(double level) const
+{
+  const auto found = std::find(levels_.begin(), levels_.end(), level);
+  if (found == levels_.end())
+    throw std::runtime_error("learned quantile: level " + to_text(level) + " was not trained; accepted: " + levels_text(levels_));
+  return static_cast<int>(found - levels_.begin());
+}
+
+int QuantileNetwork::width() const
+{
+  int width = PackedMatrix::padded(weight_[0].depth());
+  for (const PackedMatrix &weight : weight_) width = std::max(width, weight.stride());
+  return width;
+}
+
+void QuantileNetwork::bars(int which, int n, const double *const *rows, const double *force_norm, double *in, double *out,
+                           double *bar) const
+{
+  const int n_inputs = weight_[0].depth();
+  for (int i = 0; i < n; i++) {
+    double *x = in + static_cast<std::size_t>(i) * n_inputs;
+    for (int p = 0; p < n_inputs; p++)
+      x[p] = ((p < n_inputs - 1 ? rows[i][p] : std::log(force_norm[i] + FORCE_OFFSET)) - mean_[p]) / scale_[p];
+  }
+  std::size_t in_stride = n_inputs;
+  for (int k = 0; k < N_LAYERS; k++) {
+    weight_[k].multiply(n, in, in_stride, out);
+    in_stride = weight_[k].stride();
+    for (int i = 0; i < n; i++)
+      for (std::size_t c = 0; c < bias_[k].size(); c++) {
+        double &z = out[i * in_stride + c];
+        z += bias_[k][c];
+        if (k < N_LAYERS - 1) z = silu(z);
+      }
+    std::swap(in, out);
+  }
+  for (int i = 0; i < n; i++) bar[i] = quantile_bar(in + i * in_stride, lower_.data(), upper_.data(), factors_.data(), which);
+}
+
+}    // namespace lmp_uq

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The learned quantile of the force error (lmp_uq.calibration.quantile_network).
+#ifndef LMP_UQ_QUANTILE_NETWORK_H
+#define LMP_UQ_QUANTILE_NETWORK_H
+
+#include "base/json.h"
+#include "head/packed_matrix.h"
+#include "file/tensor.h"
+
+#include <vector>
+
+namespace lmp_uq {
+
+class QuantileNetwork {
+ public:
+  // header: the entry calibration.quantile_network; arrays: the section of that name, of a file that has passed its checks
+  // std::runtime_error: levels or numbers out of range
+  QuantileNetwork(const Json &header, const Tensors &arrays);
+
+  int position(double level) const;    // std::runtime_error for a level that was not trained
+  std::size_t n_bytes() const { return weight_[0].n_bytes() + weight_[1].n_bytes() + weight_[2].n_bytes(); }
+  int width() const;                   // numbers that an atom needs of each scratch array
+
+  // Bars (eV/Angstrom) of level number `which` of at most PackedMatrix::BLOCK atoms: rows[i] points to P descriptors, force_norm[i] is
+  // |F|. in and out: (n, width()) scratch, aligned to 64 bytes
+  void bars(int which, int n, const double *const *rows, const double *force_norm, double *in, double *out, double *bar) const;
+
+ private:
+  static constexpr int N_LAYERS = 3;
+  void check() const;
+
+  std::vector<double> levels_, mean_, scale_, lower_, upper_, factors_;
+  PackedMatrix weight_[N_LAYERS];             // transposed
+  std::vector<double> bias_[N_LAYERS];
+};
+
+}    // namespace lmp_uq
+#endif

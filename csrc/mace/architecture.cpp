@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "mace/architecture.h"
+
+#include "../kernels/hd.h"
+#include "../kernels/paths.h"
+#include "base/text.h"
+
+#include <algorithm>
+#include <cctype>
+#include <stdexcept>
+
+namespace lmp_uq {
+
+namespace {
+
+constexpr int MAX_CHANNELS = 4096, MAX_HEADS = 1000;    // counts are multiplied with one another
+constexpr int MAX_ATOMIC_NUMBER = 118;
+
+[[noreturn]] void refuse(const std::string &feature, const std::string &found, const std::string &accepted)
+{
+  throw std::runtime_error("native engine: " + feature + " is " + piece(found) + "; accepted: " + accepted);
+}
+
+// of the digits before an x; 0: no number, or too large
+int channels(const std::string &digits)
+{
+  if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string::npos) return 0;
+  const int n = std::stoi(digits);
+  return n > MAX_CHANNELS ? 0 : n;
+}
+
+struct Irreps {
+  int n_channels, degree;
+};
+
+// "8x0e+8x1o": equally many channels of every degree 0..L, natural parity
+Irreps channels_and_degree(const Json &header, const std::string &key)
+{
+  const std::string &text = header.at(key).string();
+  const std::string accepted = "irreps like 128x0e+128x1o: equal channels, at most " + std::to_string(MAX_CHANNELS) +
+      ", degrees 0 to " + std::to_string(MAX_FEATURE_DEGREE) +
+      ", parities e, o, e";
+  Irreps out{0, -1};
+  std::size_t begin = 0;
+  while (begin < text.size()) {
+    const std::size_t end = std::min(text.find('+', begin), text.size());
+    std::string term;
+    for (char c : text.substr(begin, end - begin))
+      if (!std::isspace(static_cast<unsigned char>(c))) term += c;
+    begin = end + 1;
+    const std::size_t times = term.find('x');
+    const int n = times == std::string::npos ? 1 : channels(term.substr(0, times));
+    const std::string irrep = term.substr(times == std::string::npos ? 0 : times + 1);
+    const int degree = out.degree + 1;
+    const std::string natural = std::to_string(degree) + (degree % 2 ? "o" : "e");
+    if (irrep != natural || degree > MAX_FEATURE_DEGREE || n < 1 || (degree > 0 && n != out.n_channels))
+      refuse(key, "'" + text + "'", accepted);
+    out = {n, degree};
+  }
+  if (out.degree < 0) refuse(key, "'" + text + "'", accepted);
+  return out;
+}
+
+void accept_only(const Json &header, const std::string &key, const std::vector<std::string> &accepted)
+{
+  const std::string &found = header.at(key).string();
+  if (std::find(accepted.begin(), accepted.end(), found) != accepted.end()) return;
+  std::string list;
+  for (const std::string &word : accepted) list += (list.empty() ? "" : ", ") + word;
+  refuse(key, "'" + found + "'", list);
+}
+
+int whole(const Json &header, const std::string &key, int low, int high)
+{
+  const long value = header.at(key).integer();
+  if (value < low || value > high) refuse(key, std::to_string(value), std::to_string(low) + " to " + std::to_string(high));
+  return static_cast<int>(value);
+}
+
+std::vector<int> whole_numbers(const Json &header, const std::string &key, int low, int high)
+{
+  std::vector<int> out;
+  for (const Json &item : header.at(key).array()) {
+    const long value = item.integer();
+    if (value < low || value > high) refuse(key, std::to_string(value), std::to_string(low) + " to " + std::to_string(high));
+    out.push_back(static_cast<int>(value));
+  }
+  return out;
+}
+
+bool contains(const std::string &text, const char *part) { return text.find(part) != std::string::npos; }
+
+void refuse_what_is_not_built(const Json &header)
+{
+  const std::vector<std::string> residual = {"RealAgnosticResidualInteractionBlock", "RealAgnosticDensityResidualInteractionBlock"};
+  std::vector<std::string> first = residual;
+  first.insert(first.end(), {"RealAgnosticInteractionBlock", "RealAgnosticDensityInteractionBlock"});
+  accept_only(header, "class", {"MACE", "ScaleShiftMACE"});
+  accept_only(header, "interaction_first", first);
+  if (header.at("num_interactions").integer() > 1) accept_only(header, "interaction", residual);
+  accept_only(header, "radial_type", {"bessel"});
+  accept_only(header, "distance_transform", {"None", "Agnesi"});
+  if (header.at("use_so3").boolean()) refuse("use_so3", "true", "false");
+  if (!header.at("edge_irreps").is_null()) refuse("edge_irreps", "'" + header.at("edge_irreps").string() + "'", "null");
+  if (header.at("num_interactions").integer() > 1) {
+    accept_only(header, "readout", {"NonLinearReadoutBlock"});
+    accept_only(header, "gate", {"silu"});
+  }
+}
+
+std::vector<LayerShape> layers_of(const Json &header, int degree)
+{
+  const int n = whole(header, "num_interactions", 1, 100);
+  const std::vector<int> correlation = whole_numbers(header, "correlation", 1, 3);
+  if (static_cast<int>(correlation.size()) != n)
+    refuse("correlation", std::to_string(correlation.size()) + " numbers", std::to_string(n) + ", one per interaction");
+  const bool only_last = header.at("use_last_readout_only").boolean();
+  if (only_last && n == 1) refuse("use_last_readout_only", "true with one interaction, which leaves no readout", "false");
+  std::vector<LayerShape> out;
+  for (int t = 0; t < n; ++t) {
+    const std::string &kind = header.at(t ? "interaction" : "interaction_first").string();
+    LayerShape layer{contains(kind, "Density"), contains(kind, "Residual"), t ? degree : 0, t + 1 < n ? degree : 0, correlation[t],
+                     Readout::Linear, only_last ? 0 : t};
+    if (t + 1 == n && n > 1) layer.readout = Readout::Gated;
+    else if (only_last) layer.readout = Readout::None;
+    out.push_back(layer);
+  }
+  return out;
+}
+
+}    // namespace
+
+Architecture Architecture::read(const Json &header)
+{
+  refuse_what_is_not_built(header);
+  Architecture a;
+  const Irreps hidden = channels_and_degree(header, "hidden_irreps");
+  a.n_channels = hidden.n_channels;
+  a.layers = layers_of(header, hidden.degree);
+  a.atomic_numbers = whole_numbers(header, "atomic_numbers", 1, MAX_ATOMIC_NUMBER);
+  if (a.atomic_numbers.empty() || a.atomic_numbers.size() > MAX_ATOMIC_NUMBER)
+    refuse("atomic_numbers", "a list of " + std::to_string(a.atomic_numbers.size()),
+           "1 to " + std::to_string(MAX_ATOMIC_NUMBER) + " of them");
+  a.cutoff = header.at("r_max").number();
+  if (!(a.cutoff > 0.0 && a.cutoff < 1e3)) refuse("r_max", std::to_string(a.cutoff), "above 0 and below 1000 Angstrom");
+  a.l_max = whole(header, "max_ell", 1, MAX_DEGREE);
+  a.n_bessel = whole(header, "num_bessel", 1, 1000);
+  a.radial_widths = whole_numbers(header, "radial_MLP", 1, 10000);
+  a.mean_neighbours = header.at("avg_num_neighbors").number();
+  a.silu_constant = header.at("activation_constants").at("silu").number();
+  a.agnesi = header.at("distance_transform").string() == "Agnesi";
+  a.repulsion = header.at("pair_repulsion").boolean();
+  a.scale_shift = header.at("class").string() == "ScaleShiftMACE";
+  a.cutoff_in_basis = header.at("apply_cutoff").boolean();
+  a.agnostic_product = header.at("use_agnostic_product").boolean();
+  const std::vector<Json> &heads = header.at("heads").array();
+  if (heads.size() > MAX_HEADS)
+    refuse("heads", "a list of " + std::to_string(heads.size()), "at most " + std::to_string(MAX_HEADS) + " of them");
+  a.n_heads = static_cast<int>(heads.size());
+  a.head = 0;
+  while (a.head < a.n_heads && heads[a.head].string() != header.at("head").string()) ++a.head;
+  if (a.head == a.n_heads) refuse("head", "'" + header.at("head").string() + "'", "one of heads");
+  const Irreps gate = a.layers.size() > 1 ? channels_and_degree(header, "MLP_irreps") : Irreps{0, 0};
+  if (gate.degree > 0) refuse("MLP_irreps", "'" + header.at("MLP_irreps").string() + "'", "scalars like 16x0e");
+  a.n_gate = gate.n_channels;
+  return a;
+}
+
+}    // namespace lmp_uq

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The shape of a MACE model (Batatia et al., NeurIPS 2022, arXiv:2206.07697) as a model file's header gives it, and what of it this
+// engine runs.
+#ifndef LMP_UQ_ARCHITECTURE_H
+#define LMP_UQ_ARCHITECTURE_H
+
+#include "base/json.h"
+
+#include <string>
+#include <vector>
+
+namespace lmp_uq {
+
+enum class Readout { None, Linear, Gated };
+
+struct LayerShape {
+  bool density;          // messages are divided by 1 + a density of neighbours, else by a constant
+  bool residual;         // features of the layer before are added to those of this one
+  int l_in, l_out;       // highest degree of the features that come in and go out
+  int correlation;       // highest order of the products
+  Readout readout;
+  int readout_number;    // among the model's readouts
+};
+
+struct Architecture {
+  std::vector<int> atomic_numbers;
+  double cutoff;                 // Angstrom
+  int l_max;                     // of the edge harmonics
+  int n_channels;
+  int n_bessel;
+  std::vector<int> radial_widths;
+  int n_heads, head;
+  int n_gate;                    // scalars inside the gated readout
+  double mean_neighbours;
+  double silu_constant;          // e3nn's normalisation of the activation function
+  bool agnesi, repulsion, scale_shift;
+  bool cutoff_in_basis;          // else radial functions and densities are multiplied by the envelope
+  bool agnostic_product;         // products have one set of coefficients for all elements
+  std::vector<LayerShape> layers;
+
+  int n_elements() const { return static_cast<int>(atomic_numbers.size()); }
+  int n_features() const { return n_channels * static_cast<int>(layers.size()); }
+
+  // header: the entry backbone.architecture. std::runtime_error names the feature that this engine does not run, or the key that is
+  // missing.
+  static Architecture read(const Json &header);
+};
+
+}    // namespace lmp_uq
+#endif

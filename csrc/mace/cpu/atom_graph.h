@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the engine is evaluated on, and the same sorted for the loops.
+#ifndef LMP_UQ_ATOM_GRAPH_H
+#define LMP_UQ_ATOM_GRAPH_H
+
+#include "base/bytes.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace lmp_uq {
+
+// Rows of `width` numbers for each node, in the order of AtomGraph, wherever they lie: columns first .. first+n of one node's row.
+struct GhostRows {
+  void *holder;
+  int width;
+  void (*get)(void *holder, int node, int first, int n, double *out);
+  void (*put)(void *holder, int node, int first, int n, const double *in);
+  void (*add)(void *holder, int node, int first, int n, const double *in);
+};
+
+// Copies of atoms on this rank. The first two work in place on (n_nodes, width) doubles, rows in the order of AtomGraph; a caller that can
+// fetch and put single rows offers the others, which spare the engine that array. All return 0, or another number where the exchange
+// failed. Every rank makes the same calls with the same widths, also a rank without atoms.
+struct GhostExchange {
+  void *context = nullptr;
+  int (*forward)(void *context, double *rows, int width) = nullptr;    // ghost rows become their owners'; nullptr: no ghosts
+  int (*reverse)(void *context, double *rows, int width) = nullptr;    // owners gain their ghosts' rows
+  int (*forward_rows)(void *context, const GhostRows &rows) = nullptr;
+  int (*reverse_rows)(void *context, const GhostRows &rows) = nullptr;
+};
+
+struct AtomGraph {
+  int n_local, n_nodes;            // local atoms first, then ghosts
+  const std::int64_t *species;     // (n_nodes) index into the model's elements
+  std::int64_t n_edges;
+  const std::int64_t *centres;     // (n_edges) local atom
+  const std::int64_t *neighbours;  // (n_edges) node
+  const double *vectors;           // (n_edges, 3) x_neighbour - x_centre, Angstrom
+};
+
+// Centres of one element and their edges.
+struct Batch {
+  int first, last;                 // rows
+  int element;
+};
+
+// Local atoms sorted by element (ghosts keep their place behind them), edges shorter than the cutoff sorted by centre.
+class SortedGraph {
+ public:
+  // n_threads: batches are made for so many
+  // std::runtime_error: an index outside its range, a vector of no length or not finite (the pair of nodes is named)
+  SortedGraph(const AtomGraph &graph, double cutoff, int n_elements, int n_threads);
+
+  std::size_t n_bytes() const { return bytes_of(node, row, element, start, source, id, length, direction, batches, share); }
+
+  int n_local, n_nodes;
+  std::int64_t n_graph_edges;            // those of the graph, longer ones included
+  std::vector<int> node;                 // (n_nodes) node of each row
+  std::vector<int> row;                  // (n_nodes) row of each node
+  std::vector<int> element;              // (n_nodes) by row
+  std::vector<int> start;                // (n_local+1) first edge of each row
+  std::vector<int> source;               // (n_edges) row
+  std::vector<std::int64_t> id;          // (n_edges) number in the graph
+  std::vector<double> length;            // (n_edges) Angstrom
+  std::vector<double> direction;         // (n_edges, 3)
+  std::vector<Batch> batches;
+  std::vector<int> share;                // (n_threads+1) first batch of each thread: about the same work for all
+
+ private:
+  void sort_nodes(const AtomGraph &graph, int n_elements);
+  void sort_edges(const AtomGraph &graph, double cutoff);
+  void cut_batches(int n_threads);
+  void share_batches(int n_threads);
+};
+
+}    // namespace lmp_uq
+#endif

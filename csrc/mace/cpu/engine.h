@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// MACE energies, descriptors and gradients of weighted sums of them, without torch, Python, LAMMPS or MPI.
+#ifndef LMP_UQ_ENGINE_H
+#define LMP_UQ_ENGINE_H
+
+#include "mace/architecture.h"
+#include "mace/cpu/atom_graph.h"
+#include "file/tensor.h"
+
+#include <memory>
+
+namespace lmp_uq {
+
+class Engine {
+ public:
+  struct Options {
+    bool single_precision = false;      // features, tables and edges in float32; energies, gradients and sums in float64
+    // Largest error of a tabulated radial function's derivative over its largest derivative (see RadialTable); below 0: 1e-9, 1e-6 in
+    // single precision; 0: no tables, exact and slow.
+    double table_tolerance = -1.0;
+    bool single_precision_bars = false; // pulls of descriptor weights alone in float32 all the same
+    int threads = 1;                    // of evaluate and pull; 0: as many as OpenMP says
+  };
+
+  // What pull needs of one evaluation.
+  class State {
+   public:
+    virtual ~State() = default;
+    virtual std::size_t n_bytes() const = 0;
+  };
+
+  virtual ~Engine() = default;
+
+  // architecture: the header's entry backbone.architecture. tensors: names without the section; their bytes stay valid as long as
+  // the engine. std::runtime_error: a feature that the engine does not run, tensors that do not fit.
+  static std::unique_ptr<Engine> make(const Json &architecture, Tensors tensors, const Options &options);
+
+  virtual const Architecture &shape() const = 0;
+  virtual const char *instruction_set() const = 0;
+  virtual std::size_t table_bytes() const = 0;          // of the radial tables made so far
+  virtual std::size_t n_bytes() const = 0;              // of these, of weights as they are laid out, and of work space
+  virtual int n_threads() const = 0;
+
+  // energies (n_local) in eV, nullptr: none; descriptors (n_local, n_features); collective over the ranks that exchange ghosts. Several
+  // threads may call it. std::runtime_error: a graph that does not fit, an edge without length, a failed exchange.
+  virtual std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies, double *descriptors) = 0;
+
+  // gradients (n_sets, n_edges, 3): d(sum_i w_i E_i + sum_ip W_ip D_ip)/d r_ij in eV/Angstrom for each set of W; collective.
+  // energy_weights (n_local) w or nullptr, the same in every set; descriptor_weights (n_sets, n_local, n_features) W or nullptr
+  virtual void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
+                    const double *descriptor_weights, double *gradients) = 0;
+};
+
+}    // namespace lmp_uq
+#endif

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Gradients of weighted sums of energies and descriptors with respect to the edge vectors: the forward pass's transpose, by hand.
+#include "mace/cpu/mace_engine.h"
+
+#include "../kernels/harmonics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+namespace lmp_uq {
+
+template <class T>
+void MaceEngine<T>::pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
+                         const double *descriptor_weights, double *gradients)
+{
+  const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
+  const std::size_t n_edges = evaluated.graph.n_graph_edges, n_weights = static_cast<std::size_t>(evaluated.graph.n_local) * shape().n_features();
+  std::fill(gradients, gradients + n_sets * n_edges * 3, 0.0);
+  std::unique_ptr<Workspace> w = borrow();
+  for (int first = 0; first < n_sets; first += MAX_SETS) {
+    const Weighting weighting{std::min(MAX_SETS, n_sets - first), energy_weights,
+                              descriptor_weights ? descriptor_weights + first * n_weights : nullptr, gradients + first * n_edges * 3};
+    pull(evaluated, exchange, weighting, *w);
+    if (shape().repulsion && energy_weights) add_repulsion_gradient(evaluated, weighting);
+  }
+  give_back(std::move(w));
+}
+
+// w.after: what the next layer's skip gives to the gradient of the features of this one; w.before: what this one's gives
+template <class T>
+void MaceEngine<T>::pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting, Workspace &w) const
+{
+  const SortedGraph &graph = state.graph;
+  for (int t = static_cast<int>(layers_.size()) - 1; t >= 0; --t) {
+    const Layer<T> &layer = *layers_[t];
+    const std::size_t n_features = t == 0 ? 0 : features_of(layer, graph, weighting.n_sets).size(wide_);
+    in_parallel(n_threads_, [&](int thread) { w.threads[thread].feature_gradient.zero(n_features); });
+    if (t > 0) w.before.resize(static_cast<std::size_t>(weighting.n_sets) * graph.n_local * layer.n_skip() * wide_);
+    over_batches(graph, w, [&](const Batch &batch, Scratch &scratch) {
+      scratch.edges.prepare(layer, graph, batch, shape().l_max);
+      features_gradient(layer, state, batch, weighting, w, scratch);
+      products_gradient(layer, state, batch, weighting.n_sets, scratch);
+      if (t > 0) messages_gradient(layer, batch, weighting.n_sets, scratch);
+      edges_gradient(layer, state, batch, weighting, scratch);
+      if (t > 0) skip_gradient(layer, graph, batch, weighting.n_sets, w, scratch);
+    });
+    if (t == 0) break;
+    add_up(n_features, w);
+    gather_ghosts(layer, graph, exchange, weighting.n_sets, w);
+    std::swap(w.sent, w.feature_gradient());
+    std::swap(w.before, w.after);
+  }
+}
+
+// gradient of the features that a batch's atoms have after a layer
+template <class T>
+void MaceEngine<T>::features_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting,
+                                      const Workspace &w, Scratch &s) const
+{
+  s.features_out.zero(static_cast<std::size_t>(weighting.n_sets) * (batch.last - batch.first) * layer.n_out() * wide_);
+  if (layer.number() + 1 < static_cast<int>(layers_.size()))
+    sent_gradient(*layers_[layer.number() + 1], state.graph, batch, weighting.n_sets, w, s);
+  add_readout_gradient(layer, state, batch, weighting, s);
+}
+
+// what the next layer adds to it, by what its edges fetch and by its skip
+template <class T>
+void MaceEngine<T>::sent_gradient(const Layer<T> &next, const SortedGraph &graph, const Batch &batch, int n_sets, const Workspace &w,
+                                  Scratch &s) const
+{
+  const int n = batch.last - batch.first, n_out = next.n_in(), n_skip = next.n_skip() * wide_;
+  const BlockedRows<T> features = features_of(next, graph, n_sets);
+  for (int set = 0; set < n_sets; ++set) {
+    T *out = s.features_out.data() + static_cast<std::size_t>(set) * n * n_out * wide_;
+    for (int l = 0; l <= next.shape().l_in; ++l)
+      next.kernels().gemm(next.up(l).reverse.product(n * (2 * l + 1), w.sent.data() + features.offset(batch.first, set, l * l),
+                                                     features.of_degree(l), out + l * l * wide_, rows(l, n_out), false));
+    const T *skip = w.after.data() + (static_cast<std::size_t>(set) * graph.n_local + batch.first) * n_skip;
+    for (int i = 0; i < n; ++i)
+      for (int c = 0; c < n_skip; ++c) out[static_cast<std::size_t>(i) * n_out * wide_ + c] += skip[static_cast<std::size_t>(i) * n_skip + c];
+  }
+}
+
+template <class T>
+void MaceEngine<T>::add_readout_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting,
+                                         Scratch &s) const
+{
+  const SortedGraph &graph = state.graph;
+  const int n = batch.last - batch.first, n_channels = shape().n_channels, n_features = shape().n_features();
+  std::vector<double> energy(n_channels);
+  for (int i = 0; i < n; ++i) {
+    const int row = batch.first + i;
+    const std::size_t node = graph.node[row];
+    std::fill(energy.begin(), energy.end(), 0.0);
+    if (weighting.energy) energy_gradient(layer, state.layers[layer.number()], row, scale_ * weighting.energy[node], energy);
+    for (int set = 0; set < weighting.n_sets; ++set) {
+      T *out = s.features_out.data() + (static_cast<std::size_t>(set) * n + i) * layer.n_out() * wide_;
+      const double *more = weighting.descriptors;
+      if (more) more += (static_cast<std::size_t>(set) * graph.n_local + node) * n_features + layer.number() * n_channels;
+      for (int c = 0; c < n_channels; ++c) out[c] += static_cast<T>(energy[c] + (more ? more[c] : 0.0));
+    }
+  }
+}
+
+// out += weight * d(readout)/d(scalars) of one atom
+template <class T>
+void MaceEngine<T>::energy_gradient(const Layer<T> &layer, const LayerState &state, int row, double weight, std::vector<double> &out) const
+{
+  const int n_channels = shape().n_channels, n_gate = shape().n_gate;
+  if (layer.shape().readout == Readout::Linear)
+    for (int c = 0; c < n_channels; ++c) out[c] += weight * layer.readout_linear()[c];
+  if (layer.shape().readout != Readout::Gated) return;
+  const T *scalars = state.scalars.data() + static_cast<std::size_t>(row) * wide_;
+  std::vector<double> gate(n_gate, 0.0);
+  for (int c = 0; c < n_channels; ++c)
+    for (int k = 0; k < n_gate; ++k) gate[k] += layer.readout_gate()[c * n_gate + k] * static_cast<double>(scalars[c]);
+  for (int k = 0; k < n_gate; ++k) {
+    const double s = 1.0 / (1.0 + std::exp(-gate[k]));
+    gate[k] = weight * layer.readout_gated()[k] * s * (1.0 + gate[k] * (1.0 - s));
+  }
+  for (int c = 0; c < n_channels; ++c)
+    for (int k = 0; k < n_gate; ++k) out[c] += layer.readout_gate()[c * n_gate + k] * gate[k];
+}
+
+// a batch's A
+template <class T>
+const T *MaceEngine<T>::summed_messages(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Scratch &s) const
+{
+  const LayerState &kept = state.layers[layer.number()];
+  const std::size_t row = static_cast<std::size_t>(n_harmonics()) * wide_;
+  if (layer.number() > 0) return kept.products_in.data() + batch.first * row;
+  const int n = batch.last - batch.first;
+  s.first_in.resize(n * row);
+  sum_messages(layer, kept, state.graph.n_nodes, n, s, s.first_in.data());
+  return s.first_in.data();
+}
+
+// gradient of a batch's A times nu in s.gradient_in, and what it leaves for nu in s.overlap
+template <class T>
+void MaceEngine<T>::products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const
+{
+  const int n = batch.last - batch.first, n_out = layer.n_out();
+  const LayerState &kept = state.layers[layer.number()];
+  const std::size_t set_out = static_cast<std::size_t>(n) * n_out * wide_, set_in = static_cast<std::size_t>(n) * n_harmonics() * wide_;
+  s.products.resize(n_sets * set_out);
+  s.gradient_in.resize(n_sets * set_in);
+  s.overlap.assign(static_cast<std::size_t>(n_sets) * n, 0.0);
+  s.norm.assign(kept.norm.begin() + batch.first, kept.norm.begin() + batch.last);
+  for (int set = 0; set < n_sets; ++set) {
+    const T *from = s.features_out.data() + set * set_out;
+    for (int l = 0; l <= layer.shape().l_out; ++l)
+      layer.kernels().gemm(layer.linear(l).reverse.product(n * (2 * l + 1), from + l * l * wide_, rows(l, n_out),
+                                                           s.products.data() + set * set_out + l * l * wide_, rows(l, n_out), false));
+  }
+  layer.kernels().product_reverse({layer.products().view(), n, wide_, n_sets, layer.element(batch.element).products.data(),
+                                   summed_messages(layer, state, batch, s),
+                                   s.products.data(), set_out, s.gradient_in.data(), set_in, s.norm.data(), s.overlap.data()});
+}
+
+template <class T>
+void MaceEngine<T>::messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Scratch &s) const
+{
+  const int n = batch.last - batch.first;
+  const Paths &paths = layer.paths();
+  const std::size_t set_in = static_cast<std::size_t>(n) * n_harmonics() * wide_, set_out = static_cast<std::size_t>(n) * paths.n_message * wide_;
+  s.messages.resize(n_sets * set_out);
+  for (int set = 0; set < n_sets; ++set)
+    for (int l = 0; l <= shape().l_max; ++l)
+      layer.kernels().gemm(layer.message(l).reverse.product(
+          n * (2 * l + 1), s.gradient_in.data() + set * set_in + l * l * wide_, rows(l, n_harmonics()),
+          s.messages.data() + set * set_out + paths.block[l] * block<T>(), message_rows(paths, l, n), false));
+}
+
+template <class T>
+void MaceEngine<T>::edges_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting,
+                                   Scratch &scratch) const
+{
+  const SortedGraph &graph = state.graph;
+  const int n = batch.last - batch.first, n_sets = weighting.n_sets;
+  const BatchEdges<T> &edges = scratch.edges;
+  scratch.edge_gradient.zero(static_cast<std::size_t>(edges.n_edges()) * n_sets * MAX_HARMONICS);
+  if (layer.number() == 0) {
+    layer.kernels().first_reverse({edges.view(), wide_, n_sets, scratch.gradient_in.data(),
+                                   static_cast<std::size_t>(n) * n_harmonics() * wide_, scratch.edge_gradient.data()});
+  } else {
+    layer.kernels().message_reverse({edges.view(), wide_, graph.n_nodes, n_sets, state.layers[layer.number()].features.data(),
+                                     layer.coupling().reverse(), scratch.messages.data(),
+                                     static_cast<std::size_t>(n) * layer.paths().n_message * wide_, scratch.feature_gradient.data(),
+                                     scratch.edge_gradient.data()});
+  }
+  for (int i = 0; i < n; ++i)
+    for (int k = graph.start[batch.first + i]; k < graph.start[batch.first + i + 1]; ++k) {
+      const int e = k - graph.start[batch.first];
+      const double *u = graph.direction.data() + 3 * static_cast<std::size_t>(k);
+      for (int set = 0; set < n_sets; ++set) {
+        const double *s = scratch.edge_gradient.data() + (static_cast<std::size_t>(e) * n_sets + set) * MAX_HARMONICS;
+        const double of_density = -state.layers[layer.number()].norm[batch.first + i] * scratch.overlap[static_cast<std::size_t>(set) * n + i];
+        double g[3];
+        harmonics_gradient(u, shape().l_max, s, g);
+        const double along = g[0] * u[0] + g[1] * u[1] + g[2] * u[2];
+        const double radial = s[0] * edges.per_length(e) + of_density * edges.density_slope(e);
+        double *out = weighting.gradients + (set * static_cast<std::size_t>(graph.n_graph_edges) + graph.id[k]) * 3;
+        for (int x = 0; x < 3; ++x) out[x] += radial * u[x] + (g[x] - along * u[x]) / graph.length[k];
+      }
+    }
+}
+
+template <class T>
+void MaceEngine<T>::skip_gradient(const Layer<T> &layer, const SortedGraph &graph, const Batch &batch, int n_sets, Workspace &w,
+                                  const Scratch &s) const
+{
+  const int n = batch.last - batch.first, n_out = layer.n_out(), n_skip = layer.n_skip();
+  const ElementWeights<T> &element = layer.element(batch.element);
+  for (int set = 0; set < n_sets; ++set) {
+    const T *from = s.features_out.data() + static_cast<std::size_t>(set) * n * n_out * wide_;
+    T *to = w.before.data() + (static_cast<std::size_t>(set) * graph.n_local + batch.first) * n_skip * wide_;
+    for (std::size_t l = 0; l < element.skip.size(); ++l)
+      layer.kernels().gemm(element.skip[l].reverse.product(n * (2 * l + 1), from + l * l * wide_, rows(l, n_out), to + l * l * wide_,
+                                                           rows(l, n_skip), false));
+  }
+}
+
+// what all threads found, in the order of the threads
+template <class T> void MaceEngine<T>::add_up(std::size_t n, Workspace &w) const
+{
+  over_rows(n_threads_, n, [&](std::int64_t first, std::int64_t last) {
+    T *sum = w.feature_gradient().data();
+    for (int thread = 1; thread < n_threads_; ++thread) {
+      const T *more = w.threads[thread].feature_gradient.data();
+      for (std::int64_t k = first; k < last; ++k) sum[k] += more[k];
+    }
+  });
+}
+
+template <class T> void MaceEngine<T>::add_repulsion_gradient(const Evaluated &state, const Weighting &weighting) const
+{
+  const SortedGraph &graph = state.graph;
+  over_rows(n_threads_, graph.n_local, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row)
+      for (int e = graph.start[row]; e < graph.start[row + 1]; ++e) {
+        const Jet pair = lmp_uq::repulsion(graph.length[e], repulsion(graph.element[row], graph.element[graph.source[e]]));
+        const double slope = scale_ * weighting.energy[graph.node[row]] * pair.first;
+        for (int set = 0; set < weighting.n_sets && slope != 0.0; ++set) {
+          double *out = weighting.gradients + (set * static_cast<std::size_t>(graph.n_graph_edges) + graph.id[e]) * 3;
+          for (int x = 0; x < 3; ++x) out[x] += slope * graph.direction[3 * static_cast<std::size_t>(e) + x];
+        }
+      }
+  });
+}
+
+template class MaceEngine<float>;
+template class MaceEngine<double>;
+
+}    // namespace lmp_uq

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A matrix for the kernels: channels padded to whole blocks, columns in panels of four blocks. Where there are several groups of channels,
+// rows and columns go by (block, group, channel in block).
+#ifndef LMP_UQ_PACKED_H
+#define LMP_UQ_PACKED_H
+
+#include "../kernels/kernels.h"
+#include "base/bytes.h"
+#include "mace/weights.h"
+
+namespace lmp_uq {
+
+template <class T> int padded(int n_channels) { return (n_channels + block<T>() - 1) / block<T>() * block<T>(); }
+
+template <class T> class Packed {
+ public:
+  Packed() = default;
+
+  // matrix: (n_in*C, n_out*C), where n_in and n_out count groups of C channels; transposed: its transpose is packed
+  Packed(const Matrix &matrix, int n_in, int n_out, int n_channels, bool transposed)
+  {
+    const int depth_groups = transposed ? n_out : n_in, column_groups = transposed ? n_in : n_out;
+    const int wide = padded<T>(n_channels), panel = 4 * block<T>();
+    depth_ = depth_groups * wide;
+    n_columns_ = column_groups * wide;
+    data_.zero(static_cast<std::size_t>((n_columns_ + panel - 1) / panel) * panel * depth_);
+    for (int row = 0; row < n_in * n_channels; ++row)
+      for (int column = 0; column < n_out * n_channels; ++column) {
+        const int in = place(row, n_in, n_channels), out = place(column, n_out, n_channels);
+        const int k = transposed ? out : in, n = transposed ? in : out;
+        data_[(static_cast<std::size_t>(n / panel) * depth_ + k) * panel + n % panel] =
+            static_cast<T>(matrix[static_cast<std::size_t>(row) * n_out * n_channels + column]);
+      }
+  }
+
+  std::size_t n_bytes() const { return bytes_of(data_); }
+
+  // c (+)= a times this, see Gemm
+  Gemm<T> product(int n_rows, const T *a, const Rows &a_rows, T *c, const Rows &c_rows, bool add) const
+  {
+    return {n_rows, depth_, n_columns_, a, a_rows, data_.data(), c, c_rows, add};
+  }
+
+ private:
+  static int place(int k, int n_groups, int n_channels)
+  {
+    const int group = k / n_channels, channel = k % n_channels;
+    return (channel / block<T>() * n_groups + group) * block<T>() + channel % block<T>();
+  }
+
+  int depth_ = 0, n_columns_ = 0;
+  Aligned<T> data_;
+};
+
+}    // namespace lmp_uq
+#endif

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The arrays of a MACE model as plain matrices in float64, every constant factor folded in. Read on demand: a model of 89 elements
+// costs memory only for those in use. Matrices are row-major, (in, out).
+#ifndef LMP_UQ_WEIGHTS_H
+#define LMP_UQ_WEIGHTS_H
+
+#include "../kernels/pair_functions.h"
+#include "../kernels/paths.h"
+#include "mace/architecture.h"
+#include "file/tensor.h"
+
+#include <string>
+#include <vector>
+
+namespace lmp_uq {
+
+using Matrix = std::vector<double>;
+
+class Weights {
+ public:
+  // The bytes behind `tensors` stay valid as long as this object is used.
+  Weights(Architecture architecture, Tensors tensors);
+
+  const Architecture &shape() const { return architecture_; }
+
+  double atomic_energy(int element) const;                  // eV
+  double scale() const;
+  double shift() const;                                     // eV
+  Matrix readout_linear(int layer) const;                   // (C)
+  Matrix readout_gate(int layer) const;                     // (C, n_gate)
+  Matrix readout_gated(int layer) const;                    // (n_gate), after the activation
+
+  Matrix source_features(int element) const;                // (C): what layer 0 sends
+  Matrix message(int layer, int l, int element) const;      // (n_paths*C, C): messages of degree l; element matters in layer 0 only
+  bool message_depends_on_element(int layer) const;
+  Matrix up(int layer, int l) const;                        // (C, C): features of the layer before -> what this layer sends
+  Matrix linear(int layer, int l) const;                    // (C, C): after the products
+  Matrix skip(int layer, int l, int element) const;         // (C, C): features of the layer before -> this layer's
+  Matrix constant_skip(int element) const;                  // (C): the same in layer 0, zero if it has none
+
+  Matrix radial(int layer, int step) const;                 // matrices of the radial network, radial_widths.size()+1 of them
+  Matrix density(int layer) const;                          // (n_bessel)
+  Matrix bessel_frequencies() const;                        // (n_bessel) 1/Angstrom, without a transform
+  double bessel_prefactor() const;
+  double envelope_cutoff() const;
+  int envelope_order() const;
+  Agnesi agnesi() const;
+  double agnesi_length(int first, int second) const;        // Angstrom
+  Repulsion repulsion(int first, int second) const;         // of two elements
+  double contact(int first, int second) const;              // sum of covalent radii in Angstrom, 0 where the model has none
+
+  // of products of order `order` for outputs of degree l: coupling tensor and weights
+  const Tensor &coupling(int layer, int l, int order, const char *part) const;    // part: indices, values or shape
+  Matrix product_weights(int layer, int l, int order, int element, std::size_t n_paths) const;    // (n_paths, C)
+
+  Paths paths(int layer) const;
+
+ private:
+  const Tensor &find(const std::string &name) const;
+  const Tensor &tensor(const std::string &name, const std::vector<std::size_t> &shape) const;
+  Matrix part(const std::string &name, std::size_t length, std::size_t begin, std::size_t count, double factor) const;
+  double scalar(const std::string &name) const;
+  int whole(const std::string &name) const;
+  double of_head(const std::string &name) const;
+  double radius(int element) const;
+  double radius(const std::string &name, int element) const;
+
+  Architecture architecture_;
+  Tensors tensors_;
+};
+
+}    // namespace lmp_uq
+#endif
