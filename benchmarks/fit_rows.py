@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmp_uq import parallel
+from lmp_uq.parallel import ranks as parallel
 from lmp_uq.posterior import POPS
 
 

@@ -83,7 +83,7 @@ def peak_growth(work):
 def memory(model, system, precision):
     """kB per atom of a step, and of a step with 1 and with 4 stacked pulls after it: to be called in a fresh process."""
     from lmp_uq.backbone.graph import graph_of_frames
-    from lmp_uq.backbone.mace_native import MaceNativeBackbone
+    from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 
     backbone = MaceNativeBackbone(*described(model), precision=precision, threads=1)
     small, graph = (graph_of_frames([frame(name)], backbone.elements, backbone.cutoff)[0] for name in ("Si64", system))
@@ -157,8 +157,8 @@ class Case:
 
 def backbones_of(architecture, tensors, options):
     """Name -> (backbone, threads)."""
-    from lmp_uq.backbone.mace_native import MaceNativeBackbone
-    from lmp_uq.backbone.mace_torch import MaceTorchBackbone
+    from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
+    from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 
     out = {}
     for precision in ("float64", "float32"):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Shifts of thermal averages by members of the posterior: from one run to first order, by weights, and by running the members.
 
-One run of the potential, with fix uq/average and a dump that `lmp_uq.reweighting` reads; then a run of each member with a thermostat of
+One run of the potential, with fix uq/average and a dump that `lmp_uq.averages.estimators` reads; then a run of each member with a thermostat of
 its own. For each observable it prints the average, the std of fix uq/average, and how far the shifts of the first two ways are from
 those of the third. At constant volume (nvt) or constant pressure (npt), for members at their distance from the mean, or at a share of it,
 where the first order is nearer to all there is.
@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.export import export, settings_of, theta_of
-from lmp_uq.frame_samples import ENERGY, PRESSURE, read_run, source_of
-from lmp_uq.launcher import preload_mpi
-from lmp_uq.reweight import ReweightOptions, collect
-from lmp_uq.reweighting import BOLTZMANN, TEST_MEMBERS, Samples, block_errors, block_length, direct_shifts, response, variances
+from lmp_uq.averages.estimators import BOLTZMANN, TEST_MEMBERS, Samples, block_errors, block_length, direct_shifts, response, variances
+from lmp_uq.averages.sampling import ENERGY, PRESSURE, read_run, source_of
+from lmp_uq.recipes.export import export, settings_of, theta_of
+from lmp_uq.recipes.reweight import ReweightOptions, collect
+from lmp_uq.run.launcher import preload_mpi
 
 STEP = 0.002
 """ps"""
@@ -117,8 +117,12 @@ def simulate(folder: Path, name: str, picoseconds: float, options, extra: str = 
 def without_pressure(samples: Samples, name: str) -> Samples:
     """Every observable less its regression on the pressure, which the barostat sets for every potential: the same responses, less noise."""
     pressure = samples.values[:, samples.names.index(name)]
-    slopes = np.array([0.0 if other == name else np.cov(column, pressure)[0, 1] / pressure.var(ddof=1)
-                       for other, column in zip(samples.names, samples.values.T, strict=True)])
+    slopes = np.array(
+        [
+            0.0 if other == name else np.cov(column, pressure)[0, 1] / pressure.var(ddof=1)
+            for other, column in zip(samples.names, samples.values.T, strict=True)
+        ]
+    )
     rows = {other: samples.rows.get(other, 0.0) - slope * samples.rows[name] for other, slope in zip(samples.names, slopes, strict=True)}
     return Samples(samples.names, samples.values - np.outer(pressure, slopes), samples.features, rows)
 
@@ -215,19 +219,23 @@ def report(samples: Samples, rows, members: np.ndarray, tables, share: float, op
     noise = np.sqrt(np.mean(np.square(errors), axis=0))
     variance = f"median {np.median(spread):.3g}, 90 % {np.quantile(spread, 0.9):.3g}"
     print(f"var(h) of {len(spread)} members: {variance}; ESS/n {np.median(shares):.2g}")
-    print(f"{'observable':30s} {'mean':>10s} {'+-':>9s} {'std':>9s} {'bar error':>9s} {'brute rms':>9s} {'noise/rms':>9s}"
-          f" {'first: rms/rms':>14s} {'slope':>6s} {'corr':>6s} {'direct: rms/rms':>15s} {'corr':>6s}")
+    print(
+        f"{'observable':30s} {'mean':>10s} {'+-':>9s} {'std':>9s} {'bar error':>9s} {'brute rms':>9s} {'noise/rms':>9s}"
+        f" {'first: rms/rms':>14s} {'slope':>6s} {'corr':>6s} {'direct: rms/rms':>15s} {'corr':>6s}"
+    )
     for k, observable in enumerate(OBSERVABLES[options.ensemble]):
         scale = observable.scale / (2 * options.cells**3 if observable.is_also == ENERGY else 1)
         mean, std, _, _, error, bar_error = (scale * float(word) for word in rows[k][2:])
         std, bar_error = share * std, share * bar_error
         a, b, c = (scale * shifts[:, k] for shifts in (first, direct, brute))
         spread_of = np.sqrt(np.mean(c**2))
-        noise_of = np.hypot(scale * noise[k], bar_error) / spread_of    # of the runs and of the first order
+        noise_of = np.hypot(scale * noise[k], bar_error) / spread_of  # of the runs and of the first order
         ratio = [np.sqrt(np.mean((x - c) ** 2)) / spread_of for x in (a, b)]
-        print(f"{observable.name.format(pressure=options.pressure):30s} {mean:10.5g} {error:9.2g} {std:9.3g} {bar_error:9.2g}"
-              f" {spread_of:9.3g} {noise_of:9.3f} {ratio[0]:14.3f} {a @ c / (a @ a):6.2f} {np.corrcoef(a, c)[0, 1]:6.3f}"
-              f" {ratio[1]:15.3f} {np.corrcoef(b, c)[0, 1]:6.3f}")
+        print(
+            f"{observable.name.format(pressure=options.pressure):30s} {mean:10.5g} {error:9.2g} {std:9.3g} {bar_error:9.2g}"
+            f" {spread_of:9.3g} {noise_of:9.3f} {ratio[0]:14.3f} {a @ c / (a @ a):6.2f} {np.corrcoef(a, c)[0, 1]:6.3f}"
+            f" {ratio[1]:15.3f} {np.corrcoef(b, c)[0, 1]:6.3f}"
+        )
         print(f"{'':30s} first {np.array2string(a, precision=3)} brute {np.array2string(c, precision=3)}")
     if options.ensemble == "npt":
         report_steadier(samples, members, brute, noise, options)
@@ -246,8 +254,10 @@ def report_steadier(samples: Samples, members: np.ndarray, brute: np.ndarray, no
         a, c, spread = scale * first[:, k], scale * brute[:, k], scale * samples.values[:, k].std()
         rms = np.sqrt(np.mean(c**2))
         noise_of, ratio = scale * np.hypot(noise[k], errors[k]) / rms, np.sqrt(np.mean((a - c) ** 2)) / rms
-        print(f"{observable.name:30s} fluctuates by {spread:.3g}; bar error {scale * errors[k]:.2g}, noise/rms {noise_of:.3f};"
-              f" first: rms/rms {ratio:.3f}, slope {a @ c / (a @ a):.2f}, corr {np.corrcoef(a, c)[0, 1]:.3f}")
+        print(
+            f"{observable.name:30s} fluctuates by {spread:.3g}; bar error {scale * errors[k]:.2g}, noise/rms {noise_of:.3f};"
+            f" first: rms/rms {ratio:.3f}, slope {a @ c / (a @ a):.2f}, corr {np.corrcoef(a, c)[0, 1]:.3f}"
+        )
         print(f"{'':30s} first {np.array2string(a, precision=3)}")
 
 

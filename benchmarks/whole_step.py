@@ -35,7 +35,7 @@ def model_file(name: str, folder: Path) -> str:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
     from tiny_models import mpa0_like
 
-    from lmp_uq.convert import convert
+    from lmp_uq.recipes.convert import convert
 
     path = folder / f"{name}.uq"
     torch.save(mpa0_like("128x0e+128x1o" if name == "medium" else "128x0e"), folder / f"{name}.model")

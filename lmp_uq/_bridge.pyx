@@ -141,7 +141,7 @@ cdef int load(void **engine, const uq_settings *settings, const char *file, int 
               uq_model_info *info, char *message) noexcept with gil:
     cdef int k
     try:
-        from lmp_uq.engine import FIELDS, TOTALS, Engine
+        from lmp_uq.run.engine import FIELDS, TOTALS, Engine
         obj = Engine.load(
             os.fsdecode(file), [os.fsdecode(elements[k]) for k in range(n_elements)], device=os.fsdecode(settings.device), engine="torch",
             precision=os.fsdecode(settings.precision), n_members=settings.members, n_force_members=settings.force_members,
@@ -203,7 +203,7 @@ cdef int member_gradients(void *engine, const uq_graph *g, int first, int n, dou
 
 cdef int per_atom(void *engine, int field, int n_local, const double *force_norm, double *column, char *message) noexcept with gil:
     try:
-        from lmp_uq.engine import FIELDS
+        from lmp_uq.run.engine import FIELDS
         norm = doubles(force_norm, n_local, 1)[:, 0] if force_norm != NULL else None
         doubles(column, n_local, 1)[:, 0] = (<object> <PyObject *> engine).per_atom(FIELDS[field], norm)
         return 0

@@ -107,7 +107,7 @@ cdef class Engine:
     Parameters
     ----------
     architecture : mapping
-        See `lmp_uq.backbone.mace_architecture.FIELDS`.
+        See `lmp_uq.backbone.mace.architecture.FIELDS`.
     tensors : mapping of str to array
         Packed state dict.
     single_precision : bool

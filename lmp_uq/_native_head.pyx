@@ -137,7 +137,7 @@ def read_model(path):
     Raises
     ------
     UqError
-        What `lmp_uq.modelfile.read` refuses, with the same text.
+        What `lmp_uq.modelfile.file.read` refuses, with the same text.
     """
     tensors = {}
     cdef cmap[string, Tensor].const_iterator item
@@ -166,7 +166,7 @@ cdef class NativePosterior:
     elements : sequence of int
         For each species the number of its element in the file.
     n_members, n_force_members, conservative, learned
-        As in `lmp_uq.engine.Engine.load`.
+        As in `lmp_uq.run.engine.Engine.load`.
     threads : int
         Of the per-atom fields.
 

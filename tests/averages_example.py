@@ -11,10 +11,10 @@ from lammps_processes import LammpsError, Ranks
 from linear_example import ZBL, crystal, labelled, parameter_file
 
 from lmp_uq import modelfile
-from lmp_uq.backbone.linear import lammps_cell
-from lmp_uq.export import export, settings_of
-from lmp_uq.fit import FitOptions, fit
+from lmp_uq.backbone.linear.potential import lammps_cell
 from lmp_uq.posterior import Box
+from lmp_uq.recipes.export import export, settings_of
+from lmp_uq.recipes.fit import FitOptions, fit
 
 TEMPERATURE = 600.0
 INPUTS = "c_thermo_pe c_thermo_press[*] c_virial v_gyration c_rdf[2]"

@@ -11,9 +11,9 @@ from ase import Atoms
 from tiny_models import as_backbone, density_model, plain_model, residual_model
 
 from lmp_uq.backbone import Graph, graph_of_frames
-from lmp_uq.backbone.describe_mace import describe_model
-from lmp_uq.backbone.mace_architecture import default_dtype, quiet
-from lmp_uq.backbone.mace_native import MaceNativeBackbone
+from lmp_uq.backbone.mace.architecture import default_dtype, quiet
+from lmp_uq.backbone.mace.describe import describe_model
+from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 
 MODELS = {"density": density_model, "residual": residual_model, "plain": plain_model}
 ENGINES = ("torch", "native")

@@ -76,7 +76,7 @@ def mace_reference(mace_file):
     import torch
     from mace.calculators import MACECalculator
 
-    from lmp_uq.backbone.mace_architecture import default_dtype
+    from lmp_uq.backbone.mace.architecture import default_dtype
 
     calculator = MACECalculator(model_paths=str(mace_file), device="cpu", default_dtype="float64")
 
@@ -90,8 +90,8 @@ def mace_reference(mace_file):
 @pytest.fixture(scope="session")
 def models(tmp_path_factory, mace_file, mace_reference) -> Models:
     """Files made by the package's own convert and fit."""
-    from lmp_uq.convert import convert
-    from lmp_uq.fit import FitOptions, fit
+    from lmp_uq.recipes.convert import convert
+    from lmp_uq.recipes.fit import FitOptions, fit
 
     folder = tmp_path_factory.mktemp("models")
     out = Models(mace_file, folder / "bare.uq", folder / "full.uq")
@@ -132,7 +132,7 @@ def property_model(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def potential(property_model):
     """That model file, opened for properties."""
-    from lmp_uq.properties.potential import LinearPotential
+    from lmp_uq.properties.potential.linear import LinearPotential
 
     return LinearPotential.read(str(property_model))
 

@@ -12,7 +12,7 @@ from matscipy.neighbours import neighbour_list
 from model_example import make_header
 
 from lmp_uq import modelfile
-from lmp_uq.backbone.snap import SnapBackbone
+from lmp_uq.backbone.linear.snap import SnapBackbone
 
 LATTICE = 3.16
 N_MEMBERS = 16

@@ -73,7 +73,7 @@ thermo_modify format float %.17g
 
 PLAIN = "pair_style mace/uq\npair_coeff * * {model} Si O"
 TORCH = PLAIN.replace("mace/uq", "mace/uq engine torch", 1)
-"""For tests that look into Python: what the engine of `lmp_uq.engine` is asked for, or what becomes of its failures."""
+"""For tests that look into Python: what the engine of `lmp_uq.run.engine` is asked for, or what becomes of its failures."""
 ENGINES = {"torch": 1e-8, "native": 1e-7}
 """Largest deviation of a force from mace-torch's, eV/Angstrom: the native engine tabulates radial functions."""
 
@@ -131,7 +131,7 @@ def read_dump(path: Path) -> dict[int, np.ndarray]:
 
 
 def column_of(frame: ase.Atoms, name: str) -> np.ndarray:
-    """Per-atom values of a frame that ASE read: results of its calculator where lmp_uq.calculator has told ASE their name."""
+    """Per-atom values of a frame that ASE read: results of its calculator where lmp_uq.run.calculator has told ASE their name."""
     return frame.arrays[name] if name in frame.arrays else frame.calc.results[name]
 
 

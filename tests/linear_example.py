@@ -11,8 +11,8 @@ from ase.build import bulk
 from ase.calculators.morse import MorsePotential
 from model_example import make_header
 
-from lmp_uq.backbone.snap import SnapBackbone
-from lmp_uq.backbone.snap_settings import read_settings
+from lmp_uq.backbone.linear.snap import SnapBackbone
+from lmp_uq.backbone.linear.snap_settings import read_settings
 
 ZBL = ("zbl 2.0 2.4",)
 TWO = ("W:0.5:1.0", "Be:0.42:0.96")

@@ -12,11 +12,12 @@ from linear_example import ZBL, crystal, labelled
 
 from lmp_uq import modelfile
 from lmp_uq.backbone import backbone_of_file
-from lmp_uq.backbone.linear import lammps_cell
-from lmp_uq.export import export, settings_of
-from lmp_uq.fit import FitOptions, fit
-from lmp_uq.posterior import Box, Novelty
+from lmp_uq.backbone.linear.potential import lammps_cell
+from lmp_uq.novelty.grade import Novelty
+from lmp_uq.posterior import Box
 from lmp_uq.posterior.features import append_bias
+from lmp_uq.recipes.export import export, settings_of
+from lmp_uq.recipes.fit import FitOptions, fit
 
 ELEMENTS = ("W", "Be")
 FIELDS = ("energy_std", "energy_lower", "energy_upper", "grade", "force_std", "force_std_x", "force_std_y", "force_std_z")

@@ -7,8 +7,8 @@ import functools
 
 from tiny_models import density_model, plain_model, residual_model
 
-from lmp_uq.backbone.describe_mace import describe_model
-from lmp_uq.backbone.mace_architecture import INTERACTIONS, o3
+from lmp_uq.backbone.mace.architecture import INTERACTIONS, o3
+from lmp_uq.backbone.mace.describe import describe_model
 
 _DENSITY_RESIDUAL = INTERACTIONS["RealAgnosticDensityResidualInteractionBlock"]
 FAMILIES = {

@@ -16,8 +16,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from pops_rows import BlocksOfSizes, misspecified_rows, summary
 
-from lmp_uq import parallel
 from lmp_uq.errors import UqError
+from lmp_uq.parallel import ranks as parallel
 from lmp_uq.posterior import POPS
 
 

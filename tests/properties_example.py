@@ -8,9 +8,9 @@ import numpy as np
 from ase.build import bulk
 from linear_example import ZBL, label, parameter_file
 
-from lmp_uq.fit import FitOptions, fit
-from lmp_uq.properties.potential import LinearPotential
-from lmp_uq.properties.registry import class_of
+from lmp_uq.properties.kinds.registry import class_of
+from lmp_uq.properties.potential.linear import LinearPotential
+from lmp_uq.recipes.fit import FitOptions, fit
 
 VOLUME = 11.0
 """Angstrom^3 per atom, near the minima of bcc and fcc."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmp_uq.samples import AtomSamples, Samples, figures
+from lmp_uq.validation.samples import AtomSamples, Samples, figures
 
 
 def bars(groups, unit, seed):
@@ -25,7 +25,7 @@ def atoms(groups):
 
 
 def make(names=("bulk", "liquid"), force_error=True, force_labels=True):
-    """Result and samples as `lmp_uq.validate.validate` makes them."""
+    """Result and samples as `lmp_uq.recipes.validate.validate` makes them."""
     groups = np.repeat(np.array(names, dtype=object), 12)
     labelled = np.repeat(groups[groups != names[0]] if not force_labels else groups, 5)
     samples = {"energy_per_atom": bars(groups, 0.01, 1), "forces": bars(labelled, 0.1, 2)}

@@ -26,9 +26,9 @@ from backbone_checks import (
 from tiny_models import MPA0_PARAMETERS, as_backbone, density_model, plain_model, random_mpa0, residual_model
 
 from lmp_uq.backbone import graph_of_frames, load_backbone
-from lmp_uq.backbone.describe_mace import describe_model
-from lmp_uq.backbone.mace_architecture import default_dtype
-from lmp_uq.backbone.mace_torch import MaceTorchBackbone, pick_device
+from lmp_uq.backbone.mace.architecture import default_dtype
+from lmp_uq.backbone.mace.describe import describe_model
+from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone, pick_device
 from lmp_uq.errors import UqError
 
 
@@ -229,7 +229,7 @@ def test_global_state_of_torch_is_left_alone(capfd):
 
 
 def test_import_prints_nothing():
-    code = "import lmp_uq.backbone.convert_mace"
+    code = "import lmp_uq.backbone.mace.convert"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == done.stderr == ""
 

@@ -13,7 +13,7 @@ from ase import Atoms
 from backbone_checks import ENGINES, MODELS, evaluated, make_frame, one_graph, shared_backbone
 
 from lmp_uq.backbone import Graph
-from lmp_uq.backbone.mace_architecture import default_dtype
+from lmp_uq.backbone.mace.architecture import default_dtype
 
 
 class Images:

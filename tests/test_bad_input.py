@@ -147,8 +147,8 @@ SABOTAGE = """
 import sys
 from mpi4py import MPI
 import numpy as np
-from lmp_uq.engine import Engine
-from lmp_uq.launcher import run
+from lmp_uq.run.engine import Engine
+from lmp_uq.run.launcher import run
 
 plain, calls = Engine.evaluate, [0]
 

@@ -8,8 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lmp_uq.errors import UqError
-from lmp_uq.posterior.baselines import (
+from lmp_uq.baselines.rows import (
     bagging,
     ensemble_bars,
     fit_d_optimality,
@@ -20,7 +19,8 @@ from lmp_uq.posterior.baselines import (
     neighbour_distance,
     variance_scale,
 )
-from lmp_uq.posterior.pops import POPS
+from lmp_uq.errors import UqError
+from lmp_uq.posterior.pops.estimator import POPS
 
 
 def rows(n=200, n_features=4, noise=0.1, seed=0):
@@ -157,7 +157,7 @@ def test_maxvol_bounds_all_coefficients_and_no_exchange_helps(seed):
 
 
 def test_maxvol_moves_away_from_a_bad_start(monkeypatch):
-    from lmp_uq.posterior import baselines
+    from lmp_uq.baselines import rows as baselines
 
     A = np.vstack([0.01 * np.eye(3), np.random.default_rng(0).normal(size=(30, 3))])
     monkeypatch.setattr(baselines, "qr", lambda *a, **k: (None, None, np.arange(33)))

@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lmp_uq.bootstrap import (
+from lmp_uq.metrics.bars import auroc, bar_metrics, spearman
+from lmp_uq.metrics.bootstrap import (
     MIN_BLOCKS,
     block_counts,
     intervals,
@@ -15,7 +16,6 @@ from lmp_uq.bootstrap import (
     weighted_auroc,
     weighted_spearman,
 )
-from lmp_uq.metrics import auroc, bar_metrics, spearman
 
 THRESHOLDS = (0.1, 0.3)
 

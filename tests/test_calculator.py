@@ -11,8 +11,8 @@ from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_s
 from force_members import Members
 from lammps_cases import ASK, PLAIN, assert_equal, crystal
 
-from lmp_uq.calculator import UqCalculator
 from lmp_uq.errors import UqError
+from lmp_uq.run.calculator import UqCalculator
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ from ase.calculators.calculator import PropertyNotPresent
 from ase.calculators.singlepoint import SinglePointCalculator
 from lammps_cases import crystal
 
-from lmp_uq import calculator as module
 from lmp_uq import modelfile
-from lmp_uq.calculator import BARS, DEAR, UqCalculator
 from lmp_uq.errors import UqError
+from lmp_uq.run import calculator as module
+from lmp_uq.run.calculator import BARS, DEAR, UqCalculator
 
 COPIES = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": lambda one: pickle.loads(pickle.dumps(one))}
 ALL = ("energy", "free_energy", "energies", "forces", "stress", "stresses", *BARS)

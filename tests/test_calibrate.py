@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from conftest import labelled_frames
 
-from lmp_uq import calibrate as recipe
 from lmp_uq import modelfile
-from lmp_uq.calibrate import CalibrateOptions, calibrate
 from lmp_uq.calibration import ForceError, ScaledError
 from lmp_uq.cli import main
-from lmp_uq.dataset import read_frames
-from lmp_uq.engine import Engine
 from lmp_uq.errors import UqError
-from lmp_uq.summary import describe_model
-from lmp_uq.summary_calibration import describe_calibration
-from lmp_uq.tables import WIDTH
+from lmp_uq.frames.reading import read_frames
+from lmp_uq.recipes import calibrate as recipe
+from lmp_uq.recipes.calibrate import CalibrateOptions, calibrate
+from lmp_uq.report.calibration import describe_calibration
+from lmp_uq.report.fit import describe_model
+from lmp_uq.report.text import WIDTH
+from lmp_uq.run.engine import Engine
 
 
 @pytest.fixture(scope="module")

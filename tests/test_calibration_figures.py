@@ -11,7 +11,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import ndtr
 
-from lmp_uq.metrics import (
+from lmp_uq.metrics.bars import (
     auroc,
     bar_metrics,
     confidence,
@@ -24,9 +24,9 @@ from lmp_uq.metrics import (
     spearman,
     spearman_within,
 )
-from lmp_uq.plots_calibration import binned_errors, mixture_density
-from lmp_uq.samples import FORCE_THRESHOLDS, AtomSamples, Bars, Samples, figures
-from lmp_uq.verdict import verdict, warnings_of
+from lmp_uq.report.plots.calibration import binned_errors, mixture_density
+from lmp_uq.report.validation import verdict, warnings_of
+from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, Bars, Samples, figures
 
 N = 40_000
 

@@ -19,7 +19,7 @@ from lammps_processes import BIN
 
 from lmp_uq import cli, modelfile
 from lmp_uq.cli import main
-from lmp_uq.provenance import _version
+from lmp_uq.modelfile.provenance import _version
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -77,8 +77,8 @@ def test_folders_are_refused_before_the_dear_part(words, tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize("verb", ["validate", "reweight"])
 def test_more_members_than_the_file_holds(verb, words, monkeypatch, capsys):
-    monkeypatch.setattr("lmp_uq.dataset.read_frames", None)
-    monkeypatch.setattr("lmp_uq.reweight.read_run", None)
+    monkeypatch.setattr("lmp_uq.frames.reading.read_frames", None)
+    monkeypatch.setattr("lmp_uq.recipes.reweight.read_run", None)
     assert main([*words[verb], "--members", "65"]) == 1
     assert re.search(r"members 65 asked for, \S+ holds 64; accepted: 1 to 64", capsys.readouterr().err)
 

@@ -9,8 +9,8 @@ from linear_example import TWO, ZBL, compute_file, crystal, pod_lines, settings_
 
 from lmp_uq.backbone import linear_class
 from lmp_uq.errors import UqError
-from lmp_uq.linear import linear_source
-from lmp_uq.properties.system import LinearSystem
+from lmp_uq.fitting.linear import linear_source
+from lmp_uq.properties.potential.system import LinearSystem
 
 FIELDS = ("descriptors", "force_rows", "virial_rows", "forces", "virial")
 

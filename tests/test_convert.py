@@ -13,21 +13,13 @@ import pytest
 import torch
 from tiny_models import as_backbone, density_model, plain_model, residual_model
 
-from lmp_uq.backbone import convert_mace as module
 from lmp_uq.backbone import graph_of_frames, load_backbone
-from lmp_uq.backbone.convert_mace import convert_mace, known_models
-from lmp_uq.backbone.describe_mace import describe_model
-from lmp_uq.backbone.mace_architecture import (
-    INTERACTIONS,
-    READOUTS,
-    default_dtype,
-    o3,
-    pack_tensors,
-    quiet,
-    unpack_tensors,
-)
-from lmp_uq.backbone.mace_names import NAMES
-from lmp_uq.backbone.mace_torch import MaceTorchBackbone
+from lmp_uq.backbone.mace import convert as module
+from lmp_uq.backbone.mace.architecture import INTERACTIONS, READOUTS, default_dtype, o3, pack_tensors, quiet, unpack_tensors
+from lmp_uq.backbone.mace.convert import convert_mace, known_models
+from lmp_uq.backbone.mace.describe import describe_model
+from lmp_uq.backbone.mace.names import NAMES
+from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 from lmp_uq.errors import UqError
 
 SMALL = {"max_ell": 1, "correlation": 2, "num_interactions": 2}

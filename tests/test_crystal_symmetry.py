@@ -8,13 +8,13 @@ import pytest
 from ase import Atoms
 from properties_example import VOLUME
 
-from lmp_uq.properties.crystal import crystal_at_minimum
-from lmp_uq.properties.free_coordinates import FreeCoordinates
-from lmp_uq.properties.implicit import HessianProducts
-from lmp_uq.properties.operations import space_group
-from lmp_uq.properties.stability import hessian, only_symmetry_holds
-from lmp_uq.properties.structures import PROTOTYPES, structure
-from lmp_uq.properties.system import free_strains
+from lmp_uq.properties.crystal.free_coordinates import FreeCoordinates
+from lmp_uq.properties.crystal.minimum import crystal_at_minimum
+from lmp_uq.properties.crystal.operations import space_group
+from lmp_uq.properties.crystal.structures import PROTOTYPES, structure
+from lmp_uq.properties.minima.implicit import HessianProducts
+from lmp_uq.properties.minima.stability import hessian, only_symmetry_holds
+from lmp_uq.properties.potential.system import free_strains
 
 FREE = {"sigma": (16, 7), "chi": (24, 5), "mu": (12, 5), "C14": (24, 2), "C15": (48, 0), "C36": (24, 4), "hcp": (24, 0), "A15": (48, 0),
         "bcc": (48, 0), "fcc": (48, 0), "Al12W": (24, 2), "Al5W": (72, 0)}  # fmt: skip

@@ -27,9 +27,9 @@ from frame_example import (
     write,
 )
 
-from lmp_uq import dataset
-from lmp_uq.dataset import LabelKeys, read_frames
 from lmp_uq.errors import UqError
+from lmp_uq.frames import reading as dataset
+from lmp_uq.frames.reading import LabelKeys, read_frames
 
 # --- the same frame in every guise ------------------------------------------------------------------------
 

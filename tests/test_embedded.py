@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lmp_uq import modelfile
-from lmp_uq.engine import FIELDS, Engine
+from lmp_uq.run.engine import FIELDS, Engine
 
 BIN = Path(sys.executable).parent
 NAMES = modelfile.embedded_models()

@@ -13,16 +13,16 @@ from lammps_cases import crystal
 
 from lmp_uq import modelfile
 from lmp_uq.cli import main
-from lmp_uq.dataset import read_frames
-from lmp_uq.engine import FIELDS, Engine
 from lmp_uq.errors import UqError
-from lmp_uq.fit import FitOptions, fit
+from lmp_uq.fitting.posterior import choose_floor, enough_force_rows
+from lmp_uq.frames.reading import read_frames
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias
 from lmp_uq.posterior.weights import ENERGY
-from lmp_uq.rows import RowOptions, predict
-from lmp_uq.training import choose_floor, enough_force_rows
-from lmp_uq.validate import ValidateOptions, validate
+from lmp_uq.recipes.fit import FitOptions, fit
+from lmp_uq.recipes.validate import ValidateOptions, validate
+from lmp_uq.rows.predict import RowOptions, predict
+from lmp_uq.run.engine import FIELDS, Engine
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def test_bad_frames_give_one_error_and_no_file(models, data, tmp_path, capsys, s
 
 
 def test_an_interrupted_fit_leaves_descriptors_only(models, data, tmp_path, monkeypatch, capsys):
-    from lmp_uq import fit as module
+    from lmp_uq.recipes import fit as module
 
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
@@ -259,7 +259,7 @@ def test_files_that_go_to_standard_output_have_it_for_themselves(models, data, t
 
 
 def test_an_output_folder_that_is_not_there_is_found_before_the_work(models, data, tmp_path, monkeypatch):
-    from lmp_uq import cache as module
+    from lmp_uq.rows import stream as module
 
     def too_late(*_args, **_kwargs):
         raise AssertionError("the backbone was evaluated first")

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from lammps_processes import execute
 
-from lmp_uq import cache as cache_module
 from lmp_uq import modelfile
 from lmp_uq.errors import UqError
-from lmp_uq.fit import FitOptions, fit
-from lmp_uq.posterior import Box, Novelty
+from lmp_uq.novelty.grade import Novelty
+from lmp_uq.posterior import Box
+from lmp_uq.recipes.fit import FitOptions, fit
+from lmp_uq.rows import stream as cache_module
 
 
 @pytest.fixture(scope="module")

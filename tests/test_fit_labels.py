@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from lmp_uq import modelfile
-from lmp_uq.calibrate import CalibrateOptions, calibrate
 from lmp_uq.cli import main
-from lmp_uq.fit import FitOptions, fit
-from lmp_uq.validate import ValidateOptions, validate
-from lmp_uq.wide_bars import Shaping, other_floor, wide_bars
+from lmp_uq.fitting.wide_bars import Shaping, other_floor, wide_bars
+from lmp_uq.recipes.calibrate import CalibrateOptions, calibrate
+from lmp_uq.recipes.fit import FitOptions, fit
+from lmp_uq.recipes.validate import ValidateOptions, validate
 
 
 @pytest.fixture(scope="module")

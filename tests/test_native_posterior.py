@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The posterior head of the native engine gives what `lmp_uq.engine.Engine` gives, and refuses what it refuses."""
+"""The posterior head of the native engine gives what `lmp_uq.run.engine.Engine` gives, and refuses what it refuses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from scipy.special import ndtri
 
 from lmp_uq import _native_head, modelfile
 from lmp_uq.backbone import Evaluation, Graph
-from lmp_uq.engine import Engine
 from lmp_uq.errors import UqError
+from lmp_uq.run.engine import Engine
 
 P, ELEMENTS = 19, ["W", "Ta", "Mo"]
 LEVELS = (0.5, 0.9, 0.95)

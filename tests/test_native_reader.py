@@ -25,9 +25,9 @@ from model_example import make_header, make_tensors, raw_container
 from native_families import described
 
 from lmp_uq import _native_head, modelfile
-from lmp_uq.backbone.mace_native import MaceNativeBackbone
-from lmp_uq.container import MAX_HEADER, strict_json
+from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 from lmp_uq.errors import UqError
+from lmp_uq.modelfile.container import MAX_HEADER, strict_json
 
 
 def what_is_read(reader, path):

@@ -14,9 +14,9 @@ from native_families import described
 from tiny_models import density_model
 
 from lmp_uq.backbone import Graph, load_backbone
-from lmp_uq.backbone.describe_mace import describe_model
-from lmp_uq.backbone.mace_native import MaceNativeBackbone
-from lmp_uq.backbone.mace_torch import pick_device
+from lmp_uq.backbone.mace.describe import describe_model
+from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
+from lmp_uq.backbone.mace.torch_engine import pick_device
 from lmp_uq.errors import UqError
 
 NAME = "density 0"

@@ -12,7 +12,7 @@ import pytest
 from native_families import described
 
 from lmp_uq.backbone.graph import Graph, graph_of_frames
-from lmp_uq.backbone.mace_native import MaceNativeBackbone
+from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 from lmp_uq.errors import UqError
 
 FAMILIES = ["density 0+1, three elements, 17 channels", "residual, three layers", "old, one layer"]

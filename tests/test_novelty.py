@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lmp_uq.errors import UqError
-from lmp_uq.posterior import Novelty, fit_novelty
+from lmp_uq.novelty.fit import fit_novelty
+from lmp_uq.novelty.grade import Novelty
 
 MIXING = np.random.default_rng(99).normal(size=(2, 40, 40))
 

@@ -8,7 +8,7 @@ import pytest
 from frame_example import frame_of
 
 from lmp_uq.errors import UqError
-from lmp_uq.offsets import check_energy_zero, element_offsets, energy_offsets, undetermined_elements
+from lmp_uq.frames.energy_zero import check_energy_zero, element_offsets, energy_offsets, undetermined_elements
 
 
 @pytest.mark.parametrize("planted", [1.0, -1.0, 2.0])

@@ -8,11 +8,11 @@ import pytest
 from ase.data import atomic_masses
 from defect_example import write_potential
 
-from lmp_uq.properties import phonons
-from lmp_uq.properties.bcc import lattice_grid, supercell
-from lmp_uq.properties.excess import NO_LATTICE
-from lmp_uq.properties.phonons import POINTS, TERAHERTZ, PhononDispersion, PhononTable, frequencies
-from lmp_uq.properties.potential import LinearPotential
+from lmp_uq.properties.crystal.bcc import lattice_grid, supercell
+from lmp_uq.properties.kinds import phonons
+from lmp_uq.properties.kinds.excess import NO_LATTICE
+from lmp_uq.properties.kinds.phonons import POINTS, TERAHERTZ, PhononDispersion, PhononTable, frequencies
+from lmp_uq.properties.potential.linear import LinearPotential
 
 SMALL = 0.02
 """Length of the wave vectors of the elastic limit, 2 pi over the lattice constant."""
@@ -105,8 +105,8 @@ def test_the_property_gives_points_path_and_gradient(potential, monkeypatch):
 
 
 def test_the_figure_leaves_out_what_is_nan(potential):
-    from lmp_uq.properties.figures import draw_property
     from lmp_uq.properties.property import Curves, PropertyResult
+    from lmp_uq.report.plots.properties import draw_property
 
     x = np.array([0.0, 1.0, np.nan, 0.0, 1.0])
     curves = Curves(x, 0.0 * x + 2.0, np.array([3.0 + 0.0 * x, np.full(5, np.nan)]), "x", "y")

@@ -8,7 +8,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sample_example import make
 
-from lmp_uq import plots, plots_calibration
+from lmp_uq.report.plots import calibration as plots_calibration
+from lmp_uq.report.plots import parity as plots
 
 
 def test_parity_shows_the_labels_and_their_bounds():

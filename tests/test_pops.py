@@ -11,7 +11,8 @@ from pops_rows import misspecified_rows
 from popsregression import POPSRegression
 
 from lmp_uq.errors import UqError
-from lmp_uq.posterior import ENERGY, FORCE, POPS, VIRIAL, _corrections, group_weights
+from lmp_uq.posterior import ENERGY, FORCE, POPS, VIRIAL, group_weights
+from lmp_uq.posterior.pops import corrections as _corrections
 
 
 def assert_same_box(first, second, tolerance=1e-9):

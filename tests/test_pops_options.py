@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from lmp_uq.errors import UqError
 from lmp_uq.posterior import ENERGY, FORCE, POPS, Ensemble, exponential_weights, group_weights
-from lmp_uq.posterior._choice import best_floor, best_ridge
+from lmp_uq.posterior.pops.choice import best_floor, best_ridge
 
 NOT_EXPECTED = {
     "check_dtype_object": "wants a TypeError; bad input of any kind is an UqError here, which is a ValueError",

@@ -14,13 +14,13 @@ from properties_example import VOLUME
 from lmp_uq import modelfile
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
-from lmp_uq.propagate import PropagateOptions, propagate
-from lmp_uq.properties.members import MemberFile
 from lmp_uq.properties.property import Outcome, Property, PropertyResult, Quantity
-from lmp_uq.properties.rankings import rank, spearman
-from lmp_uq.properties.results import check_spots, compare_reference, expansion_counts, from_members
-from lmp_uq.properties.suite import Ranking, read_suite
-from lmp_uq.properties.table import figures_of
+from lmp_uq.properties.suite.members import MemberFile
+from lmp_uq.properties.suite.rankings import rank, spearman
+from lmp_uq.properties.suite.results import check_spots, compare_reference, expansion_counts, from_members
+from lmp_uq.properties.suite.suite import Ranking, read_suite
+from lmp_uq.recipes.propagate import PropagateOptions, propagate
+from lmp_uq.report.properties import figures_of
 
 SUITE = f"""
 properties:
@@ -116,9 +116,9 @@ def test_ranks_share_the_members(property_model, folder):
 
 SHARED = """
 import sys
-from lmp_uq.parallel import ranks
+from lmp_uq.parallel.ranks import ranks
 everyone = ranks()
-from lmp_uq.properties.members import MemberFile
+from lmp_uq.properties.suite.members import MemberFile
 file = MemberFile(sys.argv[1])
 everyone.gather(None)
 if everyone.rank == 0:  # as another run would
@@ -342,7 +342,7 @@ def test_more_spot_checks_than_members_are_all_members(property_model, folder):
 FULL_DISK = """
 import resource, sys
 from lmp_uq.cli import main
-from lmp_uq.parallel import ranks
+from lmp_uq.parallel.ranks import ranks
 ranks()
 from lammps import lammps
 lammps(cmdargs=["-screen", "none", "-log", "none"]).close()  # MPI first, which has files of its own

@@ -10,13 +10,13 @@ from ase.build import bulk
 from properties_example import VOLUME, prop_of
 
 from lmp_uq.errors import UqError
-from lmp_uq.properties.crystal import crystal_at_minimum
-from lmp_uq.properties.elastic import UNSTABLE
-from lmp_uq.properties.paths import PATHS, path_frame
-from lmp_uq.properties.phases import refuse_another_composition
+from lmp_uq.properties.crystal.minimum import crystal_at_minimum
+from lmp_uq.properties.crystal.structures import structure
+from lmp_uq.properties.crystal.volume_curve import EV_PER_A3, VolumeCurve
+from lmp_uq.properties.kinds.elastic import UNSTABLE
+from lmp_uq.properties.kinds.paths import PATHS, path_frame
+from lmp_uq.properties.kinds.phases import refuse_another_composition
 from lmp_uq.properties.property import EXACT
-from lmp_uq.properties.structures import structure
-from lmp_uq.properties.volume_curve import EV_PER_A3, VolumeCurve
 
 SHARE = 0.1
 """Of the departures: members of this small potential go far."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from lmp_uq.properties.quasi_newton import DenseMetric, LimitedMetric, minimise
+from lmp_uq.properties.minima.quasi_newton import DenseMetric, LimitedMetric, minimise
 
 LIMITS = {"tolerance": 1e-12, "evaluations": 60, "longest": 10.0}
 

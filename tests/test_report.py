@@ -12,13 +12,14 @@ import pytest
 from model_example import make_header, make_tensors
 from sample_example import make
 
-from lmp_uq import modelfile, report
+from lmp_uq import modelfile
 from lmp_uq.errors import UqError
-from lmp_uq.modelfile import ModelFile
-from lmp_uq.report_html import FIGURES
-from lmp_uq.summary import describe_fit, describe_model
-from lmp_uq.tables import WIDTH, Column, number, table
-from lmp_uq.verdict import describe_validation, warnings_of
+from lmp_uq.modelfile.file import ModelFile
+from lmp_uq.report import files as report
+from lmp_uq.report.fit import describe_fit, describe_model
+from lmp_uq.report.html import FIGURES
+from lmp_uq.report.text import WIDTH, Column, number, table
+from lmp_uq.report.validation import describe_validation, warnings_of
 
 FIT = {
     "rows": {

@@ -13,12 +13,12 @@ from lammps_processes import BIN, environment, execute
 from linear_example import TWO, crystal, model_content
 
 from lmp_uq import modelfile
+from lmp_uq.averages.estimators import BOLTZMANN, Samples, averages, block_errors, block_length, direct_shifts, response, variances
+from lmp_uq.averages.sampling import radial_distribution, read_run
 from lmp_uq.cli.materials import _cutoff_and_bins
 from lmp_uq.errors import UqError
-from lmp_uq.frame_samples import radial_distribution, read_run
 from lmp_uq.posterior import Box
-from lmp_uq.reweight import ReweightOptions, reweight
-from lmp_uq.reweighting import BOLTZMANN, Samples, averages, block_errors, block_length, direct_shifts, response, variances
+from lmp_uq.recipes.reweight import ReweightOptions, reweight
 
 TEMPERATURE = 300.0
 BETA = 1.0 / (BOLTZMANN * TEMPERATURE)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from backbone_checks import make_frame, shared_backbone
 
-from lmp_uq.dataset import Frame
+from lmp_uq.frames.reading import Frame
 from lmp_uq.posterior.weights import ENERGY, FORCE, VIRIAL
-from lmp_uq.rows import VOIGT, RowOptions, predict
+from lmp_uq.rows.predict import VOIGT, RowOptions, predict
 
 STEP = 1e-4
 

@@ -8,8 +8,8 @@ import pytest
 from ase import Atoms
 from linear_example import TWO, ZBL, backbone_of, crystal, parameter_file, settings_of
 
-from lmp_uq.backbone.linear import lammps_cell
-from lmp_uq.backbone.snap_settings import SnapSettings, bispectrum_components, descriptors_per_element, read_settings
+from lmp_uq.backbone.linear.potential import lammps_cell
+from lmp_uq.backbone.linear.snap_settings import SnapSettings, bispectrum_components, descriptors_per_element, read_settings
 from lmp_uq.errors import UqError
 
 CASES = {

@@ -12,15 +12,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from lmp_uq import dataset, modelfile
+from lmp_uq import modelfile
 from lmp_uq.backbone import load_backbone
 from lmp_uq.cli import main
-from lmp_uq.collect import collect
 from lmp_uq.errors import UqError
+from lmp_uq.frames import reading as dataset
 from lmp_uq.posterior.box import Box
-from lmp_uq.report_html import FIGURES
-from lmp_uq.rows import RowOptions, predict
-from lmp_uq.validate import ValidateOptions, validate
+from lmp_uq.recipes.validate import ValidateOptions, validate
+from lmp_uq.report.html import FIGURES
+from lmp_uq.rows.predict import RowOptions, predict
+from lmp_uq.validation.collect import collect
 
 VOID = {"meta", "img", "br", "link", "hr"}
 
@@ -113,7 +114,7 @@ def test_a_page_with_a_tag_left_open_is_seen():
 
 
 def test_names_from_files_are_no_markup(outcome):
-    from lmp_uq.report_html import html_page
+    from lmp_uq.report.html import html_page
 
     _, result = outcome
     group = result["groups"]["hot"]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmp_uq.backbone.describe_mace import describe_model
-from lmp_uq.backbone.mace_architecture import CLASSES, INTERACTIONS, default_dtype, o3, quiet
-from lmp_uq.backbone.mace_torch import MaceTorchBackbone
+from lmp_uq.backbone.mace.architecture import CLASSES, INTERACTIONS, default_dtype, o3, quiet
+from lmp_uq.backbone.mace.describe import describe_model
+from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 
 MPA0_PARAMETERS = 9_063_204
 

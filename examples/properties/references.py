@@ -9,7 +9,7 @@ import sys
 import ase.io
 import numpy as np
 
-from lmp_uq.properties.volume_curve import EV_PER_A3
+from lmp_uq.properties.crystal.volume_curve import EV_PER_A3
 
 NAMES = {16: "bcc", 8: "A15", 4: "fcc"}
 """Atoms of a cell of the group EOS_Data to its structure."""

@@ -116,7 +116,7 @@ class Backbone(Protocol):
 
 
 def backbone_of_file(file, precision: str = "file", device: str = "cpu", **keywords) -> Backbone:
-    """`load_backbone` of what `lmp_uq.modelfile.read` returned; precision "file" is what the file says."""
+    """`load_backbone` of what `lmp_uq.modelfile.file.read` returned; precision "file" is what the file says."""
     header = file.header
     precision = header["precision"] if precision == "file" else precision
     found = load_backbone(header["backbone"], file.section("backbone"), precision, device, elements=header["elements"], **keywords)
@@ -163,7 +163,7 @@ def load_backbone(
     Returns
     -------
     Backbone
-        Of a linear potential a `lmp_uq.backbone.linear.LinearBackbone`, which has rows in the place of `Backbone.pull` and
+        Of a linear potential a `lmp_uq.backbone.linear.potential.LinearBackbone`, which has rows in the place of `Backbone.pull` and
         `Backbone.push`.
 
     Raises
@@ -188,7 +188,7 @@ def load_backbone(
                 raise
             log.warning("%s; torch is used", reason)
         device = "cpu"  # torch on a GPU is not verified: it runs there only where somebody asks for it
-    from lmp_uq.backbone.mace_torch import MaceTorchBackbone, pick_device
+    from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone, pick_device
 
     if threads > 0:
         import torch
@@ -202,10 +202,10 @@ def load_backbone(
 def linear_class(family: str) -> type:
     """`LinearBackbone` of a family of linear potentials."""
     if family == "snap":
-        from lmp_uq.backbone.snap import SnapBackbone
+        from lmp_uq.backbone.linear.snap import SnapBackbone
 
         return SnapBackbone
-    from lmp_uq.backbone.compute import ComputeBackbone
+    from lmp_uq.backbone.linear.compute import ComputeBackbone
 
     return ComputeBackbone
 
@@ -213,6 +213,6 @@ def linear_class(family: str) -> type:
 def _native(architecture, tensors, precision, device, threads):
     if device not in ("auto", "cpu"):
         raise UqError(f"device is {device!r}; the native engine accepts: cpu or auto")
-    from lmp_uq.backbone.mace_native import MaceNativeBackbone
+    from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 
     return MaceNativeBackbone(architecture, tensors, precision=precision, threads=threads)

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     options = None
     try:
         if arguments[:1] == ["run"] and arguments[1:] != ["--help"]:  # not through argparse: LAMMPS' own flags are passed on unchanged
-            from lmp_uq.launcher import run
+            from lmp_uq.run.launcher import run
 
             return run(arguments[1:])
         options = _parse(arguments)

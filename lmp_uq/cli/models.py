@@ -128,7 +128,7 @@ def _add_export(verbs):
 
 
 def _common(options):
-    from lmp_uq.dataset import LabelKeys
+    from lmp_uq.frames.reading import LabelKeys
 
     return {
         "device": options.device,
@@ -151,14 +151,14 @@ def _check_json(options):
 
 
 def _convert(options, command):
-    from lmp_uq.convert import convert
+    from lmp_uq.recipes.convert import convert
 
     convert(options.model, options.out, head=options.head, licence=options.licence, command=command)
     print(f"{options.out}: written; no posterior yet, lmp-uq fit adds one")
 
 
 def _fit(options, command):
-    from lmp_uq.parallel import ending_together, ranks
+    from lmp_uq.parallel.ranks import ending_together, ranks
 
     everyone = ranks()
     if everyone.rank != 0:  # what is noticed is noticed by all
@@ -168,13 +168,13 @@ def _fit(options, command):
         _check_json(options)
         report = _run_fit(options, command)
     if everyone.rank == 0:
-        from lmp_uq.summary import describe_fit
+        from lmp_uq.report.fit import describe_fit
 
         present(options, f"{describe_fit(report)}\n{options.out}: written", report)
 
 
 def _run_fit(options, command):
-    from lmp_uq.fit import FitOptions, fit
+    from lmp_uq.recipes.fit import FitOptions, fit
 
     return fit(
         FitOptions(
@@ -207,8 +207,8 @@ def _run_fit(options, command):
 
 
 def _calibrate(options, command):
-    from lmp_uq.calibrate import CalibrateOptions, calibrate
-    from lmp_uq.summary_calibration import describe_calibration
+    from lmp_uq.recipes.calibrate import CalibrateOptions, calibrate
+    from lmp_uq.report.calibration import describe_calibration
 
     _check_json(options)
     report = calibrate(
@@ -227,9 +227,9 @@ def _calibrate(options, command):
 
 def _validate(options, command):
     from lmp_uq.files import check_folder
-    from lmp_uq.report import write_report
-    from lmp_uq.validate import ValidateOptions, validate
-    from lmp_uq.verdict import describe_validation
+    from lmp_uq.recipes.validate import ValidateOptions, validate
+    from lmp_uq.report.files import write_report
+    from lmp_uq.report.validation import describe_validation
 
     _check_json(options)
     if options.report:
@@ -254,7 +254,7 @@ def _validate(options, command):
 
 
 def _export(options, command):
-    from lmp_uq.export import export
+    from lmp_uq.recipes.export import export
 
     for path in export(options.model, options.out, options.member).values():
         print(f"{path}: written")

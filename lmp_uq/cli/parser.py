@@ -82,7 +82,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _is_model(word):
-    from lmp_uq.modelfile import SUFFIX, embedded_models
+    from lmp_uq.modelfile.file import SUFFIX, embedded_models
 
     return word.endswith(SUFFIX) or word in embedded_models()
 
@@ -184,6 +184,6 @@ def present(options, text: str, figures) -> None:
 
     print(text, file=summary_stream(options.json), flush=True)
     if options.json:
-        from lmp_uq.report import write_json
+        from lmp_uq.report.files import write_json
 
         write_json(options.json, figures)

@@ -19,8 +19,8 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import qmc
 
+from lmp_uq.arrays import finite_array, named_tensors
 from lmp_uq.errors import UqError
-from lmp_uq.posterior._arrays import finite_array, named_tensors
 
 # Below this number of effective modes a sum of uniforms has no Gaussian shoulder left to correct.
 MIN_EFFECTIVE_MODES = 1.5

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmp_uq.arrays import finite_array, named_tensors
 from lmp_uq.errors import UqError
-from lmp_uq.posterior._arrays import finite_array, named_tensors
 from lmp_uq.posterior.box import _positive_integer
 
 

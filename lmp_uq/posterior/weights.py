@@ -7,8 +7,8 @@ from numbers import Real
 
 import numpy as np
 
+from lmp_uq.arrays import finite_array, integer_array
 from lmp_uq.errors import UqError
-from lmp_uq.posterior._arrays import finite_array, integer_array
 
 ENERGY = 0
 FORCE = 1

@@ -6,7 +6,7 @@ What stands where
 `potential.LinearPotential` is a model file opened for properties: Theta*, the members, the posterior, and ``system(atoms)``.
 `system.LinearSystem` is one structure of it: ``evaluate``, ``phi``, ``energy_row``, ``rows``, ``direction``, ``relax`` for any Theta.
 A property is a class with the protocol of `property.Property`; `registry.KINDS` names it for suites. `members` runs a property over
-members by brute force. The verb ``lmp-uq propagate`` is `lmp_uq.propagate`.
+members by brute force. The verb ``lmp-uq propagate`` is `lmp_uq.recipes.propagate`.
 
 How a property gets its bounds
 ------------------------------

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from native_families import FAMILIES
 
-from lmp_uq.convert import convert
+from lmp_uq.recipes.convert import convert
 
 folder = Path(sys.argv[1])
 for number, (name, build) in enumerate(FAMILIES.items()):

@@ -15,7 +15,7 @@ from test_native_posterior import write_model
 from tiny_models import density_model
 
 from lmp_uq import modelfile
-from lmp_uq.convert import convert
+from lmp_uq.recipes.convert import convert
 
 folder = Path(sys.argv[1])
 if not (folder / "mace.uq").exists():

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Read the architecture and the arrays off a mace-torch model in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from lmp_uq.backbone.mace.architecture import (
+    ATOMIC_ENERGIES,
+    CLASSES,
+    GATES,
+    INTERACTIONS,
+    READOUTS,
+    activation_slots,
+    build_model,
+    check_architecture,
+    pack_tensors,
+)
+from lmp_uq.errors import UqError
+
+_RADIAL_TYPES = {"BesselBasis": "bessel", "GaussianBasis": "gaussian", "ChebychevBasis": "chebyshev"}
+_TRANSFORMS = {"AgnesiTransform": "Agnesi", "SoftTransform": "Soft"}
+_KNOWN_PARTS = {
+    "node_embedding",
+    "radial_embedding",
+    "pair_repulsion_fn",
+    "spherical_harmonics",
+    "atomic_energies_fn",
+    "interactions",
+    "products",
+    "readouts",
+    "scale_shift",
+}
+_ACCELERATED = ("cuequivariance_torch", "openequivariance")
+
+
+def describe_model(
+    model: torch.nn.Module, *, head: str | None = None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Architecture and packed tensors of a mace-torch model in memory.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Gets the attributes that it lacks of those that every energy model of mace-torch 0.3.16 has.
+    head : str, optional
+        Which head of a model with several.
+
+    Returns
+    -------
+    architecture : dict
+    tensors : dict of str to array
+
+    Raises
+    ------
+    UqError
+        The model's class, or a part of it, is not one that can be rebuilt; or see `head`.
+    """
+    _refuse_foreign(model)
+    _complete(model)
+    heads = getattr(model, "heads", None) or ["Default"]
+    heads = [heads] if isinstance(heads, str) else [str(name) for name in heads]
+    if head is None and len(heads) > 1:
+        raise UqError(f"the model has several heads; choose one of: {', '.join(heads)}")
+    if head is not None and head not in heads:
+        raise UqError(f"the model has no head {head!r}; it has: {', '.join(heads)}")
+    architecture = {
+        "class": type(model).__name__,
+        "atomic_numbers": [int(z) for z in model.atomic_numbers],
+        "heads": heads,
+        "head": head or heads[0],
+        "r_max": float(model.r_max),
+        "num_interactions": int(model.num_interactions),
+        **_blocks(model, len(heads)),
+        **_radial(model),
+        **_flags(model),
+        "activation_constants": _activation_constants(model),
+    }
+    architecture = json.loads(json.dumps(architecture))
+    check_architecture(architecture)
+    state = _state(model, len(heads))
+    rebuilt = build_model(architecture, state, precision_of(model), strict=False)
+    complete = {name: state.get(name, value.numpy()) for name, value in rebuilt.state_dict().items()}
+    return architecture, pack_tensors(complete)
+
+
+def _complete(model: torch.nn.Module) -> None:
+    """Three buffers of mace-torch 0.3.16, which other versions keep as numbers and lists or not at all."""
+    r_max = getattr(model, "r_max", None)
+    wanted = {
+        "atomic_numbers": [int(z) for z in model.atomic_numbers],
+        "r_max": float(model.radial_embedding.cutoff_fn.r_max if r_max is None else r_max),
+        "num_interactions": len(model.interactions),
+    }
+    for name, value in wanted.items():
+        if not isinstance(getattr(model, name, None), torch.Tensor):
+            model.__dict__.pop(name, None)
+            model.register_buffer(name, torch.tensor(value))
+
+
+def _refuse_foreign(model: Any) -> None:
+    name = type(model).__name__
+    if name not in CLASSES:
+        raise UqError(f"model class {name} is not supported; accepted: {', '.join(CLASSES)}")
+    if any(type(module).__name__.startswith("LoRA") for module in model.modules()):
+        raise UqError("the model has LoRA adapters beside its weights: merge first, by mace.modules.lora.merge_lora_weights, and save it")
+    parts = sorted({part for part, _ in model.named_children()} - _KNOWN_PARTS)
+    if parts:
+        raise UqError(f"this {name} has a part that is not supported: {', '.join(parts)}")
+    for module in model.modules():
+        package = type(module).__module__.split(".")[0]
+        if package in _ACCELERATED:
+            raise UqError(
+                f"the model is in the accelerated form of {package}; accepted: the e3nn form, into which "
+                "mace-torch's mace.cli.convert_cueq_e3nn or convert_oeq_e3nn brings it"
+            )
+    if not len(model.readouts):
+        raise UqError(f"this {name} has no readout")
+
+
+def _class_name(modules: list[torch.nn.Module], what: str, accepted: Mapping[str, Any]) -> str:
+    names = sorted({type(module).__name__ for module in modules})
+    if len(names) != 1 or names[0] not in accepted:
+        raise UqError(
+            f"{what} of class {', '.join(names)} not supported; accepted: one of {', '.join(accepted)}"
+        )
+    return names[0]
+
+
+def _blocks(model: torch.nn.Module, n_heads: int) -> dict[str, Any]:
+    first, *others = list(model.interactions)
+    readout = model.readouts[-1]
+    scalars = readout.hidden_irreps.count("0e") if hasattr(readout, "hidden_irreps") else 16 * n_heads
+    neighbours = {float(block.avg_num_neighbors) for block in model.interactions}
+    if len(neighbours) != 1:
+        raise UqError(
+            f"interactions with different avg_num_neighbors ({sorted(neighbours)}) are not supported"
+        )
+    return {
+        "interaction_first": _class_name([first], "first interaction", INTERACTIONS),
+        "interaction": _class_name(others or [first], "interactions", INTERACTIONS),
+        "readout": _class_name([readout], "readout", READOUTS),
+        "hidden_irreps": str(first.hidden_irreps) if others else str(model.products[0].linear.irreps_out),
+        "MLP_irreps": f"{scalars // n_heads}x0e",
+        "gate": _gate(readout),
+        "correlation": [_body_order(product) for product in model.products],
+        "radial_MLP": _radial_mlp(first),
+        "avg_num_neighbors": neighbours.pop(),
+    }
+
+
+def _body_order(product: torch.nn.Module) -> int:
+    buffers = product.symmetric_contractions.contractions[0].named_buffers()
+    return sum(name.startswith("U_matrix_") for name, _ in buffers)
+
+
+def _gate(readout: torch.nn.Module) -> str:
+    acts = list(getattr(getattr(readout, "non_linearity", None), "acts", None) or [])
+    if not acts:
+        return "None"
+    function = getattr(acts[0], "f", acts[0])
+    names = [name for name, known in GATES.items() if known is function]
+    if not names:
+        raise UqError(f"readout function {function!r} is not supported; accepted: {', '.join(GATES)}")
+    return names[0]
+
+
+def _radial_mlp(interaction: torch.nn.Module) -> list[int]:
+    sizes = [int(size) for size in interaction.conv_tp_weights.hs[1:-1]]
+    # this block has its own sizes, whatever it was told
+    return [64, 64, 64] if "Att" in type(interaction).__name__ else sizes
+
+
+def _radial(model: torch.nn.Module) -> dict[str, Any]:
+    embedding = model.radial_embedding
+    basis = type(embedding.bessel_fn).__name__
+    transform = (
+        type(embedding.distance_transform).__name__ if hasattr(embedding, "distance_transform") else None
+    )
+    power = float(embedding.cutoff_fn.p)
+    if basis not in _RADIAL_TYPES:
+        raise UqError(f"radial basis {basis} is not supported; accepted: {', '.join(_RADIAL_TYPES)}")
+    if transform is not None and transform not in _TRANSFORMS:
+        raise UqError(f"distance transform {transform} is not supported; accepted: {', '.join(_TRANSFORMS)}")
+    if power != int(power):
+        raise UqError(f"polynomial cutoff of order {power} is not supported; accepted: whole numbers")
+    return {
+        "num_bessel": int(embedding.out_dim),
+        "num_polynomial_cutoff": int(power),
+        "max_ell": int(model.spherical_harmonics._lmax),
+        "radial_type": _RADIAL_TYPES[basis],
+        "distance_transform": "None" if transform is None else _TRANSFORMS[transform],
+    }
+
+
+def _flags(model: torch.nn.Module) -> dict[str, Any]:
+    # models of older versions lack the attributes of later features, which are then off
+    edge_irreps = getattr(model, "edge_irreps", None)
+    return {
+        "pair_repulsion": hasattr(model, "pair_repulsion_fn"),
+        "apply_cutoff": bool(getattr(model, "apply_cutoff", True)),
+        "use_reduced_cg": bool(getattr(model, "use_reduced_cg", False)),
+        "use_so3": bool(getattr(model, "use_so3", False)),
+        "use_agnostic_product": bool(getattr(model, "use_agnostic_product", False)),
+        "use_last_readout_only": bool(getattr(model, "use_last_readout_only", False)),
+        "use_edge_irreps_first": bool(getattr(model, "use_edge_irreps_first", False)),
+        "edge_irreps": None if edge_irreps is None else str(edge_irreps),
+    }
+
+
+def _activation_constants(model: torch.nn.Module) -> dict[str, float]:
+    constants: dict[str, float] = {}
+    for module, attribute, name in activation_slots(model):
+        value = float(getattr(module, attribute))
+        if constants.setdefault(name, value) != value:
+            raise UqError(
+                f"the function {name} has two normalisations, {constants[name]} and {value}: not supported"
+            )
+    return constants
+
+
+def _state(model: torch.nn.Module, n_heads: int) -> dict[str, np.ndarray]:
+    state = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
+    state[ATOMIC_ENERGIES] = np.atleast_2d(state[ATOMIC_ENERGIES])
+    for name in ("scale_shift.scale", "scale_shift.shift"):
+        if name in state:
+            state[name] = np.broadcast_to(np.atleast_1d(state[name]), (n_heads,)).copy()
+    return state
+
+
+def precision_of(model: torch.nn.Module) -> str:
+    """Name of the precision of a model's weights."""
+    return "float64" if next(model.parameters()).dtype == torch.float64 else "float32"

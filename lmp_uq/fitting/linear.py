@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a linear potential adds to the recipes: where it comes from, and how its posterior becomes one of departures from Theta*.
+
+A foundation model runs as it is, and the posterior is about corrections of it. A linear potential is itself fitted: it runs with Theta*,
+which goes into the section backbone of the file, and the posterior is about departures from it. Rows of labels less a potential with
+Theta* are then, as those of a foundation model, what the bars are compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lmp_uq.backbone import linear_class
+from lmp_uq.backbone.linear.compute import with_columns
+from lmp_uq.backbone.linear.compute_settings import read_compute_settings
+from lmp_uq.backbone.linear.snap_settings import read_settings
+from lmp_uq.errors import UqError
+from lmp_uq.frames import reading as dataset
+from lmp_uq.modelfile.check_linear import COMPUTE, FAMILIES, SNAP
+from lmp_uq.novelty.fit import MIN_RELATIVE_SPREAD, fit_novelty_blocks
+from lmp_uq.novelty.grade import Novelty
+from lmp_uq.posterior.box import Box
+from lmp_uq.recipes.convert import BackboneSource, open_backbone
+
+PREFIXES = {"snap:": SNAP, "compute:": COMPUTE}
+"""How ``--backbone`` names a *.snapparam file and a *.compute file."""
+RIDGE = "evidence"
+"""Ridge of a linear potential unless the user asks for another: one that narrows a correction would spoil a potential."""
+
+
+def is_linear(source: BackboneSource) -> bool:
+    """Whether a backbone is a linear potential, which a fit determines itself."""
+    return source.entry["family"] in FAMILIES
+
+
+def linear_source(
+    name: str, elements: Sequence[str], reference: Sequence[str], coefficients: Sequence[str], communicator=None
+) -> BackboneSource:
+    """A linear potential that knows only its reference, Theta = 0: what a fit starts from.
+
+    Parameters
+    ----------
+    name : str
+        ``snap:FILE.snapparam`` or ``compute:FILE.compute``.
+    elements : sequence of str
+        Of SNAP, as in `lmp_uq.backbone.linear.snap_settings.read_settings`; the other file has them.
+    reference, coefficients
+        As in `lmp_uq.backbone.linear.reference.ReferencePotential.of`.
+    communicator : MPI communicator or None
+        Of this process alone where several share a fit: LAMMPS counts the columns of a compute.
+    """
+    prefix, _, path = name.partition(":")
+    family = PREFIXES[prefix + ":"]
+    if family == SNAP:
+        settings = read_settings(path, elements, reference, coefficients)
+    else:
+        settings = with_columns(read_compute_settings(path, reference, coefficients), communicator)
+    tensors = {"coefficients": np.zeros(len(settings.elements) * (settings.n_per_element + 1))}
+    architecture = settings.header()
+    backbone = linear_class(family)(architecture, tensors, settings.elements)
+    entry = {"family": family, "architecture": architecture, "n_features": backbone.n_features, "n_parameters": backbone.n_parameters}
+    return BackboneSource(entry, tensors, list(settings.elements), settings.cutoff, "float64")
+
+
+def open_potential(options, communicator=None) -> BackboneSource:
+    """The backbone that a fit's options name; of a linear potential also what the options say beside its file. See `linear_source`.
+
+    Raises
+    ------
+    UqError
+        As `open_backbone` and `read_settings`; options of a linear potential with a backbone that is none.
+    """
+    said = (options.elements, options.reference, options.reference_coeff)
+    if not options.backbone.startswith(tuple(PREFIXES)):
+        if any(said):
+            raise UqError("--elements, --reference and --reference-coeff describe a potential named snap:X.snapparam or compute:X.compute, "
+                          "no other backbone")  # fmt: skip
+        source = open_backbone(options.backbone, options.head)
+        # a potential that was fitted before is fitted anew, its settings stay
+        return with_coefficients(source, np.zeros(source.entry["n_parameters"])) if is_linear(source) else source
+    elements = options.elements
+    if options.backbone.startswith("compute:"):
+        if elements:
+            raise UqError(f"--elements {' '.join(elements)}: {options.backbone} names the elements itself; leave it out")
+    elif not elements:
+        elements = _only_element(options)
+    return linear_source(options.backbone, elements, options.reference, options.reference_coeff, communicator)
+
+
+def options_of_family(options, source: BackboneSource):
+    """The options with the defaults of a foundation model, whose rows are dear, or of a linear potential.
+
+    Raises
+    ------
+    UqError
+        What a linear potential has no use for.
+    """
+    linear = is_linear(source)
+    if linear and options.fit_offsets:
+        raise UqError("--fit-offsets: a linear potential has a constant for each element, which takes up the energy zero; leave it out")
+    if linear and options.head is not None:
+        raise UqError(f"--head {options.head}: is for mace-torch models; a linear potential has none")
+    if linear and (options.device not in ("auto", "cpu") or options.engine == "native" or options.precision == "float32"):
+        found = f"--device {options.device} --engine {options.engine} --precision {options.precision}"
+        raise UqError(f"{found}: LAMMPS makes the rows of a linear potential; accepted: cpu, float64, and no engine")
+    ridge = (RIDGE if linear else 1e-2) if options.ridge == "auto" else options.ridge
+    axes = axes_of(source) if options.axes == "auto" else options.axes
+    return replace(options, ridge=ridge, axes=axes, bias="element" if linear else options.bias)
+
+
+def axes_of(source: BackboneSource) -> str:
+    """Axes of the box unless the user says otherwise: in the given units, as in the papers, where the columns are of one kind.
+
+    Products of descriptors and their coefficients differ from the descriptors and theirs by powers of ten; in given units a third of
+    the directions of a quadratic potential is then below the threshold of modes, and its bars are too narrow (docs/linear.md). Of the
+    columns of another compute nothing is known.
+    """
+    of_one_kind = source.entry["family"] == SNAP and not source.entry["architecture"]["parameters"]["quadraticflag"]
+    return "given" if of_one_kind else "scaled"
+
+
+def _only_element(options):
+    """The element of the frames; UqError if there are several, whose radii and weights nobody has said."""
+    frames = dataset.read_frames(options.data, options.keys, options.group_key)
+    found = sorted({symbol for frame in frames for symbol in frame.atoms.get_chemical_symbols()})
+    if len(found) != 1:
+        raise UqError(f"the frames hold {' '.join(found)}: --elements must say radius and weight of each, as {found[0]}:0.5:1.0")
+    return found
+
+
+def with_coefficients(source: BackboneSource, coefficients: np.ndarray) -> BackboneSource:
+    """The same potential with another Theta."""
+    return replace(source, tensors={"coefficients": np.asarray(coefficients, dtype=np.float64)})
+
+
+def fit_scaled_novelty(blocks, n_species: int, *, seed: int, ranks) -> Novelty:
+    """`fit_novelty_blocks` on descriptors in units of their standard deviation; the result takes them as they are.
+
+    Bispectrum components, and still more their products, differ in size by powers of ten. The floor under the
+    eigenvalues of the covariance then is one under correlations, not under the components of small size.
+    """
+    count, first, second = np.zeros(1), 0.0, 0.0
+    for descriptors, _, _ in blocks:
+        count, first, second = count + len(descriptors), first + descriptors.sum(axis=0), second + (descriptors**2).sum(axis=0)
+    width = int(ranks.maximum(np.array([np.size(first)]))[0])
+    count, first, second = (ranks.sum(np.zeros(n) + one) for n, one in ((1, count), (width, first), (width, second)))
+    scale = np.sqrt(np.maximum(second / count - (first / count) ** 2, 0.0))
+    scale[scale <= MIN_RELATIVE_SPREAD * np.abs(first / count)] = 1.0
+    scaled = _Scaled(blocks, scale)
+    found = fit_novelty_blocks(scaled, n_species, seed=seed, ranks=ranks)
+    return Novelty(found.mean * scale, found.whitening / scale, found.radius)
+
+
+class _Scaled:
+    """Blocks of atoms with descriptors over a scale; may be iterated again."""
+
+    def __init__(self, blocks, scale):
+        self._blocks, self._scale = blocks, scale
+
+    def __iter__(self):
+        for descriptors, species, frames in self._blocks:
+            yield descriptors / self._scale, species, frames
+
+
+def departures(box: Box) -> Box:
+    """The box about a potential that runs with its Theta*: Theta* itself is no departure."""
+    return Box(np.zeros(len(box.coefficients)), box.modes, box.lower, box.upper)

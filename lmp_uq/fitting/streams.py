@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The backbones and the streams of predictions of one fit: what its options say of the machine, the rows and the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lmp_uq.backbone import load_backbone
+from lmp_uq.backbone.identity import identity_of
+from lmp_uq.errors import UqError
+from lmp_uq.fitting.linear import departures, is_linear, with_coefficients
+from lmp_uq.fitting.posterior import MIN_FORCE_ROWS, Judged
+from lmp_uq.rows.predict import KINDS, RowOptions
+from lmp_uq.rows.stream import Cache, Stream
+
+
+class FitStreams:
+    """Makes backbones and streams alike.
+
+    Parameters
+    ----------
+    options : FitOptions
+    precision : str
+        Of the source unless the user asks for another.
+    everyone : Ranks
+    """
+
+    def __init__(self, options, precision: str, everyone):
+        self._options, self._everyone = options, everyone
+        self._precision = precision if options.precision == "file" else options.precision
+        self._folder = options.cache or f"{options.out}.cache"
+
+    def load(self, source):
+        """The backbone of a source, on this rank."""
+        options, everyone = self._options, self._everyone
+        threads = options.threads or (1 if everyone.size > 1 else 0)
+        machine = {"engine": options.engine, "threads": threads, "local_rank": everyone.local_rank, "communicator": everyone.alone()}
+        return load_backbone(source.entry, source.tensors, self._precision, options.device, elements=source.elements, **machine)
+
+    def stream(self, source, backbone, frames, what: str, n_force_rows) -> Stream:
+        """Predictions of frames, kept on disk; `what` is said of them while they are made; n_force_rows of a frame, None: all."""
+        identity = identity_of(source.entry, source.tensors, f"{self._precision}, {backbone.engine}")
+        return Stream(backbone, frames, self._row_options(what, n_force_rows), Cache(self._folder, identity), self._everyone)
+
+    def judge(self, source, training: Stream, calibration) -> Callable:
+        """From a fitted POPS to the model that will run, its posterior and its calibration frames (`Judged`).
+
+        A foundation model runs as it is. A linear potential runs with the coefficients that were just found, so its predictions of the
+        calibration frames are made then.
+        """
+
+        def judge(pops):
+            mine = with_coefficients(source, pops.coef_) if is_linear(source) else source
+            n_force_rows = None if is_linear(source) else self._options.n_force_rows or MIN_FORCE_ROWS
+            checked = self.stream(mine, self.load(mine), calibration, "calibration frames", n_force_rows) if calibration else None
+            if checked is not None:
+                checked.offsets = training.offsets
+            return Judged(mine, departures if is_linear(source) else lambda box: box, checked)
+
+        return judge
+
+    def remove(self) -> None:
+        """Delete what was kept on disk, unless the user named the folder."""
+        if not self._options.cache:
+            Cache(self._folder, "").remove()
+
+    def _row_options(self, what, n_force_rows):
+        options = self._options
+        unknown = set(options.rows) - set(KINDS)
+        if unknown:
+            raise UqError(f"--rows: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(KINDS)})")
+        progress = what if options.progress else ""
+        return RowOptions(options.rows, n_force_rows, options.bias, options.seed, progress=progress)

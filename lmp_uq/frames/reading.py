@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""DFT frames: reading labelled files, splitting them, and checking that they fit the model.
+
+Which labels are read, under which names, is in `lmp_uq.frames.labels`; how their energies compare with the model's in `lmp_uq.frames.energy_zero`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase
+import ase.io
+import numpy as np
+from ase.io.formats import filetype, get_ioformat
+
+from lmp_uq.backbone.graph import has_edges
+from lmp_uq.errors import UqError
+from lmp_uq.files import atomic_file, existing_file, hash_file
+from lmp_uq.frames.labels import DEFAULT_KEYS, LabelKeys, find_labels, has_label
+from lmp_uq.frames.notes import ISOLATED, UNLABELLED, Note, Notes
+
+__all__ = [
+    "Frame",
+    "LabelKeys",
+    "check_elements",
+    "hash_file",
+    "read_frames",
+    "split_hold_out",
+    "write_extxyz",
+]
+
+_GRID = 1e-6  # Angstrom, rounding of the content hash
+_NO_GROUP = "default"
+_ISOLATED = "IsolatedAtom"  # mace-torch's name
+_PROBE = 50_000  # bytes from which ASE guesses a format
+
+
+@dataclass
+class Frame:
+    """One labelled set of atoms.
+
+    Attributes
+    ----------
+    atoms : ase.Atoms
+        Without calculator; positions and cell in Angstrom.
+    energy : float
+        Total energy of the cell, eV; nan if there is none.
+    forces : (n_atoms, 3) array or None
+        eV/Angstrom.
+    stress : (3, 3) array or None
+        eV/Angstrom^3, symmetric, ASE sign: positive where the crystal wants to shrink.
+    group : str
+        Value of the group key; "default" if the frame has none.
+    source : str
+        File name and index of the frame in it, ``name[index]``.
+    key : int
+        Content hash, 0 <= key < 2^64: atomic numbers, positions and cell rounded to 1e-6 Angstrom,
+        periodicity; not the labels. Equal frames have equal keys on every machine.
+    weights : tuple of three floats
+        Of the energy, the forces and the stress in a fit, relative; above 0.
+    """
+
+    atoms: ase.Atoms
+    energy: float
+    forces: np.ndarray | None
+    stress: np.ndarray | None
+    group: str
+    source: str
+    key: int
+    weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+def read_frames(
+    paths: str | Path | Iterable[str | Path],
+    keys: LabelKeys = DEFAULT_KEYS,
+    group_key: str = "config_type",
+    cutoff: float | None = None,
+) -> list[Frame]:
+    """Read labelled frames from any files that ASE can read, also gzipped.
+
+    Left out, as mace-torch does, are isolated atoms: single atoms of ``config_type=IsolatedAtom``, and frames in which no atom has a
+    neighbour. Their energy is that of the free atom, which a model with other energies of its atoms knows nothing of. Frames whose
+    labels all have weight 0 are left out too. What was left out or not read is said in a line per file, and so is a stress of nothing
+    but zeros: it counts as missing, which is what it means in the published data sets.
+
+    Parameters
+    ----------
+    paths : path or iterable of paths
+    keys : LabelKeys
+        A name that is given must be in at least one frame of every file; only that name is then looked for.
+    group_key : str
+        Entry of ``atoms.info`` that names the group of a frame.
+    cutoff : float or None
+        Within which an atom has neighbours, Angstrom; None: not known, isolated atoms are known by their config_type alone.
+
+    Returns
+    -------
+    list of Frame
+        In the order of the files.
+
+    Raises
+    ------
+    UqError
+        Names file and frame: missing, empty or unreadable file; a frame without any label; labels that are no
+        numbers, NaN, infinite, of a wrong shape or that contradict each other; a name given in `keys` that is nowhere in a file; no
+        frame left.
+    """
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    found = [f for path in paths for f in _read_file(existing_file(path), LabelKeys(*keys), group_key, cutoff)]
+    if not found:
+        raise UqError(f"{', '.join(map(str, paths))}: no frame is left; accepted: at least one that is no isolated atom and has a label")
+    return found
+
+
+def check_elements(frames: Sequence[Frame], elements: Sequence[str]) -> None:
+    """Raise UqError, naming file and frame, if a frame holds an element that is not among `elements`."""
+    known = set(elements)
+    for frame in frames:
+        unknown = sorted(set(frame.atoms.get_chemical_symbols()) - known)
+        if unknown:
+            raise UqError(f"{frame.source}: elements {', '.join(unknown)} found; accepted: {', '.join(elements)}")
+
+
+def split_hold_out(frames: Sequence[Frame], selection: str) -> tuple[list[Frame], list[Frame]]:
+    """Split off the frames whose ``atoms.info`` has one value under one key.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+    selection : str
+        ``KEY=VALUE``, compared as text, for example ``config_type=liquid``.
+
+    Returns
+    -------
+    kept, held : list of Frame
+
+    Raises
+    ------
+    UqError
+        Not of that form, no frame matches (lists the values there are), or every frame matches.
+    """
+    key, equals, value = selection.partition("=")
+    if not equals or not key:
+        raise UqError(f"hold-out '{selection}' has no key and value; accepted: KEY=VALUE, as config_type=liquid")
+    values = [str(frame.atoms.info[key]) if key in frame.atoms.info else None for frame in frames]
+    held = [frame for frame, found in zip(frames, values, strict=True) if found == value]
+    kept = [frame for frame, found in zip(frames, values, strict=True) if found != value]
+    if not held:
+        raise UqError(f"hold-out '{selection}' matches none of {len(frames)} frames; {_there_is(frames, key, values)}")
+    if not kept:
+        raise UqError(f"hold-out '{selection}' matches all {len(frames)} frames; accepted: a part of them")
+    return kept, held
+
+
+def write_extxyz(path: str | Path, atoms_list: Sequence[ase.Atoms]) -> None:
+    """Write frames as extended XYZ, atomically; gzipped if the name ends in .gz.
+
+    Parameters
+    ----------
+    path : str or Path
+    atoms_list : sequence of ase.Atoms
+
+    Raises
+    ------
+    UqError
+        No frames, or the file cannot be written.
+    """
+    if not len(atoms_list):
+        raise UqError(f"{path}: no frames to write; accepted: at least one")
+    text = io.StringIO()
+    ase.io.write(text, list(atoms_list), format="extxyz", parallel=False)
+    data = text.getvalue().encode()
+    with atomic_file(path) as stream:
+        stream.write(gzip.compress(data, mtime=0) if Path(path).suffix == ".gz" else data)
+
+
+def _read_file(path: Path, keys: LabelKeys, group_key: str, cutoff: float | None) -> Iterator[Frame]:
+    """Yield the frames of one file; what shows only over the whole file is said or raised at its end."""
+    pending = {key for key in keys if key is not None}
+    n_frames, notes = 0, Notes()
+    for atoms in _read_atoms(path):
+        pending = {key for key in pending if not has_label(atoms, key)}
+        if _is_isolated(atoms, cutoff):
+            notes.add([Note(ISOLATED)], n_frames)
+        else:
+            labels = find_labels(atoms, keys, f"{path}, frame {n_frames}")
+            notes.add(labels.notes if labels.any else [Note(UNLABELLED)], n_frames)
+            atoms.calc = None
+            if labels.any:
+                group, source = str(atoms.info.get(group_key, _NO_GROUP)), f"{path.name}[{n_frames}]"
+                yield Frame(atoms, labels.energy, labels.forces, labels.stress, group, source, _content_hash(atoms), labels.weights)
+        n_frames += 1
+    if n_frames == 0:
+        raise UqError(f"{path}: no frames found; accepted: at least one")
+    if pending:
+        names = ", ".join(sorted(pending))
+        raise UqError(f"{path}: label keys {names} are in none of its {n_frames} frames; a name that is given must be in every file")
+    for line in notes.lines(n_frames):
+        warnings.warn(f"{path}: {line}", stacklevel=2)  # one place for all, so that a file that is read twice is said once
+
+
+def _is_isolated(atoms: ase.Atoms, cutoff: float | None) -> bool:
+    """Whether no atom of a frame has a neighbour."""
+    if len(atoms) == 1 and atoms.info.get("config_type") == _ISOLATED:
+        return True
+    return cutoff is not None and not has_edges(atoms, cutoff)
+
+
+def _read_atoms(path: Path) -> Iterator[ase.Atoms]:
+    """Yield what ASE reads, its exceptions turned into ours."""
+    index = 0
+    try:
+        source, name = _open(path)
+        # parallel=False: ASE would otherwise wait for all ranks of an MPI run, and only one may be reading
+        options = {"format": name, "parallel": False, "do_not_split_by_at_sign": True}
+        for atoms in ase.io.iread(source, ":", **options):
+            _check_geometry(atoms)
+            yield atoms
+            index += 1
+        # ASE takes an empty line for the end of the file
+        if name == "extxyz" and source.read().strip():
+            raise UqError("an empty line is followed by more text; accepted: frames without lines between them")
+    except Exception as error:
+        # ASE's readers raise nearly every kind of exception for a broken file
+        text = str(error) or type(error).__name__
+        raise UqError(f"{path}, frame {index}: cannot be read: {text}") from error
+
+
+def _open(path: Path) -> tuple[io.StringIO | io.BytesIO | str, str]:
+    """Return what ASE shall read and the name of its format; extended XYZ and .gz go through memory.
+
+    ASE's indexed read of gzipped text takes a time that grows with the square of its length.
+    """
+    packed = path.suffix == ".gz"
+    data = _content(path, packed)
+    probe = io.BytesIO(data[:_PROBE])
+    probe.name = path.stem if packed else path.name
+    name = filetype(probe)
+    kind = get_ioformat(name)
+    if not packed and name != "extxyz":
+        # an absolute path: ASE takes some beginnings of a name for the address of a database
+        return str(path.resolve()), name
+    if not kind.acceptsfd:
+        raise UqError(f"ASE does not read the format {name} from a gzipped file; unpack it first")
+    return (io.BytesIO(data) if kind.isbinary else io.StringIO(data.decode(), newline=None)), name
+
+
+def _content(path: Path, packed: bool) -> bytes:
+    data = path.read_bytes()
+    try:
+        data = gzip.decompress(data) if packed else data
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UqError(f"no complete gzip file ({error})") from error
+    if not data.strip():
+        raise UqError("the file is empty")
+    return data
+
+
+def _check_geometry(atoms: ase.Atoms) -> None:
+    if len(atoms) == 0:
+        raise UqError("it has no atoms")
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        raise UqError("positions or cell are NaN or infinite; accepted: finite numbers")
+
+
+def _content_hash(atoms: ase.Atoms) -> int:
+    """BLAKE2b of little-endian integers, 8 bytes: the same on every platform."""
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(np.asarray(atoms.numbers, dtype="<i8").tobytes())
+    for lengths in (atoms.positions, atoms.cell.array):
+        digest.update(np.rint(lengths / _GRID).astype("<i8").tobytes())
+    digest.update(np.asarray(atoms.pbc, dtype="|u1").tobytes())
+    return int.from_bytes(digest.digest(), "little")
+
+
+def _there_is(frames: Sequence[Frame], key: str, values: Sequence[str | None]) -> str:
+    """What could have been selected instead."""
+    found = sorted({value for value in values if value is not None})
+    if found:
+        return f"{key} is one of {', '.join(found[:20])}" + f" and {len(found) - 20} more" * (len(found) > 20)
+    keys = sorted({str(name) for frame in frames for name in frame.atoms.info})
+    return f"no frame has the key {key}; there are {', '.join(keys[:20]) or 'none'}"

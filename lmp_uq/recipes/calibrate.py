@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``lmp-uq calibrate``: a model file and labelled frames in, the same file with factors for these frames out."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmp_uq import modelfile
+from lmp_uq.backbone import backbone_of_file
+from lmp_uq.calibration.force_error import ForceError
+from lmp_uq.calibration.labelled_atoms import LabelledAtoms
+from lmp_uq.calibration.labels import SCALED, ForceLabels, ScaledLabels, blocks_of, calibrate_forces, calibrate_learned, calibrate_scaled
+from lmp_uq.calibration.quantile_network import SECTION
+from lmp_uq.calibration.scaled_error import ScaledError
+from lmp_uq.errors import UqError
+from lmp_uq.files import check_target
+from lmp_uq.frames import reading as dataset
+from lmp_uq.frames.energy_zero import apply_offsets, check_energy_zero, energy_zero
+from lmp_uq.modelfile.provenance import Provenance, frames_with_other_role
+from lmp_uq.novelty.grade import Novelty
+from lmp_uq.posterior.box import Box
+from lmp_uq.recipes.fit import force_samples
+from lmp_uq.recipes.options import RecipeOptions
+from lmp_uq.rows.predict import RowOptions, predict
+
+log = logging.getLogger("lmp_uq")
+
+ROLE = "calibration"
+FEW_FRAMES = 100
+"""Below this number of frames a coverage is uncertain by more than 0.03 (one standard deviation)."""
+
+
+@dataclass(frozen=True)
+class CalibrateOptions(RecipeOptions):
+    """What the command line of ``lmp-uq calibrate`` says; see docs/calibrate.md for each."""
+
+    model: str
+    data: tuple[str, ...]
+    out: str
+    in_sample: bool = False
+    learned_quantile: bool = False
+
+
+def calibrate(options: CalibrateOptions, command: str = "") -> dict:
+    """Calibrate and write ``options.out`` (whole or not at all).
+
+    The result does not depend on the order of the frames.
+
+    Returns
+    -------
+    dict
+        n_frames, in_sample, warnings, energy_offsets (eV/atom); labels: {force_error, energy_error, stress_error: the report of
+        `lmp_uq.calibration.labels`}; left_out: {label: why there is none}; learned_quantile: its report or None.
+
+    Raises
+    ------
+    UqError
+        No posterior in the file; frames that had another role in it, unless in_sample; elements other than the
+        file's; no kind of label that could be calibrated; too few frames for a learned quantile.
+    """
+    check_target(options.out, "--out")
+    file = modelfile.read(modelfile.resolve(options.model))
+    if not file.header["posterior"]:
+        raise UqError(f"{options.model} has no posterior to calibrate: lmp-uq fit writes one")
+    frames = dataset.read_frames(options.data, options.keys, options.group_key, file.header["cutoff"])
+    dataset.check_elements(frames, file.header["elements"])
+    in_sample = _other_roles(file, frames, options.in_sample)
+    # sums are then the same whatever the order of the files
+    frames = sorted(frames, key=lambda frame: (frame.key, frame.group, frame.source))
+    predictions, offsets = _predict(file, frames, options)
+    entries, labels, left_out = _calibrate_labels(file, predictions, options.seed)
+    if not entries:
+        raise UqError("nothing can be calibrated: " + "; ".join(f"{name}: {why}" for name, why in left_out.items()))
+    report = {"n_frames": len(frames), "in_sample": in_sample, "labels": labels, "left_out": left_out, "energy_offsets": offsets}
+    report["learned_quantile"], tensors = _learn(file, predictions, entries, options)
+    report["warnings"] = _warnings(file, frames, report)
+    for text in report["warnings"]:
+        log.warning("%s", text)
+    calibration = _section(file, entries, report)
+    _write(file, frames, calibration, tensors, options, command)
+    return report
+
+
+def _other_roles(file, frames, accept):
+    """Whether frames had a role other than calibration in the file; UqError with counts unless accepted."""
+    found = frames_with_other_role(file, frames, ROLE)
+    if found and not accept:
+        roles = ", ".join(f"{len(mine)} {role} (first: {mine[0].source})" for role, mine in sorted(found.items()))
+        raise UqError(f"of {len(frames)} frames some had another role in this file: {roles}; leave them out, or say --in-sample")
+    return bool(found)
+
+
+def _predict(file, frames, options):
+    backbone = backbone_of_file(file, options.precision, options.device, engine=options.engine, threads=options.threads)
+    progress = "frames" if options.progress else ""
+    bias = file.header["posterior"]["bias"]
+    predictions = predict(backbone, frames, RowOptions(kinds=("energy", "stress"), bias=bias, seed=options.seed, progress=progress))
+    if options.fit_offsets:
+        return predictions, energy_zero(predictions, True, backbone)
+    offsets = file.header["posterior"].get("energy_offsets") or {}
+    apply_offsets(predictions, offsets, backbone)
+    taken = [sum(offsets.get(element, 0.0) for element in frame.atoms.get_chemical_symbols()) for frame in frames]
+    residuals = predictions.energy_residuals() - np.array(taken)
+    if np.isfinite(residuals).any():
+        _warn_of_energy_zero(frames, residuals, backbone.elements)
+    return predictions, offsets
+
+
+def _warn_of_energy_zero(frames, residuals, elements):
+    """Not an error as in a fit: on frames of a new kind a badly wrong model looks just like another energy zero."""
+    try:
+        check_energy_zero(frames, residuals, elements)
+    except UqError as reason:
+        log.warning("either the model is badly wrong on these frames, or %s", reason)
+
+
+def _calibrate_labels(file, predictions, seed):
+    """(bars, reports, reasons) by kind of label: every kind is in the first two or in the last."""
+    old = file.header["calibration"] or {}
+    box = Box.from_tensors(file.section("posterior"))
+    jobs = {"force_error": lambda: calibrate_forces(force_labels(file, predictions), _old(ForceError, old, "force_error"), seed)}
+    for name, kind in SCALED.items():
+        jobs[name] = lambda name=name, kind=kind: calibrate_scaled(
+            scaled_labels(predictions, box, kind), _old(ScaledError, old, name), seed
+        )
+    bars, reports, reasons = {}, {}, {}
+    for name, job in jobs.items():
+        try:
+            bars[name], reports[name] = job()
+        except UqError as reason:
+            reasons[name] = str(reason).removeprefix(f"{name}: ")
+    return bars, reports, reasons
+
+
+def _old(kind, calibration, name):
+    return kind.from_dict(calibration[name]) if calibration.get(name) else None
+
+
+def force_labels(file, predictions) -> ForceLabels:
+    """Atoms of the frames with force labels.  UqError if there are none, or the file has no grade."""
+    if not file.header["grade"]:
+        raise UqError("the file has no grade; lmp-uq fit writes one")
+    error, norm, grade, groups = force_samples(predictions, Novelty.from_tensors(file.section("grade")))
+    if not len(error):
+        raise UqError("no frame has force labels")
+    chosen = [k for k, frame in enumerate(predictions.frames) if frame.forces is not None]
+    sizes = [len(predictions.species[k]) for k in chosen]
+    blocks = np.repeat(blocks_of(predictions.frames)[chosen], sizes)
+    elements = np.array(file.header["elements"])[np.concatenate([predictions.species[k] for k in chosen])]
+    descriptors = np.concatenate([predictions.descriptors[k] for k in chosen])
+    return ForceLabels(LabelledAtoms.checked(error, norm, grade, groups, blocks), elements, descriptors)
+
+
+def scaled_labels(predictions, box, kind) -> ScaledLabels:
+    """Rows of one kind that have a bar.  UqError if there are none."""
+    rows, frames = predictions.rows, predictions.frames
+    groups = np.array([frame.group for frame in frames])[rows.frames]
+    return ScaledLabels.of_rows(kind, rows.kinds, rows.targets, box.rms(rows.features), groups, blocks_of(frames)[rows.frames])
+
+
+def _learn(file, predictions, entries, options):
+    """Report and tensors of the learned quantile; (None, {}) if it was not asked for."""
+    if not options.learned_quantile:
+        return None, {}
+    if "force_error" not in entries:
+        raise UqError("--learned-quantile: no force_error could be calibrated, which it hands over to where grade > 1")
+    network, report = calibrate_learned(force_labels(file, predictions), entries["force_error"], options.seed)
+    return report | {"header": network.header()}, {f"{SECTION}/{name}": array for name, array in network.tensors().items()}
+
+
+def _warnings(file, frames, report):
+    out = []
+    n_blocks, n_groups = len({frame.key for frame in frames}), len({frame.group for frame in frames})
+    if n_blocks < FEW_FRAMES:
+        sd = 0.3 / np.sqrt(n_blocks)
+        out.append(f"{n_blocks} independent frames, fewer than {FEW_FRAMES}: a coverage of 0.90 is uncertain by {sd:.2f}")
+    if n_groups < 2:
+        out.append("one group only: the conservative factors are the pooled ones, and nothing is known of a group left out")
+    ungraded = _ungraded(file, frames)
+    if ungraded:
+        out.append(f"no training atoms of {', '.join(f'{e} ({n} atoms)' for e, n in ungraded.items())}: they took no part in force_error")
+    had_network = (file.header["calibration"] or {}).get("quantile_network")
+    if had_network and report["learned_quantile"] is None and "force_error" in report["labels"]:
+        out.append("the learned quantile of the file is dropped: it belongs to the old force_error; --learned-quantile makes a new one")
+    return out
+
+
+def _ungraded(file, frames):
+    """{element: atoms with force labels} of the elements that have no grade."""
+    radius = file.tensors.get("grade/radius")
+    names = [] if radius is None else [e for e, r in zip(file.header["elements"], radius, strict=True) if not np.isfinite(r)]
+    counts = {e: sum(f.atoms.get_chemical_symbols().count(e) for f in frames if f.forces is not None) for e in names}
+    return {element: count for element, count in counts.items() if count}
+
+
+def _section(file, entries, report):
+    """The new header entry: what could not be calibrated stays as it was."""
+    out = copy.deepcopy(file.header["calibration"] or {})
+    for name, bar in entries.items():
+        mine = report["labels"][name]
+        out[name] = bar.to_dict()
+        if name == "force_error":
+            out["leave_one_group_out"] = mine["leave_one_group_out"]
+            out["per_element"] = {e: found["factor"] for e, found in mine["per_element"].items() if found["factor"] is not None}
+            out.pop("quantile_network", None)
+        else:
+            out[name]["leave_one_group_out"] = mine["leave_one_group_out"]
+    if report["learned_quantile"] is not None:
+        out["quantile_network"] = report["learned_quantile"].pop("header") | report["learned_quantile"]
+    return out | {"in_sample": report["in_sample"], "energy_offsets": report["energy_offsets"]}
+
+
+def _write(file, frames, calibration, tensors, options, command):
+    old = file.header["provenance"]
+    earlier = [old["command"]] if old["command"] else []
+    provenance = Provenance(
+        " && ".join([*earlier, command]), old["licence"], copy.deepcopy(old["data"]), copy.deepcopy(old["roles"]), file.section("roles")
+    )
+    known = {entry["sha256"] for entry in old["data"]}
+    provenance.add_files([path for path in options.data if dataset.hash_file(path) not in known], frames)
+    noted = set(provenance.hashes.get(ROLE, np.zeros(0, np.uint64)).tolist())
+    provenance.add_role(ROLE, [frame for frame in frames if frame.key not in noted])
+    header = file.header | {"calibration": calibration, "provenance": provenance.header()}
+    dropped = ("roles/",) if "quantile_network" in calibration and not tensors else ("roles/", f"{SECTION}/")
+    kept = {name: array for name, array in file.tensors.items() if not name.startswith(dropped)}
+    modelfile.write(options.out, header, kept | tensors | provenance.tensors())

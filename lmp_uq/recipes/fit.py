@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``lmp-uq fit``: frames and a backbone in, a model file with posterior, grade and force_error out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lmp_uq import modelfile
+from lmp_uq.calibration.conformal import least_blocks
+from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_group_out
+from lmp_uq.calibration.labels import SCALED, ScaledLabels, blocks_of
+from lmp_uq.calibration.scaled_error import fit_scaled_error
+from lmp_uq.errors import UqError
+from lmp_uq.files import check_target
+from lmp_uq.fitting.linear import fit_scaled_novelty, is_linear, open_potential, options_of_family
+from lmp_uq.fitting.posterior import (
+    MIN_FORCE_ROWS,
+    ROWS_PER_FEATURE,
+    Judged,
+    Weighting,
+    count_rows,
+    enough_force_rows,
+    fit_posterior,
+    mean_weights,
+    weighting,
+)
+from lmp_uq.fitting.streams import FitStreams
+from lmp_uq.fitting.wide_bars import say_if_wide
+from lmp_uq.frames import reading as dataset
+from lmp_uq.frames.energy_zero import energy_offsets
+from lmp_uq.frames.units import unit_warnings
+from lmp_uq.modelfile.provenance import Provenance
+from lmp_uq.novelty.fit import fit_novelty_blocks
+from lmp_uq.parallel.ranks import ranks
+from lmp_uq.posterior.features import n_bias_columns
+from lmp_uq.recipes.options import RecipeOptions
+
+log = logging.getLogger("lmp_uq")
+
+
+@dataclass(frozen=True)
+class FitOptions(RecipeOptions):
+    """What the command line of ``lmp-uq fit`` says; see docs/fit.md for each."""
+
+    backbone: str
+    data: tuple[str, ...]
+    out: str
+    calibration: tuple[str, ...] = ()
+    backbone_training: tuple[str, ...] = ()
+    hold_out: str | None = None
+    rows: tuple[str, ...] = ("energy", "forces", "stress")
+    n_force_rows: int | None = None
+    ridge: float | str = "auto"
+    leverage_floor: float | str = "auto"
+    n_components: int | None = None
+    axes: str = "auto"
+    energy_scale: float | None = None
+    force_scale: float | None = None
+    cache: str | None = None
+    bias: str = "constant"
+    n_members: int = 512
+    n_force_members: int = 32
+    head: str | None = None
+    licence: str = "unstated"
+    elements: tuple[str, ...] = ()
+    reference: tuple[str, ...] = ()
+    reference_coeff: tuple[str, ...] = ()
+
+
+def fit(options: FitOptions, command: str = "") -> dict:
+    """Fit and write ``options.out`` (whole or not at all). Under mpiexec every rank calls it; rank 0 writes.
+
+    Returns
+    -------
+    dict
+        What was found: rows kept and dropped, floors tried, force_error by group left out.
+
+    Raises
+    ------
+    UqError
+        No folder for the output, unreadable data, labels with another energy zero than the backbone's, too few rows for the number
+        of features, a disk that is full (what is done stays, and the same command goes on from there).
+    """
+    check_target(options.out, "--out")
+    everyone = ranks()
+    source = open_potential(options, everyone.alone())
+    options = options_of_family(options, source)
+    streams = FitStreams(options, source.precision, everyone)
+    backbone = streams.load(source)
+    frames, held = _read(options.data, options, backbone)
+    calibration, _ = _read(options.calibration, options, backbone, hold_out=False)
+    _refuse_overlap(frames, calibration)
+    _refuse_few(calibration)
+    # every file is read before the dear part, which takes minutes to hours
+    roles = {"posterior": frames, "calibration": calibration, "test": held, "backbone_training": _read_for_role(options)}
+
+    wanted = _with_force_rows(options, frames, backbone, everyone)
+    training = streams.stream(source, backbone, frames, "posterior frames", wanted.n_force_rows)
+    judge, options = streams.judge(source, training, calibration), wanted
+    # a reference potential has neither the size nor the energy zero of the labels
+    offsets = {} if is_linear(source) else _compare_labels(training, options, backbone, everyone)
+    fitted = _fit_all(training, judge, backbone, options, everyone)
+    report = _report(fitted, len(frames), offsets)
+    if everyone.rank == 0:
+        _write(fitted.judged.source, options, fitted, report, _provenance(source, options, command, roles))
+    everyone.gather(None)  # nobody leaves, or removes descriptors, before the file is there
+    if everyone.rank == 0:
+        streams.remove()
+    return report
+
+
+@dataclass
+class _Fitted:
+    """Everything that was learned."""
+
+    pops: object
+    judged: Judged
+    floors: list
+    weights: Weighting
+    novelty: object
+    calibration: dict | None
+    counts: dict
+    counts_by_group: dict
+
+
+def _fit_all(training, judge, backbone, options, everyone):
+    weights = weighting(training, options.energy_scale, options.force_scale)
+    pops, floors, judged = fit_posterior(training, weights, judge, options, everyone)
+    say_if_wide(judged, training, pops, weights, options, everyone)
+    fit_novelty = fit_scaled_novelty if is_linear(judged.source) else fit_novelty_blocks
+    novelty = fit_novelty(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
+    calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty)
+    return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
+
+
+class _AtomBlocks:
+    """Descriptors of a stream for the grade: (descriptors, species, frame of each atom)."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __iter__(self):
+        for part, first in self._stream.numbered():
+            frames = np.repeat(np.arange(len(part.frames)) + first, [len(s) for s in part.species])
+            yield np.concatenate(part.descriptors), np.concatenate(part.species), frames
+
+
+def _write(source, options, fitted, report, provenance):
+    box, pops = fitted.judged.posterior(fitted.pops.box_), fitted.pops
+    # |x @ factor|^2 is then the leverage of a row of unit weight in units of P / n, as the leverage floor is
+    unit = (options.n_components or pops.n_features_) / pops.n_rows_
+    members = box.draw(options.n_members, options.seed)
+    header = _header(source, options, fitted, len(members), report, provenance)
+    tensors = {
+        "backbone": source.tensors,
+        "posterior": box.tensors()
+        | {"members": members, "leverage_factor": pops.factor_ / np.sqrt(unit)}
+        | _force_members(box, options),
+        "grade": fitted.novelty.tensors(),
+    }
+    named = {f"{section}/{name}": value for section, mine in tensors.items() for name, value in mine.items()}
+    modelfile.write(options.out, header, named | provenance.tensors())
+
+
+def _force_members(box, options):
+    """Draws for the force bars of a run, independent of each other and of the members."""
+    if not options.n_force_members:
+        return {}
+    return {"force_members": box.sample(options.n_force_members, np.random.default_rng([options.seed, 1]))}
+
+
+def _provenance(source, options, command, roles):
+    provenance = Provenance.inherit(source, command, options.licence)
+    frames = [frame for mine in roles.values() for frame in mine]
+    provenance.add_files(options.data + options.calibration + options.backbone_training, frames)
+    for role, mine in roles.items():
+        provenance.add_role(role, mine)
+    return provenance
+
+
+def _compare_labels(stream, options, backbone, everyone):
+    """Warn of labels in other units; the energy offsets that were taken off."""
+    for text in unit_warnings(stream):
+        if everyone.rank == 0:
+            log.warning("%s", text)
+    return _energy_zero(stream, options.fit_offsets, backbone)
+
+
+def _with_force_rows(options, frames, backbone, everyone):
+    """The options with a number of force rows per frame, where it is left to the frames."""
+    if options.n_force_rows is not None or getattr(backbone, "linear", False):
+        return options
+    n_features = options.n_components or backbone.n_features + n_bias_columns(options.bias, len(backbone.elements))
+    found = enough_force_rows(frames, options.rows, n_features)
+    if found > MIN_FORCE_ROWS and everyone.rank == 0:
+        log.info("%d force rows per frame: %d would make fewer than %d rows per feature", found, MIN_FORCE_ROWS, ROWS_PER_FEATURE)
+    return replace(options, n_force_rows=found)
+
+
+def _energy_zero(stream, fit_offsets, backbone):
+    """`energy_zero` of a stream; its energy rows lose the offsets from here on."""
+    residuals = np.concatenate(stream.collect(lambda part, first: (part.energy_residuals(),)))
+    if not np.isfinite(residuals).any():
+        return {}
+    offsets = energy_offsets(stream.frames, residuals, fit_offsets, backbone.elements)
+    stream.offsets = np.array([offsets.get(e, 0.0) for e in backbone.elements])
+    return offsets
+
+
+def _read(paths, options, backbone, hold_out=True):
+    if not paths:
+        return [], []
+    frames = dataset.read_frames(paths, options.keys, options.group_key, backbone.cutoff)
+    dataset.check_elements(frames, backbone.elements)
+    if hold_out and options.hold_out:
+        return dataset.split_hold_out(frames, options.hold_out)
+    return frames, []
+
+
+def _refuse_overlap(frames, calibration):
+    known = {f.key for f in frames}
+    both = [f for f in calibration if f.key in known]
+    if both:
+        raise UqError(
+            f"{len(both)} calibration frames are among the posterior frames too (first: {both[0].source}): their coverage would flatter; "
+            "give --calibration whole groups that --data does not hold"
+        )
+
+
+def _refuse_few(calibration):
+    n, needed = sum(f.forces is not None for f in calibration), least_blocks(LEVEL)
+    if calibration and n < needed:
+        raise UqError(
+            f"--calibration: {n} frames with force labels; accepted: {needed} or more (fewer cannot guarantee a coverage of {LEVEL:g})"
+        )
+
+
+def _read_for_role(options):
+    paths = options.backbone_training
+    return dataset.read_frames(paths, options.keys, options.group_key) if paths else []
+
+
+def force_samples(predictions, novelty):
+    """Per atom of the frames that have force labels: |F error|, |F_predicted| (eV/Angstrom), grade, group; flat arrays."""
+    chosen = [k for k, f in enumerate(predictions.frames) if f.forces is not None]
+    if not chosen:
+        return np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, dtype=str)
+    predicted = np.concatenate([predictions.forces[k] for k in chosen])
+    reference = np.concatenate([predictions.frames[k].forces for k in chosen])
+    grade = novelty.grade(
+        np.concatenate([predictions.descriptors[k] for k in chosen]), np.concatenate([predictions.species[k] for k in chosen])
+    )
+    groups = np.concatenate([np.full(len(predictions.forces[k]), predictions.frames[k].group, dtype=object) for k in chosen])
+    return np.linalg.norm(reference - predicted, axis=1), np.linalg.norm(predicted, axis=1), grade, groups.astype(str)
+
+
+def _calibrate(checked, box, novelty):
+    """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels."""
+    if checked is None:
+        return None
+    blocks = blocks_of(checked.frames)
+
+    def atoms_of(part, first):
+        sizes = [len(f.atoms) if f.forces is not None else 0 for f in part.frames]
+        return *force_samples(part, novelty), np.repeat(np.arange(len(sizes)) + first, sizes)
+
+    error, norm, grade, groups, frames = checked.collect(atoms_of)
+    known = np.isfinite(grade)
+    if not known.any():
+        raise UqError("calibration frames: no force labels on atoms whose element is among the posterior frames; force_error needs some")
+    samples = (error[known], norm[known], grade[known], groups[known])
+    mine = blocks[frames[known]]
+    out = {"force_error": fit_force_error(*samples, blocks=mine).to_dict(), "leave_one_group_out": {}}
+    if len(set(samples[3])) > 1:
+        out["leave_one_group_out"] = leave_one_group_out(*samples, blocks=mine)
+    return out | _scaled_bars(checked, box, blocks)
+
+
+def _scaled_bars(checked, box, blocks):
+    """energy_error and stress_error, where there are enough labels with a bar."""
+
+    def rows_of(part, first):
+        rows = part.rows
+        return rows.kinds, rows.targets, box.rms(rows.features), rows.frames + first
+
+    kinds, targets, std, frames = checked.collect(rows_of)
+    groups, out = np.array([f.group for f in checked.frames])[frames], {}
+    for name, kind in SCALED.items():
+        if not np.any(kinds == kind):
+            continue
+        try:
+            labels = ScaledLabels.of_rows(kind, kinds, targets, std, groups, blocks[frames])
+            out[name] = fit_scaled_error(*labels.columns()).to_dict()
+        except UqError as reason:
+            log.warning("no %s: %s", name, reason)
+    return out
+
+
+def _report(fitted, n_frames, offsets):
+    return {
+        "rows": fitted.counts,
+        "groups": fitted.counts_by_group,
+        "n_frames": n_frames,
+        "dof": float(fitted.pops.dof_),
+        "leverage_floor": float(fitted.pops.leverage_floor_),
+        "ridge_path": fitted.pops.ridge_path_ or [],
+        "floor_path": fitted.pops.floor_path_ or [],
+        "ridge": float(fitted.pops.ridge_relative_),
+        "floors_tried": [{"floor": f, "std_over_rmse": r} for f, r in fitted.floors],
+        "force_error_leave_one_group_out": (fitted.calibration or {}).get("leave_one_group_out", {}),
+        "energy_offsets": offsets,
+    }
+
+
+def _header(source, options, fitted, n_members, report, provenance):
+    pops, novelty = fitted.pops, fitted.novelty
+    posterior = {
+        "n_features": source.entry["n_features"],
+        "n_modes": len(pops.box_.lower),
+        "n_members": n_members,
+        "n_force_members": options.n_force_members,
+        "bias": options.bias,
+        "ridge": options.ridge if isinstance(options.ridge, str) else float(options.ridge),
+        "ridge_relative": float(pops.ridge_relative_),
+        "leverage_floor": report["leverage_floor"],
+        "axes": options.axes,
+        "floors_tried": report["floors_tried"],
+        "rows": list(options.rows),
+        "n_force_rows": options.n_force_rows,
+        "kind_weight": mean_weights(report["rows"]),
+        "counts": report["rows"] | {"frames": report["n_frames"], "groups": report["groups"]},
+        "seed": options.seed,
+        "dof": report["dof"],
+        "energy_offsets": report["energy_offsets"],
+    }
+    known = [e for e, r in zip(source.elements, novelty.radius, strict=True) if np.isfinite(r)]
+    grade = {"percentile": 99.9, "folds": 5, "elements": known}
+    return source.header() | {"posterior": posterior, "grade": grade, "calibration": fitted.calibration, "provenance": provenance.header()}

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The table of properties, as lines of text and as Markdown."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from lmp_uq.properties.property import PropertyResult
+from lmp_uq.report.text import Column, printable, table, wrap
+
+COLUMNS = (
+    Column("", "value", ("value",), "", "of the mean, Theta*"),
+    Column("", "std", ("std",), "", "root mean square distance of the members from the value"),
+    Column("", "lower", ("lower",), "", "smallest of the members; by first order the one expected of as many"),
+    Column("", "upper", ("upper",), "", "largest of the members"),
+    Column("members", "with", ("n",), "d", "members that have a value"),
+    Column("members", "without", ("failed",), "d", "members that have none: the reasons stand below"),
+    Column("members", "odd", ("odd",), "d", "members of another minimum as far as can be told, or that only symmetry holds: see below"),
+    Column("", "reference", ("reference",), "", "what the suite gives"),
+    Column("error", "/ std", ("error_over_std",), ".2f", "(value - reference) / std"),
+    Column("in", "bounds", ("inside",), "d", "1: the reference lies within the bounds, 0: it does not"),
+    Column("", "s", ("seconds",), ".1f", "wall time of the method for the whole property, the mean and its grid not counted"),
+)
+
+
+def figures_of(result: PropertyResult) -> dict:
+    """The figures of a result, by the paths of `COLUMNS`; those of the property's own format as text."""
+    out = {"seconds": result.seconds}
+    for name in ("value", "std", "lower", "upper", "reference"):
+        value = getattr(result, name)
+        out[name] = None if value is None else _Text(value, result.form)
+    if result.members is not None:
+        there = int(np.isfinite(result.members).sum())
+        out |= {"n": there, "failed": len(result.members) - there, "odd": result.odd}
+    if result.reference is not None:
+        out["inside"] = int(result.inside)
+        out["error_over_std"] = (result.value - result.reference) / result.std if result.std else float("nan")
+    return out
+
+
+class _Text(float):
+    """A number with a format of its own."""
+
+    def __new__(cls, value, form):
+        """The number, which `format` with an empty form writes in its own."""
+        made = super().__new__(cls, value)
+        made.form = form
+        return made
+
+    def __format__(self, form):
+        return format(float(self), form or self.form)
+
+
+def row_name(result: PropertyResult) -> str:
+    """Property, quantity with unit, method."""
+    unit = f" ({result.unit})" if result.unit else ""
+    return f"{result.property}: {result.quantity}{unit}, {result.method}"
+
+
+def describe(results: list[PropertyResult], rankings: list[dict]) -> str:
+    """All results as text: a table, then what is odd, then the rankings."""
+    lines, shown = [], [c for c in COLUMNS if c.head not in ("s", "odd")]
+    for name, method in dict.fromkeys((r.property, r.method) for r in results):
+        mine = [r for r in results if (r.property, r.method) == (name, method)]
+        title = f"{printable(name)}: {method}, {mine[0].seconds:.1f} s"
+        title += f", {mine[0].evaluations:.1f} evaluations of each member" * bool(mine[0].evaluations)
+        rows = [(f"{r.quantity}, {r.unit}" if r.unit else r.quantity, figures_of(r)) for r in mine]
+        known = any(r.reference is not None for r in mine)
+        columns = [c for c in shown if known or c.path[0] not in ("reference", "error_over_std", "inside")]
+        lines += [title, *table("", columns, rows), ""]
+    for text, names in _by_text(results).items():
+        lines += wrap(f"{text}: {', '.join(names)}")
+    lines += [line for ranking in rankings for line in ["", *wrap("ranking by " + describe_ranking(ranking))]]
+    return "\n".join(lines)
+
+
+def describe_ranking(ranking: dict) -> str:
+    """One sentence on a ranking."""
+    values = ranking["spearman"]
+    text = f"{ranking['quantity']} of {len(ranking['of'])} properties: Spearman correlation of mean and member "
+    if len(values):
+        text += f"{np.mean(values):.2f}, std {np.std(values):.2f}, {np.min(values):.2f} to {np.max(values):.2f} over {len(values)} members"
+    else:
+        text += "has no member with all values"
+    text += f" ({ranking['n_incomplete']} lack a value)" if ranking["n_incomplete"] else ""
+    return text + (f"; of mean and references {ranking['spearman_reference']:.2f}" if "spearman_reference" in ranking else "")
+
+
+def markdown(results: list[PropertyResult], rankings: list[dict], images: list[str], title: str, problems: dict[str, str]) -> str:
+    """The same as a page, with the figures; problems: name to reason of what has no result."""
+    heads = [f"{c.over} {c.head}".strip() for c in COLUMNS]
+    lines = [f"# {printable(title)}", "", "| property | " + " | ".join(heads) + " |", "|:--|" + "--:|" * len(heads)]
+    for result in results:
+        cells = " | ".join(column.text(figures_of(result)) for column in COLUMNS)
+        lines.append(f"| {printable(row_name(result)).replace('|', '/')} | {cells} |")
+    lines += ["", *(f"* {head}: {column.meaning}" for head, column in zip(heads, COLUMNS, strict=True)), ""]
+    lines += [f"* {text}: {', '.join(names)}" for text, names in _by_text(results).items()]
+    lines += [f"* no result: {printable(name)}: {printable(text)}" for name, text in problems.items()]
+    lines += ["", *(f"* {describe_ranking(ranking)}" for ranking in rankings), ""]
+    return "\n".join([*lines, *(f"![{name}]({name})" for name in images)]) + "\n"
+
+
+def _by_text(results):
+    """Reasons and flags, each with the properties and methods it is about: with how many members, or with which quantities."""
+    out = {}
+    for result in results:
+        for text, count in [*result.failures.items(), *result.flags.items()]:
+            where = out.setdefault(printable(text), {})
+            where.setdefault((result.property, result.method), (count, []))[1].append(result.quantity)
+    every = Counter((r.property, r.method) for r in results)
+    return {text: [_place(key, *said, every[key]) for key, said in where.items()] for text, where in out.items()}
+
+
+def _place(key, count, quantities, n_quantities):
+    name = f"{printable(key[0])} {key[1]}"
+    if count:
+        return f"{name} ({count})"
+    return name if len(quantities) == n_quantities else f"{name} ({', '.join(quantities)})"

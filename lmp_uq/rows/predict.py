@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From frames and a backbone to predictions, descriptors and the rows of the linear corrector.
+
+A row is one scalar label with its features. With Phi the sum of a frame's descriptors, r_ij the edge vectors, N atoms and volume V:
+
+    energy   x = Phi / N                   y = (E_ref - E_model) / N                              eV/atom
+    force    x = -dPhi/dr_ia               y = F_ref,ia - F_model,ia                              eV/Angstrom
+    virial   x = -dPhi/deps_ab / N         y = -(S_ref - S_model)_ab V / N   (S: stress, ASE sign)  eV/atom
+
+(D. Perez et al., npj Comput. Mater. 11, 263 (2025); force and virial rows are directional derivatives along one displacement or one
+symmetric strain, taken for all frames of a batch at once.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+from tqdm import tqdm
+
+from lmp_uq.backbone.graph import graph_of_frames
+from lmp_uq.frames.reading import Frame
+from lmp_uq.posterior.features import append_bias, n_bias_columns
+from lmp_uq.posterior.weights import ENERGY, FORCE, VIRIAL, group_weights
+
+KINDS = {"energy": ENERGY, "forces": FORCE, "stress": VIRIAL}
+VOIGT = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+"""Components of virial rows: xx yy zz xy xz yz."""
+
+
+@dataclass
+class Rows:
+    """Rows of several frames.
+
+    Attributes
+    ----------
+    features : (n, P) float64; bias columns are zero in force and virial rows
+    targets : (n,) label minus model, unit of the row's kind
+    kinds : (n,) ENERGY, FORCE or VIRIAL
+    frames : (n,) index of the row's frame
+    components : (n,) 3 i + a of a force row's atom i and axis a, index into VOIGT of a virial row, 0 of an energy row
+    base : (n,) inverse of the probability with which the row was drawn
+    """
+
+    features: np.ndarray
+    targets: np.ndarray
+    kinds: np.ndarray
+    frames: np.ndarray
+    components: np.ndarray
+    base: np.ndarray
+
+    def __len__(self):
+        return len(self.targets)
+
+    def select(self, mask) -> Rows:
+        """The rows where mask is true."""
+        return Rows(*(getattr(self, name)[mask] for name in ROW_FIELDS))
+
+    def weights(self) -> np.ndarray:
+        """Weights that give energies, forces and virials the same sum, n in total."""
+        return group_weights(self.kinds, self.base)
+
+
+ROW_FIELDS = tuple(f.name for f in fields(Rows))
+
+
+@dataclass
+class Predictions:
+    """What a backbone says about frames, and the rows that its errors make.
+
+    Attributes
+    ----------
+    frames : list of Frame
+    energies : (n_frames,) eV
+    forces, descriptors, species : lists over frames of (N, 3) eV/Angstrom, (N, P), (N,)
+    stresses : (n_frames, 3, 3) eV/Angstrom^3, ASE sign; nan for frames without a cell
+    rows : Rows
+    """
+
+    frames: list[Frame]
+    energies: np.ndarray
+    forces: list[np.ndarray]
+    stresses: np.ndarray
+    descriptors: list[np.ndarray]
+    species: list[np.ndarray]
+    rows: Rows
+
+    def energy_residuals(self) -> np.ndarray:
+        """E_ref - E_model of each frame, eV; nan where there is no label."""
+        return np.array([f.energy for f in self.frames]) - self.energies
+
+    def take_off(self, offsets) -> None:
+        """Take energies per atom, (Z,) eV by species, off the targets of the energy rows."""
+        energy = self.rows.kinds == ENERGY
+        per_frame = np.array([offsets[species].mean() for species in self.species])
+        self.rows.targets[energy] -= per_frame[self.rows.frames[energy]]
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """Which rows to make. n_force_rows: per frame, drawn at random; None: all force components."""
+
+    kinds: tuple[str, ...] = ("energy", "forces", "stress")
+    n_force_rows: int | None = 24
+    bias: str = "constant"
+    seed: int = 0
+    batch_atoms: int = 256
+    progress: str = ""
+
+    def quiet(self) -> RowOptions:
+        """The same rows without a progress bar."""
+        return replace(self, progress="")
+
+    def identity(self) -> str:
+        """Everything that decides about the rows of a frame, as text."""
+        return f"{sorted(self.kinds)} {self.n_force_rows} {self.bias} {self.seed}"
+
+
+def predict(backbone, frames: Sequence[Frame], options: RowOptions = RowOptions()) -> Predictions:
+    """Evaluate a backbone on frames, in batches, and make the rows that the labels allow.
+
+    The draw of force rows depends on the seed and on each frame's content, not on its neighbours in the list or on the batch.
+
+    Raises
+    ------
+    UqError
+        A frame holds an element that the backbone lacks.
+    """
+    parts, kind = [], LinearBatch if getattr(backbone, "linear", False) else Batch
+    bar = tqdm(total=len(frames), desc=options.progress, unit="frame", disable=not options.progress)
+    for batch in batches(frames, options.batch_atoms):
+        parts.append(kind(backbone, batch, options).predictions())
+        bar.update(len(batch))
+    bar.close()
+    return _concatenate(parts, list(frames), backbone.n_features + n_bias_columns(options.bias, len(backbone.elements)))
+
+
+def batches(frames: Sequence[Frame], batch_atoms: int) -> Iterator[list[Frame]]:
+    """The frames in order, in lists of at most `batch_atoms` atoms (a larger frame is alone)."""
+    batch, n_atoms = [], 0
+    for frame in frames:
+        if batch and n_atoms + len(frame.atoms) > batch_atoms:
+            yield batch
+            batch, n_atoms = [], 0
+        batch.append(frame)
+        n_atoms += len(frame.atoms)
+    if batch:
+        yield batch
+
+
+def _concatenate(parts, frames, n_features):
+    rows, first = [], 0
+    for part in parts:
+        part.rows.frames += first
+        first += len(part.frames)
+        rows.append(part.rows)
+    nothing = np.zeros(0, np.int64)
+    empty = Rows(np.zeros((0, n_features)), np.zeros(0), nothing, nothing, nothing, np.zeros(0))
+    joined = Rows(*(np.concatenate([getattr(r, name) for r in [empty, *rows]]) for name in ROW_FIELDS))
+    return Predictions(
+        frames=frames,
+        energies=np.concatenate([p.energies for p in parts]),
+        forces=[f for p in parts for f in p.forces],
+        stresses=np.concatenate([p.stresses for p in parts]),
+        descriptors=[d for p in parts for d in p.descriptors],
+        species=[s for p in parts for s in p.species],
+        rows=joined,
+    )
+
+
+@dataclass
+class Batch:
+    """A few frames in one graph."""
+
+    backbone: object
+    frames: list[Frame]
+    options: RowOptions
+    found: list[tuple] = field(default_factory=list)
+
+    def predictions(self) -> Predictions:
+        """Evaluate the frames and make their rows."""
+        self._evaluate()
+        if "energy" in self.options.kinds:
+            self._energy_rows()
+        self._derivative_rows()
+        split = np.cumsum([len(f.atoms) for f in self.frames])[:-1]
+        return Predictions(
+            self.frames,
+            self.energies,
+            np.split(self.forces, split),
+            self.stresses,
+            np.split(self.descriptors, split),
+            np.split(self.species, split),
+            self._rows(),
+        )
+
+    def _evaluate(self):
+        self.graph, self.owner = graph_of_frames([f.atoms for f in self.frames], self.backbone.elements, self.backbone.cutoff)
+        n_frames = len(self.frames)
+        self._measure()
+        self.evaluation = self.backbone.evaluate(self.graph)
+        self.descriptors, self.species = self.evaluation.descriptors, self.graph.species
+        gradients = self.backbone.pull(self.evaluation.state, np.ones(self.graph.n_local))
+        self.energies = np.bincount(self.owner, self.evaluation.energies, n_frames)
+        self.forces = forces_of(self.graph, gradients)
+        self.virials = self._sum_over_edges(
+            -0.5 * (self.graph.vectors[:, :, None] * gradients[:, None, :] + gradients[:, :, None] * self.graph.vectors[:, None, :])
+        )
+        self.stresses = -self.virials / self.volumes[:, None, None]
+
+    def _measure(self):
+        self.first_atom = np.concatenate([[0], np.cumsum([len(f.atoms) for f in self.frames])]).astype(np.int64)
+        self.volumes = np.array([f.atoms.cell.volume or np.nan for f in self.frames])
+
+    def _sum_over_edges(self, values):
+        total = np.zeros((len(self.frames), *values.shape[1:]))
+        np.add.at(total, self.owner[self.graph.centres], values)
+        return total
+
+    def _energy_rows(self):
+        features = append_bias(self.descriptors, self.species, self.options.bias, len(self.backbone.elements))
+        for k, frame in enumerate(self.frames):
+            if np.isfinite(frame.energy):
+                n = len(frame.atoms)
+                mine = features[self.first_atom[k] : self.first_atom[k + 1]]
+                self.found.append((mine.sum(axis=0) / n, (frame.energy - self.energies[k]) / n, ENERGY, k, 0, 1.0))
+
+    def _derivative_rows(self):
+        """Force and virial rows; their tangents go through the backbone in one push, which shares the costly first half."""
+        chosen, strained = self._wanted()
+        longest = max(len(c) for c in chosen)
+        # a pull gives all components of one feature, a push one component (per frame) of all features
+        by_pulls = longest > 2 * self.backbone.n_features
+        tangents = [] if by_pulls else [self._displacement(chosen, rank) for rank in range(longest)]
+        if strained:
+            tangents += [self.graph.vectors @ _strain(a, b) for a, b in VOIGT]
+        pushed = np.zeros((0, len(self.frames), self.backbone.n_features))
+        if tangents:
+            pushed = self.backbone.push(self.evaluation.state, np.array(tangents), self.owner, len(self.frames))
+        derivatives = self._derivatives_by_pulls(chosen) if by_pulls else [pushed[: len(c), k] for k, c in enumerate(chosen)]
+        self._force_rows(chosen, derivatives)
+        self._virial_rows(strained, pushed[-len(VOIGT) :])
+
+    def _wanted(self):
+        """Chosen force components of each frame, and the frames that get virial rows."""
+        wants_forces, wants_virials = "forces" in self.options.kinds, "stress" in self.options.kinds
+        chosen = [self._draw_components(f) if wants_forces else np.zeros(0, np.int64) for f in self.frames]
+        return chosen, [k for k, f in enumerate(self.frames) if wants_virials and f.stress is not None and self.volumes[k] > 0.0]
+
+    def _displacement(self, chosen, rank):
+        """Tangent (n_edges, 3) that moves, in every frame that has it, the atom of its rank-th chosen component."""
+        displaced = np.zeros((self.graph.n_local, 3))
+        for k, components in enumerate(chosen):
+            if rank < len(components):
+                atom, axis = divmod(int(components[rank]), 3)
+                displaced[self.first_atom[k] + atom, axis] = 1.0
+        return displaced[self.graph.neighbours] - displaced[self.graph.centres]
+
+    def _force_rows(self, chosen, derivatives):
+        for k, frame in enumerate(self.frames):
+            if not len(chosen[k]):
+                continue
+            base = 3 * len(frame.atoms) / len(chosen[k])
+            residual = (frame.forces - self.forces[self.first_atom[k] : self.first_atom[k + 1]]).ravel()
+            self.found += [
+                (self._pad(-x), residual[c], FORCE, k, c, base) for c, x in zip(chosen[k], derivatives[k], strict=True)
+            ]
+
+    def _virial_rows(self, strained, derivatives):
+        for k in strained:
+            n = len(self.frames[k].atoms)
+            for component, (a, b) in enumerate(VOIGT):
+                residual = -(self.frames[k].stress[a, b] - self.stresses[k, a, b]) * self.volumes[k] / n
+                self.found.append((self._pad(-derivatives[component, k] / n), residual, VIRIAL, k, component, 1.0))
+
+    def _draw_components(self, frame):
+        """Flat indices 3 i + a of the force components that become rows."""
+        if frame.forces is None:
+            return np.zeros(0, np.int64)
+        total, wanted = 3 * len(frame.atoms), self.options.n_force_rows
+        if wanted is None or wanted >= total:
+            return np.arange(total)
+        generator = np.random.default_rng([self.options.seed, frame.key])
+        return np.sort(generator.choice(total, wanted, replace=False))
+
+    def _derivatives_by_pulls(self, chosen):
+        n_features = self.backbone.n_features
+        out = [np.zeros((len(c), n_features)) for c in chosen]
+        for feature in range(n_features):
+            weights = np.zeros((self.graph.n_local, n_features))
+            weights[:, feature] = 1.0
+            derivative = -forces_of(self.graph, self.backbone.pull(self.evaluation.state, None, weights))
+            for k, components in enumerate(chosen):
+                mine = derivative[self.first_atom[k] : self.first_atom[k + 1]].ravel()
+                out[k][:, feature] = mine[components]
+        return out
+
+    def _pad(self, x):
+        return np.concatenate([x, np.zeros(n_bias_columns(self.options.bias, len(self.backbone.elements)))])
+
+    def _rows(self):
+        width = self.backbone.n_features + n_bias_columns(self.options.bias, len(self.backbone.elements))
+        self.found.sort(key=lambda row: row[3])  # by frame, so that the batch leaves no trace in the order
+        features = np.array([row[0] for row in self.found]).reshape(len(self.found), width)
+        columns = [np.array([row[k] for row in self.found]) for k in range(1, 6)]
+        targets, base = columns[0].astype(float), columns[4].astype(float)
+        return Rows(features, targets, *(c.astype(np.int64) for c in columns[1:4]), base)
+
+
+class LinearBatch(Batch):
+    """A few frames of a linear potential, which gives its rows with its energies."""
+
+    def _evaluate(self):
+        self._measure()
+        self.evaluations = [self.backbone.evaluate_frame(f.atoms) for f in self.frames]
+        self.energies = np.array([one.energy for one in self.evaluations])
+        self.forces = np.concatenate([one.forces for one in self.evaluations])
+        self.descriptors = np.concatenate([one.descriptors for one in self.evaluations])
+        self.species = np.concatenate([one.species for one in self.evaluations])
+        self.stresses = -np.array([one.virial for one in self.evaluations]) / self.volumes[:, None, None]
+
+    def _derivative_rows(self):
+        chosen, strained = self._wanted()
+        self._force_rows(chosen, [-one.force_rows[c] for one, c in zip(self.evaluations, chosen, strict=True)])
+        virials = [[-one.virial_rows[a, b] for one in self.evaluations] for a, b in VOIGT]
+        self._virial_rows(strained, np.array(virials))
+
+
+def _strain(a, b):
+    """Symmetric unit strain of one Voigt component."""
+    strain = np.zeros((3, 3))
+    strain[a, b] += 0.5
+    strain[b, a] += 0.5
+    return strain
+
+
+def forces_of(graph, gradients) -> np.ndarray:
+    """Forces (n_nodes, 3) = -dE/dx from gradients dE/dr_ij (n_edges, 3)."""
+    out = np.zeros((len(graph.species), 3))
+    for axis in range(3):
+        out[:, axis] = np.bincount(graph.centres, gradients[:, axis], len(out))
+        out[:, axis] -= np.bincount(graph.neighbours, gradients[:, axis], len(out))
+    return out

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ASE calculator of a model file, with its error bars as further properties."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes, all_properties
+from ase.io import extxyz
+from ase.outputs import ArrayProperty, ScalarProperty, all_outputs
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from lmp_uq import modelfile
+from lmp_uq.backbone import graph_of_frames
+from lmp_uq.errors import UqError
+from lmp_uq.rows.predict import forces_of
+from lmp_uq.run.engine import Engine
+
+BARS = {
+    "energy_std": (), "energy_lower": (), "energy_upper": (), "energy_error": (), "force_error": ("natoms",), "grade": ("natoms",),
+    "forces_std": ("natoms", 3), "stress_std": (6,),
+}  # fmt: skip
+"""Properties beside those of ASE, and their shapes."""
+DEAR = ("forces_std", "stress_std")
+"""Properties that cost a backward pass of each force member."""
+_VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
+
+
+def declare_bars() -> None:
+    """Tell ASE of the names in `BARS`: it refuses or drops results whose names it does not know. Any number of calls is one."""
+    for name, shape in BARS.items():
+        all_outputs.setdefault(name, ArrayProperty(name, float, shape) if shape else ScalarProperty(name, float))
+        columns = extxyz.per_atom_properties if shape[:1] == ("natoms",) else extxyz.per_config_properties
+        for names in (all_properties, columns):
+            if name not in names:
+                names.append(name)
+
+
+declare_bars()
+
+
+class UqCalculator(Calculator):
+    """Energies and forces of a model file, and how far they may be wrong.
+
+    Beside ASE's energy, free_energy, energies, forces, stress and stresses, `get_property` gives what the file holds of
+
+    ========================  ======  ========================================================================
+    energy_std                eV      POPS error bar of the total energy
+    energy_lower, _upper      eV      its bounds over the members
+    energy_error              eV      its calibrated 90 % bar
+    force_error               (n,)    calibrated 90 % quantile of the force error of each atom, eV/Angstrom
+    grade                     (n,)    novelty of each atom; 1 is the edge of the training atoms
+    forces_std                (n, 3)  root mean square over the force members of force less the model's, eV/Angstrom
+    stress_std                (6,)    the same of the stress, eV/Angstrom^3, Voigt order of ASE
+    ========================  ======  ========================================================================
+
+    All but the last two come with every evaluation; forces_std, stress_std and stresses are computed when they are asked for, and kept
+    until the atoms change.
+
+    Copies, also those that pickle makes for other processes, hold what this one was made from and load the model when they need it.
+
+    Parameters
+    ----------
+    model : str or path
+        A ``*.uq`` file, or the name of an embedded model.
+    engine : {"auto", "native", "torch"}
+        As in `lmp_uq.backbone.load_backbone`.
+    device, precision, threads, n_members, n_force_members, conservative, learned
+        As in `lmp_uq.run.engine.Engine.load`.
+
+    Raises
+    ------
+    UqError
+        A file that cannot be read, a device that is not there; from a calculation: an element that the model lacks, atoms at
+        one place, positions that are not finite.
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "energies", "forces", "stress", "stresses", *BARS]
+
+    def __init__(self, model, *, engine="auto", **options):
+        super().__init__(model=model, engine=engine, **options)
+
+    def set(self, **changes):
+        """Change what the constructor was given: the model is loaded anew. See `ase.calculators.calculator.Calculator.set`."""
+        if "model" in changes:
+            changes["model"] = _lasting_name(changes["model"])
+        loaded = _load({**self.parameters, **changes})  # first: a file that cannot be read leaves all as it was
+        self._loaded, self.sha256 = loaded, loaded.sha256
+        self.reset()
+        return super().set(**changes)
+
+    def todict(self, skip_default=True):
+        """What the model was loaded from: name or path, options, and the hash of the file."""
+        return super().todict(skip_default) | {"sha256": self.sha256}
+
+    def __getstate__(self):
+        return self.__dict__ | {"_loaded": None}  # a model in memory belongs to one calculator of one process
+
+    @property
+    def _engine(self):
+        if self._loaded is None:
+            loaded = _load(self.parameters)
+            if loaded.sha256 != self.sha256:
+                raise UqError(
+                    f"{self.parameters['model']}: the file has changed since the calculator was made that this is a copy of "
+                    f"(sha256 {self.sha256}, now {loaded.sha256}); make a new calculator"
+                )
+            self._loaded = loaded
+        return self._loaded
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
+        """See `ase.calculators.calculator.Calculator.calculate`."""
+        super().calculate(atoms, properties, system_changes)
+        for name in properties:
+            self._refuse_missing(name)
+        dear = any(name in DEAR for name in properties)
+        known = {} if system_changes else self.results  # asked for one after another: a writer finds them all
+        graph, _ = graph_of_frames([self.atoms], self._engine.backbone.elements, self._engine.cutoff)
+        energies, gradients = np.empty(graph.n_local), np.empty(graph.vectors.shape)
+        self._engine.evaluate(graph, energies, gradients, keep=dear)
+        forces = forces_of(graph, gradients)
+        energy = energies.sum()
+        self.results = known | {"energy": energy, "free_energy": energy, "energies": energies, "forces": forces}
+        if self._has_volume():
+            self.results["stress"] = self._stress(graph, gradients)
+            if "stresses" in properties:
+                self.results["stresses"] = self._stresses(graph, gradients)
+        self.results |= self._totals(energy) | self._per_atom(np.linalg.norm(forces, axis=1))
+        if dear:
+            self.results |= self._members(graph)
+
+    def _refuse_missing(self, name):
+        fields = {"forces_std": "force_std"}
+        if name in BARS and not self._engine.offers(fields.get(name, name)):
+            raise PropertyNotImplementedError(f"{name}: the model file holds nothing that gives it")
+
+    def _totals(self, energy):
+        engine = self._engine
+        if not engine.offers("energy_std"):
+            return {}
+        std, lower, upper = engine.totals(engine.feature_sum(), energy)
+        out = {"energy_std": std, "energy_lower": lower, "energy_upper": upper}
+        return out | ({"energy_error": engine.factor("energy_error") * std} if engine.offers("energy_error") else {})
+
+    def _per_atom(self, norm):
+        return {name: self._engine.per_atom(name, norm) for name in ("force_error", "grade") if self._engine.offers(name)}
+
+    def _members(self, graph):
+        gradients = np.empty((self._engine.n_force_members, *graph.vectors.shape))
+        self._engine.member_gradients(0, gradients)
+        forces = np.array([forces_of(graph, one) for one in gradients])
+        out = {"forces_std": np.sqrt(np.mean(forces**2, axis=0))}
+        if self._has_volume():
+            stresses = np.array([self._stress(graph, one) for one in gradients])
+            out["stress_std"] = np.sqrt(np.mean(stresses**2, axis=0))
+        return out
+
+    def _has_volume(self):
+        return self.atoms.cell.rank == 3
+
+    def _stress(self, graph, gradients):
+        # dE/dstrain over the volume: the sign of ASE, the opposite of a virial's
+        strain = graph.vectors.T @ gradients / self.atoms.get_volume()
+        return full_3x3_to_voigt_6_stress(0.5 * (strain + strain.T))
+
+    def _stresses(self, graph, gradients):
+        # an edge's share goes half to either end, as in csrc/lammps/graph.cpp
+        first, second = _VOIGT
+        edges = 0.25 * (graph.vectors[:, first] * gradients[:, second] + graph.vectors[:, second] * gradients[:, first])
+        ends = np.concatenate([graph.centres, graph.neighbours])
+        sums = [np.bincount(ends, np.tile(column, 2), graph.n_local) for column in edges.T]
+        return np.transpose(sums) / self.atoms.get_volume()
+
+
+def _load(parameters):
+    return Engine.load(parameters["model"], None, **{name: value for name, value in parameters.items() if name != "model"})
+
+
+def _lasting_name(model):
+    """Name of an embedded model, or a path that means the same file in any folder."""
+    path = modelfile.resolve(model)
+    return os.path.abspath(path) if path == Path(model) else str(model)

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What runs inside a LAMMPS step: backbone, posterior, grade and calibration of one model file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from lmp_uq import modelfile
+from lmp_uq.backbone import backbone_of_file
+from lmp_uq.calibration.force_error import LEVEL, ForceError
+from lmp_uq.calibration.quantile_network import SECTION, QuantileNetwork
+from lmp_uq.errors import UqError
+from lmp_uq.novelty.grade import Novelty
+from lmp_uq.posterior.box import Box
+from lmp_uq.posterior.features import append_bias
+
+FIELDS = (
+    "energy_std", "energy_lower", "energy_upper", "force_error", "grade", "force_error_50", "force_error_95",
+    "force_std", "force_std_x", "force_std_y", "force_std_z",
+)  # fmt: skip
+"""Per-atom fields, in the order of csrc/lammps/bridge.h."""
+TOTALS = ("stress_std", "members", "energy_error", "stress_error")
+"""Quantities of the whole system beside the bars of the total energy, in the order of csrc/lammps/bridge.h."""
+FORCE_MEMBERS = 8
+"""Force members of a run that does not say how many."""
+NOT_MACE = (
+    "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files, compute uq/linear gives its bars; "
+    "accepted here: family mace"
+)
+_LEVELS = {"force_error_50": 0.5, "force_error_95": 0.95}
+
+
+class Engine:
+    """One model file, ready to be evaluated on the graphs of one rank.
+
+    Attributes
+    ----------
+    cutoff : float
+        Angstrom.
+    n_features : int
+        Length of a feature sum, bias columns included; 0 without a posterior.
+    n_members, n_force_members : int
+        Members in use: of the bounds and of the members' energies; of the force and stress bars.
+    sha256, summary, warning : str
+        Hash of the file's bytes; one line for the log; empty or what the user should know.
+    exchange : lmp_uq.backbone.graph.Exchange or None
+        That of the graph whose derivatives are kept: `member_gradients` moves ghost rows through it.
+    """
+
+    def __init__(self, file, backbone, species, *, n_members=0, n_force_members=0, conservative=False, learned=False):
+        header = file.header
+        self.backbone = backbone
+        self.cutoff = backbone.cutoff
+        self.sha256 = file.sha256
+        self._species = np.asarray(species, dtype=np.int64)
+        self._conservative = conservative
+        self._bias = header["posterior"]["bias"] if header["posterior"] else "none"
+        self._box = Box.from_tensors(file.section("posterior")) if header["posterior"] else None
+        self._novelty = Novelty.from_tensors(file.section("grade")) if header["grade"] else None
+        calibration = header["calibration"] or {}
+        self._force_error = ForceError.from_dict(calibration["force_error"]) if calibration.get("force_error") else None
+        self._network = _network(file) if learned else None
+        self._factors = {name: _factor(calibration.get(name), conservative) for name in ("energy_error", "stress_error")}
+        self.n_members = _members_in_use(header, n_members)
+        self.n_force_members = _force_members_in_use(header, n_force_members)
+        self._members = file.tensors["posterior/members"][: self.n_members] if header["posterior"] else None
+        self._force_members = file.tensors.get("posterior/force_members", np.zeros((0, 0)))[: self.n_force_members]
+        self.n_features = 0 if self._box is None else len(self._box.coefficients)
+        self.summary = self._summarise(header)
+        self.warning = self._warn_about_elements(header)
+        self._forget()
+
+    @classmethod
+    def load(cls, name, elements, *, device="auto", precision="file", engine="auto", threads=1, local_rank=0, **options):
+        """Read a model file (or an embedded model's name) for the elements that LAMMPS' types stand for.
+
+        Parameters
+        ----------
+        elements : sequence of str or None
+            None: those of the file.
+        device, precision, engine, threads, local_rank
+            As in `lmp_uq.backbone.backbone_of_file`.
+        n_members, n_force_members : int
+            Members to use; 0: all of the file, and FORCE_MEMBERS or what the file holds.
+        conservative : bool
+            Calibrated bars with their leave-one-group-out factors.
+        learned : bool
+            force_error from the file's learned quantile.
+
+        Raises
+        ------
+        UqError
+            File that cannot be read, element that the backbone does not have, device that is not there, more members than the
+            file holds, learned quantile of a file that holds none.
+        """
+        file = modelfile.read(modelfile.resolve(name))
+        if file.header["backbone"]["family"] != "mace":
+            raise UqError(f"{name} {NOT_MACE}")
+        if options.get("learned") and not (file.header["calibration"] or {}).get("quantile_network"):
+            raise UqError(f"{name} holds no learned quantile: lmp-uq calibrate --learned-quantile adds one; quantile loglinear needs none")
+        known = file.header["elements"]
+        elements = known if elements is None else elements
+        if not elements:
+            raise UqError(f"no atom type is given an element; elements of {name}: {' '.join(known)}")
+        for element in elements:
+            if element not in known:
+                raise UqError(f"element {element} is not in {name} (elements: {' '.join(known)})")
+        backbone = backbone_of_file(file, precision, device, engine=engine, threads=threads, local_rank=local_rank)
+        return cls(file, backbone, [known.index(e) for e in elements], **options)
+
+    def offers(self, field: str) -> bool:
+        """Whether the file holds what a field or a total needs."""
+        if field in self._factors and not self._factors[field]:
+            return False
+        if field in _LEVELS and _LEVELS[field] not in (self._force_error.levels if self._force_error else ()):
+            return False
+        if field == "grade":
+            return self._novelty is not None
+        if field in ("force_error", *_LEVELS):
+            return self._force_error is not None and self._novelty is not None
+        if field.startswith(("force_std", "stress")):
+            return self.n_force_members > 0
+        return self._box is not None
+
+    def factor(self, name: str) -> float:
+        """What turns the std into energy_error or stress_error; 0 without a calibration."""
+        return self._factors[name]
+
+    def evaluate(self, graph, energies, edge_gradients, keep=False) -> None:
+        """Energies and edge gradients of the model itself; descriptors are kept for the methods below.
+
+        Parameters
+        ----------
+        graph : lmp_uq.backbone.graph.Graph
+            Species are indices into the elements given to `load`; -1 for atoms that take no part.
+        energies : (n_local,) array, eV, written
+        edge_gradients : (n_edges, 3) array, dE/dr_ij in eV/Angstrom, written
+        keep : bool
+            Keep the derivatives too, most of the memory of a pass: `member_gradients` needs them.
+        """
+        self._forget()
+        self._takes_part = graph.species[: graph.n_local] >= 0
+        graph = self._in_species_of_file(graph)
+        evaluation = self.backbone.evaluate(graph)
+        energies[:] = evaluation.energies
+        edge_gradients[:] = self.backbone.pull(evaluation.state, np.ones(graph.n_local))
+        self._descriptors = evaluation.descriptors
+        self._node_species = graph.species[: graph.n_local]
+        self._energies = evaluation.energies
+        if keep:
+            self._state, self.exchange = evaluation.state, graph.exchange
+
+    def per_atom(self, field: str, force_norm=None) -> np.ndarray:
+        """One field of the configuration last evaluated, (n_local,).
+
+        force_norm : (n_local,) |F_predicted| in eV/Angstrom, for force_error and its levels only.
+        """
+        if field == "grade":
+            return self._grades()
+        if field in ("force_error", *_LEVELS):
+            options = {"conservative": self._conservative, "level": _LEVELS.get(field, LEVEL)}
+            if self._network is not None:
+                return self._network.predict(self._descriptors, force_norm, self._grades(), self._force_error, **options)
+            return self._force_error.predict(force_norm, self._grades(), **options)
+        if field not in self._cache:
+            self._cache["energy_std"], self._cache["energy_lower"], self._cache["energy_upper"] = self._bars(
+                self._features(), self._energies
+            )
+        return self._cache[field]
+
+    def feature_sum(self) -> np.ndarray:
+        """Sum of the features of this rank's atoms that take part, (n_features,)."""
+        return self._features()[self._takes_part].sum(axis=0)
+
+    def feature_sum_of(self, graph) -> np.ndarray:
+        """Feature sum (n_features,) of the graph last evaluated with other edge vectors, by a forward pass alone.
+
+        All that is kept of the configuration last evaluated stays. Collective: ghost rows are exchanged inside it.
+        """
+        takes_part, graph = graph.species[: graph.n_local] >= 0, self._in_species_of_file(graph)
+        descriptors = self.backbone.evaluate(graph, gradients=False).descriptors
+        return self._with_bias(descriptors, graph.species[: graph.n_local])[takes_part].sum(axis=0)
+
+    def totals(self, feature_sum, energy: float) -> np.ndarray:
+        """Std, lower and upper (eV) of the total energy from the feature sum over all ranks."""
+        return np.array([x[0] for x in self._bars(np.asarray(feature_sum)[None, :], np.array([energy]))])
+
+    def member_energies(self, feature_sum, energy: float) -> np.ndarray:
+        """Total energies (eV) of the members in use, (n_members,), from the feature sum over all ranks and the model's energy."""
+        return energy + self._members @ np.asarray(feature_sum)
+
+    def member_gradients(self, first: int, gradients) -> None:
+        """How far some force members are from the model, in one stacked pull. Collective: ghost rows are exchanged inside it.
+
+        Parameters
+        ----------
+        first : int
+            Number of the first force member.
+        gradients : (n, n_edges, 3) array, written
+            d(sum_i Theta_k.D_i)/dr_ij of the members first ... first + n - 1, eV/Angstrom; bias columns have no derivative.
+        """
+        theta = self._force_members[first : first + len(gradients), : self._descriptors.shape[1]]
+        # atoms that take no part have no edges, but a weight of 0 says so without having to know
+        weights = theta[:, None, :] * self._takes_part[None, :, None]
+        gradients[:] = self.backbone.pull(self._state, None, weights)
+
+    def memory_usage(self) -> float:
+        """Bytes of weights, tables, posterior and of what is kept, but for what torch keeps for derivatives."""
+        arrays = (self._members, self._force_members, self._descriptors, self._energies, *self._cache.values())
+        parts = [vars(part).values() for part in (self._box, self._novelty) if part is not None]
+        arrays += tuple(array for part in parts for array in part)
+        return float(self.backbone.n_bytes + sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)))
+
+    def _bars(self, features, energies):
+        lower, upper = self._box.bounds(features, self.n_members)
+        return self._box.rms(features), energies + lower, energies + upper
+
+    def _features(self):
+        if "features" not in self._cache:
+            self._cache["features"] = self._with_bias(self._descriptors, self._node_species)
+        return self._cache["features"]
+
+    def _with_bias(self, descriptors, species):
+        return append_bias(descriptors, species, self._bias, len(self.backbone.elements))
+
+    def _in_species_of_file(self, graph):
+        # an atom that takes no part has no edges, and its energy and features are dropped: any species will do
+        return replace(graph, species=self._species[np.maximum(graph.species, 0)])
+
+    def _grades(self):
+        if "grade" not in self._cache:
+            self._cache["grade"] = self._novelty.grade(self._descriptors, self._node_species)
+        return self._cache["grade"]
+
+    def _forget(self):
+        self._cache = {}
+        self._descriptors = self._node_species = self._energies = None
+        self._state = self.exchange = None
+
+    def _summarise(self, header):
+        posterior = f"POPS posterior with {self.n_members} members" if self._box is not None else "no posterior"
+        if self.n_force_members:
+            posterior += f" and {self.n_force_members} force members"
+        fields = [f for f in FIELDS if self.offers(f)]
+        return (
+            f"{' '.join(header['elements'])}, cutoff {self.cutoff:g} Angstrom, {self.backbone.precision} on {self.backbone.device}, "
+            f"{posterior}, fields: {', '.join(fields) or 'none'}"
+        )
+
+    def _warn_about_elements(self, header):
+        if self._novelty is None:
+            return ""
+        unknown = [header["elements"][s] for s in sorted(set(self._species.tolist())) if not np.isfinite(self._novelty.radius[s])]
+        if not unknown:
+            return ""
+        return f"no training atoms of {' '.join(unknown)} in this file: their grade and force_error are inf"
+
+
+def _network(file):
+    return QuantileNetwork.from_tensors(file.header["calibration"]["quantile_network"], file.section(SECTION))
+
+
+def _members_in_use(header, n_members):
+    if not header["posterior"]:
+        return 0
+    available = header["posterior"]["n_members"]
+    if n_members > available:
+        raise UqError(f"members {n_members} asked for, the file holds {available}")
+    return n_members or available
+
+
+def _force_members_in_use(header, n_force_members):
+    available = (header["posterior"] or {}).get("n_force_members", 0)
+    if n_force_members > available:
+        raise UqError(f"force_members {n_force_members} asked for, the file holds {available}")
+    return n_force_members or min(FORCE_MEMBERS, available)
+
+
+def _factor(calibration, conservative):
+    if not calibration:
+        return 0.0
+    return float(calibration["conservative_factor" if conservative else "factor"])
