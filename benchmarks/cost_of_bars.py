@@ -16,7 +16,7 @@ import time
 
 from cost_per_step import SYSTEM
 
-from lmp_uq.run.launcher import preload_mpi
+from lmp_uq.parallel.library import preload_mpi
 
 PLAIN = "nothing asked"
 COMMITTEE = "committee of 4 models"

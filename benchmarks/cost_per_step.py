@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from lmp_uq.run.launcher import preload_mpi
+from lmp_uq.parallel.library import preload_mpi
 
 SYSTEM = """
 units metal

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Shifts of thermal averages by members of the posterior: from one run to first order, by weights, and by running the members.
 
-One run of the potential, with fix uq/average and a dump that `lmp_uq.averages.estimators` reads; then a run of each member with a thermostat of
-its own. For each observable it prints the average, the std of fix uq/average, and how far the shifts of the first two ways are from
-those of the third. At constant volume (nvt) or constant pressure (npt), for members at their distance from the mean, or at a share of it,
+One run of the potential, with fix uq/average and a dump that `lmp_uq.averages.estimators` reads; then a run of each member with a
+thermostat of its own. For each observable it prints the average, the std of fix uq/average, and how far the shifts of the first two
+ways are from those of the third. At constant volume (nvt) or constant pressure (npt), for members at their distance from the mean, or at a share of it,
 where the first order is nearer to all there is.
 
     OMP_NUM_THREADS=1 python benchmarks/thermal_averages.py w.uq [--ensemble npt] [--shares 1 0.3] [--picoseconds 12] [--members 6]
@@ -22,9 +22,9 @@ import numpy as np
 from lmp_uq import modelfile
 from lmp_uq.averages.estimators import BOLTZMANN, TEST_MEMBERS, Samples, block_errors, block_length, direct_shifts, response, variances
 from lmp_uq.averages.sampling import ENERGY, PRESSURE, read_run, source_of
+from lmp_uq.parallel.library import preload_mpi
 from lmp_uq.recipes.export import export, settings_of, theta_of
 from lmp_uq.recipes.reweight import ReweightOptions, collect
-from lmp_uq.run.launcher import preload_mpi
 
 STEP = 0.002
 """ps"""

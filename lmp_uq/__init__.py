@@ -27,7 +27,7 @@ def plugin_folder() -> str:
     ``import lammps`` of this environment.
     """
     try:
-        from lmp_uq.run.launcher import preload_mpi
+        from lmp_uq.parallel.library import preload_mpi
 
         preload_mpi()
         for name, value in host_environment().items():

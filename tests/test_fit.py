@@ -18,7 +18,7 @@ from lmp_uq.fitting.posterior import choose_floor, enough_force_rows
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias
-from lmp_uq.posterior.weights import ENERGY
+from lmp_uq.quantities import ENERGY
 from lmp_uq.recipes.fit import FitOptions, fit
 from lmp_uq.recipes.validate import ValidateOptions, validate
 from lmp_uq.rows.predict import RowOptions, predict

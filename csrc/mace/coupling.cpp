@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mace/coupling.h"
 
-#include "../kernels/harmonics.h"
+#include "formulas/harmonics.h"
 
 #include <cmath>
 

@@ -3,8 +3,8 @@
 #ifndef LMP_UQ_COUPLING_H
 #define LMP_UQ_COUPLING_H
 
-#include "../kernels/kernels.h"
-#include "../kernels/paths.h"
+#include "mace/cpu/kernels.h"
+#include "formulas/paths.h"
 
 #include <vector>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mace/radial.h"
 
-#include "../kernels/kernels.h"
+#include "mace/cpu/kernels.h"
 
 #include <algorithm>
 #include <cmath>

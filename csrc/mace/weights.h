@@ -4,8 +4,8 @@
 #ifndef LMP_UQ_WEIGHTS_H
 #define LMP_UQ_WEIGHTS_H
 
-#include "../kernels/pair_functions.h"
-#include "../kernels/paths.h"
+#include "formulas/pair_functions.h"
+#include "formulas/paths.h"
 #include "mace/architecture.h"
 #include "file/tensor.h"
 

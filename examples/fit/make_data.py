@@ -14,7 +14,7 @@ import numpy as np
 from ase.build import bcc100, bulk
 
 from lmp_uq.frames.reading import write_extxyz
-from lmp_uq.run.launcher import preload_mpi
+from lmp_uq.parallel.library import preload_mpi
 
 LATTICE = 3.165  # Angstrom
 EV_PER_A3 = 1.602176634e6  # bar

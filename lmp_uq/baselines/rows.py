@@ -16,9 +16,10 @@ from scipy.linalg import qr
 
 from lmp_uq.arrays import finite_array, integer_array
 from lmp_uq.errors import UqError
-from lmp_uq.posterior.pops.blocks import BLOCK_ROWS, ArrayBlocks, Ranks, Rows
+from lmp_uq.parallel.ranks import Ranks
+from lmp_uq.posterior.pops.blocks import BLOCK_ROWS, ArrayBlocks, Rows
 from lmp_uq.posterior.pops.normal import NULL_DIRECTION, normal_equations
-from lmp_uq.posterior.weights import ENERGY, FORCE, VIRIAL
+from lmp_uq.quantities import ENERGY, FORCE, VIRIAL
 
 MAXVOL_TOLERANCE = 1e-2
 MAX_SWAPS = 5000

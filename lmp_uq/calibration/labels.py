@@ -15,7 +15,7 @@ from lmp_uq.calibration.quantile_network import QuantileNetwork, train_quantile_
 from lmp_uq.calibration.scaled_error import ScaledError, element_factors, fit_scaled_error, scaled_leave_one_group_out
 from lmp_uq.errors import UqError
 from lmp_uq.metrics.bars import has_bar
-from lmp_uq.posterior.weights import ENERGY, VIRIAL
+from lmp_uq.quantities import ENERGY, VIRIAL
 
 SCALED = {"energy_error": ENERGY, "stress_error": VIRIAL}
 """Calibrated bars that are the std times a factor, and the kind of row that they are of."""

@@ -52,14 +52,14 @@ def _propagate(options, command):
 
     everyone = ranks()
     if options.ranks > 1 and everyone.size == 1:
-        from lmp_uq.run.launcher import run_on_ranks
+        from lmp_uq.parallel.ranks import run_on_ranks
 
         return run_on_ranks(options.ranks, shlex.split(command)[1:])
     if everyone.rank != 0:
         logging.getLogger("lmp_uq").setLevel(logging.ERROR)
     with ending_together(everyone):
-        from lmp_uq.recipes.propagate import PropagateOptions, propagate, write_results
-        from lmp_uq.report.properties import describe
+        from lmp_uq.recipes.propagate import PropagateOptions, propagate
+        from lmp_uq.report.properties import describe, write_results
 
         names = ("model", "suite", "out", "members", "first_order", "implicit", "spot_checks")
         found = propagate(PropagateOptions(**{name: getattr(options, name) for name in names}, progress=shows_progress(options)))
@@ -74,7 +74,8 @@ def _propagate(options, command):
 
 def _reweight(options, command):
     from lmp_uq.files import check_target
-    from lmp_uq.recipes.reweight import ReweightOptions, describe_averages, reweight
+    from lmp_uq.recipes.reweight import ReweightOptions, reweight
+    from lmp_uq.report.averages import describe_averages
 
     if options.json:
         check_target(options.json, "--json")

@@ -20,10 +20,10 @@ from lmp_uq.backbone.linear.snap_settings import read_settings
 from lmp_uq.errors import UqError
 from lmp_uq.frames import reading as dataset
 from lmp_uq.modelfile.check_linear import COMPUTE, FAMILIES, SNAP
+from lmp_uq.modelfile.source import BackboneSource, open_backbone
 from lmp_uq.novelty.fit import MIN_RELATIVE_SPREAD, fit_novelty_blocks
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
-from lmp_uq.recipes.convert import BackboneSource, open_backbone
 
 PREFIXES = {"snap:": SNAP, "compute:": COMPUTE}
 """How ``--backbone`` names a *.snapparam file and a *.compute file."""

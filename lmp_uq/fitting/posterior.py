@@ -13,7 +13,8 @@ import numpy as np
 from lmp_uq.errors import UqError
 from lmp_uq.posterior.pops.choice import best_floor
 from lmp_uq.posterior.pops.estimator import POPS
-from lmp_uq.posterior.weights import ENERGY, FORCE, VIRIAL, exponential_weights, group_weights
+from lmp_uq.posterior.weights import exponential_weights, group_weights
+from lmp_uq.quantities import ENERGY, FORCE, VIRIAL
 
 log = logging.getLogger("lmp_uq")
 

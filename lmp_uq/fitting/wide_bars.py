@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lmp_uq.fitting.posterior import NAMES
-from lmp_uq.posterior.weights import ENERGY, FORCE
+from lmp_uq.quantities import ENERGY, FORCE
 from lmp_uq.rows.predict import VOIGT
 
 log = logging.getLogger("lmp_uq")
@@ -62,7 +62,8 @@ def std_over_mae(box, stream, shift=0.0) -> dict[str, float]:
 def shaping_labels(stream, pops, weights) -> list[Shaping]:
     """The labels with the largest corrections of those that shape the box, one per frame, the largest first.  Collective.
 
-    With C of `lmp_uq.posterior.pops.estimator`, dTheta^T C dTheta of the correction of a row is e^2 / h: what it changes on the rows of the fit.
+    With C of `lmp_uq.posterior.pops.estimator`, dTheta^T C dTheta of the correction of a row is e^2 / h: what it
+    changes on the rows of the fit.
     """
 
     def pick(part, first):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """DFT frames: reading labelled files, splitting them, and checking that they fit the model.
 
-Which labels are read, under which names, is in `lmp_uq.frames.labels`; how their energies compare with the model's in `lmp_uq.frames.energy_zero`.
+Which labels are read, under which names, is in `lmp_uq.frames.labels`; how their energies compare with the model's in
+`lmp_uq.frames.energy_zero`.
 """
 
 from __future__ import annotations

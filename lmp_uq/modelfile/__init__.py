@@ -3,6 +3,6 @@
 
 from __future__ import annotations
 
-from lmp_uq.modelfile.file import SUFFIX, ModelFile, container, embedded_models, read, resolve, write
+from lmp_uq.modelfile.file import SUFFIX, ModelFile, embedded_models, read, resolve, write
 
-__all__ = ["ModelFile", "SUFFIX", "container", "embedded_models", "read", "resolve", "write"]
+__all__ = ["SUFFIX", "ModelFile", "embedded_models", "read", "resolve", "write"]

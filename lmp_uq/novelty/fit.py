@@ -17,7 +17,7 @@ import numpy as np
 from lmp_uq.arrays import finite_array, integer_array
 from lmp_uq.errors import UqError
 from lmp_uq.novelty.grade import Novelty, distances, species_array
-from lmp_uq.posterior.pops.blocks import Ranks
+from lmp_uq.parallel.ranks import Ranks
 
 EIGENVALUE_FLOOR = 1e-6
 # Few atoms per feature: the small eigenvalues are estimated far too small, so the floor is raised.

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import subprocess
 import sys
 import time
 import traceback
@@ -110,7 +112,7 @@ def ranks() -> Ranks:
     """The ranks of this process: those of MPI where a process manager started it, else itself alone."""
     if not any(name in os.environ for name in LAUNCHED):
         return Ranks()
-    from lmp_uq.run.launcher import preload_mpi
+    from lmp_uq.parallel.library import preload_mpi
 
     preload_mpi()
     found = MpiRanks()
@@ -135,3 +137,27 @@ def ending_together(everyone: Ranks) -> Iterator[None]:
         print(text, file=sys.stderr, flush=True)
         time.sleep(0.5)  # for the launcher to read it
         everyone.abort()
+
+
+def run_on_ranks(n_ranks: int, arguments: list[str]) -> int:
+    """Run ``lmp-uq`` with these arguments on ranks of MPI, by the mpiexec of this Python environment or the one on PATH.
+
+    Returns
+    -------
+    int
+        Exit code.
+
+    Raises
+    ------
+    UqError
+        No mpiexec, or this process is already one that a launcher started.
+    """
+    from lmp_uq.parallel.ranks import LAUNCHED
+
+    if any(name in os.environ for name in LAUNCHED):
+        raise UqError(f"--ranks {n_ranks} inside mpiexec, which sees one rank only; accepted: either of them, not both")
+    beside = os.path.join(os.path.dirname(sys.executable), "mpiexec")
+    program = beside if os.path.exists(beside) else shutil.which("mpiexec")
+    if program is None:
+        raise UqError(f"--ranks {n_ranks} needs mpiexec, which is neither beside {sys.executable} nor on PATH; accepted: --ranks 1")
+    return subprocess.call([program, "-n", str(n_ranks), sys.executable, "-m", "lmp_uq.cli", *arguments])

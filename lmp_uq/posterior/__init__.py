@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.ensemble import Ensemble
-from lmp_uq.posterior.weights import ENERGY, FORCE, VIRIAL, exponential_weights, group_weights
+from lmp_uq.posterior.weights import exponential_weights, group_weights
+from lmp_uq.quantities import ENERGY, FORCE, VIRIAL
 
 __all__ = [
     "ENERGY",

@@ -10,10 +10,6 @@ import numpy as np
 from lmp_uq.arrays import finite_array, integer_array
 from lmp_uq.errors import UqError
 
-ENERGY = 0
-FORCE = 1
-VIRIAL = 2
-
 
 def group_weights(kinds, base=None):
     """Weights whose sum is the same for every kind of row and n in total.

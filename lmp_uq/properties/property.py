@@ -53,7 +53,8 @@ class Property(ABC):
     """What a suite can ask for. A kind of property is a subclass.
 
     The constructor does nothing dear: all that is computed once, of the mean, is computed in `mean`, which is called first and raises
-    `lmp_uq.errors.UqError` for what the user has to change and `lmp_uq.properties.potential.system.PropertyFailure` for a mean without a value.
+    `lmp_uq.errors.UqError` for what the user has to change and
+    `lmp_uq.properties.potential.system.PropertyFailure` for a mean without a value.
 
     Attributes
     ----------

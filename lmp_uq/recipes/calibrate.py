@@ -23,8 +23,8 @@ from lmp_uq.frames.energy_zero import apply_offsets, check_energy_zero, energy_z
 from lmp_uq.modelfile.provenance import Provenance, frames_with_other_role
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
-from lmp_uq.recipes.fit import force_samples
 from lmp_uq.recipes.options import RecipeOptions
+from lmp_uq.rows.labelled import force_samples
 from lmp_uq.rows.predict import RowOptions, predict
 
 log = logging.getLogger("lmp_uq")

@@ -3,90 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from lmp_uq import modelfile
-from lmp_uq.backbone import load_backbone
-from lmp_uq.backbone.mace.names import file_of
-from lmp_uq.errors import UqError
 from lmp_uq.files import check_target
-from lmp_uq.modelfile import check as modelcheck
 from lmp_uq.modelfile.provenance import Provenance
-
-
-@dataclass
-class BackboneSource:
-    """A backbone as a model file stores it.
-
-    Attributes
-    ----------
-    entry : dict, header key backbone
-    tensors : dict of arrays, section backbone
-    elements : list of str
-    cutoff : float, Angstrom
-    precision : "float32" or "float64"
-    provenance, role_hashes : of the file it came from; empty for a foreign model
-    """
-
-    entry: dict
-    tensors: dict[str, np.ndarray]
-    elements: list[str]
-    cutoff: float
-    precision: str
-    provenance: dict = field(default_factory=dict)
-    role_hashes: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def header(self) -> dict:
-        """The part of a model file's header that the backbone determines."""
-        return {
-            "format": modelcheck.FORMAT,
-            "format_version": modelcheck.FORMAT_VERSION,
-            "elements": list(self.elements),
-            "cutoff": float(self.cutoff),
-            "units": {"energy": "eV", "length": "Angstrom"},
-            "precision": self.precision,
-            "backbone": self.entry,
-        }
-
-
-def open_backbone(name: str, head: str | None = None) -> BackboneSource:
-    """Read a backbone: a *.uq file, an embedded model, a mace-torch file (a pickle, opened because it was named here) or a name that
-    mace-torch knows and downloads.
-
-    Raises
-    ------
-    UqError
-        Nothing of that name; a model that is not of the MACE family; several heads and none named.
-    """
-    if name.endswith(modelfile.SUFFIX) or name in modelfile.embedded_models():
-        if head is not None:
-            raise UqError(f"--head {head}: {name} holds one head only; --head is for mace-torch models")
-        return _from_model_file(name)
-    file_of(name)  # a missing file is said before torch and mace-torch are imported
-    from lmp_uq.backbone.mace.convert import convert_mace
-
-    found = convert_mace(name, head=head)
-    entry = {"family": "mace", "architecture": found.architecture}
-    backbone = load_backbone(entry, found.tensors, found.precision, engine="torch")
-    entry |= {"n_features": backbone.n_features, "n_parameters": backbone.n_parameters}
-    return BackboneSource(entry, found.tensors, list(found.elements), found.cutoff, found.precision)
-
-
-def _from_model_file(name):
-    file = modelfile.read(modelfile.resolve(name))
-    header = file.header
-    return BackboneSource(
-        header["backbone"],
-        file.section("backbone"),
-        list(header["elements"]),
-        header["cutoff"],
-        header["precision"],
-        header["provenance"],
-        file.section("roles"),
-    )
+from lmp_uq.modelfile.source import open_backbone
 
 
 def convert(name: str, out: str | Path, *, head: str | None = None, licence: str = "unstated", command: str = "") -> None:

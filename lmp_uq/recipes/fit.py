@@ -37,6 +37,7 @@ from lmp_uq.novelty.fit import fit_novelty_blocks
 from lmp_uq.parallel.ranks import ranks
 from lmp_uq.posterior.features import n_bias_columns
 from lmp_uq.recipes.options import RecipeOptions
+from lmp_uq.rows.labelled import force_samples
 
 log = logging.getLogger("lmp_uq")
 
@@ -241,20 +242,6 @@ def _refuse_few(calibration):
 def _read_for_role(options):
     paths = options.backbone_training
     return dataset.read_frames(paths, options.keys, options.group_key) if paths else []
-
-
-def force_samples(predictions, novelty):
-    """Per atom of the frames that have force labels: |F error|, |F_predicted| (eV/Angstrom), grade, group; flat arrays."""
-    chosen = [k for k, f in enumerate(predictions.frames) if f.forces is not None]
-    if not chosen:
-        return np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, dtype=str)
-    predicted = np.concatenate([predictions.forces[k] for k in chosen])
-    reference = np.concatenate([predictions.frames[k].forces for k in chosen])
-    grade = novelty.grade(
-        np.concatenate([predictions.descriptors[k] for k in chosen]), np.concatenate([predictions.species[k] for k in chosen])
-    )
-    groups = np.concatenate([np.full(len(predictions.forces[k]), predictions.frames[k].group, dtype=object) for k in chosen])
-    return np.linalg.norm(reference - predicted, axis=1), np.linalg.norm(predicted, axis=1), grade, groups.astype(str)
 
 
 def _calibrate(checked, box, novelty):

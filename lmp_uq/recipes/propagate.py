@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import tempfile
 import time
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from lmp_uq.errors import UqError
-from lmp_uq.files import atomic_file
 from lmp_uq.parallel.ranks import Ranks, ranks
 from lmp_uq.properties.kinds.registry import class_of
 from lmp_uq.properties.potential.mace import open_potential
@@ -26,9 +23,6 @@ from lmp_uq.properties.suite.members import MemberFile, NotKept, drop_cut_line, 
 from lmp_uq.properties.suite.rankings import rank
 from lmp_uq.properties.suite.suite import Entry, read_suite
 
-DPI = 110
-LONGEST_NAME = 100
-"""Characters of a figure's file name, before its ending."""
 MEMBERS_FILE = "members.jsonl"
 
 log = logging.getLogger("lmp_uq")
@@ -140,36 +134,6 @@ def _make_folder(folder):
         raise UqError(f"--out {folder}: cannot be written into: {error.strerror}") from error
 
 
-def write_results(folder: str | Path, found: Propagated, command: str) -> None:
-    """Write results.json, report.md and the figures, each whole or not at all."""
-    from lmp_uq.report.files import write_json
-    from lmp_uq.report.plots.properties import draw_property, draw_ranking
-    from lmp_uq.report.properties import markdown
-
-    folder, images = Path(folder), {}
-    for name in dict.fromkeys(result.property for result in found.results):
-        figure = draw_property([r for r in found.results if r.property == name], found.curves.get(name))
-        images[_file_name(name, images)] = figure
-    for ranking in found.rankings:
-        images[_file_name(f"ranking {ranking['quantity']}", images)] = draw_ranking(ranking)
-    for name, content in {name: _png(figure) for name, figure in images.items()}.items():
-        with atomic_file(folder / name) as target:
-            target.write(content)
-    listed = [make.as_dict(result) for result in found.results]
-    write_json(
-        folder / "results.json",
-        {
-            "command": command,
-            "results": listed,
-            "problems": found.problems,
-            "rankings": found.rankings,
-            "mean_seconds": found.mean_seconds,
-        },
-    )
-    with atomic_file(folder / "report.md") as target:
-        target.write(markdown(found.results, found.rankings, list(images), found.title, found.problems).encode())
-
-
 class _Run:
     """One pass over a suite."""
 
@@ -255,14 +219,3 @@ def _implicit(options):
     return options.implicit or not (options.members or options.first_order)
 
 
-def _png(figure):
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=DPI)
-    return stream.getvalue()
-
-
-def _file_name(name, taken):
-    """Of a figure; other than those of names that differ in signs only."""
-    plain = "".join(c if c.isalnum() else "_" for c in name)[:LONGEST_NAME]
-    names = (f"{plain}{'_' * bool(k)}{k or ''}.png" for k in count())
-    return next(one for one in names if one not in taken)

@@ -14,22 +14,10 @@ from tqdm import tqdm
 from lmp_uq import modelfile
 from lmp_uq.averages.estimators import BOLTZMANN, MAX_VARIANCE, Samples, averages
 from lmp_uq.averages.sampling import ENERGY, PRESSURE, pressure_of, radial_distribution, read_run, source_of
+from lmp_uq.averages.table import read_table
 from lmp_uq.errors import UqError
-from lmp_uq.files import existing_file
 from lmp_uq.posterior.box import Box
 from lmp_uq.recipes.options import members_in_use
-from lmp_uq.report.text import Column, table, wrap
-
-COLUMNS = (
-    Column("", "mean", ("mean",), "#.7g", "average over the frames"),
-    Column("", "std", ("std",), "#.3g", "root mean square departure over the posterior, first order, closed form"),
-    Column("bounds of members", "lower", ("lower",), "#.5g", "expected least of K members"),
-    Column("bounds of members", "upper", ("upper",), "#.5g", "expected largest"),
-    Column("block error of", "mean", ("mean_error",), "#.2g", "statistical error of the average"),
-    Column("block error of", "bar", ("bar_error",), "#.2g", "statistical error of the members' shifts, in the std beside what it is about"),
-    Column("rms of members", "cumulant", ("cumulant_rms",), "#.3g", "first order, over the members that were reweighted"),
-    Column("rms of members", "direct", ("direct_rms",), "#.3g", "by weights, over the same members"),
-)
 
 
 @dataclass(frozen=True)
@@ -112,36 +100,6 @@ def collect(source, frames, options: ReweightOptions, table_names, table_values)
     return Samples(names, np.array(columns).T, features, rows)
 
 
-def read_table(path: str, n_frames: int) -> tuple[list[str], np.ndarray]:
-    """Names and (n_frames, columns) values of a text table: a line of names, which may begin with #, then a line for each frame.
-
-    Raises
-    ------
-    UqError
-        Names the line: words that are no numbers, columns without a name; or another number of lines than frames.
-    """
-    lines = [line.lstrip("# \t").split() for line in existing_file(path).read_text(errors="replace").splitlines() if line.strip()]
-    if not lines:
-        raise UqError(f"{path}: holds no line; accepted: a line of names, then one of numbers for each frame")
-    names, rows = lines[0], lines[1:]
-    if len(rows) != n_frames:
-        raise UqError(f"{path}: {len(rows)} lines below the names; accepted: one for each of the {n_frames} frames")
-    values = np.empty((len(rows), len(names)))
-    for k, row in enumerate(rows):
-        numbers = [_number(word) for word in row]
-        if len(numbers) != len(names) or None in numbers:
-            raise UqError(f"{path}: line {k + 2} is {' '.join(row)!r}; accepted: {len(names)} numbers, as the names in line 1")
-        values[k] = numbers
-    return names, values
-
-
-def _number(word: str) -> float | None:
-    try:
-        return float(word)
-    except ValueError:
-        return None
-
-
 def warn(result: Mapping[str, Any]) -> None:
     """Warn where the weights of direct reweighting are those of a few frames."""
     if result["variance_median"] > MAX_VARIANCE:
@@ -152,18 +110,3 @@ def warn(result: Mapping[str, Any]) -> None:
         )
 
 
-def describe_averages(result: Mapping[str, Any]) -> str:
-    """Lines of at most `lmp_uq.report.text.WIDTH` characters."""
-    observables = result["observables"]
-    rows = [(f"{name}{'' if figures['explicit'] else ' *'}", figures) for name, figures in observables.items()]
-    head = (
-        f"{result['n_frames']} frames, {result['temperature']:g} K, K = {result['n_members']} members; of the first "
-        f"{result['n_test_members']}: var(h) median {result['variance_median']:.3g}, 90 % {result['variance_90']:.3g}; effective sample "
-        f"size over frames: median {result['effective_share_median']:.3g}, least {result['effective_share_least']:.3g}"
-    )
-    foot = [f"{ENERGY} in eV" + (f", {PRESSURE} in bar" if PRESSURE in observables else "")]
-    if any(not figures["explicit"] for figures in observables.values()):
-        foot.append("* taken as a function of the positions only: <da/dTheta> = 0")
-    if result["cell_changes"]:
-        foot.append("the cell changes: Phi is that of the cell of each frame, so what the volume does is in the covariance")
-    return "\n".join([*wrap(head), *table("observable", COLUMNS, rows), *(line for text in foot for line in wrap(text))])

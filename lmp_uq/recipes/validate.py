@@ -43,7 +43,8 @@ def validate(options: ValidateOptions) -> tuple[dict, dict]:
         (eV/Angstrom^3; absent without labels), force_error, groups, elements, comparison, blocks, and what the baselines say of
         themselves. Every figure is defined in `lmp_uq.metrics.bars`.
     samples : dict
-        The quantities as `lmp_uq.validation.samples.Samples`, force_error as `lmp_uq.validation.samples.AtomSamples` (absent if the file has none).
+        The quantities as `lmp_uq.validation.samples.Samples`, force_error as `lmp_uq.validation.samples.AtomSamples` (absent if the file
+        has none).
 
     Raises
     ------

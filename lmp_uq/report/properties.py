@@ -3,12 +3,23 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
+from itertools import count
+from pathlib import Path
 
 import numpy as np
 
+from lmp_uq.files import atomic_file
 from lmp_uq.properties.property import PropertyResult
+from lmp_uq.properties.suite import results as make
+from lmp_uq.recipes.propagate import Propagated
 from lmp_uq.report.text import Column, printable, table, wrap
+
+DPI = 110
+
+LONGEST_NAME = 100
+"""Characters of a figure's file name, before its ending."""
 
 COLUMNS = (
     Column("", "value", ("value",), "", "of the mean, Theta*"),
@@ -106,9 +117,9 @@ def _by_text(results):
     """Reasons and flags, each with the properties and methods it is about: with how many members, or with which quantities."""
     out = {}
     for result in results:
-        for text, count in [*result.failures.items(), *result.flags.items()]:
+        for text, n_members in [*result.failures.items(), *result.flags.items()]:
             where = out.setdefault(printable(text), {})
-            where.setdefault((result.property, result.method), (count, []))[1].append(result.quantity)
+            where.setdefault((result.property, result.method), (n_members, []))[1].append(result.quantity)
     every = Counter((r.property, r.method) for r in results)
     return {text: [_place(key, *said, every[key]) for key, said in where.items()] for text, where in out.items()}
 
@@ -118,3 +129,46 @@ def _place(key, count, quantities, n_quantities):
     if count:
         return f"{name} ({count})"
     return name if len(quantities) == n_quantities else f"{name} ({', '.join(quantities)})"
+
+
+def write_results(folder: str | Path, found: Propagated, command: str) -> None:
+    """Write results.json, report.md and the figures, each whole or not at all."""
+    from lmp_uq.report.files import write_json
+    from lmp_uq.report.plots.properties import draw_property, draw_ranking
+    from lmp_uq.report.properties import markdown
+
+    folder, images = Path(folder), {}
+    for name in dict.fromkeys(result.property for result in found.results):
+        figure = draw_property([r for r in found.results if r.property == name], found.curves.get(name))
+        images[_file_name(name, images)] = figure
+    for ranking in found.rankings:
+        images[_file_name(f"ranking {ranking['quantity']}", images)] = draw_ranking(ranking)
+    for name, content in {name: _png(figure) for name, figure in images.items()}.items():
+        with atomic_file(folder / name) as target:
+            target.write(content)
+    listed = [make.as_dict(result) for result in found.results]
+    write_json(
+        folder / "results.json",
+        {
+            "command": command,
+            "results": listed,
+            "problems": found.problems,
+            "rankings": found.rankings,
+            "mean_seconds": found.mean_seconds,
+        },
+    )
+    with atomic_file(folder / "report.md") as target:
+        target.write(markdown(found.results, found.rankings, list(images), found.title, found.problems).encode())
+
+
+def _png(figure):
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=DPI)
+    return stream.getvalue()
+
+
+def _file_name(name, taken):
+    """Of a figure; other than those of names that differ in signs only."""
+    plain = "".join(c if c.isalnum() else "_" for c in name)[:LONGEST_NAME]
+    names = (f"{plain}{'_' * bool(k)}{k or ''}.png" for k in count())
+    return next(one for one in names if one not in taken)

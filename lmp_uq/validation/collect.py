@@ -9,8 +9,8 @@ from lmp_uq.calibration.force_error import ForceError
 from lmp_uq.errors import UqError
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
-from lmp_uq.posterior.weights import ENERGY, FORCE, VIRIAL
-from lmp_uq.recipes.fit import force_samples
+from lmp_uq.quantities import ENERGY, FORCE, VIRIAL
+from lmp_uq.rows.labelled import force_samples
 from lmp_uq.rows.predict import VOIGT
 from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, Samples
 
@@ -155,5 +155,5 @@ def _atom_samples(file, predictions, elements):
 
 
 def labelled_frames(predictions) -> list[int]:
-    """Frames with force labels, in the order of `lmp_uq.recipes.fit.force_samples`."""
+    """Frames with force labels, in the order of `lmp_uq.rows.labelled.force_samples`."""
     return [k for k, f in enumerate(predictions.frames) if f.forces is not None]

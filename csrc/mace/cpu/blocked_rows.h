@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_BLOCKED_ROWS_H
 #define LMP_UQ_BLOCKED_ROWS_H
 
-#include "../kernels/kernels.h"
+#include "mace/cpu/kernels.h"
 
 #include <cstdint>
 

@@ -2,7 +2,7 @@
 // Gradients of weighted sums of energies and descriptors with respect to the edge vectors: the forward pass's transpose, by hand.
 #include "mace/cpu/mace_engine.h"
 
-#include "../kernels/harmonics.h"
+#include "formulas/harmonics.h"
 
 #include <algorithm>
 #include <cmath>

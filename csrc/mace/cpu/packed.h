@@ -4,7 +4,7 @@
 #ifndef LMP_UQ_PACKED_H
 #define LMP_UQ_PACKED_H
 
-#include "../kernels/kernels.h"
+#include "mace/cpu/kernels.h"
 #include "base/bytes.h"
 #include "mace/weights.h"
 

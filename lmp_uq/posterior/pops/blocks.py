@@ -5,55 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from lmp_uq.errors import UqError
+from lmp_uq.parallel.ranks import Ranks
 
 BLOCK_ROWS = 4096
-
-
-class RanksLike(Protocol):
-    """What the fit asks of the processes that share it; `lmp_uq.parallel.ranks.Ranks` fits."""
-
-    rank: int
-    size: int
-
-    def sum(self, array: np.ndarray) -> np.ndarray:
-        """Sum over ranks, the same on every rank."""
-
-    def gather(self, value: Any) -> list[Any]:
-        """Values of all ranks, in the order of ranks, on every rank."""
-
-    def minimum(self, array: np.ndarray) -> np.ndarray:
-        """Elementwise minimum over ranks."""
-
-    def maximum(self, array: np.ndarray) -> np.ndarray:
-        """Elementwise maximum over ranks."""
-
-
-class Ranks:
-    """One process by itself: rank 0 of 1."""
-
-    rank = 0
-    size = 1
-
-    def sum(self, array):
-        """The array."""
-        return array
-
-    def gather(self, value):
-        """The value, in a list."""
-        return [value]
-
-    def minimum(self, array):
-        """The array."""
-        return array
-
-    def maximum(self, array):
-        """The array."""
-        return array
 
 
 class ArrayBlocks:
@@ -92,7 +51,7 @@ class Rows:
     """This rank's blocks, the ranks, and how many rows are worked on at a time."""
 
     blocks: Iterable
-    ranks: RanksLike
+    ranks: Ranks
     block_rows: int
     owner: str = "POPS.fit"
 
@@ -160,7 +119,7 @@ class Rows:
         return f" of rank {self.ranks.rank}" if self.ranks.size > 1 else ""
 
 
-def together(ranks: RanksLike, work: Callable[[], Any]) -> Any:
+def together(ranks: Ranks, work: Callable[[], Any]) -> Any:
     """Return ``work()`` of this rank, or raise on every rank if it failed on any: no rank waits for one that gave up."""
     failure, result = None, None
     try:
@@ -176,7 +135,7 @@ def together(ranks: RanksLike, work: Callable[[], Any]) -> Any:
     return result
 
 
-def from_first(ranks: RanksLike, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+def from_first(ranks: Ranks, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     """The arrays of rank 0, on every rank: an eigenvector may come out with another sign or rotation on another kind of processor."""
     if ranks.size == 1:
         return arrays

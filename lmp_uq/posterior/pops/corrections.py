@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lmp_uq.errors import UqError
-from lmp_uq.posterior.pops.blocks import RanksLike, Rows, from_first, together
+from lmp_uq.parallel.ranks import Ranks
+from lmp_uq.posterior.pops.blocks import Rows, from_first, together
 from lmp_uq.posterior.pops.normal import NormalEquations
 
 # A row of relative leverage below this is zero in double precision and has no pointwise optimum.
@@ -158,7 +159,7 @@ def kept_rows(scalars: RowScalars, allowed: np.ndarray, floor: float, unit: floa
     return allowed & (scalars.leverage > ZERO_LEVERAGE * unit) & (scalars.leverage >= floor * unit)
 
 
-def principal_modes(ranks: RanksLike, solution: Solution, second, threshold: float, axes: str) -> tuple[np.ndarray, np.ndarray]:
+def principal_modes(ranks: Ranks, solution: Solution, second, threshold: float, axes: str) -> tuple[np.ndarray, np.ndarray]:
     """Principal axes of corrections above ``threshold`` times the largest second moment, in decreasing order.
 
     Parameters

@@ -25,7 +25,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from lmp_uq.arrays import finite_array
 from lmp_uq.errors import UqError
-from lmp_uq.posterior.pops.blocks import BLOCK_ROWS, ArrayBlocks, Ranks, Rows
+from lmp_uq.parallel.ranks import Ranks
+from lmp_uq.posterior.pops.blocks import BLOCK_ROWS, ArrayBlocks, Rows
 from lmp_uq.posterior.pops.core import Core
 from lmp_uq.posterior.pops.parameters import NotFitted, check_parameters, checked_arrays, checked_X
 
@@ -221,8 +222,8 @@ class POPS(Core, RegressorMixin, BaseEstimator):
             This rank's rows: X (m, P) float32 or float64, y (m,), weight (m,), groups (m,) for the options "groups"; any m, also no block
             at all.  ``iter(blocks)`` must start anew, with the same rows: they are read three times, or more as the options say.
         ranks : optional
-            The processes that share the fit: ``rank``, ``size``, ``sum``, ``minimum``, ``maximum``, ``gather`` as `lmp_uq.parallel.ranks.Ranks`.
-            Default: this process alone.
+            The processes that share the fit: ``rank``, ``size``, ``sum``, ``minimum``, ``maximum``, ``gather`` as
+            `lmp_uq.parallel.ranks.Ranks`. Default: this process alone.
 
         Returns
         -------
