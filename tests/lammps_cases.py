@@ -130,9 +130,13 @@ def read_dump(path: Path) -> dict[int, np.ndarray]:
     return frames
 
 
+def columns_of(frame: ase.Atoms) -> dict[str, np.ndarray]:
+    """Per-atom values of a frame that ASE read: also results of its calculator, where lmp_uq.calculator has told ASE their names."""
+    return frame.arrays | (frame.calc.results if frame.calc else {})
+
+
 def column_of(frame: ase.Atoms, name: str) -> np.ndarray:
-    """Per-atom values of a frame that ASE read: results of its calculator where lmp_uq.run.calculator has told ASE their name."""
-    return frame.arrays[name] if name in frame.arrays else frame.calc.results[name]
+    return columns_of(frame)[name]
 
 
 def assert_equal(name: str, found, expected, *, absolute: float | None = None, relative: float | None = None) -> None:

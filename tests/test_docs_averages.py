@@ -9,7 +9,7 @@ import pytest
 from test_docs import DOCS, accepted_words, lammps_commands, read, sources_of, words_missing
 
 SOURCE = sources_of("fix_uq_average")
-KEYWORDS = {word.strip() for word in re.search(r'KEYWORDS\[\] = "([^"]+)"', SOURCE).group(1).split(",")}
+KEYWORDS = set(re.findall(r'"(\w+)"', re.search(r"KEYWORDS = \{([^}]+)\}", SOURCE).group(1)))
 CHOICES = set(re.search(r"unknown ave \{\} \(accepted: ([^)]+)\)", SOURCE).group(1).split(", "))
 NEEDED = set(re.findall(r"needs: (\w+) \w", SOURCE))
 
