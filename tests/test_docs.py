@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -300,101 +298,3 @@ def test_lammps_prints_the_citations_of_the_citation_file():
     cited = set(re.findall(r"doi: (\S+)", read(ROOT / "CITATION.cff")))
     printed = set(re.findall(r"doi:(10\.[^\s,;\\]+)", read(STYLES_FOLDER / "pair_mace_uq.cpp")))
     assert printed and printed == cited
-
-
-# ---- rooms ------------------------------------------------------------------------------------------------
-
-
-def imports(path: Path) -> set[str]:
-    """Full names of the modules that a Python file imports anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(read(path))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            parts = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= parts if node.module == "lmp_uq" else {node.module}
-    return found
-
-
-def is_under(module: str, allowed) -> bool:
-    return any(module == name or module.startswith(f"{name}.") for name in allowed)
-
-
-MODULES = sorted(PACKAGE.rglob("*.py"))
-RULES = {
-    "posterior": (
-        *("numpy", "scipy", "sklearn.base", "sklearn.exceptions", "sklearn.utils"),
-        *("lmp_uq.errors", "lmp_uq.posterior"),
-    ),
-    "calibration": ("numpy", "scipy", "lmp_uq.errors", "lmp_uq.calibration"),
-    "backbone": ("numpy", "torch", "mace", "e3nn", "ase", "matscipy", "lammps", "lmp_uq.errors", "lmp_uq.backbone", "lmp_uq._native"),
-    "engine.py": ("numpy", *(f"lmp_uq.{r}" for r in ("errors", "modelfile", "backbone", "posterior", "calibration"))),
-    "modelfile.py": ("numpy", "lmp_uq.errors", "lmp_uq.modelfile.container", "lmp_uq.modelfile.check"),
-    "dataset.py": ("numpy", "ase", *(f"lmp_uq.{r}" for r in ("errors", "files", "labels", "label_notes", "backbone.graph"))),
-}
-"""Room or file: what it may import beside the standard library."""
-TRAINERS = (PACKAGE / "calibration" / "quantile_network.py",)
-"""Files outside backbone that may import torch, inside functions only: what runs in a step needs none of it."""
-
-
-@pytest.mark.parametrize("room", RULES)
-def test_rooms_import_only_whom_they_may(room):
-    files = [p for p in MODULES if p.relative_to(PACKAGE).parts[0] == room]
-    assert files
-    for path in files:
-        foreign = {m for m in imports(path) if m.split(".")[0] not in sys.stdlib_module_names}
-        allowed = RULES[room] + (("torch",) if path in TRAINERS else ())
-        assert not {m for m in foreign if not is_under(m, allowed)}, path
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_torch_mpi_and_the_command_line_stay_in_their_places(path):
-    found, room = imports(path), path.relative_to(PACKAGE).parts[0]
-    networks = {m for m in found if is_under(m, ("torch", "mace", "e3nn"))}
-    assert room == "backbone" or not networks or (path in TRAINERS and {m.split(".")[0] for m in networks} == {"torch"})
-    assert room == "cli" or not {m for m in found if is_under(m, ("lmp_uq.cli",))}
-    assert room == "parallel.py" or not {m for m in found if is_under(m, ("mpi4py",))}
-
-
-@pytest.mark.parametrize("path", TRAINERS, ids=lambda p: p.name)
-def test_trainers_import_torch_inside_functions(path):
-    top = ast.parse(read(path)).body
-    names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module for node in top if isinstance(node, ast.ImportFrom)}
-    assert "numpy" in names and not {n for n in names if is_under(n, ("torch",))}
-    assert any(is_under(m, ("torch",)) for m in imports(path))
-
-
-def test_only_csrc_lammps_knows_lammps_and_nothing_there_knows_python():
-    for path in source_files():
-        text = read(path)
-        if path.suffix in (".cpp", ".h"):
-            assert path.parent == STYLES_FOLDER or '#include "lammps/' not in text, path
-            assert "Python.h" not in text, path
-        elif path.suffix == ".pyx":
-            headers = re.findall(r'cdef extern from "([^"]*)"', text)
-            folder = STYLES_FOLDER if path.stem == "_bridge" else ROOT / "csrc" / "engine"
-            assert headers and all((folder / header).exists() for header in headers), path
-            assert path.stem != "_bridge" or set(headers) == {"bridge.h"}
-    assert '#include "' not in read(STYLES_FOLDER / "bridge.h")
-
-
-@pytest.mark.parametrize("room", ["engine", "kernels"])
-def test_engine_and_kernels_include_the_standard_library_and_themselves(room):
-    for path in (ROOT / "csrc" / room).iterdir():
-        for found in re.findall(r'^#\s*include (["<][^">]*)', read(path), re.MULTILINE):
-            name = found[1:]
-            if found[0] == "<":
-                assert name in ("sys/stat.h", "omp.h", "pthread.h") or re.fullmatch(r"[a-z_0-9]+", name), (path, name)
-            else:
-                target = (path.parent / name).resolve()
-                assert target.exists() and target.parent.name in ("kernels", room), (path, name)
-
-
-@pytest.mark.parametrize("path", source_files(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_source_files_are_short_and_say_their_licence(path):
-    lines = read(path).splitlines()
-    assert SPDX in lines[0]
-    assert len(lines) <= MAX_LINES

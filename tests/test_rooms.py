@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who includes whom in csrc; lengths and licences of source files. Imports of Python are checked by import-linter and ruff."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from test_docs import ROOT, SPDX, STYLES_FOLDER, read, source_files
+
+MAX_LINES = 400
+CSRC = ROOT / "csrc"
+MAY_INCLUDE = {
+    "base": (),
+    "formulas": ("base",),
+    "file": ("base",),
+    "mace": ("base", "formulas", "file"),
+    "mace/cpu": ("base", "formulas", "file", "mace"),
+    "head": ("base", "formulas", "file"),
+    "linear": ("base", "formulas", "file", "head"),
+    "averages": ("base",),
+}
+"""Room of csrc, the other rooms it may include; the styles in lammps may include all."""
+STILL_UPWARDS = {
+    ("file", "linear/snap_descriptors.h"),
+    ("head", "mace/cpu/kernels.h"),
+    ("mace", "mace/cpu/kernels.h"),
+}
+"""Argument structs of the loops, which lie with the loops, and the record of SNAP's flags."""
+SYSTEM = ("sys/stat.h", "omp.h", "pthread.h")
+
+
+def included(path):
+    return re.findall(r'^#\s*include (["<])([^">]*)', read(path), re.MULTILINE)
+
+
+@pytest.mark.parametrize("room", MAY_INCLUDE)
+def test_rooms_include_the_standard_library_and_the_rooms_below_them(room):
+    files = [path for path in (CSRC / room).iterdir() if path.suffix in (".h", ".cpp")]
+    assert files
+    for path in files:
+        for kind, name in included(path):
+            if kind == "<":
+                assert name in SYSTEM or re.fullmatch(r"[a-z_0-9]+", name), (path, name)
+                continue
+            assert (CSRC / name).exists(), (path, name)
+            other = name.rpartition("/")[0]
+            assert other in (room, *MAY_INCLUDE[room]) or (room, name) in STILL_UPWARDS, (path, name)
+
+
+def test_every_room_of_csrc_is_known():
+    assert {path.parent.relative_to(CSRC).as_posix() for path in CSRC.rglob("*.h")} == {*MAY_INCLUDE, "lammps"}
+
+
+def test_only_csrc_lammps_knows_lammps_and_nothing_there_knows_python():
+    for path in source_files():
+        text = read(path)
+        if path.suffix in (".cpp", ".h"):
+            assert path.parent == STYLES_FOLDER or '#include "lammps/' not in text, path
+            assert "Python.h" not in text, path
+        elif path.suffix == ".pyx":
+            headers = re.findall(r'cdef extern from "([^"]*)"', text)
+            folder = STYLES_FOLDER if path.stem == "_bridge" else CSRC
+            assert headers and all((folder / header).exists() for header in headers), path
+            assert path.stem != "_bridge" or set(headers) == {"bridge.h"}
+    assert '#include "' not in read(STYLES_FOLDER / "bridge.h")
+
+
+def test_source_files_are_short_and_say_their_licence():
+    for path in source_files():
+        lines = read(path).splitlines()
+        assert SPDX in lines[0], path
+        assert len(lines) <= MAX_LINES, path
