@@ -10,12 +10,40 @@ from __future__ import annotations
 import os
 import sys
 
+from typing import TYPE_CHECKING, Any
+
 from lmp_uq.errors import UqError
 
-__all__ = ["UqError", "__version__", "plugin_folder"]
+if TYPE_CHECKING:
+    from lmp_uq.api.verbs import calibrate, fit, validate
+    from lmp_uq.model import Model
+    from lmp_uq.run.calculator import UqCalculator
+
+__all__ = ["Model", "UqCalculator", "UqError", "__version__", "calibrate", "fit", "plugin_folder", "validate"]
 __version__ = "0.1.0"
 
+_WHERE = {
+    "Model": "lmp_uq.model",
+    "UqCalculator": "lmp_uq.run.calculator",
+    "calibrate": "lmp_uq.api.verbs",
+    "fit": "lmp_uq.api.verbs",
+    "validate": "lmp_uq.api.verbs",
+}
+"""Modules of the names that are imported when they are first used."""
 _HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(_WHERE[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def plugin_folder() -> str:

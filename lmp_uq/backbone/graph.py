@@ -59,7 +59,7 @@ class Graph:
 
 
 def graph_of_frames(
-    frames: Sequence[Atoms], elements: Sequence[str], cutoff: float
+    frames: Sequence[Atoms], elements: Sequence[str], cutoff: float, names: Sequence[str] | None = None
 ) -> tuple[Graph, np.ndarray]:
     """Put several configurations into one graph without ghosts.
 
@@ -74,6 +74,8 @@ def graph_of_frames(
         The backbone's elements.
     cutoff : float
         Angstrom; edges are shorter than it.
+    names : sequence of str or None
+        Of the frames, for messages; None: their numbers.
 
     Returns
     -------
@@ -90,8 +92,9 @@ def graph_of_frames(
     species, centres, neighbours, vectors = [], [], [], []
     start = 0
     for number, frame in enumerate(frames):
-        species.append(_species(frame, elements, number))
-        i, j, r = _edges(frame, cutoff, number)
+        name = names[number] if names else f"frame {number}"
+        species.append(_species(frame, elements, name))
+        i, j, r = _edges(frame, cutoff, name)
         centres.append(i + start)
         neighbours.append(j + start)
         vectors.append(r)
@@ -113,7 +116,7 @@ def has_edges(frame: Atoms, cutoff: float) -> bool:
     if len(steps) and np.einsum("ij,ij->i", steps, steps).min() < cutoff**2:  # nearly every frame, at no cost
         return True
     try:
-        return len(_edges(frame, cutoff, 0)[0]) > 0
+        return len(_edges(frame, cutoff, "")[0]) > 0
     except UqError:  # a cell that is none, which whoever makes the graph says with the frame's number
         return True
 
@@ -163,43 +166,43 @@ def _joined(parts: list[np.ndarray], empty: tuple[int, ...], dtype: type) -> np.
     return np.ascontiguousarray(np.concatenate([np.empty(empty, dtype), *parts]), dtype=dtype)
 
 
-def _species(frame: Atoms, elements: Sequence[str], number: int) -> np.ndarray:
+def _species(frame: Atoms, elements: Sequence[str], name: str) -> np.ndarray:
     index = {element: k for k, element in enumerate(elements)}
     symbols = frame.get_chemical_symbols()
     missing = sorted(set(symbols) - set(index))
     if missing:
         raise UqError(
-            f"frame {number}: element {' '.join(missing)} is not in the model; it has: {' '.join(elements)}"
+            f"{name}: element {' '.join(missing)} is not in the model; it has: {' '.join(elements)}"
         )
     return np.array([index[symbol] for symbol in symbols], dtype=np.int64)
 
 
-def _edges(frame: Atoms, cutoff: float, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _edges(frame: Atoms, cutoff: float, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     from matscipy.neighbours import neighbour_list
 
     if len(frame) == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 3))
     positions = np.ascontiguousarray(frame.positions, dtype=np.float64)
-    cell = _full_cell(frame, positions, number)
+    cell = _full_cell(frame, positions, name)
     i, j, shift = neighbour_list("ijS", cutoff=float(cutoff), positions=positions, cell=cell, pbc=frame.pbc)
     vectors = positions[j] - positions[i] + shift @ cell
     short = np.flatnonzero(np.einsum("ij,ij->i", vectors, vectors) < _COINCIDENT**2)
     if len(short):
-        raise UqError(f"frame {number}: atoms {i[short[0]]} and {j[short[0]]} are at the same place")
+        raise UqError(f"{name}: atoms {i[short[0]]} and {j[short[0]]} are at the same place")
     return i.astype(np.int64), j.astype(np.int64), vectors
 
 
-def _full_cell(frame: Atoms, positions: np.ndarray, number: int) -> np.ndarray:
+def _full_cell(frame: Atoms, positions: np.ndarray, name: str) -> np.ndarray:
     """Return the cell with vectors invented along open directions: the neighbour search needs three."""
     cell = np.array(frame.cell, dtype=np.float64)
     if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
-        raise UqError(f"frame {number}: a coordinate or the cell is not a finite number")
+        raise UqError(f"{name}: a coordinate or the cell is not a finite number")
     absent = ~cell.any(axis=1)
     if (absent & frame.pbc).any():
-        raise UqError(f"frame {number}: periodic along a cell vector that is zero")
+        raise UqError(f"{name}: periodic along a cell vector that is zero")
     complete = np.array(frame.get_cell(complete=True), dtype=np.float64)
     span = float(np.ptp(positions, axis=0).max()) + 1.0
     complete[absent] *= span
     if abs(np.linalg.det(complete)) < 1e-9:
-        raise UqError(f"frame {number}: the cell vectors lie in a plane")
+        raise UqError(f"{name}: the cell vectors lie in a plane")
     return complete

@@ -21,10 +21,12 @@ import ase.io
 import numpy as np
 from ase.io.formats import filetype, get_ioformat
 
+from lmp_uq import files
 from lmp_uq.backbone.graph import has_edges
 from lmp_uq.errors import UqError
-from lmp_uq.files import atomic_file, existing_file, hash_file
+from lmp_uq.files import atomic_file, existing_file
 from lmp_uq.frames.labels import DEFAULT_KEYS, LabelKeys, find_labels, has_label
+from lmp_uq.frames.memory import FrameSource, InMemory, check_geometry, name_of, sources_of
 from lmp_uq.frames.notes import ISOLATED, UNLABELLED, Note, Notes
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "LabelKeys",
     "check_elements",
     "hash_file",
+    "name_of",
+    "read_atoms",
     "read_frames",
     "split_hold_out",
     "write_extxyz",
@@ -79,12 +83,12 @@ class Frame:
 
 
 def read_frames(
-    paths: str | Path | Iterable[str | Path],
+    paths: FrameSource | Iterable[FrameSource],
     keys: LabelKeys = DEFAULT_KEYS,
     group_key: str = "config_type",
     cutoff: float | None = None,
 ) -> list[Frame]:
-    """Read labelled frames from any files that ASE can read, also gzipped.
+    """Read labelled frames from any files that ASE can read, also gzipped, or from ASE Atoms.
 
     Left out, as mace-torch does, are isolated atoms: single atoms of ``config_type=IsolatedAtom``, and frames in which no atom has a
     neighbour. Their energy is that of the free atom, which a model with other energies of its atoms knows nothing of. Frames whose
@@ -93,7 +97,8 @@ def read_frames(
 
     Parameters
     ----------
-    paths : path or iterable of paths
+    paths : path, ase.Atoms or iterable of them
+        Of Atoms, labels are looked for in info, arrays and the results of a SinglePointCalculator; they are copied.
     keys : LabelKeys
         A name that is given must be in at least one frame of every file; only that name is then looked for.
     group_key : str
@@ -113,11 +118,33 @@ def read_frames(
         numbers, NaN, infinite, of a wrong shape or that contradict each other; a name given in `keys` that is nowhere in a file; no
         frame left.
     """
-    paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    found = [f for path in paths for f in _read_file(existing_file(path), LabelKeys(*keys), group_key, cutoff)]
+    paths = sources_of(paths)
+    if not paths:
+        raise UqError("there are no frames in an empty list; accepted: at least one")
+    found = [f for path in paths for f in _read_file(path, LabelKeys(*keys), group_key, cutoff)]
     if not found:
         raise UqError(f"{', '.join(map(str, paths))}: no frame is left; accepted: at least one that is no isolated atom and has a label")
     return found
+
+
+def read_atoms(paths: FrameSource | Iterable[FrameSource]) -> list[tuple[ase.Atoms, str]]:
+    """Atoms and where they are from, ``name[index]``, with labels or without, of any files that ASE can read and of ASE Atoms.
+
+    Raises
+    ------
+    UqError
+        Names file and frame: a file that `read_frames` would not read, a frame without atoms, positions or a cell that are not finite; no
+        frames at all.
+    """
+    found = [(atoms, f"{name_of(path)}[{k}]") for path in sources_of(paths) for k, atoms in enumerate(_read_atoms(path))]
+    if not found:
+        raise UqError("there are no frames in an empty list; accepted: at least one")
+    return found
+
+
+def hash_file(source: str | Path | InMemory) -> str:
+    """SHA-256 of what frames came from. See `lmp_uq.files.hash_file`."""
+    return source.sha256() if isinstance(source, InMemory) else files.hash_file(source)
 
 
 def check_elements(frames: Sequence[Frame], elements: Sequence[str]) -> None:
@@ -182,7 +209,7 @@ def write_extxyz(path: str | Path, atoms_list: Sequence[ase.Atoms]) -> None:
         stream.write(gzip.compress(data, mtime=0) if Path(path).suffix == ".gz" else data)
 
 
-def _read_file(path: Path, keys: LabelKeys, group_key: str, cutoff: float | None) -> Iterator[Frame]:
+def _read_file(path: str | Path | InMemory, keys: LabelKeys, group_key: str, cutoff: float | None) -> Iterator[Frame]:
     """Yield the frames of one file; what shows only over the whole file is said or raised at its end."""
     pending = {key for key in keys if key is not None}
     n_frames, notes = 0, Notes()
@@ -195,7 +222,7 @@ def _read_file(path: Path, keys: LabelKeys, group_key: str, cutoff: float | None
             notes.add(labels.notes if labels.any else [Note(UNLABELLED)], n_frames)
             atoms.calc = None
             if labels.any:
-                group, source = str(atoms.info.get(group_key, _NO_GROUP)), f"{path.name}[{n_frames}]"
+                group, source = str(atoms.info.get(group_key, _NO_GROUP)), f"{name_of(path)}[{n_frames}]"
                 yield Frame(atoms, labels.energy, labels.forces, labels.stress, group, source, _content_hash(atoms), labels.weights)
         n_frames += 1
     if n_frames == 0:
@@ -214,15 +241,27 @@ def _is_isolated(atoms: ase.Atoms, cutoff: float | None) -> bool:
     return cutoff is not None and not has_edges(atoms, cutoff)
 
 
-def _read_atoms(path: Path) -> Iterator[ase.Atoms]:
+def _read_atoms(source: str | Path | InMemory) -> Iterator[ase.Atoms]:
     """Yield what ASE reads, its exceptions turned into ours."""
+    if not isinstance(source, InMemory):
+        yield from _read_file_with_ase(existing_file(source))
+        return
+    for index, atoms in enumerate(source):
+        try:
+            check_geometry(atoms)
+        except UqError as reason:
+            raise UqError(f"{source}, frame {index}: {reason}") from None
+        yield atoms
+
+
+def _read_file_with_ase(path: Path) -> Iterator[ase.Atoms]:
     index = 0
     try:
         source, name = _open(path)
         # parallel=False: ASE would otherwise wait for all ranks of an MPI run, and only one may be reading
         options = {"format": name, "parallel": False, "do_not_split_by_at_sign": True}
         for atoms in ase.io.iread(source, ":", **options):
-            _check_geometry(atoms)
+            check_geometry(atoms)
             yield atoms
             index += 1
         # ASE takes an empty line for the end of the file
@@ -262,13 +301,6 @@ def _content(path: Path, packed: bool) -> bytes:
     if not data.strip():
         raise UqError("the file is empty")
     return data
-
-
-def _check_geometry(atoms: ase.Atoms) -> None:
-    if len(atoms) == 0:
-        raise UqError("it has no atoms")
-    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-        raise UqError("positions or cell are NaN or infinite; accepted: finite numbers")
 
 
 def _content_hash(atoms: ase.Atoms) -> int:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
-from pathlib import Path
 
 import numpy as np
 
@@ -50,7 +49,7 @@ class Provenance:
         """Names (without folders) and hashes of the data files that the frames came from."""
         counts = Counter(source.rpartition("[")[0] for source in {f.source for f in frames})
         for path in dict.fromkeys(paths):
-            name = name_as_text(Path(path).name)
+            name = name_as_text(dataset.name_of(path))
             self.data.append({"path": name, "sha256": dataset.hash_file(path), "n_frames": counts[name]})
 
     def add_role(self, role: str, frames) -> None:

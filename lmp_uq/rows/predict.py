@@ -197,7 +197,9 @@ class Batch:
         )
 
     def _evaluate(self):
-        self.graph, self.owner = graph_of_frames([f.atoms for f in self.frames], self.backbone.elements, self.backbone.cutoff)
+        self.graph, self.owner = graph_of_frames(
+            [f.atoms for f in self.frames], self.backbone.elements, self.backbone.cutoff, [f.source for f in self.frames]
+        )
         n_frames = len(self.frames)
         self._measure()
         self.evaluation = self.backbone.evaluate(self.graph)

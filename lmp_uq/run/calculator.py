@@ -7,26 +7,20 @@ import os
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes, all_properties
 from ase.io import extxyz
 from ase.outputs import ArrayProperty, ScalarProperty, all_outputs
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import graph_of_frames
 from lmp_uq.errors import UqError
-from lmp_uq.rows.predict import forces_of
 from lmp_uq.run.engine import Engine
+from lmp_uq.run.evaluation import DEAR, evaluate, gives
 
 BARS = {
     "energy_std": (), "energy_lower": (), "energy_upper": (), "energy_error": (), "force_error": ("natoms",), "grade": ("natoms",),
     "forces_std": ("natoms", 3), "stress_std": (6,),
 }  # fmt: skip
 """Properties beside those of ASE, and their shapes."""
-DEAR = ("forces_std", "stress_std")
-"""Properties that cost a backward pass of each force member."""
-_VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 
 
 def declare_bars() -> None:
@@ -116,63 +110,14 @@ class UqCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         for name in properties:
             self._refuse_missing(name)
-        dear = any(name in DEAR for name in properties)
+        dear, stresses = any(name in DEAR for name in properties), "stresses" in properties
         known = {} if system_changes else self.results  # asked for one after another: a writer finds them all
-        graph, _ = graph_of_frames([self.atoms], self._engine.backbone.elements, self._engine.cutoff)
-        energies, gradients = np.empty(graph.n_local), np.empty(graph.vectors.shape)
-        self._engine.evaluate(graph, energies, gradients, keep=dear)
-        forces = forces_of(graph, gradients)
-        energy = energies.sum()
-        self.results = known | {"energy": energy, "free_energy": energy, "energies": energies, "forces": forces}
-        if self._has_volume():
-            self.results["stress"] = self._stress(graph, gradients)
-            if "stresses" in properties:
-                self.results["stresses"] = self._stresses(graph, gradients)
-        self.results |= self._totals(energy) | self._per_atom(np.linalg.norm(forces, axis=1))
-        if dear:
-            self.results |= self._members(graph)
+        (found,) = evaluate(self._engine, [self.atoms], dear=dear, stresses=stresses)
+        self.results = known | {name: value for name, value in found.items() if name in self.implemented_properties}
 
     def _refuse_missing(self, name):
-        fields = {"forces_std": "force_std"}
-        if name in BARS and not self._engine.offers(fields.get(name, name)):
+        if name in BARS and not gives(self._engine, name):
             raise PropertyNotImplementedError(f"{name}: the model file holds nothing that gives it")
-
-    def _totals(self, energy):
-        engine = self._engine
-        if not engine.offers("energy_std"):
-            return {}
-        std, lower, upper = engine.totals(engine.feature_sum(), energy)
-        out = {"energy_std": std, "energy_lower": lower, "energy_upper": upper}
-        return out | ({"energy_error": engine.factor("energy_error") * std} if engine.offers("energy_error") else {})
-
-    def _per_atom(self, norm):
-        return {name: self._engine.per_atom(name, norm) for name in ("force_error", "grade") if self._engine.offers(name)}
-
-    def _members(self, graph):
-        gradients = np.empty((self._engine.n_force_members, *graph.vectors.shape))
-        self._engine.member_gradients(0, gradients)
-        forces = np.array([forces_of(graph, one) for one in gradients])
-        out = {"forces_std": np.sqrt(np.mean(forces**2, axis=0))}
-        if self._has_volume():
-            stresses = np.array([self._stress(graph, one) for one in gradients])
-            out["stress_std"] = np.sqrt(np.mean(stresses**2, axis=0))
-        return out
-
-    def _has_volume(self):
-        return self.atoms.cell.rank == 3
-
-    def _stress(self, graph, gradients):
-        # dE/dstrain over the volume: the sign of ASE, the opposite of a virial's
-        strain = graph.vectors.T @ gradients / self.atoms.get_volume()
-        return full_3x3_to_voigt_6_stress(0.5 * (strain + strain.T))
-
-    def _stresses(self, graph, gradients):
-        # an edge's share goes half to either end, as in csrc/lammps/graph.cpp
-        first, second = _VOIGT
-        edges = 0.25 * (graph.vectors[:, first] * gradients[:, second] + graph.vectors[:, second] * gradients[:, first])
-        ends = np.concatenate([graph.centres, graph.neighbours])
-        sums = [np.bincount(ends, np.tile(column, 2), graph.n_local) for column in edges.T]
-        return np.transpose(sums) / self.atoms.get_volume()
 
 
 def _load(parameters):

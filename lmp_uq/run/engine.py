@@ -45,12 +45,14 @@ class Engine:
         Members in use: of the bounds and of the members' energies; of the force and stress bars.
     sha256, summary, warning : str
         Hash of the file's bytes; one line for the log; empty or what the user should know.
+    header : dict
+        Of the file.
     exchange : lmp_uq.backbone.graph.Exchange or None
         That of the graph whose derivatives are kept: `member_gradients` moves ghost rows through it.
     """
 
     def __init__(self, file, backbone, species, *, n_members=0, n_force_members=0, conservative=False, learned=False):
-        header = file.header
+        self.header = header = file.header
         self.backbone = backbone
         self.cutoff = backbone.cutoff
         self.sha256 = file.sha256
@@ -73,7 +75,7 @@ class Engine:
         self._forget()
 
     @classmethod
-    def load(cls, name, elements, *, device="auto", precision="file", engine="auto", threads=1, local_rank=0, **options):
+    def load(cls, name, elements, *, device="auto", precision="file", engine="auto", threads=1, local_rank=0, linear=False, **options):
         """Read a model file (or an embedded model's name) for the elements that LAMMPS' types stand for.
 
         Parameters
@@ -82,6 +84,8 @@ class Engine:
             None: those of the file.
         device, precision, engine, threads, local_rank
             As in `lmp_uq.backbone.backbone_of_file`.
+        linear : bool
+            Accept a linear potential too, whose atoms `take` is given: its backbone makes no graph.
         n_members, n_force_members : int
             Members to use; 0: all of the file, and FORCE_MEMBERS or what the file holds.
         conservative : bool
@@ -96,7 +100,7 @@ class Engine:
             file holds, learned quantile of a file that holds none.
         """
         file = modelfile.read(modelfile.resolve(name))
-        if file.header["backbone"]["family"] != "mace":
+        if file.header["backbone"]["family"] != "mace" and not linear:
             raise UqError(f"{name} {NOT_MACE}")
         if options.get("learned") and not (file.header["calibration"] or {}).get("quantile_network"):
             raise UqError(f"{name} holds no learned quantile: lmp-uq calibrate --learned-quantile adds one; quantile loglinear needs none")
@@ -152,6 +156,12 @@ class Engine:
         if keep:
             self._state, self.exchange = evaluation.state, graph.exchange
 
+    def take(self, descriptors, species) -> None:
+        """Descriptors (n, P) and indices of elements (n,) of atoms that a linear potential was evaluated on, for the methods below."""
+        self._forget()
+        self._takes_part = np.ones(len(species), bool)
+        self._descriptors, self._node_species = descriptors, species
+
     def per_atom(self, field: str, force_norm=None) -> np.ndarray:
         """One field of the configuration last evaluated, (n_local,).
 
@@ -174,6 +184,10 @@ class Engine:
         """Sum of the features of this rank's atoms that take part, (n_features,)."""
         return self._features()[self._takes_part].sum(axis=0)
 
+    def feature_sums(self, sizes) -> np.ndarray:
+        """`feature_sum` (n_frames, n_features) of each of several configurations of these numbers of atoms, which all take part."""
+        return np.array([mine.sum(axis=0) for mine in np.split(self._features(), np.cumsum(sizes)[:-1])])
+
     def feature_sum_of(self, graph) -> np.ndarray:
         """Feature sum (n_features,) of the graph last evaluated with other edge vectors, by a forward pass alone.
 
@@ -191,6 +205,11 @@ class Engine:
         """Total energies (eV) of the members in use, (n_members,), from the feature sum over all ranks and the model's energy."""
         return energy + self._members @ np.asarray(feature_sum)
 
+    @property
+    def force_members(self) -> np.ndarray:
+        """(n_force_members, P) coefficients of the force members in use, which no bias column belongs to."""
+        return self._force_members[:, : self._descriptors.shape[1]]
+
     def member_gradients(self, first: int, gradients) -> None:
         """How far some force members are from the model, in one stacked pull. Collective: ghost rows are exchanged inside it.
 
@@ -201,7 +220,7 @@ class Engine:
         gradients : (n, n_edges, 3) array, written
             d(sum_i Theta_k.D_i)/dr_ij of the members first ... first + n - 1, eV/Angstrom; bias columns have no derivative.
         """
-        theta = self._force_members[first : first + len(gradients), : self._descriptors.shape[1]]
+        theta = self.force_members[first : first + len(gradients)]
         # atoms that take no part have no edges, but a weight of 0 says so without having to know
         weights = theta[:, None, :] * self._takes_part[None, :, None]
         gradients[:] = self.backbone.pull(self._state, None, weights)

@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A model file in a notebook: what it holds, and what it says about structures.
+
+The bars are those of D. Perez et al., npj Comput. Mater. 11, 263 (2025) and of `lmp_uq.calibration`; `lmp_uq.run.evaluation` computes them.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterable
+from functools import cached_property
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from tqdm import tqdm
+
+from lmp_uq.calibration.force_error import LEVEL
+from lmp_uq.errors import UqError
+from lmp_uq.frames.memory import FrameSource
+from lmp_uq.frames.reading import Frame, check_elements, read_atoms
+from lmp_uq.rows.predict import RowOptions, batches
+from lmp_uq.run.engine import Engine
+from lmp_uq.run.evaluation import DEAR, evaluate, gives, has_volume
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PER_FRAME = ("energy_std", "energy_lower", "energy_upper", "energy_error")
+PER_ATOM = ("force_error", "grade", "forces_std")
+OF_LEVELS = {0.5: "force_error_50", LEVEL: "force_error", 0.95: "force_error_95"}
+QUIET = 1.0
+"""Seconds for which no progress bar is shown."""
+
+
+class Model:
+    """A model file, ready to be asked. `Model.load` makes one.
+
+    Attributes
+    ----------
+    name : str
+        What `load` was given.
+    sha256 : str
+        Of the file.
+    elements : tuple of str
+    cutoff : float
+        Angstrom.
+    fields : tuple of str
+        Bars that the file gives: attributes of a `Prediction`.
+    members : int
+        Members of the ensemble in use; 0 without a posterior.
+    info : dict
+        The header of the file, see `lmp_uq.modelfile.file`.
+    """
+
+    def __init__(self, name: str, engine: Engine, options: dict[str, Any]):
+        self.name, self.sha256, self._engine, self._options = name, engine.sha256, engine, options
+        self.elements = tuple(engine.header["elements"])
+        self.cutoff, self.members = float(engine.cutoff), int(engine.n_members)
+        self.fields = tuple(name for name in (*PER_FRAME, *PER_ATOM, "stress_std", "members") if _gives(engine, name))
+
+    @classmethod
+    def load(
+        cls,
+        name: str | os.PathLike[str],
+        *,
+        engine: str = "auto",
+        device: str = "auto",
+        precision: str = "file",
+        n_threads: int = 0,
+        n_members: int = 0,
+        n_force_members: int = 0,
+        conservative: bool = False,
+        learned: bool = False,
+    ) -> Model:
+        """Read a model file.
+
+        Parameters
+        ----------
+        name : str or path
+            A ``*.uq`` file, the name of an embedded model, or a file in a folder of LAMMPS_POTENTIALS.
+        engine : {"auto", "native", "torch"}
+        device : str
+            "auto", "cpu", "cuda", "cuda:N".
+        precision : {"file", "float32", "float64"}
+        n_threads : int
+            CPU threads; 0: what OpenMP or torch choose.
+        n_members, n_force_members : int
+            Members to use; 0: all of the file, and 8 or what the file holds.
+        conservative : bool
+            Calibrated bars with their leave-one-group-out factors.
+        learned : bool
+            force_error from the file's learned quantile.
+
+        Raises
+        ------
+        UqError
+            No model of that name, a file that is damaged or something else, an engine, device or precision that is not known or not
+            there, more members than the file holds.
+        """
+        if not isinstance(name, str | os.PathLike):
+            raise UqError(f"a model cannot be loaded from a {type(name).__name__}; accepted: a *.uq file or the name of an embedded model")
+        _check_counts(n_threads=n_threads, n_members=n_members, n_force_members=n_force_members)
+        options = {"engine": engine, "device": device, "precision": precision, "threads": n_threads, "n_members": n_members}
+        options |= {"n_force_members": n_force_members, "conservative": conservative, "learned": learned}
+        return cls(os.fspath(name), Engine.load(name, None, linear=True, **options), options)
+
+    def predict(
+        self, frames: FrameSource | Iterable[FrameSource], *, progress: bool = True, n_threads: int | None = None
+    ) -> Prediction:
+        """What the model says about structures. Nothing is computed before it is asked for.
+
+        Parameters
+        ----------
+        frames : ase.Atoms, path of a file that ASE reads, or an iterable of them
+            Copied: what becomes of them later changes nothing. Needs no labels.
+        progress : bool
+            A bar on standard error for what takes longer than a second.
+        n_threads : int or None
+            CPU threads from now on; None: as before.
+
+        Raises
+        ------
+        UqError
+            Naming the frame: no frames, no atoms, elements that the model lacks, positions or a cell that are not finite, a file that
+            cannot be read.
+        """
+        if n_threads is not None and n_threads != self._options["threads"]:
+            _check_counts(n_threads=n_threads)
+            self._reload(n_threads)
+        found = [Frame(atoms.copy(), np.nan, None, None, "", source, 0) for atoms, source in read_atoms(frames)]
+        check_elements(found, self.elements)
+        return Prediction(self, found, progress)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The header of the file."""
+        return copy.deepcopy(self._engine.header)
+
+    def _reload(self, n_threads):
+        options = self._options | {"threads": n_threads}
+        engine = Engine.load(self.name, None, linear=True, **options)
+        if engine.sha256 != self.sha256:
+            raise UqError(f"{self.name}: the file has changed since it was loaded (sha256 {self.sha256}, now {engine.sha256}); load it anew")
+        self._engine, self._options = engine, options
+
+    def __repr__(self):
+        return f"Model {self.name}: {self._engine.summary}"
+
+
+class Prediction:
+    """What a model says about structures, one entry for each, in their order.
+
+    Energies, forces, stress, bars of energies, grade and force_error come together when the first of them is asked for; `forces_std` and
+    `stress_std`, which cost a backward pass of each force member, when one of them is. An attribute that the file holds nothing for
+    raises UqError.
+
+    Attributes
+    ----------
+    frames : list of ase.Atoms
+    sources : list of str
+        ``file[index]``, or ``memory[index]``.
+    """
+
+    def __init__(self, model: Model, frames: list[Frame], progress: bool = True):
+        self.model, self._frames, self._progress = model, frames, progress
+        self._engine = model._engine
+        self.frames, self.sources = [one.atoms for one in frames], [one.source for one in frames]
+
+    def __len__(self):
+        return len(self._frames)
+
+    def __repr__(self):
+        state = "computed" if {"_cheap", "_dear"} & set(vars(self)) else "nothing computed yet"
+        n_atoms = sum(map(len, self.frames))
+        return f"Prediction of {self.model.name}: {len(self)} frames, {n_atoms} atoms, {state}; bars: {', '.join(self.model.fields) or 'none'}"
+
+    @property
+    def energy(self) -> np.ndarray:
+        """(n_frames,) total energies, eV."""
+        return self._column("energy")
+
+    @property
+    def forces(self) -> list[np.ndarray]:
+        """Forces (n_atoms, 3) of each frame, eV/Angstrom."""
+        return self._arrays("forces")
+
+    @property
+    def stress(self) -> np.ndarray:
+        """(n_frames, 6) stress, eV/Angstrom^3, Voigt order and sign of ASE. UqError if a frame has no cell of three vectors."""
+        return self._stress("stress")
+
+    @property
+    def energy_std(self) -> np.ndarray:
+        """(n_frames,) POPS error bar of the total energy, eV: root mean square of x.Theta over the posterior."""
+        return self._column("energy_std")
+
+    @property
+    def energy_lower(self) -> np.ndarray:
+        """(n_frames,) lower bound of the total energy over the members in use, eV."""
+        return self._column("energy_lower")
+
+    @property
+    def energy_upper(self) -> np.ndarray:
+        """(n_frames,) upper bound of the total energy over the members in use, eV."""
+        return self._column("energy_upper")
+
+    @property
+    def energy_error(self) -> np.ndarray:
+        """(n_frames,) calibrated 90 % bar of the total energy, eV."""
+        return self._column("energy_error")
+
+    @property
+    def members(self) -> np.ndarray:
+        """(n_frames, K) total energies of the members in use, eV."""
+        sums = self._arrays("feature_sum", "members")
+        return np.array([self._engine.member_energies(mine, energy) for mine, energy in zip(sums, self.energy, strict=True)])
+
+    @property
+    def grade(self) -> list[np.ndarray]:
+        """Novelty (n_atoms,) of each frame's atoms; 1 is the edge of the training atoms."""
+        return self._arrays("grade")
+
+    def force_error(self, level: float = LEVEL) -> list[np.ndarray]:
+        """Calibrated quantile of the force error (n_atoms,) of each frame's atoms, eV/Angstrom.
+
+        Parameters
+        ----------
+        level : float
+            Share of the errors that it shall cover.
+
+        Raises
+        ------
+        UqError
+            A level that the file was not calibrated to, or a file without force_error.
+        """
+        self._refuse_missing("force_error")
+        known = [one for one, name in OF_LEVELS.items() if self._engine.offers(name)]
+        if level not in known:
+            raise UqError(f"force_error: level {level!r} is not in {self.model.name}; accepted: {', '.join(f'{one:g}' for one in known)}")
+        return self._arrays(OF_LEVELS[level], "force_error")
+
+    @property
+    def forces_std(self) -> list[np.ndarray]:
+        """How far the force members are from the model: root mean square (n_atoms, 3) of each frame, eV/Angstrom."""
+        return self._arrays("forces_std")
+
+    @property
+    def stress_std(self) -> np.ndarray:
+        """(n_frames, 6) the same of the stress, eV/Angstrom^3. UqError if a frame has no cell of three vectors."""
+        return self._stress("stress_std")
+
+    def to_ase(self) -> list[Atoms]:
+        """Copies of the frames with what was predicted.
+
+        Returns
+        -------
+        list of ase.Atoms
+            Energy, forces and, where there is a cell, stress as the results of a SinglePointCalculator; bars of the energy in ``info``,
+            grade, force_error and, if it was asked for before, forces_std in ``arrays``.
+        """
+        per_atom = [name for name in PER_ATOM if name in self.model.fields and (name not in DEAR or "_dear" in vars(self))]
+        out = []
+        for k, found in enumerate(self._results(dear=False)):
+            atoms = self.frames[k].copy()
+            atoms.info |= {name: float(found[name]) for name in PER_FRAME if name in self.model.fields}
+            atoms.calc = SinglePointCalculator(atoms, **{name: found[name] for name in ("energy", "forces", "stress") if name in found})
+            for name in per_atom:
+                atoms.set_array(name, self._results(name in DEAR)[k][name])
+            out.append(atoms)
+        return out
+
+    def to_frame(self) -> DataFrame:
+        """A pandas DataFrame with a row for each frame: energies and their bars, the largest of what belongs to atoms.
+
+        Raises
+        ------
+        UqError
+            pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError as failure:
+            raise UqError("to_frame needs pandas, which is not installed here; accepted: pip install pandas") from failure
+        columns: dict[str, Any] = {"source": self.sources, "formula": [str(atoms.symbols) for atoms in self.frames]}
+        columns |= {"n_atoms": [len(atoms) for atoms in self.frames], "energy": self.energy}
+        columns |= {name: self._column(name) for name in PER_FRAME if name in self.model.fields}
+        columns["force_max"] = [np.linalg.norm(forces, axis=1).max() for forces in self.forces]
+        for name in ("force_error", "grade"):
+            if name in self.model.fields:
+                columns[f"{name}_max"] = [values.max() for values in self._arrays(name)]
+        return DataFrame(columns)
+
+    @cached_property
+    def _cheap(self):
+        return vars(self).get("_dear") or self._evaluate(False)
+
+    @cached_property
+    def _dear(self):
+        return self._evaluate(True)
+
+    def _results(self, dear):
+        return self._dear if dear else self._cheap
+
+    def _evaluate(self, dear):
+        bar = tqdm(total=len(self), desc=self.model.name, unit="frame", disable=not self._progress, delay=QUIET)
+        out = []
+        with bar:
+            for batch in batches(self._frames, RowOptions().batch_atoms):
+                out += evaluate(self._engine, [one.atoms for one in batch], [one.source for one in batch], dear=dear)
+                bar.update(len(batch))
+        return out
+
+    def _refuse_missing(self, name):
+        if name not in self.model.fields and name not in ("energy", "forces", "stress"):
+            raise UqError(f"{name}: {self.model.name} holds nothing that gives it; it gives {', '.join(self.model.fields) or 'no bars'}")
+
+    def _arrays(self, name, of=None):
+        self._refuse_missing(of or name)
+        return [found[name] for found in self._results(name in DEAR)]
+
+    def _column(self, name):
+        return np.array(self._arrays(name))
+
+    def _stress(self, name):
+        open_frames = [source for atoms, source in zip(self.frames, self.sources, strict=True) if not has_volume(atoms)]
+        if open_frames:
+            more = f" and {len(open_frames) - 1} more" * (len(open_frames) > 1)
+            raise UqError(f"{name}: {open_frames[0]}{more} has no volume; accepted: frames with a cell of three vectors")
+        return self._column(name)
+
+
+def _gives(engine, name):
+    return engine.offers("energy_std") if name == "members" else gives(engine, name)
+
+
+def _check_counts(**counts):
+    for name, value in counts.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
+            raise UqError(f"{name} is {value!r}; accepted: a whole number of 0 or more")

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Energies, forces, stress and bars of whole configurations: what an `lmp_uq.run.engine.Engine` gives outside LAMMPS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from lmp_uq.backbone import graph_of_frames
+from lmp_uq.rows.predict import forces_of
+from lmp_uq.run.engine import Engine
+
+DEAR = ("forces_std", "stress_std")
+"""Results that cost a backward pass of each force member."""
+_FIELD = {"forces_std": "force_std"}
+_VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
+
+
+def has_volume(atoms: Atoms) -> bool:
+    """Whether a configuration has a stress."""
+    return atoms.cell.rank == 3
+
+
+def gives(engine: Engine, name: str) -> bool:
+    """Whether the file holds what a result of `evaluate` needs."""
+    return engine.offers(_FIELD.get(name, name))
+
+
+def evaluate(
+    engine: Engine, frames: Sequence[Atoms], names: Sequence[str] | None = None, *, dear: bool = False, stresses: bool = False
+) -> list[dict]:
+    """Everything that the file gives about configurations, which are evaluated together.
+
+    Parameters
+    ----------
+    engine : Engine
+    frames : sequence of ase.Atoms
+    names : sequence of str or None
+        For messages; None: their numbers.
+    dear : bool
+        Those of `DEAR` too.
+    stresses : bool
+        The atoms' shares of the stress too.
+
+    Returns
+    -------
+    list of dict
+        energy, free_energy, energy_std, energy_lower, energy_upper, energy_error (eV); energies (n,) eV; forces, forces_std (n, 3)
+        eV/Angstrom; stress, stress_std (6,), stresses (n, 6) eV/Angstrom^3, Voigt order and sign of ASE, where there is a volume;
+        force_error, force_error_50, force_error_95 (n,) eV/Angstrom; grade (n,); feature_sum (P',).
+
+    Raises
+    ------
+    UqError
+        As `lmp_uq.backbone.graph_of_frames`, or what LAMMPS refuses of a linear potential.
+    """
+    if getattr(engine.backbone, "linear", False):
+        return [_Linear(engine, atoms).results(dear) for atoms in frames]
+    return _Graphs(engine, frames, names, dear).results(dear, stresses)
+
+
+class _Graphs:
+    """Several configurations in one graph."""
+
+    def __init__(self, engine, frames, names, keep):
+        self.engine, self.frames = engine, frames
+        graph, owner = graph_of_frames(frames, engine.backbone.elements, engine.cutoff, names)
+        self.graph, self.energies, self.gradients = graph, np.empty(graph.n_local), np.empty(graph.vectors.shape)
+        engine.evaluate(graph, self.energies, self.gradients, keep=keep)
+        self.forces = forces_of(graph, self.gradients)
+        numbers = np.arange(len(frames) + 1)
+        self.atoms, self.edges = np.searchsorted(owner, numbers), np.searchsorted(owner[graph.centres], numbers)
+
+    def results(self, dear, stresses):
+        bars = _bars(self.engine, np.linalg.norm(self.forces, axis=1), np.diff(self.atoms))
+        away = self._away() if dear else None
+        return [self._of(k, bars, away, stresses) for k in range(len(self.frames))]
+
+    def _of(self, k, bars, away, stresses):
+        mine = slice(*self.atoms[k : k + 2])
+        energies = self.energies[mine]
+        out = {"energies": energies, "forces": self.forces[mine]}
+        if has_volume(self.frames[k]):
+            out["stress"] = self._stress(k, self.gradients)
+            if stresses:
+                out["stresses"] = self._stresses(k)
+        out |= _energy_bars(self.engine, bars, k, energies.sum()) | {name: field[mine] for name, field in bars.fields.items()}
+        if away is not None:
+            out["forces_std"] = _rms([forces[mine] for _, forces in away])
+            if has_volume(self.frames[k]):
+                out["stress_std"] = _rms([self._stress(k, gradients) for gradients, _ in away])
+        return out
+
+    def _away(self):
+        """Gradients and forces by which each force member is away from the model."""
+        gradients = np.empty((self.engine.n_force_members, *self.graph.vectors.shape))
+        self.engine.member_gradients(0, gradients)
+        return [(one, forces_of(self.graph, one)) for one in gradients]
+
+    def _stress(self, k, gradients):
+        # dE/dstrain over the volume: the sign of ASE, the opposite of a virial's
+        mine = slice(*self.edges[k : k + 2])
+        strain = self.graph.vectors[mine].T @ gradients[mine] / self.frames[k].get_volume()
+        return full_3x3_to_voigt_6_stress(0.5 * (strain + strain.T))
+
+    def _stresses(self, k):
+        # an edge's share goes half to either end, as in csrc/lammps/graph.cpp
+        mine, first_atom = slice(*self.edges[k : k + 2]), self.atoms[k]
+        vectors, gradients = self.graph.vectors[mine], self.gradients[mine]
+        first, second = _VOIGT
+        edges = 0.25 * (vectors[:, first] * gradients[:, second] + vectors[:, second] * gradients[:, first])
+        ends = np.concatenate([self.graph.centres[mine], self.graph.neighbours[mine]]) - first_atom
+        sums = [np.bincount(ends, np.tile(column, 2), len(self.frames[k])) for column in edges.T]
+        return np.transpose(sums) / self.frames[k].get_volume()
+
+
+class _Linear:
+    """One configuration of a linear potential, whose backbone gives the derivatives of its descriptors with its energy."""
+
+    def __init__(self, engine, atoms):
+        self.engine, self.atoms = engine, atoms
+        self.evaluation = engine.backbone.evaluate_frame(atoms)
+        engine.take(self.evaluation.descriptors, self.evaluation.species)
+
+    def results(self, dear):
+        one, volume = self.evaluation, self.atoms.cell.volume
+        out = {"forces": one.forces}
+        if has_volume(self.atoms):
+            out["stress"] = full_3x3_to_voigt_6_stress(-one.virial / volume)
+        bars = _bars(self.engine, np.linalg.norm(one.forces, axis=1), [len(self.atoms)])
+        out |= _energy_bars(self.engine, bars, 0, one.energy) | bars.fields
+        if dear:
+            theta = self.engine.force_members
+            out["forces_std"] = _rms((one.force_rows @ theta.T).T).reshape(-1, 3)
+            if has_volume(self.atoms):
+                out["stress_std"] = _rms([full_3x3_to_voigt_6_stress(one.virial_rows @ mine) / volume for mine in theta])
+        return out
+
+
+class _Bars(NamedTuple):
+    """Fields of the atoms of all configurations last evaluated, and the sum of features of each."""
+
+    fields: dict[str, np.ndarray]
+    sums: np.ndarray | None
+
+
+def _bars(engine, norm, sizes):
+    names = [name for name in ("force_error", "force_error_50", "force_error_95", "grade") if engine.offers(name)]
+    sums = engine.feature_sums(sizes) if engine.offers("energy_std") else None
+    return _Bars({name: engine.per_atom(name, norm) for name in names}, sums)
+
+
+def _energy_bars(engine, bars, k, energy):
+    out = {"energy": energy, "free_energy": energy}
+    if bars.sums is None:
+        return out
+    std, lower, upper = engine.totals(bars.sums[k], energy)
+    out |= {"energy_std": std, "energy_lower": lower, "energy_upper": upper, "feature_sum": bars.sums[k]}
+    return out | ({"energy_error": engine.factor("energy_error") * std} if engine.offers("energy_error") else {})
+
+
+def _rms(away):
+    return np.sqrt(np.mean(np.asarray(away) ** 2, axis=0))
