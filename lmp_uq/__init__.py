@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-
 from typing import TYPE_CHECKING, Any
 
 from lmp_uq.errors import UqError

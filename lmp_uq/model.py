@@ -18,9 +18,11 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from tqdm import tqdm
 
+from lmp_uq import modelfile
 from lmp_uq.calibration.force_error import LEVEL
 from lmp_uq.errors import UqError
-from lmp_uq.frames.memory import FrameSource
+from lmp_uq.files import hash_file
+from lmp_uq.frames.memory import FrameSource, sources_of
 from lmp_uq.frames.reading import Frame, check_elements, read_atoms
 from lmp_uq.rows.predict import RowOptions, batches
 from lmp_uq.run.engine import Engine
@@ -54,10 +56,12 @@ class Model:
         Members of the ensemble in use; 0 without a posterior.
     info : dict
         The header of the file, see `lmp_uq.modelfile.file`.
+    options : dict
+        What it was loaded with.
     """
 
     def __init__(self, name: str, engine: Engine, options: dict[str, Any]):
-        self.name, self.sha256, self._engine, self._options = name, engine.sha256, engine, options
+        self.name, self.sha256, self._engine, self.options = name, engine.sha256, engine, options
         self.elements = tuple(engine.header["elements"])
         self.cutoff, self.members = float(engine.cutoff), int(engine.n_members)
         self.fields = tuple(name for name in (*PER_FRAME, *PER_ATOM, "stress_std", "members") if _gives(engine, name))
@@ -128,10 +132,10 @@ class Model:
             Naming the frame: no frames, no atoms, elements that the model lacks, positions or a cell that are not finite, a file that
             cannot be read.
         """
-        if n_threads is not None and n_threads != self._options["threads"]:
+        if n_threads is not None and n_threads != self.options["threads"]:
             _check_counts(n_threads=n_threads)
             self._reload(n_threads)
-        found = [Frame(atoms.copy(), np.nan, None, None, "", source, 0) for atoms, source in read_atoms(frames)]
+        found = [Frame(atoms.copy(), np.nan, None, None, "", source, 0) for atoms, source in read_atoms(sources_of(frames, "frames"))]
         check_elements(found, self.elements)
         return Prediction(self, found, progress)
 
@@ -140,12 +144,16 @@ class Model:
         """The header of the file."""
         return copy.deepcopy(self._engine.header)
 
+    def check_file(self) -> None:
+        """Raise UqError if the file is no longer the one that was loaded."""
+        now = hash_file(modelfile.resolve(self.name))
+        if now != self.sha256:
+            raise UqError(f"{self.name}: the file has changed since it was loaded (sha256 {self.sha256}, now {now}); load it anew")
+
     def _reload(self, n_threads):
-        options = self._options | {"threads": n_threads}
-        engine = Engine.load(self.name, None, linear=True, **options)
-        if engine.sha256 != self.sha256:
-            raise UqError(f"{self.name}: the file has changed since it was loaded (sha256 {self.sha256}, now {engine.sha256}); load it anew")
-        self._engine, self._options = engine, options
+        self.check_file()
+        options = self.options | {"threads": n_threads}
+        self._engine, self.options = Engine.load(self.name, None, linear=True, **options), options
 
     def __repr__(self):
         return f"Model {self.name}: {self._engine.summary}"
@@ -162,7 +170,7 @@ class Prediction:
     ----------
     frames : list of ase.Atoms
     sources : list of str
-        ``file[index]``, or ``memory[index]``.
+        ``file[index]``, or ``frames[index]``.
     """
 
     def __init__(self, model: Model, frames: list[Frame], progress: bool = True):
@@ -175,8 +183,8 @@ class Prediction:
 
     def __repr__(self):
         state = "computed" if {"_cheap", "_dear"} & set(vars(self)) else "nothing computed yet"
-        n_atoms = sum(map(len, self.frames))
-        return f"Prediction of {self.model.name}: {len(self)} frames, {n_atoms} atoms, {state}; bars: {', '.join(self.model.fields) or 'none'}"
+        bars, n_atoms = ", ".join(self.model.fields) or "none", sum(map(len, self.frames))
+        return f"Prediction of {self.model.name}: {len(self)} frames, {n_atoms} atoms, {state}; bars: {bars}"
 
     @property
     def energy(self) -> np.ndarray:
@@ -326,6 +334,7 @@ class Prediction:
         return np.array(self._arrays(name))
 
     def _stress(self, name):
+        self._refuse_missing(name)
         open_frames = [source for atoms, source in zip(self.frames, self.sources, strict=True) if not has_volume(atoms)]
         if open_frames:
             more = f" and {len(open_frames) - 1} more" * (len(open_frames) > 1)

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,17 +18,21 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from lmp_uq.errors import UqError
 
 NAME = "memory"
-"""Stands for a file's name in messages, in the source of a frame and in the provenance of a model file."""
+"""Of frames that nobody gave a name."""
 
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """Frames in the place of a file. What the caller holds is not changed."""
+    """Frames in the place of a file. What the caller holds is not changed.
+
+    name: stands for a file's in messages, in the source of a frame and in the provenance of a model file.
+    """
 
     frames: tuple[ase.Atoms, ...]
+    name: str = NAME
 
     def __str__(self):
-        return NAME
+        return self.name
 
     def __iter__(self) -> Iterator[ase.Atoms]:
         """Copies. Of calculators, results are kept that somebody put there; those of a model that is attached are no labels."""
@@ -35,7 +40,7 @@ class InMemory:
             copy = atoms.copy()
             if isinstance(atoms.calc, SinglePointCalculator):
                 if atoms.calc.check_state(atoms):
-                    raise UqError(f"{NAME}, frame {number}: its results belong to other positions; accepted: those of the atoms as they are")
+                    raise UqError(f"{self}, frame {number}: its results are those of other positions; accepted: those of these atoms")
                 copy.calc = atoms.calc
             yield copy
 
@@ -53,12 +58,14 @@ FrameSource: TypeAlias = "str | os.PathLike[str] | ase.Atoms | InMemory"
 """One place that frames come from."""
 
 
-def sources_of(data: FrameSource | Iterable[FrameSource]) -> tuple[str | Path | InMemory, ...]:
+def sources_of(data: FrameSource | Iterable[FrameSource], name: str = NAME) -> tuple[str | Path | InMemory, ...]:
     """Where frames come from, in their order; Atoms that follow each other are one source.
 
     Parameters
     ----------
     data : ase.Atoms, path, or an iterable of them
+    name : str
+        Of those in memory; further ones, behind a file, are numbered.
 
     Raises
     ------
@@ -68,7 +75,7 @@ def sources_of(data: FrameSource | Iterable[FrameSource]) -> tuple[str | Path | 
     if isinstance(data, str | os.PathLike | ase.Atoms | InMemory):
         data = [data]
     if not isinstance(data, Iterable):
-        raise UqError(f"frames are a {type(data).__name__}; accepted: ase.Atoms, paths of files that ASE reads, lists of them")
+        raise UqError(f"{name}: a {type(data).__name__}; accepted: ase.Atoms, paths of files that ASE reads, lists of them")
     out: list = []
     for number, item in enumerate(data):
         if isinstance(item, ase.Atoms):
@@ -78,13 +85,14 @@ def sources_of(data: FrameSource | Iterable[FrameSource]) -> tuple[str | Path | 
         elif isinstance(item, str | os.PathLike | InMemory):
             out.append(item if isinstance(item, str | InMemory) else Path(item))
         else:
-            raise UqError(f"entry {number} of the frames is a {type(item).__name__}; accepted: ase.Atoms, paths of files that ASE reads")
-    return tuple(InMemory(tuple(item)) if isinstance(item, list) else item for item in out)
+            raise UqError(f"{name}: entry {number} is a {type(item).__name__}; accepted: ase.Atoms, paths of files that ASE reads")
+    names = (name if k == 1 else f"{name} {k}" for k in count(1))
+    return tuple(InMemory(tuple(item), next(names)) if isinstance(item, list) else item for item in out)
 
 
 def name_of(source: str | Path | InMemory) -> str:
     """A file's name without its folders."""
-    return NAME if isinstance(source, InMemory) else Path(source).name
+    return source.name if isinstance(source, InMemory) else Path(source).name
 
 
 def check_geometry(atoms: ase.Atoms) -> None:

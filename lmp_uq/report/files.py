@@ -21,6 +21,21 @@ from lmp_uq.report.text import BAR_COLUMNS, CALIBRATION_COLUMNS, COMPARISON_COLU
 from lmp_uq.report.validation import group_rows, headline, method_rows, present, verdict, warnings_of
 
 DPI = 110
+FIGURES = {
+    "parity": draw_parity,
+    "error_uncertainty": draw_error_uncertainty,
+    "error_distribution": draw_error_distribution,
+    "binned_errors": draw_binned_errors,
+    "bagging": draw_bagging,
+    "calibration": draw_calibration,
+    "risk_coverage": draw_risk_coverage,
+}
+"""Figures of a report, in its order."""
+
+
+def draw(name: str, samples: Mapping[str, Any]):
+    """One of `FIGURES`, of the samples that `lmp_uq.recipes.validate.validate` returns; None where there is nothing to draw."""
+    return FIGURES[name](samples)
 
 
 def write_json(path: str | Path, result: Mapping[str, Any]) -> None:
@@ -37,7 +52,7 @@ def write_json(path: str | Path, result: Mapping[str, Any]) -> None:
     UqError
         Something else in the result, or the file cannot be written.
     """
-    text = json.dumps(_plain(result, "the result"), indent=1, sort_keys=True, allow_nan=False)
+    text = json.dumps(plain_json(result, "the result"), indent=1, sort_keys=True, allow_nan=False)
     with atomic_file(path) as stream:
         stream.write(text.encode() + b"\n")
 
@@ -58,15 +73,7 @@ def write_report(folder: str | Path, result: Mapping[str, Any], samples: Mapping
     UqError
         The folder cannot be made, or a file in it not be written.
     """
-    drawn = {
-        "parity.png": draw_parity(samples),
-        "error_uncertainty.png": draw_error_uncertainty(samples),
-        "error_distribution.png": draw_error_distribution(samples),
-        "binned_errors.png": draw_binned_errors(samples),
-        "bagging.png": draw_bagging(samples),
-        "calibration.png": draw_calibration(samples),
-        "risk_coverage.png": draw_risk_coverage(samples),
-    }
+    drawn = {f"{name}.png": draw(name, samples) for name in FIGURES}
     images = {name: _png(figure) for name, figure in drawn.items() if figure is not None}
     files = images | {"report.html": html_page(result, images).encode(), "report.md": markdown(result).encode()}
     folder = Path(folder)
@@ -126,14 +133,14 @@ def _png(figure):
     return stream.getvalue()
 
 
-def _plain(value, where):
-    """The value in the types of JSON."""
+def plain_json(value: Any, where: str) -> Any:
+    """The value in the types of JSON; UqError, which says where, for what has none."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, f"{where}, {key}") for key, item in value.items()}
+        return {str(key): plain_json(item, f"{where}, {key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, where) for item in value]
+        return [plain_json(item, where) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | bool | int):

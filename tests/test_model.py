@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`Model.predict`: what the calculator and the engine say, lazily, of frames in memory and in files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import ase.build
+import ase.io
+import numpy as np
+import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
+from lammps_cases import assert_equal, crystal
+
+import lmp_uq
+from lmp_uq import Model, UqCalculator, UqError, model, modelfile
+from lmp_uq.backbone import backbone_of_file
+from lmp_uq.frames.reading import Frame
+from lmp_uq.rows.predict import RowOptions, predict
+
+TOTALS = ("energy", "energy_std", "energy_lower", "energy_upper", "energy_error", "stress", "stress_std")
+PER_ATOM = ("forces", "grade", "forces_std")
+
+
+@pytest.fixture(scope="module")
+def loaded(models):
+    return Model.load(models.full, precision="float64", n_force_members=3)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return [crystal((1, 1, 1 + k % 2), tilt=k % 2 == 0, rattle=0.1, seed=k) for k in range(5)]
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Names of the frames of each pass through the model, and whether it was a dear one."""
+    made, real = [], model.evaluate
+
+    def counted(engine, atoms, names, *, dear):
+        made.append((len(atoms), dear))
+        return real(engine, atoms, names, dear=dear)
+
+    monkeypatch.setattr(model, "evaluate", counted)
+    return made
+
+
+def test_predictions_are_those_of_the_calculator(loaded, models, frames):
+    found = loaded.predict(frames)
+    calculator = UqCalculator(models.full, precision="float64", n_force_members=3)
+    for k, atoms in enumerate(frames):
+        for name in (*TOTALS, *PER_ATOM):
+            expected = calculator.get_property(name, atoms)
+            np.testing.assert_allclose(getattr(found, name)[k], expected, rtol=1e-10, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(found.force_error()[k], calculator.get_property("force_error", atoms), rtol=1e-10)
+
+
+def test_predictions_are_those_of_the_rows(loaded, models, frames):
+    file = modelfile.read(models.full)
+    labelled = [Frame(atoms, np.nan, None, None, "", str(k), k) for k, atoms in enumerate(frames)]
+    expected = predict(backbone_of_file(file, "float64"), labelled, RowOptions(kinds=()))
+    found = loaded.predict(frames)
+    assert_equal("energy", found.energy, expected.energies, relative=1e-10)
+    for k in range(len(frames)):
+        assert_equal("forces", found.forces[k], expected.forces[k], relative=1e-10)
+        a, b = [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]
+        assert_equal("stress", found.stress[k], expected.stresses[k][a, b], relative=1e-10)
+    members = file.tensors["posterior/members"]
+    sums = np.array([np.append(d.sum(axis=0), len(d)) for d in expected.descriptors])
+    assert_equal("members", found.members, expected.energies[:, None] + sums @ members.T, relative=1e-10)
+
+
+def test_a_batch_is_its_frames_and_its_order(loaded, frames):
+    together, single = loaded.predict(frames), [loaded.predict(atoms) for atoms in frames]
+    assert [len(one) for one in single] == [1] * len(frames)
+    for k, one in enumerate(single):
+        for name in (*TOTALS, *PER_ATOM, "members"):
+            np.testing.assert_allclose(getattr(together, name)[k], getattr(one, name)[0], rtol=1e-10, atol=1e-12, err_msg=name)
+        for level in (0.5, 0.9):
+            np.testing.assert_allclose(together.force_error(level)[k], one.force_error(level)[0], rtol=1e-10)
+
+
+def test_nothing_is_computed_before_it_is_asked_for_or_twice(loaded, frames, passes):
+    found = loaded.predict(frames)
+    assert not passes and "nothing computed yet" in repr(found)
+    found.energy, found.forces, found.stress, found.grade, found.members, found.force_error(0.5)
+    assert sum(n for n, _ in passes) == len(frames) and not any(dear for _, dear in passes)
+    found.forces_std, found.stress_std
+    assert sum(n for n, dear in passes if dear) == len(frames)
+    passes.clear()
+    dear_first = loaded.predict(frames)
+    dear_first.stress_std, dear_first.energy, dear_first.forces_std
+    assert sum(n for n, _ in passes) == len(frames) and "nothing computed yet" not in repr(dear_first)
+
+
+def test_frames_come_from_memory_from_files_and_from_both(loaded, frames, tmp_path):
+    path = tmp_path / "frames.traj"
+    ase.io.write(path, frames[:3])
+    expected = loaded.predict(frames)
+    found = loaded.predict([path, frames[3], frames[4]])
+    assert found.sources == [f"frames.traj[{k}]" for k in range(3)] + ["frames[0]", "frames[1]"]
+    np.testing.assert_array_equal(found.energy, expected.energy)
+    np.testing.assert_array_equal(loaded.predict(str(path)).energy, expected.energy[:3])
+    np.testing.assert_array_equal(loaded.predict(atoms for atoms in frames).energy, expected.energy)
+
+
+def test_what_becomes_of_the_atoms_later_changes_nothing(loaded, frames):
+    mine = frames[0].copy()
+    found = loaded.predict(mine)
+    mine.positions += 1.0
+    mine.rattle(0.1)
+    np.testing.assert_array_equal(found.energy, loaded.predict(frames[0]).energy)
+
+
+def test_atoms_come_back_with_what_was_predicted(loaded, frames, tmp_path):
+    found = loaded.predict(frames)
+    plain = found.to_ase()
+    assert "forces_std" not in plain[0].arrays
+    found.forces_std
+    ase.io.write(tmp_path / "out.extxyz", found.to_ase())
+    for k, atoms in enumerate(found.to_ase()):
+        assert atoms == frames[k] and not frames[k].arrays.keys() & {"grade", "force_error"}
+        assert atoms.get_potential_energy() == found.energy[k] and atoms.info["energy_std"] == found.energy_std[k]
+        np.testing.assert_array_equal(atoms.get_forces(), found.forces[k])
+        np.testing.assert_array_equal(atoms.get_stress(), found.stress[k])
+        np.testing.assert_array_equal(atoms.arrays["forces_std"], found.forces_std[k])
+    again = ase.io.read(tmp_path / "out.extxyz", ":")
+    for k, atoms in enumerate(again):
+        np.testing.assert_allclose(atoms.calc.results["grade"], found.grade[k], atol=1e-7)
+        np.testing.assert_allclose(atoms.get_forces(), found.forces[k], atol=1e-7)
+
+
+def test_a_table_has_a_row_for_each_frame(loaded, frames):
+    pytest.importorskip("pandas")
+    found = loaded.predict(frames)
+    table = found.to_frame()
+    assert list(table["energy"]) == list(found.energy) and list(table["n_atoms"]) == [len(atoms) for atoms in frames]
+    assert list(table["grade_max"]) == [grade.max() for grade in found.grade]
+
+
+def test_what_a_model_says_of_itself(loaded, models):
+    header = modelfile.read(models.full).header
+    assert loaded.elements == tuple(header["elements"]) and loaded.cutoff == header["cutoff"] and loaded.info == header
+    assert loaded.members == 64 and Model.load(models.full, n_members=5).members == 5
+    assert {"energy_std", "force_error", "grade", "forces_std", "stress_std", "members"} <= set(loaded.fields)
+    assert Model.load(models.bare).fields == () and "no posterior" in repr(Model.load(models.bare))
+    loaded.info["elements"].clear()
+    assert loaded.info == header
+
+
+def test_threads_change_nothing(models, frames):
+    mine = Model.load(models.full, precision="float64")
+    expected = mine.predict(frames[:2]).energy
+    np.testing.assert_allclose(mine.predict(frames[:2], n_threads=2).energy, expected, rtol=1e-12)
+    assert mine.options["threads"] == 2
+
+
+def test_a_linear_potential(linear_model, tmp_path):
+    """Forces and stress of members are those of LAMMPS' rows: differences of the members' energies."""
+    from linear_example import crystal as tungsten
+
+    loaded, atoms = Model.load(linear_model, n_force_members=4), tungsten(3)
+    found = loaded.predict([atoms, atoms])
+    step, moved = 1e-4, [atoms.copy(), atoms.copy()]
+    for sign, one in zip((1, -1), moved, strict=True):
+        one.positions[1, 2] += sign * step
+    shifted = loaded.predict(moved)
+    assert_equal("force", -np.diff(shifted.energy[::-1])[0] / (2 * step), found.forces[0][1, 2], relative=1e-5)
+    theta = loaded._engine._force_members
+    sums = [one["feature_sum"] for one in shifted._cheap]
+    expected = np.sqrt(np.mean(((sums[0] - sums[1]) @ theta.T / (2 * step)) ** 2))
+    assert_equal("forces_std", found.forces_std[1][1, 2], expected, relative=1e-5)
+    assert found.stress.shape == found.stress_std.shape == (2, 6) and found.members.shape == (2, loaded.members)
+    assert (found.stress_std > 0.0).all() and np.isfinite(found.force_error(0.9)[0]).all()
+
+
+@pytest.fixture(scope="module")
+def linear_model(tmp_path_factory):
+    from linear_example import data_files, parameter_file
+
+    folder = tmp_path_factory.mktemp("linear")
+    train, calibration, _ = data_files(folder)
+    result = lmp_uq.fit(
+        f"snap:{parameter_file(folder)}", train, folder / "w.uq", calibration=calibration, elements=["W:0.5:1.0"], reference="zbl 2.0 2.4",
+        n_members=16, progress=False,
+    )  # fmt: skip
+    return result.out
+
+
+# ---- bad input ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no-such-model", "neither a file nor an embedded model"),
+        (None, "cannot be loaded from a NoneType"),
+        (["a.uq"], "cannot be loaded from a list"),
+    ],
+)
+def test_no_model(name, said):
+    with pytest.raises(UqError, match=said):
+        Model.load(name)
+
+
+def test_files_and_options_that_are_no_model(models, tmp_path):
+    (tmp_path / "x.uq").write_text("no model")
+    for path in (tmp_path / "x.uq", models.mace, tmp_path):
+        with pytest.raises(UqError, match=path.name):
+            Model.load(path)
+    for options, said in (
+        ({"engine": "jax"}, "engine is 'jax'"),
+        ({"n_members": -1}, "n_members is -1"),
+        ({"n_members": 10**6}, "members 1000000 asked for"),
+        ({"n_threads": 1.5}, "n_threads is 1.5"),
+        ({"precision": "float16"}, "float16"),
+        ({"device": "tpu"}, "tpu"),
+        ({"learned": True}, "holds no learned quantile"),
+    ):
+        with pytest.raises(UqError, match=said):
+            Model.load(models.full, **options)
+
+
+def broken(change):
+    atoms = crystal((1, 1, 1))
+    change(atoms)
+    return atoms
+
+
+def not_finite(atoms):
+    atoms.positions[0, 0] = np.nan
+
+
+def no_cell_along_a_period(atoms):
+    atoms.cell[:] = 0.0
+
+
+@pytest.mark.parametrize(
+    ("frames", "said"),
+    [
+        ([], "no frames in an empty list"),
+        (7, "frames: a int"),
+        ([{"a": 1}], "frames: entry 0 is a dict"),
+        ([crystal((1, 1, 1)), ase.build.bulk("Au")], r"frames\[1\]: elements Au found; accepted: "),
+        ([crystal((1, 1, 1)), ase.Atoms()], "frames, frame 1: it has no atoms"),
+        ([crystal((1, 1, 1)), broken(not_finite)], "frames, frame 1: positions or cell are NaN or infinite"),
+        ("no-such-file.xyz", "no-such-file.xyz: no such file"),
+    ],
+)
+def test_frames_that_cannot_be_used_are_refused_at_once(frames, said, loaded):
+    with pytest.raises(UqError, match=said):
+        loaded.predict(frames)
+
+
+def test_a_frame_is_named_by_its_place_in_the_list_and_not_in_a_batch(loaded):
+    frames = [crystal((2, 2, 2)) for _ in range(6)] + [broken(no_cell_along_a_period)]
+    assert sum(map(len, frames)) > RowOptions().batch_atoms
+    with pytest.raises(UqError, match=r"frames\[6\]: periodic along a cell vector that is zero"):
+        loaded.predict(frames).energy
+
+
+def test_a_stress_needs_a_cell(loaded, frames):
+    found = loaded.predict([frames[0], ase.build.molecule("SiO")])
+    for name in ("stress", "stress_std"):
+        with pytest.raises(UqError, match=rf"{name}: frames\[1\] has no volume"):
+            getattr(found, name)
+    assert np.isfinite(found.energy).all() and "stress" not in found.to_ase()[1].calc.results
+    assert found.forces_std[1].shape == (2, 3)
+
+
+def test_bars_that_the_file_does_not_give(models, loaded, frames):
+    bare = Model.load(models.bare).predict(frames[0])
+    assert np.isfinite(bare.energy).all() and bare.to_ase()[0].calc.results.keys() == {"energy", "forces", "stress"}
+    for name in ("energy_std", "energy_error", "grade", "forces_std", "stress_std", "members"):
+        with pytest.raises(UqError, match=f"{name}: .* holds nothing that gives it; it gives no bars"):
+            getattr(bare, name)
+    with pytest.raises(UqError, match="force_error: .* holds nothing"):
+        bare.force_error(0.9)
+    with pytest.raises(UqError, match=r"level 0.8 is not in .*; accepted: 0.5, 0.9"):
+        loaded.predict(frames[0]).force_error(0.8)
+
+
+def test_labels_of_a_live_calculator_are_none(models, frames):
+    atoms = frames[0].copy()
+    atoms.calc = UqCalculator(models.full)
+    atoms.get_potential_energy()
+    with pytest.raises(UqError, match="data, frame 0: no labels found"):
+        lmp_uq.validate(models.full, atoms)
+    atoms.calc = SinglePointCalculator(atoms, energy=1.0)
+    atoms.positions[0] += 0.1
+    with pytest.raises(UqError, match="data, frame 0: its results are those of other positions"):
+        lmp_uq.validate(models.full, atoms)
+
+
+# ---- import -------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_import_is_light():
+    code = (
+        "import sys, time; began = time.perf_counter(); import lmp_uq; took = time.perf_counter() - began\n"
+        "heavy = {'torch', 'mpi4py', 'numpy', 'scipy', 'ase', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert {'Model', 'fit', 'calibrate', 'validate'} <= set(dir(lmp_uq)) <= set(dir(lmp_uq)) | set(lmp_uq.__all__)\n"
+        "assert not hasattr(lmp_uq, 'nothing_of_this_name')\n"
+        "print(took)\n"
+        "from lmp_uq import Model, fit, calibrate, validate\n"
+        "heavy = {'torch', 'mpi4py.MPI'} & set(sys.modules); assert not heavy, heavy\n"
+    )
+    done = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False) for _ in range(2)]
+    assert not done[0].returncode, done[0].stderr
+    assert min(float(one.stdout) for one in done) < 0.2
