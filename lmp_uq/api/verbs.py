@@ -39,8 +39,12 @@ _CHOICES = {
 }
 _WORDS = {"ridge": ("auto", "evidence", "groups"), "leverage_floor": ("auto", "groups")}
 """Words that stand for a number of 0 or more."""
+_LINES = ("device", "group_key", "licence", "head", "hold_out")
+_SCALES = ("energy_scale", "force_scale")
+_FLAGS = ("in_sample", "learned_quantile", "baselines", "fit_offsets", "progress")
 _COUNTS = {"n_members": 1, "n_force_rows": 1, "n_components": 1, "n_force_members": 0, "threads": 0, "seed": 0}
-"""Least values; None stands for the default where that is None."""
+"""Least values."""
+_MAY_BE_NONE = ("n_members", "n_force_rows", "n_components", "head", "hold_out", "energy_scale", "force_scale")
 
 
 def _takes(options: type):
@@ -180,10 +184,13 @@ def _of_model(model, known):
 
 def _value(name, value):
     if name in _FRAMES:
-        return () if value is None else sources_of(value, name)
+        found = () if value is None and name != "data" else sources_of(value, name)
+        if name == "data" and not found:
+            raise UqError("data: there are no frames in an empty list; accepted: at least one")
+        return found
     if name in _TEXTS:
-        value = (value,) if isinstance(value, str) else tuple(value)
-    if name in ("model", "backbone", "out", "cache") and value is not None:
+        value = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    if name in ("model", "backbone", "out") or (name == "cache" and value is not None):
         if not isinstance(value, str | os.PathLike):
             raise UqError(f"{name} is a {type(value).__name__}; accepted: a name or a path")
         return os.fspath(value)
@@ -202,18 +209,40 @@ def _keys(value):
 
 
 def _check_value(name, value):
+    accepted = _accepted(name)
+    if accepted and not accepted[0](value) and not (value is None and name in _MAY_BE_NONE):
+        raise UqError(f"{name} is {value!r}; accepted: {accepted[1]}")
+
+
+def _accepted(name):
+    """Test of a value, and the words for what passes it; None where the recipe itself checks."""
     if name in _CHOICES:
-        words = value if isinstance(value, tuple) else (value,)
-        if not words or set(words) - set(_CHOICES[name]):
-            raise UqError(f"{name} is {value!r}; accepted: {', '.join(_CHOICES[name])}")
-    elif name in _COUNTS:
-        whole = isinstance(value, Integral) and not isinstance(value, bool)
-        if value is not None and not (whole and value >= _COUNTS[name]):
-            raise UqError(f"{name} is {value!r}; accepted: a whole number of {_COUNTS[name]} or more")
-    elif name in _WORDS and value not in _WORDS[name] and not (_is_number(value) and value >= 0.0):
-        raise UqError(f"{name} is {value!r}; accepted: a number >= 0 or {' or '.join(_WORDS[name])}")
-    elif name in ("energy_scale", "force_scale") and value is not None and not (_is_number(value) and value > 0.0):
-        raise UqError(f"{name} is {value!r}; accepted: a number above 0")
+        return lambda value: _chosen(value, _CHOICES[name]), ", ".join(_CHOICES[name])
+    if name in _COUNTS:
+        return lambda value: _is_whole(value) and value >= _COUNTS[name], f"a whole number of {_COUNTS[name]} or more"
+    if name in _WORDS:
+        words = _WORDS[name]
+        return lambda value: value in words if isinstance(value, str) else _is_number(value) and value >= 0.0, _or("a number >= 0", *words)
+    if name in _SCALES:
+        return lambda value: _is_number(value) and value > 0.0, "a number above 0"
+    if name in _FLAGS:
+        return lambda value: isinstance(value, bool), "True or False"
+    if name in _LINES or name in _TEXTS:
+        return lambda value: all(isinstance(one, str) for one in (value if name in _TEXTS else (value,))), "text"
+    return None
+
+
+def _chosen(value, words):
+    given = value if isinstance(value, tuple) else (value,)
+    return bool(given) and all(isinstance(one, str) and one in words for one in given)
+
+
+def _or(*words):
+    return " or ".join(words)
+
+
+def _is_whole(value):
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _is_number(value):

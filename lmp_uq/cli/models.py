@@ -166,91 +166,80 @@ def _fit(options, command):
         warnings.simplefilter("ignore")
     with ending_together(everyone):
         _check_json(options)
-        report = _run_fit(options, command)
+        result = _run_fit(options, command)
     if everyone.rank == 0:
-        from lmp_uq.report.fit import describe_fit
-
-        present(options, f"{describe_fit(report)}\n{options.out}: written", report)
+        present(options, str(result), result.to_dict())
 
 
 def _run_fit(options, command):
-    from lmp_uq.recipes.fit import FitOptions, fit
+    from lmp_uq.api.verbs import fit
 
     return fit(
-        FitOptions(
-            backbone=options.backbone,
-            data=tuple(options.data),
-            out=options.out,
-            calibration=tuple(options.calibration),
-            backbone_training=tuple(options.backbone_training),
-            hold_out=options.hold_out,
-            rows=tuple(options.rows),
-            ridge=options.ridge,
-            leverage_floor=options.leverage_floor,
-            n_components=options.components,
-            axes=options.axes,
-            energy_scale=options.energy_scale,
-            force_scale=options.force_scale,
-            bias="element" if options.element_bias else "constant",
-            n_members=options.members,
-            cache=options.cache,
-            head=options.head,
-            licence=options.licence,
-            n_force_rows=options.force_rows,
-            elements=tuple(options.elements),
-            reference=tuple(options.reference),
-            reference_coeff=tuple(options.reference_coeff),
-            **_common(options),
-        ),
-        command,
+        backbone=options.backbone,
+        data=options.data,
+        out=options.out,
+        calibration=options.calibration,
+        backbone_training=options.backbone_training,
+        hold_out=options.hold_out,
+        rows=options.rows,
+        ridge=options.ridge,
+        leverage_floor=options.leverage_floor,
+        n_components=options.components,
+        axes=options.axes,
+        energy_scale=options.energy_scale,
+        force_scale=options.force_scale,
+        bias="element" if options.element_bias else "constant",
+        n_members=options.members,
+        cache=options.cache,
+        head=options.head,
+        licence=options.licence,
+        n_force_rows=options.force_rows,
+        elements=options.elements,
+        reference=options.reference,
+        reference_coeff=options.reference_coeff,
+        **_common(options),
+        command=command,
     )
 
 
 def _calibrate(options, command):
-    from lmp_uq.recipes.calibrate import CalibrateOptions, calibrate
-    from lmp_uq.report.calibration import describe_calibration
+    from lmp_uq.api.verbs import calibrate
 
     _check_json(options)
-    report = calibrate(
-        CalibrateOptions(
-            model=options.model,
-            data=tuple(options.data),
-            out=options.out,
-            in_sample=options.in_sample,
-            learned_quantile=options.learned_quantile,
-            **_common(options),
-        ),
-        command,
+    result = calibrate(
+        options.model,
+        options.data,
+        options.out,
+        in_sample=options.in_sample,
+        learned_quantile=options.learned_quantile,
+        **_common(options),
+        command=command,
     )
-    present(options, f"{describe_calibration(report)}\n{options.out}: written", report)
+    present(options, str(result), result.to_dict())
 
 
 def _validate(options, command):
+    from lmp_uq.api.verbs import validate
     from lmp_uq.files import check_folder
-    from lmp_uq.recipes.validate import ValidateOptions, validate
-    from lmp_uq.report.files import write_report
-    from lmp_uq.report.validation import describe_validation
 
     _check_json(options)
     if options.report:
         check_folder(options.report, "--report")
-    result, samples = validate(
-        ValidateOptions(
-            model=options.model,
-            data=tuple(options.data),
-            in_sample=options.in_sample,
-            n_members=options.members,
-            blocks=options.blocks,
-            baselines=options.baselines,
-            fit_data=tuple(options.fit_data),
-            committee=tuple(options.committee),
-            n_force_rows=options.force_rows,
-            **_common(options),
-        )
+    report = validate(
+        options.model,
+        options.data,
+        in_sample=options.in_sample,
+        n_members=options.members,
+        blocks=options.blocks,
+        baselines=options.baselines,
+        fit_data=options.fit_data,
+        committee=options.committee,
+        n_force_rows=options.force_rows,
+        **_common(options),
     )
-    present(options, describe_validation(result), result)
+    present(options, str(report), report.to_dict())
     if options.report:
-        write_report(options.report, result, samples)
+        report.write(options.report)
 
 
 def _export(options, command):
