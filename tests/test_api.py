@@ -110,6 +110,12 @@ def test_a_validation_is_that_of_the_command_line(report, models, data, tmp_path
     assert report.elements["Si"].energy_per_atom is None and report.stress.n == expected["stress"]["n"]
 
 
+def test_a_model_stands_for_its_file(models, data):
+    mine, named = (lmp_uq.validate(one, data["new"], progress=False) for one in (Model.load(models.full), models.full))
+    assert mine.to_dict() == named.to_dict() and mine.forces.n_members == 64
+    assert lmp_uq.validate(Model.load(models.full), data["new"], n_members=5, progress=False).forces.n_members == 5
+
+
 def test_figures_of_a_report(report, tmp_path):
     for name in (set(FIGURES) | set(NAMES_OF_FIGURES)) - {"bagging"}:
         assert report.figure(name).axes

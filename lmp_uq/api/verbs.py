@@ -179,7 +179,8 @@ def _options(kind, given):
 def _of_model(model, known):
     """What a loaded model says of itself."""
     model.check_file()
-    return {"model": model.name} | {name: value for name, value in model.options.items() if name in known}
+    options = model.options | {"n_members": model.options["n_members"] or None}  # 0 is Model's word for all
+    return {"model": model.name} | {name: value for name, value in options.items() if name in known}
 
 
 def _value(name, value):
