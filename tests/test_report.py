@@ -297,7 +297,7 @@ def test_markdown_tables_are_rectangular_and_every_column_is_defined():
     assert all(": " in line for line in definitions)
 
 
-@pytest.mark.parametrize("name", ["draw_parity", "draw_risk_coverage"])
+@pytest.mark.parametrize("name", ["parity", "risk_coverage"])
 def test_a_drawing_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch, name):
     result, samples = make()
     old = tmp_path / "old"
@@ -309,7 +309,7 @@ def test_a_drawing_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch,
 
     # the other drawing is not under test and would take most of the time
     monkeypatch.setattr(report, "_png", lambda figure: b"")
-    monkeypatch.setattr(report, name, fail)
+    monkeypatch.setitem(report.FIGURES, name, fail)
     for folder in (old, tmp_path / "new"):
         with pytest.raises(RuntimeError, match="drawing"):
             report.write_report(folder, result, samples)
