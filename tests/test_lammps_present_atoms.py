@@ -106,7 +106,7 @@ def test_columns_that_the_last_step_has_evaluated(command, n, lammps, expected):
 @pytest.mark.parametrize("n", [1, 2])
 def test_shrink_wrapped_bounds_are_no_change(n, lammps):
     """write_data shrinks the box around the present atoms."""
-    motion = ("change_box all boundary p p s", "thermo_style custom step pe lz", *MOTION)
+    motion = ("change_box all boundary p p s", "thermo_style custom step pe press lz", *MOTION)
     asked = lammps.state(system(), *motion, "#snapshot end", n=n)
     result = lammps.run(system(), *motion, "write_data last.data", "#snapshot end", "run 0", n=n)
     assert result.thermo[0]["Lz"][-1] != result.thermo[1]["Lz"][0]
