@@ -213,6 +213,8 @@ def test_bad_weights_are_named(tmp_path, weight):
     path = write(tmp_path / "a.xyz", frame_text(f"{LABELS} config_energy_weight={weight}"))
     with pytest.raises(UqError, match=r"a.xyz, frame 0: 'config_energy_weight' is .*; accepted: a number >= 0"):
         read_frames(path)
+    with pytest.raises(UqError, match="frame 0: 'config_weight' times 'config_energy_weight' is infinite"):
+        read_frames(write(path, frame_text(f"{LABELS} config_weight=1e200 config_energy_weight=1e200")))
 
 
 # --- isolated atoms ---------------------------------------------------------------------------------------
