@@ -55,7 +55,7 @@ def test_plain_names_beside_reference_names_are_not_mixed_in_but_named(tmp_path)
     [
         ("REF_energy=1", "dft_force", "--forces-key dft_force"),
         ('REF_energy=1 virial="1 2 3 2 4 5 3 5 6"', "", "--virials-key virial"),
-        ("energy-of-what=1 MACE_energy=1", "REF_forces", "--energy-key MACE_energy"),
+        ("energy-of-what=1 VASP_energy=1", "REF_forces", "--energy-key VASP_energy"),
     ],
 )
 def test_labels_under_other_names_are_named(tmp_path, labels, forces, options):
@@ -67,6 +67,7 @@ def test_what_is_no_label_or_not_missing_is_not_named(tmp_path, recwarn):
     write(tmp_path / "a.xyz", frame_text(f'{LABELS} energy=1 dft_energy=2 virial_stress="1 2 3" max_force=3 magmom_stress=high'))
     assert_is_the_frame(read_one(tmp_path / "a.xyz"))
     read_one(write(tmp_path / "b.xyz", frame_text("REF_energy=1 config_energy_weight=2 mean_force=3", "")))
+    read_one(write(tmp_path / "c.xyz", frame_text("REF_energy=1 MACE_stress=\"1 0 0 0 1 0 0 0 1\"", "mace_forces")))  # those of a model
     assert not recwarn.list
 
 
@@ -212,6 +213,8 @@ def test_bad_weights_are_named(tmp_path, weight):
     path = write(tmp_path / "a.xyz", frame_text(f"{LABELS} config_energy_weight={weight}"))
     with pytest.raises(UqError, match=r"a.xyz, frame 0: 'config_energy_weight' is .*; accepted: a number >= 0"):
         read_frames(path)
+    with pytest.raises(UqError, match="frame 0: 'config_weight' times 'config_energy_weight' is infinite"):
+        read_frames(write(path, frame_text(f"{LABELS} config_weight=1e200 config_energy_weight=1e200")))
 
 
 # --- isolated atoms ---------------------------------------------------------------------------------------

@@ -41,7 +41,8 @@ _FAMILIES = (
     LabelKeys("REF_energy", "REF_forces", "REF_stress", "REF_virials"),
     LabelKeys("energy", "forces", "stress", "virials"),
 )
-_OTHER_NAMES = re.compile(r"(?:.*[_.-])?(energy|forces?|stress|virials?)", re.IGNORECASE)
+_OTHER_NAMES = re.compile(r"(?!mace[_.-])(?:.*[_.-])?(energy|forces?|stress|virials?)", re.IGNORECASE)
+"""What may be a label; not the numbers of a model that mace-torch and fix uq/select write, as MACE_energy and mace_forces."""
 _TOLERANCE = (1e-2, 1e-5)
 """Of stress and -virials/volume: relative to the largest component, and eV/Angstrom^3 (files round)."""
 
@@ -134,7 +135,11 @@ def _tables(atoms: ase.Atoms) -> tuple[dict, ...]:
 def _weights(atoms: ase.Atoms, where: str) -> dict[str, float]:
     """Weight of each kind of label."""
     whole = _weight(atoms, "config_weight", where)
-    return {kind: whole * _weight(atoms, f"config_{kind}_weight", where) for kind in KINDS}
+    weights = {kind: whole * _weight(atoms, f"config_{kind}_weight", where) for kind in KINDS}
+    for kind, weight in weights.items():
+        if weight == np.inf:
+            raise UqError(f"{where}: 'config_weight' times 'config_{kind}_weight' is infinite; accepted: a finite number")
+    return weights
 
 
 def _weight(atoms: ase.Atoms, name: str, where: str) -> float:
