@@ -74,8 +74,11 @@ def test_folders_are_refused_before_the_dear_part(words, tmp_path, monkeypatch, 
     for target in ("file", "file/report"):
         assert main([*words["validate"], "--report", target]) == 1
         assert f"--report {target}: {tmp_path}/file is no folder" in capsys.readouterr().err
-    assert main([*words["validate"], "--report", ""]) == 1
-    assert "--report: the name is empty" in capsys.readouterr().err
+        assert main([*words["fit"], "--cache", target]) == 1
+        assert f"--cache {target}: {tmp_path}/file is no folder" in capsys.readouterr().err
+    for verb, option in (("validate", "--report"), ("fit", "--cache")):
+        assert main([*words[verb], option, ""]) == 1
+        assert f"{option}: the name is empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("target", ["-", "x.uq"])

@@ -56,6 +56,7 @@ def test_plain_names_beside_reference_names_are_not_mixed_in_but_named(tmp_path)
         ("REF_energy=1", "dft_force", "--forces-key dft_force"),
         ('REF_energy=1 virial="1 2 3 2 4 5 3 5 6"', "", "--virials-key virial"),
         ("energy-of-what=1 VASP_energy=1", "REF_forces", "--energy-key VASP_energy"),
+        ("QE_energy=1 VASP_energy=1", "REF_forces", "--energy-key QE_energy or --energy-key VASP_energy"),
     ],
 )
 def test_labels_under_other_names_are_named(tmp_path, labels, forces, options):
