@@ -50,7 +50,7 @@ class Notes:
         if what == ISOLATED:
             return f"{n} {of} are left out: isolated atoms, without a neighbour within the cutoff {first}"
         if what == UNLABELLED:
-            return f"{n} {of} are left out: all their labels have weight 0 {first}"
+            return f"{n} {of} are left out: all their labels have weight 0 or are a stress of zeros {first}"
         if what == WEIGHT_ZERO:
             return f"labels of weight 0, which are not read, {of}: {', '.join(f'{note.kind} of {count}' for note, count in found)}"
         seen = ", ".join(f"{note.name} of {count}" for note, count in found)
