@@ -74,8 +74,13 @@ def test_folders_are_refused_before_the_dear_part(words, tmp_path, monkeypatch, 
     for target in ("file", "file/report"):
         assert main([*words["validate"], "--report", target]) == 1
         assert f"--report {target}: {tmp_path}/file is no folder" in capsys.readouterr().err
-    assert main([*words["validate"], "--report", ""]) == 1
-    assert "--report: the name is empty" in capsys.readouterr().err
+        assert main([*words["fit"], "--cache", target]) == 1
+        assert f"--cache {target}: {tmp_path}/file is no folder" in capsys.readouterr().err
+        assert main([*words["propagate"], "--out", target]) == 1
+        assert f"--out {target}: {tmp_path}/file is no folder" in capsys.readouterr().err
+    for verb, option in (("validate", "--report"), ("fit", "--cache"), ("propagate", "--out")):
+        assert main([*words[verb], option, ""]) == 1
+        assert f"{option}: the name is empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("target", ["-", "x.uq"])
@@ -249,3 +254,10 @@ def test_a_file_name_that_is_no_text(models, tmp_path):
     report = tmp_path / "report"
     assert run("validate", out, "--data", data, "--in-sample", "--report", report, "--json", tmp_path / "x.json").returncode == 0
     assert (report / "report.html").exists()
+
+
+def test_ranks_get_the_words_as_they_came(words, monkeypatch):
+    """Names that are not UTF-8 are written as text into files, but opened as they are."""
+    seen, line = [], [*words["propagate"][:-1], "o\udcfc", "--ranks", "2"]
+    monkeypatch.setattr("lmp_uq.run.launcher.run_on_ranks", lambda n, found: seen.append((n, found)) or 0)
+    assert main(line) == 0 and seen == [(2, line)]

@@ -47,6 +47,7 @@ def _add_reweight(verbs):
 
 
 def _propagate(options, command):
+    from lmp_uq.files import check_folder
     from lmp_uq.parallel.ranks import ending_together, ranks
 
     everyone = ranks()
@@ -57,6 +58,7 @@ def _propagate(options, command):
     if everyone.rank != 0:
         logging.getLogger("lmp_uq").setLevel(logging.ERROR)
     with ending_together(everyone):
+        check_folder(options.out, "--out")
         from lmp_uq.recipes.propagate import PropagateOptions, propagate
         from lmp_uq.report.properties import describe, write_results
 

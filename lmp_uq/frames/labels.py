@@ -23,7 +23,7 @@ import numpy as np
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from lmp_uq.errors import UqError
-from lmp_uq.frames.notes import UNUSED, WEIGHT_ZERO, ZERO_STRESS, Note
+from lmp_uq.frames.notes import UNUSED, WEIGHT_ZERO, ZERO_STRESS, Note, options_for
 
 
 class LabelKeys(NamedTuple):
@@ -167,8 +167,8 @@ def _unused(atoms: ase.Atoms, names: LabelKeys) -> Iterator[tuple[str, str]]:
 
 
 def _hint(atoms: ase.Atoms, names: LabelKeys) -> str:
-    found = [f"--{kind}-key {name}" for kind, name in _unused(atoms, names)]
-    return f"; there may be some under other names, which can be asked for: {' '.join(found)}" if found else ""
+    found = options_for(_unused(atoms, names))
+    return f"; there may be some under other names, which can be asked for: {found}" if found else ""
 
 
 def _shaped(atoms: ase.Atoms, name: str | None, shapes: list[tuple], accepted: str, where: str) -> np.ndarray | None:
