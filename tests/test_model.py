@@ -301,17 +301,17 @@ def test_labels_of_a_live_calculator_are_none(models, frames):
 # ---- import -------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_import_is_light():
+def test_the_import_is_light(tmp_path):
     code = (
         "import sys, time; began = time.perf_counter(); import lmp_uq; took = time.perf_counter() - began\n"
         "heavy = {'torch', 'mpi4py', 'numpy', 'scipy', 'ase', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "assert {'Model', 'fit', 'calibrate', 'validate'} <= set(dir(lmp_uq)) <= set(dir(lmp_uq)) | set(lmp_uq.__all__)\n"
+        "assert {'Model', 'fit', 'calibrate', 'validate'} <= set(dir(lmp_uq))\n"
         "assert not hasattr(lmp_uq, 'nothing_of_this_name')\n"
         "print(took)\n"
         "from lmp_uq import Model, fit, calibrate, validate\n"
         "heavy = {'torch', 'mpi4py.MPI'} & set(sys.modules); assert not heavy, heavy\n"
     )
-    done = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False) for _ in range(2)]
+    done = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path) for _ in range(2)]
     assert not done[0].returncode, done[0].stderr
     assert min(float(one.stdout) for one in done) < 0.2
