@@ -6,6 +6,7 @@
 #include "guard.h"
 #include "linear/linear_potential.h"
 #include "model_name.h"
+#include "over_ranks.h"
 #include "base/text.h"
 
 #include "lammps/atom.h"
@@ -329,20 +330,20 @@ std::vector<double> ComputeUqLinear::feature_sum(double &energy)
   invoke(source);
   auto &head = potential->posterior();
   const std::size_t n_features = head.n_features(), width = potential->width();
-  std::vector<double> mine(n_features + 1, 0.0), all(n_features + 1), one(n_features);
+  std::vector<double> of_this_rank(n_features + 1, 0.0), of_atom(n_features);    // the energy behind the features
   for (int i = 0; i < atom->nlocal; i++) {
     const std::int64_t element = element_of_type[atom->type[i]];
     if (element < 0) continue;
     rows.assign(width, 0.0);
     potential->place(static_cast<int>(element), row_of(source, i), rows.data());
-    head.feature_sum(1, rows.data(), &element, one.data());
-    for (std::size_t p = 0; p < n_features; p++) mine[p] += one[p];
-    mine[n_features] += potential->energy(static_cast<int>(element), row_of(source, i));
+    head.feature_sum(1, rows.data(), &element, of_atom.data());
+    for (std::size_t p = 0; p < n_features; p++) of_this_rank[p] += of_atom[p];
+    of_this_rank[n_features] += potential->energy(static_cast<int>(element), row_of(source, i));
   }
-  MPI_Allreduce(mine.data(), all.data(), static_cast<int>(n_features) + 1, MPI_DOUBLE, MPI_SUM, world);
-  energy = all.back();
-  all.pop_back();
-  return all;
+  std::vector<double> sum = lmp_uq::sum_over_ranks(world, of_this_rank);
+  energy = sum.back();
+  sum.pop_back();
+  return sum;
 }
 
 double ComputeUqLinear::memory_usage()

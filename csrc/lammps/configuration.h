@@ -36,6 +36,7 @@ class Configuration : protected LAMMPS_NS::Pointers {
   // The present atoms against those taken. Between runs positions and box count too, during a run they are LAMMPS' own affair. what: which of
   // them changed. Collective, the same answer on every rank.
   State compare(std::string &what);
+  bool reordered() const { return reordered_; }    // as the last comparison has found: LAMMPS' communication does not fit the atoms taken any more
 
   // After REORDERED: rows (n, width) of the atoms taken, as the present atoms have them. Collective.
   void follow(const double *then, int width, std::vector<double> &now) const;
@@ -50,6 +51,7 @@ class Configuration : protected LAMMPS_NS::Pointers {
   void take_positions();
 
   LAMMPS_NS::bigint step_ = -1;
+  bool reordered_ = false;
   int n_local_ = 0;
   std::vector<LAMMPS_NS::tagint> tags_;    // (n_local + n_ghost)
   std::vector<int> types_;                 // (n_local)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What the pair style asks of a model. Two stand behind it: evaluator_native (csrc/engine) and evaluator_python (torch).
+// What the pair style asks of a model. Two stand behind it: evaluator_native (csrc/mace/cpu and csrc/head) and evaluator_python (torch).
 #ifndef LMP_UQ_EVALUATOR_H
 #define LMP_UQ_EVALUATOR_H
 
 #include "bridge.h"
+#include "settings.h"
 
 #include <memory>
 #include <stdexcept>
@@ -11,11 +12,6 @@
 #include <vector>
 
 namespace lmp_uq {
-
-struct Settings {
-  std::string device = "auto", precision = "file", engine = "auto", bars_precision = "same";
-  int members = 0, force_members = 0, threads = 1, conservative = 0, learned = 0, local_rank = 0;
-};
 
 class Evaluator {
  public:
