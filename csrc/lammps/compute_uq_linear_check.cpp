@@ -147,10 +147,3 @@ void ComputeUqLinear::check_virial(const double *virial)
     error->all(FLERR, "Compute uq/linear: Theta times compute {} differs by {:.4g} eV from the virial of pair style {}; accepted: {}",
                virial_id, worst, pair_style, accepted(Role::VIRIAL));
 }
-
-std::string ComputeUqLinear::accepted(Role role) const
-{
-  std::vector<int> elements(element_of_type.begin() + 1, element_of_type.end());
-  for (int &element : elements) element = std::max(element, 0);
-  return "compute ID all " + potential->descriptors().compute(role, elements);
-}
