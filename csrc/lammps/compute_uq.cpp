@@ -105,6 +105,12 @@ void ComputeUq::init()
                columns);
 }
 
+void ComputeUq::forget()
+{
+  invoked_flag = INVOKED_NONE;
+  invoked_scalar = invoked_vector = -1;    // what the library interface looks at
+}
+
 double ComputeUq::compute_scalar()
 {
   invoked_scalar = update->ntimestep;

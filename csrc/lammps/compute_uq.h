@@ -25,6 +25,8 @@ class ComputeUq : public Compute, public lmp_uq::TotalFeatures {
   void init() override;
   double compute_scalar() override;
   void compute_vector() override;
+  // Values of the last step would be read again after commands that change the atoms; asked for anew they are the same, or an error.
+  void forget();
 
   int n_features() const override;
   int n_members() const override;

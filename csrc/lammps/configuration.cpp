@@ -20,6 +20,7 @@ static constexpr double TOLERANCE = 1e-8;
 void Configuration::take()
 {
   step_ = update->ntimestep;
+  of_this_run_ = true;
   n_local_ = atom->nlocal;
   tags_.assign(atom->tag, atom->tag + atom->nlocal + atom->nghost);
   types_.assign(atom->type, atom->type + atom->nlocal);
@@ -30,6 +31,7 @@ void Configuration::take()
 
 void Configuration::settle()
 {
+  of_this_run_ = false;
   if (taken() && atom->nlocal == n_local_) take_positions();
 }
 
@@ -55,11 +57,14 @@ void Configuration::take_positions()
   read_box(*domain, box_);
 }
 
+// Bounds where nothing is periodic are no part of it: LAMMPS shrinks them around the atoms when it next looks at them, and no pair feels it.
 bool Configuration::box_moved() const
 {
   double box[9];
   read_box(*domain, box);
-  return !std::equal(box, box + 9, box_, [](double a, double b) { return std::fabs(a - b) <= TOLERANCE; });
+  for (int k = 0; k < 9; k++)
+    if ((k >= 6 || domain->periodicity[k % 3]) && !(std::fabs(box[k] - box_[k]) <= TOLERANCE)) return true;
+  return false;
 }
 
 // beside periods of the box
@@ -77,13 +82,15 @@ bool Configuration::moved(const double *then, const double *now) const
   return !(std::fabs(d[0]) <= TOLERANCE && std::fabs(d[1]) <= TOLERANCE && std::fabs(d[2]) <= TOLERANCE);
 }
 
+bool Configuration::in_motion() const { return of_this_run_ && update->whichflag != 0; }
+
 // what this rank can say alone: SAME, or that the others must be asked
 Configuration::State Configuration::compare_here() const
 {
   const bool same_nodes = atom->nlocal == n_local_ && atom->nlocal + atom->nghost == static_cast<int>(tags_.size()) &&
       std::equal(tags_.begin(), tags_.end(), atom->tag) && std::equal(types_.begin(), types_.end(), atom->type);
   if (!same_nodes) return REORDERED;
-  if (update->whichflag != 0) return SAME;
+  if (in_motion()) return SAME;
   if (box_moved()) return CHANGED;
   for (int i = 0; i < n_local_; i++)
     if (moved(x_.data() + 3 * static_cast<std::size_t>(i), atom->x[i])) return CHANGED;
@@ -116,9 +123,9 @@ std::string Configuration::compare_everywhere()
         if (static_cast<int>(row[3]) != atom->type[i]) types = 1;
         if (moved(row, atom->x[i])) positions = 1;
       });
-  const int between_runs = update->whichflag == 0;
+  const bool at_rest = !in_motion();
   const auto [any_types, any_positions, any_box] =
-      max_over_ranks(world, std::array<int, 3>{types, between_runs && positions, between_runs && box_moved()});
+      max_over_ranks(world, std::array<int, 3>{types, at_rest && positions, at_rest && box_moved()});
   return any_types ? "atom types or IDs" : any_box ? "the box" : any_positions ? "positions or atom IDs" : "";
 }
 

@@ -31,6 +31,7 @@ void ForceComputation::fail_here(const std::string &text) { lmp_uq::fail_here(lm
 void ForceComputation::init()
 {
   exclusions_.forget();
+  configuration_.begin_run();
   derivatives_wanted_ = false;
 }
 

@@ -75,14 +75,12 @@ int GhostComm::exchange(const uq_rows &rows, bool forward)
 {
   const auto watch = clock_.watch(StepClock::EXCHANGE);
   try {
-    if (configuration_.reordered()) {
-      exchange_by_id(rows, forward);
-      return 0;
-    }
     rows_ = rows;
     for (first_column_ = 0; first_column_ < rows.width; first_column_ += CHUNK) {
       n_columns_ = std::min<int>(CHUNK, rows.width - first_column_);
-      if (forward)
+      if (configuration_.reordered())
+        exchange_by_id(forward);
+      else if (forward)
         comm->forward_comm(&pair_, n_columns_);
       else
         comm->reverse_comm(&pair_, n_columns_);
@@ -95,18 +93,19 @@ int GhostComm::exchange(const uq_rows &rows, bool forward)
 }
 
 // between the atoms whose forces were computed, wherever LAMMPS has them now
-void GhostComm::exchange_by_id(const uq_rows &rows, bool forward)
+void GhostComm::exchange_by_id(bool forward)
 {
   const AtomRoutes &ghosts = configuration_.ghosts();
-  const int n_own = graph_.n_local();
+  const uq_rows &rows = rows_;
+  const int n_own = graph_.n_local(), first = first_column_, n = n_columns_;
   if (forward)
     ghosts.fetch(
-        rows.width, [&](int i, double *row) { rows.get(rows.holder, i, 0, rows.width, row); },
-        [&](int ghost, const double *row) { rows.put(rows.holder, n_own + ghost, 0, rows.width, row); });
+        n, [&](int i, double *row) { rows.get(rows.holder, i, first, n, row); },
+        [&](int ghost, const double *row) { rows.put(rows.holder, n_own + ghost, first, n, row); });
   else
     ghosts.gather(
-        rows.width, [&](int ghost, double *row) { rows.get(rows.holder, n_own + ghost, 0, rows.width, row); },
-        [&](int i, const double *row) { rows.add(rows.holder, i, 0, rows.width, row); });
+        n, [&](int ghost, double *row) { rows.get(rows.holder, n_own + ghost, first, n, row); },
+        [&](int i, const double *row) { rows.add(rows.holder, i, first, n, row); });
 }
 
 int GhostComm::pack_forward(int n, const int *atoms, double *out) const

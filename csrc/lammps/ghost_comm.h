@@ -47,7 +47,7 @@ class GhostComm : protected LAMMPS_NS::Pointers {
  private:
   int exchange(const uq_rows &rows, bool forward);
   int exchange(double *buffer, int width, bool forward);
-  void exchange_by_id(const uq_rows &rows, bool forward);
+  void exchange_by_id(bool forward);
 
   LAMMPS_NS::Pair &pair_;
   const Graph &graph_;

@@ -192,10 +192,10 @@ double PairMaceUq::init_one(int, int) { return impl->model.info.cutoff; }
 void PairMaceUq::finish()
 {
   impl->last.settle();
-  // values of the last step would be read again after commands that change the atoms; asked for anew they are the same, or an error
   for (Compute *compute : modify->get_compute_list())
-    if (dynamic_cast<ComputeUq *>(compute)) compute->invoked_flag = Compute::INVOKED_NONE;
+    if (auto uq = dynamic_cast<ComputeUq *>(compute)) uq->forget();
   const std::string times = impl->last.clock().summary(world);
+  impl->last.clock().reset();    // also where the next run skips its set-up
   if (comm->me == 0 && update->nsteps != 0 && timer->has_normal() && !times.empty()) utils::logmesg(lmp, "mace/uq: {}\n", times);
 }
 

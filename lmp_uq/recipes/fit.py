@@ -14,7 +14,7 @@ from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_gro
 from lmp_uq.calibration.labels import SCALED, ScaledLabels, blocks_of
 from lmp_uq.calibration.scaled_error import fit_scaled_error
 from lmp_uq.errors import UqError
-from lmp_uq.files import check_target
+from lmp_uq.files import check_folder, check_target
 from lmp_uq.fitting.linear import fit_scaled_novelty, is_linear, open_potential, options_of_family
 from lmp_uq.fitting.posterior import (
     MIN_FORCE_ROWS,
@@ -86,6 +86,8 @@ def fit(options: FitOptions, command: str = "") -> dict:
         of features, a disk that is full (what is done stays, and the same command goes on from there).
     """
     check_target(options.out, "--out")
+    if options.cache is not None:
+        check_folder(options.cache, "--cache")
     everyone = ranks()
     source = open_potential(options, everyone.alone())
     options = options_of_family(options, source)
