@@ -108,3 +108,8 @@ SHARED = {"MPI_Allreduce(": "over_ranks.h", "xprd * ": "cell_volume.h", "struct 
 @pytest.mark.parametrize("words", SHARED)
 def test_what_the_styles_share_is_written_once(words):
     assert [path.name for path in sorted(STYLES_FOLDER.iterdir()) if words in read(path)] == [SHARED[words]]
+
+
+def test_activations_are_written_once():
+    sources = [p for p in CSRC.rglob("*") if p.suffix in (".cpp", ".h")]
+    assert {p.name for p in sources if re.search(r"1\.0 \+ std::(exp\(-|tanh\()", read(p))} == {"activations.h"}
