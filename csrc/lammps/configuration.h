@@ -37,7 +37,8 @@ class Configuration : protected LAMMPS_NS::Pointers {
   // The present atoms against those taken. Positions and box count too, but not during the run that the forces are of: there they are LAMMPS'
   // own affair. what: which of them changed. Collective, the same answer on every rank.
   State compare(std::string &what);
-  bool reordered() const { return reordered_; }    // as the last comparison has found: LAMMPS' communication does not fit the atoms taken any more
+  // As the last comparison has found: LAMMPS' communication does not fit the atoms taken any more.
+  bool reordered() const { return reordered_; }
 
   // After REORDERED: rows (n, width) of the atoms taken, as the present atoms have them. Collective.
   void follow(const double *then, int width, std::vector<double> &now) const;

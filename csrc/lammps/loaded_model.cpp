@@ -46,6 +46,6 @@ void LoadedModel::require(LAMMPS *lmp, int index, const char *who) const
 {
   if (!evaluator) lmp->error->all(FLERR, "{} must come after the pair_coeff command of pair style mace/uq", who);
   if (!info.available[index])
-    lmp->error->all(FLERR, "{}: field {} needs {}, which {} does not hold (see lmp-uq inspect; lmp-uq fit writes it)", who, quantity(index).name,
-                    quantity(index).needs, file);
+    lmp->error->all(FLERR, "{}: field {} needs {}, which {} does not hold (see lmp-uq inspect; lmp-uq fit writes it)", who,
+                    quantity(index).name, quantity(index).needs, file);
 }

@@ -24,7 +24,8 @@ class MemberForces : protected LAMMPS_NS::Pointers {
   bool known() const { return known_; }
 
   // Of the graph last evaluated, with its derivatives kept; view: the same as the evaluator sees it. Collective.
-  void compute(Evaluator &evaluator, const Graph &graph, const uq_graph &view, GhostComm &ghosts, int n_members, const Configuration &configuration);
+  void compute(Evaluator &evaluator, const Graph &graph, const uq_graph &view, GhostComm &ghosts, int n_members,
+               const Configuration &configuration);
 
   // root mean squares over the members of their distance from the model
   void force_std(const Graph &graph, std::vector<double> columns[4]) const;    // |dF|, x, y, z (n_local + 1), eV/Angstrom

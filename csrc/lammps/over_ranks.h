@@ -24,7 +24,10 @@ template <class List> List reduced_over_ranks(MPI_Comm world, const List &of_thi
   return of_all_ranks;
 }
 
-template <class T> std::vector<T> sum_over_ranks(MPI_Comm world, const std::vector<T> &list) { return reduced_over_ranks(world, list, MPI_SUM); }
+template <class T> std::vector<T> sum_over_ranks(MPI_Comm world, const std::vector<T> &list)
+{
+  return reduced_over_ranks(world, list, MPI_SUM);
+}
 template <class T, std::size_t N> std::array<T, N> sum_over_ranks(MPI_Comm world, const std::array<T, N> &list)
 {
   return reduced_over_ranks(world, list, MPI_SUM);

@@ -79,7 +79,6 @@ PairMaceUq::~PairMaceUq()
 void PairMaceUq::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
-  impl->last.forget();
   impl->last.guarded([&] {
     impl->last.compute(*list);
     const auto watch = impl->last.clock().watch(StepClock::EDGES);

@@ -41,7 +41,7 @@ class PairMaceUq : public Pair {
   const lmp_uq::LoadedModel &model() const;
   // Error if the model file does not hold what a field or total needs. One that is dear: the derivatives of the coming steps are kept.
   void require_field(int index, const char *who);
-  // Closed forms of a row (n_features()), of no step: std about value, bounds; and what each member adds.
+  // Closed forms of a row (n_features), of no step: std about value, bounds; and what each member adds.
   void row_bars(const double *row, double value, double std_lower_upper[3]);
   void member_shifts(const double *row, double *shifts);
 

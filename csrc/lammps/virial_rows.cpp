@@ -10,7 +10,8 @@
 static constexpr double STRAIN = 3e-4;
 
 // features of this rank with every edge vector r moved by scale times e (3, 3) r
-static std::vector<double> strained_features(lmp_uq::Evaluator &evaluator, const uq_graph &graph, int n_features, const double *e, double scale)
+static std::vector<double> strained_features(lmp_uq::Evaluator &evaluator, const uq_graph &graph, int n_features, const double *e,
+                                             double scale)
 {
   uq_graph view = graph;
   const double *r = view.vectors;
