@@ -46,14 +46,8 @@ def pages() -> list[Path]:
 
 
 def registered_styles() -> list[tuple[str, str]]:
-    """(kind, name) in the order of registration: a kind holds until the next one."""
-    kind, styles = "", []
-    for key, value in re.findall(r'plugin\.(style|name) = "([^"]+)"', read(STYLES_FOLDER / "uqplugin.cpp")):
-        if key == "style":
-            kind = value
-        else:
-            styles.append((kind, value))
-    return styles
+    """(kind, name) in the order of registration."""
+    return re.findall(r'add\("(\w+)", "([^"]+)"', read(STYLES_FOLDER / "uqplugin.cpp"))
 
 
 STYLES = [style for style in registered_styles() if not style[1].isupper()]  # LAMMPS' way to say: not for users
@@ -91,8 +85,12 @@ def words_missing(text: str, words) -> list[str]:
     return sorted(w for w in words if not re.search(rf"(?<![\w-]){re.escape(w)}(?![\w-])", code))
 
 
+WORDS_ELSEWHERE = {"pair_mace_uq": ["settings.cpp"]}
+"""Sources that read words of a style's command beside the one that is named after it."""
+
+
 def sources_of(page: str) -> str:
-    return "\n".join(read(p) for p in STYLES_FOLDER.glob(f"{page}*.cpp") if p.stem in (page, f"{page}_setup"))
+    return "\n".join(read(STYLES_FOLDER / name) for name in (f"{page}.cpp", *WORDS_ELSEWHERE.get(page, ())))
 
 
 def test_styles_are_found():

@@ -71,3 +71,45 @@ def test_source_files_are_short_and_say_their_licence():
         lines = read(path).splitlines()
         assert SPDX in lines[0], path
         assert len(lines) <= MAX_LINES, path
+
+
+MAX_UNIT, MAX_FUNCTION = 300, 50
+"""Lines of a .cpp in csrc, and of a function there."""
+
+
+def functions(text: str) -> list[tuple[str, int]]:
+    """First line and number of lines of every function whose braces stand alone, in column 0 or indented."""
+    lines, found = text.splitlines(), []
+    for last, line in enumerate(lines):
+        if not re.fullmatch(r" *\}", line):
+            continue
+        first = next((k for k in range(last, -1, -1) if lines[k] == line.replace("}", "{")), None)
+        if first is None or any(lines[k] == line for k in range(first, last)):
+            continue
+        while first and lines[first - 1].strip() and not lines[first - 1].startswith(("//", "#")) and lines[first - 1][-1] not in ";{}":
+            first -= 1
+        found.append((lines[first].strip(), last - first + 1))
+    return found
+
+
+def test_units_and_functions_of_csrc_are_short():
+    planted = "\n".join(["int f(int a,", "      int b)", "{", *["  a++;"] * 47, "}", "", "int g()", "{", "}"])
+    assert functions(planted) == [("int f(int a,", 51), ("int g()", 3)]
+    for path in CSRC.rglob("*"):
+        if path.suffix in (".cpp", ".h"):
+            text = read(path)
+            assert path.suffix == ".h" or len(text.splitlines()) <= MAX_UNIT, path
+            assert not [f for f in functions(text) if f[1] > MAX_FUNCTION], path
+
+
+SHARED = {"MPI_Allreduce(": "over_ranks.h", "xprd * ": "cell_volume.h", "struct FieldInfo": "fields.h"}
+
+
+@pytest.mark.parametrize("words", SHARED)
+def test_what_the_styles_share_is_written_once(words):
+    assert [path.name for path in sorted(STYLES_FOLDER.iterdir()) if words in read(path)] == [SHARED[words]]
+
+
+def test_activations_are_written_once():
+    sources = [p for p in CSRC.rglob("*") if p.suffix in (".cpp", ".h")]
+    assert {p.name for p in sources if re.search(r"1\.0 \+ std::(exp\(-|tanh\()", read(p))} == {"activations.h"}

@@ -69,8 +69,6 @@ LMP_UQ_HD double force_bar(const ForceBar &b, double force_norm, double grade)
   return bar < floor ? floor : bar;    // NaN stays NaN
 }
 
-LMP_UQ_HD double silu(double x) { return 0.5 * x * (1.0 + std::tanh(0.5 * x)); }
-
 // log(1 + exp(x)) without overflow
 LMP_UQ_HD double softplus(double x) { return (x > 0.0 ? x : 0.0) + std::log1p(std::exp(-std::fabs(x))); }
 

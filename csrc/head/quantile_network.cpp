@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "head/quantile_network.h"
 
+#include "formulas/activations.h"
 #include "formulas/bars.h"
 #include "head/force_error.h"
 #include "base/text.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "atom_maximum.h"
 
-#include "pair_mace_uq.h"
+#include "force_computation.h"
+#include "over_ranks.h"
 
 #include "lammps/atom.h"
 #include "lammps/lammps.h"
@@ -10,29 +11,28 @@
 
 using namespace LAMMPS_NS;
 
-lmp_uq::AtomMaximum lmp_uq::find_maximum(LAMMPS *lmp, PairMaceUq &pair, int field, int groupbit)
+lmp_uq::AtomMaximum lmp_uq::find_maximum(LAMMPS *lmp, ForceComputation &last, int field, int groupbit)
 {
-  const double *values = pair.field(field), *part = pair.participation();
+  const double *values = last.field(field), *part = last.participation();
   const Atom &atom = *lmp->atom;
   // atoms that take no part have no value: their 0 must not win against negative energies
   auto counts = [&](int i) { return (atom.mask[i] & groupbit) && part[i] != 0.0; };
-  double mine = -std::numeric_limits<double>::infinity(), all = 0.0;
+  double largest_here = -std::numeric_limits<double>::infinity();
   bool any = false;
   for (int i = 0; i < atom.nlocal; i++)
-    if (counts(i) && (!any || values[i] > mine)) {
-      mine = values[i];
+    if (counts(i) && (!any || values[i] > largest_here)) {
+      largest_here = values[i];
       any = true;
     }
-  MPI_Allreduce(&mine, &all, 1, MPI_DOUBLE, MPI_MAX, lmp->world);
+  const double largest = max_over_ranks(lmp->world, largest_here);
 
-  tagint my_tag = MAXTAGINT, tag = MAXTAGINT;
-  int my_type = 0, type = 0;
+  tagint tag_here = MAXTAGINT;
   for (int i = 0; i < atom.nlocal; i++)
-    if (counts(i) && values[i] == all && atom.tag[i] < my_tag) my_tag = atom.tag[i];
-  MPI_Allreduce(&my_tag, &tag, 1, MPI_LMP_TAGINT, MPI_MIN, lmp->world);
+    if (counts(i) && values[i] == largest && atom.tag[i] < tag_here) tag_here = atom.tag[i];
+  const tagint tag = min_over_ranks(lmp->world, tag_here);
   if (tag == MAXTAGINT) return {};
+  int type_here = 0;
   for (int i = 0; i < atom.nlocal; i++)
-    if (atom.tag[i] == tag) my_type = atom.type[i];
-  MPI_Allreduce(&my_type, &type, 1, MPI_INT, MPI_MAX, lmp->world);
-  return {all, tag, type};
+    if (atom.tag[i] == tag) type_here = atom.type[i];
+  return {largest, tag, max_over_ranks(lmp->world, type_here)};
 }

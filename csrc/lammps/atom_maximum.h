@@ -8,10 +8,11 @@
 
 namespace LAMMPS_NS {
 class LAMMPS;
-class PairMaceUq;
-}    // namespace LAMMPS_NS
+}
 
 namespace lmp_uq {
+
+class ForceComputation;
 
 // The atom of a group where a field is largest, over all ranks; of equal values the smallest atom ID, so that the answer does not depend on
 // the number of ranks. Atoms of NULL types, and excluded ones, do not count.
@@ -22,7 +23,7 @@ struct AtomMaximum {
   int type = 0;
 };
 
-AtomMaximum find_maximum(LAMMPS_NS::LAMMPS *lmp, LAMMPS_NS::PairMaceUq &pair, int field, int groupbit);
+AtomMaximum find_maximum(LAMMPS_NS::LAMMPS *lmp, ForceComputation &last, int field, int groupbit);
 
 }    // namespace lmp_uq
 #endif

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "atom_routes.h"
 
+#include "over_ranks.h"
+
 #include <limits>
 #include <stdexcept>
 #include <unordered_map>
@@ -72,21 +74,19 @@ AtomRoutes::AtomRoutes(MPI_Comm world, const tagint *held, int n_held, const tag
   for (int i = 0; i < n_wanted; i++) asked[wanted[i] % n_ranks_].push_back({wanted[i], i});
   const std::vector<Question> questions = swap_lists(world, asked, counts);
   std::vector<std::vector<Place>> passed(n_ranks_), answers(n_ranks_);    // rank: of who asks, of who holds
-  int missing = 0;
+  bool missing = false;
   for (std::size_t q = 0, p = 0, end = counts.empty() ? 0 : counts[0]; q < questions.size(); q++) {
     while (q >= end) end += counts[++p];
     const auto found = registered.find(questions[q].tag);
     if (found == registered.end()) {
-      missing = 1;
+      missing = true;
       continue;
     }
     const Place &place = found->second;
     passed[place.rank].push_back({questions[q].tag, static_cast<int>(p), place.index});
     answers[p].push_back({questions[q].tag, place.rank, questions[q].index});
   }
-  int any = 0;
-  MPI_Allreduce(&missing, &any, 1, MPI_INT, MPI_MAX, world);
-  found_all_ = !any;
+  found_all_ = !on_any_rank(world, missing);
 
   // registers answer in the order of ranks, so both sides list the rows between two ranks alike: by register, then as they were asked
   const auto by_rank = [&](const std::vector<Place> &places, std::vector<int> &indices, std::vector<int> &n) {

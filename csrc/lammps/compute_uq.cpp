@@ -3,7 +3,9 @@
 
 #include "atom_maximum.h"
 #include "fields.h"
+#include "force_computation.h"
 #include "guard.h"
+#include "over_ranks.h"
 #include "pair_mace_uq.h"
 
 #include "lammps/atom.h"
@@ -50,6 +52,10 @@ ComputeUq::~ComputeUq() { delete[] extlist; }
 
 PairMaceUq &ComputeUq::pair() const { return *PairMaceUq::find(lmp, WHO); }
 
+lmp_uq::ForceComputation &ComputeUq::last() const { return pair().last(); }
+
+const uq_model_info &ComputeUq::model_info() const { return pair().model().info; }
+
 ComputeUq::Item ComputeUq::parse(const std::string &word)
 {
   if (word == "energy_std") return {TOTAL, UQ_ENERGY_STD, 0};
@@ -81,7 +87,7 @@ int ComputeUq::lay_out()
 {
   int columns = 0;
   for (auto &item : items) {
-    if (item.kind == MEMBERS) item.width = pair().n_members();
+    if (item.kind == MEMBERS) item.width = model_info().n_members;
     if (item.kind == STRESS_STD || item.kind == STRESS_ERROR) item.width = 6;
     columns += item.width;
   }
@@ -97,6 +103,12 @@ void ComputeUq::init()
   if (columns != static_cast<int>(values.size()))
     error->all(FLERR, "Compute uq {} had {} values, but with the members of the present model file {}: define it again", id, values.size(),
                columns);
+}
+
+void ComputeUq::forget()
+{
+  invoked_flag = INVOKED_NONE;
+  invoked_scalar = invoked_vector = -1;    // what the library interface looks at
 }
 
 double ComputeUq::compute_scalar()
@@ -135,58 +147,58 @@ void ComputeUq::ask_totals()
     energy_asked = energy_asked || item.kind == TOTAL || item.kind == ENERGY_ERROR;
     stress_asked = stress_asked || item.kind == STRESS_STD || item.kind == STRESS_ERROR;
   }
-  if (energy_asked) pair().totals(total);
-  if (stress_asked) pair().stress_std(stress);
+  if (energy_asked) last().totals(total);
+  if (stress_asked) last().stress_std(stress);
 }
 
 void ComputeUq::fill(const Item &item, double *out)
 {
   if (item.kind == TOTAL) out[0] = total[item.index];
-  if (item.kind == ENERGY_ERROR) out[0] = pair().error_factor(UQ_ENERGY_ERROR) * total[0];
+  if (item.kind == ENERGY_ERROR) out[0] = model_info().energy_factor * total[0];
   if (item.kind == STRESS_STD) std::copy_n(stress, 6, out);
   if (item.kind == STRESS_ERROR)
-    for (int k = 0; k < 6; k++) out[k] = pair().error_factor(UQ_STRESS_ERROR) * stress[k];
+    for (int k = 0; k < 6; k++) out[k] = model_info().stress_factor * stress[k];
   if (item.kind == MEMBERS) {
-    if (item.width != pair().n_members())
-      error->all(FLERR, "Compute uq {}: the model file has {} members now, {} when the run was set up", id, pair().n_members(), item.width);
-    pair().member_energies(out);
+    if (item.width != model_info().n_members)
+      error->all(FLERR, "Compute uq {}: the model file has {} members now, {} when the run was set up", id, model_info().n_members, item.width);
+    last().member_energies(out);
   }
   if (item.kind == MEAN) out[0] = mean(item.needs);
   if (item.kind == MAXIMUM || item.kind == TAG) {
-    const auto maximum = lmp_uq::find_maximum(lmp, pair(), item.needs, groupbit);
+    const auto maximum = lmp_uq::find_maximum(lmp, last(), item.needs, groupbit);
     out[0] = item.kind == MAXIMUM ? maximum.value : static_cast<double>(maximum.tag);
   }
 }
 
 double ComputeUq::mean(int field)
 {
-  const double *atoms = pair().field(field), *part = pair().participation();
-  double mine[2] = {}, all[2] = {};
+  const double *atoms = last().field(field), *part = last().participation();
+  double sum_here = 0.0, number_here = 0.0;
   for (int i = 0; i < atom->nlocal; i++)
     if ((atom->mask[i] & groupbit) && part[i] != 0.0) {
-      mine[0] += atoms[i];
-      mine[1] += 1.0;
+      sum_here += atoms[i];
+      number_here += 1.0;
     }
-  MPI_Allreduce(mine, all, 2, MPI_DOUBLE, MPI_SUM, world);
-  return all[1] > 0.0 ? all[0] / all[1] : 0.0;
+  const auto [sum, number] = lmp_uq::sum_over_ranks(world, std::array<double, 2>{sum_here, number_here});
+  return number > 0.0 ? sum / number : 0.0;
 }
 
 /* ---- for averages ---------------------------------------------------------------------------------------------------------- */
 
-int ComputeUq::n_features() const { return pair().n_features(); }
+int ComputeUq::n_features() const { return model_info().n_features; }
 
-int ComputeUq::n_members() const { return pair().n_members(); }
+int ComputeUq::n_members() const { return model_info().n_members; }
 
-std::string ComputeUq::model() const { return pair().model(); }
+std::string ComputeUq::model() const { return pair().model().name_and_hash(); }
 
 void ComputeUq::require_features(const char *who, bool)
 {
   PairMaceUq::find(lmp, who)->require_field(UQ_ENERGY_STD, who);
 }
 
-void ComputeUq::total_features(double *sum) { pair().total_features(sum); }
+void ComputeUq::total_features(double *sum) { last().total_features(sum); }
 
-void ComputeUq::virial_rows(bool trace, double *rows) { pair().virial_rows(trace, rows); }
+void ComputeUq::virial_rows(bool trace, double *rows) { last().virial_rows(trace, rows); }
 
 void ComputeUq::bars(const double *row, double value, double std_lower_upper[3]) { pair().row_bars(row, value, std_lower_upper); }
 

@@ -9,6 +9,12 @@
 #include <string>
 #include <vector>
 
+struct uq_model_info;
+
+namespace lmp_uq {
+class ForceComputation;
+}
+
 namespace LAMMPS_NS {
 
 // compute ID group uq field ...: bars of the total energy and of the stress, the members' energies; X_max X_tag X_mean of a per-atom field X
@@ -19,6 +25,8 @@ class ComputeUq : public Compute, public lmp_uq::TotalFeatures {
   void init() override;
   double compute_scalar() override;
   void compute_vector() override;
+  // Values of the last step would be read again after commands that change the atoms; asked for anew they are the same, or an error.
+  void forget();
 
   int n_features() const override;
   int n_members() const override;
@@ -42,6 +50,8 @@ class ComputeUq : public Compute, public lmp_uq::TotalFeatures {
   double total[3] = {}, stress[6] = {};
 
   class PairMaceUq &pair() const;    // looked up each time: pair styles come and go
+  lmp_uq::ForceComputation &last() const;
+  const uq_model_info &model_info() const;
   Item parse(const std::string &);
   void require();
   int lay_out();

@@ -3,6 +3,7 @@
 
 #include "fields.h"
 #include "fix_uq_columns.h"
+#include "force_computation.h"
 #include "guard.h"
 #include "pair_mace_uq.h"
 
@@ -49,11 +50,11 @@ void ComputeUqAtom::compute_peratom()
 {
   invoked_peratom = update->ntimestep;
   lmp_uq::guarded(lmp, WHO, [&] {
-    PairMaceUq *pair = PairMaceUq::find(lmp, WHO);
+    lmp_uq::ForceComputation &last = PairMaceUq::find(lmp, WHO)->last();
     FixUqColumns &columns = FixUqColumns::of(lmp, this);
     columns.reserve();
     for (std::size_t k = 0; k < fields.size(); k++) {
-      const double *values = pair->field(fields[k]);
+      const double *values = last.field(fields[k]);
       for (int i = 0; i < atom->nlocal; i++) columns.row(i)[k] = (atom->mask[i] & groupbit) ? values[i] : 0.0;
     }
     if (update->whichflag == 0) columns.hold();

@@ -87,7 +87,6 @@ class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
   void check_virial(const double *virial);
   std::string diagnose(double pair_energy);
   std::string accepted(Role) const;
-  double sum(double) const;
 };
 
 }    // namespace LAMMPS_NS

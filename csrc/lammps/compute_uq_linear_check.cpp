@@ -4,6 +4,7 @@
 #include "compute_uq_linear.h"
 
 #include "linear/linear_potential.h"
+#include "over_ranks.h"
 
 #include "lammps/atom.h"
 #include "lammps/comm.h"
@@ -33,20 +34,13 @@ void ComputeUqLinear::setup()
   });
 }
 
-double ComputeUqLinear::sum(double mine) const
-{
-  double all = 0.0;
-  MPI_Allreduce(&mine, &all, 1, MPI_DOUBLE, MPI_SUM, world);
-  return all;
-}
-
 static bool agree(double a, double b) { return std::fabs(a - b) <= ENERGY_TOLERANCE * std::max(1.0, std::fabs(b)); }
 
 void ComputeUqLinear::check_energy()
 {
   if (update->eflag_global != update->ntimestep) return;    // not tallied: a run that skips its set-up
   const Pair *pair = force->pair_match(pair_style, 1);
-  const double pair_energy = sum(pair->eng_vdwl + pair->eng_coul);
+  const double pair_energy = lmp_uq::sum_over_ranks(world, pair->eng_vdwl + pair->eng_coul);
   invoke(descriptors());
   std::string words;
   const double own = own_energy(element_of_type, -1, words);
@@ -59,7 +53,7 @@ void ComputeUqLinear::check_energy()
 // sum of Theta*.D over the atoms of all ranks, eV; setting: with descriptors that another setting gives, -1: as they are
 double ComputeUqLinear::own_energy(const std::vector<int> &elements, long setting, std::string &words)
 {
-  double mine = 0.0;
+  double energy_here = 0.0;
   Compute *source = descriptors();
   std::vector<double> other;
   for (int i = 0; i < atom->nlocal; i++) {
@@ -67,9 +61,9 @@ double ComputeUqLinear::own_energy(const std::vector<int> &elements, long settin
     if (element < 0) continue;
     const double *row = row_of(source, i);
     if (setting >= 0 && potential->descriptors().alternative(setting, row, other, words)) row = other.data();
-    mine += potential->energy(element, row);
+    energy_here += potential->energy(element, row);
   }
-  return sum(mine);
+  return lmp_uq::sum_over_ranks(world, energy_here);
 }
 
 // what alone would explain the difference
@@ -126,37 +120,30 @@ void ComputeUqLinear::compare_forces(double &worst, double &largest)
   const std::size_t width = potential->width();
   Compute *source = gradient();
   invoke(source);
-  double mine[2] = {}, all[2] = {};
+  double worst_here = 0.0, largest_here = 0.0;
   for (int i = 0; i < atom->nlocal; i++)
     for (int a = 0; a < 3; a++) {
       rows.assign(width, 0.0);
       gradient_row(source, i, a, rows.data());
-      mine[0] = std::max(mine[0], std::fabs(potential->row_energy(rows.data()) - atom->f[i][a]));
-      mine[1] = std::max(mine[1], std::fabs(atom->f[i][a]));
+      worst_here = std::max(worst_here, std::fabs(potential->row_energy(rows.data()) - atom->f[i][a]));
+      largest_here = std::max(largest_here, std::fabs(atom->f[i][a]));
     }
-  MPI_Allreduce(mine, all, 2, MPI_DOUBLE, MPI_MAX, world);
-  worst = all[0];
-  largest = all[1];
+  const auto over_all = lmp_uq::max_over_ranks(world, std::array<double, 2>{worst_here, largest_here});
+  worst = over_all[0];
+  largest = over_all[1];
 }
 
 // virial (6): what the pair style has tallied on this rank, eV
 void ComputeUqLinear::check_virial(const double *virial)
 {
-  const std::vector<double> all = virial_sum();
+  const std::vector<double> rows_of_system = virial_sum();
   double largest = 1.0, worst = 0.0;
   for (int a = 0; a < 6; a++) {
-    const double tallied = sum(virial[a]);
+    const double tallied = lmp_uq::sum_over_ranks(world, virial[a]);
     largest = std::max(largest, std::fabs(tallied));
-    worst = std::max(worst, std::fabs(potential->row_energy(all.data() + a * potential->width()) - tallied));
+    worst = std::max(worst, std::fabs(potential->row_energy(rows_of_system.data() + a * potential->width()) - tallied));
   }
   if (worst > FORCE_TOLERANCE * largest)
     error->all(FLERR, "Compute uq/linear: Theta times compute {} differs by {:.4g} eV from the virial of pair style {}; accepted: {}",
                virial_id, worst, pair_style, accepted(Role::VIRIAL));
-}
-
-std::string ComputeUqLinear::accepted(Role role) const
-{
-  std::vector<int> elements(element_of_type.begin() + 1, element_of_type.end());
-  for (int &element : elements) element = std::max(element, 0);
-  return "compute ID all " + potential->descriptors().compute(role, elements);
 }

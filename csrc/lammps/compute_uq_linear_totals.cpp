@@ -2,10 +2,11 @@
 // ComputeUqLinear: the whole system: features and virial rows for averages, bars of the stress.
 #include "compute_uq_linear.h"
 
+#include "cell_volume.h"
 #include "linear/linear_potential.h"
+#include "over_ranks.h"
 
 #include "lammps/atom.h"
-#include "lammps/domain.h"
 #include "lammps/error.h"
 #include "lammps/force.h"
 #include "lammps/update.h"
@@ -34,17 +35,17 @@ void ComputeUqLinear::require_features(const char *who, bool virial)
 void ComputeUqLinear::total_features(double *sum)
 {
   double energy = 0.0;
-  const std::vector<double> all = feature_sum(energy);
-  std::copy(all.begin(), all.end(), sum);
+  const std::vector<double> features = feature_sum(energy);
+  std::copy(features.begin(), features.end(), sum);
 }
 
 void ComputeUqLinear::virial_rows(bool trace, double *rows)
 {
   const std::size_t width = potential->width(), n_features = potential->posterior().n_features();
-  const std::vector<double> all = virial_sum();
+  const std::vector<double> rows_of_system = virial_sum();
   std::fill(rows, rows + (trace ? 1 : 6) * n_features, 0.0);    // constants of the elements have no derivative
   for (std::size_t a = 0; a < (trace ? 3 : 6); a++)
-    for (std::size_t p = 0; p < width; p++) rows[(trace ? 0 : a * n_features) + p] += all[a * width + p];
+    for (std::size_t p = 0; p < width; p++) rows[(trace ? 0 : a * n_features) + p] += rows_of_system[a * width + p];
 }
 
 void ComputeUqLinear::bars(const double *row, double value, double std_lower_upper[3])
@@ -59,21 +60,18 @@ std::vector<double> ComputeUqLinear::virial_sum()
   Compute *source = virial_source();
   invoke(source);
   const std::size_t width = potential->width(), n_own = potential->descriptors().n_descriptors();
-  std::vector<double> mine(6 * width, 0.0), all(6 * width);
+  std::vector<double> rows_here(6 * width, 0.0);
   for (int i = 0; i < atom->nlocal; i++)
     for (int type = 1; type <= atom->ntypes; type++)    // descriptors of atoms of each type, moved by this atom
       for (int a = 0; element_of_type[type] >= 0 && a < 6; a++)
-        potential->place(element_of_type[type], row_of(source, i) + (6 * (type - 1) + BLOCK_OF[a]) * n_own, mine.data() + a * width);
-  MPI_Allreduce(mine.data(), all.data(), static_cast<int>(all.size()), MPI_DOUBLE, MPI_SUM, world);
-  return all;
+        potential->place(element_of_type[type], row_of(source, i) + (6 * (type - 1) + BLOCK_OF[a]) * n_own, rows_here.data() + a * width);
+  return lmp_uq::sum_over_ranks(world, rows_here);
 }
 
 // bar, xx yy zz xy xz yz
 void ComputeUqLinear::stress_std(double bar[6])
 {
-  const std::vector<double> all = virial_sum();
-  potential->posterior().row_std(6, all.data(), bar);
-  // the volume of compute pressure
-  const double volume = domain->xprd * domain->yprd * (domain->dimension == 3 ? domain->zprd : 1.0);
-  for (int a = 0; a < 6; a++) bar[a] *= force->nktv2p / volume;
+  const std::vector<double> rows_of_system = virial_sum();
+  potential->posterior().row_std(6, rows_of_system.data(), bar);
+  for (int a = 0; a < 6; a++) bar[a] *= force->nktv2p / lmp_uq::cell_volume(*domain);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "configuration.h"
 
+#include "over_ranks.h"
+
 #include "lammps/atom.h"
 #include "lammps/domain.h"
 #include "lammps/fmt/format.h"
@@ -33,7 +35,11 @@ void Configuration::settle()
   if (taken() && atom->nlocal == n_local_) take_positions();
 }
 
-void Configuration::drop() { step_ = -1; }
+void Configuration::drop()
+{
+  step_ = -1;
+  reordered_ = false;
+}
 
 static void read_box(const Domain &domain, double box[9])
 {
@@ -93,23 +99,20 @@ Configuration::State Configuration::compare_here() const
 
 Configuration::State Configuration::compare(std::string &what)
 {
-  const int mine = compare_here();
-  int worst = SAME;
-  MPI_Allreduce(&mine, &worst, 1, MPI_INT, MPI_MAX, world);
-  if (worst == SAME) return SAME;
+  reordered_ = false;
+  if (max_over_ranks<int>(world, compare_here()) == SAME) return SAME;
   what = compare_everywhere();
-  return what.empty() ? REORDERED : CHANGED;
+  reordered_ = what.empty();
+  return reordered_ ? REORDERED : CHANGED;
 }
 
 std::string Configuration::compare_everywhere()
 {
-  const bigint mine[2] = {n_local_, atom->nlocal};
-  bigint all[2] = {};
-  MPI_Allreduce(mine, all, 2, MPI_LMP_BIGINT, MPI_SUM, world);
-  if (all[0] != all[1]) return fmt::format("there were {} atoms, now {}", all[0], all[1]);
+  const auto [n_then, n_now] = sum_over_ranks(world, std::array<bigint, 2>{n_local_, atom->nlocal});
+  if (n_then != n_now) return fmt::format("there were {} atoms, now {}", n_then, n_now);
   to_present_ = std::make_unique<AtomRoutes>(world, tags_.data(), n_local_, atom->tag, atom->nlocal);
   if (!to_present_->found_all()) return "atom IDs";
-  int changed[3] = {}, any[3] = {};    // types, positions, box
+  int types = 0, positions = 0;    // changed here
   to_present_->fetch(
       4,
       [&](int i, double *row) {
@@ -117,13 +120,13 @@ std::string Configuration::compare_everywhere()
         row[3] = types_[i];
       },
       [&](int i, const double *row) {
-        if (static_cast<int>(row[3]) != atom->type[i]) changed[0] = 1;
-        if (moved(row, atom->x[i])) changed[1] = 1;
+        if (static_cast<int>(row[3]) != atom->type[i]) types = 1;
+        if (moved(row, atom->x[i])) positions = 1;
       });
-  changed[2] = box_moved();
-  if (in_motion()) changed[1] = changed[2] = 0;
-  MPI_Allreduce(changed, any, 3, MPI_INT, MPI_MAX, world);
-  return any[0] ? "atom types or IDs" : any[2] ? "the box" : any[1] ? "positions or atom IDs" : "";
+  const bool at_rest = !in_motion();
+  const auto [any_types, any_positions, any_box] =
+      max_over_ranks(world, std::array<int, 3>{types, at_rest && positions, at_rest && box_moved()});
+  return any_types ? "atom types or IDs" : any_box ? "the box" : any_positions ? "positions or atom IDs" : "";
 }
 
 void Configuration::follow(const double *then, int width, std::vector<double> &now) const

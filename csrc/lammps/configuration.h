@@ -37,6 +37,8 @@ class Configuration : protected LAMMPS_NS::Pointers {
   // The present atoms against those taken. Positions and box count too, but not during the run that the forces are of: there they are LAMMPS'
   // own affair. what: which of them changed. Collective, the same answer on every rank.
   State compare(std::string &what);
+  // As the last comparison has found: LAMMPS' communication does not fit the atoms taken any more.
+  bool reordered() const { return reordered_; }
 
   // After REORDERED: rows (n, width) of the atoms taken, as the present atoms have them. Collective.
   void follow(const double *then, int width, std::vector<double> &now) const;
@@ -52,7 +54,7 @@ class Configuration : protected LAMMPS_NS::Pointers {
   void take_positions();
 
   LAMMPS_NS::bigint step_ = -1;
-  bool of_this_run_ = false;
+  bool of_this_run_ = false, reordered_ = false;
   int n_local_ = 0;
   std::vector<LAMMPS_NS::tagint> tags_;    // (n_local + n_ghost)
   std::vector<int> types_;                 // (n_local)

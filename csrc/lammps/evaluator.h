@@ -4,6 +4,7 @@
 #define LMP_UQ_EVALUATOR_H
 
 #include "bridge.h"
+#include "settings.h"
 
 #include <memory>
 #include <stdexcept>
@@ -11,11 +12,6 @@
 #include <vector>
 
 namespace lmp_uq {
-
-struct Settings {
-  std::string device = "auto", precision = "file", engine = "auto", bars_precision = "same";
-  int members = 0, force_members = 0, threads = 1, conservative = 0, learned = 0, local_rank = 0;
-};
 
 class Evaluator {
  public:

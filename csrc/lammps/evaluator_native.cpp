@@ -72,7 +72,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
 
  private:
   void make_engine();
-  bool offers(int quantity) const;
+  bool offers(int index) const;
   uq_model_info describe() const;
   lmp_uq::AtomGraph atom_graph(const uq_graph &graph);
   static lmp_uq::GhostExchange exchange(const uq_graph &graph);
@@ -137,9 +137,9 @@ void NativeEvaluator::make_engine()
                              std::to_string(engine_->shape().n_features()));
 }
 
-bool NativeEvaluator::offers(int quantity) const
+bool NativeEvaluator::offers(int index) const
 {
-  switch (quantity) {
+  switch (index) {
     case UQ_GRADE: return head_->has_grade();
     case UQ_FORCE_ERROR: return head_->has_force_error();
     case UQ_FORCE_ERROR_50: return head_->has_level(LEVEL_50);
@@ -147,7 +147,7 @@ bool NativeEvaluator::offers(int quantity) const
     case UQ_ENERGY_ERROR: return head_->has_box() && head_->energy_factor() != 0.0;
     case UQ_STRESS_ERROR: return head_->n_force_members() > 0 && head_->stress_factor() != 0.0;
     case UQ_STRESS_STD: return head_->n_force_members() > 0;
-    default: return lmp_uq::needs_pulls(quantity) ? head_->n_force_members() > 0 : head_->has_box();
+    default: return lmp_uq::quantity(index).dear ? head_->n_force_members() > 0 : head_->has_box();
   }
 }
 
@@ -256,7 +256,7 @@ void NativeEvaluator::per_atom(int field, const double *force_norm, double *colu
   const double level = field == UQ_FORCE_ERROR_50 ? LEVEL_50 : field == UQ_FORCE_ERROR_95 ? LEVEL_95 : LEVEL;
   if (field == UQ_GRADE)
     std::copy_n(grades(), n_local, column);
-  else if (lmp_uq::needs_force_norm(field))
+  else if (lmp_uq::FIELDS[field].of_force_norm)
     head_->force_errors(n_local, descriptors_.data(), species_.data(), force_norm, grades(), level, column);
   else
     std::copy_n(bars(field), n_local, column);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "exclusions.h"
 
+#include "over_ranks.h"
+
 #include "lammps/atom.h"
 #include "lammps/comm.h"
 #include "lammps/error.h"
@@ -72,14 +74,14 @@ void Exclusions::check_rules(LAMMPS *lmp, const std::vector<int> &species_of_typ
 {
   const Atom &atom = *lmp->atom;
   for (const auto &rule : rules_) {
-    int mine[2] = {}, any[2] = {};
+    std::array<int, 2> taking_part = {};    // atoms here of either group
     for (int i = 0; i < atom.nlocal; i++) {
       if (species_of_type[atom.type[i]] < 0 || excluded_[i]) continue;
-      if (((atom.mask[i] & rule.bit) != 0) != rule.outside) mine[0] = 1;
-      if (atom.mask[i] & rule.other_bit) mine[1] = 1;
+      if (((atom.mask[i] & rule.bit) != 0) != rule.outside) taking_part[0] = 1;
+      if (atom.mask[i] & rule.other_bit) taking_part[1] = 1;
     }
-    MPI_Allreduce(mine, any, 2, MPI_INT, MPI_MAX, lmp->world);
-    if (any[0] && any[1]) refuse(lmp, rule.words, rule.accepted);
+    const auto [any_of_one, any_of_other] = max_over_ranks(lmp->world, taking_part);
+    if (any_of_one && any_of_other) refuse(lmp, rule.words, rule.accepted);
   }
 }
 

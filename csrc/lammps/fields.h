@@ -11,13 +11,13 @@ namespace lmp_uq {
 
 struct FieldInfo {
   const char *name, *unit, *needs;    // needs: what a model file must hold, in words
+  bool dear;                          // made from the derivatives of force members
+  bool of_force_norm;                 // made from |F_predicted|
 };
 extern const FieldInfo FIELDS[UQ_N_FIELDS];
 extern const FieldInfo TOTALS[UQ_N_QUANTITIES - UQ_N_FIELDS];
 
-const FieldInfo &quantity(int index);    // a field, or a total behind the fields
-bool needs_pulls(int index);             // dear: made from the derivatives of force members
-bool needs_force_norm(int index);
+const FieldInfo &quantity(int index);       // a field, or a total behind the fields
 int find_field(const std::string &name);    // index, or -1
 std::string field_names();                  // "energy_std, energy_lower, ..." for messages
 

@@ -2,6 +2,7 @@
 // FixUqAverage: a run: samples, averages with their bars, the file, and what is said at the end.
 #include "fix_uq_average.h"
 
+#include "cell_volume.h"
 #include "guard.h"
 #include "hidden_dependence.h"
 #include "averages/thermal_averages.h"
@@ -9,7 +10,6 @@
 
 #include "lammps/comm.h"
 #include "lammps/compute.h"
-#include "lammps/domain.h"
 #include "lammps/error.h"
 #include "lammps/force.h"
 #include "lammps/modify.h"
@@ -109,7 +109,7 @@ void FixUqAverage::fill_rows(const double *features, double *rows)
   std::vector<double> virial(inputs->any_pressure() ? 6 * width : 0);
   const bool trace = !std::any_of(known.begin(), known.end(), [](int kind) { return kind > AverageInputs::PRESSURE; });
   if (inputs->any_pressure()) source().virial_rows(trace, virial.data());
-  const double to_pressure = force->nktv2p / (domain->xprd * domain->yprd * domain->zprd);
+  const double to_pressure = force->nktv2p / lmp_uq::cell_volume(*domain);
   for (const auto kind : known) {
     if (kind == AverageInputs::ENERGY) std::copy_n(features, width, rows);
     for (std::size_t p = 0; kind == AverageInputs::PRESSURE && p < width; p++)

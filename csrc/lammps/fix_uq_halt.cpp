@@ -3,6 +3,7 @@
 
 #include "atom_maximum.h"
 #include "fields.h"
+#include "force_computation.h"
 #include "guard.h"
 #include "pair_mace_uq.h"
 
@@ -100,7 +101,7 @@ void FixUqHalt::end_of_step()
 void FixUqHalt::look()
 {
   PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
-  const auto worst = lmp_uq::find_maximum(lmp, pair, field, groupbit);
+  const auto worst = lmp_uq::find_maximum(lmp, pair.last(), field, groupbit);
   last = worst.value;
   const bool beyond = worst.tag > 0 && (or_equal ? worst.value >= threshold : worst.value > threshold);
   count = beyond ? count + 1 : 0;
@@ -109,7 +110,7 @@ void FixUqHalt::look()
   const bool rerun = runs("rerun");
   const auto message = fmt::format("{} {}: {} at step {}: {} = {:.6g} {} {:g} ({}) on atom {} ({}), check {} in a row", WHO, id,
                                    rerun && !hard ? "beyond" : "run stops", update->ntimestep, lmp_uq::FIELDS[field].name, worst.value,
-                                   or_equal ? ">=" : ">", threshold, lmp_uq::FIELDS[field].unit, worst.tag, pair.element(worst.type), count);
+                                   or_equal ? ">=" : ">", threshold, lmp_uq::FIELDS[field].unit, worst.tag, pair.model().element_of_type[worst.type], count);
   if (hard) error->all(FLERR, message);
   count = 0;
   if (rerun) {    // its loop looks at nothing that could end it

@@ -3,7 +3,9 @@
 
 #include "atom_maximum.h"
 #include "fields.h"
+#include "force_computation.h"
 #include "guard.h"
+#include "over_ranks.h"
 #include "output_file.h"
 #include "pair_mace_uq.h"
 
@@ -67,9 +69,9 @@ void FixUqSelect::init()
   PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
   pair.require_field(field, WHO);
   columns.clear();
-  const bool dear = lmp_uq::needs_pulls(field);    // else nobody has paid for these fields
+  const bool dear = lmp_uq::FIELDS[field].dear;    // else nobody has paid for these fields
   for (int k = 0; k < UQ_N_FIELDS; k++)
-    if (pair.has_field(k) && (dear || !lmp_uq::needs_pulls(k))) columns.push_back(k);
+    if (pair.model().info.available[k] && (dear || !lmp_uq::FIELDS[k].dear)) columns.push_back(k);
 }
 
 // frames of a rerun have no other hook
@@ -99,11 +101,11 @@ void FixUqSelect::end_of_step()
 void FixUqSelect::look()
 {
   PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
-  const auto worst = lmp_uq::find_maximum(lmp, pair, field, groupbit);
+  const auto worst = lmp_uq::find_maximum(lmp, pair.last(), field, groupbit);
   if (worst.tag == 0 || worst.value < lo || worst.value > hi) return;
   check_moment();
-  const double energy = pair.energy();
-  const auto rows = gather(own_rows(pair));
+  const double energy = pair.last().energy();
+  const auto rows = gather(own_rows(pair.last()));
   out.add(comm->me == 0 ? format_frame(pair, rows, energy, worst) : "");
   written++;
   if (written == maximum && comm->me == 0)
@@ -115,23 +117,21 @@ double FixUqSelect::compute_scalar() { return static_cast<double>(written); }
 // positions were kept atom by atom in the order of the forces
 void FixUqSelect::check_moment()
 {
-  const bool mine = moment.step == update->ntimestep && moment.tags.size() == static_cast<std::size_t>(atom->nlocal) &&
+  const bool same_atoms = moment.step == update->ntimestep && moment.tags.size() == static_cast<std::size_t>(atom->nlocal) &&
       std::equal(moment.tags.begin(), moment.tags.end(), atom->tag);
-  int same = mine, all = 0;
-  MPI_Allreduce(&same, &all, 1, MPI_INT, MPI_MIN, world);
-  if (!all)
+  if (!lmp_uq::on_every_rank(world, same_atoms))
     error->all(FLERR, "{} {}: atoms came, went or were moved to another place in memory between the forces and the end of step {}", WHO, id,
                update->ntimestep);
 }
 
 // all atoms of this rank, whatever the group: a frame for DFT is the whole cell
-std::vector<double> FixUqSelect::own_rows(PairMaceUq &pair)
+std::vector<double> FixUqSelect::own_rows(lmp_uq::ForceComputation &last)
 {
   const std::size_t width = FIELDS + columns.size();
   std::vector<double> rows(static_cast<std::size_t>(atom->nlocal) * width);
   std::vector<const double *> fields;
-  for (int column : columns) fields.push_back(pair.field(column));
-  const double *forces = pair.model_forces(), *part = pair.participation();
+  for (int column : columns) fields.push_back(last.field(column));
+  const double *forces = last.model_forces(), *part = last.participation();
   const double to_momentum = std::sqrt(force->mvv2e);    // u Angstrom/ps to sqrt(u eV), so that p^2/2m is in eV
   for (int i = 0; i < atom->nlocal; i++) {
     double *row = rows.data() + i * width;
@@ -185,7 +185,7 @@ std::string FixUqSelect::format_frame(PairMaceUq &pair, const std::vector<double
   for (int column : columns) text += fmt::format(":{}:R:1", lmp_uq::FIELDS[column].name);
   text += "\n";
   for (const double *row : sorted) {
-    const std::string element = row[TYPE] == 0.0 ? "NULL" : pair.element(static_cast<int>(row[TYPE]));
+    const std::string element = row[TYPE] == 0.0 ? "NULL" : pair.model().element_of_type[static_cast<int>(row[TYPE])];
     // X is the extxyz readers' name of an atom without element: here one that takes no part, as the types of another style of a hybrid
     text += fmt::format("{} {:.10f} {:.10f} {:.10f} {:.0f} {:.8g}", element == "NULL" ? "X" : element, row[X], row[X + 1], row[X + 2], row[ID],
                         row[MASS]);

@@ -10,6 +10,7 @@
 #include <vector>
 
 namespace lmp_uq {
+class ForceComputation;
 struct AtomMaximum;
 }
 
@@ -49,7 +50,7 @@ class FixUqSelect : public Fix {
 
   void look();
   void check_moment();
-  std::vector<double> own_rows(class PairMaceUq &);
+  std::vector<double> own_rows(lmp_uq::ForceComputation &);
   std::vector<double> gather(std::vector<double> mine);
   std::string format_frame(class PairMaceUq &, const std::vector<double> &rows, double energy, const lmp_uq::AtomMaximum &worst);
 };

@@ -3,6 +3,7 @@
 
 #include "bridge.h"
 #include "launcher_check.h"
+#include "over_ranks.h"
 #include "base/text.h"
 
 #include "lammps/comm.h"
@@ -33,16 +34,16 @@ const char *words(const std::exception &failure)
 void lmp_uq::collective(LAMMPS *lmp, const std::string &who, const std::function<void()> &work)
 {
   std::vector<char> text(UQ_MESSAGE_LENGTH, '\0');
-  int failing = lmp->comm->nprocs, first = 0;
+  int failing_here = lmp->comm->nprocs;
   try {
     work();
   } catch (const LAMMPSException &) {
     throw;
   } catch (const std::exception &failure) {
-    failing = lmp->comm->me;
+    failing_here = lmp->comm->me;
     strncpy(text.data(), printable(words(failure)).c_str(), UQ_MESSAGE_LENGTH - 1);
   }
-  MPI_Allreduce(&failing, &first, 1, MPI_INT, MPI_MIN, lmp->world);
+  const int first = min_over_ranks(lmp->world, failing_here);
   if (first == lmp->comm->nprocs) return;
   MPI_Bcast(text.data(), UQ_MESSAGE_LENGTH, MPI_CHAR, first, lmp->world);
   lmp->error->all(FLERR, "{}: {}", who, text.data());

@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "pair_mace_uq.h"
 
-#include "pair_mace_uq_impl.h"
+#include "compute_uq.h"
+#include "force_computation.h"
+#include "launcher_check.h"
+#include "restart_text.h"
+#include "setup_warnings.h"
 
 #include "lammps/atom.h"
 #include "lammps/citeme.h"
 #include "lammps/comm.h"
-#include "lammps/domain.h"
 #include "lammps/error.h"
 #include "lammps/force.h"
 #include "lammps/memory.h"
-#include "lammps/neigh_list.h"
+#include "lammps/modify.h"
 #include "lammps/neighbor.h"
+#include "lammps/timer.h"
 #include "lammps/update.h"
-#include "lammps/utils.h"
 
-#include <cmath>
 #include <cstring>
+#include <set>
+#include <string>
+#include <vector>
 
 using namespace LAMMPS_NS;
 using lmp_uq::StepClock;
@@ -37,7 +42,18 @@ static const char CITATION[] =
     "  author={Perez, Danny and Subramanyam, Aparna P. A. and Maliyov, Ivan and Swinburne, Thomas D.},\n"
     "  journal={npj Computational Materials}, volume={11}, pages={263}, year={2025}\n}\n\n";
 
-PairMaceUq::PairMaceUq(LAMMPS *lmp) : Pair(lmp), impl(std::make_unique<Impl>(lmp))
+struct PairMaceUq::Impl {
+  Impl(LAMMPS *lmp, PairMaceUq &pair) : last(lmp, pair, model) {}
+
+  lmp_uq::Settings settings;
+  lmp_uq::LoadedModel model;
+  lmp_uq::ForceComputation last;
+  std::set<std::string> warned;     // each warning is said once
+  double cutoff_copy = 0.0;         // for extract(): what is handed out may be written to
+  int flags[UQ_N_FIELDS] = {};      // fix pair's <field>_flag
+};
+
+PairMaceUq::PairMaceUq(LAMMPS *lmp) : Pair(lmp), impl(std::make_unique<Impl>(lmp, *this))
 {
   restartinfo = 1;
   one_coeff = 1;
@@ -45,7 +61,7 @@ PairMaceUq::PairMaceUq(LAMMPS *lmp) : Pair(lmp), impl(std::make_unique<Impl>(lmp
   single_enable = 0;
   no_virial_fdotr_compute = 1;    // the virial comes from the edges: right inside hybrid too, where atom->f holds other styles' forces
   centroidstressflag = CENTROID_NOTAVAIL;
-  comm_forward = comm_reverse = Impl::CHUNK;
+  comm_forward = comm_reverse = lmp_uq::GhostComm::CHUNK;
   if (lmp->citeme) lmp->citeme->add(CITATION);
 }
 
@@ -58,97 +74,225 @@ PairMaceUq::~PairMaceUq()
   }
 }
 
+/* ---- a step ---------------------------------------------------------------------------------------------------------------- */
+
 void PairMaceUq::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
-  impl->forget();
-  if (impl->setting_up && !update->setupflag) impl->clock.reset();    // tables are made with the first forces: no time of the run
-  impl->setting_up = update->setupflag;
-  guarded([&] {
-    build_graph();
-    evaluate();
-    const auto watch = impl->clock.watch(StepClock::EDGES);
-    impl->graph.forces(impl->edge_gradients.data(), impl->forces);
-    check_finite();
+  impl->last.guarded([&] {
+    impl->last.compute(*list);
+    const auto watch = impl->last.clock().watch(StepClock::EDGES);
     add_forces();
     tally();
-    impl->volume = domain->xprd * domain->yprd * (domain->dimension == 3 ? domain->zprd : 1.0);
-    impl->configuration.take();
   });
-}
-
-void PairMaceUq::build_graph()
-{
-  const auto watch = impl->clock.watch(StepClock::EDGES);
-  static const double no_position[3] = {};
-  static const int no_type[1] = {};
-  const bool any = atom->nlocal + atom->nghost > 0;
-  impl->exclusions.update(lmp, *list, impl->species_of_type);
-  const lmp_uq::Graph::Atoms atoms = {atom->nlocal, atom->nghost, any ? atom->x[0] : no_position, any ? atom->type : no_type,
-                                      impl->species_of_type.data(), impl->exclusions.excluded()};
-  const int64_t bad = impl->graph.build(*list, atoms, impl->info.cutoff);
-  const int lost = impl->graph.first_lost(atoms);
-  if (lost >= 0) fail_here(fmt::format("the position of atom {} is not a finite number", atom->tag[lost]));
-  if (bad >= 0)
-    fail_here(fmt::format("atoms {} and {} are at the same position", atom->tag[impl->graph.centres()[bad]],
-                          atom->tag[impl->graph.neighbours()[bad]]));
-}
-
-void PairMaceUq::evaluate()
-{
-  const auto watch = impl->clock.watch(StepClock::MODEL);
-  impl->energies.resize(impl->graph.n_local() + 1);    // never empty: a rank without atoms still hands a pointer over
-  impl->edge_gradients.resize(3 * impl->graph.n_edges() + 3);
-  const bool keep = impl->derivatives_wanted || impl->derivatives_observed;
-  guarded([&] { impl->evaluator->evaluate(graph_view(), keep, impl->energies.data(), impl->edge_gradients.data()); });
-  impl->has_derivatives = keep;
-}
-
-uq_graph PairMaceUq::graph_view()
-{
-  const auto &graph = impl->graph;
-  uq_graph view = {};
-  view.n_local = graph.n_local();
-  view.n_ghost = graph.n_nodes() - graph.n_local();
-  view.species = graph.species();
-  view.n_edges = graph.n_edges();
-  view.centres = graph.centres();
-  view.neighbours = graph.neighbours();
-  view.vectors = graph.vectors();
-  view.context = this;
-  view.forward = forward_callback;
-  view.reverse = reverse_callback;
-  view.forward_rows = forward_rows_callback;
-  view.reverse_rows = reverse_rows_callback;
-  return view;
-}
-
-void PairMaceUq::check_finite()
-{
-  for (int i = 0; i < atom->nlocal; i++)
-    if (!std::isfinite(impl->energies[i])) fail_here(fmt::format("the energy of atom {} is not a finite number", atom->tag[i]));
-  for (int i = 0; i < impl->graph.n_nodes(); i++)
-    for (int k = 0; k < 3; k++)
-      if (!std::isfinite(impl->forces[3 * i + k])) fail_here(fmt::format("the force on atom {} is not a finite number", atom->tag[i]));
 }
 
 void PairMaceUq::add_forces()
 {
-  if (impl->graph.n_nodes() == 0) return;
+  const auto &forces = impl->last.forces();
+  if (forces.empty()) return;
   double *f = atom->f[0];
-  for (std::size_t k = 0; k < impl->forces.size(); k++) f[k] += impl->forces[k];
+  for (std::size_t k = 0; k < forces.size(); k++) f[k] += forces[k];
 }
 
 void PairMaceUq::tally()
 {
-  impl->local_energy = 0.0;
-  for (int i = 0; i < atom->nlocal; i++) {
-    if (!impl->graph.takes_part(i)) continue;
-    impl->local_energy += impl->energies[i];
-    if (eflag_atom) eatom[i] += impl->energies[i];
-  }
-  if (eflag_global) eng_vdwl += impl->local_energy;
-  if (vflag_either)
-    impl->graph.virial(impl->edge_gradients.data(), vflag_global ? virial : nullptr, vflag_atom ? vatom : nullptr);
+  const auto &graph = impl->last.graph();
+  if (eflag_atom)
+    for (int i = 0; i < graph.n_local(); i++)
+      if (graph.takes_part(i)) eatom[i] += impl->last.energies()[i];
+  if (eflag_global) eng_vdwl += impl->last.local_energy();
+  if (vflag_either) graph.virial(impl->last.edge_gradients().data(), vflag_global ? virial : nullptr, vflag_atom ? vatom : nullptr);
 }
 
+int PairMaceUq::pack_forward_comm(int n, int *atoms, double *out, int, int *) { return impl->last.ghosts().pack_forward(n, atoms, out); }
+
+void PairMaceUq::unpack_forward_comm(int n, int first, double *in) { impl->last.ghosts().unpack_forward(n, first, in); }
+
+int PairMaceUq::pack_reverse_comm(int n, int first, double *out) { return impl->last.ghosts().pack_reverse(n, first, out); }
+
+void PairMaceUq::unpack_reverse_comm(int n, int *atoms, double *in) { impl->last.ghosts().unpack_reverse(n, atoms, in); }
+
+/* ---- input commands -------------------------------------------------------------------------------------------------------- */
+
+void PairMaceUq::check_host()
+{
+  if (strcmp(update->unit_style, "metal") != 0)
+    error->all(FLERR, "Pair style mace/uq needs units metal (eV, Angstrom, ps), found units {}", update->unit_style);
+  int size = 0;
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  const std::string mismatch = lmp_uq::launcher_mismatch(size);
+  if (!mismatch.empty()) error->all(FLERR, "Pair style mace/uq: {}", mismatch);
+}
+
+// A second pair_style command comes here too. What the first one loaded was made with other keywords: pair_coeff has to follow again.
+void PairMaceUq::settings(int narg, char **arg)
+{
+  check_host();
+  const lmp_uq::Settings said = lmp_uq::Settings::of_words(narg, arg, lmp);
+  unload();
+  impl->settings = said;
+}
+
+void PairMaceUq::unload()
+{
+  impl->last.forget();
+  impl->model = {};
+}
+
+void PairMaceUq::coeff(int narg, char **arg)
+{
+  if (narg < 3 || strcmp(arg[0], "*") != 0 || strcmp(arg[1], "*") != 0)
+    error->all(FLERR, "Pair style mace/uq accepts only: pair_coeff * * file.uq element-of-type-1 element-of-type-2 ...");
+  if (narg != 3 + atom->ntypes)
+    error->all(FLERR, "Pair style mace/uq: pair_coeff names {} elements, the system has {} atom types: one element (or NULL) per type",
+               narg - 3, atom->ntypes);
+  load(arg[2], arg + 3);
+}
+
+void PairMaceUq::allocate()
+{
+  if (allocated) return;
+  memory->create(setflag, atom->ntypes + 1, atom->ntypes + 1, "pair:setflag");
+  memory->create(cutsq, atom->ntypes + 1, atom->ntypes + 1, "pair:cutsq");
+  allocated = 1;
+}
+
+// a second pair_coeff comes here too and replaces the first as a whole
+void PairMaceUq::load(const std::string &file, char **elements)
+{
+  allocate();
+  unload();
+  auto &model = impl->model;
+  model.name_types(atom->ntypes, elements);
+  for (int i = 1; i <= atom->ntypes; i++)
+    for (int j = 1; j <= atom->ntypes; j++) setflag[i][j] = model.species_of_type[i] >= 0 && model.species_of_type[j] >= 0;
+  impl->settings.local_rank = lmp_uq::local_rank(world);
+  model.load(lmp, impl->settings, file);
+}
+
+void PairMaceUq::init_style()
+{
+  if (force->newton_pair == 0) error->all(FLERR, "Pair style mace/uq needs newton pair on, found newton pair off");
+  if (atom->tag_enable == 0) error->all(FLERR, "Pair style mace/uq needs atom IDs, found atom_modify id no");
+  evaluator_or_error();
+  const bool excluded = force->special_lj[1] == 0.0 || force->special_lj[2] == 0.0 || force->special_lj[3] == 0.0;
+  if (atom->molecular != 0 && excluded)
+    error->all(FLERR, "Pair style mace/uq needs special_bonds lj/coul 1 1 1: zero weights drop bonded neighbours from the list");
+  for (const auto &text : lmp_uq::setup_warnings(lmp, impl->model.element_of_type))
+    if (impl->warned.insert(text).second && comm->me == 0) error->warning(FLERR, "Pair style mace/uq: {}", text);
+  neighbor->add_request(this, NeighConst::REQ_FULL);
+  impl->last.init();
+}
+
+double PairMaceUq::init_one(int, int) { return impl->model.info.cutoff; }
+
+// at the end of a run
+void PairMaceUq::finish()
+{
+  impl->last.settle();
+  for (Compute *compute : modify->get_compute_list())
+    if (auto uq = dynamic_cast<ComputeUq *>(compute)) uq->forget();
+  const std::string times = impl->last.clock().summary(world);
+  impl->last.clock().reset();    // also where the next run skips its set-up
+  if (comm->me == 0 && update->nsteps != 0 && timer->has_normal() && !times.empty()) utils::logmesg(lmp, "mace/uq: {}\n", times);
+}
+
+void PairMaceUq::evaluator_or_error()
+{
+  if (!impl->model.evaluator)
+    error->all(FLERR, "Pair style mace/uq: all pair coeffs are not set: pair_coeff * * file.uq elements must follow pair_style");
+}
+
+/* ---- restart: keywords, file name and its hash ------------------------------------------------------------------------------- */
+
+void PairMaceUq::write_restart_settings(FILE *fp) { impl->settings.write(fp); }
+
+void PairMaceUq::read_restart_settings(FILE *fp)
+{
+  check_host();
+  unload();
+  impl->settings = lmp_uq::Settings::read(fp, lmp);
+}
+
+// LAMMPS sets the pair style up before it writes, so a model is loaded
+void PairMaceUq::write_restart(FILE *fp)
+{
+  write_restart_settings(fp);
+  lmp_uq::write_text(fp, impl->model.file);
+  lmp_uq::write_text(fp, impl->model.info.sha256);
+  for (int type = 1; type <= atom->ntypes; type++) lmp_uq::write_text(fp, impl->model.element_of_type[type]);
+}
+
+void PairMaceUq::read_restart(FILE *fp)
+{
+  read_restart_settings(fp);
+  const std::string file = lmp_uq::read_text(fp, lmp), sha256 = lmp_uq::read_text(fp, lmp);
+  std::vector<std::string> elements;
+  std::vector<char *> names;
+  for (int type = 1; type <= atom->ntypes; type++) elements.push_back(lmp_uq::read_text(fp, lmp));
+  for (auto &element : elements) names.push_back(&element[0]);
+  load(file, names.data());
+  if (sha256 != impl->model.info.sha256)
+    error->all(FLERR, "Pair style mace/uq: {} has changed since the restart file was written (sha256 {} then, {} now)", file, sha256,
+               impl->model.info.sha256);
+}
+
+/* ---- for LAMMPS, computes and fixes ------------------------------------------------------------------------------------------ */
+
+PairMaceUq *PairMaceUq::find(LAMMPS *lmp, const char *who)
+{
+  auto pair = dynamic_cast<PairMaceUq *>(lmp->force->pair_match("mace/uq", 1));
+  if (!pair) lmp->error->all(FLERR, "{} needs pair style mace/uq (exactly one), defined before it", who);
+  return pair;
+}
+
+lmp_uq::ForceComputation &PairMaceUq::last() { return impl->last; }
+
+const lmp_uq::LoadedModel &PairMaceUq::model() const { return impl->model; }
+
+void PairMaceUq::require_field(int index, const char *who)
+{
+  impl->model.require(lmp, index, who);
+  if (lmp_uq::quantity(index).dear) impl->last.keep_derivatives();
+}
+
+void PairMaceUq::row_bars(const double *row, double value, double std_lower_upper[3])
+{
+  evaluator_or_error();
+  impl->last.guarded([&] { impl->model.evaluator->totals(row, value, std_lower_upper); });
+}
+
+void PairMaceUq::member_shifts(const double *row, double *shifts)
+{
+  evaluator_or_error();
+  impl->last.guarded([&] { impl->model.evaluator->member_energies(row, 0.0, shifts); });
+}
+
+void *PairMaceUq::extract(const char *name, int &dim)
+{
+  dim = 0;
+  if (strcmp(name, "cut") == 0) {
+    impl->cutoff_copy = impl->model.info.cutoff;
+    return &impl->cutoff_copy;
+  }
+  for (int index = 0; index < UQ_N_FIELDS; index++)
+    if (std::string(name) == std::string(lmp_uq::FIELDS[index].name) + "_flag") return &impl->flags[index];
+  return nullptr;
+}
+
+void *PairMaceUq::extract_peratom(const char *name, int &n_columns)
+{
+  const int index = lmp_uq::find_field(name);
+  if (index < 0) return nullptr;
+  require_field(index, "fix pair");
+  n_columns = 0;
+  return impl->last.observed(index);
+}
+
+double PairMaceUq::memory_usage()
+{
+  double total = Pair::memory_usage() + static_cast<double>(impl->last.n_bytes());
+  if (impl->model.evaluator) impl->last.guarded([&] { total += impl->model.evaluator->memory_usage(); });
+  return total;
+}

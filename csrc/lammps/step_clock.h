@@ -3,13 +3,19 @@
 #ifndef LMP_UQ_STEP_CLOCK_H
 #define LMP_UQ_STEP_CLOCK_H
 
+#include "over_ranks.h"
+
+#include "lammps/fmt/format.h"
+
+#include <array>
 #include <chrono>
+#include <string>
 
 namespace lmp_uq {
 
 struct StepClock {
   enum Section { EDGES, MODEL, EXCHANGE, BARS, N_SECTIONS };
-  double seconds[N_SECTIONS] = {};
+  std::array<double, N_SECTIONS> seconds = {};
   int depth = 0;    // of sections under way but EXCHANGE: bars that need bars count once
 
   // counts towards a section until it goes out of scope
@@ -42,6 +48,20 @@ struct StepClock {
 
   Watch watch(Section section) { return {*this, section}; }
   void reset() { *this = {}; }
+
+  // of all ranks, in one line for the log; nothing where no time was spent. Collective.
+  std::string summary(MPI_Comm world) const
+  {
+    int n_ranks = 1;
+    MPI_Comm_size(world, &n_ranks);
+    const auto spent = sum_over_ranks(world, seconds);
+    double total = 0.0;
+    for (const double section : spent) total += section;
+    if (total <= 0.0) return "";
+    const auto percent = [&](Section section) { return 100.0 * spent[section] / total; };
+    return fmt::format("{:.4g} s on average of the ranks: edges {:.1f} %, model {:.1f} %, exchange {:.1f} %, bars {:.1f} %", total / n_ranks,
+                       percent(EDGES), percent(MODEL), percent(EXCHANGE), percent(BARS));
+  }
 };
 
 }    // namespace lmp_uq

@@ -36,6 +36,16 @@ Fix *new_fix_uq_columns(LAMMPS *lmp, int narg, char **arg) { return made<FixUqCo
 Fix *new_fix_uq_halt(LAMMPS *lmp, int narg, char **arg) { return made<FixUqHalt>(lmp, "Fix uq/halt", narg, arg); }
 Fix *new_fix_uq_select(LAMMPS *lmp, int narg, char **arg) { return made<FixUqSelect>(lmp, "Fix uq/select", narg, arg); }
 
+void set_creator(lammpsplugin_t &plugin, Pair *(*creator)(LAMMPS *))
+{
+  plugin.creator.v1 = reinterpret_cast<lammpsplugin_factory1 *>(creator);
+}
+
+template <class Style> void set_creator(lammpsplugin_t &plugin, Style *(*creator)(LAMMPS *, int, char **))
+{
+  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(creator);
+}
+
 }    // namespace
 
 extern "C" void lammpsplugin_init(void *lmp_pointer, void *handle, void *register_pointer)
@@ -52,46 +62,19 @@ extern "C" void lammpsplugin_init(void *lmp_pointer, void *handle, void *registe
   plugin.author = "lmp_uq";
   plugin.handle = handle;
 
-  plugin.style = "pair";
-  plugin.name = "mace/uq";
-  plugin.info = "MACE with POPS error bars";
-  plugin.creator.v1 = reinterpret_cast<lammpsplugin_factory1 *>(&new_pair_mace_uq);
-  register_style(&plugin, lmp);
-
-  plugin.style = "compute";
-  plugin.name = "uq/atom";
-  plugin.info = "per-atom uncertainty";
-  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_compute_uq_atom);
-  register_style(&plugin, lmp);
-
-  plugin.name = "uq";
-  plugin.info = "global uncertainty";
-  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_compute_uq);
-  register_style(&plugin, lmp);
-
-  plugin.name = "uq/linear";
-  plugin.info = "uncertainty of a linear potential";
-  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_compute_uq_linear);
-  register_style(&plugin, lmp);
-
-  plugin.style = "fix";
-  plugin.name = "uq/halt";
-  plugin.info = "stop where the model is not to be trusted";
-  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_fix_uq_halt);
-  register_style(&plugin, lmp);
-
-  plugin.name = "uq/average";
-  plugin.info = "thermal averages with error bars";
-  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_fix_uq_average);
-  register_style(&plugin, lmp);
-
-  plugin.name = "UQ/COLUMNS";
-  plugin.info = "per-atom columns of a compute, made by it";
-  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_fix_uq_columns);
-  register_style(&plugin, lmp);
-
-  plugin.name = "uq/select";
-  plugin.info = "keep frames worth labelling";
-  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&new_fix_uq_select);
-  register_style(&plugin, lmp);
+  const auto add = [&](const char *kind, const char *name, const char *info, auto *creator) {
+    plugin.style = kind;
+    plugin.name = name;
+    plugin.info = info;
+    set_creator(plugin, creator);
+    register_style(&plugin, lmp);
+  };
+  add("pair", "mace/uq", "MACE with POPS error bars", new_pair_mace_uq);
+  add("compute", "uq/atom", "per-atom uncertainty", new_compute_uq_atom);
+  add("compute", "uq", "global uncertainty", new_compute_uq);
+  add("compute", "uq/linear", "uncertainty of a linear potential", new_compute_uq_linear);
+  add("fix", "uq/halt", "stop where the model is not to be trusted", new_fix_uq_halt);
+  add("fix", "uq/average", "thermal averages with error bars", new_fix_uq_average);
+  add("fix", "UQ/COLUMNS", "per-atom columns of a compute, made by it", new_fix_uq_columns);
+  add("fix", "uq/select", "keep frames worth labelling", new_fix_uq_select);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mace/radial.h"
 
+#include "formulas/activations.h"
 #include "mace/cpu/kernels.h"
 
 #include <algorithm>
@@ -11,12 +12,6 @@ namespace lmp_uq {
 namespace {
 
 constexpr double LOWEST = 0.5, LOWEST_OF_CONTACT = 0.4;    // Angstrom; part of the sum of covalent radii
-
-Jet silu(double x)
-{
-  const double s = 1.0 / (1.0 + std::exp(-x)), d = s * (1.0 - s);
-  return {x * s, s + x * d, d * (2.0 + x * (1.0 - 2.0 * s))};
-}
 
 // rows (n) times matrix (n, m)
 std::vector<double> times(const std::vector<double> &row, const Matrix &matrix, std::size_t m)
@@ -81,7 +76,7 @@ RadialFunctions::Rows RadialFunctions::network(Rows rows) const
     for (std::vector<double> &row : rows) row = times(row, steps_[step], width);
     if (step + 1 == steps_.size()) break;
     for (std::size_t k = 0; k < width; ++k) {
-      const Jet out = chain(silu(rows[0][k]), {rows[0][k], rows[1][k], rows[2][k]});
+      const Jet out = chain(silu_jet(rows[0][k]), {rows[0][k], rows[1][k], rows[2][k]});
       rows[0][k] = out.value;
       rows[1][k] = out.first;
       rows[2][k] = out.second;

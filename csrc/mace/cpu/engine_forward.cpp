@@ -2,6 +2,8 @@
 // Energies and descriptors.
 #include "mace/cpu/mace_engine.h"
 
+#include "formulas/activations.h"
+
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
@@ -127,7 +129,7 @@ template <class T> double MaceEngine<T>::energy_of(const Layer<T> &layer, const 
   std::vector<double> gate(n_gate, 0.0);
   for (int c = 0; c < n_channels; ++c)
     for (int k = 0; k < n_gate; ++k) gate[k] += layer.readout_gate()[c * n_gate + k] * static_cast<double>(scalars[c]);
-  for (int k = 0; k < n_gate; ++k) energy += layer.readout_gated()[k] * gate[k] / (1.0 + std::exp(-gate[k]));
+  for (int k = 0; k < n_gate; ++k) energy += silu(gate[k], layer.readout_gated()[k]);
   return energy;
 }
 

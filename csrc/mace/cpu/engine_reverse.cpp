@@ -2,6 +2,7 @@
 // Gradients of weighted sums of energies and descriptors with respect to the edge vectors: the forward pass's transpose, by hand.
 #include "mace/cpu/mace_engine.h"
 
+#include "formulas/activations.h"
 #include "formulas/harmonics.h"
 
 #include <algorithm>
@@ -116,7 +117,7 @@ void MaceEngine<T>::energy_gradient(const Layer<T> &layer, const LayerState &sta
   for (int c = 0; c < n_channels; ++c)
     for (int k = 0; k < n_gate; ++k) gate[k] += layer.readout_gate()[c * n_gate + k] * static_cast<double>(scalars[c]);
   for (int k = 0; k < n_gate; ++k) {
-    const double s = 1.0 / (1.0 + std::exp(-gate[k]));
+    const double s = sigmoid(gate[k]);
     gate[k] = weight * layer.readout_gated()[k] * s * (1.0 + gate[k] * (1.0 - s));
   }
   for (int c = 0; c < n_channels; ++c)

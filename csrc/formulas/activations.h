@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Activation functions of the models' networks.
+#ifndef LMP_UQ_ACTIVATIONS_H
+#define LMP_UQ_ACTIVATIONS_H
+
+#include "formulas/hd.h"
+#include "formulas/pair_functions.h"
+
+#include <cmath>
+
+namespace lmp_uq {
+
+LMP_UQ_HD double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
+// weight x sigmoid(x); the order of the factors is that of the energies of models, to the last digit
+LMP_UQ_HD double silu(double x, double weight = 1.0) { return weight * x / (1.0 + std::exp(-x)); }
+
+// with derivatives
+LMP_UQ_HD Jet silu_jet(double x)
+{
+  const double s = sigmoid(x), d = s * (1.0 - s);
+  return {x * s, s + x * d, d * (2.0 + x * (1.0 - 2.0 * s))};
+}
+
+}    // namespace lmp_uq
+#endif

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "force_computation.h"
+
+#include "base/bytes.h"
+#include "cell_volume.h"
+#include "guard.h"
+#include "over_ranks.h"
+#include "virial_rows.h"
+
+#include "lammps/atom.h"
+#include "lammps/error.h"
+#include "lammps/fmt/format.h"
+#include "lammps/force.h"
+#include "lammps/update.h"
+
+#include <algorithm>
+#include <cmath>
+
+using namespace LAMMPS_NS;
+using lmp_uq::ForceComputation;
+
+ForceComputation::ForceComputation(LAMMPS *lmp, Pair &pair, const LoadedModel &model) :
+    Pointers(lmp), model_(model), configuration_(lmp), ghosts_(lmp, pair, graph_, configuration_, clock_), members_(lmp)
+{
+}
+
+void ForceComputation::fail_here(const std::string &text) { lmp_uq::fail_here(lmp, PAIR_STYLE, text); }
+
+/* ---- forces ---------------------------------------------------------------------------------------------------------------- */
+
+void ForceComputation::init()
+{
+  exclusions_.forget();
+  configuration_.begin_run();
+  derivatives_wanted_ = false;
+}
+
+void ForceComputation::forget()
+{
+  configuration_.drop();
+  has_force_norm_ = has_derivatives_ = false;
+  members_.forget();
+  for (bool &known : evaluated_) known = false;
+}
+
+void ForceComputation::compute(const NeighList &list)
+{
+  forget();
+  if (setting_up_ && !update->setupflag) clock_.reset();    // tables are made with the first forces: no time of the run
+  setting_up_ = update->setupflag;
+  build_graph(list);
+  evaluate();
+  const auto watch = clock_.watch(StepClock::EDGES);
+  graph_.forces(edge_gradients_.data(), forces_);
+  check_finite();
+  local_energy_ = 0.0;
+  for (int i = 0; i < graph_.n_local(); i++)
+    if (graph_.takes_part(i)) local_energy_ += energies_[i];
+  volume_ = cell_volume(*domain);
+  configuration_.take();
+}
+
+void ForceComputation::build_graph(const NeighList &list)
+{
+  const auto watch = clock_.watch(StepClock::EDGES);
+  static const double no_position[3] = {};
+  static const int no_type[1] = {};
+  const bool any = atom->nlocal + atom->nghost > 0;
+  exclusions_.update(lmp, list, model_.species_of_type);
+  const Graph::Atoms atoms = {atom->nlocal, atom->nghost, any ? atom->x[0] : no_position, any ? atom->type : no_type,
+                              model_.species_of_type.data(), exclusions_.excluded()};
+  const int64_t bad = graph_.build(list, atoms, model_.info.cutoff);
+  const int lost = graph_.first_lost(atoms);
+  if (lost >= 0) fail_here(fmt::format("the position of atom {} is not a finite number", atom->tag[lost]));
+  if (bad >= 0)
+    fail_here(fmt::format("atoms {} and {} are at the same position", atom->tag[graph_.centres()[bad]], atom->tag[graph_.neighbours()[bad]]));
+}
+
+void ForceComputation::evaluate()
+{
+  const auto watch = clock_.watch(StepClock::MODEL);
+  energies_.resize(graph_.n_local() + 1);    // never empty: a rank without atoms still hands a pointer over
+  edge_gradients_.resize(3 * graph_.n_edges() + 3);
+  const bool keep = derivatives_wanted_ || derivatives_observed_;
+  guarded([&] { model_.evaluator->evaluate(graph_view(), keep, energies_.data(), edge_gradients_.data()); });
+  has_derivatives_ = keep;
+}
+
+uq_graph ForceComputation::graph_view()
+{
+  uq_graph view = {};
+  view.n_local = graph_.n_local();
+  view.n_ghost = graph_.n_nodes() - graph_.n_local();
+  view.species = graph_.species();
+  view.n_edges = graph_.n_edges();
+  view.centres = graph_.centres();
+  view.neighbours = graph_.neighbours();
+  view.vectors = graph_.vectors();
+  ghosts_.serve(view);
+  return view;
+}
+
+void ForceComputation::check_finite()
+{
+  for (int i = 0; i < atom->nlocal; i++)
+    if (!std::isfinite(energies_[i])) fail_here(fmt::format("the energy of atom {} is not a finite number", atom->tag[i]));
+  for (int i = 0; i < graph_.n_nodes(); i++)
+    for (int k = 0; k < 3; k++)
+      if (!std::isfinite(forces_[3 * i + k])) fail_here(fmt::format("the force on atom {} is not a finite number", atom->tag[i]));
+}
+
+std::size_t ForceComputation::n_bytes() const
+{
+  std::size_t bytes = graph_.n_bytes() + configuration_.n_bytes() + members_.n_bytes() +
+      bytes_of(energies_, edge_gradients_, forces_, force_norm_);
+  for (const auto &column : columns_) bytes += bytes_of(column);
+  return bytes;
+}
+
+/* ---- of each atom ---------------------------------------------------------------------------------------------------------- */
+
+void ForceComputation::current_or_error()
+{
+  if (!configuration_.taken())
+    error->all(FLERR, "Pair style mace/uq: uncertainty was asked for on step {}, but it has computed no forces yet: run 0 first",
+               update->ntimestep);
+  if (configuration_.step() != update->ntimestep)
+    error->all(FLERR, "Pair style mace/uq: uncertainty was asked for on step {}, but forces were last computed on step {}",
+               update->ntimestep, configuration_.step());
+  std::string what;
+  Configuration::State state = Configuration::SAME;
+  guarded([&] { state = configuration_.compare(what); });
+  if (state == Configuration::CHANGED)
+    error->all(FLERR, "Pair style mace/uq: atoms changed since the last force computation ({}): run 0 first", what);
+}
+
+const double *ForceComputation::as_present(const std::vector<double> &rows, std::vector<double> &buffer, int width)
+{
+  if (!configuration_.reordered()) return rows.data();
+  guarded([&] { configuration_.follow(rows.data(), width, buffer); });
+  return buffer.data();
+}
+
+const double *ForceComputation::field(int index)
+{
+  current_or_error();
+  guarded([&] { evaluate_field(index); });
+  return as_present(columns_[index], present_[index]);
+}
+
+// into a column of the atoms whose forces were computed
+void ForceComputation::evaluate_field(int index)
+{
+  if (evaluated_[index]) return;
+  const auto watch = clock_.watch(StepClock::BARS);
+  if (FIELDS[index].dear) {
+    compute_member_forces();
+    members_.force_std(graph_, columns_ + UQ_FORCE_STD);
+    for (int k = UQ_FORCE_STD; k <= UQ_FORCE_STD_Z; k++) evaluated_[k] = true;
+    return;
+  }
+  if (FIELDS[index].of_force_norm) compute_force_norm();
+  auto &column = columns_[index];
+  const int n = graph_.n_local();
+  column.resize(n + 1);
+  model_.evaluator->per_atom(index, force_norm_.data(), column.data());
+  for (int i = 0; i < n; i++) {
+    if (!graph_.takes_part(i)) column[i] = 0.0;
+    if (std::isnan(column[i])) fail_here(fmt::format("{} of atom {} is not a number", FIELDS[index].name, configuration_.tag(i)));
+  }
+  evaluated_[index] = true;
+}
+
+void ForceComputation::compute_force_norm()
+{
+  if (has_force_norm_) return;
+  const int n = graph_.n_local();
+  ghosts_.send_home(forces_.data(), 3);    // this style's own force: parts on ghosts go home, other styles' forces stay out
+  force_norm_.resize(n + 1);
+  for (int i = 0; i < n; i++) {
+    const double *f = forces_.data() + 3 * static_cast<std::size_t>(i);
+    force_norm_[i] = std::sqrt(f[0] * f[0] + f[1] * f[1] + f[2] * f[2]);
+  }
+  has_force_norm_ = true;
+}
+
+void ForceComputation::compute_member_forces()
+{
+  if (members_.known()) return;
+  if (!has_derivatives_)
+    error->all(FLERR,
+               "Pair style mace/uq: force members were asked for on step {}, but nothing had asked for them when that run was set up, "
+               "so its derivatives were not kept: run again",
+               update->ntimestep);
+  members_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, model_.info.n_force_members, configuration_);
+}
+
+const double *ForceComputation::model_forces()
+{
+  current_or_error();
+  guarded([&] { compute_force_norm(); });    // for it, parts on ghosts have gone home
+  return as_present(forces_, present_forces_, 3);
+}
+
+const double *ForceComputation::participation()
+{
+  current_or_error();
+  part_.resize(graph_.n_local() + 1);
+  for (int i = 0; i < graph_.n_local(); i++) part_[i] = graph_.takes_part(i);
+  return as_present(part_, present_part_);
+}
+
+// Fix pair asks after the forces of its steps, and once when it is defined. A field is evaluated when it is first asked for on a step, so
+// fix pair's flag has nothing to do; but fix pair does not come back at the set-up of a run, so who asks for a dear field is remembered.
+double *ForceComputation::observed(int index)
+{
+  const bool dear = FIELDS[index].dear;
+  if (dear) derivatives_observed_ = true;
+  const bool of_this_step = update->whichflag != 0 && configuration_.step() == update->ntimestep;
+  if (of_this_step && (has_derivatives_ || !dear)) return const_cast<double *>(field(index));
+  guarded([&] { columns_[index].resize(atom->nmax + 1); });
+  return columns_[index].data();
+}
+
+/* ---- of the whole system --------------------------------------------------------------------------------------------------- */
+
+double ForceComputation::energy()
+{
+  current_or_error();
+  return sum_over_ranks(world, local_energy_);
+}
+
+// features summed over all atoms; returns the total energy
+double ForceComputation::sum_features(std::vector<double> &sum)
+{
+  std::vector<double> of_this_rank(model_.info.n_features, 0.0);
+  model_.evaluator->feature_sum(of_this_rank.data());
+  sum = sum_over_ranks(world, of_this_rank);
+  return sum_over_ranks(world, local_energy_);
+}
+
+void ForceComputation::totals(double std_lower_upper[3])
+{
+  current_or_error();
+  guarded([&] {
+    const auto watch = clock_.watch(StepClock::BARS);
+    std::vector<double> sum;
+    const double total = sum_features(sum);
+    model_.evaluator->totals(sum.data(), total, std_lower_upper);
+  });
+}
+
+void ForceComputation::member_energies(double *energies)
+{
+  current_or_error();
+  guarded([&] {
+    const auto watch = clock_.watch(StepClock::BARS);
+    std::vector<double> sum;
+    const double total = sum_features(sum);
+    model_.evaluator->member_energies(sum.data(), total, energies);
+  });
+}
+
+void ForceComputation::stress_std(double bar[6])
+{
+  current_or_error();
+  guarded([&] {
+    const auto watch = clock_.watch(StepClock::BARS);
+    compute_member_forces();
+  });
+  members_.virial_std(bar);
+  for (int a = 0; a < 6; a++) bar[a] = bar[a] / volume_ * force->nktv2p;
+}
+
+void ForceComputation::total_features(double *sum)
+{
+  current_or_error();
+  guarded([&] {
+    std::vector<double> features;
+    sum_features(features);
+    std::copy(features.begin(), features.end(), sum);
+  });
+}
+
+void ForceComputation::virial_rows(bool trace, double *rows)
+{
+  current_or_error();
+  guarded([&] {
+    const std::vector<double> all_rows = lmp_uq::virial_rows(world, *model_.evaluator, graph_view(), model_.info.n_features, trace);
+    std::copy(all_rows.begin(), all_rows.end(), rows);
+  });
+}

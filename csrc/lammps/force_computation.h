@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the pair style has computed last, and what it answers of it: the atoms, their graph, energies, forces, and the fields and totals that
+// computes and fixes ask for later.
+#ifndef LMP_UQ_FORCE_COMPUTATION_H
+#define LMP_UQ_FORCE_COMPUTATION_H
+
+#include "configuration.h"
+#include "exclusions.h"
+#include "fields.h"
+#include "ghost_comm.h"
+#include "graph.h"
+#include "loaded_model.h"
+#include "member_forces.h"
+#include "step_clock.h"
+
+#include "lammps/pointers.h"
+
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+namespace LAMMPS_NS {
+class NeighList;
+class Pair;
+}    // namespace LAMMPS_NS
+
+namespace lmp_uq {
+
+class ForceComputation : protected LAMMPS_NS::Pointers {
+ public:
+  ForceComputation(LAMMPS_NS::LAMMPS *lmp, LAMMPS_NS::Pair &pair, const LoadedModel &model);
+
+  // For the computes and fixes of this plugin. Collective: every rank calls them. They describe the atoms whose forces were computed last,
+  // evaluate a field when it is first asked for on a step, and stop with an error where there are no forces of this step, or of these atoms.
+  // Per-atom values are in LAMMPS' present order and last until the next call.
+  const double *field(int index);                    // (nlocal)
+  const double *participation();                     // (nlocal) 1, or 0 for atoms that take no part: they have no value
+  const double *model_forces();                      // (nlocal, 3) of this style alone, eV/Angstrom
+  double energy();                                   // total over ranks, eV
+  void totals(double std_lower_upper[3]);            // of the total energy, eV
+  void stress_std(double bar[6]);                    // xx yy zz xy xz yz
+  void member_energies(double *energies);            // (n_members) total energies, eV
+  void total_features(double *sum);                  // (n_features) summed over all atoms
+  void virial_rows(bool trace, double *rows);        // (6, n_features) -d(that)/dstrain, or their trace; evaluates strained cells
+
+  // For the pair style.
+  void init();    // of a run: computes and fixes are initialized after pair styles and ask again
+  void forget();
+  void compute(const LAMMPS_NS::NeighList &list);
+  void keep_derivatives() { derivatives_wanted_ = true; }    // of the coming run
+  double *observed(int index);                               // by fix pair, which takes it whenever LAMMPS has forces
+  void settle() { configuration_.settle(); }                 // at the end of a run
+  void guarded(const std::function<void()> &work) { ghosts_.guarded(work); }
+  GhostComm &ghosts() { return ghosts_; }
+  StepClock &clock() { return clock_; }
+  const Graph &graph() const { return graph_; }
+  const std::vector<double> &energies() const { return energies_; }
+  const std::vector<double> &edge_gradients() const { return edge_gradients_; }
+  const std::vector<double> &forces() const { return forces_; }
+  double local_energy() const { return local_energy_; }
+  std::size_t n_bytes() const;
+
+ private:
+  void build_graph(const LAMMPS_NS::NeighList &list);
+  uq_graph graph_view();
+  void evaluate();
+  void check_finite();
+  void current_or_error();
+  void evaluate_field(int index);
+  void compute_force_norm();
+  void compute_member_forces();
+  const double *as_present(const std::vector<double> &rows, std::vector<double> &buffer, int width = 1);
+  double sum_features(std::vector<double> &sum);
+  [[noreturn]] void fail_here(const std::string &text);
+
+  const LoadedModel &model_;
+  Exclusions exclusions_;
+  StepClock clock_;
+  bool setting_up_ = false;                        // a run
+  bool derivatives_wanted_ = false;                // by a compute or fix of the coming run
+  bool derivatives_observed_ = false;              // by fix pair, which tells of itself only once
+
+  // Everything below describes the atoms of one force computation, in their order then: n_local, n_nodes are those of the graph.
+  Configuration configuration_;                    // which atoms these are; taken when all of it is there
+  Graph graph_;
+  GhostComm ghosts_;
+  std::vector<double> energies_;                   // (n_local) eV
+  std::vector<double> edge_gradients_;             // (n_edges, 3) eV/Angstrom
+  std::vector<double> forces_;                     // (n_nodes, 3) of this style alone
+  std::vector<double> force_norm_;                 // (n_local), valid if has_force_norm_
+  double local_energy_ = 0.0;                      // of this rank's atoms, eV
+  double volume_ = 0.0;                            // Angstrom^3
+  bool has_force_norm_ = false;
+  bool has_derivatives_ = false;                   // of this step: the evaluator can pull members
+  MemberForces members_;
+  bool evaluated_[UQ_N_FIELDS] = {};
+  std::vector<double> columns_[UQ_N_FIELDS];       // (n_local)
+  std::vector<double> part_;                       // (n_local) 1 for atoms that take part, else 0
+  std::vector<double> present_[UQ_N_FIELDS];       // columns as the present atoms have them, where they are reordered; and part
+  std::vector<double> present_part_, present_forces_;
+};
+
+}    // namespace lmp_uq
+#endif

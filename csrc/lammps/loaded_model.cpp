@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "loaded_model.h"
+
+#include "fields.h"
+#include "guard.h"
+
+#include "lammps/comm.h"
+#include "lammps/error.h"
+#include "lammps/lammps.h"
+#include "lammps/utils.h"
+
+#include <utility>
+
+using namespace LAMMPS_NS;
+using lmp_uq::LoadedModel;
+
+void LoadedModel::name_types(int n_types, char **elements)
+{
+  int n_species = 0;
+  element_of_type.assign(n_types + 1, "NULL");
+  species_of_type.assign(n_types + 1, -1);
+  for (int type = 1; type <= n_types; type++) {
+    element_of_type[type] = elements[type - 1];
+    if (element_of_type[type] != "NULL") species_of_type[type] = n_species++;
+  }
+}
+
+void LoadedModel::load(LAMMPS *lmp, const Settings &settings, const std::string &name)
+{
+  std::vector<std::string> taking_part;
+  for (std::size_t type = 1; type < element_of_type.size(); type++)
+    if (species_of_type[type] >= 0) taking_part.push_back(element_of_type[type]);
+  // kept only if every rank has one: in Python a failed pair_coeff is an exception, and the next run must find no evaluator, not half of one
+  std::unique_ptr<Evaluator> loaded;
+  std::string note;
+  collective(lmp, PAIR_STYLE, [&] { loaded = load_evaluator(settings, name, taking_part, info, note); });
+  evaluator = std::move(loaded);
+  file = name;
+  if (lmp->comm->me != 0) return;
+  if (!note.empty()) utils::logmesg(lmp, "mace/uq: {}\n", note);
+  utils::logmesg(lmp, "mace/uq: {}\n", info.summary);
+  if (info.warning[0]) lmp->error->warning(FLERR, "mace/uq: {}", info.warning);
+}
+
+void LoadedModel::require(LAMMPS *lmp, int index, const char *who) const
+{
+  if (!evaluator) lmp->error->all(FLERR, "{} must come after the pair_coeff command of pair style mace/uq", who);
+  if (!info.available[index])
+    lmp->error->all(FLERR, "{}: field {} needs {}, which {} does not hold (see lmp-uq inspect; lmp-uq fit writes it)", who,
+                    quantity(index).name, quantity(index).needs, file);
+}

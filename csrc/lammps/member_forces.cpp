@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "member_forces.h"
+
+#include "guard.h"
+#include "loaded_model.h"
+#include "over_ranks.h"
+
+#include "lammps/fmt/format.h"
+
+#include <algorithm>
+#include <cmath>
+
+using lmp_uq::MemberForces;
+
+// Numbers of the largest buffer of gradients: 8 members at once up to 170,000 edges, fewer per pull beyond.
+static constexpr int64_t MAX_GRADIENTS = 1 << 22;
+
+// forces and virials from the same pull
+void MemberForces::compute(Evaluator &evaluator, const Graph &graph, const uq_graph &view, GhostComm &ghosts, int n_members,
+                           const Configuration &configuration)
+{
+  const std::size_t width = 3 * static_cast<std::size_t>(n_members), stride = 3 * graph.n_edges();
+  n_members_ = n_members;
+  forces_.assign(graph.n_nodes() * width + 1, 0.0);
+  virials_.assign(6 * static_cast<std::size_t>(n_members), 0.0);
+
+  // every rank makes the same pulls
+  const int64_t longest_gradient = max_over_ranks<int64_t>(world, stride + 1);
+  const int batch = static_cast<int>(std::clamp<int64_t>(MAX_GRADIENTS / longest_gradient, 1, n_members));
+  std::vector<double> gradients(batch * stride + 1);
+  for (int first = 0; first < n_members; first += batch) {
+    const int n = std::min(batch, n_members - first);
+    evaluator.member_gradients(view, first, n, gradients.data());
+    for (int k = 0; k < n; k++) {
+      graph.add_forces(gradients.data() + k * stride, forces_.data() + 3 * (first + k), width);
+      graph.virial(gradients.data() + k * stride, virials_.data() + 6 * (first + k), nullptr);
+    }
+  }
+  ghosts.send_home(forces_.data(), static_cast<int>(width));    // all members at once
+  check_finite(graph, configuration);
+  known_ = true;
+}
+
+void MemberForces::check_finite(const Graph &graph, const Configuration &configuration) const
+{
+  const std::size_t width = virials_.size() / 2;
+  for (int i = 0; i < graph.n_local(); i++)
+    for (std::size_t k = 0; k < width; k++)
+      if (!std::isfinite(forces_[i * width + k]))
+        fail_here(lmp, PAIR_STYLE, fmt::format("the force of member {} on atom {} is not a finite number", k / 3 + 1, configuration.tag(i)));
+}
+
+void MemberForces::force_std(const Graph &graph, std::vector<double> columns[4]) const
+{
+  const int n = graph.n_local();
+  for (int k = 0; k < 4; k++) columns[k].assign(n + 1, 0.0);
+  for (int i = 0; i < n; i++) {
+    if (!graph.takes_part(i)) continue;
+    const double *row = forces_.data() + 3 * static_cast<std::size_t>(i) * n_members_;
+    double square[3] = {};
+    for (int k = 0; k < 3 * n_members_; k++) square[k % 3] += row[k] * row[k] / n_members_;
+    columns[0][i] = std::sqrt(square[0] + square[1] + square[2]);
+    for (int a = 0; a < 3; a++) columns[1 + a][i] = std::sqrt(square[a]);
+  }
+}
+
+void MemberForces::virial_std(double std[6]) const
+{
+  const std::vector<double> virials = sum_over_ranks(world, virials_);
+  for (int a = 0; a < 6; a++) {
+    double square = 0.0;
+    for (std::size_t k = a; k < virials.size(); k += 6) square += virials[k] * virials[k] / n_members_;
+    std[a] = std::sqrt(square);
+  }
+}
