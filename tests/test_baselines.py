@@ -8,17 +8,8 @@ import itertools
 import numpy as np
 import pytest
 
-from lmp_uq.baselines.rows import (
-    bagging,
-    ensemble_bars,
-    fit_d_optimality,
-    fit_ridge,
-    fit_row_baselines,
-    llpr_scale,
-    maxvol,
-    neighbour_distance,
-    variance_scale,
-)
+from lmp_uq.baselines.distances import fit_d_optimality, maxvol, neighbour_distance
+from lmp_uq.baselines.rows import bagging, ensemble_bars, fit_ridge, fit_row_baselines, llpr_scale, variance_scale
 from lmp_uq.errors import UqError
 from lmp_uq.posterior.pops.estimator import POPS
 

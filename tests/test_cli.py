@@ -58,7 +58,7 @@ TARGETS = [
 @pytest.mark.parametrize(("verb", "option"), TARGETS)
 def test_files_are_refused_before_the_dear_part(verb, option, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lmp_uq.backbone.load_backbone", None)  # whoever evaluates something fails otherwise
+    monkeypatch.setattr("lmp_uq.backbone.load.load_backbone", None)  # whoever evaluates something fails otherwise
     (tmp_path / "taken").mkdir()
     for target, why in (("nowhere/x", "there is no folder of that name to write into"), ("taken", "is a folder")):
         assert main([*words[verb], option, target]) == 1
@@ -68,7 +68,7 @@ def test_files_are_refused_before_the_dear_part(verb, option, words, tmp_path, m
 
 def test_folders_are_refused_before_the_dear_part(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lmp_uq.backbone.load_backbone", None)
+    monkeypatch.setattr("lmp_uq.backbone.load.load_backbone", None)
     (tmp_path / "file").write_text("")
     for target in ("file", "file/report"):
         assert main([*words["validate"], "--report", target]) == 1

@@ -3,70 +3,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from lmp_uq.calibration.conformal import block_weights, share_by_block, split_by_group
 from lmp_uq.calibration.few_frames import few_frames_of_a_group
 from lmp_uq.calibration.force_error import LEVEL, ForceError, fit_force_error, fit_scale, leave_one_group_out, relative_errors
-from lmp_uq.calibration.labelled_atoms import LabelledAtoms
+from lmp_uq.calibration.labelled_atoms import ForceLabels, Labels, ScaledLabels
 from lmp_uq.calibration.quantile_network import QuantileNetwork, train_quantile_network
 from lmp_uq.calibration.scaled_error import ScaledError, element_factors, fit_scaled_error, scaled_leave_one_group_out
 from lmp_uq.errors import UqError
-from lmp_uq.metrics.bars import has_bar
-from lmp_uq.quantities import ENERGY, VIRIAL
+from lmp_uq.quantities import FORCES, SCALED
 
-SCALED = {"energy_error": ENERGY, "stress_error": VIRIAL}
-"""Calibrated bars that are the std times a factor, and the kind of row that they are of."""
 MIN_ELEMENT_FRAMES = 20
 """Frames that must hold an element before it gets a factor of its own."""
 
 
-@dataclass(frozen=True)
-class ScaledLabels:
-    """Energies per atom or virial components; arrays (n,): error (label minus model), std, group, block."""
+class Calibrated(NamedTuple):
+    """By name of the bar: the new bars and their reports, or why there is none; every kind of label is in the first two or in the last."""
 
-    error: np.ndarray
-    std: np.ndarray
-    groups: np.ndarray
-    blocks: np.ndarray
-
-    @classmethod
-    def of_rows(cls, kind, kinds, targets, std, groups, blocks) -> ScaledLabels:
-        """The rows of one kind that have a bar, of arrays (n,).  UqError if there are none."""
-        mine = kinds == kind
-        if not mine.any():
-            raise UqError("no frame has such labels")
-        mine[mine] = has_bar(std[mine])
-        if not mine.any():
-            raise UqError("no label has a bar: the posterior's std vanishes")
-        return cls(targets[mine], std[mine], groups[mine], blocks[mine])
-
-    def columns(self):
-        """The four arrays."""
-        return self.error, self.std, self.groups, self.blocks
+    bars: dict[str, ForceError | ScaledError]
+    reports: dict[str, dict]
+    reasons: dict[str, UqError]
 
 
-def blocks_of(frames) -> np.ndarray:
-    """(n_frames,) number of the independent block that each frame is; equal frames are one."""
-    return np.unique(np.array([frame.key for frame in frames], dtype=np.uint64), return_inverse=True)[1]
+def calibrate_bars(labels: Labels, before: Mapping[str, ForceError | ScaledError], seed: int | None) -> Calibrated:
+    """New bars of every kind of label, in the order of a model file: what ``fit`` and ``calibrate`` have in their middle.
+
+    Parameters
+    ----------
+    labels : Labels
+    before : dict
+        Older bars by name, for the reports.
+    seed : int or None
+        Of the random choices in few_frames; None: the reports have none, which are dear.
+    """
+    found = Calibrated({}, {}, {})
+    for quantity in (FORCES, *SCALED):
+        calibrate = calibrate_forces if quantity is FORCES else calibrate_scaled
+        try:
+            bar, report = calibrate(labels.of(quantity), before.get(quantity.bar), seed)
+        except UqError as reason:
+            found.reasons[quantity.bar] = reason
+        else:
+            found.bars[quantity.bar], found.reports[quantity.bar] = bar, report
+    return found
 
 
-@dataclass(frozen=True)
-class ForceLabels:
-    """Atoms with force labels: the arrays of `LabelledAtoms`, element (n,) and descriptors (n, P)."""
-
-    atoms: LabelledAtoms
-    elements: np.ndarray
-    descriptors: np.ndarray
-
-    def take(self, mask) -> ForceLabels:
-        """The atoms where mask is true."""
-        return ForceLabels(self.atoms.take(mask), self.elements[mask], self.descriptors[mask])
-
-
-def calibrate_scaled(labels: ScaledLabels, before: ScaledError | None, seed: int) -> tuple[ScaledError, dict]:
+def calibrate_scaled(labels: ScaledLabels, before: ScaledError | None, seed: int | None) -> tuple[ScaledError, dict]:
     """Factors of energies or stresses, and their report.
 
     Returns
@@ -95,7 +81,7 @@ def calibrate_scaled(labels: ScaledLabels, before: ScaledError | None, seed: int
     return after, report
 
 
-def calibrate_forces(labels: ForceLabels, before: ForceError | None, seed: int) -> tuple[ForceError, dict]:
+def calibrate_forces(labels: ForceLabels, before: ForceError | None, seed: int | None) -> tuple[ForceError, dict]:
     """Coefficients, factors and floors of the force bar, and their report.
 
     Returns
@@ -134,8 +120,8 @@ def calibrate_forces(labels: ForceLabels, before: ForceError | None, seed: int) 
     return after, report
 
 
-def calibrate_learned(labels: ForceLabels, force_error: ForceError, seed: int) -> tuple[QuantileNetwork, dict]:
-    """The learned quantile, trained on the atoms where it will be asked: those of grade at most 1.
+def calibrate_learned(labels: ForceLabels, descriptors: np.ndarray, force_error: ForceError, seed: int) -> tuple[QuantileNetwork, dict]:
+    """The learned quantile, trained on the atoms where it will be asked: those of grade at most 1; descriptors (n, P) of the labels.
 
     Returns
     -------
@@ -149,13 +135,13 @@ def calibrate_learned(labels: ForceLabels, force_error: ForceError, seed: int) -
     UqError
         Fewer than 80 frames hold such atoms.
     """
-    mine = labels.take(labels.atoms.grade <= 1.0)
-    atoms = mine.atoms
-    network, report = train_quantile_network(atoms.error, mine.descriptors, atoms.force, atoms.blocks, seed=seed)
-    held = mine.take(report.pop("held_out"))
-    atoms = held.atoms
+    known = labels.atoms.grade <= 1.0
+    atoms, descriptors = labels.atoms.take(known), descriptors[known]
+    network, report = train_quantile_network(atoms.error, descriptors, atoms.force, atoms.blocks, seed=seed)
+    held = report.pop("held_out")
+    atoms, descriptors = atoms.take(held), descriptors[held]
     bars = {
-        "learned": network.predict(held.descriptors, atoms.force, atoms.grade, force_error),
+        "learned": network.predict(descriptors, atoms.force, atoms.grade, force_error),
         "force_error": force_error.predict(atoms.force, atoms.grade),
     }
     for name, bar in bars.items():
@@ -180,7 +166,7 @@ def _mean(values, blocks):
 def _few_frames(groups, blocks, scores_without, seed):
     """{group: figures} of the groups with enough frames; scores_without(mask) are those of all labels by what the others say."""
     out = {}
-    members = split_by_group(groups, len(blocks))
+    members = split_by_group(groups, len(blocks)) if seed is not None else []
     for group, inside in members if len(members) > 1 else []:
         scores = scores_without(inside)
         others, mine = ((scores[mask], blocks[mask]) for mask in (~inside, inside))

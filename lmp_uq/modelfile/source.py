@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import load_backbone
+from lmp_uq.backbone.load import load_backbone
 from lmp_uq.backbone.mace.names import file_of
 from lmp_uq.errors import UqError
 from lmp_uq.modelfile import check as modelcheck

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from lmp_uq.errors import UqError
 from lmp_uq.parallel.ranks import Ranks, ranks
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.kinds.registry import class_of
 from lmp_uq.properties.potential.mace import open_potential
-from lmp_uq.properties.potential.system import PropertyFailure
 from lmp_uq.properties.property import Curves, Property, PropertyResult
 from lmp_uq.properties.suite import results as make
 from lmp_uq.properties.suite.members import MemberFile, NotKept, drop_cut_line, key_of, run_members

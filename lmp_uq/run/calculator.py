@@ -14,9 +14,8 @@ from ase.outputs import ArrayProperty, ScalarProperty, all_outputs
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import graph_of_frames
+from lmp_uq.backbone.graph import forces_of, graph_of_frames
 from lmp_uq.errors import UqError
-from lmp_uq.rows.predict import forces_of
 from lmp_uq.run.engine import Engine
 
 BARS = {
@@ -67,7 +66,7 @@ class UqCalculator(Calculator):
     model : str or path
         A ``*.uq`` file, or the name of an embedded model.
     engine : {"auto", "native", "torch"}
-        As in `lmp_uq.backbone.load_backbone`.
+        As in `lmp_uq.backbone.load.load_backbone`.
     device, precision, threads, n_members, n_force_members, conservative, learned
         As in `lmp_uq.run.engine.Engine.load`.
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from lmp_uq._native import Engine, State
-from lmp_uq.backbone import Evaluation
 from lmp_uq.backbone.graph import Graph, check_graph, check_push
+from lmp_uq.backbone.protocol import Evaluation
 from lmp_uq.errors import UqError
 
 PRECISIONS = ("float32", "float64")
