@@ -148,7 +148,7 @@ def test_maxvol_bounds_all_coefficients_and_no_exchange_helps(seed):
 
 
 def test_maxvol_moves_away_from_a_bad_start(monkeypatch):
-    from lmp_uq.baselines import rows as baselines
+    from lmp_uq.baselines import distances as baselines
 
     A = np.vstack([0.01 * np.eye(3), np.random.default_rng(0).normal(size=(30, 3))])
     monkeypatch.setattr(baselines, "qr", lambda *a, **k: (None, None, np.arange(33)))

@@ -22,7 +22,7 @@ from lmp_uq.recipes.calibrate import CalibrateOptions, calibrate
 from lmp_uq.report.calibration import describe_calibration
 from lmp_uq.report.model import describe_model
 from lmp_uq.report.text import WIDTH
-from lmp_uq.rows.predict import predict
+from lmp_uq.rows import predict as prediction
 from lmp_uq.rows.rows import RowOptions
 from lmp_uq.run.engine import Engine
 
@@ -39,7 +39,7 @@ def data(tmp_path_factory, mace_reference):
 @pytest.fixture(scope="module", autouse=True)
 def one_backbone():
     """All files here hold the same backbone; building it takes longer than everything else."""
-    built, build = {}, recipe.backbone_of_file
+    built, build = {}, prediction.backbone_of_file
 
     def cached(file, precision, device, *, engine, threads):
         key = (precision, device, engine, threads, *(array.tobytes() for array in file.section("backbone").values()))
@@ -48,7 +48,7 @@ def one_backbone():
         return built[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "backbone_of_file", cached)
+        patch.setattr(prediction, "backbone_of_file", cached)
         yield
 
 
@@ -126,7 +126,7 @@ def test_factors_are_those_of_the_rows(models, data, done):
     """Energy: the 30th smallest ratio of 32 frames, ceil(0.9 33) = 30, from the rows of an independent call."""
     _, new = done
     frames = read_frames([data / "warm.xyz", data / "mild.xyz"])
-    predicted = predict(Engine.load(str(models.full), ["Si", "O"]).backbone, frames, RowOptions(kinds=("energy",)))
+    predicted = prediction.predict(Engine.load(str(models.full), ["Si", "O"]).backbone, frames, RowOptions(kinds=("energy",)))
     box = Box.from_tensors(new.section("posterior"))
     ratios = np.sort(np.abs(predicted.rows.targets) / box.rms(predicted.rows.features))
     assert new.header["calibration"]["energy_error"]["factor"] == pytest.approx(ratios[29], rel=1e-9)

@@ -77,7 +77,7 @@ def test_folders_are_refused_before_the_dear_part(words, tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize("verb", ["validate", "reweight"])
 def test_more_members_than_the_file_holds(verb, words, monkeypatch, capsys):
-    monkeypatch.setattr("lmp_uq.frames.reading.read_frames", None)
+    monkeypatch.setattr("lmp_uq.recipes.validate.read_frames", None)
     monkeypatch.setattr("lmp_uq.recipes.reweight.read_run", None)
     assert main([*words[verb], "--members", "65"]) == 1
     assert re.search(r"members 65 asked for, \S+ holds 64; accepted: 1 to 64", capsys.readouterr().err)

@@ -10,7 +10,7 @@ from typing import Any
 
 from lmp_uq.quantities import FORCES, by_key
 from lmp_uq.report.columns import BAR_COLUMNS, CALIBRATION_COLUMNS, COMPARISON_COLUMNS, FORCE_ERROR_COLUMNS, RANKING_COLUMNS
-from lmp_uq.report.text import Column, Rows, number, printable
+from lmp_uq.report.text import Column, NamedFigures, number, printable
 from lmp_uq.report.validation import element_rows, group_rows, headline, method_rows, verdict, warnings_of
 
 FIGURES = {
@@ -204,7 +204,7 @@ def _intervals(figures):
     return f'<div class="scroll"><table><thead>{lines[0]}</thead><tbody>{"".join(lines[1:])}</tbody></table></div>'
 
 
-def _table(first: str, columns: Sequence[Column], rows: Rows) -> str:
+def _table(first: str, columns: Sequence[Column], rows: NamedFigures) -> str:
     # what no row has, as AUROC of energies, is no column
     columns = [c for c in columns if any(c.text(figures) != "-" for _, figures in rows)]
     heads = "".join(f'<th title="{escape(c.meaning)}">{escape(_head(c))}</th>' for c in columns)
