@@ -103,15 +103,21 @@ def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
         raise UqError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def summary_stream(path: str | Path | None) -> TextIO:
-    """Where to print what is told beside a file: standard error if the file itself goes to standard output.
+def summary_stream(*paths: str | Path | None) -> TextIO:
+    """Where to print what is told beside files: standard error if one of them goes to standard output.
 
     Parameters
     ----------
-    path : str, Path or None
-        As `atomic_file` takes it, or None for no file.
+    *paths : str, Path or None
+        As `atomic_file` takes them, or None for no file.
     """
-    return sys.stderr if path is not None and str(path) == STANDARD_OUTPUT else sys.stdout
+    return sys.stderr if any(path is not None and _takes_standard_output(path) for path in paths) else sys.stdout
+
+
+def is_stream(path: str | Path) -> bool:
+    """Whether a name is standard output, a pipe or a device, beside which no other file can be put."""
+    found = None if str(path) == STANDARD_OUTPUT else _status(path)
+    return str(path) == STANDARD_OUTPUT or (found is not None and not stat.S_ISREG(found.st_mode))
 
 
 def check_target(path: str | Path, option: str) -> None:
@@ -126,10 +132,11 @@ def check_target(path: str | Path, option: str) -> None:
     Raises
     ------
     UqError
-        A folder stands there, the enclosing folder is missing, or nothing can be written into it.
+        No name, a folder stands there, the enclosing folder is missing, or nothing can be written into it.
     """
     if str(path) == STANDARD_OUTPUT:
         return
+    _refuse_no_name(path, option)
     try:
         found, target = _status(path), Path(os.path.realpath(path))
         if found is not None and stat.S_ISDIR(found.st_mode):
@@ -144,6 +151,7 @@ def check_target(path: str | Path, option: str) -> None:
 
 def check_folder(path: str | Path, option: str) -> None:
     """`check_target` of a folder that will be made where it is missing, with the folders above it."""
+    _refuse_no_name(path, option)
     there = next(folder for folder in (Path(path).absolute(), *Path(path).absolute().parents) if os.path.lexists(folder))
     try:
         if not there.is_dir():
@@ -158,11 +166,26 @@ def name_as_text(path: str | Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def _refuse_no_name(path, option):
+    if not str(path):  # as of a variable of the shell that is not set; for the system it is this folder
+        raise UqError(f"{option}: the name is empty; accepted: a name")
+
+
 def _status(path):
     try:
         return os.stat(path)
     except FileNotFoundError:
         return None
+
+
+def _takes_standard_output(path):
+    if str(path) == STANDARD_OUTPUT:
+        return True
+    with contextlib.suppress(OSError):
+        found = _status(path)
+        # a terminal may show both, and /dev/null none
+        return found is not None and not stat.S_ISCHR(found.st_mode) and _own_stream(path, found) == 1
+    return False
 
 
 def _own_stream(path, found):

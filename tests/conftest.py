@@ -3,17 +3,23 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
-from lammps_cases import crystal
-from lammps_processes import Lammps
-from model_example import HEADER, make_header, make_tensors
 
-from lmp_uq import modelfile
+# `python -m pytest` puts the folder of the sources before the installed package, which has the compiled parts
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:] = [folder for folder in sys.path if Path(folder or ".").resolve() != ROOT]
+
+from lammps_cases import crystal  # noqa: E402
+from lammps_processes import Lammps  # noqa: E402
+from model_example import HEADER, make_header, make_tensors  # noqa: E402
+
+from lmp_uq import modelfile  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,10 @@ def test_files_are_refused_before_the_dear_part(verb, option, words, tmp_path, m
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("lmp_uq.backbone.load.load_backbone", None)  # whoever evaluates something fails otherwise
     (tmp_path / "taken").mkdir()
-    for target, why in (("nowhere/x", "there is no folder of that name to write into"), ("taken", "is a folder")):
+    for target, why in (("nowhere/x", " nowhere/x: there is no folder of that name to write into"), ("taken", " taken: is a folder"),
+                        ("", ": the name is empty")):  # fmt: skip
         assert main([*words[verb], option, target]) == 1
-        assert f"lmp-uq: error: {option} {target}: {why}" in capsys.readouterr().err
+        assert f"lmp-uq: error: {option}{why}" in capsys.readouterr().err
     assert sorted(os.listdir(tmp_path)) == ["run.xyz", "taken"]
 
 
@@ -73,6 +74,22 @@ def test_folders_are_refused_before_the_dear_part(words, tmp_path, monkeypatch, 
     for target in ("file", "file/report"):
         assert main([*words["validate"], "--report", target]) == 1
         assert f"--report {target}: {tmp_path}/file is no folder" in capsys.readouterr().err
+        assert main([*words["fit"], "--cache", target]) == 1
+        assert f"--cache {target}: {tmp_path}/file is no folder" in capsys.readouterr().err
+        assert main([*words["propagate"], "--out", target]) == 1
+        assert f"--out {target}: {tmp_path}/file is no folder" in capsys.readouterr().err
+    for verb, option in (("validate", "--report"), ("fit", "--cache"), ("propagate", "--out")):
+        assert main([*words[verb], option, ""]) == 1
+        assert f"{option}: the name is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["-", "x.uq"])
+@pytest.mark.parametrize("verb", ["fit", "calibrate"])
+def test_one_file_does_not_take_two_contents(verb, target, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lmp_uq.backbone.load_backbone", None)
+    assert main([*words[verb], "--out", target, "--json", target]) == 1
+    assert f"--json {target}: is where --out goes" in capsys.readouterr().err and os.listdir(tmp_path) == ["run.xyz"]
 
 
 @pytest.mark.parametrize("verb", ["validate", "reweight"])
@@ -93,11 +110,11 @@ def parsed(line):
 @pytest.mark.parametrize("line", [
     "validate --data a.xyz b.xyz m.uq", "validate --data a.xyz b.xyz nbmotaw", "validate --data a.xyz b.xyz m.uq --json x --in-sample",
     "validate --in-sample --data a.xyz b.xyz m.uq --committee c.uq d.uq", "validate m.uq --data a.xyz b.xyz",
-    "validate --json x m.uq --data a.xyz b.xyz",
+    "validate --json x m.uq --data a.xyz b.xyz", "validate --data a.xyz b.xyz -- --m.uq", "validate --data a.xyz b.xyz -- m.uq",
 ])  # fmt: skip
 def test_the_model_may_stand_behind_an_option_of_several_values(line):
     found = parsed(line)
-    assert found.model in ("m.uq", "nbmotaw") and found.data == ["a.xyz", "b.xyz"] and found.committee in ([], ["c.uq", "d.uq"])
+    assert found.model in ("m.uq", "nbmotaw", "--m.uq") and found.data == ["a.xyz", "b.xyz"] and found.committee in ([], ["c.uq", "d.uq"])
 
 
 @pytest.mark.parametrize("line", ["validate --data a.xyz b.xyz", "validate --data m.uq", "validate --data a.xyz --committee c.uq d.uq"])
@@ -112,6 +129,8 @@ def test_a_model_that_is_missing(line, capsys):
     ("validate m.uq --data a --frobnicate", "there is no option --frobnicate;"),
     ("models extra", "unknown argument 'extra'"),
     ("fit --engine nativ", "choose from"),
+    ("fit --seed -1", "--seed: must be 0 or more, found -1"),
+    ("validate m.uq --data a --threads -3", "--threads: must be 0 or more, found -3"),
     ("", "required: VERB"),
 ])  # fmt: skip
 def test_errors_of_usage_are_short(line, said, capsys):
@@ -153,6 +172,18 @@ def test_figures_on_standard_output_stand_alone(words):
     ended = run(*words["reweight"], "--json", "-")
     assert ended.returncode == 0 and json.loads(ended.stdout)["n_frames"] == 2
     assert "observable" in ended.stderr
+
+
+def test_a_model_on_standard_output_stands_alone(words, models, tmp_path):
+    train = models.full.parent / "train.xyz"
+    verbs = [words["calibrate"], [*words["fit"][:3], "--data", train, "--members", "8", "--out"], [*words["convert"][:2], "--out"]]
+    for k, arguments in enumerate(verbs):
+        with open(tmp_path / f"{k}.uq", "wb") as stream:
+            command = [BIN / "lmp-uq", *map(str, arguments[: arguments.index("--out")]), "--out", "-"]
+            ended = subprocess.run(command, cwd=tmp_path, stdout=stream, stderr=subprocess.PIPE, text=True)
+        assert ended.returncode == 0 and "-: written" in ended.stderr
+        modelfile.read(tmp_path / f"{k}.uq")
+    assert sorted(os.listdir(tmp_path)) == ["0.uq", "1.uq", "2.uq", "run.xyz"]
 
 
 def test_quiet_and_verbose(words, tmp_path):
@@ -223,3 +254,10 @@ def test_a_file_name_that_is_no_text(models, tmp_path):
     report = tmp_path / "report"
     assert run("validate", out, "--data", data, "--in-sample", "--report", report, "--json", tmp_path / "x.json").returncode == 0
     assert (report / "report.html").exists()
+
+
+def test_ranks_get_the_words_as_they_came(words, monkeypatch):
+    """Names that are not UTF-8 are written as text into files, but opened as they are."""
+    seen, line = [], [*words["propagate"][:-1], "o\udcfc", "--ranks", "2"]
+    monkeypatch.setattr("lmp_uq.run.launcher.run_on_ranks", lambda n, found: seen.append((n, found)) or 0)
+    assert main(line) == 0 and seen == [(2, line)]

@@ -133,6 +133,9 @@ def test_fewer_members_make_narrower_bounds(models):
     assert widths[0] < widths[1]
     with pytest.raises(UqError, match="members 65 asked for, the file holds 64"):
         Engine.load(str(models.full), names, n_members=65)
+    for words in ({"n_members": -1}, {"n_force_members": -1}):
+        with pytest.raises(UqError, match="members -1 asked for, the file holds "):
+            Engine.load(str(models.full), names, **words)
 
 
 def test_the_floor_is_the_tightest_that_covers():

@@ -55,7 +55,8 @@ def test_plain_names_beside_reference_names_are_not_mixed_in_but_named(tmp_path)
     [
         ("REF_energy=1", "dft_force", "--forces-key dft_force"),
         ('REF_energy=1 virial="1 2 3 2 4 5 3 5 6"', "", "--virials-key virial"),
-        ("energy-of-what=1 MACE_energy=1", "REF_forces", "--energy-key MACE_energy"),
+        ("energy-of-what=1 VASP_energy=1", "REF_forces", "--energy-key VASP_energy"),
+        ("QE_energy=1 VASP_energy=1", "REF_forces", "--energy-key QE_energy or --energy-key VASP_energy"),
     ],
 )
 def test_labels_under_other_names_are_named(tmp_path, labels, forces, options):
@@ -67,6 +68,7 @@ def test_what_is_no_label_or_not_missing_is_not_named(tmp_path, recwarn):
     write(tmp_path / "a.xyz", frame_text(f'{LABELS} energy=1 dft_energy=2 virial_stress="1 2 3" max_force=3 magmom_stress=high'))
     assert_is_the_frame(read_one(tmp_path / "a.xyz"))
     read_one(write(tmp_path / "b.xyz", frame_text("REF_energy=1 config_energy_weight=2 mean_force=3", "")))
+    read_one(write(tmp_path / "c.xyz", frame_text("REF_energy=1 MACE_stress=\"1 0 0 0 1 0 0 0 1\"", "mace_forces")))  # those of a model
     assert not recwarn.list
 
 
@@ -83,6 +85,10 @@ def test_zero_stress_is_missing(tmp_path):
     with pytest.warns(UserWarning, match=r"a.xyz: the stress of 1 frames is exactly zero"):
         zero, full = read_frames(path)
     assert zero.stress is None
+    assert_is_the_frame(full)
+    write(path, frame_text('REF_stress="0 0 0 0 0 0"', ""), frame_text())
+    with pytest.warns(UserWarning, match=r"a.xyz: 1 of 2 frames are left out: all .* are a stress of zeros \(.* frame 0\)"):
+        (full,) = read_frames(path)
     assert_is_the_frame(full)
 
 
@@ -200,7 +206,7 @@ def test_what_has_weight_zero_is_not_read(tmp_path, placeholder):
 
 def test_frames_of_weight_zero_are_left_out(tmp_path):
     path = write(tmp_path / "a.xyz", frame_text(), frame_text(f"{LABELS} config_weight=0").replace("0.50000000", "nan"))
-    with pytest.warns(UserWarning, match=r"a.xyz: 1 of 2 frames are left out: all their labels have weight 0 \(the first is frame 1\)"):
+    with pytest.warns(UserWarning, match=r"a.xyz: 1 of 2 frames are left out: all their labels have weight 0 or .*frame 1\)"):
         (frame,) = read_frames(path)
     assert frame.source == "a.xyz[0]"
     with pytest.warns(UserWarning), pytest.raises(UqError, match=r"a.xyz: no frame is left"):
@@ -212,6 +218,8 @@ def test_bad_weights_are_named(tmp_path, weight):
     path = write(tmp_path / "a.xyz", frame_text(f"{LABELS} config_energy_weight={weight}"))
     with pytest.raises(UqError, match=r"a.xyz, frame 0: 'config_energy_weight' is .*; accepted: a number >= 0"):
         read_frames(path)
+    with pytest.raises(UqError, match="frame 0: 'config_weight' times 'config_energy_weight' is infinite"):
+        read_frames(write(path, frame_text(f"{LABELS} config_weight=1e200 config_energy_weight=1e200")))
 
 
 # --- isolated atoms ---------------------------------------------------------------------------------------

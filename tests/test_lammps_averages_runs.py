@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from averages_example import blocks, error_of, jobs
@@ -93,6 +95,25 @@ def test_a_restart_takes_the_model_file_from_another_folder(potential, run, tmp_
     head = potential.head(start=False).replace(str(potential.path), "moved.uq")
     found = blocks(run(head + average + "run 10", folder_of_run=tmp_path).folder / "avg.txt")
     assert [int(summary[2]) for summary, _ in found] == [9]
+
+
+@pytest.mark.parametrize(
+    ("at", "number", "error"),
+    [
+        (0, 1 << 40, f"is damaged: a text of {1 << 40} bytes"),
+        (0, -1, "is damaged: a text of -1 bytes"),
+        (8, 1 << 60, "is of another version"),
+    ],
+)
+def test_damaged_restart_files(at, number, error, potential, run, tmp_path):
+    """Lengths are looked at before there is memory for them."""
+    average = potential.average(inputs="c_thermo_pe")
+    run(potential.head() + average + "run 20\nwrite_restart half.restart", folder_of_run=tmp_path)
+    content = bytearray((tmp_path / "half.restart").read_bytes())
+    begin = content.index(str(potential.path).encode(), content.index(b"uq/average")) - 16
+    struct.pack_into("q", content, begin + at, number)
+    (tmp_path / "half.restart").write_bytes(content)
+    assert error in error_of(run, potential.head(start=False) + average + "run 10", folder_of_run=tmp_path)
 
 
 def test_frames_of_rerun_are_refused(potential, run, tmp_path):

@@ -93,6 +93,42 @@ def test_atoms_changed(command, n, ask, lammps):
     lammps.run(system(), *MOTION, line, f"#fails atoms changed since the last force computation ({what}", ask, "run 0", ask, n=n)
 
 
+@RANKS
+@pytest.mark.parametrize("command", ["write_data", "a period"])
+def test_columns_that_the_last_step_has_evaluated(command, n, lammps, expected):
+    """A dump has asked for them in the run; the library interface looks at the step of a column, not at LAMMPS' flag of it."""
+    atoms = system()
+    line = REORDER[command].format(length=repr(float(atoms.cell.lengths()[0])))
+    dump = "dump d all custom 20 last.dump id c_uq[*]"
+    assert_same_values(lammps.state(atoms, *MOTION[:-1], dump, MOTION[-1], line, "#snapshot end", n=n), expected)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_shrink_wrapped_bounds_are_no_change(n, lammps):
+    """write_data shrinks the box around the present atoms."""
+    motion = ("change_box all boundary p p s", "thermo_style custom step pe press lz", *MOTION)
+    asked = lammps.state(system(), *motion, "#snapshot end", n=n)
+    result = lammps.run(system(), *motion, "write_data last.data", "#snapshot end", "run 0", n=n)
+    assert result.thermo[0]["Lz"][-1] != result.thermo[1]["Lz"][0]
+    assert_same_values(result.snapshots["end"], asked)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_asked_for_before_the_forces_of_a_run(n, lammps):
+    """fix adapt reads its variable at the set-up: the values of the last run, unless atoms have been moved since."""
+    model = lammps.models.full
+    pair = f"pair_style hybrid/overlay mace/uq lj/cut 3.0\npair_coeff * * mace/uq {model} Si O\npair_coeff * * lj/cut 0.0 2.0"
+    adapt = ("variable q equal c_tot[1]", "fix a all adapt 1 pair lj/cut epsilon * * v_q", "run 0")
+    moved = ("displace_atoms all random 0.1 0.1 0.1 8", "#fails atoms changed since the last force computation (positions", "run 0")
+    lammps.run(system(), COMPUTES, "run 0", *adapt, *moved, pair=pair, n=n)
+
+
+def test_replicate_after_columns_were_asked_for(lammps):
+    """LAMMPS refuses it while columns go along with their atoms, which ends with the next run."""
+    dump = "write_dump all custom a.dump id c_uq[*]"
+    lammps.run(system(), *MOTION, dump, "#fails Cannot replicate", "replicate 2 1 1", "run 0", "replicate 2 1 1", "run 0")
+
+
 def test_a_global_value_of_the_last_step_is_not_read_again(lammps):
     """thermo has asked for it on the last step; LAMMPS would keep it after the atoms are gone."""
     line, what = CHANGE["delete_atoms"]

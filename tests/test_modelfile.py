@@ -174,7 +174,7 @@ def test_names_of_embedded_models(tmp_path, monkeypatch, header, tensors):
     embedded = tmp_path / "models"
     embedded.mkdir()
     (tmp_path / "here").mkdir()
-    monkeypatch.setattr(modelfile, "_EMBEDDED", embedded)
+    monkeypatch.setattr(modelfile.file, "_EMBEDDED", embedded)
     monkeypatch.chdir(tmp_path / "here")
     assert modelfile.embedded_models() == []
     with pytest.raises(UqError, match=r"'?tungsten: neither .*embedded models: none"):

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+
 import numpy as np
 import pytest
+from ase.data import chemical_symbols
 from frame_example import frame_of
 
 from lmp_uq.errors import UqError
@@ -62,3 +66,13 @@ def test_energy_zero():
         check_energy_zero(frames, np.array([0.1, -3.9]), ["W", "Ta"])
     with pytest.raises(UqError, match=r"at most 0\.05 "):
         check_energy_zero(frames, np.array([0.1, 0.1]), ["W", "Ta"], limit=0.05)
+
+
+def test_many_frames_of_many_elements_take_little():
+    frames, elements = [frame_of("H128O64"), frame_of("H64O32")] * 2500, list(chemical_symbols[1:90])
+    tracemalloc.start()
+    began = time.process_time()
+    found = undetermined_elements(frames, np.zeros(len(frames)), elements)
+    seconds, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == ["H", "O"] and peak < 50e6 and seconds < 3.0

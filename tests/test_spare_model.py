@@ -12,6 +12,7 @@ from lammps_processes import execute
 from lmp_uq import modelfile
 from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.backbone.load import backbone_of_file
+from lmp_uq.backbone.mace import spare_model
 
 
 def load(path, precision="float64"):
@@ -34,8 +35,34 @@ def test_a_model_is_built_once_and_never_shared(models):
     assert third._model is built and single._model is not built
     np.testing.assert_array_equal(energies(third), expected)
     assert 0.0 < np.abs(energies(single) - expected).max() < 1e-3
-    del third, single  # one is kept
-    assert load(models.full)._model is not built
+    del third, single  # both are kept, whatever was given up last
+    fourth, again = load(models.full), load(models.full, "float32")
+    assert fourth._model is built and again._model is not built
+
+
+def test_some_are_kept():
+    """Those given up last, also several of one key: a committee in a loop is built once, and memory has an end."""
+    made = []
+
+    def build():
+        made.append(Model())
+        return made[-1]
+
+    for _ in range(3):
+        owners = [Model() for _ in range(spare_model.N_SPARE)]
+        for k, owner in enumerate(owners):
+            spare_model.borrow(owner, f"key {k // 2}", build)
+        del owner, owners
+    assert len(made) == spare_model.N_SPARE == len(spare_model._spare)
+    owners = [Model() for _ in range(10)]
+    for owner in owners:
+        spare_model.borrow(owner, "another", build)
+    del owner, owners
+    assert len(spare_model._spare) == spare_model.N_SPARE
+
+
+class Model:
+    """Anything."""
 
 
 LOOP = """

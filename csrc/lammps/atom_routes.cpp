@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "atom_routes.h"
 
+#include <limits>
+#include <stdexcept>
 #include <unordered_map>
 
 using lmp_uq::AtomRoutes;
@@ -8,14 +10,24 @@ using LAMMPS_NS::tagint;
 
 namespace {
 
+constexpr std::size_t MOST = std::numeric_limits<int>::max();    // MPI counts with 32 bits
+constexpr char TOO_MUCH[] = "more than 2 GB of one rank to exchange with atoms that have changed their ranks since the last run: run 0 first";
+
 // lists[p] goes to rank p; returns what all ranks sent here, rank by rank, and how many each
 template <class T> std::vector<T> swap_lists(MPI_Comm world, const std::vector<std::vector<T>> &lists, std::vector<int> &n_received)
 {
   const int n_ranks = static_cast<int>(lists.size());
   std::vector<int> n_sent(n_ranks), to(n_ranks + 1, 0), from(n_ranks + 1, 0);
   n_received.assign(n_ranks, 0);
-  for (int p = 0; p < n_ranks; p++) n_sent[p] = static_cast<int>(lists[p].size() * sizeof(T));
+  std::size_t all_sent = 0, all_received = 0;
+  for (int p = 0; p < n_ranks; p++) {
+    all_sent += lists[p].size() * sizeof(T);
+    n_sent[p] = static_cast<int>(lists[p].size() * sizeof(T));
+  }
+  if (all_sent > MOST) throw std::length_error(TOO_MUCH);
   MPI_Alltoall(n_sent.data(), 1, MPI_INT, n_received.data(), 1, MPI_INT, world);
+  for (const int n : n_received) all_received += n;
+  if (all_received > MOST) throw std::length_error(TOO_MUCH);
   for (int p = 0; p < n_ranks; p++) {
     to[p + 1] = to[p] + n_sent[p];
     from[p + 1] = from[p] + n_received[p];

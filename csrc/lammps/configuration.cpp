@@ -18,6 +18,7 @@ static constexpr double TOLERANCE = 1e-8;
 void Configuration::take()
 {
   step_ = update->ntimestep;
+  of_this_run_ = true;
   n_local_ = atom->nlocal;
   tags_.assign(atom->tag, atom->tag + atom->nlocal + atom->nghost);
   types_.assign(atom->type, atom->type + atom->nlocal);
@@ -28,6 +29,7 @@ void Configuration::take()
 
 void Configuration::settle()
 {
+  of_this_run_ = false;
   if (taken() && atom->nlocal == n_local_) take_positions();
 }
 
@@ -49,11 +51,14 @@ void Configuration::take_positions()
   read_box(*domain, box_);
 }
 
+// Bounds where nothing is periodic are no part of it: LAMMPS shrinks them around the atoms when it next looks at them, and no pair feels it.
 bool Configuration::box_moved() const
 {
   double box[9];
   read_box(*domain, box);
-  return !std::equal(box, box + 9, box_, [](double a, double b) { return std::fabs(a - b) <= TOLERANCE; });
+  for (int k = 0; k < 9; k++)
+    if ((k >= 6 || domain->periodicity[k % 3]) && !(std::fabs(box[k] - box_[k]) <= TOLERANCE)) return true;
+  return false;
 }
 
 // beside periods of the box
@@ -71,13 +76,15 @@ bool Configuration::moved(const double *then, const double *now) const
   return !(std::fabs(d[0]) <= TOLERANCE && std::fabs(d[1]) <= TOLERANCE && std::fabs(d[2]) <= TOLERANCE);
 }
 
+bool Configuration::in_motion() const { return of_this_run_ && update->whichflag != 0; }
+
 // what this rank can say alone: SAME, or that the others must be asked
 Configuration::State Configuration::compare_here() const
 {
   const bool same_nodes = atom->nlocal == n_local_ && atom->nlocal + atom->nghost == static_cast<int>(tags_.size()) &&
       std::equal(tags_.begin(), tags_.end(), atom->tag) && std::equal(types_.begin(), types_.end(), atom->type);
   if (!same_nodes) return REORDERED;
-  if (update->whichflag != 0) return SAME;
+  if (in_motion()) return SAME;
   if (box_moved()) return CHANGED;
   for (int i = 0; i < n_local_; i++)
     if (moved(x_.data() + 3 * static_cast<std::size_t>(i), atom->x[i])) return CHANGED;
@@ -114,7 +121,7 @@ std::string Configuration::compare_everywhere()
         if (moved(row, atom->x[i])) changed[1] = 1;
       });
   changed[2] = box_moved();
-  if (update->whichflag != 0) changed[1] = changed[2] = 0;
+  if (in_motion()) changed[1] = changed[2] = 0;
   MPI_Allreduce(changed, any, 3, MPI_INT, MPI_MAX, world);
   return any[0] ? "atom types or IDs" : any[2] ? "the box" : any[1] ? "positions or atom IDs" : "";
 }

@@ -25,6 +25,7 @@ class Configuration : protected LAMMPS_NS::Pointers {
   void take();      // the present atoms, their ghosts and the box
   void settle();    // positions and box as they are now: fixes may move both between the forces and the end of a step
   void drop();
+  void begin_run() { of_this_run_ = false; }    // at its set-up, before it computes forces
 
   bool taken() const { return step_ >= 0; }
   LAMMPS_NS::bigint step() const { return step_; }
@@ -33,8 +34,8 @@ class Configuration : protected LAMMPS_NS::Pointers {
   LAMMPS_NS::tagint tag(int node) const { return tags_[node]; }
   std::size_t n_bytes() const { return bytes_of(tags_, types_, x_); }
 
-  // The present atoms against those taken. Between runs positions and box count too, during a run they are LAMMPS' own affair. what: which of
-  // them changed. Collective, the same answer on every rank.
+  // The present atoms against those taken. Positions and box count too, but not during the run that the forces are of: there they are LAMMPS'
+  // own affair. what: which of them changed. Collective, the same answer on every rank.
   State compare(std::string &what);
 
   // After REORDERED: rows (n, width) of the atoms taken, as the present atoms have them. Collective.
@@ -43,6 +44,7 @@ class Configuration : protected LAMMPS_NS::Pointers {
   const AtomRoutes &ghosts();
 
  private:
+  bool in_motion() const;
   State compare_here() const;
   std::string compare_everywhere();
   bool moved(const double *then, const double *now) const;
@@ -50,6 +52,7 @@ class Configuration : protected LAMMPS_NS::Pointers {
   void take_positions();
 
   LAMMPS_NS::bigint step_ = -1;
+  bool of_this_run_ = false;
   int n_local_ = 0;
   std::vector<LAMMPS_NS::tagint> tags_;    // (n_local + n_ghost)
   std::vector<int> types_;                 // (n_local)

@@ -25,6 +25,7 @@
 using namespace LAMMPS_NS;
 
 static const std::vector<std::string> KEYWORDS = {"uq", "temp", "file", "ave", "append"};
+static constexpr int64_t LONGEST_SIGNATURE = 1 << 16;
 static constexpr int TEST_MEMBERS = 64;    // of variance, effective sample size and block errors: their median and root mean square
 // parts of the names of LAMMPS' fixes that keep a temperature
 static constexpr const char *THERMOSTATS[] = {"nvt", "npt", "temp/", "langevin", "gle", "gld", "ffl", "bocs", "pimd", "tgnpt"};
@@ -235,14 +236,17 @@ void FixUqAverage::restart(char *buffer)
 {
   int64_t lengths[2];
   memcpy(lengths, buffer, sizeof(lengths));
+  if (lengths[0] < 0 || lengths[0] > LONGEST_SIGNATURE)
+    error->all(FLERR, "Fix uq/average {}: the restart file is damaged: a text of {} bytes, accepted: 0 to {}", id, lengths[0], LONGEST_SIGNATURE);
   const std::string text(buffer + sizeof(lengths), lengths[0]);
-  std::vector<double> numbers(lengths[1]);
   const auto from_hash = [](const std::string &all) { return all.substr(std::min(all.find(", sha256 "), all.size())); };
   if (from_hash(text) != from_hash(signature))    // the model file may have another path now
     error->all(FLERR, "Fix uq/average {}: the restart file has averages of another model or other inputs ({}), these are {}; accepted: the same, "
                "or another ID to begin anew", id, text, signature);
+  if (lengths[1] != 3 + static_cast<int64_t>(averages->state_size()))
+    error->all(FLERR, "Fix uq/average {}: the restart file is of another version", id);
+  std::vector<double> numbers(lengths[1]);
   memcpy(numbers.data(), buffer + sizeof(lengths) + lengths[0], lengths[1] * sizeof(double));
-  if (numbers.size() != 3 + averages->state_size()) error->all(FLERR, "Fix uq/average {}: the restart file is of another version", id);
   temperature = numbers[0];
   first_step = static_cast<bigint>(numbers[1]);
   last_sample = static_cast<bigint>(numbers[2]);

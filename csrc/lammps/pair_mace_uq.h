@@ -91,7 +91,7 @@ class PairMaceUq : public Pair {
   void force_bars();
   double sum_features(std::vector<double> &sum);
   int exchange(const uq_rows &rows, bool forward);
-  void exchange_by_id(const uq_rows &rows, bool forward);
+  void exchange_by_id(bool forward);
   void strained_features(const double *e, double scale, std::vector<double> &sum);
   int exchange(double *buffer, int width, bool forward);
   static int forward_callback(void *, double *, int);

@@ -62,14 +62,12 @@ int PairMaceUq::exchange(const uq_rows &rows, bool forward)
 {
   const auto watch = impl->clock.watch(StepClock::EXCHANGE);
   try {
-    if (impl->reordered) {
-      exchange_by_id(rows, forward);
-      return 0;
-    }
     impl->rows = rows;
     for (impl->first_column = 0; impl->first_column < rows.width; impl->first_column += Impl::CHUNK) {
       impl->n_columns = MIN(Impl::CHUNK, rows.width - impl->first_column);
-      if (forward)
+      if (impl->reordered)
+        exchange_by_id(forward);
+      else if (forward)
         comm->forward_comm(this, impl->n_columns);
       else
         comm->reverse_comm(this, impl->n_columns);
@@ -82,18 +80,19 @@ int PairMaceUq::exchange(const uq_rows &rows, bool forward)
 }
 
 // between the atoms whose forces were computed, wherever LAMMPS has them now
-void PairMaceUq::exchange_by_id(const uq_rows &rows, bool forward)
+void PairMaceUq::exchange_by_id(bool forward)
 {
   const lmp_uq::AtomRoutes &ghosts = impl->configuration.ghosts();
-  const int n_own = impl->graph.n_local();
+  const uq_rows &rows = impl->rows;
+  const int n_own = impl->graph.n_local(), first = impl->first_column, n = impl->n_columns;
   if (forward)
     ghosts.fetch(
-        rows.width, [&](int i, double *row) { rows.get(rows.holder, i, 0, rows.width, row); },
-        [&](int ghost, const double *row) { rows.put(rows.holder, n_own + ghost, 0, rows.width, row); });
+        n, [&](int i, double *row) { rows.get(rows.holder, i, first, n, row); },
+        [&](int ghost, const double *row) { rows.put(rows.holder, n_own + ghost, first, n, row); });
   else
     ghosts.gather(
-        rows.width, [&](int ghost, double *row) { rows.get(rows.holder, n_own + ghost, 0, rows.width, row); },
-        [&](int i, const double *row) { rows.add(rows.holder, i, 0, rows.width, row); });
+        n, [&](int ghost, double *row) { rows.get(rows.holder, n_own + ghost, first, n, row); },
+        [&](int i, const double *row) { rows.add(rows.holder, i, first, n, row); });
 }
 
 int PairMaceUq::pack_forward_comm(int n, int *atoms, double *out, int, int *)

@@ -192,6 +192,7 @@ void PairMaceUq::init_style()
   if (atom->molecular != 0 && excluded)
     error->all(FLERR, "Pair style mace/uq needs special_bonds lj/coul 1 1 1: zero weights drop bonded neighbours from the list");
   impl->exclusions.forget();
+  impl->configuration.begin_run();
   for (const auto &text : lmp_uq::setup_warnings(lmp, impl->element_of_type))
     if (impl->warned.insert(text).second && comm->me == 0) error->warning(FLERR, "Pair style mace/uq: {}", text);
   neighbor->add_request(this, NeighConst::REQ_FULL);
@@ -206,9 +207,13 @@ void PairMaceUq::finish()
   impl->configuration.settle();
   // values of the last step would be read again after commands that change the atoms; asked for anew they are the same, or an error
   for (Compute *compute : modify->get_compute_list())
-    if (dynamic_cast<ComputeUq *>(compute)) compute->invoked_flag = Compute::INVOKED_NONE;
+    if (dynamic_cast<ComputeUq *>(compute)) {
+      compute->invoked_flag = Compute::INVOKED_NONE;
+      compute->invoked_scalar = compute->invoked_vector = -1;    // what the library interface looks at
+    }
   double all[StepClock::N_SECTIONS], total = 0.0;
   MPI_Allreduce(impl->clock.seconds, all, StepClock::N_SECTIONS, MPI_DOUBLE, MPI_SUM, world);
+  impl->clock.reset();    // also where the next run skips its set-up
   for (const double seconds : all) total += seconds;
   if (comm->me != 0 || update->nsteps == 0 || !timer->has_normal() || total <= 0.0) return;
   const auto percent = [&](StepClock::Section section) { return 100.0 * all[section] / total; };

@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
             return run(arguments[1:])
         options = _parse(arguments)
+        options.arguments = arguments
         _set_up_messages(options)
         began = time.perf_counter()
         code = options.verb(options, name_as_text("lmp-uq " + shlex.join(arguments))) or 0

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import logging
 import math
-import shlex
 import sys
 
-from lmp_uq.cli.parser import add_engine, add_messages, add_verb, count, positive, present, shows_progress
+from lmp_uq.cli.parser import add_engine, add_messages, add_verb, check_json, count, positive, present, shows_progress
 from lmp_uq.errors import UqError
 
 
@@ -48,16 +47,18 @@ def _add_reweight(verbs):
 
 
 def _propagate(options, command):
+    from lmp_uq.files import check_folder
     from lmp_uq.parallel.ranks import ending_together, ranks
 
     everyone = ranks()
     if options.ranks > 1 and everyone.size == 1:
         from lmp_uq.parallel.ranks import run_on_ranks
 
-        return run_on_ranks(options.ranks, shlex.split(command)[1:])
+        return run_on_ranks(options.ranks, options.arguments)
     if everyone.rank != 0:
         logging.getLogger("lmp_uq").setLevel(logging.ERROR)
     with ending_together(everyone):
+        check_folder(options.out, "--out")
         from lmp_uq.recipes.propagate import PropagateOptions, propagate
         from lmp_uq.report.properties import describe, write_results
 
@@ -73,12 +74,10 @@ def _propagate(options, command):
 
 
 def _reweight(options, command):
-    from lmp_uq.files import check_target
     from lmp_uq.recipes.reweight import ReweightOptions, reweight
     from lmp_uq.report.averages import describe_averages
 
-    if options.json:
-        check_target(options.json, "--json")
+    check_json(options)
     engine = {name: getattr(options, name) for name in ("device", "precision", "engine", "threads")}
     given = {name: getattr(options, name) for name in ("model", "frames", "temperature", "observables", "pressure", "elements", "skip")}
     rdf = _cutoff_and_bins(options.rdf) if options.rdf else None

@@ -11,12 +11,15 @@ from lmp_uq.cli.parser import (
     add_labels,
     add_messages,
     add_verb,
+    check_json,
+    count,
     number_or,
     positive,
     positive_or_auto,
     present,
     scale,
     shows_progress,
+    tell,
 )
 from lmp_uq.quantities import LABELS
 
@@ -77,7 +80,7 @@ def _add_posterior(p):
     p.add_argument("--axes", default="auto", choices=["auto", "scaled", "given"], help="principal axes of the box (default auto)")
     p.add_argument("--element-bias", action="store_true", help="one constant per element instead of one for all")
     p.add_argument("--members", type=positive, default=512, metavar="K", help="members drawn and stored (default 512)")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=count, default=0)
 
 
 def _add_calibrate(verbs):
@@ -87,7 +90,7 @@ def _add_calibrate(verbs):
     p.add_argument("--out", required=True, metavar="Y.uq")
     p.add_argument("--in-sample", action="store_true", help="accept frames that have another role in the file")
     p.add_argument("--learned-quantile", action="store_true", help="also train a network for force_error where grade <= 1")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=count, default=0)
     p.add_argument("--json", metavar="OUT", help="write what was found here")
     _add_own_offsets(add_labels(p))
     add_engine(p)
@@ -107,7 +110,7 @@ def _add_validate(verbs):
     p.add_argument("--report", metavar="DIR", help="write report.html, tables and figures into this folder")
     p.add_argument("--force-rows", type=positive, metavar="N", help="force components per frame (default 24, of a linear potential all)")
     p.add_argument("--members", type=positive, default=None, metavar="K", help="K of the bounds (default: all members of the file)")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=count, default=0)
     p.add_argument("--blocks", default="frame", choices=["frame", "group"], help="what the bootstrap draws (default frame)")
     other = p.add_argument_group("other methods")
     other.add_argument("--baselines", action="store_true", help="compare with bagging, LLPR, MaxVol gamma and kNN; needs --fit-data")
@@ -142,18 +145,11 @@ def _common(options):
     }
 
 
-def _check_json(options):
-    if options.json:
-        from lmp_uq.files import check_target
-
-        check_target(options.json, "--json")
-
-
 def _convert(options, command):
     from lmp_uq.recipes.convert import convert
 
     convert(options.model, options.out, head=options.head, licence=options.licence, command=command)
-    print(f"{options.out}: written; no posterior yet, lmp-uq fit adds one")
+    tell(options, f"{options.out}: written; no posterior yet, lmp-uq fit adds one")
 
 
 def _fit(options, command):
@@ -164,7 +160,7 @@ def _fit(options, command):
         logging.getLogger("lmp_uq").setLevel(logging.ERROR)
         warnings.simplefilter("ignore")
     with ending_together(everyone):
-        _check_json(options)
+        check_json(options)
         report = _run_fit(options, command)
     if everyone.rank == 0:
         from lmp_uq.report.fit import describe_fit
@@ -209,7 +205,7 @@ def _calibrate(options, command):
     from lmp_uq.recipes.calibrate import CalibrateOptions, calibrate
     from lmp_uq.report.calibration import describe_calibration
 
-    _check_json(options)
+    check_json(options)
     report = calibrate(
         CalibrateOptions(
             model=options.model,
@@ -230,8 +226,8 @@ def _validate(options, command):
     from lmp_uq.report.files import write_report
     from lmp_uq.report.validation import describe_validation
 
-    _check_json(options)
-    if options.report:
+    check_json(options)
+    if options.report is not None:
         check_folder(options.report, "--report")
     result, samples = validate(
         ValidateOptions(

@@ -9,6 +9,8 @@ import math
 import sys
 from collections.abc import Iterable
 
+from lmp_uq.errors import UqError
+
 MODELS_FOLLOW = ("committee",)
 """Options of several model files: a file behind them is one of theirs."""
 
@@ -50,6 +52,8 @@ class Parser(argparse.ArgumentParser):
 
     def _refuse_unknown(self, words):
         for name in (word.partition("=")[0] for word in words):
+            if name == "--":  # all behind it are no options
+                return
             if name.startswith("--") and name not in self._option_string_actions:  # before argparse says what is missing instead
                 self.error(f"there is no option {name}{did_you_mean(name, self._option_string_actions)}")
 
@@ -61,7 +65,7 @@ class Parser(argparse.ArgumentParser):
 
     def _model_first(self, words):
         """The words, with a *.uq file that an option of several values would take in as the model before them all."""
-        if not any(action.dest == "model" and not action.option_strings for action in self._actions):
+        if "--" in words or not any(action.dest == "model" and not action.option_strings for action in self._actions):
             return words
         current, room, taken = None, 0, {}
         for k, word in enumerate(words):
@@ -100,7 +104,7 @@ def add_engine(parser) -> None:
     p.add_argument("--device", default="auto", help="auto | cpu | cuda[:n]")
     p.add_argument("--precision", default="file", choices=["file", "float32", "float64"])
     p.add_argument("--engine", default="auto", choices=["auto", "native", "torch"], help="default auto")
-    p.add_argument("--threads", type=int, default=0, help="threads of the backbone (default: OMP_NUM_THREADS or all cores)")
+    p.add_argument("--threads", type=count, default=0, help="threads of the backbone (default: OMP_NUM_THREADS or all cores)")
 
 
 def add_labels(parser):
@@ -178,12 +182,27 @@ def shows_progress(options) -> bool:
     return not options.quiet and sys.stderr.isatty()
 
 
-def present(options, text: str, figures) -> None:
-    """Print what a verb found, and write its figures where --json says; the text goes to standard error where they are the output."""
+def check_json(options) -> None:
+    """Refuse a --json that cannot be written, or that would go where --out goes."""
+    from lmp_uq.files import check_target
+
+    if options.json is not None:
+        check_target(options.json, "--json")
+        if options.json == getattr(options, "out", None):
+            raise UqError(f"--json {options.json}: is where --out goes; accepted: another file")
+
+
+def tell(options, text: str) -> None:
+    """Print what a verb says beside its files: to standard error where one of them goes to standard output."""
     from lmp_uq.files import summary_stream
 
-    print(text, file=summary_stream(options.json), flush=True)
-    if options.json:
+    print(text, file=summary_stream(getattr(options, "out", None), getattr(options, "json", None)), flush=True)
+
+
+def present(options, text: str, figures) -> None:
+    """Print what a verb found, and write its figures where --json says."""
+    tell(options, text)
+    if options.json is not None:
         from lmp_uq.report.files import write_json
 
         write_json(options.json, figures)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lmp_uq.backbone.identity import identity_of
 from lmp_uq.backbone.load import load_backbone
 from lmp_uq.errors import UqError
+from lmp_uq.files import is_stream
 from lmp_uq.fitting.counts import MIN_FORCE_ROWS
 from lmp_uq.fitting.posterior import Judged
 from lmp_uq.fitting.sources import is_linear, with_coefficients
@@ -32,7 +33,7 @@ class FitStreams:
     def __init__(self, options, precision: str, everyone):
         self._options, self._everyone = options, everyone
         self._precision = precision if options.precision == "file" else options.precision
-        self._folder = options.cache or f"{options.out}.cache"
+        self._folder = options.cache or f"{'lmp-uq' if is_stream(options.out) else options.out}.cache"
 
     def load(self, source):
         """The backbone of a source, on this rank."""

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
+from ase.data import atomic_numbers, chemical_symbols
 
 from lmp_uq.errors import UqError
 from lmp_uq.frames.frame import Frame, check_elements
@@ -48,7 +49,8 @@ def element_offsets(frames: Sequence[Frame], residuals: np.ndarray, elements: Se
 def undetermined_elements(frames: Sequence[Frame], residuals: np.ndarray, elements: Sequence[str]) -> list[str]:
     """Elements whose offset the compositions leave open, as of two elements in one proportion.  Arguments as of `element_offsets`."""
     found, counts, _ = _system(frames, residuals, elements)
-    _, singular, modes = np.linalg.svd(counts, full_matrices=True)
+    # by QR first: all left singular vectors would be a square matrix of as many rows as there are frames
+    _, singular, modes = np.linalg.svd(np.linalg.qr(counts, mode="r"), full_matrices=True)
     rank = int(np.sum(singular > singular[0] * max(counts.shape) * np.finfo(float).eps))
     free = np.linalg.norm(modes[rank:], axis=0) > 1e-6
     return [element for element, mine in zip(found, free, strict=True) if mine]
@@ -63,8 +65,9 @@ def _system(frames, residuals, elements):
     labelled = np.isfinite(residuals)
     if not labelled.any():
         raise UqError(f"none of {len(frames)} frames has an energy; accepted: at least one, to compare energy zeros")
-    symbols = [frame.atoms.symbols for frame, mine in zip(frames, labelled, strict=True) if mine]
-    counts = np.array([[np.count_nonzero(mine == element) for element in elements] for mine in symbols], float)
+    numbers = [frame.atoms.numbers for frame, mine in zip(frames, labelled, strict=True) if mine]
+    known = [atomic_numbers[element] for element in elements]
+    counts = np.array([np.bincount(mine, minlength=len(chemical_symbols))[known] for mine in numbers], float)
     occurs = counts.any(axis=0)
     return [e for e, mine in zip(elements, occurs, strict=True) if mine], counts[:, occurs], residuals[labelled]
 

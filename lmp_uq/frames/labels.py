@@ -23,7 +23,7 @@ import numpy as np
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from lmp_uq.errors import UqError
-from lmp_uq.frames.notes import UNUSED, WEIGHT_ZERO, ZERO_STRESS, Note
+from lmp_uq.frames.notes import UNUSED, WEIGHT_ZERO, ZERO_STRESS, Note, options_for
 
 
 class LabelKeys(NamedTuple):
@@ -41,7 +41,8 @@ _FAMILIES = (
     LabelKeys("REF_energy", "REF_forces", "REF_stress", "REF_virials"),
     LabelKeys("energy", "forces", "stress", "virials"),
 )
-_OTHER_NAMES = re.compile(r"(?:.*[_.-])?(energy|forces?|stress|virials?)", re.IGNORECASE)
+_OTHER_NAMES = re.compile(r"(?!mace[_.-])(?:.*[_.-])?(energy|forces?|stress|virials?)", re.IGNORECASE)
+"""What may be a label; not the numbers of a model that mace-torch and fix uq/select write, as MACE_energy and mace_forces."""
 _TOLERANCE = (1e-2, 1e-5)
 """Of stress and -virials/volume: relative to the largest component, and eV/Angstrom^3 (files round)."""
 
@@ -134,7 +135,11 @@ def _tables(atoms: ase.Atoms) -> tuple[dict, ...]:
 def _weights(atoms: ase.Atoms, where: str) -> dict[str, float]:
     """Weight of each kind of label."""
     whole = _weight(atoms, "config_weight", where)
-    return {kind: whole * _weight(atoms, f"config_{kind}_weight", where) for kind in KINDS}
+    weights = {kind: whole * _weight(atoms, f"config_{kind}_weight", where) for kind in KINDS}
+    for kind, weight in weights.items():
+        if weight == np.inf:
+            raise UqError(f"{where}: 'config_weight' times 'config_{kind}_weight' is infinite; accepted: a finite number")
+    return weights
 
 
 def _weight(atoms: ase.Atoms, name: str, where: str) -> float:
@@ -162,8 +167,8 @@ def _unused(atoms: ase.Atoms, names: LabelKeys) -> Iterator[tuple[str, str]]:
 
 
 def _hint(atoms: ase.Atoms, names: LabelKeys) -> str:
-    found = [f"--{kind}-key {name}" for kind, name in _unused(atoms, names)]
-    return f"; there may be some under other names, which can be asked for: {' '.join(found)}" if found else ""
+    found = options_for(_unused(atoms, names))
+    return f"; there may be some under other names, which can be asked for: {found}" if found else ""
 
 
 def _shaped(atoms: ase.Atoms, name: str | None, shapes: list[tuple], accepted: str, where: str) -> np.ndarray | None:

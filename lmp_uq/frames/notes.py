@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 ZERO_STRESS, WEIGHT_ZERO, UNUSED, UNLABELLED, ISOLATED = "zero stress", "weight 0", "unused", "unlabelled", "isolated"
@@ -15,6 +16,14 @@ class Note(NamedTuple):
     what: str
     kind: str = ""
     name: str = ""
+
+
+def options_for(labels: Iterable[tuple[str, str]]) -> str:
+    """The options that ask for labels, given as (kind, name); of several names of a kind one can be asked for."""
+    options: dict[str, list[str]] = {}
+    for kind, name in labels:
+        options.setdefault(kind, []).append(f"--{kind}-key {name}")
+    return " ".join(" or ".join(words) for words in options.values())
 
 
 class Notes:
@@ -41,9 +50,9 @@ class Notes:
         if what == ISOLATED:
             return f"{n} {of} are left out: isolated atoms, without a neighbour within the cutoff {first}"
         if what == UNLABELLED:
-            return f"{n} {of} are left out: all their labels have weight 0 {first}"
+            return f"{n} {of} are left out: all their labels have weight 0 or are a stress of zeros {first}"
         if what == WEIGHT_ZERO:
             return f"labels of weight 0, which are not read, {of}: {', '.join(f'{note.kind} of {count}' for note, count in found)}"
         seen = ", ".join(f"{note.name} of {count}" for note, count in found)
-        options = " ".join(f"--{note.kind}-key {note.name}" for note, _ in found)
+        options = options_for((note.kind, note.name) for note, _ in found)
         return f"labels that were seen and are not used, {of}: {seen}; to ask for them: {options}"

@@ -123,7 +123,7 @@ def ranks() -> Ranks:
 def ending_together(everyone: Ranks) -> Iterator[None]:
     """End all ranks with exit code 1 when one raises: the others may wait in an exchange that it will never reach.
 
-    An error that all ranks find is printed by rank 0 alone, which needs less than the moment that the others leave it.
+    An error that all ranks find is printed by rank 0 alone, which needs less than the seconds that the others leave it.
     """
     try:
         yield
@@ -131,7 +131,7 @@ def ending_together(everyone: Ranks) -> Iterator[None]:
         if everyone.size == 1:
             raise
         if everyone.rank != 0:
-            time.sleep(1.0)
+            time.sleep(3.0)
         text = f"lmp-uq: error: {failure}" if isinstance(failure, UqError) else traceback.format_exc()
         text = "lmp-uq: interrupted" if isinstance(failure, KeyboardInterrupt) else text
         print(text, file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL
 from lmp_uq.calibration.labels import calibrate_bars
 from lmp_uq.errors import UqError
-from lmp_uq.files import check_target
+from lmp_uq.files import check_folder, check_target
 from lmp_uq.fitting.counts import MIN_FORCE_ROWS, ROWS_PER_FEATURE, count_rows, enough_force_rows
 from lmp_uq.fitting.posterior import Judged, fit_posterior
 from lmp_uq.fitting.sources import is_linear, open_fit_source, options_of_family
@@ -79,6 +79,8 @@ def fit(options: FitOptions, command: str = "") -> dict:
         of features, a disk that is full (what is done stays, and the same command goes on from there).
     """
     check_target(options.out, "--out")
+    if options.cache is not None:
+        check_folder(options.cache, "--cache")
     everyone = ranks()
     source = open_fit_source(options, everyone.alone())
     options = options_of_family(options, source)

@@ -266,14 +266,14 @@ def _members_in_use(header, n_members):
     if not header["posterior"]:
         return 0
     available = header["posterior"]["n_members"]
-    if n_members > available:
+    if not 0 <= n_members <= available:
         raise UqError(f"members {n_members} asked for, the file holds {available}")
     return n_members or available
 
 
 def _force_members_in_use(header, n_force_members):
     available = (header["posterior"] or {}).get("n_force_members", 0)
-    if n_force_members > available:
+    if not 0 <= n_force_members <= available:
         raise UqError(f"force_members {n_force_members} asked for, the file holds {available}")
     return n_force_members or min(FORCE_MEMBERS, available)
 
