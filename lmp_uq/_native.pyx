@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # cython: language_level=3, boundscheck=False, wraparound=False
 # distutils: language = c++
-"""The door from Python into csrc/engine: MACE models, arrays in and arrays out. Python sees it through lmp_uq.backbone.mace_native."""
+"""The door from Python into csrc/engine: MACE models, arrays in and arrays out. Python sees it through lmp_uq.backbone.mace.native_engine."""
 from libc.stdint cimport int64_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 LONGEST_PIECE = 120
-"""Characters of a file's content that a message quotes; csrc/engine/text.h has the same number."""
+"""Characters of a file's content that a message quotes; csrc/base/text.h has the same number."""
 
 
 class UqError(ValueError):

@@ -8,7 +8,7 @@ With energies that differ from those of the run by Phi.dTheta, and h = Phi.dThet
 
 Sources: cumulant and direct reweighting of a committee: G. Imbalzano et al., J. Chem. Phys. 154, 074102 (2021), doi:10.1063/5.0036522;
 effective sample size: L. Kish, Survey Sampling (1965).  For a linear potential the first is linear in dTheta, so that the box has closed
-forms for it; csrc/engine/thermal_averages is the same on the fly.
+forms for it; csrc/averages/thermal_averages is the same on the fly.
 """
 
 from __future__ import annotations

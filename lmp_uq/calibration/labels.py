@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,22 +29,32 @@ class Calibrated(NamedTuple):
     reasons: dict[str, UqError]
 
 
-def calibrate_bars(labels: Labels, before: Mapping[str, ForceError | ScaledError], seed: int | None) -> Calibrated:
+def calibrate_bars(labels: Labels, before: Mapping[str, Any] | None = None, seed: int = 0) -> Calibrated:
     """New bars of every kind of label, in the order of a model file: what ``fit`` and ``calibrate`` have in their middle.
 
     Parameters
     ----------
     labels : Labels
-    before : dict
-        Older bars by name, for the reports.
-    seed : int or None
-        Of the random choices in few_frames; None: the reports have none, which are dear.
+    before : dict or None
+        Older bars by name, as a model file has them, for the reports; None: the reports hold leave_one_group_out only.
+    seed : int
+        Of the random choices in few_frames.
+
+    Returns
+    -------
+    Calibrated
+        Reports of `scaled_report` and `force_report`. Too few frames for level 0.9, no label, no bar: a reason.
     """
     found = Calibrated({}, {}, {})
     for quantity in (FORCES, *SCALED):
-        calibrate = calibrate_forces if quantity is FORCES else calibrate_scaled
         try:
-            bar, report = calibrate(labels.of(quantity), before.get(quantity.bar), seed)
+            mine = labels.of(quantity)
+            bar, left_out = force_bar(mine) if quantity is FORCES else scaled_bar(mine)
+            report = {"leave_one_group_out": left_out}
+            if before is not None:
+                judge = force_report if quantity is FORCES else scaled_report
+                old = before.get(quantity.bar)
+                report |= judge(mine, type(bar).from_dict(old) if old else None, bar, seed)
         except UqError as reason:
             found.reasons[quantity.bar] = reason
         else:
@@ -52,44 +62,15 @@ def calibrate_bars(labels: Labels, before: Mapping[str, ForceError | ScaledError
     return found
 
 
-def calibrate_scaled(labels: ScaledLabels, before: ScaledError | None, seed: int | None) -> tuple[ScaledError, dict]:
-    """Factors of energies or stresses, and their report.
-
-    Returns
-    -------
-    ScaledError
-    dict
-        n, n_blocks, n_groups; before and after (None without an older factor): factor, conservative_factor, coverage, width;
-        leave_one_group_out and few_frames, by group.
-
-    Raises
-    ------
-    UqError
-        Too few frames for level 0.9.
-    """
-    after = fit_scaled_error(*labels.columns())
-    report = _counts(labels.groups, labels.blocks)
-    for name, bar in (("before", before), ("after", after)):
-        report[name] = None
-        if bar is not None:
-            factors = {"factor": bar.factor, "conservative_factor": bar.conservative_factor}
-            report[name] = factors | _worth(np.abs(labels.error), bar.predict(labels.std), labels.blocks)
-    several = report["n_groups"] > 1
-    report["leave_one_group_out"] = scaled_leave_one_group_out(*labels.columns()) if several else {}
-    scores = np.abs(labels.error) / labels.std
-    report["few_frames"] = _few_frames(labels.groups, labels.blocks, lambda inside: scores, seed)
-    return after, report
+def scaled_bar(labels: ScaledLabels) -> tuple[ScaledError, dict]:
+    """Factors of energies or stresses, and their coverage of groups left out, empty with one group.  UqError for too few frames."""
+    columns = labels.columns()
+    several = len(np.unique(labels.groups)) > 1
+    return fit_scaled_error(*columns), scaled_leave_one_group_out(*columns) if several else {}
 
 
-def calibrate_forces(labels: ForceLabels, before: ForceError | None, seed: int | None) -> tuple[ForceError, dict]:
-    """Coefficients, factors and floors of the force bar, and their report.
-
-    Returns
-    -------
-    ForceError
-    dict
-        As that of `calibrate_scaled` for level 0.9, without the atoms of infinite grade; also per_element: {element: n, n_blocks,
-        coverage of the bars of all elements together, factor (None where fewer than 20 frames hold the element)}.
+def force_bar(labels: ForceLabels) -> tuple[ForceError, dict]:
+    """Coefficients, factors and floors of the force bar, and what it is worth in groups left out, empty with one group.
 
     Raises
     ------
@@ -97,27 +78,52 @@ def calibrate_forces(labels: ForceLabels, before: ForceError | None, seed: int |
         Too few frames for level 0.9, or no atom of finite grade.
     """
     atoms = labels.atoms
-    after = fit_force_error(atoms.error, atoms.force, atoms.grade, atoms.groups, blocks=atoms.blocks)
-    known = labels.take(np.isfinite(atoms.grade))
-    report = _counts(known.atoms.groups, known.atoms.blocks)
+    bar = fit_force_error(atoms.error, atoms.force, atoms.grade, atoms.groups, blocks=atoms.blocks)
+    if len(np.unique(labels.graded().atoms.groups)) < 2:
+        return bar, {}
+    return bar, leave_one_group_out(atoms.error, atoms.force, atoms.grade, atoms.groups, blocks=atoms.blocks)
+
+
+def scaled_report(labels: ScaledLabels, before: ScaledError | None, after: ScaledError, seed: int) -> dict:
+    """What a bar is worth, beside an older one.
+
+    Returns
+    -------
+    dict
+        n, n_blocks, n_groups; before and after (None without an older bar): factor, conservative_factor, coverage, width; few_frames, by
+        group.
+    """
+    report = _counts(labels.groups, labels.blocks)
+    for name, bar in (("before", before), ("after", after)):
+        report[name] = None
+        if bar is not None:
+            factors = {"factor": bar.factor, "conservative_factor": bar.conservative_factor}
+            report[name] = factors | _worth(np.abs(labels.error), bar.predict(labels.std), labels.blocks)
+    scores = np.abs(labels.error) / labels.std
+    return report | {"few_frames": _few_frames(labels.groups, labels.blocks, lambda inside: scores, seed)}
+
+
+def force_report(labels: ForceLabels, before: ForceError | None, after: ForceError, seed: int) -> dict:
+    """As `scaled_report` for level 0.9, without the atoms of infinite grade.
+
+    Also per_element: {element: n, n_blocks, coverage of the bars of all elements together, factor (None where fewer than 20 frames hold
+    the element)}.
+    """
+    known = labels.graded()
+    atoms = known.atoms
+    report = _counts(atoms.groups, atoms.blocks)
     for name, bar in (("before", before), ("after", after)):
         report[name] = None
         if bar is not None:
             which = bar.position(LEVEL)
             factors = {"factor": bar.factors[which], "conservative_factor": bar.conservative_factors[which]}
-            bars = bar.predict(known.atoms.force, known.atoms.grade)
-            report[name] = factors | _worth(known.atoms.error, bars, known.atoms.blocks)
-    report["leave_one_group_out"] = {}
-    if report["n_groups"] > 1:
-        by_group = leave_one_group_out(atoms.error, atoms.force, atoms.grade, atoms.groups, blocks=atoms.blocks)
-        report["leave_one_group_out"] = by_group
+            report[name] = factors | _worth(atoms.error, bar.predict(atoms.force, atoms.grade), atoms.blocks)
 
     def scores(inside):
-        return relative_errors(known.atoms, fit_scale(known.atoms.take(~inside)))
+        return relative_errors(atoms, fit_scale(atoms.take(~inside)))
 
-    report["few_frames"] = _few_frames(known.atoms.groups, known.atoms.blocks, scores, seed)
-    report["per_element"] = _per_element(known, after)
-    return after, report
+    few_frames = _few_frames(atoms.groups, atoms.blocks, scores, seed)
+    return report | {"few_frames": few_frames, "per_element": _per_element(known, after)}
 
 
 def calibrate_learned(labels: ForceLabels, descriptors: np.ndarray, force_error: ForceError, seed: int) -> tuple[QuantileNetwork, dict]:
@@ -166,7 +172,7 @@ def _mean(values, blocks):
 def _few_frames(groups, blocks, scores_without, seed):
     """{group: figures} of the groups with enough frames; scores_without(mask) are those of all labels by what the others say."""
     out = {}
-    members = split_by_group(groups, len(blocks)) if seed is not None else []
+    members = split_by_group(groups, len(blocks))
     for group, inside in members if len(members) > 1 else []:
         scores = scores_without(inside)
         others, mine = ((scores[mask], blocks[mask]) for mask in (~inside, inside))

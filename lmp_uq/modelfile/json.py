@@ -13,7 +13,7 @@ MAX_DEPTH = 100
 def strict_json(text: str | bytes) -> Any:
     """Parse JSON in UTF-8 that repeats no key, holds no NaN, infinity or lone surrogate and is at most MAX_DEPTH deep.
 
-    csrc/engine/json.h reads the same texts and says the same of the others.
+    csrc/base/json.h reads the same texts and says the same of the others.
 
     Raises
     ------

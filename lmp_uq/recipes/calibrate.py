@@ -10,10 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.calibration.force_error import ForceError
 from lmp_uq.calibration.labels import calibrate_bars, calibrate_learned
 from lmp_uq.calibration.quantile_network import SECTION
-from lmp_uq.calibration.scaled_error import ScaledError
 from lmp_uq.errors import UqError
 from lmp_uq.files import check_target, hash_file
 from lmp_uq.frames.energy_zero import check_energy_zero, match_energy_zero
@@ -22,7 +20,7 @@ from lmp_uq.frames.reading import read_frames
 from lmp_uq.modelfile.provenance import Provenance, frames_with_other_role
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
-from lmp_uq.quantities import FORCES, QUANTITIES, SCALED
+from lmp_uq.quantities import FORCES, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labelled_descriptors, labels_of
 from lmp_uq.rows.predict import predict_by_file
@@ -73,7 +71,7 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     frames = sorted(frames, key=lambda frame: (frame.key, frame.group, frame.source))
     backbone, predictions, offsets = _predict(file, frames, options)
     labels = _labels(file, predictions, backbone.elements)
-    entries, found, reasons = calibrate_bars(labels, _older_bars(file), options.seed)
+    entries, found, reasons = calibrate_bars(labels, file.header["calibration"] or {}, options.seed)
     left_out = {name: str(reason).removeprefix(f"{name}: ") for name, reason in reasons.items()}
     if not entries:
         raise UqError("nothing can be calibrated: " + "; ".join(f"{name}: {why}" for name, why in left_out.items()))
@@ -121,13 +119,6 @@ def _labels(file, predictions, elements):
     """Labels of the predictions, with the bars and the grade of the file."""
     novelty = Novelty.from_tensors(file.section("grade")) if file.header["grade"] else None
     return labels_of(predictions, Box.from_tensors(file.section("posterior")), novelty, elements)
-
-
-def _older_bars(file):
-    """Bars of the file by name."""
-    calibration = file.header["calibration"] or {}
-    kinds = {quantity.bar: ForceError if quantity is FORCES else ScaledError for quantity in QUANTITIES}
-    return {name: kind.from_dict(calibration[name]) for name, kind in kinds.items() if calibration.get(name)}
 
 
 def _learn(labels, predictions, entries, options):

@@ -247,7 +247,7 @@ def _calibrate(checked, box, novelty, elements):
     labels = replace(labels, forces=labels.forces.graded())
     if not len(labels.forces.frames):
         raise UqError("calibration frames: no force labels on atoms whose element is among the posterior frames; force_error needs some")
-    found = calibrate_bars(labels, {}, None)
+    found = calibrate_bars(labels)
     if FORCES.bar in found.reasons:
         raise found.reasons[FORCES.bar]
     for quantity in SCALED:

@@ -109,7 +109,7 @@ class Halo:
 
 
 class MaceTorchBackbone:
-    """A MACE model as a `lmp_uq.backbone.Backbone`.
+    """A MACE model as a `lmp_uq.backbone.protocol.Backbone`.
 
     Parameters
     ----------
