@@ -87,7 +87,7 @@ def test_folders_are_refused_before_the_dear_part(words, tmp_path, monkeypatch, 
 @pytest.mark.parametrize("verb", ["fit", "calibrate"])
 def test_one_file_does_not_take_two_contents(verb, target, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lmp_uq.backbone.load_backbone", None)
+    monkeypatch.setattr("lmp_uq.backbone.load.load_backbone", None)
     assert main([*words[verb], "--out", target, "--json", target]) == 1
     assert f"--json {target}: is where --out goes" in capsys.readouterr().err and os.listdir(tmp_path) == ["run.xyz"]
 

@@ -19,7 +19,7 @@ from lmp_uq.quantities import ENERGY, FORCES, QUANTITIES, SCALED, STRESS, by_key
 from lmp_uq.rows.cache import Cache
 from lmp_uq.rows.labelled import features_of, force_norms, labels_of, predicted_values, row_species, rows_of, stress_factor
 from lmp_uq.rows.predict import predict
-from lmp_uq.rows.rows import RowOptions
+from lmp_uq.rows.rows import VOIGT, RowOptions
 from lmp_uq.rows.stream import Stream
 
 ELEMENTS = ("O", "Si")
@@ -64,6 +64,7 @@ def test_each_quantity_has_its_own_names_and_rows():
     assert by_key({"stress": 1, "energy_per_atom": 2, "force_error": 3}) == [ENERGY, STRESS]
     assert (FORCES.plotted_unit, STRESS.plotted_unit) == ("eV/Å", "eV/Å³")
     assert [quantity.bar_unit for quantity in QUANTITIES] == ["eV/atom", "eV/Angstrom", "virial, eV/atom"]
+    assert VOIGT == ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)), "rows that are kept on disk have this order"
 
 
 def test_labels_of_a_stream_are_those_of_predictions_in_memory(frames, predictions, box, novelty, tmp_path):
