@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # cython: language_level=3, boundscheck=False, wraparound=False
 # distutils: language = c++
-"""The door from Python into csrc/engine: MACE models, arrays in and arrays out. Python sees it through lmp_uq.backbone.mace.native_engine."""
+"""The door from Python into csrc/mace/cpu: MACE models, arrays in and arrays out. Python sees it through lmp_uq.backbone.mace.native_engine."""
 from libc.stdint cimport int64_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
@@ -102,7 +102,7 @@ cdef class State:
 
 
 cdef class Engine:
-    """A MACE model in csrc/engine.
+    """A MACE model in csrc/mace/cpu.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ cdef class Engine:
         Packed state dict.
     single_precision : bool
     table_tolerance : float
-        See csrc/engine/engine.h; below 0 the precision's own, 0 no tables.
+        See csrc/mace/cpu/engine.h; below 0 the precision's own, 0 no tables.
     single_precision_bars : bool
         Pulls of descriptor weights alone in float32.
     threads : int

@@ -52,7 +52,7 @@ def test_processor_is_asked_for_all_that_the_compiler_may_use():
     """A processor without one of the instructions would end in SIGILL."""
     compiled = re.findall(r"^ *add_kernels\((\w+) \d+ ([^)]*)\)", (ROOT / "CMakeLists.txt").read_text(), re.MULTILINE)
     allowed = {isa: {flag[2:] for flag in flags.split() if re.fullmatch("-m[a-z0-9]+", flag)} for isa, flags in compiled}
-    source, asked = (ROOT / "csrc" / "kernels" / "dispatch.cpp").read_text(), {}
+    source, asked = (ROOT / "csrc" / "mace" / "cpu" / "dispatch.cpp").read_text(), {}
     for isa, terms in re.findall(r"const bool (\w+) = ([^;]*);", source):
         asked[isa] = set(re.findall(r'supports\("(\w+)"\)', terms))
     assert "if (avx2 && avx512) return AVX512;" in source and "if (avx2) return AVX2;" in source

@@ -259,5 +259,5 @@ def test_a_file_name_that_is_no_text(models, tmp_path):
 def test_ranks_get_the_words_as_they_came(words, monkeypatch):
     """Names that are not UTF-8 are written as text into files, but opened as they are."""
     seen, line = [], [*words["propagate"][:-1], "o\udcfc", "--ranks", "2"]
-    monkeypatch.setattr("lmp_uq.run.launcher.run_on_ranks", lambda n, found: seen.append((n, found)) or 0)
+    monkeypatch.setattr("lmp_uq.parallel.ranks.run_on_ranks", lambda n, found: seen.append((n, found)) or 0)
     assert main(line) == 0 and seen == [(2, line)]

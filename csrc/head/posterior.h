@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The posterior head: from descriptors to bars, grades and force errors. What lmp_uq.engine.Engine makes of them, without an interpreter.
+// The posterior head: from descriptors to bars, grades and force errors. What lmp_uq.run.engine.Engine makes of them, without an interpreter.
 // Nothing is allocated after construction; the methods that write to scratch must not run at the same time on one object.
 #ifndef LMP_UQ_POSTERIOR_H
 #define LMP_UQ_POSTERIOR_H

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/* per-atom fields in the order of lmp_uq.engine.FIELDS, then quantities of the whole system in that of TOTALS; both as in fields.cpp */
+/* per-atom fields in the order of lmp_uq.run.engine.FIELDS, then quantities of the whole system in that of TOTALS; both as in fields.cpp */
 enum {
   UQ_ENERGY_STD, UQ_ENERGY_LOWER, UQ_ENERGY_UPPER, UQ_FORCE_ERROR, UQ_GRADE, UQ_FORCE_ERROR_50, UQ_FORCE_ERROR_95,
   UQ_FORCE_STD, UQ_FORCE_STD_X, UQ_FORCE_STD_Y, UQ_FORCE_STD_Z, UQ_N_FIELDS,

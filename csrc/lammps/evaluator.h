@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What the pair style asks of a model. Two stand behind it: evaluator_native (csrc/engine) and evaluator_python (torch).
+// What the pair style asks of a model. Two stand behind it: evaluator_native (csrc/mace/cpu) and evaluator_python (torch).
 #ifndef LMP_UQ_EVALUATOR_H
 #define LMP_UQ_EVALUATOR_H
 

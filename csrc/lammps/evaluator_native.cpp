@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Evaluator behind which csrc/engine runs: model file, MACE and posterior head, in this process and without an interpreter.
+// Evaluator behind which csrc/mace/cpu runs: model file, MACE and posterior head, in this process and without an interpreter.
 #include "evaluator.h"
 
 #include "mace/cpu/engine.h"
@@ -16,7 +16,7 @@
 
 namespace {
 
-// as lmp_uq.engine says it
+// as lmp_uq.run.engine says it
 constexpr char NOT_MACE[] = "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files, compute uq/linear gives its "
                             "bars; accepted here: family mace";
 constexpr double LEVEL = 0.9, LEVEL_50 = 0.5, LEVEL_95 = 0.95;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Evaluator behind which lmp_uq.engine runs, through the table that lmp_uq._bridge fills.
+// Evaluator behind which lmp_uq.run.engine runs, through the table that lmp_uq._bridge fills.
 #include "evaluator.h"
 
 #include "python_host.h"

@@ -6,7 +6,7 @@ SPEC, format version 1
 A safetensors container (`lmp_uq.modelfile.container`; any safetensors library reads it). Its table of strings holds one
 entry, ``lmp_uq``: the header, JSON with sorted keys, finite numbers and at most 100 objects and lists inside one another; with the
 container's own table at most 4 MB. Counts are at most 1000000, frames of a role 1000000000, levels 100.
-Equal content gives equal bytes. There are two readers that say the same of every file: this one and csrc/engine/model_file.
+Equal content gives equal bytes. There are two readers that say the same of every file: this one and csrc/file/model_file.
 A reader rejects what it does not know: another format version, an unknown top-level key, a tensor of no known
 section. Within a section further keys, and further tensors ``posterior/...`` and ``grade/...``, may stand;
 they change nothing in the meaning of those listed here.

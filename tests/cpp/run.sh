@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Identities of the native engine in plain C++, every family of models: tests/cpp/run.sh sanitize|valgrind|aarch64, from anywhere, with PYTHON
 # set to the interpreter that has lmp_uq and the tests' packages.
-#   sanitize   csrc/engine under AddressSanitizer and UndefinedBehaviorSanitizer
+#   sanitize   csrc but for lammps/ and the loops under AddressSanitizer and UndefinedBehaviorSanitizer
 #   aarch64    both, compiled for that processor and run by qemu-aarch64
-#   valgrind   csrc/engine and csrc/kernels (their unrolled loops are too much for the sanitizers) under memcheck
+#   valgrind   csrc but for lammps/, with the unrolled loops, which are too much for the sanitizers, under memcheck
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/tests/objects.sh"
