@@ -53,9 +53,9 @@ def file(folder, report):
 
 
 def frames_of(folder, name):
-    from lmp_uq.frames import reading as dataset
+    from lmp_uq.frames.reading import read_frames
 
-    return dataset.read_frames([folder / f"{name}.xyz"])
+    return read_frames([folder / f"{name}.xyz"])
 
 
 def rows_less_reference(folder, file, name="train"):
