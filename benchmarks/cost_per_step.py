@@ -54,8 +54,8 @@ def bare_model(options):
     from ase.build import bulk
 
     from lmp_uq import modelfile
-    from lmp_uq.backbone import load_backbone
     from lmp_uq.backbone.graph import graph_of_frames
+    from lmp_uq.backbone.load import load_backbone
 
     file = modelfile.read(modelfile.resolve(options.model))
     entry, tensors = file.header["backbone"], file.section("backbone")

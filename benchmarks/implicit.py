@@ -15,13 +15,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.kinds.defects import INTERSTITIALS
 from lmp_uq.properties.kinds.excess import ExcessProperty
 from lmp_uq.properties.kinds.registry import class_of
 from lmp_uq.properties.kinds.surfaces import ORIENTATIONS
 from lmp_uq.properties.minima.stationary import StationaryState
 from lmp_uq.properties.potential.mace import open_potential
-from lmp_uq.properties.potential.system import PropertyFailure
 
 OPTION_OF_KIND = {"interstitial": "configuration", "surface": "orientation"} | dict.fromkeys(("vacancy", "eos", "elastic"), "element")
 OPTION_OF_KIND["phase"] = "structure"

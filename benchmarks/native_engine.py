@@ -50,12 +50,12 @@ def frame(name):
 
 def described(name):
     """Architecture and tensors of a model."""
-    from tiny_models import describe_model, mpa0_like
+    from tiny_models import describe_mace, mpa0_like
 
     from lmp_uq import modelfile
 
     if name in ("medium", "small"):
-        return describe_model(mpa0_like("128x0e+128x1o" if name == "medium" else "128x0e"))
+        return describe_mace(mpa0_like("128x0e+128x1o" if name == "medium" else "128x0e"))
     file = modelfile.read(modelfile.resolve(name))
     return file.header["backbone"]["architecture"], file.section("backbone")
 

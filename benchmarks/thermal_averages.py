@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.averages.estimators import BOLTZMANN, TEST_MEMBERS, Samples, block_errors, block_length, direct_shifts, response, variances
+from lmp_uq.averages.estimators import BOLTZMANN, TEST_MEMBERS, RunSamples, block_errors, block_length, direct_shifts, response, variances
 from lmp_uq.averages.sampling import ENERGY, PRESSURE, read_run, source_of
 from lmp_uq.parallel.library import preload_mpi
 from lmp_uq.recipes.export import export, settings_of, theta_of
-from lmp_uq.recipes.reweight import ReweightOptions, collect
+from lmp_uq.recipes.reweight import ReweightOptions, samples_of_frames
 
 STEP = 0.002
 """ps"""
@@ -114,7 +114,7 @@ def simulate(folder: Path, name: str, picoseconds: float, options, extra: str = 
     return rows[len(rows) - steps // EVERY :]
 
 
-def without_pressure(samples: Samples, name: str) -> Samples:
+def without_pressure(samples: RunSamples, name: str) -> RunSamples:
     """Every observable less its regression on the pressure, which the barostat sets for every potential: the same responses, less noise."""
     pressure = samples.values[:, samples.names.index(name)]
     slopes = np.array(
@@ -124,23 +124,23 @@ def without_pressure(samples: Samples, name: str) -> Samples:
         ]
     )
     rows = {other: samples.rows.get(other, 0.0) - slope * samples.rows[name] for other, slope in zip(samples.names, slopes, strict=True)}
-    return Samples(samples.names, samples.values - np.outer(pressure, slopes), samples.features, rows)
+    return RunSamples(samples.names, samples.values - np.outer(pressure, slopes), samples.features, rows)
 
 
-def first_half(samples: Samples) -> Samples:
+def first_half(samples: RunSamples) -> RunSamples:
     """The same run when it was half as long."""
     n = len(samples.values) // 2
-    return Samples(samples.names, samples.values[:n], samples.features[:n], {name: rows[:n] for name, rows in samples.rows.items()})
+    return RunSamples(samples.names, samples.values[:n], samples.features[:n], {name: rows[:n] for name, rows in samples.rows.items()})
 
 
-def samples_of_run(file, folder: Path, table: np.ndarray, options) -> Samples:
+def samples_of_run(file, folder: Path, table: np.ndarray, options) -> RunSamples:
     """Features of the frames of the run of the potential, with what LAMMPS printed of the observables."""
     frames = read_run([folder / "frames.lammpstrj"])
     model = ReweightOptions(options.model, (), options.temperature, pressure=True)
-    found = collect(source_of(file, options.model), frames, model, (), np.zeros((len(frames), 0)))
+    found = samples_of_frames(source_of(file, options.model), frames, model, (), np.zeros((len(frames), 0)))
     observables = OBSERVABLES[options.ensemble]
     rows = {one.name: found.rows[one.is_also] for one in observables if one.is_also}
-    return Samples([one.name for one in observables], table, found.features, rows)
+    return RunSamples([one.name for one in observables], table, found.features, rows)
 
 
 def mean_error(table: np.ndarray) -> np.ndarray:
@@ -208,7 +208,7 @@ def main():
             report(samples, found[-n:], members, tables, share, options)
 
 
-def report(samples: Samples, rows, members: np.ndarray, tables, share: float, options):
+def report(samples: RunSamples, rows, members: np.ndarray, tables, share: float, options):
     """Rows of observables, each with the shifts of the members that ran."""
     beta, few = 1.0 / (BOLTZMANN * options.temperature), members[: options.members]
     means = samples.values.mean(axis=0)
@@ -241,7 +241,7 @@ def report(samples: Samples, rows, members: np.ndarray, tables, share: float, op
         report_steadier(samples, members, brute, noise, options)
 
 
-def report_steadier(samples: Samples, members: np.ndarray, brute: np.ndarray, noise: np.ndarray, options):
+def report_steadier(samples: RunSamples, members: np.ndarray, brute: np.ndarray, noise: np.ndarray, options):
     """The first order once more, of observables with the pressure taken out."""
     beta, observables = 1.0 / (BOLTZMANN * options.temperature), OBSERVABLES["npt"]
     steadier = without_pressure(samples, next(one.name for one in observables if one.is_also == PRESSURE))

@@ -48,8 +48,8 @@ def engine_alone(model: str, precision: str, cells: int):
     from ase.build import bulk
 
     from lmp_uq import modelfile
-    from lmp_uq.backbone import load_backbone
     from lmp_uq.backbone.graph import graph_of_frames
+    from lmp_uq.backbone.load import load_backbone
 
     file = modelfile.read(modelfile.resolve(model))
     backbone = load_backbone(file.header["backbone"], file.section("backbone"), precision, "cpu", engine="native", threads=1)

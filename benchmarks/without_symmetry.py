@@ -13,8 +13,8 @@ import argparse
 import numpy as np
 
 from lmp_uq.properties.crystal.minimum import crystal_at_minimum
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.potential.mace import open_potential
-from lmp_uq.properties.potential.system import PropertyFailure
 
 RATTLE = 0.01
 LOWER = 1e-3

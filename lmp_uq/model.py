@@ -22,8 +22,9 @@ from lmp_uq import modelfile
 from lmp_uq.calibration.force_error import LEVEL
 from lmp_uq.errors import UqError
 from lmp_uq.files import hash_file
+from lmp_uq.frames.frame import Frame, check_elements
 from lmp_uq.frames.memory import FrameSource, sources_of
-from lmp_uq.frames.reading import Frame, check_elements, read_atoms
+from lmp_uq.frames.reading import read_atoms
 from lmp_uq.rows.predict import RowOptions, batches
 from lmp_uq.run.engine import Engine
 from lmp_uq.run.evaluation import DEAR, evaluate, gives, has_volume

@@ -10,9 +10,9 @@ import torch
 from ase import Atoms
 from tiny_models import as_backbone, density_model, plain_model, residual_model
 
-from lmp_uq.backbone import Graph, graph_of_frames
+from lmp_uq.backbone.graph import Graph, graph_of_frames
 from lmp_uq.backbone.mace.architecture import default_dtype, quiet
-from lmp_uq.backbone.mace.describe import describe_model
+from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 
 MODELS = {"density": density_model, "residual": residual_model, "plain": plain_model}
@@ -28,7 +28,7 @@ def shared_backbone(name: str, engine: str = "torch", **options):
 
 def as_native(model: torch.nn.Module, precision: str = "float64", **options) -> MaceNativeBackbone:
     """Native backbone of a mace-torch model, through its architecture and tensors."""
-    return MaceNativeBackbone(*describe_model(model), precision=precision, **options)
+    return MaceNativeBackbone(*describe_mace(model), precision=precision, **options)
 
 
 def make_frame(kind: str, elements: tuple[str, ...], seed: int = 0) -> Atoms:

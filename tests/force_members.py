@@ -9,7 +9,8 @@ import numpy as np
 from lammps_cases import VOIGT
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import graph_of_frames, load_backbone
+from lmp_uq.backbone.graph import graph_of_frames
+from lmp_uq.backbone.load import load_backbone
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import ase
 import numpy as np
 
-from lmp_uq.frames.reading import Frame, read_frames
+from lmp_uq.frames.frame import Frame
+from lmp_uq.frames.reading import read_frames
 
 ENERGY = -17.25
 FORCES = np.array([[0.5, -0.25, 0.125], [-0.5, 0.25, -0.125]])

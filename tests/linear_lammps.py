@@ -11,8 +11,8 @@ from lammps_processes import LammpsError, Ranks
 from linear_example import ZBL, crystal, labelled
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import backbone_of_file
 from lmp_uq.backbone.linear.potential import lammps_cell
+from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior import Box
 from lmp_uq.posterior.features import append_bias

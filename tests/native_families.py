@@ -8,7 +8,7 @@ import functools
 from tiny_models import density_model, plain_model, residual_model
 
 from lmp_uq.backbone.mace.architecture import INTERACTIONS, o3
-from lmp_uq.backbone.mace.describe import describe_model
+from lmp_uq.backbone.mace.describe import describe_mace
 
 _DENSITY_RESIDUAL = INTERACTIONS["RealAgnosticDensityResidualInteractionBlock"]
 FAMILIES = {
@@ -40,4 +40,4 @@ FAMILIES = {
 @functools.cache
 def described(name: str, head: str | None = None):
     """Architecture and tensors of a family's model."""
-    return describe_model(FAMILIES[name](), head=head or ("high" if "heads" in name else None))
+    return describe_mace(FAMILIES[name](), head=head or ("high" if "heads" in name else None))

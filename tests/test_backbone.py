@@ -25,9 +25,10 @@ from backbone_checks import (
 )
 from tiny_models import MPA0_PARAMETERS, as_backbone, density_model, plain_model, random_mpa0, residual_model
 
-from lmp_uq.backbone import graph_of_frames, load_backbone
+from lmp_uq.backbone.graph import graph_of_frames
+from lmp_uq.backbone.load import load_backbone
 from lmp_uq.backbone.mace.architecture import default_dtype
-from lmp_uq.backbone.mace.describe import describe_model
+from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone, pick_device
 from lmp_uq.errors import UqError
 
@@ -236,7 +237,7 @@ def test_import_prints_nothing():
 
 def test_load_backbone_takes_the_headers_entry():
     model = plain_model()
-    architecture, tensors = describe_model(model)
+    architecture, tensors = describe_mace(model)
     frame = make_frame("triclinic", ("H", "O"))
     expected = evaluated(shared_backbone("plain"), frame)[1]
     for entry in ({"family": "mace", "architecture": architecture}, architecture):
@@ -267,14 +268,14 @@ HUGE = [
 
 @pytest.mark.parametrize(("key", "value"), HUGE, ids=range(len(HUGE)))
 def test_counts_that_no_model_has_are_refused_before_it_is_made(key, value):
-    architecture, tensors = describe_model(plain_model())
+    architecture, tensors = describe_mace(plain_model())
     with pytest.raises(UqError, match=f"MACE architecture: {key} is ") as error:
         MaceTorchBackbone(architecture | {key: value}, tensors, precision="float64")
     assert len(str(error.value)) < 1000
 
 
 def test_arrays_too_small_for_their_architecture():
-    architecture, tensors = describe_model(plain_model())
+    architecture, tensors = describe_mace(plain_model())
     for change in ({"hidden_irreps": "4096x0e"}, {"radial_MLP": [10_000, 10_000]}):
         with pytest.raises(UqError, match=r"MACE tensors: \d+ numbers; accepted: the \d+ or more that this architecture needs"):
             MaceTorchBackbone(architecture | change, tensors, precision="float64")

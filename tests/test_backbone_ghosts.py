@@ -12,7 +12,7 @@ import torch
 from ase import Atoms
 from backbone_checks import ENGINES, MODELS, evaluated, make_frame, one_graph, shared_backbone
 
-from lmp_uq.backbone import Graph
+from lmp_uq.backbone.graph import Graph
 from lmp_uq.backbone.mace.architecture import default_dtype
 
 

@@ -8,17 +8,8 @@ import itertools
 import numpy as np
 import pytest
 
-from lmp_uq.baselines.rows import (
-    bagging,
-    ensemble_bars,
-    fit_d_optimality,
-    fit_ridge,
-    fit_row_baselines,
-    llpr_scale,
-    maxvol,
-    neighbour_distance,
-    variance_scale,
-)
+from lmp_uq.baselines.distances import fit_d_optimality, maxvol, neighbour_distance
+from lmp_uq.baselines.rows import bagging, ensemble_bars, fit_ridge, fit_row_baselines, llpr_scale, variance_scale
 from lmp_uq.errors import UqError
 from lmp_uq.posterior.pops.estimator import POPS
 
@@ -157,7 +148,7 @@ def test_maxvol_bounds_all_coefficients_and_no_exchange_helps(seed):
 
 
 def test_maxvol_moves_away_from_a_bad_start(monkeypatch):
-    from lmp_uq.baselines import rows as baselines
+    from lmp_uq.baselines import distances as baselines
 
     A = np.vstack([0.01 * np.eye(3), np.random.default_rng(0).normal(size=(30, 3))])
     monkeypatch.setattr(baselines, "qr", lambda *a, **k: (None, None, np.arange(33)))

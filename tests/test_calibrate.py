@@ -15,11 +15,15 @@ from lmp_uq.calibration import ForceError, ScaledError
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
 from lmp_uq.frames.reading import read_frames
+from lmp_uq.posterior.box import Box
+from lmp_uq.quantities import FORCES, SCALED
 from lmp_uq.recipes import calibrate as recipe
 from lmp_uq.recipes.calibrate import CalibrateOptions, calibrate
 from lmp_uq.report.calibration import describe_calibration
-from lmp_uq.report.fit import describe_model
+from lmp_uq.report.model import describe_model
 from lmp_uq.report.text import WIDTH
+from lmp_uq.rows import predict as prediction
+from lmp_uq.rows.rows import RowOptions
 from lmp_uq.run.engine import Engine
 
 
@@ -35,7 +39,7 @@ def data(tmp_path_factory, mace_reference):
 @pytest.fixture(scope="module", autouse=True)
 def one_backbone():
     """All files here hold the same backbone; building it takes longer than everything else."""
-    built, build = {}, recipe.backbone_of_file
+    built, build = {}, prediction.backbone_of_file
 
     def cached(file, precision, device, *, engine, threads):
         key = (precision, device, engine, threads, *(array.tobytes() for array in file.section("backbone").values()))
@@ -44,7 +48,7 @@ def one_backbone():
         return built[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "backbone_of_file", cached)
+        patch.setattr(prediction, "backbone_of_file", cached)
         yield
 
 
@@ -102,17 +106,18 @@ def test_bars_cover_the_frames_they_come_from_and_not_twice_their_errors(models,
     report, new = done
     for name in ("force_error", "energy_error", "stress_error"):
         assert report["labels"][name]["after"]["coverage"] >= 0.9
-    predicted = recipe._predict(new, read_frames([data / "warm.xyz", data / "mild.xyz"]), options(models, data, "none"))[0]
+    frames = read_frames([data / "warm.xyz", data / "mild.xyz"])
+    backbone, predicted, _ = recipe._predict(new, frames, options(models, data, "none"))
+    labelled = recipe._labels(new, predicted, backbone.elements)
     bar = ForceError.from_dict(new.header["calibration"]["force_error"])
-    atoms = recipe.force_labels(new, predicted).atoms
+    atoms = labelled.of(FORCES).atoms
     assert np.mean(atoms.error <= bar.predict(atoms.force, atoms.grade)) == pytest.approx(
         report["labels"]["force_error"]["after"]["coverage"], abs=0.03
     )
     assert np.mean(2 * atoms.error <= bar.predict(atoms.force, atoms.grade)) < 0.85
-    for label in ("energy_error", "stress_error"):
-        kind = recipe.SCALED[label]
-        labels = recipe.scaled_labels(predicted, recipe.Box.from_tensors(new.section("posterior")), kind)
-        bar = ScaledError.from_dict(new.header["calibration"][label])
+    for quantity in SCALED:
+        labels = labelled.of(quantity)
+        bar = ScaledError.from_dict(new.header["calibration"][quantity.bar])
         assert np.mean(np.abs(labels.error) <= bar.predict(labels.std)) >= 0.89
         assert np.mean(np.abs(2 * labels.error) <= bar.predict(labels.std)) < 0.85
 
@@ -121,8 +126,8 @@ def test_factors_are_those_of_the_rows(models, data, done):
     """Energy: the 30th smallest ratio of 32 frames, ceil(0.9 33) = 30, from the rows of an independent call."""
     _, new = done
     frames = read_frames([data / "warm.xyz", data / "mild.xyz"])
-    predicted = recipe.predict(Engine.load(str(models.full), ["Si", "O"]).backbone, frames, recipe.RowOptions(kinds=("energy",)))
-    box = recipe.Box.from_tensors(new.section("posterior"))
+    predicted = prediction.predict(Engine.load(str(models.full), ["Si", "O"]).backbone, frames, RowOptions(kinds=("energy",)))
+    box = Box.from_tensors(new.section("posterior"))
     ratios = np.sort(np.abs(predicted.rows.targets) / box.rms(predicted.rows.features))
     assert new.header["calibration"]["energy_error"]["factor"] == pytest.approx(ratios[29], rel=1e-9)
 

@@ -58,7 +58,7 @@ TARGETS = [
 @pytest.mark.parametrize(("verb", "option"), TARGETS)
 def test_files_are_refused_before_the_dear_part(verb, option, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lmp_uq.backbone.load_backbone", None)  # whoever evaluates something fails otherwise
+    monkeypatch.setattr("lmp_uq.backbone.load.load_backbone", None)  # whoever evaluates something fails otherwise
     (tmp_path / "taken").mkdir()
     for target, why in (("nowhere/x", " nowhere/x: there is no folder of that name to write into"), ("taken", " taken: is a folder"),
                         ("", ": the name is empty")):  # fmt: skip
@@ -69,7 +69,7 @@ def test_files_are_refused_before_the_dear_part(verb, option, words, tmp_path, m
 
 def test_folders_are_refused_before_the_dear_part(words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lmp_uq.backbone.load_backbone", None)
+    monkeypatch.setattr("lmp_uq.backbone.load.load_backbone", None)
     (tmp_path / "file").write_text("")
     for target in ("file", "file/report"):
         assert main([*words["validate"], "--report", target]) == 1
@@ -87,14 +87,14 @@ def test_folders_are_refused_before_the_dear_part(words, tmp_path, monkeypatch, 
 @pytest.mark.parametrize("verb", ["fit", "calibrate"])
 def test_one_file_does_not_take_two_contents(verb, target, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lmp_uq.backbone.load_backbone", None)
+    monkeypatch.setattr("lmp_uq.backbone.load.load_backbone", None)
     assert main([*words[verb], "--out", target, "--json", target]) == 1
     assert f"--json {target}: is where --out goes" in capsys.readouterr().err and os.listdir(tmp_path) == ["run.xyz"]
 
 
 @pytest.mark.parametrize("verb", ["validate", "reweight"])
 def test_more_members_than_the_file_holds(verb, words, monkeypatch, capsys):
-    monkeypatch.setattr("lmp_uq.frames.reading.read_frames", None)
+    monkeypatch.setattr("lmp_uq.recipes.validate.read_frames", None)
     monkeypatch.setattr("lmp_uq.recipes.reweight.read_run", None)
     assert main([*words[verb], "--members", "65"]) == 1
     assert re.search(r"members 65 asked for, \S+ holds 64; accepted: 1 to 64", capsys.readouterr().err)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from linear_example import TWO, ZBL, compute_file, crystal, pod_lines, settings_of, sna_lines
 
-from lmp_uq.backbone import linear_class
+from lmp_uq.backbone.load import linear_class
 from lmp_uq.errors import UqError
-from lmp_uq.fitting.linear import linear_source
+from lmp_uq.fitting.sources import linear_source
 from lmp_uq.properties.potential.system import LinearSystem
 
 FIELDS = ("descriptors", "force_rows", "virial_rows", "forces", "virial")

@@ -13,11 +13,12 @@ import pytest
 import torch
 from tiny_models import as_backbone, density_model, plain_model, residual_model
 
-from lmp_uq.backbone import graph_of_frames, load_backbone
+from lmp_uq.backbone.graph import graph_of_frames
+from lmp_uq.backbone.load import load_backbone
 from lmp_uq.backbone.mace import convert as module
 from lmp_uq.backbone.mace.architecture import INTERACTIONS, READOUTS, default_dtype, o3, pack_tensors, quiet, unpack_tensors
 from lmp_uq.backbone.mace.convert import convert_mace, known_models
-from lmp_uq.backbone.mace.describe import describe_model
+from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.names import NAMES
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 from lmp_uq.errors import UqError
@@ -64,12 +65,12 @@ def results(backbone):
 
 @pytest.fixture(scope="module")
 def density():
-    return describe_model(density_model())
+    return describe_mace(density_model())
 
 
 @pytest.fixture(scope="module")
 def plain():
-    return describe_model(plain_model())
+    return describe_mace(plain_model())
 
 
 def test_file_becomes_the_same_model(tmp_path, plain, capfd):
@@ -87,7 +88,7 @@ def test_file_becomes_the_same_model(tmp_path, plain, capfd):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variants_of_the_architecture(name):
     model = residual_model(3, **(SMALL | VARIANTS[name]))
-    architecture, tensors = describe_model(model)
+    architecture, tensors = describe_mace(model)
     module._verify(model, architecture, tensors)
 
 
@@ -201,19 +202,19 @@ class AtomicDipolesMACE(torch.nn.Module):
 
 def test_foreign_models_are_refused(tmp_path):
     with pytest.raises(UqError, match="class AtomicDipolesMACE is not supported"):
-        describe_model(AtomicDipolesMACE())
+        describe_mace(AtomicDipolesMACE())
     charged = plain_model()
     charged.les = torch.nn.Linear(1, 1)
     with pytest.raises(UqError, match="part that is not supported: les"):
-        describe_model(charged)
+        describe_mace(charged)
     odd = plain_model()
     odd.radial_embedding.cutoff_fn.p = torch.tensor(5.5)
     with pytest.raises(UqError, match="of order 5"):
-        describe_model(odd)
+        describe_mace(odd)
     mixed = plain_model()
     mixed.interactions[1].avg_num_neighbors = 3.0
     with pytest.raises(UqError, match="avg_num_neighbors"):
-        describe_model(mixed)
+        describe_mace(mixed)
 
 
 def test_files_that_are_no_models(tmp_path):
@@ -268,7 +269,7 @@ def without(model):
 def test_models_of_other_versions_are_the_same_model(tmp_path, change):
     model = density_model()
     change(model)
-    found, wanted = convert_mace(save(model, tmp_path / "other.model")), describe_model(density_model())
+    found, wanted = convert_mace(save(model, tmp_path / "other.model")), describe_mace(density_model())
     assert found.architecture == wanted[0]
     for key, value in wanted[1].items():
         np.testing.assert_array_equal(found.tensors[key], value)
@@ -328,7 +329,7 @@ def test_download_is_opened_and_licence_text_is_not_lost(monkeypatch, tmp_path, 
 
 def test_default_dtype_does_not_matter(plain):
     with default_dtype(torch.float64):
-        architecture, tensors = describe_model(plain_model())
+        architecture, tensors = describe_mace(plain_model())
     assert architecture == plain[0]
     for name, value in tensors.items():
         np.testing.assert_array_equal(value, plain[1][name])

@@ -12,9 +12,9 @@ from properties_example import VOLUME, prop_of
 from lmp_uq.properties.crystal import expansion as crystal_expansion
 from lmp_uq.properties.crystal.expansion import LOST, CrystalExpansion
 from lmp_uq.properties.crystal.minimum import LEFT, OTHER_SHAPE, Crystal, crystal_at_minimum
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.minima.quasi_newton import UNSETTLED
 from lmp_uq.properties.minima.stability import HELD
-from lmp_uq.properties.potential.system import PropertyFailure
 
 NEAR, FAR = 0.02, 0.2
 """Of the departures of the members of a small potential, which reach much farther than those of a good one."""

@@ -28,8 +28,8 @@ from frame_example import (
 )
 
 from lmp_uq.errors import UqError
-from lmp_uq.frames import reading as dataset
-from lmp_uq.frames.reading import LabelKeys, read_frames
+from lmp_uq.frames.frame import check_elements, split_hold_out
+from lmp_uq.frames.reading import LabelKeys, read_frames, write_extxyz
 
 # --- the same frame in every guise ------------------------------------------------------------------------
 
@@ -228,9 +228,9 @@ def test_file_name_with_at_sign(tmp_path):
 def test_unknown_element_is_named():
     frames = [frame_of("WTa"), frame_of("WBe")]
     frames[1].source = "alloy.xyz[3]"
-    dataset.check_elements(frames, ["W", "Ta", "Be"])
+    check_elements(frames, ["W", "Ta", "Be"])
     with pytest.raises(UqError, match=r"alloy.xyz\[3\]: elements Be found; accepted: W, Ta$"):
-        dataset.check_elements(frames, ["W", "Ta"])
+        check_elements(frames, ["W", "Ta"])
 
 
 # --- hold-out ---------------------------------------------------------------------------------------------
@@ -238,8 +238,8 @@ def test_unknown_element_is_named():
 
 def test_split_is_a_partition():
     frames = [frame_of("W", config_type=t, temperature=k) for t, k in [("a", 300), ("b", 300), ("a", 900)]]
-    assert dataset.split_hold_out(frames, "config_type=a") == ([frames[1]], [frames[0], frames[2]])
-    assert dataset.split_hold_out(frames, "temperature=900") == (frames[:2], [frames[2]])
+    assert split_hold_out(frames, "config_type=a") == ([frames[1]], [frames[0], frames[2]])
+    assert split_hold_out(frames, "temperature=900") == (frames[:2], [frames[2]])
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_split_is_a_partition():
 def test_bad_hold_outs(selection, message):
     frames = [frame_of("W", config_type="a", same=1), frame_of("W", config_type="b", same=1)]
     with pytest.raises(UqError, match=message):
-        dataset.split_hold_out(frames, selection)
+        split_hold_out(frames, selection)
 
 
 # --- writing ----------------------------------------------------------------------------------------------
@@ -266,13 +266,13 @@ def test_written_frames_are_read(tmp_path, name):
     frames = read_frames(
         write(tmp_path / "a.xyz", frame_text(f"{LABELS} config_type=bulk"), frame_text(shift=0.5))
     )
-    dataset.write_extxyz(tmp_path / name, [frame.atoms for frame in frames])
+    write_extxyz(tmp_path / name, [frame.atoms for frame in frames])
     again = read_frames(tmp_path / name)
     assert [frame.key for frame in again] == [frame.key for frame in frames]
     assert [frame.group for frame in again] == ["bulk", "default"]
     assert_is_the_frame(again[0])
     first = (tmp_path / name).read_bytes()
-    dataset.write_extxyz(tmp_path / name, [frame.atoms for frame in frames])
+    write_extxyz(tmp_path / name, [frame.atoms for frame in frames])
     assert (tmp_path / name).read_bytes() == first
     if name.endswith(".gz"):
         assert first[4:8] == b"\0" * 4  # no time of writing
@@ -286,11 +286,11 @@ def test_failed_write_leaves_the_old_file_alone(tmp_path, monkeypatch):
     before = path.read_text()
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(UqError, match="cannot be written: No space left"):
-        dataset.write_extxyz(path, [ase.Atoms("W")])
+        write_extxyz(path, [ase.Atoms("W")])
     assert path.read_text() == before
     assert os.listdir(tmp_path) == ["a.xyz"]
 
 
 def test_nothing_to_write(tmp_path):
     with pytest.raises(UqError, match="no frames to write"):
-        dataset.write_extxyz(tmp_path / "a.xyz", [])
+        write_extxyz(tmp_path / "a.xyz", [])

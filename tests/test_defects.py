@@ -13,13 +13,13 @@ from lmp_uq.cli import main
 from lmp_uq.errors import UqError
 from lmp_uq.properties.crystal.bcc import lattice_grid, supercell
 from lmp_uq.properties.crystal.site_symmetry import SiteSymmetry
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.kinds import surfaces
 from lmp_uq.properties.kinds.defects import INTERSTITIALS, Interstitial, Vacancy, interstitial
 from lmp_uq.properties.kinds.excess import NO_LATTICE
 from lmp_uq.properties.kinds.hop import VacancyHop, band_of_hop
 from lmp_uq.properties.minima.implicit import HessianProducts
 from lmp_uq.properties.potential.linear import LinearPotential
-from lmp_uq.properties.potential.system import PropertyFailure
 
 ORDERS = {"<111>": 12, "<110>": 8, "<100>": 16, "tetrahedral": 8, "octahedral": 16}
 """Operations of the sites: D3d, D2h, D4h, D2d, D4h."""

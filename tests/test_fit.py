@@ -14,14 +14,16 @@ from lammps_cases import crystal
 from lmp_uq import modelfile
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
-from lmp_uq.fitting.posterior import choose_floor, enough_force_rows
+from lmp_uq.fitting.counts import enough_force_rows
+from lmp_uq.fitting.posterior import floor_by_ratios
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias
 from lmp_uq.quantities import ENERGY
 from lmp_uq.recipes.fit import FitOptions, fit
 from lmp_uq.recipes.validate import ValidateOptions, validate
-from lmp_uq.rows.predict import RowOptions, predict
+from lmp_uq.rows.predict import predict
+from lmp_uq.rows.rows import RowOptions
 from lmp_uq.run.engine import FIELDS, Engine
 
 
@@ -54,7 +56,7 @@ def test_every_row_that_shaped_the_box_lies_inside_it(models, data):
     counts = file.header["posterior"]["counts"]
     below = sum(counts[kind]["below_floor"] for kind in ("energy", "forces", "stress"))
     assert outside.sum() <= below
-    energy = rows.kinds == ENERGY
+    energy = rows.kinds == ENERGY.row
     assert counts["energy"]["below_floor"] == 0 and not outside[energy].any()
     small = Box(box.coefficients, box.modes, box.lower / 100, box.upper / 100)
     lower, upper = small.exact_bounds(rows.features)
@@ -137,8 +139,8 @@ def test_fewer_members_make_narrower_bounds(models):
 
 
 def test_the_floor_is_the_tightest_that_covers():
-    assert choose_floor({1e-4: 5.0, 1e-3: 1.4, 1e-2: 1.1, 1e-1: 0.7}) == (1e-2, True)
-    assert choose_floor({1e-4: 0.9, 1e-3: 0.8}) == (1e-4, False)
+    assert floor_by_ratios({1e-4: 5.0, 1e-3: 1.4, 1e-2: 1.1, 1e-1: 0.7}) == (1e-2, True)
+    assert floor_by_ratios({1e-4: 0.9, 1e-3: 0.8}) == (1e-4, False)
 
 
 def test_validate_refuses_what_shaped_the_file(models, data):

@@ -8,12 +8,12 @@ import pytest
 from defect_example import write_potential
 
 from lmp_uq.errors import UqError
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.kinds.defects import interstitial, vacancy
 from lmp_uq.properties.minima import stationary
 from lmp_uq.properties.minima.implicit import HessianProducts, adjoint_gradient, displacement_derivative, without_translation
 from lmp_uq.properties.minima.quasi_newton import UNSETTLED
 from lmp_uq.properties.potential.linear import LinearPotential
-from lmp_uq.properties.potential.system import PropertyFailure
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import pytest
 from averages_example import INPUTS, TEMPERATURE, blocks, error_of, jobs
 from lammps_cases import thermo_tables
 
-from lmp_uq.averages.estimators import BOLTZMANN, Samples, averages, block_errors, response
+from lmp_uq.averages.estimators import BOLTZMANN, RunSamples, averages, block_errors, response
 from lmp_uq.averages.sampling import read_run, source_of
-from lmp_uq.backbone import backbone_of_file
 from lmp_uq.backbone.linear.potential import BAR
-from lmp_uq.recipes.reweight import ReweightOptions, collect, reweight
+from lmp_uq.backbone.load import backbone_of_file
+from lmp_uq.recipes.reweight import ReweightOptions, reweight, samples_of_frames
 
 NKTV2P = 1.6021765e6
 """bar per eV/Angstrom^3 as LAMMPS has it in units metal."""
@@ -36,7 +36,7 @@ def lammps(run):
     return run
 
 
-def samples_of(potential, folder, steps) -> Samples:
+def samples_of(potential, folder, steps) -> RunSamples:
     """Values of the log and features of the dump of some steps."""
     (table,) = thermo_tables((folder / "log.lammps").read_text())
     at = np.flatnonzero(np.isin(table["Step"], steps))
@@ -52,7 +52,7 @@ def samples_of(potential, folder, steps) -> Samples:
         rows[names[-1]] = np.pad(scale[:, None] * np.array([one[a, b] for one in virials]), ((0, 0), (0, 1)))
     names += ["c_virial", "v_gyration"]
     rows["c_virial"] = sum(rows[f"c_thermo_press[{k}]"] for k in (1, 2, 3)) / 3.0
-    return Samples(names, np.array([table[name][at] for name in names]).T, features, rows)
+    return RunSamples(names, np.array([table[name][at] for name in names]).T, features, rows)
 
 
 @pytest.mark.parametrize("mover", ["nve", "nph tri 0 0 0.5"])
@@ -178,7 +178,7 @@ def test_shifts_are_those_of_runs_of_members(potential, run):
 
 def first_order(potential, options, share):
     """g.dTheta (K, 2) of energy and pressure for two members, and their block errors."""
-    samples = collect(source_of(potential.file, "x.uq"), read_run(options.frames, ["W"]), options, (), np.zeros((300, 0)))
+    samples = samples_of_frames(source_of(potential.file, "x.uq"), read_run(options.frames, ["W"]), options, (), np.zeros((300, 0)))
     beta, few = 1.0 / (BOLTZMANN * TEMPERATURE), share * potential.members[:2]
     return few @ response(samples, beta).T, np.array([block_errors(samples, one[None], beta)[1] for one in few])
 

@@ -15,7 +15,7 @@ from lammps_processes import execute
 from lmp_uq import modelfile
 from lmp_uq.averages.estimators import BOLTZMANN
 from lmp_uq.averages.sampling import MaceFrames, read_run
-from lmp_uq.backbone import graph_of_frames
+from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.backbone.linear.potential import BAR
 from lmp_uq.posterior import Box
 from lmp_uq.run.engine import Engine

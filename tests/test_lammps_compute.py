@@ -11,7 +11,7 @@ from linear_example import TWO, ZBL, compute_file, pod_lines, settings_of, sna_l
 from linear_lammps import ELEMENTS, FIELDS, Potential, error_of, expected, refused_in_other_units, runner
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import backbone_of_file
+from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.errors import UqError
 from lmp_uq.recipes.export import export
 

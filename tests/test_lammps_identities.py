@@ -137,13 +137,14 @@ class InPython:
     """Fields of a system from the parts that a fit uses, without engine and without LAMMPS."""
 
     def __init__(self, path, atoms, *, n_members=None, conservative=False, network=None):
-        from lmp_uq.backbone import load_backbone
+        from lmp_uq.backbone.load import load_backbone
         from lmp_uq.calibration.force_error import ForceError
-        from lmp_uq.frames.reading import Frame
+        from lmp_uq.frames.frame import Frame
         from lmp_uq.novelty.grade import Novelty
         from lmp_uq.posterior.box import Box
         from lmp_uq.posterior.features import append_bias
-        from lmp_uq.rows.predict import RowOptions, predict
+        from lmp_uq.rows.predict import predict
+        from lmp_uq.rows.rows import RowOptions
 
         file = modelfile.read(path)
         header = file.header

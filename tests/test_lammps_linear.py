@@ -12,7 +12,7 @@ from linear_example import TWO, parameter_file
 from linear_lammps import Potential, error_of, expected, refused_in_other_units, runner
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import backbone_of_file
+from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.posterior import Box
 from lmp_uq.recipes.export import export
 

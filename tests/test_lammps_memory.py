@@ -9,7 +9,8 @@ import pytest
 from lammps_cases import ENGINES, HOT, crystal, with_engine
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import backbone_of_file, graph_of_frames
+from lmp_uq.backbone.graph import graph_of_frames
+from lmp_uq.backbone.load import backbone_of_file
 
 MEGABYTE = 2.0**20
 NOTHING = "pair_style zero 3.5\npair_coeff * *"

@@ -13,17 +13,17 @@ from lammps_processes import execute
 from linear_example import ZBL, crystal, data_files, label, labelled, parameter_file
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import backbone_of_file
+from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
-from lmp_uq.fitting.linear import fit_scaled_novelty
-from lmp_uq.novelty.fit import fit_novelty
+from lmp_uq.novelty.fit import fit_novelty, fit_scaled_novelty
 from lmp_uq.parallel.ranks import Ranks
 from lmp_uq.posterior import POPS, Box
 from lmp_uq.recipes.export import export
 from lmp_uq.recipes.fit import FitOptions, fit
 from lmp_uq.recipes.validate import ValidateOptions, validate
-from lmp_uq.rows.predict import RowOptions, predict
+from lmp_uq.rows.predict import predict
+from lmp_uq.rows.rows import RowOptions
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,9 @@ def file(folder, report):
 
 
 def frames_of(folder, name):
-    from lmp_uq.frames import reading as dataset
+    from lmp_uq.frames.reading import read_frames
 
-    return dataset.read_frames([folder / f"{name}.xyz"])
+    return read_frames([folder / f"{name}.xyz"])
 
 
 def rows_less_reference(folder, file, name="train"):

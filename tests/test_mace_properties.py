@@ -9,9 +9,9 @@ from ase.build import bulk
 
 from lmp_uq.errors import UqError
 from lmp_uq.properties.crystal.bcc import lattice_grid
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.kinds.defects import Vacancy
 from lmp_uq.properties.potential.mace import MacePotential, open_potential
-from lmp_uq.properties.potential.system import PropertyFailure
 
 MODEL = "nbmotaw"
 

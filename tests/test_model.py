@@ -15,8 +15,8 @@ from lammps_cases import assert_equal, crystal
 
 import lmp_uq
 from lmp_uq import Model, UqCalculator, UqError, model, modelfile
-from lmp_uq.backbone import backbone_of_file
-from lmp_uq.frames.reading import Frame
+from lmp_uq.backbone.load import backbone_of_file
+from lmp_uq.frames.frame import Frame
 from lmp_uq.rows.predict import RowOptions, predict
 
 TOTALS = ("energy", "energy_std", "energy_lower", "energy_upper", "energy_error", "stress", "stress_std")

@@ -12,7 +12,8 @@ from model_example import make_header
 from scipy.special import ndtri
 
 from lmp_uq import _native_head, modelfile
-from lmp_uq.backbone import Evaluation, Graph
+from lmp_uq.backbone.graph import Graph
+from lmp_uq.backbone.protocol import Evaluation
 from lmp_uq.errors import UqError
 from lmp_uq.run.engine import Engine
 

@@ -27,7 +27,8 @@ from native_families import described
 from lmp_uq import _native_head, modelfile
 from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 from lmp_uq.errors import UqError
-from lmp_uq.modelfile.container import MAX_HEADER, strict_json
+from lmp_uq.modelfile.container import MAX_HEADER
+from lmp_uq.modelfile.json import strict_json
 
 
 def what_is_read(reader, path):

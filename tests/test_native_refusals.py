@@ -13,8 +13,9 @@ from backbone_checks import make_frame, one_graph, shared_backbone
 from native_families import described
 from tiny_models import density_model
 
-from lmp_uq.backbone import Graph, load_backbone
-from lmp_uq.backbone.mace.describe import describe_model
+from lmp_uq.backbone.graph import Graph
+from lmp_uq.backbone.load import load_backbone
+from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 from lmp_uq.backbone.mace.torch_engine import pick_device
 from lmp_uq.errors import UqError
@@ -177,7 +178,7 @@ def test_auto_is_the_cpu_where_there_is_a_gpu(monkeypatch, caplog):
     architecture, tensors = described(NAME)
     assert pick_device("auto", 0) == "cuda:0"
     assert load_backbone(architecture, tensors, device="auto", engine="auto").engine == "native"
-    other = load_backbone(*describe_model(density_model(gate=torch.tanh)), device="auto", engine="auto")
+    other = load_backbone(*describe_mace(density_model(gate=torch.tanh)), device="auto", engine="auto")
     assert (other.engine, other.device) == ("torch", "cpu")
     with pytest.raises((AssertionError, RuntimeError), match=r"CUDA|cuda"):  # asked for: torch goes there
         load_backbone(architecture, tensors, device="cuda", engine="auto")
@@ -186,7 +187,7 @@ def test_auto_is_the_cpu_where_there_is_a_gpu(monkeypatch, caplog):
 def test_auto_falls_back_to_torch_and_says_why(caplog):
     """A model with another gate: torch runs it."""
     model = density_model(gate=torch.tanh)
-    architecture, tensors = describe_model(model)
+    architecture, tensors = describe_mace(model)
     with pytest.raises(UqError, match="native engine: gate is 'tanh'; accepted: silu"):
         load_backbone(architecture, tensors, engine="native")
     assert "Torch" in type(load_backbone(architecture, tensors, engine="auto")).__name__

@@ -66,7 +66,7 @@ def test_a_bad_edge_is_an_error_with_threads_too():
 def test_openmp_chooses_where_nobody_says(tmp_path):
     """In a process of its own, without torch, which has its own mind about OpenMP's threads."""
     code = (
-        "from lmp_uq import modelfile; from lmp_uq.backbone import load_backbone; f = modelfile.read(modelfile.resolve('nbmotaw')); "
+        "from lmp_uq import modelfile; from lmp_uq.backbone.load import load_backbone; f = modelfile.read(modelfile.resolve('nbmotaw')); "
         "print(load_backbone(f.header['backbone'], f.section('backbone'), engine='native').n_threads)"
     )
     done = subprocess.run(

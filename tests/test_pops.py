@@ -11,8 +11,11 @@ from pops_rows import misspecified_rows
 from popsregression import POPSRegression
 
 from lmp_uq.errors import UqError
-from lmp_uq.posterior import ENERGY, FORCE, POPS, VIRIAL, group_weights
+from lmp_uq.posterior import POPS, group_weights
 from lmp_uq.posterior.pops import corrections as _corrections
+from lmp_uq.quantities import QUANTITIES
+
+ENERGY, FORCE, VIRIAL = (quantity.row for quantity in QUANTITIES)
 
 
 def assert_same_box(first, second, tolerance=1e-9):

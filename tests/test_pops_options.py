@@ -13,8 +13,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from lmp_uq.errors import UqError
-from lmp_uq.posterior import ENERGY, FORCE, POPS, Ensemble, exponential_weights, group_weights
+from lmp_uq.posterior import POPS, Ensemble, exponential_weights, group_weights
 from lmp_uq.posterior.pops.choice import best_floor, best_ridge
+from lmp_uq.quantities import ENERGY, FORCES
 
 NOT_EXPECTED = {
     "check_dtype_object": "wants a TypeError; bad input of any kind is an UqError here, which is a ValueError",
@@ -332,7 +333,7 @@ def test_exponential_weights_are_the_formula():
     np.testing.assert_allclose(exponential_weights([[3.0, 4.0, 0.0], [0.0, 0.0, 0.0]], 50.0), [np.exp(-0.1), 1.0])
     np.testing.assert_allclose(exponential_weights(energies + 7.0, 2.0), exponential_weights(energies, 2.0))
     assert exponential_weights([0.0, 1e6], 1e-3)[1] > 0
-    both = group_weights([ENERGY] * 3 + [FORCE] * 2, np.append(exponential_weights(energies, 2.0), [1.0, 0.5]))
+    both = group_weights([ENERGY.row] * 3 + [FORCES.row] * 2, np.append(exponential_weights(energies, 2.0), [1.0, 0.5]))
     assert both[:3].sum() == pytest.approx(both[3:].sum())
     for values, scale in itertools.product([[], [[1.0, 2.0]], [np.nan]], [1.0]):
         with pytest.raises(UqError, match="exponential_weights"):

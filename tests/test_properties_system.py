@@ -10,8 +10,8 @@ from linear_example import crystal
 
 from lmp_uq.errors import UqError
 from lmp_uq.properties.crystal.structures import PROTOTYPES, structure
+from lmp_uq.properties.failure import FORCE_TOLERANCE, PropertyFailure
 from lmp_uq.properties.potential.linear import LinearPotential
-from lmp_uq.properties.potential.system import FORCE_TOLERANCE, PropertyFailure
 
 H = 1e-4
 COORDINATION = {

@@ -16,8 +16,9 @@ from lmp_uq import modelfile
 from lmp_uq.errors import UqError
 from lmp_uq.modelfile.file import ModelFile
 from lmp_uq.report import files as report
-from lmp_uq.report.fit import describe_fit, describe_model
+from lmp_uq.report.fit import describe_fit
 from lmp_uq.report.html import FIGURES
+from lmp_uq.report.model import describe_model
 from lmp_uq.report.text import WIDTH, Column, number, table
 from lmp_uq.report.validation import describe_validation, warnings_of
 

@@ -13,7 +13,7 @@ from lammps_processes import BIN, environment, execute
 from linear_example import TWO, crystal, model_content
 
 from lmp_uq import modelfile
-from lmp_uq.averages.estimators import BOLTZMANN, Samples, averages, block_errors, block_length, direct_shifts, response, variances
+from lmp_uq.averages.estimators import BOLTZMANN, RunSamples, averages, block_errors, block_length, direct_shifts, response, variances
 from lmp_uq.averages.sampling import radial_distribution, read_run
 from lmp_uq.cli.materials import _cutoff_and_bins
 from lmp_uq.errors import UqError
@@ -24,12 +24,12 @@ TEMPERATURE = 300.0
 BETA = 1.0 / (BOLTZMANN * TEMPERATURE)
 
 
-def harmonic(n: int, stiffness, seed: int = 0) -> Samples:
+def harmonic(n: int, stiffness, seed: int = 0) -> RunSamples:
     """Samples of oscillators with E = sum_k stiffness_k x_k^2 / 2: the energy, x_0^2, and the energy taken as a function of positions."""
     x = np.random.default_rng(seed).normal(size=(n, len(stiffness))) / np.sqrt(BETA * np.asarray(stiffness))
     features = 0.5 * x**2
     energy = features @ stiffness
-    return Samples(("energy", "square", "bare"), np.stack([energy, x[:, 0] ** 2, energy], axis=1), features, {"energy": features})
+    return RunSamples(("energy", "square", "bare"), np.stack([energy, x[:, 0] ** 2, energy], axis=1), features, {"energy": features})
 
 
 def test_response_of_oscillators():
@@ -59,7 +59,7 @@ def test_response_at_constant_pressure():
     energy = features @ (t1, t2)
     rows = {"energy": features, "enthalpy": features, "pressure": -np.stack([np.ones(n), v], axis=1)}
     values = np.stack([v, energy, energy + p * v, -(t1 + t2 * v)], axis=1)
-    g = response(Samples(("volume", "energy", "enthalpy", "pressure"), values, features, rows), BETA)
+    g = response(RunSamples(("volume", "energy", "enthalpy", "pressure"), values, features, rows), BETA)
     of_volume, of_enthalpy = np.array([-1.0 / t2, -volume / t2]), np.array([volume, 0.5 * volume**2])
     expected = np.array([of_volume, of_enthalpy - p * of_volume, of_enthalpy, np.zeros(2)])
     # a covariance of n Gaussian samples is known to about sqrt(2 / n), of what V/t_2 and p V/t_2 are
@@ -87,7 +87,7 @@ def test_first_order_is_the_derivative_of_the_weighted_average():
     """Finite difference of the one estimator, analytic derivative in the other: to rounding, on any samples."""
     generator = np.random.default_rng(3)
     features, extra = generator.normal(size=(50, 4)), generator.normal(size=(50, 4))
-    samples = Samples(("a", "b"), generator.normal(size=(50, 2)), features, {"b": extra})
+    samples = RunSamples(("a", "b"), generator.normal(size=(50, 2)), features, {"b": extra})
     direction = generator.normal(size=(1, 4))
     step = 1e-5 / BETA
     more, less = (direct_shifts(samples, s * direction, BETA)[0][0] for s in (step, -step))
@@ -98,7 +98,7 @@ def test_closed_form_is_that_of_draws():
     generator = np.random.default_rng(4)
     box = Box(0.01 * generator.normal(size=4), generator.normal(size=(4, 4)), -generator.random(4), generator.random(4))
     features = 1e-2 * generator.normal(size=(60, 4))
-    samples = Samples(("a", "energy"), generator.normal(size=(60, 2)), features, {"energy": features})
+    samples = RunSamples(("a", "energy"), generator.normal(size=(60, 2)), features, {"energy": features})
     members = box.sample(200_000, 0)
     shifts = members @ response(samples, BETA).T
     found = averages(samples, box, members, TEMPERATURE)["observables"]
@@ -224,7 +224,7 @@ def test_bad_input(name, run_of_frames, monkeypatch):
 
 def test_samples_that_are_no_numbers():
     with pytest.raises(UqError, match="values: not finite in frame 2"):
-        Samples(("a",), np.array([[0.0], [np.nan]]), np.zeros((2, 3)), {})
+        RunSamples(("a",), np.array([[0.0], [np.nan]]), np.zeros((2, 3)), {})
     with pytest.raises(UqError, match="features of length 3; the posterior accepts 2"):
         box = Box(np.zeros(2), np.eye(2), -np.ones(2), np.ones(2))
-        averages(Samples(("a",), np.zeros((2, 1)), np.zeros((2, 3)), {}), box, np.eye(2), 300.0)
+        averages(RunSamples(("a",), np.zeros((2, 1)), np.zeros((2, 3)), {}), box, np.eye(2), 300.0)

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from backbone_checks import make_frame, shared_backbone
 
-from lmp_uq.frames.reading import Frame
-from lmp_uq.quantities import ENERGY, FORCE, VIRIAL
-from lmp_uq.rows.predict import VOIGT, RowOptions, predict
+from lmp_uq.frames.frame import Frame
+from lmp_uq.quantities import QUANTITIES
+from lmp_uq.rows.predict import predict
+from lmp_uq.rows.rows import VOIGT, RowOptions
+
+ENERGY, FORCE, VIRIAL = (quantity.row for quantity in QUANTITIES)
 
 STEP = 1e-4
 

@@ -10,7 +10,8 @@ from lammps_cases import crystal, write_data
 from lammps_processes import execute
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import backbone_of_file, graph_of_frames
+from lmp_uq.backbone.graph import graph_of_frames
+from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.backbone.mace import spare_model
 
 

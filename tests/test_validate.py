@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import load_backbone
+from lmp_uq.backbone.load import load_backbone
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
-from lmp_uq.frames import reading as dataset
+from lmp_uq.frames.reading import read_frames
 from lmp_uq.posterior.box import Box
 from lmp_uq.recipes.validate import ValidateOptions, validate
 from lmp_uq.report.html import FIGURES
-from lmp_uq.rows.predict import RowOptions, predict
+from lmp_uq.rows.predict import predict
+from lmp_uq.rows.rows import RowOptions
 from lmp_uq.validation.collect import collect
 
 VOID = {"meta", "img", "br", "link", "hr"}
@@ -136,7 +137,7 @@ def test_baselines_need_the_frames_of_the_fit(models):
 def predicted(models):
     file = modelfile.read(models.full)
     backbone = load_backbone(file.header["backbone"], file.section("backbone"), "float64", "cpu", engine="torch")
-    frames = dataset.read_frames([models.full.parent / "hot.xyz"])
+    frames = read_frames([models.full.parent / "hot.xyz"])
     return file, backbone, predict(backbone, frames, RowOptions(n_force_rows=3))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from lmp_uq.backbone.mace.architecture import CLASSES, INTERACTIONS, default_dtype, o3, quiet
-from lmp_uq.backbone.mace.describe import describe_model
+from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 
 MPA0_PARAMETERS = 9_063_204
@@ -88,7 +88,7 @@ def mpa0_like(hidden_irreps: str, seed: int = 0) -> torch.nn.Module:
 
 def as_backbone(model: torch.nn.Module, precision: str = "float64") -> MaceTorchBackbone:
     """Backbone of a model, through its architecture and tensors."""
-    architecture, tensors = describe_model(model)
+    architecture, tensors = describe_mace(model)
     return MaceTorchBackbone(architecture, tensors, precision=precision)
 
 

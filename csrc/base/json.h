@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// JSON as model files use it, read as lmp_uq.container.strict_json reads it: RFC 8259, in UTF-8, without repeated keys, NaN, infinities,
+// JSON as model files use it, read as lmp_uq.modelfile.json.strict_json reads it: RFC 8259, in UTF-8, without repeated keys, NaN, infinities,
 // lone surrogates, or more than MAX_DEPTH arrays and objects inside one another.
 #ifndef LMP_UQ_JSON_H
 #define LMP_UQ_JSON_H

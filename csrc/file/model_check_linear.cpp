@@ -10,7 +10,7 @@ namespace {
 
 const char *const PARAMETERS[] = {"rcutfac",  "twojmax",   "rfac0",        "rmin0",          "switchflag", "bzeroflag", "quadraticflag",
                                   "chemflag", "bnormflag", "wselfallflag", "switchinnerflag"};
-const std::vector<std::string> PAIR_STYLES = {    // as lmp_uq.backbone.reference
+const std::vector<std::string> PAIR_STYLES = {    // as lmp_uq.backbone.linear.reference
     "adp", "airebo", "airebo/morse", "beck", "born", "born/coul/dsf", "born/coul/wolf", "born/gauss", "buck", "buck/coul/cut", "buck/mdf",
     "coul/cut", "coul/debye", "coul/dsf", "coul/slater/cut", "coul/streitz", "coul/wolf", "dispersion/d3", "eam", "eam/alloy", "eam/cd",
     "eam/fs", "eam/he", "edip", "edip/multi", "eim", "extep", "gauss", "gauss/cut", "gw", "gw/zbl", "harmonic/cut", "lcbop",

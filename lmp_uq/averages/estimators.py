@@ -8,7 +8,7 @@ With energies that differ from those of the run by Phi.dTheta, and h = Phi.dThet
 
 Sources: cumulant and direct reweighting of a committee: G. Imbalzano et al., J. Chem. Phys. 154, 074102 (2021), doi:10.1063/5.0036522;
 effective sample size: L. Kish, Survey Sampling (1965).  For a linear potential the first is linear in dTheta, so that the box has closed
-forms for it; csrc/engine/thermal_averages is the same on the fly.
+forms for it; csrc/averages/thermal_averages is the same on the fly.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_VARIANCE = 1.0
 
 
 @dataclass(frozen=True)
-class Samples:
+class RunSamples:
     """Observables and features of n frames.
 
     Attributes
@@ -60,7 +60,7 @@ class Samples:
                 raise UqError(f"{name}: not finite in frame {int(np.argwhere(~np.isfinite(array))[0][0]) + 1}")
 
 
-def response(samples: Samples, beta: float) -> np.ndarray:
+def response(samples: RunSamples, beta: float) -> np.ndarray:
     """(A, P) g of each observable, in its unit per unit of Theta; beta in 1/eV."""
     deviations = samples.values - samples.values.mean(axis=0)
     g = -beta * deviations.T @ (samples.features - samples.features.mean(axis=0)) / len(samples.values)
@@ -70,7 +70,7 @@ def response(samples: Samples, beta: float) -> np.ndarray:
     return g
 
 
-def direct_shifts(samples: Samples, members: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
+def direct_shifts(samples: RunSamples, members: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
     """Averages of members by weights, less those of the run.
 
     Parameters
@@ -93,7 +93,7 @@ def direct_shifts(samples: Samples, members: np.ndarray, beta: float) -> tuple[n
     return shifts, 1.0 / (len(h) * (normalised**2).sum(axis=0))
 
 
-def variances(samples: Samples, members: np.ndarray, beta: float) -> np.ndarray:
+def variances(samples: RunSamples, members: np.ndarray, beta: float) -> np.ndarray:
     """(K,) variance of h of each member."""
     return np.var(beta * samples.features @ members.T, axis=0)
 
@@ -106,7 +106,7 @@ def block_length(n: int) -> int:
     return length
 
 
-def block_errors(samples: Samples, members: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
+def block_errors(samples: RunSamples, members: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
     """Standard errors from the scatter of blocks: of the means, and of the first-order shifts (root mean square over members).
 
     Returns
@@ -133,7 +133,7 @@ def block_errors(samples: Samples, members: np.ndarray, beta: float) -> tuple[np
     return values.mean(axis=1).std(axis=0, ddof=1) / np.sqrt(n_blocks), np.sqrt((errors**2).mean(axis=1))
 
 
-def averages(samples: Samples, box: Box, members: np.ndarray, temperature: float) -> dict:
+def averages(samples: RunSamples, box: Box, members: np.ndarray, temperature: float) -> dict:
     """Averages of one run with what the potential's posterior makes of them.
 
     Parameters

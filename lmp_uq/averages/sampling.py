@@ -11,8 +11,9 @@ import ase.io
 import numpy as np
 from ase.io.formats import UnknownFileTypeError
 
-from lmp_uq.backbone import backbone_of_file, graph_of_frames
+from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.backbone.linear.potential import BAR
+from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.errors import UqError
 from lmp_uq.files import existing_file
 from lmp_uq.modelfile.check_linear import FAMILIES

@@ -206,3 +206,12 @@ def _full_cell(frame: Atoms, positions: np.ndarray, name: str) -> np.ndarray:
     if abs(np.linalg.det(complete)) < 1e-9:
         raise UqError(f"{name}: the cell vectors lie in a plane")
     return complete
+
+
+def forces_of(graph, gradients) -> np.ndarray:
+    """Forces (n_nodes, 3) = -dE/dx from gradients dE/dr_ij (n_edges, 3)."""
+    out = np.zeros((len(graph.species), 3))
+    for axis in range(3):
+        out[:, axis] = np.bincount(graph.centres, gradients[:, axis], len(out))
+        out[:, axis] -= np.bincount(graph.neighbours, gradients[:, axis], len(out))
+    return out

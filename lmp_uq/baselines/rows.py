@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Error bars and scores of other methods, on the rows and descriptors of a POPS fit: what POPS has to beat.
+"""Error bars of other methods, on the rows of a POPS fit: what POPS has to beat.
 
 Sources: bagging: L. Breiman, Mach. Learn. 24, 123 (1996), rescaled as the control of D. Perez et al., npj Comput. Mater. 11, 263 (2025);
-LLPR: F. Bigi et al., Mach. Learn.: Sci. Technol. 5, 045018 (2024); MaxVol: S. A. Goreinov et al., "How to find a good submatrix", in Matrix
-Methods: Theory, Algorithms and Applications, 247 (2010); its grade gamma: E. V. Podryabinkin, A. V. Shapeev, Comput. Mater. Sci. 140, 171
-(2017).
+LLPR: F. Bigi et al., Mach. Learn.: Sci. Technol. 5, 045018 (2024).
 """
 
 from __future__ import annotations
@@ -12,21 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import qr
 
 from lmp_uq.arrays import finite_array, integer_array
 from lmp_uq.errors import UqError
 from lmp_uq.parallel.ranks import Ranks
-from lmp_uq.posterior.pops.blocks import BLOCK_ROWS, ArrayBlocks, Rows
+from lmp_uq.posterior.pops.blocks import BLOCK_ROWS, ArrayBlocks, RowBlocks
 from lmp_uq.posterior.pops.normal import NULL_DIRECTION, normal_equations
-from lmp_uq.quantities import ENERGY, FORCE, VIRIAL
-
-MAXVOL_TOLERANCE = 1e-2
-MAX_SWAPS = 5000
-# Directions of descriptors below this share of the largest singular value are rounding and strangers' noise, not a basis.
-MIN_SINGULAR = 1e-4
-MAX_NEIGHBOURS_FROM = 5000
-BLOCK_ATOMS = 1024
+from lmp_uq.quantities import QUANTITIES
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +59,7 @@ def fit_ridge(X, y, weight, ridge: float) -> Ridge:
 
 def fit_ridge_blocks(blocks, ridge: float) -> Ridge:
     """`fit_ridge` of rows that come in blocks (X, y, weight), in one pass."""
-    normal = normal_equations(Rows(blocks, Ranks(), BLOCK_ROWS, "fit_ridge"), True)
+    normal = normal_equations(RowBlocks(blocks, Ranks(), BLOCK_ROWS, "fit_ridge"), True)
     damped = normal.eigenvalues + ridge * normal.mean_eigenvalue
     used = damped > NULL_DIRECTION * damped.max()
     factor = normal.vectors[:, used] / np.sqrt(damped[used])
@@ -194,7 +184,7 @@ def fit_row_baselines(blocks, drawn, kinds, ridge: float, floor: float, seed: in
     blocks : iterable of (X, y, weight)
         X (m, P), y (m,), weight (m,) that sum to the number of rows; read seven times.
     drawn, kinds : (n,) int
-        Configuration and kind (`ENERGY`, `FORCE`, `VIRIAL`) of each row, in the order of the rows.
+        Configuration and kind (`lmp_uq.quantities.Quantity.row`) of each row, in the order of the rows.
     ridge : float
         As in `fit_ridge`.
     floor : float
@@ -206,7 +196,7 @@ def fit_row_baselines(blocks, drawn, kinds, ridge: float, floor: float, seed: in
     RowBaselines
     """
     members, solution = bagging_blocks(blocks, drawn, ridge, seed=seed), fit_ridge_blocks(blocks, ridge)
-    sums = {kind: np.zeros((2, 2)) for kind in (ENERGY, FORCE, VIRIAL)}
+    sums = {kind: np.zeros((2, 2)) for kind in (quantity.row for quantity in QUANTITIES)}
     start = 0
     for X, y, weight, *_ in blocks:
         leverage = solution.leverage(X)
@@ -225,126 +215,3 @@ def _scales_of(sums):
     return _root_ratio(sums[0]), _root_ratio(sums[1]) if sums[1, 1] else float("nan")
 
 
-def maxvol(A, tolerance: float = MAXVOL_TOLERANCE) -> np.ndarray:
-    """Rows of a tall matrix that span a nearly largest volume.
-
-    Parameters
-    ----------
-    A : (n, r) of rank r
-    tolerance : float
-        Rows are exchanged while that enlarges the volume by more than 1 + tolerance.
-
-    Returns
-    -------
-    (r,) int, indices of rows; all entries of A inv(A[rows]) are at most 1 + tolerance in size.
-
-    Raises
-    ------
-    UqError
-        Fewer rows than columns.
-    """
-    A = finite_array(A, "maxvol: A", (None, None))
-    if len(A) < A.shape[1]:
-        raise UqError(f"maxvol: found {len(A)} rows for {A.shape[1]} columns, needs at least as many rows")
-    # pivoted QR of the transpose is a good start: few exchanges remain
-    rows = qr(A.T, mode="economic", pivoting=True)[2][: A.shape[1]].copy()
-    B = np.linalg.solve(A[rows].T, A.T).T
-    for swap in range(MAX_SWAPS):
-        i, j = np.unravel_index(np.argmax(np.abs(B)), B.shape)
-        if abs(B[i, j]) <= 1.0 + tolerance:
-            break
-        change = B[i].copy()
-        change[j] -= 1.0
-        B -= np.outer(B[:, j] / B[i, j], change)
-        rows[j] = i
-        if swap % 200 == 199:  # rank-one updates pile up rounding
-            B = np.linalg.solve(A[rows].T, A.T).T
-    return rows
-
-
-@dataclass(frozen=True, eq=False)
-class DOptimality:
-    """Grade gamma of atoms per element: how far a descriptor is extrapolated from the MaxVol rows of the training atoms.
-
-    inverse: for each element the (P, r) matrix with c = D @ inverse, or None for an element without training atoms.
-    """
-
-    inverse: tuple[np.ndarray | None, ...]
-
-    def gamma(self, descriptors, species) -> np.ndarray:
-        """(n,) max_j |c_j| of descriptors (n, P) and element indices (n,); inf for an element without training atoms."""
-        out = np.full(len(species), np.inf)
-        for z, inverse in enumerate(self.inverse):
-            mine = species == z
-            if inverse is not None and mine.any():
-                out[mine] = np.abs(descriptors[mine] @ inverse).max(axis=1)
-        return out
-
-
-def fit_d_optimality(descriptors, species, n_species: int) -> DOptimality:
-    """Choose the active set of every element.
-
-    Parameters
-    ----------
-    descriptors : (n, P), species : (n,) int
-        Training atoms; singular directions below 1e-4 of the largest are dropped, so r may be smaller than P.
-    n_species : int
-
-    Returns
-    -------
-    DOptimality
-    """
-    descriptors = finite_array(descriptors, "fit_d_optimality: descriptors", (None, None))
-    species = integer_array(species, "fit_d_optimality: species", (len(descriptors),))
-    out = []
-    for z in range(n_species):
-        mine = descriptors[species == z]
-        if not len(mine) or not np.any(mine):
-            out.append(None)
-            continue
-        # the triangle of a QR has the same right singular vectors and at most P rows
-        triangle = np.linalg.qr(mine, mode="r")
-        _, singular, right = np.linalg.svd(triangle)
-        axes = right[: len(singular)][singular > MIN_SINGULAR * singular[0]].T
-        reduced = mine @ axes
-        rows = maxvol(reduced)
-        out.append(axes @ np.linalg.inv(reduced[rows]))
-    return DOptimality(tuple(out))
-
-
-def neighbour_distance(
-    training, training_species, descriptors, species, *, n_neighbours=5, n_training=MAX_NEIGHBOURS_FROM, seed=0
-) -> np.ndarray:
-    """Mean distance of each atom to its nearest training atoms of the same element.
-
-    Parameters
-    ----------
-    training, training_species : (m, P), (m,) int
-        Whitened descriptors of training atoms; of more than n_training per element a random part is used.
-    descriptors, species : (n, P), (n,) int
-        Atoms to score, whitened alike.
-    n_neighbours, n_training, seed : int
-
-    Returns
-    -------
-    (n,) distances; inf for an element without training atoms
-    """
-    generator, out = np.random.default_rng(seed), np.full(len(species), np.inf)
-    for z in np.unique(species):
-        known = np.flatnonzero(training_species == z)
-        if not len(known):
-            continue
-        if len(known) > n_training:
-            known = np.sort(generator.choice(known, n_training, replace=False))
-        atoms = np.flatnonzero(species == z)
-        for start in range(0, len(atoms), BLOCK_ATOMS):
-            block = atoms[start : start + BLOCK_ATOMS]
-            out[block] = _nearest(descriptors[block], training[known], min(n_neighbours, len(known)))
-    return out
-
-
-def _nearest(atoms, known, n_neighbours):
-    """(n,) mean of the n_neighbours smallest distances."""
-    squares = np.sum(atoms**2, axis=1)[:, None] + np.sum(known**2, axis=1) - 2.0 * atoms @ known.T
-    smallest = np.partition(squares, n_neighbours - 1, axis=1)[:, :n_neighbours]
-    return np.sqrt(np.maximum(smallest, 0.0)).mean(axis=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Atoms whose force error is known: what the force bar is calibrated on."""
+"""Labels with what the model says of them: what bars are calibrated on and judged by."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 from lmp_uq.calibration.conformal import block_weights, split_by_group
 from lmp_uq.errors import UqError
+from lmp_uq.metrics.bars import has_bar
+from lmp_uq.quantities import FORCES, Quantity
 
 
 @dataclass(frozen=True)
@@ -57,3 +59,70 @@ class LabelledAtoms:
     def n_blocks(self):
         """Number of different blocks."""
         return len(np.unique(self.blocks))
+
+
+@dataclass(frozen=True)
+class ForceLabels:
+    """Atoms with force labels: the arrays of `LabelledAtoms`, not checked; frames (n,) int: index of the frame; elements (n,): symbol."""
+
+    atoms: LabelledAtoms
+    frames: np.ndarray
+    elements: np.ndarray
+
+    def take(self, mask) -> ForceLabels:
+        """The atoms where mask is true."""
+        return ForceLabels(self.atoms.take(mask), self.frames[mask], self.elements[mask])
+
+    def graded(self) -> ForceLabels:
+        """The atoms of finite grade; there may be none."""
+        return self.take(np.isfinite(self.atoms.grade))
+
+
+@dataclass(frozen=True)
+class ScaledLabels:
+    """Energies per atom or virial components; arrays (n,): error (label minus model), std, group, block."""
+
+    error: np.ndarray
+    std: np.ndarray
+    groups: np.ndarray
+    blocks: np.ndarray
+
+    def columns(self):
+        """The four arrays."""
+        return self.error, self.std, self.groups, self.blocks
+
+
+@dataclass(frozen=True)
+class Labels:
+    """All labels of some frames.
+
+    forces : of the atoms, None where the model has no grade; kinds (n,) : `lmp_uq.quantities.Quantity.row` of each row; rows : error,
+    std, group and block of each row, also without bar.
+    """
+
+    forces: ForceLabels | None
+    kinds: np.ndarray
+    rows: ScaledLabels
+
+    def has(self, quantity: Quantity) -> bool:
+        """Whether any row is of a quantity."""
+        return bool(np.any(self.kinds == quantity.row))
+
+    def of(self, quantity: Quantity) -> ForceLabels | ScaledLabels:
+        """Atoms with force labels, or the rows of another quantity that have a bar.  UqError if there are none."""
+        if quantity is FORCES:
+            return self._forces()
+        mine = self.kinds == quantity.row
+        if not mine.any():
+            raise UqError("no frame has such labels")
+        mine[mine] = has_bar(self.rows.std[mine])
+        if not mine.any():
+            raise UqError("no label has a bar: the posterior's std vanishes")
+        return ScaledLabels(*(column[mine] for column in self.rows.columns()))
+
+    def _forces(self):
+        if self.forces is None:
+            raise UqError("the file has no grade; lmp-uq fit writes one")
+        if not len(self.forces.frames):
+            raise UqError("no frame has force labels")
+        return self.forces

@@ -3,107 +3,74 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lmp_uq.calibration.conformal import block_weights, share_by_block, split_by_group
 from lmp_uq.calibration.few_frames import few_frames_of_a_group
 from lmp_uq.calibration.force_error import LEVEL, ForceError, fit_force_error, fit_scale, leave_one_group_out, relative_errors
-from lmp_uq.calibration.labelled_atoms import LabelledAtoms
+from lmp_uq.calibration.labelled_atoms import ForceLabels, Labels, ScaledLabels
 from lmp_uq.calibration.quantile_network import QuantileNetwork, train_quantile_network
 from lmp_uq.calibration.scaled_error import ScaledError, element_factors, fit_scaled_error, scaled_leave_one_group_out
 from lmp_uq.errors import UqError
-from lmp_uq.metrics.bars import has_bar
-from lmp_uq.quantities import ENERGY, VIRIAL
+from lmp_uq.quantities import FORCES, SCALED
 
-SCALED = {"energy_error": ENERGY, "stress_error": VIRIAL}
-"""Calibrated bars that are the std times a factor, and the kind of row that they are of."""
 MIN_ELEMENT_FRAMES = 20
 """Frames that must hold an element before it gets a factor of its own."""
 
 
-@dataclass(frozen=True)
-class ScaledLabels:
-    """Energies per atom or virial components; arrays (n,): error (label minus model), std, group, block."""
+class Calibrated(NamedTuple):
+    """By name of the bar: the new bars and their reports, or why there is none; every kind of label is in the first two or in the last."""
 
-    error: np.ndarray
-    std: np.ndarray
-    groups: np.ndarray
-    blocks: np.ndarray
-
-    @classmethod
-    def of_rows(cls, kind, kinds, targets, std, groups, blocks) -> ScaledLabels:
-        """The rows of one kind that have a bar, of arrays (n,).  UqError if there are none."""
-        mine = kinds == kind
-        if not mine.any():
-            raise UqError("no frame has such labels")
-        mine[mine] = has_bar(std[mine])
-        if not mine.any():
-            raise UqError("no label has a bar: the posterior's std vanishes")
-        return cls(targets[mine], std[mine], groups[mine], blocks[mine])
-
-    def columns(self):
-        """The four arrays."""
-        return self.error, self.std, self.groups, self.blocks
+    bars: dict[str, ForceError | ScaledError]
+    reports: dict[str, dict]
+    reasons: dict[str, UqError]
 
 
-def blocks_of(frames) -> np.ndarray:
-    """(n_frames,) number of the independent block that each frame is; equal frames are one."""
-    return np.unique(np.array([frame.key for frame in frames], dtype=np.uint64), return_inverse=True)[1]
+def calibrate_bars(labels: Labels, before: Mapping[str, Any] | None = None, seed: int = 0) -> Calibrated:
+    """New bars of every kind of label, in the order of a model file: what ``fit`` and ``calibrate`` have in their middle.
 
-
-@dataclass(frozen=True)
-class ForceLabels:
-    """Atoms with force labels: the arrays of `LabelledAtoms`, element (n,) and descriptors (n, P)."""
-
-    atoms: LabelledAtoms
-    elements: np.ndarray
-    descriptors: np.ndarray
-
-    def take(self, mask) -> ForceLabels:
-        """The atoms where mask is true."""
-        return ForceLabels(self.atoms.take(mask), self.elements[mask], self.descriptors[mask])
-
-
-def calibrate_scaled(labels: ScaledLabels, before: ScaledError | None, seed: int) -> tuple[ScaledError, dict]:
-    """Factors of energies or stresses, and their report.
+    Parameters
+    ----------
+    labels : Labels
+    before : dict or None
+        Older bars by name, as a model file has them, for the reports; None: the reports hold leave_one_group_out only.
+    seed : int
+        Of the random choices in few_frames.
 
     Returns
     -------
-    ScaledError
-    dict
-        n, n_blocks, n_groups; before and after (None without an older factor): factor, conservative_factor, coverage, width;
-        leave_one_group_out and few_frames, by group.
-
-    Raises
-    ------
-    UqError
-        Too few frames for level 0.9.
+    Calibrated
+        Reports of `scaled_report` and `force_report`. Too few frames for level 0.9, no label, no bar: a reason.
     """
-    after = fit_scaled_error(*labels.columns())
-    report = _counts(labels.groups, labels.blocks)
-    for name, bar in (("before", before), ("after", after)):
-        report[name] = None
-        if bar is not None:
-            factors = {"factor": bar.factor, "conservative_factor": bar.conservative_factor}
-            report[name] = factors | _worth(np.abs(labels.error), bar.predict(labels.std), labels.blocks)
-    several = report["n_groups"] > 1
-    report["leave_one_group_out"] = scaled_leave_one_group_out(*labels.columns()) if several else {}
-    scores = np.abs(labels.error) / labels.std
-    report["few_frames"] = _few_frames(labels.groups, labels.blocks, lambda inside: scores, seed)
-    return after, report
+    found = Calibrated({}, {}, {})
+    for quantity in (FORCES, *SCALED):
+        try:
+            mine = labels.of(quantity)
+            bar, left_out = force_bar(mine) if quantity is FORCES else scaled_bar(mine)
+            report = {"leave_one_group_out": left_out}
+            if before is not None:
+                judge = force_report if quantity is FORCES else scaled_report
+                old = before.get(quantity.bar)
+                report |= judge(mine, type(bar).from_dict(old) if old else None, bar, seed)
+        except UqError as reason:
+            found.reasons[quantity.bar] = reason
+        else:
+            found.bars[quantity.bar], found.reports[quantity.bar] = bar, report
+    return found
 
 
-def calibrate_forces(labels: ForceLabels, before: ForceError | None, seed: int) -> tuple[ForceError, dict]:
-    """Coefficients, factors and floors of the force bar, and their report.
+def scaled_bar(labels: ScaledLabels) -> tuple[ScaledError, dict]:
+    """Factors of energies or stresses, and their coverage of groups left out, empty with one group.  UqError for too few frames."""
+    columns = labels.columns()
+    several = len(np.unique(labels.groups)) > 1
+    return fit_scaled_error(*columns), scaled_leave_one_group_out(*columns) if several else {}
 
-    Returns
-    -------
-    ForceError
-    dict
-        As that of `calibrate_scaled` for level 0.9, without the atoms of infinite grade; also per_element: {element: n, n_blocks,
-        coverage of the bars of all elements together, factor (None where fewer than 20 frames hold the element)}.
+
+def force_bar(labels: ForceLabels) -> tuple[ForceError, dict]:
+    """Coefficients, factors and floors of the force bar, and what it is worth in groups left out, empty with one group.
 
     Raises
     ------
@@ -111,31 +78,56 @@ def calibrate_forces(labels: ForceLabels, before: ForceError | None, seed: int) 
         Too few frames for level 0.9, or no atom of finite grade.
     """
     atoms = labels.atoms
-    after = fit_force_error(atoms.error, atoms.force, atoms.grade, atoms.groups, blocks=atoms.blocks)
-    known = labels.take(np.isfinite(atoms.grade))
-    report = _counts(known.atoms.groups, known.atoms.blocks)
+    bar = fit_force_error(atoms.error, atoms.force, atoms.grade, atoms.groups, blocks=atoms.blocks)
+    if len(np.unique(labels.graded().atoms.groups)) < 2:
+        return bar, {}
+    return bar, leave_one_group_out(atoms.error, atoms.force, atoms.grade, atoms.groups, blocks=atoms.blocks)
+
+
+def scaled_report(labels: ScaledLabels, before: ScaledError | None, after: ScaledError, seed: int) -> dict:
+    """What a bar is worth, beside an older one.
+
+    Returns
+    -------
+    dict
+        n, n_blocks, n_groups; before and after (None without an older bar): factor, conservative_factor, coverage, width; few_frames, by
+        group.
+    """
+    report = _counts(labels.groups, labels.blocks)
+    for name, bar in (("before", before), ("after", after)):
+        report[name] = None
+        if bar is not None:
+            factors = {"factor": bar.factor, "conservative_factor": bar.conservative_factor}
+            report[name] = factors | _worth(np.abs(labels.error), bar.predict(labels.std), labels.blocks)
+    scores = np.abs(labels.error) / labels.std
+    return report | {"few_frames": _few_frames(labels.groups, labels.blocks, lambda inside: scores, seed)}
+
+
+def force_report(labels: ForceLabels, before: ForceError | None, after: ForceError, seed: int) -> dict:
+    """As `scaled_report` for level 0.9, without the atoms of infinite grade.
+
+    Also per_element: {element: n, n_blocks, coverage of the bars of all elements together, factor (None where fewer than 20 frames hold
+    the element)}.
+    """
+    known = labels.graded()
+    atoms = known.atoms
+    report = _counts(atoms.groups, atoms.blocks)
     for name, bar in (("before", before), ("after", after)):
         report[name] = None
         if bar is not None:
             which = bar.position(LEVEL)
             factors = {"factor": bar.factors[which], "conservative_factor": bar.conservative_factors[which]}
-            bars = bar.predict(known.atoms.force, known.atoms.grade)
-            report[name] = factors | _worth(known.atoms.error, bars, known.atoms.blocks)
-    report["leave_one_group_out"] = {}
-    if report["n_groups"] > 1:
-        by_group = leave_one_group_out(atoms.error, atoms.force, atoms.grade, atoms.groups, blocks=atoms.blocks)
-        report["leave_one_group_out"] = by_group
+            report[name] = factors | _worth(atoms.error, bar.predict(atoms.force, atoms.grade), atoms.blocks)
 
     def scores(inside):
-        return relative_errors(known.atoms, fit_scale(known.atoms.take(~inside)))
+        return relative_errors(atoms, fit_scale(atoms.take(~inside)))
 
-    report["few_frames"] = _few_frames(known.atoms.groups, known.atoms.blocks, scores, seed)
-    report["per_element"] = _per_element(known, after)
-    return after, report
+    few_frames = _few_frames(atoms.groups, atoms.blocks, scores, seed)
+    return report | {"few_frames": few_frames, "per_element": _per_element(known, after)}
 
 
-def calibrate_learned(labels: ForceLabels, force_error: ForceError, seed: int) -> tuple[QuantileNetwork, dict]:
-    """The learned quantile, trained on the atoms where it will be asked: those of grade at most 1.
+def calibrate_learned(labels: ForceLabels, descriptors: np.ndarray, force_error: ForceError, seed: int) -> tuple[QuantileNetwork, dict]:
+    """The learned quantile, trained on the atoms where it will be asked: those of grade at most 1; descriptors (n, P) of the labels.
 
     Returns
     -------
@@ -149,13 +141,13 @@ def calibrate_learned(labels: ForceLabels, force_error: ForceError, seed: int) -
     UqError
         Fewer than 80 frames hold such atoms.
     """
-    mine = labels.take(labels.atoms.grade <= 1.0)
-    atoms = mine.atoms
-    network, report = train_quantile_network(atoms.error, mine.descriptors, atoms.force, atoms.blocks, seed=seed)
-    held = mine.take(report.pop("held_out"))
-    atoms = held.atoms
+    known = labels.atoms.grade <= 1.0
+    atoms, descriptors = labels.atoms.take(known), descriptors[known]
+    network, report = train_quantile_network(atoms.error, descriptors, atoms.force, atoms.blocks, seed=seed)
+    held = report.pop("held_out")
+    atoms, descriptors = atoms.take(held), descriptors[held]
     bars = {
-        "learned": network.predict(held.descriptors, atoms.force, atoms.grade, force_error),
+        "learned": network.predict(descriptors, atoms.force, atoms.grade, force_error),
         "force_error": force_error.predict(atoms.force, atoms.grade),
     }
     for name, bar in bars.items():

@@ -53,7 +53,7 @@ def add_verbs(verbs, make_parser) -> None:
 
 def _inspect(options, command):
     from lmp_uq import modelfile
-    from lmp_uq.report.fit import describe_model
+    from lmp_uq.report.model import describe_model
 
     file = modelfile.read(modelfile.resolve(options.model))
     print(_json(file.header) if options.json else describe_model(file))

@@ -21,8 +21,7 @@ from lmp_uq.cli.parser import (
     shows_progress,
     tell,
 )
-
-KINDS = ["energy", "forces", "stress"]
+from lmp_uq.quantities import LABELS
 
 
 def add_verbs(verbs) -> None:
@@ -68,7 +67,7 @@ def _add_fit(verbs):
 
 
 def _add_rows(p):
-    p.add_argument("--rows", nargs="+", default=KINDS, choices=KINDS)
+    p.add_argument("--rows", nargs="+", default=list(LABELS), choices=LABELS)
     p.add_argument("--force-rows", type=positive_or_auto, default="auto", metavar="N", help="force components per frame, or auto")
     p.add_argument("--energy-scale", type=scale, default=None, metavar="A", help="weights exp(-(E - E_min)/A) of energies, eV/atom")
     p.add_argument("--force-scale", type=scale, default=None, metavar="B", help="weights exp(-|F|/B) of forces, eV/Angstrom")

@@ -5,14 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lmp_uq.backbone import load_backbone
 from lmp_uq.backbone.identity import identity_of
+from lmp_uq.backbone.load import load_backbone
 from lmp_uq.errors import UqError
 from lmp_uq.files import is_stream
-from lmp_uq.fitting.linear import departures, is_linear, with_coefficients
-from lmp_uq.fitting.posterior import MIN_FORCE_ROWS, Judged
-from lmp_uq.rows.predict import KINDS, RowOptions
-from lmp_uq.rows.stream import Cache, Stream
+from lmp_uq.fitting.counts import MIN_FORCE_ROWS
+from lmp_uq.fitting.posterior import Judged
+from lmp_uq.fitting.sources import is_linear, with_coefficients
+from lmp_uq.posterior.box import departures
+from lmp_uq.quantities import LABELS
+from lmp_uq.rows.cache import Cache
+from lmp_uq.rows.rows import RowOptions
+from lmp_uq.rows.stream import Stream
 
 
 class FitStreams:
@@ -67,8 +71,8 @@ class FitStreams:
 
     def _row_options(self, what, n_force_rows):
         options = self._options
-        unknown = set(options.rows) - set(KINDS)
+        unknown = set(options.rows) - set(LABELS)
         if unknown:
-            raise UqError(f"--rows: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(KINDS)})")
+            raise UqError(f"--rows: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(LABELS)})")
         progress = what if options.progress else ""
         return RowOptions(options.rows, n_force_rows, options.bias, options.seed, progress=progress)

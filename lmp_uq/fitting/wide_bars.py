@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lmp_uq.fitting.posterior import NAMES
-from lmp_uq.quantities import ENERGY, FORCE
-from lmp_uq.rows.predict import VOIGT
+from lmp_uq.quantities import ENERGY, FORCES, STRESS
 
 log = logging.getLogger("lmp_uq")
 
@@ -55,8 +53,8 @@ def std_over_mae(box, stream, shift=0.0) -> dict[str, float]:
 
     collected = stream.collect(pick)
     kinds, stds, errors = collected or (np.zeros(0), np.zeros(0), np.zeros(0))
-    means = {kind: (np.sum(stds[kinds == kind]), np.sum(errors[kinds == kind])) for kind in (ENERGY, FORCE)}
-    return {NAMES[kind]: float(std / error) for kind, (std, error) in means.items() if error > 0.0}
+    means = {q.label: (np.sum(stds[kinds == q.row]), np.sum(errors[kinds == q.row])) for q in (ENERGY, FORCES)}
+    return {label: float(std / error) for label, (std, error) in means.items() if error > 0.0}
 
 
 def shaping_labels(stream, pops, weights) -> list[Shaping]:
@@ -87,12 +85,12 @@ def shaping_labels(stream, pops, weights) -> list[Shaping]:
 
 def _label(frame, kind, component):
     """What a row is of."""
-    if kind == ENERGY:
-        return "energy"
-    if kind == FORCE:
+    if kind == ENERGY.row:
+        return ENERGY.label
+    if kind == FORCES.row:
         atom, axis = divmod(int(component), 3)
-        return f"force {'xyz'[axis]} of atom {atom} ({frame.atoms.symbols[atom]})"
-    return f"stress {''.join('xyz'[axis] for axis in VOIGT[component])}"
+        return f"force {FORCES.components[axis]} of atom {atom} ({frame.atoms.symbols[atom]})"
+    return f"stress {STRESS.components[component]}"
 
 
 def other_floor(asked: float | str, calibrated: bool) -> str:

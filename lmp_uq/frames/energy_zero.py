@@ -10,7 +10,7 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
 from lmp_uq.errors import UqError
-from lmp_uq.frames.reading import Frame, check_elements
+from lmp_uq.frames.frame import Frame, check_elements
 
 log = logging.getLogger("lmp_uq")
 
@@ -144,6 +144,14 @@ def energy_offsets(frames, residuals, fit_offsets: bool, elements) -> dict[str, 
     level = logging.WARNING if undetermined else logging.INFO
     log.log(level, "energy offsets taken off the labels: %s", _described(offsets, undetermined))
     return offsets
+
+
+def match_energy_zero(predictions, stored: dict[str, float] | None, fit_offsets: bool, backbone) -> dict[str, float]:
+    """Take the stored offsets of a model file (eV/atom by element), or with fit_offsets newly fitted ones, off the energy rows; which."""
+    if fit_offsets:
+        return energy_zero(predictions, True, backbone)
+    apply_offsets(predictions, stored or {}, backbone)
+    return stored or {}
 
 
 def apply_offsets(predictions, offsets: dict[str, float], backbone) -> None:

@@ -8,78 +8,29 @@ Which labels are read, under which names, is in `lmp_uq.frames.labels`; how thei
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import ase
 import ase.io
-import numpy as np
 from ase.io.formats import filetype, get_ioformat
 
 from lmp_uq import files
 from lmp_uq.backbone.graph import has_edges
 from lmp_uq.errors import UqError
 from lmp_uq.files import atomic_file, existing_file
+from lmp_uq.frames.frame import NO_GROUP, Frame, content_hash
 from lmp_uq.frames.labels import DEFAULT_KEYS, LabelKeys, find_labels, has_label
 from lmp_uq.frames.memory import FrameSource, InMemory, check_geometry, name_of, sources_of
 from lmp_uq.frames.notes import ISOLATED, UNLABELLED, Note, Notes
 
-__all__ = [
-    "Frame",
-    "LabelKeys",
-    "check_elements",
-    "hash_file",
-    "name_of",
-    "read_atoms",
-    "read_frames",
-    "split_hold_out",
-    "write_extxyz",
-]
+__all__ = ["LabelKeys", "hash_file", "name_of", "read_atoms", "read_frames", "write_extxyz"]
 
-_GRID = 1e-6  # Angstrom, rounding of the content hash
-_NO_GROUP = "default"
 _ISOLATED = "IsolatedAtom"  # mace-torch's name
 _PROBE = 50_000  # bytes from which ASE guesses a format
-
-
-@dataclass
-class Frame:
-    """One labelled set of atoms.
-
-    Attributes
-    ----------
-    atoms : ase.Atoms
-        Without calculator; positions and cell in Angstrom.
-    energy : float
-        Total energy of the cell, eV; nan if there is none.
-    forces : (n_atoms, 3) array or None
-        eV/Angstrom.
-    stress : (3, 3) array or None
-        eV/Angstrom^3, symmetric, ASE sign: positive where the crystal wants to shrink.
-    group : str
-        Value of the group key; "default" if the frame has none.
-    source : str
-        File name and index of the frame in it, ``name[index]``.
-    key : int
-        Content hash, 0 <= key < 2^64: atomic numbers, positions and cell rounded to 1e-6 Angstrom,
-        periodicity; not the labels. Equal frames have equal keys on every machine.
-    weights : tuple of three floats
-        Of the energy, the forces and the stress in a fit, relative; above 0.
-    """
-
-    atoms: ase.Atoms
-    energy: float
-    forces: np.ndarray | None
-    stress: np.ndarray | None
-    group: str
-    source: str
-    key: int
-    weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 def read_frames(
@@ -147,46 +98,6 @@ def hash_file(source: str | Path | InMemory) -> str:
     return source.sha256() if isinstance(source, InMemory) else files.hash_file(source)
 
 
-def check_elements(frames: Sequence[Frame], elements: Sequence[str]) -> None:
-    """Raise UqError, naming file and frame, if a frame holds an element that is not among `elements`."""
-    known = set(elements)
-    for frame in frames:
-        unknown = sorted(set(frame.atoms.get_chemical_symbols()) - known)
-        if unknown:
-            raise UqError(f"{frame.source}: elements {', '.join(unknown)} found; accepted: {', '.join(elements)}")
-
-
-def split_hold_out(frames: Sequence[Frame], selection: str) -> tuple[list[Frame], list[Frame]]:
-    """Split off the frames whose ``atoms.info`` has one value under one key.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-    selection : str
-        ``KEY=VALUE``, compared as text, for example ``config_type=liquid``.
-
-    Returns
-    -------
-    kept, held : list of Frame
-
-    Raises
-    ------
-    UqError
-        Not of that form, no frame matches (lists the values there are), or every frame matches.
-    """
-    key, equals, value = selection.partition("=")
-    if not equals or not key:
-        raise UqError(f"hold-out '{selection}' has no key and value; accepted: KEY=VALUE, as config_type=liquid")
-    values = [str(frame.atoms.info[key]) if key in frame.atoms.info else None for frame in frames]
-    held = [frame for frame, found in zip(frames, values, strict=True) if found == value]
-    kept = [frame for frame, found in zip(frames, values, strict=True) if found != value]
-    if not held:
-        raise UqError(f"hold-out '{selection}' matches none of {len(frames)} frames; {_there_is(frames, key, values)}")
-    if not kept:
-        raise UqError(f"hold-out '{selection}' matches all {len(frames)} frames; accepted: a part of them")
-    return kept, held
-
-
 def write_extxyz(path: str | Path, atoms_list: Sequence[ase.Atoms]) -> None:
     """Write frames as extended XYZ, atomically; gzipped if the name ends in .gz.
 
@@ -222,8 +133,8 @@ def _read_file(path: str | Path | InMemory, keys: LabelKeys, group_key: str, cut
             notes.add(labels.notes if labels.any else [Note(UNLABELLED)], n_frames)
             atoms.calc = None
             if labels.any:
-                group, source = str(atoms.info.get(group_key, _NO_GROUP)), f"{name_of(path)}[{n_frames}]"
-                yield Frame(atoms, labels.energy, labels.forces, labels.stress, group, source, _content_hash(atoms), labels.weights)
+                group, source = str(atoms.info.get(group_key, NO_GROUP)), f"{name_of(path)}[{n_frames}]"
+                yield Frame(atoms, labels.energy, labels.forces, labels.stress, group, source, content_hash(atoms), labels.weights)
         n_frames += 1
     if n_frames == 0:
         raise UqError(f"{path}: no frames found; accepted: at least one")
@@ -303,20 +214,3 @@ def _content(path: Path, packed: bool) -> bytes:
     return data
 
 
-def _content_hash(atoms: ase.Atoms) -> int:
-    """BLAKE2b of little-endian integers, 8 bytes: the same on every platform."""
-    digest = hashlib.blake2b(digest_size=8)
-    digest.update(np.asarray(atoms.numbers, dtype="<i8").tobytes())
-    for lengths in (atoms.positions, atoms.cell.array):
-        digest.update(np.rint(lengths / _GRID).astype("<i8").tobytes())
-    digest.update(np.asarray(atoms.pbc, dtype="|u1").tobytes())
-    return int.from_bytes(digest.digest(), "little")
-
-
-def _there_is(frames: Sequence[Frame], key: str, values: Sequence[str | None]) -> str:
-    """What could have been selected instead."""
-    found = sorted({value for value in values if value is not None})
-    if found:
-        return f"{key} is one of {', '.join(found[:20])}" + f" and {len(found) - 20} more" * (len(found) > 20)
-    keys = sorted({str(name) for frame in frames for name in frame.atoms.info})
-    return f"no frame has the key {key}; there are {', '.join(keys[:20]) or 'none'}"

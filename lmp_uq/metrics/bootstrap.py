@@ -50,7 +50,7 @@ def intervals(
     bar = np.ones(len(error), bool) if bar is None else np.asarray(bar, bool)
     counts = block_counts(n_blocks, n_resamples, seed) if n_blocks >= MIN_BLOCKS else np.zeros((0, n_blocks), int)
     drawn = _means(error, std, block, counts, bar, lower, upper)
-    ranks = _Ranks(np.abs(error[bar]), std[bar], None if groups is None else np.asarray(groups)[bar], thresholds)
+    ranks = _RankFigures(np.abs(error[bar]), std[bar], None if groups is None else np.asarray(groups)[bar], thresholds)
     drawn |= ranks.draw(counts, block[bar])
     return {name: percentile_interval(values) for name, values in drawn.items()}
 
@@ -106,7 +106,7 @@ def _means(error, std, block, counts, bar, lower, upper):
     return out
 
 
-class _Ranks:
+class _RankFigures:
     """Rank figures of weighted labels; a weight is how often a label was drawn."""
 
     def __init__(self, size, score, groups, thresholds):

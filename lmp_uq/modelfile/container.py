@@ -12,7 +12,6 @@ Written here and not by the safetensors library, which stores the table in rando
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 
 from lmp_uq.errors import UqError, piece
 from lmp_uq.files import atomic_file, existing_file
+from lmp_uq.modelfile.json import compact_json, strict_json
 
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1",
@@ -30,60 +30,6 @@ DTYPES = {
 _CODES = {np.dtype(text): code for code, text in DTYPES.items()}
 MAX_HEADER = 4_000_000
 """Bytes of the container's header: values of JSON take a hundred times the memory of their text."""
-MAX_DEPTH = 100
-"""Arrays and objects of JSON inside one another."""
-
-
-def strict_json(text: str | bytes) -> Any:
-    """Parse JSON in UTF-8 that repeats no key, holds no NaN, infinity or lone surrogate and is at most MAX_DEPTH deep.
-
-    csrc/base/json.h reads the same texts and says the same of the others.
-
-    Raises
-    ------
-    ValueError
-        Whatever is wrong with the text.
-    """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        table = dict(pairs)
-        if len(table) != len(pairs):
-            raise ValueError("a key is given twice")
-        return table
-
-    def no_constant(name: str) -> None:
-        raise ValueError(f"{name} is not a JSON number")
-
-    try:
-        # not left to json.loads, which would read UTF-16 too
-        text = text.decode() if isinstance(text, bytes) else text
-        value = json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
-        _check_nesting(value)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    except UnicodeDecodeError:
-        raise ValueError("it is no UTF-8 text") from None
-    except UnicodeEncodeError:
-        raise ValueError("a text holds half a character (a lone surrogate)") from None
-    return value
-
-
-def _check_nesting(value: Any) -> None:
-    """RecursionError for what is too deep, UnicodeEncodeError for a lone surrogate."""
-    layer = [value]
-    for depth in range(MAX_DEPTH + 1):
-        for one in layer:
-            if isinstance(one, str):
-                one.encode()
-            elif depth == MAX_DEPTH and isinstance(one, dict | list):
-                raise RecursionError
-        tables, arrays = ([one for one in layer if isinstance(one, kind)] for kind in (dict, list))
-        layer = [part for table in tables for pair in table.items() for part in pair] + [item for array in arrays for item in array]
-
-
-def compact_json(value: Any) -> str:
-    """Serialise to the one text that equal values always give: sorted keys, no spaces, ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def write_container(path: str | Path, metadata: dict[str, str], tensors: dict[str, np.ndarray]) -> str:

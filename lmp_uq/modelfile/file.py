@@ -75,7 +75,7 @@ Tensors; those of posterior and grade are there exactly if the header key is not
       weight_2, bias_2         (L, H2), (L,)     float64
       lower, upper             (L,)    float64  range of log q over the training atoms
       factors                  (L,)    float64  conformal factors
-    roles/<role>            (frames,)  uint64   content hash (`lmp_uq.frames.reading.Frame.key`) of every frame in
+    roles/<role>            (frames,)  uint64   content hash (`lmp_uq.frames.frame.Frame.key`) of every frame in
                                                 this role, duplicates included: the sum of provenance.roles
 
 Optional::
@@ -110,7 +110,8 @@ import numpy as np
 
 from lmp_uq.errors import UqError
 from lmp_uq.modelfile.check import check_header, check_tensors
-from lmp_uq.modelfile.container import compact_json, read_container, strict_json, write_container
+from lmp_uq.modelfile.container import read_container, write_container
+from lmp_uq.modelfile.json import compact_json, strict_json
 
 METADATA_KEY = "lmp_uq"
 SUFFIX = ".uq"

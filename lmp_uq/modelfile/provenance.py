@@ -11,7 +11,7 @@ import numpy as np
 
 from lmp_uq import __version__
 from lmp_uq.files import name_as_text
-from lmp_uq.frames import reading as dataset
+from lmp_uq.frames.reading import hash_file, name_of
 from lmp_uq.modelfile.check_linear import FAMILIES as LINEAR
 
 ROLES = ("backbone_training", "posterior", "calibration", "test")
@@ -49,8 +49,8 @@ class Provenance:
         """Names (without folders) and hashes of the data files that the frames came from."""
         counts = Counter(source.rpartition("[")[0] for source in {f.source for f in frames})
         for path in dict.fromkeys(paths):
-            name = name_as_text(dataset.name_of(path))
-            self.data.append({"path": name, "sha256": dataset.hash_file(path), "n_frames": counts[name]})
+            name = name_as_text(name_of(path))
+            self.data.append({"path": name, "sha256": hash_file(path), "n_frames": counts[name]})
 
     def add_role(self, role: str, frames) -> None:
         """Note that frames had a role."""

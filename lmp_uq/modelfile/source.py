@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import load_backbone
+from lmp_uq.backbone.load import load_backbone
 from lmp_uq.backbone.mace.names import file_of
 from lmp_uq.errors import UqError
-from lmp_uq.modelfile import check as modelcheck
+from lmp_uq.modelfile.check import FORMAT, FORMAT_VERSION
 
 
 @dataclass
@@ -39,8 +39,8 @@ class BackboneSource:
     def header(self) -> dict:
         """The part of a model file's header that the backbone determines."""
         return {
-            "format": modelcheck.FORMAT,
-            "format_version": modelcheck.FORMAT_VERSION,
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
             "elements": list(self.elements),
             "cutoff": float(self.cutoff),
             "units": {"energy": "eV", "length": "Angstrom"},

@@ -221,3 +221,32 @@ def _assemble(elements, found, n_species, percentile):
                 stacklevel=4,
             )
     return Novelty(mean, whitening, radius)
+
+
+def fit_scaled_novelty(blocks, n_species: int, *, seed: int, ranks) -> Novelty:
+    """`fit_novelty_blocks` on descriptors in units of their standard deviation; the result takes them as they are.
+
+    Bispectrum components, and still more their products, differ in size by powers of ten. The floor under the
+    eigenvalues of the covariance then is one under correlations, not under the components of small size.
+    """
+    count, first, second = np.zeros(1), 0.0, 0.0
+    for descriptors, _, _ in blocks:
+        count, first, second = count + len(descriptors), first + descriptors.sum(axis=0), second + (descriptors**2).sum(axis=0)
+    width = int(ranks.maximum(np.array([np.size(first)]))[0])
+    count, first, second = (ranks.sum(np.zeros(n) + one) for n, one in ((1, count), (width, first), (width, second)))
+    scale = np.sqrt(np.maximum(second / count - (first / count) ** 2, 0.0))
+    scale[scale <= MIN_RELATIVE_SPREAD * np.abs(first / count)] = 1.0
+    scaled = _Scaled(blocks, scale)
+    found = fit_novelty_blocks(scaled, n_species, seed=seed, ranks=ranks)
+    return Novelty(found.mean * scale, found.whitening / scale, found.radius)
+
+
+class _Scaled:
+    """Blocks of atoms with descriptors over a scale; may be iterated again."""
+
+    def __init__(self, blocks, scale):
+        self._blocks, self._scale = blocks, scale
+
+    def __iter__(self):
+        for descriptors, species, frames in self._blocks:
+            yield descriptors / self._scale, species, frames

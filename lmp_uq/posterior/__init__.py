@@ -6,13 +6,9 @@ from __future__ import annotations
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.ensemble import Ensemble
 from lmp_uq.posterior.weights import exponential_weights, group_weights
-from lmp_uq.quantities import ENERGY, FORCE, VIRIAL
 
 __all__ = [
-    "ENERGY",
-    "FORCE",
     "POPS",
-    "VIRIAL",
     "Box",
     "Ensemble",
     "exponential_weights",

@@ -240,3 +240,8 @@ def _positive_integer(value, name):
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise UqError(f"{name}: found {value!r}, expected an integer >= 1")
     return int(value)
+
+
+def departures(box: Box) -> Box:
+    """The box about a potential that runs with its Theta*: Theta* itself is no departure."""
+    return Box(np.zeros(len(box.coefficients)), box.modes, box.lower, box.upper)

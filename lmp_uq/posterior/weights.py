@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Row kinds, the weights that give every kind the same say in a fit, and weights that prefer rows near equilibrium."""
+"""Weights that give every kind the same say in a fit, and weights that prefer rows near equilibrium."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def group_weights(kinds, base=None):
     Parameters
     ----------
     kinds : array_like of int, shape (n,)
-        Kind of each row: `ENERGY`, `FORCE`, `VIRIAL`, or any other integer label.
+        Kind of each row: `lmp_uq.quantities.Quantity.row`, or any other integer label.
     base : array_like, shape (n,), optional
         Relative weights inside a kind, >= 0, for example the inverse of the probability with which a force
         row was drawn.  Default: all equal.

@@ -54,7 +54,7 @@ class Property(ABC):
 
     The constructor does nothing dear: all that is computed once, of the mean, is computed in `mean`, which is called first and raises
     `lmp_uq.errors.UqError` for what the user has to change and
-    `lmp_uq.properties.potential.system.PropertyFailure` for a mean without a value.
+    `lmp_uq.properties.failure.PropertyFailure` for a mean without a value.
 
     Attributes
     ----------

@@ -10,22 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import backbone_of_file
-from lmp_uq.calibration.force_error import ForceError
-from lmp_uq.calibration.labelled_atoms import LabelledAtoms
-from lmp_uq.calibration.labels import SCALED, ForceLabels, ScaledLabels, blocks_of, calibrate_forces, calibrate_learned, calibrate_scaled
+from lmp_uq.calibration.labels import calibrate_bars, calibrate_learned
 from lmp_uq.calibration.quantile_network import SECTION
-from lmp_uq.calibration.scaled_error import ScaledError
 from lmp_uq.errors import UqError
-from lmp_uq.files import check_target
-from lmp_uq.frames import reading as dataset
-from lmp_uq.frames.energy_zero import apply_offsets, check_energy_zero, energy_zero
+from lmp_uq.files import check_target, hash_file
+from lmp_uq.frames.energy_zero import check_energy_zero, match_energy_zero
+from lmp_uq.frames.frame import check_elements
+from lmp_uq.frames.reading import read_frames
 from lmp_uq.modelfile.provenance import Provenance, frames_with_other_role
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
+from lmp_uq.quantities import FORCES, SCALED
 from lmp_uq.recipes.options import RecipeOptions
-from lmp_uq.rows.labelled import force_samples
-from lmp_uq.rows.predict import RowOptions, predict
+from lmp_uq.rows.labelled import labelled_descriptors, labels_of
+from lmp_uq.rows.predict import predict_by_file
 
 log = logging.getLogger("lmp_uq")
 
@@ -66,17 +64,19 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     file = modelfile.read(modelfile.resolve(options.model))
     if not file.header["posterior"]:
         raise UqError(f"{options.model} has no posterior to calibrate: lmp-uq fit writes one")
-    frames = dataset.read_frames(options.data, options.keys, options.group_key, file.header["cutoff"])
-    dataset.check_elements(frames, file.header["elements"])
+    frames = read_frames(options.data, options.keys, options.group_key, file.header["cutoff"])
+    check_elements(frames, file.header["elements"])
     in_sample = _other_roles(file, frames, options.in_sample)
     # sums are then the same whatever the order of the files
     frames = sorted(frames, key=lambda frame: (frame.key, frame.group, frame.source))
-    predictions, offsets = _predict(file, frames, options)
-    entries, labels, left_out = _calibrate_labels(file, predictions, options.seed)
+    backbone, predictions, offsets = _predict(file, frames, options)
+    labels = _labels(file, predictions, backbone.elements)
+    entries, found, reasons = calibrate_bars(labels, file.header["calibration"] or {}, options.seed)
+    left_out = {name: str(reason).removeprefix(f"{name}: ") for name, reason in reasons.items()}
     if not entries:
         raise UqError("nothing can be calibrated: " + "; ".join(f"{name}: {why}" for name, why in left_out.items()))
-    report = {"n_frames": len(frames), "in_sample": in_sample, "labels": labels, "left_out": left_out, "energy_offsets": offsets}
-    report["learned_quantile"], tensors = _learn(file, predictions, entries, options)
+    report = {"n_frames": len(frames), "in_sample": in_sample, "labels": found, "left_out": left_out, "energy_offsets": offsets}
+    report["learned_quantile"], tensors = _learn(labels, predictions, entries, options)
     report["warnings"] = _warnings(file, frames, report)
     for text in report["warnings"]:
         log.warning("%s", text)
@@ -95,19 +95,16 @@ def _other_roles(file, frames, accept):
 
 
 def _predict(file, frames, options):
-    backbone = backbone_of_file(file, options.precision, options.device, engine=options.engine, threads=options.threads)
-    progress = "frames" if options.progress else ""
-    bias = file.header["posterior"]["bias"]
-    predictions = predict(backbone, frames, RowOptions(kinds=("energy", "stress"), bias=bias, seed=options.seed, progress=progress))
+    # no row of a force is needed: its error is that of the atom
+    backbone, predictions = predict_by_file(file, frames, options, kinds=tuple(quantity.label for quantity in SCALED))
+    offsets = match_energy_zero(predictions, file.header["posterior"].get("energy_offsets"), options.fit_offsets, backbone)
     if options.fit_offsets:
-        return predictions, energy_zero(predictions, True, backbone)
-    offsets = file.header["posterior"].get("energy_offsets") or {}
-    apply_offsets(predictions, offsets, backbone)
+        return backbone, predictions, offsets
     taken = [sum(offsets.get(element, 0.0) for element in frame.atoms.get_chemical_symbols()) for frame in frames]
     residuals = predictions.energy_residuals() - np.array(taken)
     if np.isfinite(residuals).any():
         _warn_of_energy_zero(frames, residuals, backbone.elements)
-    return predictions, offsets
+    return backbone, predictions, offsets
 
 
 def _warn_of_energy_zero(frames, residuals, elements):
@@ -118,57 +115,20 @@ def _warn_of_energy_zero(frames, residuals, elements):
         log.warning("either the model is badly wrong on these frames, or %s", reason)
 
 
-def _calibrate_labels(file, predictions, seed):
-    """(bars, reports, reasons) by kind of label: every kind is in the first two or in the last."""
-    old = file.header["calibration"] or {}
-    box = Box.from_tensors(file.section("posterior"))
-    jobs = {"force_error": lambda: calibrate_forces(force_labels(file, predictions), _old(ForceError, old, "force_error"), seed)}
-    for name, kind in SCALED.items():
-        jobs[name] = lambda name=name, kind=kind: calibrate_scaled(
-            scaled_labels(predictions, box, kind), _old(ScaledError, old, name), seed
-        )
-    bars, reports, reasons = {}, {}, {}
-    for name, job in jobs.items():
-        try:
-            bars[name], reports[name] = job()
-        except UqError as reason:
-            reasons[name] = str(reason).removeprefix(f"{name}: ")
-    return bars, reports, reasons
+def _labels(file, predictions, elements):
+    """Labels of the predictions, with the bars and the grade of the file."""
+    novelty = Novelty.from_tensors(file.section("grade")) if file.header["grade"] else None
+    return labels_of(predictions, Box.from_tensors(file.section("posterior")), novelty, elements)
 
 
-def _old(kind, calibration, name):
-    return kind.from_dict(calibration[name]) if calibration.get(name) else None
-
-
-def force_labels(file, predictions) -> ForceLabels:
-    """Atoms of the frames with force labels.  UqError if there are none, or the file has no grade."""
-    if not file.header["grade"]:
-        raise UqError("the file has no grade; lmp-uq fit writes one")
-    error, norm, grade, groups = force_samples(predictions, Novelty.from_tensors(file.section("grade")))
-    if not len(error):
-        raise UqError("no frame has force labels")
-    chosen = [k for k, frame in enumerate(predictions.frames) if frame.forces is not None]
-    sizes = [len(predictions.species[k]) for k in chosen]
-    blocks = np.repeat(blocks_of(predictions.frames)[chosen], sizes)
-    elements = np.array(file.header["elements"])[np.concatenate([predictions.species[k] for k in chosen])]
-    descriptors = np.concatenate([predictions.descriptors[k] for k in chosen])
-    return ForceLabels(LabelledAtoms.checked(error, norm, grade, groups, blocks), elements, descriptors)
-
-
-def scaled_labels(predictions, box, kind) -> ScaledLabels:
-    """Rows of one kind that have a bar.  UqError if there are none."""
-    rows, frames = predictions.rows, predictions.frames
-    groups = np.array([frame.group for frame in frames])[rows.frames]
-    return ScaledLabels.of_rows(kind, rows.kinds, rows.targets, box.rms(rows.features), groups, blocks_of(frames)[rows.frames])
-
-
-def _learn(file, predictions, entries, options):
+def _learn(labels, predictions, entries, options):
     """Report and tensors of the learned quantile; (None, {}) if it was not asked for."""
     if not options.learned_quantile:
         return None, {}
-    if "force_error" not in entries:
+    if FORCES.bar not in entries:
         raise UqError("--learned-quantile: no force_error could be calibrated, which it hands over to where grade > 1")
-    network, report = calibrate_learned(force_labels(file, predictions), entries["force_error"], options.seed)
+    descriptors, _ = labelled_descriptors(predictions)
+    network, report = calibrate_learned(labels.of(FORCES), descriptors, entries[FORCES.bar], options.seed)
     return report | {"header": network.header()}, {f"{SECTION}/{name}": array for name, array in network.tensors().items()}
 
 
@@ -184,7 +144,7 @@ def _warnings(file, frames, report):
     if ungraded:
         out.append(f"no training atoms of {', '.join(f'{e} ({n} atoms)' for e, n in ungraded.items())}: they took no part in force_error")
     had_network = (file.header["calibration"] or {}).get("quantile_network")
-    if had_network and report["learned_quantile"] is None and "force_error" in report["labels"]:
+    if had_network and report["learned_quantile"] is None and FORCES.bar in report["labels"]:
         out.append("the learned quantile of the file is dropped: it belongs to the old force_error; --learned-quantile makes a new one")
     return out
 
@@ -203,7 +163,7 @@ def _section(file, entries, report):
     for name, bar in entries.items():
         mine = report["labels"][name]
         out[name] = bar.to_dict()
-        if name == "force_error":
+        if name == FORCES.bar:
             out["leave_one_group_out"] = mine["leave_one_group_out"]
             out["per_element"] = {e: found["factor"] for e, found in mine["per_element"].items() if found["factor"] is not None}
             out.pop("quantile_network", None)
@@ -221,7 +181,7 @@ def _write(file, frames, calibration, tensors, options, command):
         " && ".join([*earlier, command]), old["licence"], copy.deepcopy(old["data"]), copy.deepcopy(old["roles"]), file.section("roles")
     )
     known = {entry["sha256"] for entry in old["data"]}
-    provenance.add_files([path for path in options.data if dataset.hash_file(path) not in known], frames)
+    provenance.add_files([path for path in options.data if hash_file(path) not in known], frames)
     noted = set(provenance.hashes.get(ROLE, np.zeros(0, np.uint64)).tolist())
     provenance.add_role(ROLE, [frame for frame in frames if frame.key not in noted])
     header = file.header | {"calibration": calibration, "provenance": provenance.header()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lmp_uq import __version__, modelfile
-from lmp_uq.backbone import load_backbone
+from lmp_uq.backbone.load import load_backbone
 from lmp_uq.errors import UqError
 from lmp_uq.files import atomic_file
 from lmp_uq.modelfile.check_linear import FAMILIES

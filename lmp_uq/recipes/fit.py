@@ -10,34 +10,27 @@ import numpy as np
 
 from lmp_uq import modelfile
 from lmp_uq.calibration.conformal import least_blocks
-from lmp_uq.calibration.force_error import LEVEL, fit_force_error, leave_one_group_out
-from lmp_uq.calibration.labels import SCALED, ScaledLabels, blocks_of
-from lmp_uq.calibration.scaled_error import fit_scaled_error
+from lmp_uq.calibration.force_error import LEVEL
+from lmp_uq.calibration.labels import calibrate_bars
 from lmp_uq.errors import UqError
 from lmp_uq.files import check_folder, check_target
-from lmp_uq.fitting.linear import fit_scaled_novelty, is_linear, open_potential, options_of_family
-from lmp_uq.fitting.posterior import (
-    MIN_FORCE_ROWS,
-    ROWS_PER_FEATURE,
-    Judged,
-    Weighting,
-    count_rows,
-    enough_force_rows,
-    fit_posterior,
-    mean_weights,
-    weighting,
-)
+from lmp_uq.fitting.counts import MIN_FORCE_ROWS, ROWS_PER_FEATURE, count_rows, enough_force_rows
+from lmp_uq.fitting.posterior import Judged, fit_posterior
+from lmp_uq.fitting.sources import is_linear, open_fit_source, options_of_family
 from lmp_uq.fitting.streams import FitStreams
+from lmp_uq.fitting.weighting import Weighting, mean_weights, weighting
 from lmp_uq.fitting.wide_bars import say_if_wide
-from lmp_uq.frames import reading as dataset
 from lmp_uq.frames.energy_zero import energy_offsets
+from lmp_uq.frames.frame import check_elements, split_hold_out
+from lmp_uq.frames.reading import read_frames
 from lmp_uq.frames.units import unit_warnings
 from lmp_uq.modelfile.provenance import Provenance
-from lmp_uq.novelty.fit import fit_novelty_blocks
+from lmp_uq.novelty.fit import fit_novelty_blocks, fit_scaled_novelty
 from lmp_uq.parallel.ranks import ranks
 from lmp_uq.posterior.features import n_bias_columns
+from lmp_uq.quantities import FORCES, LABELS, SCALED
 from lmp_uq.recipes.options import RecipeOptions
-from lmp_uq.rows.labelled import force_samples
+from lmp_uq.rows.labelled import labels_of
 
 log = logging.getLogger("lmp_uq")
 
@@ -52,7 +45,7 @@ class FitOptions(RecipeOptions):
     calibration: tuple[str, ...] = ()
     backbone_training: tuple[str, ...] = ()
     hold_out: str | None = None
-    rows: tuple[str, ...] = ("energy", "forces", "stress")
+    rows: tuple[str, ...] = LABELS
     n_force_rows: int | None = None
     ridge: float | str = "auto"
     leverage_floor: float | str = "auto"
@@ -89,7 +82,7 @@ def fit(options: FitOptions, command: str = "") -> dict:
     if options.cache is not None:
         check_folder(options.cache, "--cache")
     everyone = ranks()
-    source = open_potential(options, everyone.alone())
+    source = open_fit_source(options, everyone.alone())
     options = options_of_family(options, source)
     streams = FitStreams(options, source.precision, everyone)
     backbone = streams.load(source)
@@ -135,7 +128,7 @@ def _fit_all(training, judge, backbone, options, everyone):
     say_if_wide(judged, training, pops, weights, options, everyone)
     fit_novelty = fit_scaled_novelty if is_linear(judged.source) else fit_novelty_blocks
     novelty = fit_novelty(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
-    calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty)
+    calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty, backbone.elements)
     return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
 
 
@@ -216,10 +209,10 @@ def _energy_zero(stream, fit_offsets, backbone):
 def _read(paths, options, backbone, hold_out=True):
     if not paths:
         return [], []
-    frames = dataset.read_frames(paths, options.keys, options.group_key, backbone.cutoff)
-    dataset.check_elements(frames, backbone.elements)
+    frames = read_frames(paths, options.keys, options.group_key, backbone.cutoff)
+    check_elements(frames, backbone.elements)
     if hold_out and options.hold_out:
-        return dataset.split_hold_out(frames, options.hold_out)
+        return split_hold_out(frames, options.hold_out)
     return frames, []
 
 
@@ -243,49 +236,26 @@ def _refuse_few(calibration):
 
 def _read_for_role(options):
     paths = options.backbone_training
-    return dataset.read_frames(paths, options.keys, options.group_key) if paths else []
+    return read_frames(paths, options.keys, options.group_key) if paths else []
 
 
-def _calibrate(checked, box, novelty):
+def _calibrate(checked, box, novelty, elements):
     """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels."""
     if checked is None:
         return None
-    blocks = blocks_of(checked.frames)
-
-    def atoms_of(part, first):
-        sizes = [len(f.atoms) if f.forces is not None else 0 for f in part.frames]
-        return *force_samples(part, novelty), np.repeat(np.arange(len(sizes)) + first, sizes)
-
-    error, norm, grade, groups, frames = checked.collect(atoms_of)
-    known = np.isfinite(grade)
-    if not known.any():
+    labels = labels_of(checked, box, novelty, elements)
+    labels = replace(labels, forces=labels.forces.graded())
+    if not len(labels.forces.frames):
         raise UqError("calibration frames: no force labels on atoms whose element is among the posterior frames; force_error needs some")
-    samples = (error[known], norm[known], grade[known], groups[known])
-    mine = blocks[frames[known]]
-    out = {"force_error": fit_force_error(*samples, blocks=mine).to_dict(), "leave_one_group_out": {}}
-    if len(set(samples[3])) > 1:
-        out["leave_one_group_out"] = leave_one_group_out(*samples, blocks=mine)
-    return out | _scaled_bars(checked, box, blocks)
-
-
-def _scaled_bars(checked, box, blocks):
-    """energy_error and stress_error, where there are enough labels with a bar."""
-
-    def rows_of(part, first):
-        rows = part.rows
-        return rows.kinds, rows.targets, box.rms(rows.features), rows.frames + first
-
-    kinds, targets, std, frames = checked.collect(rows_of)
-    groups, out = np.array([f.group for f in checked.frames])[frames], {}
-    for name, kind in SCALED.items():
-        if not np.any(kinds == kind):
-            continue
-        try:
-            labels = ScaledLabels.of_rows(kind, kinds, targets, std, groups, blocks[frames])
-            out[name] = fit_scaled_error(*labels.columns()).to_dict()
-        except UqError as reason:
-            log.warning("no %s: %s", name, reason)
-    return out
+    found = calibrate_bars(labels)
+    if FORCES.bar in found.reasons:
+        raise found.reasons[FORCES.bar]
+    for quantity in SCALED:
+        if quantity.bar in found.reasons and labels.has(quantity):
+            log.warning("no %s: %s", quantity.bar, found.reasons[quantity.bar])
+    bars = {name: bar.to_dict() for name, bar in found.bars.items()}
+    left_out = found.reports[FORCES.bar]["leave_one_group_out"]
+    return {FORCES.bar: bars.pop(FORCES.bar), "leave_one_group_out": left_out} | bars
 
 
 def _report(fitted, n_frames, offsets):

@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from lmp_uq.errors import UqError
 from lmp_uq.parallel.ranks import Ranks, ranks
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.kinds.registry import class_of
 from lmp_uq.properties.potential.mace import open_potential
-from lmp_uq.properties.potential.system import PropertyFailure
 from lmp_uq.properties.property import Curves, Property, PropertyResult
-from lmp_uq.properties.suite import results as make
 from lmp_uq.properties.suite.members import MemberFile, NotKept, drop_cut_line, key_of, run_members
 from lmp_uq.properties.suite.rankings import rank
+from lmp_uq.properties.suite.results import Counts, check_spots, compare_reference, expansion_counts, from_gradient, from_members
 from lmp_uq.properties.suite.suite import Entry, read_suite
 
 MEMBERS_FILE = "members.jsonl"
@@ -162,7 +162,7 @@ class _Run:
         without = [q.name for q in prop.quantities if q.name not in {result.quantity for result in found}]
         prop.notes += [f"no value of {', '.join(without)}"] * bool(without)
         for result in found:
-            make.compare_reference(result, entry.reference, entry.source)
+            compare_reference(result, entry.reference, entry.source)
             result.flags.update(dict.fromkeys(prop.notes, 0))
         self.results += found
         curves = prop.curves(self._all_members())
@@ -178,7 +178,7 @@ class _Run:
         if gradient is None:
             return []
         n = len(self.potential.departures)
-        found = make.from_gradient(prop, mean, gradient, self.potential, n, time.perf_counter() - start)
+        found = from_gradient(prop, mean, gradient, self.potential, n, time.perf_counter() - start)
         if not found:
             prop.notes.append("first order gives nothing: the mean's curve has no minimum")
         return found
@@ -188,8 +188,8 @@ class _Run:
         expansion = prop.expansion(thetas) if _implicit(self.options) else None
         if expansion is None:
             return []
-        counted, seconds = make.expansion_counts(expansion.flags, expansion.values), time.perf_counter() - start
-        found = make.from_members(prop, mean, expansion.values, counted, prop.expansion_rests_on, seconds, "implicit")
+        counted, seconds = expansion_counts(expansion.flags, expansion.values), time.perf_counter() - start
+        found = from_members(prop, mean, expansion.values, counted, prop.expansion_rests_on, seconds, "implicit")
         if expansion.n_evaluations is not None:
             for result in found:
                 result.evaluations = float(np.mean(expansion.n_evaluations))
@@ -200,15 +200,15 @@ class _Run:
         n = min(max(self.options.spot_checks, self.options.members or 0), len(thetas)) if self.options.spot_checks else 0
         if n and found:
             brute = run_members(prop, thetas[:n], key, self.file, self.everyone, self.progress)
-            make.check_spots(found, prop, mean, expansion.values[:n], brute.values)
+            check_spots(found, prop, mean, expansion.values[:n], brute.values)
         return found
 
     def _brute(self, prop: Property, mean, key):
         if not self.options.members:
             return []
         brute = run_members(prop, self.potential.members(self.options.members), key, self.file, self.everyone, self.progress)
-        counted = make.Counts(brute.failures, brute.flags, brute.odd)
-        found = make.from_members(prop, mean, brute.values, counted, "members by brute force", brute.seconds, "members")
+        counted = Counts(brute.failures, brute.flags, brute.odd)
+        found = from_members(prop, mean, brute.values, counted, "members by brute force", brute.seconds, "members")
         if not found:
             reasons = ", ".join(f"{reason} ({n})" for reason, n in brute.failures.items())
             raise UqError(f"none of {self.options.members} members has it: {reasons}")

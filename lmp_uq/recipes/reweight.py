@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lmp_uq import modelfile
-from lmp_uq.averages.estimators import BOLTZMANN, MAX_VARIANCE, Samples, averages
+from lmp_uq.averages.estimators import BOLTZMANN, MAX_VARIANCE, RunSamples, averages
 from lmp_uq.averages.sampling import ENERGY, PRESSURE, pressure_of, radial_distribution, read_run, source_of
 from lmp_uq.averages.table import read_table
 from lmp_uq.errors import UqError
@@ -62,7 +62,7 @@ def reweight(options: ReweightOptions) -> dict:
     if len(frames) < 2:
         raise UqError(f"{len(frames)} frames behind the first {options.skip}; accepted: at least 2")
     check_volumes(frames, options)
-    samples = collect(source, frames, options, table_names, table_values)
+    samples = samples_of_frames(source, frames, options, table_names, table_values)
     members = file.tensors["posterior/members"][:n_members]
     result = averages(samples, Box.from_tensors(file.section("posterior")), members, options.temperature)
     cells = np.array([atoms.cell.array for atoms in frames])
@@ -77,8 +77,8 @@ def check_volumes(frames, options: ReweightOptions) -> None:
             raise UqError(f"frame {options.skip + k + 1}: no periodic cell; accepted for --pressure and --rdf: three periodic axes")
 
 
-def collect(source, frames, options: ReweightOptions, table_names, table_values) -> Samples:
-    """`Samples` of the frames; columns: energy, pressure, g(r), then the table's."""
+def samples_of_frames(source, frames, options: ReweightOptions, table_names, table_values) -> RunSamples:
+    """`RunSamples` of the frames; columns: energy, pressure, g(r), then the table's."""
     bar = tqdm(frames, desc="frames", unit="frame", disable=not options.progress)
     found = [source.sample(atoms, options.pressure) for atoms in bar]
     features = np.array([one[1] for one in found])
@@ -97,7 +97,7 @@ def collect(source, frames, options: ReweightOptions, table_names, table_values)
     columns += list(table_values.T)
     if len(set(names)) < len(names):
         raise UqError(f"observables {', '.join(n for n in names if names.count(n) > 1)} have the same name; accepted: different ones")
-    return Samples(names, np.array(columns).T, features, rows)
+    return RunSamples(names, np.array(columns).T, features, rows)
 
 
 def warn(result: Mapping[str, Any]) -> None:

@@ -6,15 +6,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import backbone_of_file
 from lmp_uq.errors import UqError
-from lmp_uq.frames import reading as dataset
-from lmp_uq.frames.energy_zero import apply_offsets, energy_zero
+from lmp_uq.frames.energy_zero import match_energy_zero
+from lmp_uq.frames.reading import read_frames
 from lmp_uq.modelfile.provenance import frames_with_other_role
 from lmp_uq.recipes.options import RecipeOptions, default_force_rows, members_in_use
-from lmp_uq.rows.predict import RowOptions, predict
-from lmp_uq.validation.baselines import add_baselines, add_committee, energy_lack, read_fit_frames
+from lmp_uq.rows.predict import predict_by_file
+from lmp_uq.validation.baselines import add_baselines, read_fit_frames
 from lmp_uq.validation.collect import collect
+from lmp_uq.validation.committee import add_committee, energy_lack
 from lmp_uq.validation.samples import figures
 
 
@@ -56,18 +56,20 @@ def validate(options: ValidateOptions) -> tuple[dict, dict]:
     if not file.header["posterior"]:
         raise UqError(f"{options.model} has no posterior to validate: lmp-uq fit writes one")
     n_members = members_in_use(file.header, options.n_members, options.model)
-    frames = dataset.read_frames(options.data, options.keys, options.group_key, file.header["cutoff"])
+    frames = read_frames(options.data, options.keys, options.group_key, file.header["cutoff"])
     if not options.in_sample:
         _refuse_other_roles(file, frames)
     if options.baselines:
         read_fit_frames(file, options)  # a wrong file is better refused before the evaluation than after it
-    backbone, predictions = _predict(file, frames, options)
+    n_force_rows = options.n_force_rows or default_force_rows(file.header)
+    backbone, predictions = predict_by_file(file, frames, options, n_force_rows=n_force_rows)
+    stored = file.header["posterior"].get("energy_offsets") or {}
+    match_energy_zero(predictions, stored, options.fit_offsets, backbone)
     samples = collect(file, predictions, backbone.elements, n_members)
     result = {"model": options.model, "sha256": file.sha256, "n_frames": len(frames), "in_sample": options.in_sample}
     if options.baselines:
         result |= add_baselines(file, backbone, predictions, samples, options)
     if options.committee:
-        stored = file.header["posterior"].get("energy_offsets") or {}
         zero = energy_lack(predictions, stored, backbone.elements, options.fit_offsets)
         result |= add_committee(predictions, zero, samples, options)
     return result | figures(samples, n_members, options.blocks), samples
@@ -78,24 +80,3 @@ def _refuse_other_roles(file, frames):
     if found:
         roles = ", ".join(f"{len(mine)} {role} (first: {mine[0].source})" for role, mine in sorted(found.items()))
         raise UqError(f"of {len(frames)} frames some shaped this file: {roles}; leave them out, or say --in-sample")
-
-
-def _predict(file, frames, options):
-    backbone = backbone_of_file(file, options.precision, options.device, engine=options.engine, threads=options.threads)
-    dataset.check_elements(frames, backbone.elements)
-    predictions = predict(
-        backbone,
-        frames,
-        RowOptions(
-            kinds=("energy", "forces", "stress"),
-            n_force_rows=options.n_force_rows or default_force_rows(file.header),
-            bias=file.header["posterior"]["bias"],
-            seed=options.seed,
-            progress="frames" if options.progress else "",
-        ),
-    )
-    if options.fit_offsets:
-        energy_zero(predictions, True, backbone)
-    else:
-        apply_offsets(predictions, file.header["posterior"].get("energy_offsets") or {}, backbone)
-    return backbone, predictions

@@ -8,9 +8,11 @@ from typing import Any
 
 from lmp_uq.calibration.few_frames import MIN_REST, N_FRAMES
 from lmp_uq.calibration.force_error import FORCE_OFFSET, GRADE_OFFSET, LEVEL, ForceError
-from lmp_uq.report.text import LEFT_OUT_COLUMNS, Column, entry, number, printable, table, wrap
+from lmp_uq.quantities import QUANTITIES, SCALED
+from lmp_uq.report.columns import LEFT_OUT_COLUMNS
+from lmp_uq.report.text import Column, entry, number, printable, table, wrap
 
-UNITS = {"force_error": "eV/Angstrom", "energy_error": "eV/atom", "stress_error": "virial, eV/atom"}
+UNITS = {quantity.bar: quantity.bar_unit for quantity in QUANTITIES}
 
 _OLD, _NEW = "old file", "new file"
 FACTOR_COLUMNS = (
@@ -106,7 +108,7 @@ def calibration_lines(calibration: Mapping[str, Any] | None) -> list[str]:
     """Lines of ``lmp-uq inspect`` on the header entry calibration."""
     calibration = calibration or {}
     lines = _force_error_lines(calibration)
-    for name in ("energy_error", "stress_error"):
+    for name in (quantity.bar for quantity in SCALED):
         bar = calibration.get(name)
         if bar:
             text = f"{name} = {bar['factor']:.4g} std ({UNITS[name]}); aim: covers {bar['level']:g}; "

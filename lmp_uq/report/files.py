@@ -15,10 +15,9 @@ import numpy as np
 from lmp_uq.errors import UqError
 from lmp_uq.files import atomic_file
 from lmp_uq.report.html import html_page
+from lmp_uq.report.markdown import markdown
 from lmp_uq.report.plots.calibration import draw_bagging, draw_binned_errors, draw_calibration, draw_error_distribution, draw_risk_coverage
 from lmp_uq.report.plots.parity import draw_error_uncertainty, draw_parity
-from lmp_uq.report.text import BAR_COLUMNS, CALIBRATION_COLUMNS, COMPARISON_COLUMNS, FORCE_ERROR_COLUMNS, RANKING_COLUMNS, printable
-from lmp_uq.report.validation import group_rows, headline, method_rows, present, verdict, warnings_of
 
 DPI = 110
 FIGURES = {
@@ -84,47 +83,6 @@ def write_report(folder: str | Path, result: Mapping[str, Any], samples: Mapping
     for name, content in files.items():
         with atomic_file(folder / name) as stream:
             stream.write(content)
-
-
-def markdown(result: Mapping[str, Any]) -> str:
-    """The verdict and the tables of all figures, with their definitions."""
-    lines = ["# Validation of error bars", "", _escape(headline(result)) + "."]
-    lines += [f"\n{_escape(sentence)}" for sentence in verdict(result)]
-    lines += [f"\n**{_escape(sentence)}**" for sentence in warnings_of(result)]
-    lines += ["", "![Predicted against reference](parity.png)", ""]
-    lines += ["![Errors against error bars](error_uncertainty.png)", "", "All figures: [report.html](report.html)."]
-    for quantity, (title, unit) in present(result).items():
-        figures = result[quantity]
-        lines += ["", f"## {title} ({unit})", "", f"Bounds: K = {figures['n_members']} members."]
-        if figures["n_without_bar"]:
-            lines.append(
-                f"{figures['n_without_bar']} labels have no bar, because their features vanish by symmetry; "
-                "they count in n, MAE and RMSE only."
-            )
-        rows = group_rows(result, quantity)
-        lines += _section(BAR_COLUMNS, rows) + _section(CALIBRATION_COLUMNS, rows)
-        lines += ["", "Methods on the same labels; a star marks bars scaled with hindsight."]
-        lines += _section(COMPARISON_COLUMNS, method_rows(result, quantity), "method")
-    if "force_error" in result:
-        lines += ["", "## force_error of atoms (eV/Angstrom)"]
-        lines += _section(FORCE_ERROR_COLUMNS, group_rows(result, "force_error"))
-        lines += _section(RANKING_COLUMNS, method_rows(result, "force_error"), "score")
-    return "\n".join(lines) + "\n"
-
-
-def _section(columns, rows, first="group"):
-    """A table and one line on each of its columns."""
-    heads = [_escape(f"{c.over} {c.head}".strip()) for c in columns]
-    lines = ["", f"| {first} | " + " | ".join(heads) + " |", "|:--|" + "--:|" * len(columns)]
-    for name, figures in rows:
-        lines.append(f"| {_escape(name)} | " + " | ".join(c.text(figures) for c in columns) + " |")
-    lines.append("")
-    return lines + [f"* {head}: {_escape(c.meaning)}" for head, c in zip(heads, columns, strict=True)]
-
-
-def _escape(text):
-    """Text that Markdown shows as it is."""
-    return "".join("\\" + c if c in "\\`*_{}[]<>#|$~!&" else c for c in printable(text))
 
 
 def _png(figure):

@@ -8,18 +8,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from lmp_uq.report.text import (
-    BAR_COLUMNS,
-    CALIBRATION_COLUMNS,
-    COMPARISON_COLUMNS,
-    FORCE_ERROR_COLUMNS,
-    RANKING_COLUMNS,
-    Column,
-    Rows,
-    number,
-    printable,
-)
-from lmp_uq.report.validation import element_rows, group_rows, headline, method_rows, present, verdict, warnings_of
+from lmp_uq.quantities import FORCES, by_key
+from lmp_uq.report.columns import BAR_COLUMNS, CALIBRATION_COLUMNS, COMPARISON_COLUMNS, FORCE_ERROR_COLUMNS, RANKING_COLUMNS
+from lmp_uq.report.text import Column, NamedFigures, number, printable
+from lmp_uq.report.validation import element_rows, group_rows, headline, method_rows, verdict, warnings_of
 
 FIGURES = {
     "parity.png": (
@@ -109,8 +101,8 @@ def html_page(result: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
     parts = [f"<h1>{title}</h1>", f"<p>{escape(headline(result))}.</p>", *_verdict(result), *_conditions(result)]
     parts += ["<h2>Figures</h2>"]
     parts += [_figure(name, images[name]) for name in FIGURES if name in images]
-    for quantity, (name, unit) in present(result).items():
-        parts += _quantity(result, quantity, name, unit)
+    for quantity in by_key(result):
+        parts += _quantity(result, quantity)
     if "force_error" in result:
         parts += _atoms(result)
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>{_STYLE}</style>'
@@ -153,16 +145,17 @@ def _figure(name, image):
     )
 
 
-def _quantity(result, quantity, name, unit):
-    figures = result[quantity]
-    out = [f"<h2>{escape(name)} ({escape(unit)})</h2>", f"<p>Bounds: K = {figures['n_members']} members.{_left_out(figures)}</p>"]
-    ranking = RANKING_COLUMNS[2:] if quantity == "forces" else ()
+def _quantity(result, quantity):
+    key, figures = quantity.key, result[quantity.key]
+    out = [f"<h2>{escape(quantity.title)} ({escape(quantity.unit)})</h2>"]
+    out += [f"<p>Bounds: K = {figures['n_members']} members.{_left_out(figures)}</p>"]
+    ranking = RANKING_COLUMNS[2:] if quantity is FORCES else ()
     columns = (*BAR_COLUMNS, *CALIBRATION_COLUMNS)
-    out += ["<h3>Methods on the same labels</h3>", _table("method", COMPARISON_COLUMNS, method_rows(result, quantity))]
+    out += ["<h3>Methods on the same labels</h3>", _table("method", COMPARISON_COLUMNS, method_rows(result, key))]
     out += ["<h3>Intervals</h3>", _intervals(figures)]
-    groups = group_rows(result, quantity)
+    groups = group_rows(result, key)
     out += ["<h3>By group</h3>", _table("group", BAR_COLUMNS, groups), _table("group", (*CALIBRATION_COLUMNS, *ranking), groups)]
-    rows = element_rows(result, quantity)
+    rows = element_rows(result, key)
     if rows:
         out += ["<h3>By element</h3>", _table("element", BAR_COLUMNS, rows), _table("element", CALIBRATION_COLUMNS, rows)]
     return [*out, _definitions((*COMPARISON_COLUMNS, *columns, *ranking))]
@@ -211,7 +204,7 @@ def _intervals(figures):
     return f'<div class="scroll"><table><thead>{lines[0]}</thead><tbody>{"".join(lines[1:])}</tbody></table></div>'
 
 
-def _table(first: str, columns: Sequence[Column], rows: Rows) -> str:
+def _table(first: str, columns: Sequence[Column], rows: NamedFigures) -> str:
     # what no row has, as AUROC of energies, is no column
     columns = [c for c in columns if any(c.text(figures) != "-" for _, figures in rows)]
     heads = "".join(f'<th title="{escape(c.meaning)}">{escape(_head(c))}</th>' for c in columns)

@@ -12,7 +12,7 @@ import numpy as np
 
 from lmp_uq.files import atomic_file
 from lmp_uq.properties.property import PropertyResult
-from lmp_uq.properties.suite import results as make
+from lmp_uq.properties.suite.results import as_dict
 from lmp_uq.recipes.propagate import Propagated
 from lmp_uq.report.text import Column, printable, table, wrap
 
@@ -146,7 +146,7 @@ def write_results(folder: str | Path, found: Propagated, command: str) -> None:
     for name, content in {name: _png(figure) for name, figure in images.items()}.items():
         with atomic_file(folder / name) as target:
             target.write(content)
-    listed = [make.as_dict(result) for result in found.results]
+    listed = [as_dict(result) for result in found.results]
     write_json(
         folder / "results.json",
         {

@@ -6,17 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lmp_uq.report.text import (
-    BAR_COLUMNS,
-    CALIBRATION_COLUMNS,
-    COMPARISON_COLUMNS,
-    FORCE_ERROR_COLUMNS,
-    RANKING_COLUMNS,
-    number,
-    printable,
-    table,
-    wrap,
-)
+from lmp_uq.quantities import FORCES, QUANTITIES, Quantity, by_key
+from lmp_uq.report.columns import BAR_COLUMNS, CALIBRATION_COLUMNS, COMPARISON_COLUMNS, FORCE_ERROR_COLUMNS, RANKING_COLUMNS
+from lmp_uq.report.text import number, printable, table, wrap
 from lmp_uq.validation.samples import CONSTANT, FORCE_NORM, HINDSIGHT, POPS_NAME
 
 COVERAGE_LIMITS = (0.85, 0.97)
@@ -29,15 +21,7 @@ NARROW_RATIO = 0.4
 """mean |err|/std below which bars are called about twice too wide."""
 MIN_LABELS = 20
 """Labels of a group below which a share is no reason for a sentence."""
-QUANTITIES = {
-    "energy_per_atom": ("Energy per atom", "eV/atom"),
-    "forces": ("Force components", "eV/Angstrom"),
-    "stress": ("Stress components", "eV/Angstrom^3"),
-}
-"""Titles and units of what has bars from the posterior, by key of the result."""
-CALIBRATED = {"energy_per_atom": "energy_error", "stress": "stress_error"}
-"""Names of the calibrated bars, by key of the result."""
-ATOMS_TITLE = "force_error of atoms, eV/Angstrom"
+ATOMS_TITLE = f"{FORCES.bar} of atoms, {FORCES.unit}"
 
 
 def describe_validation(result: Mapping[str, Any]) -> str:
@@ -54,9 +38,9 @@ def describe_validation(result: Mapping[str, Any]) -> str:
         Lines of at most `lmp_uq.report.text.WIDTH` characters.
     """
     blocks = [wrap(headline(result))]
-    for quantity, (title, unit) in present(result).items():
-        figures, rows = result[quantity], group_rows(result, quantity)
-        head = f"{title}, {unit}, K = {figures['n_members']} members"
+    for quantity in by_key(result):
+        figures, rows = result[quantity.key], group_rows(result, quantity.key)
+        head = f"{heading(quantity)}, K = {figures['n_members']} members"
         if figures["n_without_bar"]:
             head += f"; {figures['n_without_bar']} labels without bar by symmetry (in n, MAE and RMSE only)"
         blocks.append([*wrap(head), *table("group", BAR_COLUMNS, rows)])
@@ -66,9 +50,9 @@ def describe_validation(result: Mapping[str, Any]) -> str:
     if "force_error" in result:
         blocks.append([ATOMS_TITLE, *table("group", FORCE_ERROR_COLUMNS, group_rows(result, "force_error"))])
     if has_more_methods(result):
-        for quantity, (title, unit) in present(result).items():
-            head = wrap(f"{title}, {unit}: methods on the same labels (* scaled with hindsight)")
-            blocks.append([*head, *table("method", COMPARISON_COLUMNS, method_rows(result, quantity))])
+        for quantity in by_key(result):
+            head = wrap(f"{heading(quantity)}: methods on the same labels (* scaled with hindsight)")
+            blocks.append([*head, *table("method", COMPARISON_COLUMNS, method_rows(result, quantity.key))])
         if "force_error" in result:
             head = ["Atoms: scores that rank |F error|"]
             blocks.append([*head, *table("score", RANKING_COLUMNS, method_rows(result, "force_error"))])
@@ -83,12 +67,12 @@ def _calibrated_lines(rows, quantity):
         return []
     level, factor = found[0][1]["level"], found[0][1]["factor"]
     shares = ", ".join(f"{printable(name)} {number(one['coverage'], '.3f')}" for name, one in found[:8])
-    return wrap(f"{CALIBRATED[quantity]}, {factor:.3g} std (aim: {level:.2f}), covers: {shares}")
+    return wrap(f"{quantity.bar}, {factor:.3g} std (aim: {level:.2f}), covers: {shares}")
 
 
-def present(result: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """`QUANTITIES` that the result holds."""
-    return {key: value for key, value in QUANTITIES.items() if key in result}
+def heading(quantity: Quantity) -> str:
+    """Of the tables of a quantity: what it is, and its unit."""
+    return f"{quantity.title}, {quantity.unit}"
 
 
 def headline(result: Mapping[str, Any]) -> str:
@@ -118,12 +102,12 @@ def method_rows(result: Mapping[str, Any], quantity: str) -> list[tuple[str, Map
 
 def has_more_methods(result: Mapping[str, Any]) -> bool:
     """Whether baselines or a committee were asked for."""
-    return any(set(found) - {POPS_NAME, *HINDSIGHT} for key, found in result["comparison"].items() if key in QUANTITIES)
+    return any(set(result["comparison"][q.key]) - {POPS_NAME, *HINDSIGHT} for q in by_key(result["comparison"]))
 
 
 def warnings_of(result: Mapping[str, Any]) -> list[str]:
     """One sentence for each way in which the bars fall short."""
-    starts = {key: f"{title}: the bars rank" for key, (title, _) in QUANTITIES.items()}
+    starts = {quantity.key: f"{quantity.title}: the bars rank" for quantity in QUANTITIES}
     starts["force_error"] = "force_error ranks"
     out = []
     for key, start in starts.items():
@@ -133,14 +117,14 @@ def warnings_of(result: Mapping[str, Any]) -> list[str]:
         if other is not None and (mine is None or mine <= other):
             found = f"Spearman {number(mine, '.3f')} against {other:.3f}"
             out.append(f"{start} the errors no better than |F_predicted| alone does ({found}).")
-    for key in present(result):
-        out += _narrow_warnings(result, key)
+    for quantity in by_key(result):
+        out += _narrow_warnings(result, quantity)
     return out + _coverage_warnings(result)
 
 
-def _narrow_warnings(result, key):
+def _narrow_warnings(result, quantity):
     """Bars that are too narrow, and bounds that hold too few labels: overall, and in which groups."""
-    title = QUANTITIES[key][0]
+    key, title = quantity.key, quantity.title
     expected = 2.0 / (result[key]["n_members"] + 1)
     out = []
     for figure, is_bad, text in (
@@ -189,7 +173,7 @@ def _coverage_warnings(result):
 
 def verdict(result: Mapping[str, Any]) -> list[str]:
     """One sentence per quantity in plain words: does it cover, how wide is it, does it rank better than |F_predicted|."""
-    out = [s for key in present(result) if (s := _bar_sentence(result[key], QUANTITIES[key][0]))]
+    out = [s for quantity in by_key(result) if (s := _bar_sentence(result[quantity.key], quantity.title))]
     figures = result.get("force_error")
     if figures and figures["coverage"] is not None:
         low, high = COVERAGE_LIMITS

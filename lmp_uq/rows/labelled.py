@@ -1,20 +1,120 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Labelled predictions: error, |F|, grade, group of every atom with a force label."""
+"""Labelled predictions: what a model and its posterior say of every atom with a force label, and of every row.
+
+All take a stream of predictions or `lmp_uq.rows.rows.Predictions`: what both have is ``frames`` and ``collect``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from lmp_uq.calibration.labelled_atoms import ForceLabels, LabelledAtoms, Labels, ScaledLabels
+from lmp_uq.novelty.grade import Novelty
+from lmp_uq.posterior.box import Box
+from lmp_uq.quantities import ENERGY, FORCES, STRESS, Quantity
+from lmp_uq.rows.rows import VOIGT, Predictions, Rows
 
-def force_samples(predictions, novelty):
-    """Per atom of the frames that have force labels: |F error|, |F_predicted| (eV/Angstrom), grade, group; flat arrays."""
-    chosen = [k for k, f in enumerate(predictions.frames) if f.forces is not None]
-    if not chosen:
-        return np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, dtype=str)
-    predicted = np.concatenate([predictions.forces[k] for k in chosen])
-    reference = np.concatenate([predictions.frames[k].forces for k in chosen])
-    grade = novelty.grade(
-        np.concatenate([predictions.descriptors[k] for k in chosen]), np.concatenate([predictions.species[k] for k in chosen])
-    )
-    groups = np.concatenate([np.full(len(predictions.forces[k]), predictions.frames[k].group, dtype=object) for k in chosen])
-    return np.linalg.norm(reference - predicted, axis=1), np.linalg.norm(predicted, axis=1), grade, groups.astype(str)
+
+def labels_of(source, box: Box, novelty: Novelty | None, elements: Sequence[str]) -> Labels:
+    """All labels of frames, with the std of a posterior and the grade; elements: symbols of the species indices."""
+
+    def pick(part, first):
+        rows = part.rows
+        return rows.kinds, rows.targets, box.rms(rows.features), rows.frames + first
+
+    kinds, targets, std, frames = source.collect(pick)
+    rows = ScaledLabels(targets, std, groups_of(source.frames)[frames], blocks_of(source.frames)[frames])
+    return Labels(None if novelty is None else force_labels(source, novelty, elements), kinds, rows)
+
+
+def force_labels(source, novelty: Novelty, elements: Sequence[str]) -> ForceLabels:
+    """The atoms of the frames that have force labels, in the order of the frames; there may be none."""
+
+    def pick(part, first):
+        chosen = labelled_frames(part)
+        predicted = _joined([part.forces[k] for k in chosen], (0, 3))
+        reference = _joined([part.frames[k].forces for k in chosen], (0, 3))
+        descriptors, species = labelled_descriptors(part)
+        frames = np.repeat(np.array(chosen, dtype=int) + first, [len(part.species[k]) for k in chosen])
+        grade = novelty.grade(descriptors, species) if chosen else np.zeros(0)
+        return np.linalg.norm(reference - predicted, axis=1), np.linalg.norm(predicted, axis=1), grade, species.astype(int), frames
+
+    error, norm, grade, species, frames = source.collect(pick)
+    groups, blocks = groups_of(source.frames)[frames], blocks_of(source.frames)[frames]
+    return ForceLabels(LabelledAtoms(error, norm, grade, groups, blocks), frames, np.asarray(elements, dtype=object)[species])
+
+
+def labelled_frames(predictions: Predictions) -> list[int]:
+    """Indices of the frames with force labels."""
+    return [k for k, frame in enumerate(predictions.frames) if frame.forces is not None]
+
+
+def labelled_descriptors(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """(n, P) descriptors and (n,) species of the atoms of `force_labels`."""
+    chosen = labelled_frames(predictions)
+    species = _joined([predictions.species[k] for k in chosen], (0,)).astype(int)
+    return _joined([predictions.descriptors[k] for k in chosen], (0, predictions.descriptors[0].shape[1])), species
+
+
+def _joined(arrays, empty):
+    return np.concatenate(arrays) if arrays else np.zeros(empty)
+
+
+def groups_of(frames) -> np.ndarray:
+    """(n_frames,) group of each frame, as text."""
+    return np.array([frame.group for frame in frames], dtype=str)
+
+
+def blocks_of(frames) -> np.ndarray:
+    """(n_frames,) number of the independent block that each frame is; equal frames are one."""
+    return np.unique(np.array([frame.key for frame in frames], dtype=np.uint64), return_inverse=True)[1]
+
+
+def rows_of(predictions: Predictions, quantity: Quantity) -> Rows:
+    """Rows of the labels of a quantity."""
+    return predictions.rows.select(predictions.rows.kinds == quantity.row)
+
+
+def features_of(predictions: Predictions, rows: Rows, quantity: Quantity) -> np.ndarray:
+    """(n, P') features whose product with Theta is the correction of the label in its own unit.
+
+    Rows of virials are in eV/atom, y = -(S_ref - S) V / N; stress is compared in eV/Angstrom^3, so they are multiplied by -N / V.
+    """
+    return rows.features * stress_factor(predictions, rows)[:, None] if quantity is STRESS else rows.features
+
+
+def stress_factor(predictions: Predictions, rows: Rows) -> np.ndarray:
+    """(n,) -N / V of each row's frame, 1/Angstrom^3."""
+    n_atoms = np.array([len(f.atoms) for f in predictions.frames])
+    volumes = np.array([f.atoms.cell.volume for f in predictions.frames])
+    return -n_atoms[rows.frames] / volumes[rows.frames]
+
+
+def predicted_values(predictions: Predictions, rows: Rows, quantity: Quantity) -> np.ndarray:
+    """(n,) what the backbone predicts for the labels of rows of a quantity, in its unit."""
+    if quantity is ENERGY:
+        n_atoms = np.array([len(s) for s in predictions.species])[rows.frames]
+        return predictions.energies[rows.frames] / n_atoms
+    if quantity is STRESS:
+        a, b = np.array(VOIGT)[rows.components].T
+        return predictions.stresses[rows.frames, a, b]
+    atoms, axes = np.divmod(rows.components, 3)
+    return np.array([predictions.forces[k][i, a] for k, i, a in zip(rows.frames, atoms, axes, strict=True)])
+
+
+def force_norms(predictions: Predictions, rows: Rows, quantity: Quantity) -> np.ndarray:
+    """(n,) |F_predicted| of the row's atom; of a label of the whole frame the root mean square over its atoms."""
+    if quantity is not FORCES:
+        norms = np.array([np.sqrt(np.mean(np.sum(f**2, axis=1))) for f in predictions.forces])
+        return norms[rows.frames]
+    atoms = rows.components // 3
+    vectors = [predictions.forces[k][i] for k, i in zip(rows.frames, atoms, strict=True)]
+    return np.linalg.norm(np.array(vectors).reshape(len(rows), 3), axis=1)
+
+
+def row_species(predictions: Predictions, rows: Rows) -> np.ndarray:
+    """(n,) species of the atoms of force rows."""
+    atoms = rows.components // 3
+    return np.array([predictions.species[k][i] for k, i in zip(rows.frames, atoms, strict=True)], dtype=int)

@@ -1,124 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From frames and a backbone to predictions, descriptors and the rows of the linear corrector.
+"""From frames and a backbone to predictions, descriptors and rows.
 
-A row is one scalar label with its features. With Phi the sum of a frame's descriptors, r_ij the edge vectors, N atoms and volume V:
-
-    energy   x = Phi / N                   y = (E_ref - E_model) / N                              eV/atom
-    force    x = -dPhi/dr_ia               y = F_ref,ia - F_model,ia                              eV/Angstrom
-    virial   x = -dPhi/deps_ab / N         y = -(S_ref - S_model)_ab V / N   (S: stress, ASE sign)  eV/atom
-
-(D. Perez et al., npj Comput. Mater. 11, 263 (2025); force and virial rows are directional derivatives along one displacement or one
-symmetric strain, taken for all frames of a batch at once.)
+Force and virial rows are directional derivatives along one displacement or one symmetric strain, taken for all frames of a batch at
+once (D. Perez et al., npj Comput. Mater. 11, 263 (2025)). What a row is: `lmp_uq.rows.rows`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from tqdm import tqdm
 
-from lmp_uq.backbone.graph import graph_of_frames
-from lmp_uq.frames.reading import Frame
+from lmp_uq.backbone.graph import forces_of, graph_of_frames
+from lmp_uq.backbone.load import backbone_of_file
+from lmp_uq.frames.frame import Frame, check_elements
 from lmp_uq.posterior.features import append_bias, n_bias_columns
-from lmp_uq.posterior.weights import group_weights
-from lmp_uq.quantities import ENERGY, FORCE, VIRIAL
-
-KINDS = {"energy": ENERGY, "forces": FORCE, "stress": VIRIAL}
-VOIGT = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-"""Components of virial rows: xx yy zz xy xz yz."""
+from lmp_uq.quantities import ENERGY, FORCES, LABELS, STRESS
+from lmp_uq.rows.rows import ROW_FIELDS, VOIGT, Predictions, RowOptions, Rows
 
 
-@dataclass
-class Rows:
-    """Rows of several frames.
-
-    Attributes
-    ----------
-    features : (n, P) float64; bias columns are zero in force and virial rows
-    targets : (n,) label minus model, unit of the row's kind
-    kinds : (n,) ENERGY, FORCE or VIRIAL
-    frames : (n,) index of the row's frame
-    components : (n,) 3 i + a of a force row's atom i and axis a, index into VOIGT of a virial row, 0 of an energy row
-    base : (n,) inverse of the probability with which the row was drawn
-    """
-
-    features: np.ndarray
-    targets: np.ndarray
-    kinds: np.ndarray
-    frames: np.ndarray
-    components: np.ndarray
-    base: np.ndarray
-
-    def __len__(self):
-        return len(self.targets)
-
-    def select(self, mask) -> Rows:
-        """The rows where mask is true."""
-        return Rows(*(getattr(self, name)[mask] for name in ROW_FIELDS))
-
-    def weights(self) -> np.ndarray:
-        """Weights that give energies, forces and virials the same sum, n in total."""
-        return group_weights(self.kinds, self.base)
-
-
-ROW_FIELDS = tuple(f.name for f in fields(Rows))
-
-
-@dataclass
-class Predictions:
-    """What a backbone says about frames, and the rows that its errors make.
-
-    Attributes
-    ----------
-    frames : list of Frame
-    energies : (n_frames,) eV
-    forces, descriptors, species : lists over frames of (N, 3) eV/Angstrom, (N, P), (N,)
-    stresses : (n_frames, 3, 3) eV/Angstrom^3, ASE sign; nan for frames without a cell
-    rows : Rows
-    """
-
-    frames: list[Frame]
-    energies: np.ndarray
-    forces: list[np.ndarray]
-    stresses: np.ndarray
-    descriptors: list[np.ndarray]
-    species: list[np.ndarray]
-    rows: Rows
-
-    def energy_residuals(self) -> np.ndarray:
-        """E_ref - E_model of each frame, eV; nan where there is no label."""
-        return np.array([f.energy for f in self.frames]) - self.energies
-
-    def take_off(self, offsets) -> None:
-        """Take energies per atom, (Z,) eV by species, off the targets of the energy rows."""
-        energy = self.rows.kinds == ENERGY
-        per_frame = np.array([offsets[species].mean() for species in self.species])
-        self.rows.targets[energy] -= per_frame[self.rows.frames[energy]]
-
-
-@dataclass(frozen=True)
-class RowOptions:
-    """Which rows to make. n_force_rows: per frame, drawn at random; None: all force components."""
-
-    kinds: tuple[str, ...] = ("energy", "forces", "stress")
-    n_force_rows: int | None = 24
-    bias: str = "constant"
-    seed: int = 0
-    batch_atoms: int = 256
-    progress: str = ""
-
-    def quiet(self) -> RowOptions:
-        """The same rows without a progress bar."""
-        return replace(self, progress="")
-
-    def identity(self) -> str:
-        """Everything that decides about the rows of a frame, as text."""
-        return f"{sorted(self.kinds)} {self.n_force_rows} {self.bias} {self.seed}"
-
-
-def predict(backbone, frames: Sequence[Frame], options: RowOptions = RowOptions()) -> Predictions:
+def predict(backbone, frames: Sequence[Frame], options: RowOptions | None = None) -> Predictions:
     """Evaluate a backbone on frames, in batches, and make the rows that the labels allow.
 
     The draw of force rows depends on the seed and on each frame's content, not on its neighbours in the list or on the batch.
@@ -128,6 +31,7 @@ def predict(backbone, frames: Sequence[Frame], options: RowOptions = RowOptions(
     UqError
         A frame holds an element that the backbone lacks.
     """
+    options = options or RowOptions()
     parts, kind = [], LinearBatch if getattr(backbone, "linear", False) else Batch
     bar = tqdm(total=len(frames), desc=options.progress, unit="frame", disable=not options.progress)
     for batch in batches(frames, options.batch_atoms):
@@ -135,6 +39,36 @@ def predict(backbone, frames: Sequence[Frame], options: RowOptions = RowOptions(
         bar.update(len(batch))
     bar.close()
     return _concatenate(parts, list(frames), backbone.n_features + n_bias_columns(options.bias, len(backbone.elements)))
+
+
+def predict_by_file(file, frames: Sequence[Frame], options, kinds=LABELS, n_force_rows: int | None = None, what: str = "frames"):
+    """Predictions of a model file, with rows for its posterior where it has one.
+
+    Parameters
+    ----------
+    file : ModelFile
+    frames : sequence of Frame
+    options : lmp_uq.recipes.options.RecipeOptions
+        Of these: precision, device, engine, threads, seed, progress.
+    kinds, n_force_rows
+        As in `lmp_uq.rows.rows.RowOptions`.
+    what : str
+        Said of the frames while they are evaluated.
+
+    Returns
+    -------
+    Backbone, Predictions
+
+    Raises
+    ------
+    UqError
+        A frame holds an element that the file lacks; what `lmp_uq.backbone.load.backbone_of_file` refuses.
+    """
+    backbone = backbone_of_file(file, options.precision, options.device, engine=options.engine, threads=options.threads)
+    check_elements(frames, backbone.elements)
+    bias = (file.header["posterior"] or {"bias": "none"})["bias"]
+    rows = RowOptions(kinds, n_force_rows, bias, options.seed, progress=what if options.progress else "")
+    return backbone, predict(backbone, frames, rows)
 
 
 def batches(frames: Sequence[Frame], batch_atoms: int) -> Iterator[list[Frame]]:
@@ -182,7 +116,7 @@ class Batch:
     def predictions(self) -> Predictions:
         """Evaluate the frames and make their rows."""
         self._evaluate()
-        if "energy" in self.options.kinds:
+        if ENERGY.label in self.options.kinds:
             self._energy_rows()
         self._derivative_rows()
         split = np.cumsum([len(f.atoms) for f in self.frames])[:-1]
@@ -227,7 +161,7 @@ class Batch:
             if np.isfinite(frame.energy):
                 n = len(frame.atoms)
                 mine = features[self.first_atom[k] : self.first_atom[k + 1]]
-                self.found.append((mine.sum(axis=0) / n, (frame.energy - self.energies[k]) / n, ENERGY, k, 0, 1.0))
+                self.found.append((mine.sum(axis=0) / n, (frame.energy - self.energies[k]) / n, ENERGY.row, k, 0, 1.0))
 
     def _derivative_rows(self):
         """Force and virial rows; their tangents go through the backbone in one push, which shares the costly first half."""
@@ -247,7 +181,7 @@ class Batch:
 
     def _wanted(self):
         """Chosen force components of each frame, and the frames that get virial rows."""
-        wants_forces, wants_virials = "forces" in self.options.kinds, "stress" in self.options.kinds
+        wants_forces, wants_virials = FORCES.label in self.options.kinds, STRESS.label in self.options.kinds
         chosen = [self._draw_components(f) if wants_forces else np.zeros(0, np.int64) for f in self.frames]
         return chosen, [k for k, f in enumerate(self.frames) if wants_virials and f.stress is not None and self.volumes[k] > 0.0]
 
@@ -267,7 +201,7 @@ class Batch:
             base = 3 * len(frame.atoms) / len(chosen[k])
             residual = (frame.forces - self.forces[self.first_atom[k] : self.first_atom[k + 1]]).ravel()
             self.found += [
-                (self._pad(-x), residual[c], FORCE, k, c, base) for c, x in zip(chosen[k], derivatives[k], strict=True)
+                (self._pad(-x), residual[c], FORCES.row, k, c, base) for c, x in zip(chosen[k], derivatives[k], strict=True)
             ]
 
     def _virial_rows(self, strained, derivatives):
@@ -275,7 +209,7 @@ class Batch:
             n = len(self.frames[k].atoms)
             for component, (a, b) in enumerate(VOIGT):
                 residual = -(self.frames[k].stress[a, b] - self.stresses[k, a, b]) * self.volumes[k] / n
-                self.found.append((self._pad(-derivatives[component, k] / n), residual, VIRIAL, k, component, 1.0))
+                self.found.append((self._pad(-derivatives[component, k] / n), residual, STRESS.row, k, component, 1.0))
 
     def _draw_components(self, frame):
         """Flat indices 3 i + a of the force components that become rows."""
@@ -338,10 +272,3 @@ def _strain(a, b):
     return strain
 
 
-def forces_of(graph, gradients) -> np.ndarray:
-    """Forces (n_nodes, 3) = -dE/dx from gradients dE/dr_ij (n_edges, 3)."""
-    out = np.zeros((len(graph.species), 3))
-    for axis in range(3):
-        out[:, axis] = np.bincount(graph.centres, gradients[:, axis], len(out))
-        out[:, axis] -= np.bincount(graph.neighbours, gradients[:, axis], len(out))
-    return out

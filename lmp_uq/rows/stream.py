@@ -7,85 +7,17 @@ interrupted job finds the files that are complete and goes on from there. No mor
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from lmp_uq.errors import UqError
-from lmp_uq.files import atomic_file
-from lmp_uq.frames.reading import Frame
+from lmp_uq.frames.frame import Frame
 from lmp_uq.parallel.ranks import Ranks
-from lmp_uq.rows.predict import ROW_FIELDS, Predictions, RowOptions, Rows, batches, predict
-
-LAYOUT = "1"
-"""Raised when what a file holds changes: older files are then made anew."""
-
-
-class Cache:
-    """A folder of files, each with the predictions of one batch of frames.
-
-    The name of a file is a hash of everything that its content depends on (backbone, options, frames, labels), so one folder may
-    serve several fits, and a changed frame or model never finds old numbers.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Made if it is missing.
-    identity : str
-        Hash of the backbone and its precision.
-
-    Raises
-    ------
-    UqError
-        The folder cannot be made.
-    """
-
-    def __init__(self, folder: str | Path, identity: str):
-        self.folder, self._identity = Path(folder), identity
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UqError(f"{folder}: cannot be made a folder for descriptors: {error.strerror}") from error
-
-    def path(self, frames: Sequence[Frame], options: RowOptions) -> Path:
-        """File of a batch of frames."""
-        digest = hashlib.sha256(f"{LAYOUT} {self._identity} {options.identity()}".encode())
-        for frame in frames:
-            digest.update(np.uint64(frame.key).tobytes())
-            for label in (frame.energy, frame.forces, frame.stress):
-                digest.update(b"-" if label is None else np.asarray(label, float).tobytes())
-        return self.folder / f"{digest.hexdigest()[:32]}.npz"
-
-    def read(self, path: Path, frames: Sequence[Frame]) -> Predictions | None:
-        """Predictions of a batch, or None where there is no file or a damaged one."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return _unpack({name: file[name] for name in file.files}, list(frames))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
-
-    def write(self, path: Path, predictions: Predictions) -> None:
-        """Write a batch, whole or not at all.
-
-        Raises
-        ------
-        UqError
-            The disk refuses. Batches written before stay and are found again.
-        """
-        try:
-            with atomic_file(path) as stream:
-                np.savez(stream, **_pack(predictions))
-        except UqError as error:
-            raise UqError(f"descriptors could not be kept: {error}; free space, then the same command goes on from there") from error
-
-    def remove(self) -> None:
-        """Delete the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+from lmp_uq.rows.cache import Cache
+from lmp_uq.rows.predict import batches, predict
+from lmp_uq.rows.rows import Predictions, RowOptions
 
 
 class Stream:
@@ -183,21 +115,3 @@ def _check_finite(part):
         )
 
 
-def _pack(p: Predictions) -> dict[str, np.ndarray]:
-    arrays = {
-        "energies": p.energies,
-        "stresses": p.stresses,
-        "forces": np.concatenate(p.forces),
-        "descriptors": np.concatenate(p.descriptors),
-        "species": np.concatenate(p.species),
-        "n_atoms": np.array([len(s) for s in p.species]),
-    }
-    return arrays | {f"rows_{name}": getattr(p.rows, name) for name in ROW_FIELDS}
-
-
-def _unpack(arrays: dict[str, np.ndarray], frames: list[Frame]) -> Predictions:
-    split = np.cumsum(arrays["n_atoms"])[:-1]
-    per_atom = [np.split(arrays[name], split) for name in ("forces", "descriptors", "species")]
-    rows = Rows(*(arrays[f"rows_{name}"] for name in ROW_FIELDS))
-    forces, descriptors, species = per_atom
-    return Predictions(frames, arrays["energies"], forces, arrays["stresses"], descriptors, species, rows)

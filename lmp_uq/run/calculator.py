@@ -61,7 +61,7 @@ class UqCalculator(Calculator):
     model : str or path
         A ``*.uq`` file, or the name of an embedded model.
     engine : {"auto", "native", "torch"}
-        As in `lmp_uq.backbone.load_backbone`.
+        As in `lmp_uq.backbone.load.load_backbone`.
     device, precision, threads, n_members, n_force_members, conservative, learned
         As in `lmp_uq.run.engine.Engine.load`.
 

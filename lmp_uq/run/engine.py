@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import backbone_of_file
+from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.calibration.force_error import LEVEL, ForceError
 from lmp_uq.calibration.quantile_network import SECTION, QuantileNetwork
 from lmp_uq.errors import UqError
@@ -83,7 +83,7 @@ class Engine:
         elements : sequence of str or None
             None: those of the file.
         device, precision, engine, threads, local_rank
-            As in `lmp_uq.backbone.backbone_of_file`.
+            As in `lmp_uq.backbone.load.backbone_of_file`.
         linear : bool
             Accept a linear potential too, whose atoms `take` is given: its backbone makes no graph.
         n_members, n_force_members : int

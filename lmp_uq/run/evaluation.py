@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from lmp_uq.backbone import graph_of_frames
+from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.rows.predict import forces_of
 from lmp_uq.run.engine import Engine
 

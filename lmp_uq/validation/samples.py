@@ -21,11 +21,10 @@ from lmp_uq.metrics.bars import (
     width_metrics,
 )
 from lmp_uq.metrics.bootstrap import intervals, share_interval
+from lmp_uq.quantities import by_key
 
 FORCE_THRESHOLDS = (0.1, 0.3, 1.0)
 """eV/Angstrom: what the figures auroc count as a large error."""
-QUANTITIES = ("energy_per_atom", "forces", "stress")
-"""Keys of what has bars from the posterior."""
 CONSTANT, FORCE_NORM = "constant", "|F_predicted|"
 POPS_NAME = "POPS"
 HINDSIGHT = (CONSTANT, FORCE_NORM)
@@ -219,7 +218,7 @@ def figures(samples: Mapping[str, Samples | AtomSamples], n_members: int, blocks
     Parameters
     ----------
     samples : dict
-        `QUANTITIES` as Samples, force_error as AtomSamples; each may be absent.
+        Quantities by key as Samples, force_error as AtomSamples; each may be absent.
     n_members : int
         K of the bounds.
     blocks : {"frame", "group"}
@@ -231,9 +230,8 @@ def figures(samples: Mapping[str, Samples | AtomSamples], n_members: int, blocks
         The quantities, groups, elements, comparison, blocks.
     """
     out = _part(samples, None, None, n_members, blocks)
-    for name in QUANTITIES:
-        if name in samples:
-            out[name]["risk_coverage"] = samples[name].curve()
+    for quantity in by_key(samples):
+        out[quantity.key]["risk_coverage"] = samples[quantity.key].curve()
     out["blocks"] = blocks
     groups = sorted({str(group) for mine in samples.values() for group in mine.groups})
     out["groups"] = {group: _part(samples, "groups", group, n_members, blocks) for group in groups}

@@ -20,7 +20,7 @@ from ase.data import chemical_symbols
 
 from lmp_uq.backbone.graph import Graph, graph_of_frames
 from lmp_uq.backbone.mace.architecture import default_dtype, quiet
-from lmp_uq.backbone.mace.describe import describe_model, precision_of
+from lmp_uq.backbone.mace.describe import describe_mace, precision_of
 from lmp_uq.backbone.mace.names import file_of
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 from lmp_uq.errors import UqError
@@ -89,7 +89,7 @@ def convert_mace(model: str | os.PathLike[str], *, head: str | None = None) -> C
     path = _locate(model)
     original = _open(path)
     try:
-        architecture, tensors = describe_model(original, head=head)
+        architecture, tensors = describe_mace(original, head=head)
         precision = precision_of(original)
         _verify(original, architecture, tensors)
     except UqError as error:

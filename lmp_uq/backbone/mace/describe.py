@@ -39,7 +39,7 @@ _KNOWN_PARTS = {
 _ACCELERATED = ("cuequivariance_torch", "openequivariance")
 
 
-def describe_model(
+def describe_mace(
     model: torch.nn.Module, *, head: str | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Architecture and packed tensors of a mace-torch model in memory.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Backbone on the native engine (csrc/engine): MACE models in C++, without torch.
+"""Backbone on the native engine (csrc/mace/cpu): MACE models in C++, without torch.
 
-The model is Batatia et al., NeurIPS 2022 (arXiv:2206.07697), in the families that csrc/engine/architecture.h lists. `MaceTorchBackbone` is
+The model is Batatia et al., NeurIPS 2022 (arXiv:2206.07697), in the families that csrc/mace/architecture.h lists. `MaceTorchBackbone` is
 its reference.
 """
 
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from lmp_uq._native import Engine, State
-from lmp_uq.backbone import Evaluation
 from lmp_uq.backbone.graph import Graph, check_graph, check_push
+from lmp_uq.backbone.protocol import Evaluation
 from lmp_uq.errors import UqError
 
 PRECISIONS = ("float32", "float64")
@@ -24,7 +24,7 @@ _TRAINED = re.compile(r"\.(weight|weights_max|weights\.\d+)$")
 
 
 class MaceNativeBackbone:
-    """A MACE model as a `lmp_uq.backbone.Backbone`. Calls release the GIL, and several threads may make them at once.
+    """A MACE model as a `lmp_uq.backbone.protocol.Backbone`. Calls release the GIL, and several threads may make them at once.
 
     Parameters
     ----------

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmp_uq.backbone import Evaluation
 from lmp_uq.backbone.graph import Exchange, Graph, check_graph, check_push
 from lmp_uq.backbone.identity import identity_of
 from lmp_uq.backbone.mace.architecture import ATOMIC_ENERGIES, DTYPES, build_model, default_dtype, o3, unpack_tensors
 from lmp_uq.backbone.mace.spare_model import borrow
+from lmp_uq.backbone.protocol import Evaluation
 from lmp_uq.errors import UqError
 
 
@@ -109,7 +109,7 @@ class Halo:
 
 
 class MaceTorchBackbone:
-    """A MACE model as a `lmp_uq.backbone.Backbone`.
+    """A MACE model as a `lmp_uq.backbone.protocol.Backbone`.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ class FoldBlocks:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowBlocks:
     """This rank's blocks, the ranks, and how many rows are worked on at a time."""
 
     blocks: Iterable

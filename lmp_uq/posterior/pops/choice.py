@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from lmp_uq.errors import UqError
-from lmp_uq.posterior.pops.blocks import FoldBlocks, Rows, together
+from lmp_uq.posterior.pops.blocks import FoldBlocks, RowBlocks, together
 
 N_MEMBERS = 512
 """K of the bounds whose violation is counted."""
@@ -25,7 +25,7 @@ DEFAULT_FLOOR = 1e-3
 """Leverage floor while the ridge is chosen, if the floor is to be chosen too."""
 
 
-def assign_folds(rows: Rows, n_folds: int) -> dict:
+def assign_folds(rows: RowBlocks, n_folds: int) -> dict:
     """Fold of each group: groups in order of decreasing size go to the fold that is smallest so far.  Collective."""
     counts = Counter()
     for part in rows.ranks.gather(together(rows.ranks, lambda: _group_sizes(rows))):
@@ -48,17 +48,17 @@ def _group_sizes(rows):
     return dict(counts)
 
 
-def folds_of(rows: Rows, n_folds: int) -> list[tuple[Rows, Rows]]:
+def folds_of(rows: RowBlocks, n_folds: int) -> list[tuple[RowBlocks, RowBlocks]]:
     """(training rows, held-out rows) of each fold."""
     fold_of = assign_folds(rows, n_folds)
 
     def part(fold, inside):
-        return Rows(FoldBlocks(rows.blocks, fold_of, fold, inside), rows.ranks, rows.block_rows, rows.owner)
+        return RowBlocks(FoldBlocks(rows.blocks, fold_of, fold, inside), rows.ranks, rows.block_rows, rows.owner)
 
     return [(part(fold, False), part(fold, True)) for fold in range(max(fold_of.values()) + 1)]
 
 
-def scores(fits: Iterable, held_out: Iterable[Rows]) -> dict[str, float]:
+def scores(fits: Iterable, held_out: Iterable[RowBlocks]) -> dict[str, float]:
     """Pooled scores of one fit per fold on the rows it has not seen.
 
     Returns
@@ -90,7 +90,7 @@ def _local_sums(fit, rows):
     return total
 
 
-def choose_ridge(pops, rows: Rows, floor: float) -> tuple[float, list[dict]]:
+def choose_ridge(pops, rows: RowBlocks, floor: float) -> tuple[float, list[dict]]:
     """The relative ridge of ``pops.ridge_grid`` that does best on held-out groups, and the scores of all that were tried."""
     folds = folds_of(rows, pops.n_folds)
     fits = [_prepared(pops, training, ridge=0.0, leverage_floor=floor) for training, _ in folds]
@@ -105,7 +105,7 @@ def choose_ridge(pops, rows: Rows, floor: float) -> tuple[float, list[dict]]:
     return best_ridge(path), path
 
 
-def choose_floor(pops, rows: Rows, ridge: dict) -> tuple[float, list[dict]]:
+def choose_floor(pops, rows: RowBlocks, ridge: dict) -> tuple[float, list[dict]]:
     """The leverage floor of ``pops.floor_grid`` that does best on held-out groups, with the options ``ridge``, and the scores of all."""
     folds = folds_of(rows, pops.n_folds)
     grid, path = sorted(set(pops.floor_grid)), []

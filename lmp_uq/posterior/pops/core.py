@@ -12,7 +12,7 @@ import numpy as np
 
 from lmp_uq.errors import UqError
 from lmp_uq.posterior.box import Box
-from lmp_uq.posterior.pops.blocks import Rows, from_first
+from lmp_uq.posterior.pops.blocks import RowBlocks, from_first
 from lmp_uq.posterior.pops.choice import DEFAULT_FLOOR, choose_floor, choose_ridge
 from lmp_uq.posterior.pops.corrections import Solution, kept_rows, leverage_pass, moment_pass, principal_modes
 from lmp_uq.posterior.pops.evidence import evidence_precisions, with_least_sse
@@ -25,9 +25,9 @@ log = logging.getLogger("lmp_uq")
 
 
 class Core:
-    """What `POPS` does with `Rows`; it reads the options of the estimator and sets its learned attributes."""
+    """What `POPS` does with `RowBlocks`; it reads the options of the estimator and sets its learned attributes."""
 
-    def _run(self, rows: Rows):
+    def _run(self, rows: RowBlocks):
         self.ridge_path_ = self.floor_path_ = None
         self.pass_seconds_ = {}
         self._prepare(rows)
@@ -45,7 +45,7 @@ class Core:
         self.leverage_floor_ = floor
         self._solve(rows, self._chosen_ridge(rows, ridge["ridge"]))
 
-    def _prepare(self, rows: Rows):
+    def _prepare(self, rows: RowBlocks):
         """Pass 1, and the counts that follow from it."""
         self.pass_seconds_ = {}
         self.alpha_ = self.lambda_ = None
@@ -61,7 +61,7 @@ class Core:
         if not isinstance(self.leverage_floor, str):
             self.leverage_floor_ = float(self.leverage_floor)
 
-    def _solve(self, rows: Rows, ridge: float):
+    def _solve(self, rows: RowBlocks, ridge: float):
         """Pass 2, then everything that depends on the leverage floor."""
         normal = self._normal
         self.ridge_, self.ridge_relative_ = ridge, ridge / normal.mean_eigenvalue
@@ -96,7 +96,7 @@ class Core:
             allowed &= np.abs(scalars.residual) >= self.minimum_relative_error * np.sqrt(sums[0] / sums[1])
         return allowed
 
-    def _enclose(self, rows: Rows, floor: float):
+    def _enclose(self, rows: RowBlocks, floor: float):
         """Choose the rows that shape the posterior, and build it (pass 3)."""
         self.leverage_floor_ = floor
         if floor not in self._moments.edges:

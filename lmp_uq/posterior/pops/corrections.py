@@ -14,7 +14,7 @@ import numpy as np
 
 from lmp_uq.errors import UqError
 from lmp_uq.parallel.ranks import Ranks
-from lmp_uq.posterior.pops.blocks import Rows, from_first, together
+from lmp_uq.posterior.pops.blocks import RowBlocks, from_first, together
 from lmp_uq.posterior.pops.normal import NormalEquations
 
 # A row of relative leverage below this is zero in double precision and has no pointwise optimum.
@@ -104,14 +104,14 @@ def row_ratio(residual, weight, leverage, unit):
     return np.divide(weighted, leverage, out=np.zeros(len(weighted)), where=leverage > ZERO_LEVERAGE * unit)
 
 
-def leverage_pass(rows: Rows, n_local: int, solution: Solution, floors: Iterable[float]) -> tuple[RowScalars, Moments]:
+def leverage_pass(rows: RowBlocks, n_local: int, solution: Solution, floors: Iterable[float]) -> tuple[RowScalars, Moments]:
     """Pass 2: per-row scalars of this rank, and the moments of all ranks for each of the relative leverage ``floors``."""
     scalars, moments = RowScalars.empty(n_local), _empty_moments(solution, floors)
     together(rows.ranks, lambda: _fill(rows, solution, scalars, moments, None))
     return scalars, _summed(moments, rows)
 
 
-def moment_pass(rows: Rows, solution: Solution, scalars: RowScalars, allowed: np.ndarray, floors: Iterable[float]) -> Moments:
+def moment_pass(rows: RowBlocks, solution: Solution, scalars: RowScalars, allowed: np.ndarray, floors: Iterable[float]) -> Moments:
     """Pass 2 once more where filters other than the floor leave rows out, which takes the scalars of all rows to know."""
     moments = _empty_moments(solution, floors)
     together(rows.ranks, lambda: _fill(rows, solution, scalars, moments, allowed))

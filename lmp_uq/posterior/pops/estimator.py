@@ -26,7 +26,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from lmp_uq.arrays import finite_array
 from lmp_uq.errors import UqError
 from lmp_uq.parallel.ranks import Ranks
-from lmp_uq.posterior.pops.blocks import BLOCK_ROWS, ArrayBlocks, Rows
+from lmp_uq.posterior.pops.blocks import BLOCK_ROWS, ArrayBlocks, RowBlocks
 from lmp_uq.posterior.pops.core import Core
 from lmp_uq.posterior.pops.parameters import NotFitted, check_parameters, checked_arrays, checked_X
 
@@ -210,7 +210,7 @@ class POPS(Core, RegressorMixin, BaseEstimator):
         check_parameters(self)
         arrays = checked_arrays(self, X, y, sample_weight, groups)
         self._X = arrays[0]
-        self._run(Rows(ArrayBlocks(arrays, self._block_rows()), Ranks(), self._block_rows(), "POPS.fit"))
+        self._run(RowBlocks(ArrayBlocks(arrays, self._block_rows()), Ranks(), self._block_rows(), "POPS.fit"))
         return self
 
     def fit_blocks(self, blocks, ranks=None):
@@ -237,7 +237,7 @@ class POPS(Core, RegressorMixin, BaseEstimator):
         """
         check_parameters(self)
         self._X = None
-        self._run(Rows(blocks, ranks or Ranks(), self._block_rows(), "POPS.fit_blocks"))
+        self._run(RowBlocks(blocks, ranks or Ranks(), self._block_rows(), "POPS.fit_blocks"))
         self.n_features_in_ = self.n_features_
         self.__dict__.pop("feature_names_in_", None)  # of an earlier fit to a table
         return self
@@ -312,7 +312,7 @@ class POPS(Core, RegressorMixin, BaseEstimator):
         if blocks is None:
             n = len(self._X)
             blocks = ArrayBlocks((self._X, np.zeros(n), np.zeros(n)), self._block_rows())
-        other._enclose(Rows(blocks, ranks or Ranks(), self._block_rows(), "POPS.with_leverage_floor"), float(floor))
+        other._enclose(RowBlocks(blocks, ranks or Ranks(), self._block_rows(), "POPS.with_leverage_floor"), float(floor))
         return other
 
     def _block_rows(self):

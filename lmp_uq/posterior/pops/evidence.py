@@ -10,14 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from lmp_uq.posterior.pops.blocks import Rows, from_first, together
+from lmp_uq.posterior.pops.blocks import RowBlocks, from_first, together
 from lmp_uq.posterior.pops.normal import NormalEquations
 
 # The least-squares residual is a difference of two sums; below this fraction of them it has lost too many digits and is summed anew.
 CANCELLATION = 1e-4
 
 
-def with_least_sse(normal: NormalEquations, rows: Rows) -> NormalEquations:
+def with_least_sse(normal: NormalEquations, rows: RowBlocks) -> NormalEquations:
     """The normal equations with the least-squares sum of squared errors; reads the rows again only where the difference cancels."""
     if normal.least_sse is not None:
         return normal

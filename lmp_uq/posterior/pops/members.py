@@ -7,11 +7,11 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from lmp_uq.posterior.ensemble import Ensemble
-from lmp_uq.posterior.pops.blocks import Rows, from_first, together
+from lmp_uq.posterior.pops.blocks import RowBlocks, from_first, together
 from lmp_uq.posterior.pops.corrections import RowScalars, Solution
 
 
-def build_ensemble(rows: Rows, solution: Solution, scalars: RowScalars, kept, moments, extreme, n_members, random_state) -> Ensemble:
+def build_ensemble(rows: RowBlocks, solution: Solution, scalars: RowScalars, kept, moments, extreme, n_members, random_state) -> Ensemble:
     """Exact moments, and as members all corrections or, where there are more than ``n_members``, an extreme subset and a random draw.
 
     Parameters

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lmp_uq.errors import UqError
-from lmp_uq.posterior.pops.blocks import Rows, from_first, together
+from lmp_uq.posterior.pops.blocks import RowBlocks, from_first, together
 
 log = logging.getLogger("lmp_uq")
 
@@ -92,12 +92,12 @@ def merged_moments(first, second):
     return np.array([total, first[1] + shift * share, first[2] + second[2] + shift**2 * first[0] * share])
 
 
-def normal_equations(rows: Rows, scale_columns: bool) -> NormalEquations:
+def normal_equations(rows: RowBlocks, scale_columns: bool) -> NormalEquations:
     """Accumulate X^T W X and X^T W y over blocks and ranks and diagonalise once.
 
     Parameters
     ----------
-    rows : Rows
+    rows : RowBlocks
     scale_columns : bool
         Divide columns by their weighted root mean square.
 
@@ -184,7 +184,7 @@ def _scaled(matrix, vector, n_rows, scale_columns, owner):
     return scale, matrix, vector, n_nonzero
 
 
-def by_qr(normal: NormalEquations, rows: Rows) -> NormalEquations:
+def by_qr(normal: NormalEquations, rows: RowBlocks) -> NormalEquations:
     """The same quantities from the triangle of a blocked QR of [X, y], which does not square the condition number.
 
     Each rank re-factorises [R; block]; the triangles of all ranks are then stacked in the order of ranks and factorised once more.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmp_uq.posterior.pops.blocks import Rows, together
+from lmp_uq.posterior.pops.blocks import RowBlocks, together
 from lmp_uq.posterior.pops.corrections import RowScalars, Solution, _check_length
 
 
@@ -56,7 +56,7 @@ class Minimum:
         return out
 
 
-def tail_pass(rows: Rows, solution: Solution, scalars: RowScalars, kept: np.ndarray, modes: np.ndarray, clip: float, track: bool):
+def tail_pass(rows: RowBlocks, solution: Solution, scalars: RowScalars, kept: np.ndarray, modes: np.ndarray, clip: float, track: bool):
     """Percentiles of the corrections of kept rows along modes.
 
     Parameters

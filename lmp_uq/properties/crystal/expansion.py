@@ -16,8 +16,8 @@ from scipy.interpolate import make_interp_spline
 
 from lmp_uq.errors import UqError
 from lmp_uq.properties.crystal.volume_curve import DEGREE, EV_PER_A3, VolumeCurve
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.minima.quasi_newton import UNSETTLED, DenseMetric, minimise
-from lmp_uq.properties.potential.system import PropertyFailure
 
 LOST = "the minimum is lost"
 RIGID_GRID = np.linspace(0.75, 1.35, 121)

@@ -17,9 +17,10 @@ from lmp_uq.properties.crystal.free_coordinates import FreeCoordinates
 from lmp_uq.properties.crystal.operations import space_group
 from lmp_uq.properties.crystal.structures import Structure, structure
 from lmp_uq.properties.crystal.volume_curve import EV_PER_A3, VolumeCurve
+from lmp_uq.properties.failure import ENERGY_NOISE, LARGEST_VOLUME_CHANGE, PropertyFailure
 from lmp_uq.properties.minima.quasi_newton import STIFFNESS, DenseMetric, Minimised, minimise
 from lmp_uq.properties.minima.stability import only_symmetry_holds
-from lmp_uq.properties.potential.system import ENERGY_NOISE, LARGEST_VOLUME_CHANGE, PropertyFailure, free_strains
+from lmp_uq.properties.potential.system import free_strains
 
 SCAN = np.linspace(0.7, 1.5, 33)
 """Volumes, as shares of the start's, at which a minimum of the mean is looked for."""

@@ -16,7 +16,7 @@ from ase.mep import NEB
 from ase.optimize import FIRE
 
 from lmp_uq.errors import UqError
-from lmp_uq.properties.potential.system import PropertyFailure
+from lmp_uq.properties.failure import PropertyFailure
 
 IMAGES = 5
 """Between the end points."""

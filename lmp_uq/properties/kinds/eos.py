@@ -9,7 +9,7 @@ import numpy as np
 
 from lmp_uq.properties.crystal.minimum import crystal_at_minimum, element_of
 from lmp_uq.properties.crystal.volume_curve import BIRCH_WINDOW, VolumeCurve
-from lmp_uq.properties.potential.system import PropertyFailure
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.property import EXACT, EXPANSION, Curves, Expansion, Option, Outcome, Property, Quantity
 
 MARGIN = 0.015

@@ -12,8 +12,8 @@ import numpy as np
 
 from lmp_uq.properties.crystal.lattice import LatticeGrid
 from lmp_uq.properties.crystal.minimum import element_of
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.minima.stationary import COORDINATION, StationaryState
-from lmp_uq.properties.potential.system import PropertyFailure
 from lmp_uq.properties.property import Expansion, Option, Outcome, Property, Quantity
 
 NO_LATTICE = "the crystal has no lattice constant near the mean's"

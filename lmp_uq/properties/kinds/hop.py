@@ -10,11 +10,11 @@ import numpy as np
 from lmp_uq.properties.crystal.bcc import STRUCTURES, lattice_grid, supercell
 from lmp_uq.properties.crystal.lattice import LatticeGrid
 from lmp_uq.properties.crystal.site_symmetry import SiteSymmetry
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.kinds.band import Path, minimum_energy_path
 from lmp_uq.properties.kinds.defects import SIZE, SIZE_OPTION
 from lmp_uq.properties.kinds.excess import ELEMENT, ExcessEnergy, ExcessProperty
 from lmp_uq.properties.minima.stationary import StationaryState
-from lmp_uq.properties.potential.system import PropertyFailure
 from lmp_uq.properties.property import Curves, Quantity
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from lmp_uq.errors import UqError
 from lmp_uq.files import existing_file
-from lmp_uq.properties.potential.system import PropertyFailure
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.property import Option, Outcome, Property, Quantity
 
 MARK = "LMP_UQ"

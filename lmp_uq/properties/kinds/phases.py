@@ -10,8 +10,8 @@ import numpy as np
 
 from lmp_uq.errors import UqError
 from lmp_uq.properties.crystal.minimum import crystal_at_minimum, element_of
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.minima.stability import HELD
-from lmp_uq.properties.potential.system import PropertyFailure
 from lmp_uq.properties.property import EXACT, EXPANSION, Curves, Expansion, Option, Outcome, Property, Quantity
 
 KEPT = 2

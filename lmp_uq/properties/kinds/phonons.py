@@ -17,8 +17,8 @@ from scipy.interpolate import Akima1DInterpolator
 from lmp_uq.properties.crystal.bcc import lattice_grid, supercell
 from lmp_uq.properties.crystal.lattice import LatticeGrid
 from lmp_uq.properties.crystal.minimum import element_of
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.kinds.excess import ELEMENT, NO_LATTICE
-from lmp_uq.properties.potential.system import PropertyFailure
 from lmp_uq.properties.property import EXACT, Curves, Expansion, Option, Outcome, Property, Quantity
 
 SIZE = 6

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import minimize
 
-from lmp_uq.properties.potential.system import FORCE_TOLERANCE, PropertyFailure
+from lmp_uq.properties.failure import FORCE_TOLERANCE, PropertyFailure
 
 STEPS = 400
 STIFFNESS = 4.0

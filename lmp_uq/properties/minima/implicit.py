@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmp_uq.errors import UqError
-from lmp_uq.properties.potential.system import PropertyFailure
+from lmp_uq.properties.failure import PropertyFailure
 
 STEP = 1e-3
 """Angstrom: the largest displacement of an atom in a central difference. Its error is of second order, 1e-6 of the product."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from matscipy.neighbours import neighbour_list
 
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.minima.descent import descend
 from lmp_uq.properties.minima.implicit import HessianProducts, without_translation
 from lmp_uq.properties.minima.quasi_newton import UNSETTLED, LimitedMetric, minimise
-from lmp_uq.properties.potential.system import PropertyFailure
 
 LARGEST_STEP = 0.3
 """Angstrom that an atom goes in one step of an expansion."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import linear_class
+from lmp_uq.backbone.load import linear_class
 from lmp_uq.errors import UqError
 from lmp_uq.modelfile.check_linear import FAMILIES
 from lmp_uq.posterior.box import Box

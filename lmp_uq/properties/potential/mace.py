@@ -10,15 +10,16 @@ from __future__ import annotations
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.backbone import backbone_of_file, graph_of_frames
+from lmp_uq.backbone.graph import forces_of, graph_of_frames
 from lmp_uq.backbone.linear.potential import LinearEvaluation
+from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.errors import UqError
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias, n_bias_columns
+from lmp_uq.properties.failure import LARGEST_VOLUME_CHANGE, PropertyFailure
 from lmp_uq.properties.minima.descent import descend
 from lmp_uq.properties.potential.linear import LinearPotential
-from lmp_uq.properties.potential.system import LARGEST_VOLUME_CHANGE, PropertyFailure, Relaxed, free_strains, placed
-from lmp_uq.rows.predict import forces_of
+from lmp_uq.properties.potential.system import Relaxed, free_strains, placed
 
 FAMILY = "mace"
 LEVER = 20.0

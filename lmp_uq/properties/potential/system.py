@@ -16,11 +16,10 @@ from scipy.linalg import expm
 
 from lmp_uq.backbone.linear.potential import BAR, LinearBackbone, LinearEvaluation, lammps_cell, order_of, symmetric
 from lmp_uq.errors import UqError
+from lmp_uq.properties.failure import ENERGY_NOISE, FORCE_TOLERANCE, LARGEST_VOLUME_CHANGE, PropertyFailure
 from lmp_uq.properties.minima.quasi_newton import bfgs
 
 CELLS = ("fixed", "iso", "aniso", "shape")
-FORCE_TOLERANCE = 1e-5
-"""eV/Angstrom, largest component of a force at a minimum."""
 PRESSURE_TOLERANCE = 1.0
 """Bar, of the stresses that a relaxation sets to zero: 3e-7 of the volume of tungsten."""
 CELL_STEPS, HALVINGS = 60, 10
@@ -29,16 +28,8 @@ LARGEST_STRAIN = 0.03
 """Of one step."""
 LARGEST_DISPLACEMENT = 2.0
 """Angstrom, of an atom in one minimisation: beyond, the structure is another one."""
-ENERGY_NOISE = 1e-10
-"""eV per atom, by which energies of minimised positions are uncertain."""
 STRAIN_UNIT = 15.0
 """Strains times this have a curvature of about 1 eV per atom in metals, which is what BFGS begins with."""
-LARGEST_VOLUME_CHANGE = 2.0
-"""Factor of the volume by which a relaxation may go: beyond, the potential has come apart or collapsed."""
-
-
-class PropertyFailure(Exception):
-    """A property has no value for one Theta. The text is a short reason without numbers: reasons are counted."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lmp_uq.errors import UqError
-from lmp_uq.properties.potential.system import PropertyFailure
+from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.property import Property
 
 MEANING = 2

@@ -17,7 +17,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from lmp_uq.metrics.bars import NOMINAL, confidence, has_bar, observed_coverage, risk_coverage
-from lmp_uq.report.plots.parity import COLOURS, LINES, MEDIANS, OTHERS, PANELS, POINTS, SMALL, label, log_limits, new_figure, no_labels
+from lmp_uq.quantities import by_key
+from lmp_uq.report.plots.style import COLOURS, LINES, MEDIANS, OTHERS, POINTS, SMALL, label, log_limits, new_figure, no_labels
 from lmp_uq.validation.samples import CONSTANT, FORCE_NORM, POPS_NAME, Bars, Samples
 
 ENVELOPE = "#DDCC77"
@@ -43,9 +44,9 @@ def draw_error_distribution(samples: Mapping[str, Any]) -> Figure:
     Figure
     """
     figure, panels = _side_by_side(samples, 5.2)
-    for panel, (key, title, unit) in panels:
-        mine = samples[key]
-        label(panel, title, f"error (label minus prediction), {unit}", f"probability density, 1/({unit})")
+    for panel, quantity in panels:
+        mine, unit = samples[quantity.key], quantity.plotted_unit
+        label(panel, quantity.title, f"error (label minus prediction), {unit}", f"probability density, 1/({unit})")
         if has_bar(mine.std).any():
             _distribution_panel(panel, mine)
         else:
@@ -98,9 +99,9 @@ def draw_binned_errors(samples: Mapping[str, Any]) -> Figure:
     Figure
     """
     figure, panels = _side_by_side(samples, 5.4)
-    for panel, (key, title, unit) in panels:
-        mine = samples[key]
-        label(panel, title, f"half distance of the bounds, {unit}", f"|error|, {unit}")
+    for panel, quantity in panels:
+        mine, unit = samples[quantity.key], quantity.plotted_unit
+        label(panel, quantity.title, f"half distance of the bounds, {unit}", f"|error|, {unit}")
         _bins_panels([panel], mine, [Bars(mine.std, mine.lower, mine.upper)])
     _bins_legend(figure)
     return figure
@@ -109,19 +110,19 @@ def draw_binned_errors(samples: Mapping[str, Any]) -> Figure:
 def draw_bagging(samples: Mapping[str, Any]) -> Figure | None:
     """The figure of `draw_binned_errors` for POPS and for bagging side by side, on common axes; None without bagging."""
     names = (POPS_NAME, "bagging", "bagging, rescaled")
-    quantities = [q for q in _quantities(samples) if "bagging" in samples[q[0]].others]
+    quantities = [q for q in by_key(samples) if "bagging" in samples[q.key].others]
     if not quantities:
         return None
     figure = new_figure(15.0, 5.0 * len(quantities) + 0.6)
     grid = figure.subplots(len(quantities), len(names), squeeze=False)
-    for panels, (key, title, unit) in zip(grid, quantities, strict=True):
-        mine = samples[key]
+    for panels, quantity in zip(grid, quantities, strict=True):
+        mine, unit = samples[quantity.key], quantity.plotted_unit
         bars = [mine.bars()[name] for name in names]
         for panel, name, one in zip(panels, names, bars, strict=True):
             bar = has_bar(mine.std)
             error = mine.error[bar]
             outside = np.mean((error < one.lower[bar]) | (error > one.upper[bar])) if len(error) else np.nan
-            text = f"{title}, {name}" + f"\n{100.0 * outside:.1f} % outside the bounds" * bool(len(error))
+            text = f"{quantity.title}, {name}" + f"\n{100.0 * outside:.1f} % outside the bounds" * bool(len(error))
             label(panel, text, f"half distance of the bounds, {unit}", f"|error|, {unit}")
         _bins_panels(panels, mine, bars)
     _bins_legend(figure)
@@ -193,11 +194,11 @@ def draw_calibration(samples: Mapping[str, Any]) -> Figure:
         panel.plot(np.r_[0.0, 100.0 * NOMINAL, 100.0], np.r_[0.0, 100.0 * observed, 100.0], **style)
 
     figure, panels = _curves(samples, curve)
-    for panel, (_, title, _) in panels:
+    for panel, quantity in panels:
         panel.plot([0, 100], [0, 100], color=LINES, linewidth=1.0, zorder=1)
         panel.set(xlim=(0, 100), ylim=(0, 100))
         panel.set_box_aspect(1.0)
-        label(panel, title, "nominal coverage, %", "observed coverage, %")
+        label(panel, quantity.title, "nominal coverage, %", "observed coverage, %")
         for x, y, text in ((0.04, 0.96, "bars too wide"), (0.96, 0.04, "bars too narrow")):
             side, height = ("left", "top") if x < 0.5 else ("right", "bottom")
             panel.text(x, y, text, ha=side, va=height, fontsize=SMALL, color=OTHERS, transform=panel.transAxes)
@@ -224,10 +225,10 @@ def draw_risk_coverage(samples: Mapping[str, Any]) -> Figure:
         panel.plot(100.0 * retained[first:], rmse[first:], **style)
 
     figure, panels = _curves(samples, curve, oracle=True)
-    for panel, (_, title, unit) in panels:
+    for panel, quantity in panels:
         panel.set(xlim=(0, 100))
         panel.set_ylim(bottom=0.0)
-        label(panel, title, "labels kept, those of smallest bars, %", f"RMSE of the labels kept, {unit}")
+        label(panel, quantity.title, "labels kept, those of smallest bars, %", f"RMSE of the labels kept, {quantity.plotted_unit}")
     return figure
 
 
@@ -235,8 +236,8 @@ def _curves(samples, draw, oracle=False):
     """A panel per quantity with one curve per method, and one legend for all."""
     figure, panels = _side_by_side(samples, 5.8)
     styles = {}
-    for panel, (key, _, _) in panels:
-        mine: Samples = samples[key]
+    for panel, quantity in panels:
+        mine: Samples = samples[quantity.key]
         bar = has_bar(mine.std)
         if not bar.any():
             no_labels(panel)
@@ -258,12 +259,8 @@ def _style(name, k):
 
 
 def _side_by_side(samples, height):
-    """A figure of that height (inches) with one panel per quantity: [(panel, (key, title, unit))]."""
-    quantities = _quantities(samples)
+    """A figure of that height (inches) with one panel per quantity: [(panel, quantity)]."""
+    quantities = by_key(samples)
     figure = new_figure(PANEL_WIDTH * len(quantities), height)
     panels = np.atleast_1d(figure.subplots(1, len(quantities)))
     return figure, list(zip(panels, quantities, strict=True))
-
-
-def _quantities(samples):
-    return [q for q in PANELS if q[0] in samples]

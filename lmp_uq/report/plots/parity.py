@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Plots of validation: predicted against reference, and errors against error bars.
-
-Figures are objects with an Agg canvas of their own; matplotlib's global state stays untouched.
-"""
+"""Plots of validation: predicted against reference, and errors against error bars."""
 
 from __future__ import annotations
 
@@ -11,30 +8,29 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from lmp_uq.metrics.bars import has_bar, share
+from lmp_uq.quantities import ENERGY, FORCES, STRESS, by_key
+from lmp_uq.report.plots.style import (
+    COLOURS,
+    LINE_STYLES,
+    LINES,
+    MARKERS,
+    MEDIANS,
+    OTHERS,
+    POINTS,
+    SMALL,
+    label,
+    log_limits,
+    new_figure,
+    no_labels,
+)
 
-# The "muted" scheme of P. Tol, "Colour Schemes", SRON/EPS/TN/09-002 (2021): safe for colour-blind readers.
-COLOURS = ("#332288", "#CC6677", "#44AA99", "#DDCC77", "#882255", "#88CCEE", "#117733", "#AA4499", "#999933")
-OTHERS = "#888888"
-MARKERS = "osD^vP<>X"
-POINTS, MEDIANS, LINES = "#88AACC", "#AA3311", "#222222"
 MAX_POINTS = 20000
 """Points drawn in a panel; of more a random part is shown."""
-FONT, SMALL = 13, 11
-LINE_STYLES = ((1.0, "-"), (2.0, "--"))
-"""Lines |error| = factor * bar, and how they are drawn."""
-
-PANELS = (
-    ("energy_per_atom", "Energy per atom", "eV/atom"),
-    ("forces", "Force components", "eV/Å"),
-    ("stress", "Stress components", "eV/Å³"),
-)
-"""Key, title and unit of what has bars from the posterior."""
 
 
 class Group(NamedTuple):
@@ -61,7 +57,7 @@ def draw_parity(samples: Mapping[str, Any]) -> Figure:
     -------
     Figure
     """
-    energies, forces, stress = samples["energy_per_atom"], samples["forces"], samples.get("stress")
+    energies, forces, stress = samples[ENERGY.key], samples[FORCES.key], samples.get(STRESS.key)
     names = _ranked_names(energies.groups, forces.groups)
     last = ["stress"] * (stress is not None)
     figure = new_figure(12.0 + 2.5 * len(last) + 2.0 * (len(names) > 1), 6.4 - 0.8 * len(last))
@@ -72,17 +68,21 @@ def draw_parity(samples: Mapping[str, Any]) -> Figure:
     if len(energies.reference):
         panels["bars"].sharex(panels["energies"])
         panels["energies"].tick_params(labelbottom=False)
-    label(panels["energies"], "Energy per atom", "", "predicted, eV/atom")
-    label(panels["bars"], "", "reference, eV/atom", "error and bounds,\nmeV/atom")
-    label(panels["forces"], "Force components", "reference, eV/Å", "predicted, eV/Å")
+    label(panels["energies"], ENERGY.title, "", f"predicted, {ENERGY.plotted_unit}")
+    label(panels["bars"], "", f"reference, {ENERGY.plotted_unit}", "error and bounds,\nmeV/atom")
+    _label_parity(panels["forces"], FORCES)
     if stress is not None:
         _parity_panel(panels["stress"], stress, names)
-        label(panels["stress"], "Stress components", "reference, eV/Å³", "predicted, eV/Å³")
+        _label_parity(panels["stress"], STRESS)
     entries = group_styles(names, np.zeros(0, dtype=object))
     if len(names) > 1:
         handles = [Line2D([], [], **_marker(group), markersize=7.0) for group in entries]
         figure.legend(handles, [g.name for g in entries], loc="outside right center", fontsize=SMALL)
     return figure
+
+
+def _label_parity(panel, quantity):
+    label(panel, quantity.title, f"reference, {quantity.plotted_unit}", f"predicted, {quantity.plotted_unit}")
 
 
 def draw_error_uncertainty(samples: Mapping[str, Any]) -> Figure:
@@ -98,26 +98,26 @@ def draw_error_uncertainty(samples: Mapping[str, Any]) -> Figure:
     -------
     Figure
     """
-    atoms = samples.get("force_error")
-    quantities = [q for q in PANELS if q[0] in samples]
+    atoms = samples.get(FORCES.bar)
+    quantities = by_key(samples)
     n_panels = len(quantities) + (atoms is not None)
     n_rows = 2 if n_panels > 3 else 1
     n_columns = n_panels // n_rows
     figure = new_figure(5.2 * n_columns, 5.2 * n_rows + 0.4)
     panels = np.atleast_1d(figure.subplots(n_rows, n_columns)).ravel()
-    for panel, (key, title, unit) in zip(panels, quantities, strict=False):
-        mine = samples[key]
+    for panel, quantity in zip(panels, quantities, strict=False):
+        mine, unit = samples[quantity.key], quantity.plotted_unit
         bar = has_bar(mine.std)
         _width_panel(panel, np.abs(mine.error[bar]), mine.std[bar], LINE_STYLES)
         hidden = f"\n({np.sum(~bar)} of {len(bar)} labels have no bar)" * bool(np.any(~bar))
-        label(panel, title + hidden, f"std, {unit}", f"|error|, {unit}")
+        label(panel, quantity.title + hidden, f"std, {unit}", f"|error|, {unit}")
     if atoms is not None:
         finite = np.isfinite(atoms.force_error)
         error, width = atoms.error[finite], atoms.force_error[finite]
         _width_panel(panels[-1], error, width, LINE_STYLES[:1])
         under = share(error <= width)
         title = "Atoms" if under is None else f"Atoms: {100.0 * under:.1f} % of {len(error)} under the line"
-        label(panels[-1], title, "force_error, eV/Å", "|F error|, eV/Å")
+        label(panels[-1], title, f"force_error, {FORCES.plotted_unit}", f"|F error|, {FORCES.plotted_unit}")
     handles = [Line2D([], [], color=LINES, linestyle=dashes) for _, dashes in LINE_STYLES]
     handles.append(Line2D([], [], color=MEDIANS, marker="o"))
     names = ["error as large as the bar", "error twice as large", "medians of bins"]
@@ -139,13 +139,6 @@ def group_styles(names: list[str], groups: np.ndarray) -> list[Group]:
     return out
 
 
-def new_figure(width, height):
-    """Empty figure with a canvas of its own; inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _ranked_names(*groups):
     """Names of the groups, those with most labels first."""
     counts = Counter(str(name) for mine in groups for name in mine)
@@ -159,26 +152,11 @@ def _legend_text(name):
     return f" {text}" if text.startswith("_") else text
 
 
-def label(panel, title, x, y):
-    """Title and axis labels in the sizes of all figures."""
-    panel.set_title(title, fontsize=FONT)
-    panel.set_xlabel(x, fontsize=FONT)
-    panel.set_ylabel(y, fontsize=FONT)
-    panel.tick_params(labelsize=SMALL)
-
-
 def _subset(n):
     """Indices of the points to draw."""
     if n <= MAX_POINTS:
         return np.arange(n)
     return np.sort(np.random.default_rng(0).choice(n, MAX_POINTS, replace=False))
-
-
-def no_labels(panel):
-    """Say in an empty panel that there is nothing to draw."""
-    panel.text(0.5, 0.5, "no labels", ha="center", va="center", fontsize=FONT, transform=panel.transAxes)
-    panel.set_xticks([])
-    panel.set_yticks([])
 
 
 def _undermost_first(names, groups):
@@ -248,16 +226,6 @@ def _width_panel(panel, error, width, lines):
     panel.set(xscale="log", yscale="log", xlim=x_limits, ylim=y_limits)
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_minor_formatter(NullFormatter())
-
-
-def log_limits(values, percent, factor):
-    """Ends of a logarithmic axis; a few values by far the smallest do not stretch it."""
-    low, high = float(np.percentile(values, percent)) / factor, float(values.max()) * factor
-    # errors that vanish by symmetry are rounding: four decades hold all that matters
-    low = max(low, 1e-4 * high)
-    # two decades hold two labelled ticks wherever they begin
-    wider = np.sqrt(max(100.0 * low / high, 1.0))
-    return low / wider, high * wider
 
 
 def binned_medians(width: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

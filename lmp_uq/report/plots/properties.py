@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lmp_uq.properties.property import Curves, PropertyResult
-from lmp_uq.report.plots.parity import COLOURS, LINES, MEDIANS, POINTS, SMALL, label, new_figure
+from lmp_uq.report.plots.style import COLOURS, LINES, MEDIANS, POINTS, SMALL, label, new_figure
 
 CURVES = 100
 """Curves of members that are drawn."""

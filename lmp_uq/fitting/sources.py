@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a linear potential adds to the recipes: where it comes from, and how its posterior becomes one of departures from Theta*.
+"""Where the backbone of a fit comes from, and what a linear potential adds: its source, and the options that it has no use for.
 
 A foundation model runs as it is, and the posterior is about corrections of it. A linear potential is itself fitted: it runs with Theta*,
 which goes into the section backbone of the file, and the posterior is about departures from it. Rows of labels less a potential with
@@ -13,17 +13,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from lmp_uq.backbone import linear_class
 from lmp_uq.backbone.linear.compute import with_columns
 from lmp_uq.backbone.linear.compute_settings import read_compute_settings
 from lmp_uq.backbone.linear.snap_settings import read_settings
+from lmp_uq.backbone.load import linear_class
 from lmp_uq.errors import UqError
-from lmp_uq.frames import reading as dataset
+from lmp_uq.frames.reading import read_frames
 from lmp_uq.modelfile.check_linear import COMPUTE, FAMILIES, SNAP
 from lmp_uq.modelfile.source import BackboneSource, open_backbone
-from lmp_uq.novelty.fit import MIN_RELATIVE_SPREAD, fit_novelty_blocks
-from lmp_uq.novelty.grade import Novelty
-from lmp_uq.posterior.box import Box
 
 PREFIXES = {"snap:": SNAP, "compute:": COMPUTE}
 """How ``--backbone`` names a *.snapparam file and a *.compute file."""
@@ -65,7 +62,7 @@ def linear_source(
     return BackboneSource(entry, tensors, list(settings.elements), settings.cutoff, "float64")
 
 
-def open_potential(options, communicator=None) -> BackboneSource:
+def open_fit_source(options, communicator=None) -> BackboneSource:
     """The backbone that a fit's options name; of a linear potential also what the options say beside its file. See `linear_source`.
 
     Raises
@@ -124,7 +121,7 @@ def axes_of(source: BackboneSource) -> str:
 
 def _only_element(options):
     """The element of the frames; UqError if there are several, whose radii and weights nobody has said."""
-    frames = dataset.read_frames(options.data, options.keys, options.group_key)
+    frames = read_frames(options.data, options.keys, options.group_key)
     found = sorted({symbol for frame in frames for symbol in frame.atoms.get_chemical_symbols()})
     if len(found) != 1:
         raise UqError(f"the frames hold {' '.join(found)}: --elements must say radius and weight of each, as {found[0]}:0.5:1.0")
@@ -136,35 +133,3 @@ def with_coefficients(source: BackboneSource, coefficients: np.ndarray) -> Backb
     return replace(source, tensors={"coefficients": np.asarray(coefficients, dtype=np.float64)})
 
 
-def fit_scaled_novelty(blocks, n_species: int, *, seed: int, ranks) -> Novelty:
-    """`fit_novelty_blocks` on descriptors in units of their standard deviation; the result takes them as they are.
-
-    Bispectrum components, and still more their products, differ in size by powers of ten. The floor under the
-    eigenvalues of the covariance then is one under correlations, not under the components of small size.
-    """
-    count, first, second = np.zeros(1), 0.0, 0.0
-    for descriptors, _, _ in blocks:
-        count, first, second = count + len(descriptors), first + descriptors.sum(axis=0), second + (descriptors**2).sum(axis=0)
-    width = int(ranks.maximum(np.array([np.size(first)]))[0])
-    count, first, second = (ranks.sum(np.zeros(n) + one) for n, one in ((1, count), (width, first), (width, second)))
-    scale = np.sqrt(np.maximum(second / count - (first / count) ** 2, 0.0))
-    scale[scale <= MIN_RELATIVE_SPREAD * np.abs(first / count)] = 1.0
-    scaled = _Scaled(blocks, scale)
-    found = fit_novelty_blocks(scaled, n_species, seed=seed, ranks=ranks)
-    return Novelty(found.mean * scale, found.whitening / scale, found.radius)
-
-
-class _Scaled:
-    """Blocks of atoms with descriptors over a scale; may be iterated again."""
-
-    def __init__(self, blocks, scale):
-        self._blocks, self._scale = blocks, scale
-
-    def __iter__(self):
-        for descriptors, species, frames in self._blocks:
-            yield descriptors / self._scale, species, frames
-
-
-def departures(box: Box) -> Box:
-    """The box about a potential that runs with its Theta*: Theta* itself is no departure."""
-    return Box(np.zeros(len(box.coefficients)), box.modes, box.lower, box.upper)

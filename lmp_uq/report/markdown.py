@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The report of a validation as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lmp_uq.quantities import by_key
+from lmp_uq.report.columns import BAR_COLUMNS, CALIBRATION_COLUMNS, COMPARISON_COLUMNS, FORCE_ERROR_COLUMNS, RANKING_COLUMNS
+from lmp_uq.report.text import printable
+from lmp_uq.report.validation import group_rows, headline, method_rows, verdict, warnings_of
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """The verdict and the tables of all figures, with their definitions."""
+    lines = ["# Validation of error bars", "", _escape(headline(result)) + "."]
+    lines += [f"\n{_escape(sentence)}" for sentence in verdict(result)]
+    lines += [f"\n**{_escape(sentence)}**" for sentence in warnings_of(result)]
+    lines += ["", "![Predicted against reference](parity.png)", ""]
+    lines += ["![Errors against error bars](error_uncertainty.png)", "", "All figures: [report.html](report.html)."]
+    for quantity in by_key(result):
+        figures = result[quantity.key]
+        lines += ["", f"## {quantity.title} ({quantity.unit})", "", f"Bounds: K = {figures['n_members']} members."]
+        if figures["n_without_bar"]:
+            lines.append(
+                f"{figures['n_without_bar']} labels have no bar, because their features vanish by symmetry; "
+                "they count in n, MAE and RMSE only."
+            )
+        rows = group_rows(result, quantity.key)
+        lines += _section(BAR_COLUMNS, rows) + _section(CALIBRATION_COLUMNS, rows)
+        lines += ["", "Methods on the same labels; a star marks bars scaled with hindsight."]
+        lines += _section(COMPARISON_COLUMNS, method_rows(result, quantity.key), "method")
+    if "force_error" in result:
+        lines += ["", "## force_error of atoms (eV/Angstrom)"]
+        lines += _section(FORCE_ERROR_COLUMNS, group_rows(result, "force_error"))
+        lines += _section(RANKING_COLUMNS, method_rows(result, "force_error"), "score")
+    return "\n".join(lines) + "\n"
+
+
+def _section(columns, rows, first="group"):
+    """A table and one line on each of its columns."""
+    heads = [_escape(f"{c.over} {c.head}".strip()) for c in columns]
+    lines = ["", f"| {first} | " + " | ".join(heads) + " |", "|:--|" + "--:|" * len(columns)]
+    for name, figures in rows:
+        lines.append(f"| {_escape(name)} | " + " | ".join(c.text(figures) for c in columns) + " |")
+    lines.append("")
+    return lines + [f"* {head}: {_escape(c.meaning)}" for head, c in zip(heads, columns, strict=True)]
+
+
+def _escape(text):
+    """Text that Markdown shows as it is."""
+    return "".join("\\" + c if c in "\\`*_{}[]<>#|$~!&" else c for c in printable(text))
