@@ -194,6 +194,6 @@ def gold():
 def test_help_shows_the_options():
     import inspect
 
-    shown = inspect.signature(lmp_uq.recipes.fit).parameters
+    shown = inspect.signature(lmp_uq.fit).parameters
     assert shown["n_members"].default == 512 and shown["data"].default is inspect.Parameter.empty and "options" not in shown
-    assert inspect.signature(lmp_uq.recipes.validate).parameters["baselines"].default is False
+    assert inspect.signature(lmp_uq.validate).parameters["baselines"].default is False
