@@ -40,8 +40,8 @@ export UBSAN_OPTIONS="print_stacktrace=1"
 export OMP_NUM_THREADS=1
 export LD_LIBRARY_PATH="$bin/../lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"    # mpi4py's own path to libmpi is lost where dlopen is watched
 cd "$root"
-[ $# -gt 0 ] || set -- tests/test_lammps_*.py tests/test_styles.py tests/test_bad_input.py tests/test_linear_example.py tests/test_examples.py
-left_out="--deselect tests/test_lammps_exceptions.py"    # it preloads an allocator of its own
+[ $# -gt 0 ] || set -- tests/lammps tests/cli/test_bad_input.py tests/fitting/test_linear_example.py tests/house/test_examples.py
+left_out="--deselect tests/lammps/test_lammps_exceptions.py"    # it preloads an allocator of its own
 failed=0
 # shellcheck disable=SC2086
 LD_PRELOAD="$(runtime libasan.so) $(runtime libstdc++.so)" nice "$here/environment/bin/pytest" -q -p no:cacheprovider "$@" $left_out || failed=1

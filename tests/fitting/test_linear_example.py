@@ -13,7 +13,7 @@ import pytest
 from lammps_processes import execute
 from linear_example import labelled
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "linear"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "linear"
 VERBS = [["python", "make_data.py"], ["lmp-uq", "fit"], ["lmp-uq", "export"], ["lmp-uq", "run"]]
 
 

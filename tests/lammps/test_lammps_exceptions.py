@@ -46,7 +46,7 @@ VICTIMS = pytest.mark.parametrize("victim", [0, 1])
 def preload(tmp_path_factory) -> str:
     library = tmp_path_factory.mktemp("preload") / "failing_new.so"
     compiler = os.environ.get("CXX") or shutil.which("c++") or "g++"
-    source = Path(__file__).with_name("failing_new.cpp")
+    source = Path(__file__).parents[1] / "failing_new.cpp"
     subprocess.run([compiler, "-std=c++17", "-O1", "-shared", "-fPIC", source, "-o", library], check=True)
     return str(library)
 

@@ -10,7 +10,7 @@ from lammps_cases import crystal
 
 from lmp_uq.calculator import UqCalculator
 
-FILE = Path(__file__).with_name("data") / "0.1.0.uq"
+FILE = Path(__file__).parents[1] / "data" / "0.1.0.uq"
 VALUES = {
     "energy": -100.39122539696473,
     "energy_std": 1.4998092661241234,

@@ -87,7 +87,7 @@ def test_ranks_give_the_posterior_of_the_rows_in_memory(n_ranks, tmp_path):
     cases.append({"options": {}, "sizes": SIZES[n_ranks], "floor": 0.3})
     cases.append({"options": {}, "sizes": SIZES[n_ranks], "spoil": n_ranks - 1})
     out = tmp_path / "out.pkl"
-    program = Path(__file__).with_name("pops_ranks.py")
+    program = Path(__file__).parents[1] / "pops_ranks.py"
     package = str(Path(lmp_uq.__file__).parents[1])  # the ranks test the package that this process tests
     command = ("python", program, json.dumps(cases), out)
     ended = execute(*command, ranks=n_ranks, folder=tmp_path, PYTHONPATH=package)

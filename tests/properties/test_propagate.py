@@ -369,6 +369,6 @@ def test_a_full_disk_ends_the_run_and_the_next_goes_on(property_model, folder, r
 def test_the_suite_of_the_example_is_one():
     from pathlib import Path
 
-    suite = read_suite(str(Path(__file__).parents[1] / "examples/properties/tungsten.yaml"))
+    suite = read_suite(str(Path(__file__).parents[2] / "examples/properties/tungsten.yaml"))
     assert len(suite.entries) == 19 and {entry.kind for entry in suite.entries} == {"phase", "eos", "elastic", "path", "lammps"}
     assert Path(suite.entries[-1].options["input"]).is_file()

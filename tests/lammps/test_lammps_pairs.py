@@ -176,7 +176,7 @@ def test_masses_of_other_elements_are_warned_of_once(n, lammps):
 
 
 def test_the_table_of_masses_is_that_of_ase():
-    source = (Path(__file__).parents[1] / "csrc" / "base" / "elements.cpp").read_text()
+    source = (Path(__file__).parents[2] / "csrc" / "base" / "elements.cpp").read_text()
     weights = [float(x) for x in re.search(r"WEIGHTS\[\] = \{(.*?)\}", source, re.DOTALL)[1].split(",")]
     assert_equal("weights", weights, ase.data.atomic_masses[1:], absolute=0.0051)
 

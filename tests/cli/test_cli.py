@@ -21,7 +21,7 @@ from lmp_uq import cli, modelfile
 from lmp_uq.cli import main
 from lmp_uq.modelfile.provenance import _version
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from lmp_uq import cli
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 STYLES_FOLDER = ROOT / "csrc" / "lammps"
 PACKAGE = ROOT / "lmp_uq"

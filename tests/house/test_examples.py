@@ -13,7 +13,7 @@ import ase.io
 import pytest
 from lammps_cases import column_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 EQUILIBRATION = 40
 
