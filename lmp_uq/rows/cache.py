@@ -58,7 +58,8 @@ class Cache:
     def read(self, path: Path, frames: Sequence[Frame]) -> Predictions | None:
         """Predictions of a batch, or None where there is no file or a damaged one."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # opened here: numpy leaves a damaged file open
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 return _unpack({name: file[name] for name in file.files}, list(frames))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
