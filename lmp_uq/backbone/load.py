@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lmp_uq.backbone.protocol import Backbone
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, needs_torch
 
 FAMILIES = ("mace", "snap", "compute")
 ENGINES = ("torch", "native", "auto")
@@ -91,7 +91,8 @@ def load_backbone(
                 raise
             log.warning("%s; torch is used", reason)
         device = "cpu"  # torch on a GPU is not verified: it runs there only where somebody asks for it
-    from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone, pick_device
+    with needs_torch("engine torch"):
+        from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone, pick_device
 
     if threads > 0:
         import torch

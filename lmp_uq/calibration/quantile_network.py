@@ -27,7 +27,7 @@ import numpy as np
 
 from lmp_uq.calibration.conformal import block_weights, conformal_quantile, enough_blocks
 from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, LEVEL, LEVELS
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, needs_torch
 
 SECTION = "calibration/quantile_network"
 """Of the tensors in a model file."""
@@ -271,7 +271,8 @@ def _train(fit, stop, levels, rng, max_epochs):
 
     fit, stop: (z, target, weights) of atoms.
     """
-    import torch
+    with needs_torch("the training of a learned quantile"):
+        import torch
 
     z, target, weights = fit
     if len(z) > MAX_ATOMS:

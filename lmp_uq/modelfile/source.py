@@ -10,7 +10,7 @@ import numpy as np
 from lmp_uq import modelfile
 from lmp_uq.backbone.load import load_backbone
 from lmp_uq.backbone.mace.names import file_of
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, needs_torch
 from lmp_uq.modelfile.check import FORMAT, FORMAT_VERSION
 
 
@@ -63,7 +63,8 @@ def open_backbone(name: str, head: str | None = None) -> BackboneSource:
             raise UqError(f"--head {head}: {name} holds one head only; --head is for mace-torch models")
         return _from_model_file(name)
     file_of(name)  # a missing file is said before torch and mace-torch are imported
-    from lmp_uq.backbone.mace.convert import convert_mace
+    with needs_torch(f"the conversion of {name}"):
+        from lmp_uq.backbone.mace.convert import convert_mace
 
     found = convert_mace(name, head=head)
     entry = {"family": "mace", "architecture": found.architecture}
