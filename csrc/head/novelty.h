@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Grade of an atom: Mahalanobis distance of its descriptors over the radius of its element's training atoms (lmp_uq.posterior.novelty).
+// Grade of an atom: Mahalanobis distance of its descriptors over the radius of its element's training atoms (lmp_uq.novelty.grade).
 #ifndef LMP_UQ_NOVELTY_H
 #define LMP_UQ_NOVELTY_H
 
