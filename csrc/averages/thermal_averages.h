@@ -3,7 +3,8 @@
 //
 // With members that differ from the potential that runs by dTheta.Phi, to first order in dTheta
 //   <a>_member = <a> + g_a.dTheta,   g_a = <da/dTheta> - beta Cov(a, Phi):
-// the cumulant form of G. Imbalzano et al., J. Chem. Phys. 154, 074102 (2021) for a linear potential. lmp_uq.averages.estimators is the same.
+// the cumulant form of G. Imbalzano et al., J. Chem. Phys. 154, 074102 (2021) for a linear potential.
+// lmp_uq.averages.estimators is the same.
 #ifndef LMP_UQ_THERMAL_AVERAGES_H
 #define LMP_UQ_THERMAL_AVERAGES_H
 
