@@ -13,17 +13,22 @@ from lmp_uq.calibration.conformal import (
     pooled_and_conservative,
     split_by_group,
 )
-from lmp_uq.calibration.force_error import ForceError, fit_force_error, leave_one_group_out
+from lmp_uq.calibration.force_error import ForceError
+from lmp_uq.calibration.force_error_fit import fit_force_error, leave_one_group_out
 from lmp_uq.calibration.quantile_network import QuantileNetwork, train_quantile_network
 from lmp_uq.calibration.scaled_error import ScaledError, fit_scaled_error, scaled_leave_one_group_out
+from lmp_uq.calibration.variables import ForceVariables
+from lmp_uq.calibration.versions import force_error_of
 
 __all__ = [
     "ForceError",
+    "ForceVariables",
     "QuantileNetwork",
     "ScaledError",
     "conformal_quantile",
     "fit_force_error",
     "fit_scaled_error",
+    "force_error_of",
     "group_quantiles",
     "leave_one_group_out",
     "leave_one_group_out_coverage",

@@ -1,64 +1,49 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Per-atom bar of the force error from two numbers that cost nothing: the predicted force and the grade.
+"""Per-atom bar of the force error from numbers that cost nothing: the predicted force, the grade, and the grades of the neighbours.
 
-    q = exp(b0 + bF log(|F| + 0.01) + bG log(grade + 0.05)),   bar = max(least_bar, floor * (grade + 0.05)^fG, factor * q)
+    log q = b0 + bF log(|F| + 0.01) + bg log(grade + 0.05) + bl min(n, 0) + bh max(n, 0) [+ bm log(|F_m| + 0.01)],   n = log(G + 0.05)
+    bar of a level = max(0.01, exp(log q + c_level) - 0.005),   P(error > t) = 1 - R(log(t + 0.005) - log q)
 
-b0, bF, bG by least squares on log(|error| + 0.005).  Every level (0.5, 0.9, 0.95) has a factor from conformal
-calibration (sources in `lmp_uq.calibration.conformal`) and a floor, both from the same atoms and in the order
-of the levels, so bars of different levels never cross.  Forces in eV/Angstrom.
-
-The floors come from the atoms with the smallest predicted forces: the tenth with the smallest |F|, but at least 30
-atoms.  Below the forces of these atoms the power law |F|^bF has seen nothing, and its bar would sink to nothing
-however wrong the model is there.  How their errors grow with the grade, fG >= 0, is fitted as above with |F| left
-out; the floor of a level is the conformal quantile of error / (grade + 0.05)^fG.  Left out of the choice are atoms
-whose |F| and error are both below 1e-3 eV/Angstrom: their force vanishes by symmetry, for the reference as for any
-model, and says nothing of a relaxed structure.  With fewer than 60 atoms to choose from the floors are 0; what
-remains is least_bar, 0.01 eV/Angstrom.
+G is `lmp_uq.novelty.neighbours.neighbour_grade`; F_m, where a file uses it, is the force of the posterior's mean correction; forces in
+eV/Angstrom. R is the distribution of the residuals r = log(|error| + 0.005) - log q in groups that took no part in the fit, stored as
+its quantiles in steps of 1 %; c_level is one of them. How all of it is found: `lmp_uq.calibration.force_error_fit`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from numbers import Real
 
 import numpy as np
 
-from lmp_uq.calibration.conformal import (
-    block_weights,
-    capped_quantile,
-    conformal_quantile,
-    enough_blocks,
-    group_quantiles,
-    least_blocks,
-    share_by_block,
-    split_by_group,
-)
-from lmp_uq.calibration.labelled_atoms import LabelledAtoms
+from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.errors import UqError, piece
+from lmp_uq.novelty.neighbours import HOPS, POWER
 
-# Offsets inside the logarithms: they keep atoms without force, grade or error from dominating the fit.
-FORCE_OFFSET = 0.01
-GRADE_OFFSET = 0.05
-ERROR_OFFSET = 0.005
-
+VERSION = 2
 LEVEL = 0.9
 """Level of what is called force_error without further words."""
 LEVELS = (0.5, LEVEL, 0.95)
 """Levels of a new fit."""
-
 LEAST_BAR = 0.01
-"""Smallest bar of a new fit, eV/Angstrom: about the noise of DFT forces."""
-FLOOR_SHARE = 0.1
-MIN_FLOOR_ATOMS = 30
-SYMMETRIC = 1e-3
-"""eV/Angstrom: |F| and error below this are zero by symmetry."""
+"""Smallest bar, eV/Angstrom: about the noise of DFT forces."""
+FORCE_OFFSET, GRADE_OFFSET, ERROR_OFFSET = 0.01, 0.05, 0.005
+"""Inside the logarithms: they keep atoms without force, grade or error from dominating the fit."""
+PROBABILITIES = np.linspace(0.0, 1.0, 101)
+"""Of the stored quantiles."""
 
-# Absent from files written before floors grew with the grade.
-_SINCE_FLOORS_GROW = ("floor_exponent", "least_bar")
-_BY_LEVEL = ("levels", "factors", "conservative_factors", "floors")
-# Model files written before there were several levels.
-_ONE_LEVEL = {"level": "levels", "factor": "factors", "conservative_factor": "conservative_factors", "floor": "floors"}
+SLOPES = ("force_slope", "grade_slope", "known_slope", "new_slope")
+FORM = {
+    "version": VERSION,
+    "force_offset": FORCE_OFFSET,
+    "grade_offset": GRADE_OFFSET,
+    "error_offset": ERROR_OFFSET,
+    "least_bar": LEAST_BAR,
+    "power": POWER,
+    "hops": HOPS,
+}
+"""Of the formula; a file states them, and one with others is refused."""
 
 
 @dataclass(frozen=True)
@@ -67,292 +52,169 @@ class ForceError:
 
     Parameters
     ----------
-    intercept, force_exponent, grade_exponent : float
-        b0, bF, bG.
-    factors : tuple of float
-        Conformal factor of all groups together, per level; covers atoms that resemble the calibration data.
-    conservative_factors : tuple of float
-        Largest factor that a group needed under coefficients fitted without it, and at least the one above.
-    floors : tuple of float
-        Bar of an atom without force, eV/Angstrom at grade 0.95, per level.
+    intercept, force_slope, grade_slope, known_slope, new_slope : float
+        b0, bF, bg, bl, bh of the module's docstring; slopes at least 0.
+    quantiles : tuple of 101 floats
+        Of the residuals, rising: what covers a group that nobody labelled.
+    conservative_quantiles : tuple of 101 floats
+        Those inside a group whose own level is at its 0.9 quantile; none is below the quantile above.
     levels : tuple of float
-        Coverages that the factors aim at, in (0, 1), rising.
-    n_groups : int
-        Calibration groups.  With fewer than 2 the conservative factors are only the pooled ones.
+        Levels with a bar: rising multiples of 0.01.
+    group_means : dict of str to float
+        Mean residual u of each calibration group under coefficients fitted without it; of one or two groups, with it.
+    spread : float
+        tau, standard deviation of u between groups.
     n_blocks : int
-        Independent blocks (frames) behind the factors; 0 if unknown.
-    floor_exponent : float
-        fG, at least 0: how the floors grow with grade + 0.05.
-    least_bar : float
-        No bar of any level is below this, eV/Angstrom.
+        Independent blocks (frames) of the calibration.
+    correction_slope : float
+        bm; 0: the mean correction has no say.
 
     Raises
     ------
     UqError
-        A number that is not finite or outside its range; tuples of different lengths; factors or floors that
-        fall from a level to the next.
+        A number that is not finite or outside its range; quantiles that fall or are not 101.
     """
 
     intercept: float
-    force_exponent: float
-    grade_exponent: float
-    factors: tuple[float, ...]
-    conservative_factors: tuple[float, ...]
-    floors: tuple[float, ...]
+    force_slope: float
+    grade_slope: float
+    known_slope: float
+    new_slope: float
+    quantiles: tuple[float, ...]
+    conservative_quantiles: tuple[float, ...]
     levels: tuple[float, ...]
-    n_groups: int = 1
+    group_means: dict[str, float] = field(default_factory=dict)
+    spread: float = 0.0
     n_blocks: int = 0
-    floor_exponent: float = 0.0
-    least_bar: float = 0.0
+    correction_slope: float = 0.0
 
     def __post_init__(self):
-        for name in ("intercept", "force_exponent", "grade_exponent", "n_groups", "n_blocks", *_SINCE_FLOORS_GROW):
-            number = _finite(getattr(self, name), name)
-            object.__setattr__(self, name, int(number) if name.startswith("n_") else number)
-        for name in _BY_LEVEL:
-            values = getattr(self, name)
-            if not isinstance(values, list | tuple) or not len(values) or len(values) != len(self.levels):
-                raise UqError(f"ForceError: {name}={piece(repr(values))}, expected a list of one number for each level")
-            object.__setattr__(self, name, tuple(_finite(value, name) for value in values))
-        self._check_ranges()
+        for name in ("intercept", *SLOPES, "correction_slope", "spread", "n_blocks"):
+            finite_number(getattr(self, name), name)
+        for name in (*SLOPES, "correction_slope", "spread", "n_blocks"):
+            if getattr(self, name) < 0:
+                raise UqError(f"force_error: {name} is {getattr(self, name)!r}; accepted: 0 or more")
+        for name in ("quantiles", "conservative_quantiles"):
+            values = tuple(finite_number(value, name) for value in getattr(self, name))
+            if len(values) != len(PROBABILITIES) or np.any(np.diff(values) < 0):
+                raise UqError(f"force_error: {name} holds {len(values)} numbers; accepted: {len(PROBABILITIES)} that do not fall")
+            object.__setattr__(self, name, values)
+        if np.any(np.less(self.conservative_quantiles, self.quantiles)):
+            raise UqError("force_error: a conservative quantile is below the quantile; accepted: none is")
+        self._check_levels()
 
-    def _check_ranges(self):
-        pairs = zip(self.factors, self.conservative_factors, strict=True)
-        if not all(0 <= pooled <= wide for pooled, wide in pairs) or self.n_groups < 1 or self.n_blocks < 0:
-            raise UqError(
-                f"ForceError: needs 0 <= factor <= conservative factor, n_groups >= 1, n_blocks >= 0: {self}"
-            )
-        if self.levels[0] <= 0 or self.levels[-1] >= 1 or np.any(np.diff(self.levels) <= 0):
-            raise UqError(f"ForceError: levels={self.levels}, accepted are rising numbers between 0 and 1")
-        if self.floor_exponent < 0 or self.least_bar < 0:
-            raise UqError(f"ForceError: floor_exponent and least_bar must not be negative: {self}")
-        if self.floors[0] < 0 or any(np.any(np.diff(getattr(self, name)) < 0) for name in _BY_LEVEL[1:]):
-            raise UqError(f"ForceError: factors and floors (>= 0) must not fall from a level to the next: {self}")
+    def _check_levels(self):
+        percents = [100.0 * level for level in self.levels]
+        whole = all(abs(p - round(p)) < 1e-9 and 0 < p < 100 for p in percents)
+        if not percents or not whole or np.any(np.diff(percents) <= 0):
+            raise UqError(f"force_error: levels={self.levels}; accepted: rising multiples of 0.01 between 0 and 1")
 
-    def predict(self, force_norm, grade, conservative=False, level=LEVEL):
+    @property
+    def n_groups(self) -> int:
+        """Calibration groups."""
+        return len(self.group_means)
+
+    def predict(self, variables: ForceVariables, conservative: bool = False, level: float = LEVEL) -> np.ndarray:
         """Bar of the force error.
 
         Parameters
         ----------
-        force_norm : array_like, shape (n,)
-            |F| that the model predicts, eV/Angstrom.
-        grade : array_like, shape (n,)
-            Novelty grade; inf gives an infinite bar.
+        variables : ForceVariables
+            Of n atoms.
         conservative : bool
-            Use the conservative factor.
+            With the conservative quantiles.
         level : float
             One of `levels`.
 
         Returns
         -------
         ndarray, shape (n,)
-            eV/Angstrom.
+            eV/Angstrom; inf for an atom that has no grade, or has such an atom within two hops.
 
         Raises
         ------
         UqError
-            A level that was not fitted.
+            A level that was not calibrated.
         """
-        which = self.position(level)
-        factor = (self.conservative_factors if conservative else self.factors)[which]
-        coefficients = (self.intercept, self.force_exponent, self.grade_exponent)
-        grade = np.asarray(grade, dtype=np.float64)
-        known = np.isfinite(grade)
-        finite = np.where(known, grade, 1.0)
-        floor = np.maximum(self.least_bar, self.floors[which] * (finite + GRADE_OFFSET) ** self.floor_exponent)
-        bars = np.maximum(floor, factor * scale(coefficients, force_norm, finite))
-        # An unknown element has no bar, whatever the sign of the grade exponent; NaN stays NaN.
-        return np.where(known, bars, np.abs(grade))
+        bars = np.exp(self.log_scale(variables) + self.quantile(level, conservative)) - ERROR_OFFSET
+        return np.maximum(bars, LEAST_BAR)  # NaN stays NaN
 
-    def position(self, level):
-        """Index of a level in `levels`.  UqError if it was not fitted."""
+    def probability(self, variables: ForceVariables, threshold: float, conservative: bool = False) -> np.ndarray:
+        """Probability that the force error exceeds a threshold, eV/Angstrom, which is 0 or more; 1 for an atom whose bar is infinite.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+
+        Raises
+        ------
+        UqError
+            A threshold that is negative or not a number.
+        """
+        if not isinstance(threshold, Real) or not threshold >= 0:
+            raise UqError(f"error_above: threshold {threshold!r}; accepted: 0 or more, eV/Angstrom")
+        residual = math.log(threshold + ERROR_OFFSET) - self.log_scale(variables)
+        return 1.0 - np.interp(residual, self._curve(conservative), PROBABILITIES)
+
+    def quantile(self, level: float, conservative: bool = False) -> float:
+        """c of a level.  UqError for one that was not calibrated."""
         if level not in self.levels:
             known = ", ".join(f"{one:g}" for one in self.levels)
             raise UqError(f"force_error: level {level!r} was not calibrated; accepted: {known}")
-        return self.levels.index(level)
+        return self._curve(conservative)[round(100.0 * level)]
 
-    def to_dict(self):
-        """The numbers by name, ready for JSON."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+    def factor(self, level: float = LEVEL, conservative: bool = False) -> float:
+        """exp(c) of a level: what q is multiplied with.  UqError for a level that was not calibrated."""
+        return math.exp(self.quantile(level, conservative))
+
+    def log_scale(self, variables: ForceVariables) -> np.ndarray:
+        """(n,) log q; inf for an atom that has no finite grade within two hops."""
+        known, unknown = variables.graded(), np.maximum(variables.grade, variables.neighbours)  # NaN stays NaN
+        out = np.where(np.isnan(unknown), np.nan, np.inf)
+        with_correction = self.correction_slope > 0.0
+        numbers = [self.intercept, *(getattr(self, name) for name in SLOPES), *([self.correction_slope] if with_correction else [])]
+        out[known] = design(variables.take(known), with_correction) @ numbers
+        return out
+
+    def _curve(self, conservative):
+        return self.conservative_quantiles if conservative else self.quantiles
+
+    def to_dict(self) -> dict:
+        """The numbers by name, with those of the formula, ready for JSON."""
+        return FORM | {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, values):
-        """Inverse of `to_dict`; also reads the form with one level (``factor``, ``level`` ... as plain numbers).
-
-        Raises
-        ------
-        UqError
-            A number is missing, unknown or out of range.
-        """
-        values = dict(values)
-        if "level" in values and "levels" not in values:
-            values = {_ONE_LEVEL.get(name, name): (v,) if name in _ONE_LEVEL else v for name, v in values.items()}
-            values.setdefault("n_blocks", 0)
-        names = set(cls.__dataclass_fields__)
-        if set(values) | set(_SINCE_FLOORS_GROW) != names:
-            raise UqError(f"ForceError: found entries {piece(sorted(values))}, expected {sorted(names)}")
-        return cls(**values)
+    def from_dict(cls, values: dict) -> ForceError:
+        """Inverse of `to_dict`.  UqError if a number is missing, unknown or out of range, or the formula is another one."""
+        other = {name: values.get(name) for name, number in FORM.items() if values.get(name) != number}
+        if other:
+            raise UqError(f"force_error: found {piece(other)}; accepted here: { {name: FORM[name] for name in other} }")
+        values = {name: value for name, value in values.items() if name not in FORM}
+        if set(values) != set(cls.__dataclass_fields__):
+            raise UqError(f"force_error: found entries {piece(sorted(values))}, expected {sorted(cls.__dataclass_fields__)}")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
-def fit_force_error(error_norm, force_norm, grade, groups, *, levels=LEVELS, blocks=None, least_bar=LEAST_BAR, learn_floors=True):
-    """Fit and calibrate the force bar on labelled atoms.
-
-    Parameters
-    ----------
-    error_norm : array_like, shape (n,)
-        |F_model - F_reference|, eV/Angstrom.
-    force_norm : array_like, shape (n,)
-        |F_model|, eV/Angstrom.
-    grade : array_like, shape (n,)
-        Novelty grade.  Atoms of infinite grade have no bar and take no part.
-    groups : array_like, shape (n,)
-        Group (composition, source, temperature ...) of each atom.
-    levels : tuple of float
-        Wanted coverages, rising.  Levels that so few blocks cannot guarantee (0.95 with fewer than 19) are left out.
-    blocks : array_like, shape (n,), optional
-        Independent block (frame) of each atom; all blocks have the same weight in the fit and in the quantiles.
-        Default: every atom is its own.
-    least_bar : float
-        Smallest bar of all levels, eV/Angstrom.
-    learn_floors : bool
-        False: no floors but `least_bar`.
-
-    Returns
-    -------
-    ForceError
+def design(variables: ForceVariables, with_correction: bool = False) -> np.ndarray:
+    """(n, 5) columns 1, log(|F| + 0.01), log(grade + 0.05), min(n, 0), max(n, 0), and log(|F_m| + 0.01) where that is asked for.
 
     Raises
     ------
     UqError
-        Wrong shapes, NaN or negative input, or too few blocks for level 0.9 (9) or for every level.
+        The mean correction is asked for and not there.
     """
-    atoms = LabelledAtoms.checked(error_norm, force_norm, grade, groups, blocks).graded()
-    n_blocks = atoms.n_blocks
-    kept = tuple(level for level in levels if enough_blocks(n_blocks, level))
-    if not kept or (LEVEL in levels and LEVEL not in kept):
-        wanted = LEVEL if LEVEL in levels else min(levels)
-        raise UqError(
-            f"force_error: {n_blocks} frames or atoms of finite grade are too few for level {wanted:g}; "
-            f"accepted: {least_blocks(wanted)} or more"
-        )
-    coefficients = fit_scale(atoms)
-    scores = relative_errors(atoms, coefficients)
-    factors = [conformal_quantile(scores, level, atoms.blocks) for level in kept]
-    needed = _left_out_factors(atoms, kept)
-    conservative = np.maximum(factors, np.max(needed, axis=0)) if needed else factors
-    floors, exponent = learned_floors(atoms, kept) if learn_floors else ([0.0] * len(kept), 0.0)
-    numbers = (tuple(map(float, values)) for values in (factors, conservative, floors))
-    n_groups = len(np.unique(atoms.groups))
-    return ForceError(*coefficients.tolist(), *numbers, kept, n_groups, n_blocks, exponent, least_bar)
-
-
-def _left_out_factors(atoms, levels):
-    """For each group the factors that it needs under coefficients of the others; empty with one group."""
-    members = split_by_group(atoms.groups, len(atoms.error))
-    out = []
-    for _, inside in members if len(members) > 1 else []:
-        held_out = atoms.take(inside)
-        scores = relative_errors(held_out, fit_scale(atoms.take(~inside)))
-        needed = [group_quantiles(scores, held_out.groups, level, held_out.blocks) for level in levels]
-        out.append([max(one.values()) for one in needed])
-    return out
-
-
-def learned_floors(atoms, levels):
-    """Floors of the levels and their exponent by the rule of the module's docstring; where blocks are too few for a
-    quantile, the largest score stands for it.
-    """
-    atoms = atoms.take((atoms.force > SYMMETRIC) | (atoms.error > SYMMETRIC))
-    n = len(atoms.error)
-    if n < 2 * MIN_FLOOR_ATOMS:
-        return [0.0] * len(levels), 0.0
-    count = max(MIN_FLOOR_ATOMS, int(FLOOR_SHARE * n))
-    # atoms of equal |F| are all in, so that their order does not matter
-    lowest = atoms.take(atoms.force <= np.partition(atoms.force, count - 1)[count - 1])
-    exponent = max(0.0, _growth(lowest))
-    scores = lowest.error / (lowest.grade + GRADE_OFFSET) ** exponent
-    return [capped_quantile(scores, level, lowest.blocks) for level in levels], exponent
-
-
-def _growth(atoms):
-    """Slope of log(error + 0.005) against log(grade + 0.05); 0 where all grades are alike."""
-    weights = block_weights(atoms.blocks, len(atoms.error))
-    grade, error = np.log(atoms.grade + GRADE_OFFSET), np.log(atoms.error + ERROR_OFFSET)
-    grade = grade - np.average(grade, weights=weights)
-    return float(weights * grade @ error) / float(weights * grade @ grade) if np.ptp(grade) > 0 else 0.0
-
-
-def leave_one_group_out(error_norm, force_norm, grade, groups, *, level=LEVEL, blocks=None, learn_floors=True):
-    """What the bar is worth in a group it has never seen.
-
-    Coefficients, pooled factor and floors come from all groups but one and are applied to that one.
-
-    Parameters
-    ----------
-    error_norm, force_norm, grade, groups, blocks, learn_floors
-        As in `fit_force_error`; at least two groups.
-    level : float
-        Wanted coverage.
-
-    Returns
-    -------
-    dict
-        {group: {"coverage", "n", "width", "n_infinite"}}: fraction of atoms whose error is inside the bar (blocks
-        have equal weights), number of these atoms, mean bar in eV/Angstrom, and atoms of infinite grade, which are
-        counted nowhere else since an infinite bar covers everything.  Coverage and width are None in a group
-        without finite grades, and where the other groups have too few blocks for the level.
-    """
-    atoms = LabelledAtoms.checked(error_norm, force_norm, grade, groups, blocks)
-    report = {}
-    for group, inside in split_by_group(atoms.groups, len(atoms.error), at_least=2):
-        others, held_out = atoms.take(~inside).graded(), atoms.take(inside)
-        known = held_out.take(np.isfinite(held_out.grade))
-        report[group] = {
-            "coverage": None,
-            "n": len(known.error),
-            "width": None,
-            "n_infinite": len(held_out.error) - len(known.error),
-        }
-        if enough_blocks(others.n_blocks, level) and len(known.error):
-            columns = (others.error, others.force, others.grade, others.groups)
-            fitted = fit_force_error(*columns, levels=(level,), blocks=others.blocks, learn_floors=learn_floors)
-            bars = fitted.predict(known.force, known.grade, level=level)
-            report[group]["coverage"] = share_by_block(known.error <= bars, known.blocks)
-            report[group]["width"] = float(np.average(bars, weights=block_weights(known.blocks, len(bars))))
-    return report
-
-
-def fit_scale(atoms):
-    """(3,) b0, bF, bG by least squares on log(|error| + 0.005); blocks have equal weights."""
-    weights = np.sqrt(block_weights(atoms.blocks, len(atoms.error)))
-    target = np.log(atoms.error + ERROR_OFFSET)
-    return np.linalg.lstsq(design(atoms.force, atoms.grade) * weights[:, None], target * weights, rcond=None)[0]
-
-
-def scale(coefficients, force_norm, grade):
-    """(n,) q of the module's docstring before its factor; coefficients (b0, bF, bG)."""
-    return np.exp(design(force_norm, grade) @ np.asarray(coefficients))
-
-
-def relative_errors(atoms, coefficients):
-    """(n,) error over q."""
-    return atoms.error / scale(coefficients, atoms.force, atoms.grade)
-
-
-def design(force_norm, grade):
-    """(n, 3) columns 1, log(|F| + 0.01), log(grade + 0.05)."""
-    force, grade = np.broadcast_arrays(np.asarray(force_norm, dtype=np.float64), grade)
-    columns = [np.ones(force.shape), np.log(force + FORCE_OFFSET), np.log(grade + GRADE_OFFSET)]
+    new = np.log(variables.neighbours + GRADE_OFFSET)
+    columns = [np.ones(len(new)), np.log(variables.force + FORCE_OFFSET), np.log(variables.grade + GRADE_OFFSET)]
+    columns += [np.minimum(new, 0.0), np.maximum(new, 0.0)]
+    if with_correction:
+        if variables.correction is None:
+            raise UqError("force_error: the bar needs the force of the mean correction, which was not computed")
+        columns.append(np.log(variables.correction + FORCE_OFFSET))
     return np.stack(columns, axis=-1)
 
 
-def _finite(value, name):
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise UqError(f"ForceError: {name} holds {piece(repr(value))}, which is not a number")
-    try:
-        value = float(value)
-    except OverflowError:
-        value = math.inf
-    if not math.isfinite(value):
-        raise UqError(f"ForceError: {name} holds {piece(repr(value))}, which must be finite")
-    return value
+def finite_number(value, name):
+    """The value as a float.  UqError if it is none."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+        raise UqError(f"force_error: {name} holds {piece(repr(value))}; accepted: a finite number")
+    return float(value)

@@ -3,60 +3,75 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from lmp_uq.calibration.conformal import block_weights, split_by_group
+from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.errors import UqError
 from lmp_uq.metrics.bars import has_bar
 from lmp_uq.quantities import FORCES, Quantity
 
+SYMMETRIC = 1e-3
+"""eV/Angstrom: an atom whose |F| and error are both below it has no force by symmetry, for the reference as for any model."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class LabelledAtoms:
     """Labelled atoms; all arrays have length n.
 
-    error : |F_model - F_reference|, eV/Angstrom; force : |F_model|, eV/Angstrom; grade : inf allowed; groups : label of
-    each atom; blocks : independent block (frame) of each atom.
+    error : |F_model - F_reference|, eV/Angstrom; variables : what their bars are made of; groups : label of each atom; blocks :
+    independent block (frame) of each atom.
     """
 
     error: np.ndarray
-    force: np.ndarray
-    grade: np.ndarray
+    variables: ForceVariables
     groups: np.ndarray
     blocks: np.ndarray
 
     @classmethod
-    def checked(cls, error_norm, force_norm, grade, groups, blocks=None):
+    def checked(cls, error, variables: ForceVariables, groups, blocks=None) -> LabelledAtoms:
         """From array-likes; without blocks every atom is its own.  UqError for wrong shapes, NaN, negative numbers."""
-        columns = {"error_norm": error_norm, "force_norm": force_norm, "grade": grade}
-        columns = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
-        n = columns["error_norm"].shape
-        for name, values in columns.items():
+        error = np.asarray(error, dtype=np.float64)
+        n = error.shape
+        for name, values in ({"error": error} | variables.columns()).items():
+            if values is None:
+                continue
             if values.ndim != 1 or values.shape != n or not values.size:
-                raise UqError(f"force error: {name} has shape {values.shape}, error_norm {n}: expected (n,)")
-            finite = values if name == "grade" else values[np.isfinite(values)]
+                raise UqError(f"force error: {name} has shape {values.shape}, error {n}: expected (n,)")
+            finite = values if name in ("grade", "neighbours") else values[np.isfinite(values)]
             if finite.size != values.size or not np.all(finite >= 0):
                 raise UqError(f"force error: {name} holds negative, NaN or infinite values")
         groups = np.asarray(groups)
         split_by_group(groups, n[0])
         block_weights(blocks, n[0])
-        return cls(*columns.values(), groups, np.arange(n[0]) if blocks is None else np.asarray(blocks))
+        return cls(error, variables, groups, np.arange(n[0]) if blocks is None else np.asarray(blocks))
 
-    def take(self, mask):
+    def take(self, mask) -> LabelledAtoms:
         """The atoms where mask is true."""
-        return LabelledAtoms(*(getattr(self, field.name)[mask] for field in fields(self)))
+        return LabelledAtoms(self.error[mask], self.variables.take(mask), self.groups[mask], self.blocks[mask])
 
-    def graded(self):
-        """The atoms of finite grade.  UqError if there are none."""
-        finite = np.isfinite(self.grade)
-        if not finite.any():
-            raise UqError(f"force error: none of {len(finite)} atoms has a finite grade")
-        return self.take(finite)
+    def graded(self) -> LabelledAtoms:
+        """The atoms that have a bar.  UqError if there are none."""
+        known = self.variables.graded()
+        if not known.any():
+            raise UqError(f"force error: none of {len(known)} atoms has a finite grade, with all atoms within two hops")
+        return self.take(known)
+
+    def telling(self) -> np.ndarray:
+        """(n,) bool: atoms whose force does not vanish by symmetry, which would say nothing of a model and flatter any bar."""
+        return (self.variables.force >= SYMMETRIC) | (self.error >= SYMMETRIC)
+
+    def weights(self) -> np.ndarray:
+        """(n,) every group has sum 1, the frames of a group equal shares, the atoms of a frame too."""
+        weights = np.zeros(len(self.error))
+        for _, inside in split_by_group(self.groups, len(self.error)):
+            weights[inside] = block_weights(self.blocks[inside], int(inside.sum())) / len(np.unique(self.blocks[inside]))
+        return weights
 
     @property
-    def n_blocks(self):
+    def n_blocks(self) -> int:
         """Number of different blocks."""
         return len(np.unique(self.blocks))
 
@@ -74,8 +89,8 @@ class ForceLabels:
         return ForceLabels(self.atoms.take(mask), self.frames[mask], self.elements[mask])
 
     def graded(self) -> ForceLabels:
-        """The atoms of finite grade; there may be none."""
-        return self.take(np.isfinite(self.atoms.grade))
+        """The atoms that have a bar; there may be none."""
+        return self.take(self.atoms.variables.graded())
 
 
 @dataclass(frozen=True)

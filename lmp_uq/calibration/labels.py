@@ -10,11 +10,14 @@ import numpy as np
 
 from lmp_uq.calibration.conformal import block_weights, share_by_block, split_by_group
 from lmp_uq.calibration.few_frames import few_frames_of_a_group
-from lmp_uq.calibration.force_error import LEVEL, ForceError, fit_force_error, fit_scale, leave_one_group_out, relative_errors
+from lmp_uq.calibration.force_error import ERROR_OFFSET, LEVEL, ForceError
+from lmp_uq.calibration.force_error_fit import fit_force_error, leave_one_group_out, needs_correction
 from lmp_uq.calibration.labelled_atoms import ForceLabels, Labels, ScaledLabels
 from lmp_uq.calibration.quantile_network import QuantileNetwork, train_quantile_network
 from lmp_uq.calibration.scaled_error import ScaledError, element_factors, fit_scaled_error, scaled_leave_one_group_out
+from lmp_uq.calibration.versions import AnyForceError, force_error_of
 from lmp_uq.errors import UqError
+from lmp_uq.metrics.sharpness import pinball_loss
 from lmp_uq.quantities import FORCES, SCALED
 
 MIN_ELEMENT_FRAMES = 20
@@ -54,7 +57,8 @@ def calibrate_bars(labels: Labels, before: Mapping[str, Any] | None = None, seed
             if before is not None:
                 judge = force_report if quantity is FORCES else scaled_report
                 old = before.get(quantity.bar)
-                report |= judge(mine, type(bar).from_dict(old) if old else None, bar, seed)
+                read = force_error_of if quantity is FORCES else type(bar).from_dict
+                report |= judge(mine, read(old) if old else None, bar, seed)
         except UqError as reason:
             found.reasons[quantity.bar] = reason
         else:
@@ -70,7 +74,7 @@ def scaled_bar(labels: ScaledLabels) -> tuple[ScaledError, dict]:
 
 
 def force_bar(labels: ForceLabels) -> tuple[ForceError, dict]:
-    """Coefficients, factors and floors of the force bar, and what it is worth in groups left out, empty with one group.
+    """The force bar, with the variables that pay, and what it is worth in groups left out, empty with one group.
 
     Raises
     ------
@@ -78,10 +82,11 @@ def force_bar(labels: ForceLabels) -> tuple[ForceError, dict]:
         Too few frames for level 0.9, or no atom of finite grade.
     """
     atoms = labels.atoms
-    bar = fit_force_error(atoms.error, atoms.force, atoms.grade, atoms.groups, blocks=atoms.blocks)
+    with_correction = atoms.variables.correction is not None and needs_correction(atoms)[0]
+    bar = fit_force_error(atoms, with_correction=with_correction)
     if len(np.unique(labels.graded().atoms.groups)) < 2:
         return bar, {}
-    return bar, leave_one_group_out(atoms.error, atoms.force, atoms.grade, atoms.groups, blocks=atoms.blocks)
+    return bar, leave_one_group_out(atoms, with_correction=with_correction)
 
 
 def scaled_report(labels: ScaledLabels, before: ScaledError | None, after: ScaledError, seed: int) -> dict:
@@ -103,27 +108,32 @@ def scaled_report(labels: ScaledLabels, before: ScaledError | None, after: Scale
     return report | {"few_frames": _few_frames(labels.groups, labels.blocks, lambda inside: scores, seed)}
 
 
-def force_report(labels: ForceLabels, before: ForceError | None, after: ForceError, seed: int) -> dict:
-    """As `scaled_report` for level 0.9, without the atoms of infinite grade.
+def force_report(labels: ForceLabels, before: AnyForceError | None, after: ForceError, seed: int) -> dict:
+    """As `scaled_report` for level 0.9, of the atoms that have a bar and whose force does not vanish by symmetry.
 
     Also per_element: {element: n, n_blocks, coverage of the bars of all elements together, factor (None where fewer than 20 frames hold
     the element)}.
     """
     known = labels.graded()
+    known = known.take(known.atoms.telling())
     atoms = known.atoms
     report = _counts(atoms.groups, atoms.blocks)
     for name, bar in (("before", before), ("after", after)):
         report[name] = None
         if bar is not None:
-            which = bar.position(LEVEL)
-            factors = {"factor": bar.factors[which], "conservative_factor": bar.conservative_factors[which]}
-            report[name] = factors | _worth(atoms.error, bar.predict(atoms.force, atoms.grade), atoms.blocks)
+            factors = {"factor": bar.factor(LEVEL), "conservative_factor": bar.factor(LEVEL, conservative=True)}
+            report[name] = factors | _worth(atoms.error, bar.predict(atoms.variables), atoms.blocks)
 
     def scores(inside):
-        return relative_errors(atoms, fit_scale(atoms.take(~inside)))
+        others = fit_force_error(atoms.take(~inside), with_correction=after.correction_slope > 0.0)
+        return _relative_errors(others, atoms)
 
     few_frames = _few_frames(atoms.groups, atoms.blocks, scores, seed)
     return report | {"few_frames": few_frames, "per_element": _per_element(known, after)}
+
+
+def _relative_errors(bar, atoms):
+    return (atoms.error + ERROR_OFFSET) / np.exp(bar.log_scale(atoms.variables))
 
 
 def calibrate_learned(labels: ForceLabels, descriptors: np.ndarray, force_error: ForceError, seed: int) -> tuple[QuantileNetwork, dict]:
@@ -141,19 +151,18 @@ def calibrate_learned(labels: ForceLabels, descriptors: np.ndarray, force_error:
     UqError
         Fewer than 80 frames hold such atoms.
     """
-    known = labels.atoms.grade <= 1.0
+    known = labels.atoms.variables.grade <= 1.0
     atoms, descriptors = labels.atoms.take(known), descriptors[known]
-    network, report = train_quantile_network(atoms.error, descriptors, atoms.force, atoms.blocks, seed=seed)
+    network, report = train_quantile_network(atoms, descriptors, seed=seed)
     held = report.pop("held_out")
     atoms, descriptors = atoms.take(held), descriptors[held]
     bars = {
-        "learned": network.predict(descriptors, atoms.force, atoms.grade, force_error),
-        "force_error": force_error.predict(atoms.force, atoms.grade),
+        "learned": network.predict(descriptors, atoms.variables, force_error),
+        "force_error": force_error.predict(atoms.variables),
     }
     for name, bar in bars.items():
-        excess = atoms.error - bar
-        loss = np.maximum(LEVEL * excess, (LEVEL - 1.0) * excess)
-        report[name] = _worth(atoms.error, bar, atoms.blocks) | {"pinball": _mean(loss, atoms.blocks)}
+        loss = pinball_loss(atoms.error, bar, LEVEL, block_weights(atoms.blocks, len(bar)))
+        report[name] = _worth(atoms.error, bar, atoms.blocks) | {"pinball": loss}
     return network, report
 
 
@@ -184,9 +193,8 @@ def _few_frames(groups, blocks, scores_without, seed):
 
 def _per_element(labels, bar):
     atoms = labels.atoms
-    coefficients = (bar.intercept, bar.force_exponent, bar.grade_exponent)
-    factors = element_factors(relative_errors(atoms, coefficients), labels.elements, atoms.blocks, min_blocks=MIN_ELEMENT_FRAMES)
-    inside = atoms.error <= bar.predict(atoms.force, atoms.grade)
+    factors = element_factors(_relative_errors(bar, atoms), labels.elements, atoms.blocks, min_blocks=MIN_ELEMENT_FRAMES)
+    inside = atoms.error <= bar.predict(atoms.variables)
     return {
         element: {
             "n": int(mine.sum()),

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Quantiles of the force error learned from the environment: opt-in, for atoms like the calibration atoms only.
 
-    z  = (D_i, log(|F_i| + 0.01)), each component less its mean and over its spread
+    z  = (D_i, log(|F_i| + 0.01), log(grade_i + 0.05), log(G_i + 0.05)), each component less its mean and over its spread
     o  = W3 silu(W2 silu(W1 z + c1) + c2) + c3
     log q_1 = o_1,   log q_k = log q_(k-1) + softplus(o_k)          so that levels never cross
     bar_k = largest over j <= k of  factor_j min(max(q_j, lower_j), upper_j)
 
 W and c by the pinball loss on log(|error| + 0.005), frames with equal weights; a quantile of the logarithm is the logarithm
 of the quantile, and the errors span orders of magnitude.  lower and upper are the range of q over the training atoms: beyond
-it a network extrapolates at will.  The factors are conformal ones of frames that had no part in the training
+it a network extrapolates at will.  Files before 0.2 have networks without grade and G, the grade of the neighbours, among the inputs.  The factors are conformal ones of frames that had no part in the training
 (`lmp_uq.calibration.conformal`).  Where grade > 1 the bar is that of a `ForceError`: measured, a learned quantile is the best
 bar in domain and the worst in new chemistry, where its own confidence does not drop.
 
@@ -26,12 +26,16 @@ from itertools import pairwise
 import numpy as np
 
 from lmp_uq.calibration.conformal import block_weights, conformal_quantile, enough_blocks
-from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, LEVEL, LEVELS
+from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, GRADE_OFFSET, LEVEL, LEVELS
+from lmp_uq.calibration.labelled_atoms import LabelledAtoms
+from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.errors import UqError, needs_torch
 
 SECTION = "calibration/quantile_network"
 """Of the tensors in a model file."""
 HIDDEN = (64, 32)
+N_VARIABLES = 3
+"""Inputs beside the descriptor."""
 MIN_FRAMES = 80
 """Measured: with fewer labelled frames a linear model ranks errors better than a network."""
 PARTS = ("training", "stopping", "conformal")
@@ -47,9 +51,9 @@ _LAYERS = tuple(f"{kind}_{k}" for k in range(len(HIDDEN) + 1) for kind in ("weig
 TENSOR_NAMES = ("input_mean", "input_scale", *_LAYERS, "lower", "upper", "factors")
 
 
-def tensor_shapes(n_features: int, hidden: Sequence[int], n_levels: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the stored arrays, all float64, by name."""
-    sizes = (n_features + 1, *hidden, n_levels)
+def tensor_shapes(n_features: int, hidden: Sequence[int], n_levels: int, n_variables: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the stored arrays, all float64, by name; n_variables: inputs beside the descriptor."""
+    sizes = (n_features + n_variables, *hidden, n_levels)
     shapes = {"input_mean": (sizes[0],), "input_scale": (sizes[0],)}
     for k, (width, length) in enumerate(pairwise(sizes)):
         shapes |= {f"weight_{k}": (length, width), f"bias_{k}": (length,)}
@@ -64,6 +68,8 @@ class QuantileNetwork:
     ----------
     levels : tuple of float
         Rising, L of them.
+    n_variables : int
+        Inputs beside the descriptor: 3, or 1 (the force) in files before 0.2.
     arrays : dict of str to ndarray, float64
         Names and shapes as in `tensor_shapes`; lower and upper in the unit of the logarithm of eV/Angstrom, factors >= 0.
 
@@ -75,6 +81,7 @@ class QuantileNetwork:
 
     levels: tuple[float, ...]
     arrays: dict[str, np.ndarray]
+    n_variables: int = N_VARIABLES
 
     def __post_init__(self):
         levels = tuple(float(level) for level in self.levels)
@@ -85,7 +92,9 @@ class QuantileNetwork:
             raise UqError(f"QuantileNetwork: arrays {', '.join(missing)} are missing")
         arrays = {name: np.ascontiguousarray(self.arrays[name], dtype=np.float64) for name in TENSOR_NAMES}
         hidden = [arrays[f"bias_{k}"].size for k in range(len(HIDDEN))]
-        for name, shape in tensor_shapes(arrays["input_mean"].size - 1, hidden, len(levels)).items():
+        if self.n_variables not in (1, N_VARIABLES):
+            raise UqError(f"QuantileNetwork: n_variables is {self.n_variables!r}; accepted: 1 and {N_VARIABLES}")
+        for name, shape in tensor_shapes(arrays["input_mean"].size - self.n_variables, hidden, len(levels), self.n_variables).items():
             if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
                 raise UqError(f"QuantileNetwork: {name} has shape {arrays[name].shape}; accepted: {shape}, finite numbers")
         if np.any(arrays["lower"] > arrays["upper"]) or np.any(arrays["factors"] < 0) or np.any(arrays["input_scale"] <= 0):
@@ -96,16 +105,16 @@ class QuantileNetwork:
     @property
     def n_features(self) -> int:
         """P, length of a descriptor."""
-        return self.arrays["input_mean"].size - 1
+        return self.arrays["input_mean"].size - self.n_variables
 
-    def quantiles(self, descriptors, force_norm):
+    def quantiles(self, descriptors, variables: ForceVariables):
         """Bars of all levels, without hand-over.
 
         Parameters
         ----------
         descriptors : array_like, shape (n, P)
-        force_norm : array_like, shape (n,)
-            |F| that the model predicts, eV/Angstrom.
+        variables : ForceVariables
+            Of the n atoms, whose grades are finite.
 
         Returns
         -------
@@ -113,20 +122,19 @@ class QuantileNetwork:
             eV/Angstrom, not falling along the levels.
         """
         arrays = self.arrays
-        inside = np.clip(self._log_quantiles(descriptors, force_norm), arrays["lower"], arrays["upper"])
+        inside = np.clip(self._log_quantiles(descriptors, variables), arrays["lower"], arrays["upper"])
         # the factors of two levels may differ the other way round, so a bar is at least that of the level below
         return np.maximum.accumulate(arrays["factors"] * np.exp(inside), axis=1)
 
-    def predict(self, descriptors, force_norm, grade, fallback, level=LEVEL, conservative=False):
+    def predict(self, descriptors, variables: ForceVariables, fallback, level=LEVEL, conservative=False):
         """Bar of the force error.
 
         Parameters
         ----------
         descriptors : array_like, shape (n, P)
-        force_norm, grade : array_like, shape (n,)
-            As in `lmp_uq.calibration.force_error.ForceError.predict`.
-        fallback : ForceError
-            Gives the bar where grade > 1, and where the grade is inf or NaN.
+        variables : ForceVariables
+        fallback : ForceError or ForceError1
+            Gives the bar where grade > 1, and where it or that of the neighbours is inf or NaN.
         level : float
             One of `levels`.
         conservative : bool
@@ -145,13 +153,13 @@ class QuantileNetwork:
         if level not in self.levels:
             known = ", ".join(f"{one:g}" for one in self.levels)
             raise UqError(f"learned quantile: level {level!r} was not trained; accepted: {known}")
-        bars = np.array(fallback.predict(force_norm, grade, conservative, level))
-        known = np.asarray(grade, dtype=np.float64) <= 1.0  # false for NaN too
-        mine = self.quantiles(np.asarray(descriptors)[known], np.asarray(force_norm)[known])
+        bars = np.array(fallback.predict(variables, conservative, level))
+        known = (variables.grade <= 1.0) & variables.graded()
+        mine = self.quantiles(np.asarray(descriptors)[known], variables.take(known))
         bars[known] = mine[:, self.levels.index(level)]
         return bars
 
-    def conformalised(self, error_norm, descriptors, force_norm, blocks=None):
+    def conformalised(self, atoms: LabelledAtoms, descriptors):
         """The same network with conformal factors from labelled atoms that had no part in its training.
 
         Raises
@@ -159,12 +167,11 @@ class QuantileNetwork:
         UqError
             Fewer blocks (frames) than a level needs.
         """
-        n_blocks = len(error_norm) if blocks is None else len(np.unique(blocks))
-        if not enough_blocks(n_blocks, self.levels[-1]):
-            raise UqError(f"learned quantile: {n_blocks} frames are too few for the factor of level {self.levels[-1]:g}")
+        if not enough_blocks(atoms.n_blocks, self.levels[-1]):
+            raise UqError(f"learned quantile: {atoms.n_blocks} frames are too few for the factor of level {self.levels[-1]:g}")
         unit = replace(self, arrays=self.arrays | {"factors": np.ones(len(self.levels))})
-        scores = np.asarray(error_norm)[:, None] / unit.quantiles(descriptors, force_norm)
-        factors = [conformal_quantile(scores[:, k], level, blocks) for k, level in enumerate(self.levels)]
+        scores = atoms.error[:, None] / unit.quantiles(descriptors, atoms.variables)
+        factors = [conformal_quantile(scores[:, k], level, atoms.blocks) for k, level in enumerate(self.levels)]
         return replace(self, arrays=self.arrays | {"factors": np.array(factors)})
 
     def tensors(self) -> dict[str, np.ndarray]:
@@ -174,24 +181,25 @@ class QuantileNetwork:
     def header(self) -> dict:
         """What a model file's header says of the network."""
         hidden = [self.arrays[f"bias_{k}"].size for k in range(len(HIDDEN))]
-        return {"levels": list(self.levels), "n_features": self.n_features, "hidden": hidden}
+        return {"levels": list(self.levels), "n_features": self.n_features, "n_variables": self.n_variables, "hidden": hidden}
 
     @classmethod
     def from_tensors(cls, header, tensors):
         """Inverse of `header` and `tensors`; further entries are ignored.  UqError if one is missing or does not fit."""
         if "levels" not in header:
             raise UqError("QuantileNetwork: the header entry has no levels")
-        return cls(tuple(header["levels"]), {name: tensors[name] for name in TENSOR_NAMES if name in tensors})
+        arrays = {name: tensors[name] for name in TENSOR_NAMES if name in tensors}
+        return cls(tuple(header["levels"]), arrays, header.get("n_variables", 1))
 
-    def _log_quantiles(self, descriptors, force_norm):
-        x = inputs(descriptors, force_norm)
-        if x.shape[1] != self.n_features + 1:
-            raise UqError(f"learned quantile: descriptors have length {x.shape[1] - 1}, accepted: {self.n_features}")
+    def _log_quantiles(self, descriptors, variables):
+        x = inputs(descriptors, variables, self.n_variables)
+        if x.shape[1] != self.arrays["input_mean"].size:
+            raise UqError(f"learned quantile: descriptors have length {x.shape[1] - self.n_variables}, accepted: {self.n_features}")
         return log_quantiles(self.arrays, (x - self.arrays["input_mean"]) / self.arrays["input_scale"])
 
 
 def log_quantiles(arrays, z):
-    """(n, L) log q of scaled inputs (n, P + 1), neither clamped nor calibrated."""
+    """(n, L) log q of scaled inputs, neither clamped nor calibrated."""
     for k in range(len(HIDDEN)):
         z = z @ arrays[f"weight_{k}"].T + arrays[f"bias_{k}"]
         z = z * 0.5 * (1.0 + np.tanh(0.5 * z))  # silu, without overflow
@@ -199,25 +207,23 @@ def log_quantiles(arrays, z):
     return np.cumsum(np.concatenate([z[:, :1], np.logaddexp(0.0, z[:, 1:])], axis=1), axis=1)
 
 
-def inputs(descriptors, force_norm):
-    """(n, P + 1): descriptors and log(|F| + 0.01)."""
+def inputs(descriptors, variables: ForceVariables, n_variables: int = N_VARIABLES):
+    """(n, P + n_variables): descriptors, log(|F| + 0.01) and, of three, log(grade + 0.05) and log(G + 0.05)."""
     descriptors = np.asarray(descriptors, dtype=np.float64)
-    force = np.log(np.asarray(force_norm, dtype=np.float64) + FORCE_OFFSET)
-    if descriptors.ndim != 2 or force.shape != descriptors.shape[:1]:
-        raise UqError(f"learned quantile: descriptors {descriptors.shape} and forces {force.shape}; accepted: (n, P) and (n,)")
-    return np.concatenate([descriptors, force[:, None]], axis=1)
+    if descriptors.ndim != 2 or len(variables) != len(descriptors):
+        raise UqError(f"learned quantile: descriptors {descriptors.shape} and forces {variables.force.shape}; accepted: (n, P) and (n,)")
+    columns = [variables.force + FORCE_OFFSET, variables.grade + GRADE_OFFSET, variables.neighbours + GRADE_OFFSET]
+    return np.concatenate([descriptors, *(np.log(column)[:, None] for column in columns[:n_variables])], axis=1)
 
 
-def train_quantile_network(error_norm, descriptors, force_norm, blocks, *, levels=LEVELS, seed=0, max_epochs=MAX_EPOCHS):
+def train_quantile_network(atoms: LabelledAtoms, descriptors, *, levels=LEVELS, seed=0, max_epochs=MAX_EPOCHS):
     """Train, stop early and conformalise, each on frames of its own.
 
     Parameters
     ----------
-    error_norm, force_norm : array_like, shape (n,)
-        eV/Angstrom.
+    atoms : LabelledAtoms
+        Of finite grades; a block (frame) is in one of the three parts only.
     descriptors : array_like, shape (n, P)
-    blocks : array_like, shape (n,)
-        Independent block (frame) of each atom; a block is in one of the three parts only.
     levels : tuple of float
     seed : int
         Of the split, the first weights and the order of the batches.
@@ -234,17 +240,16 @@ def train_quantile_network(error_norm, descriptors, force_norm, blocks, *, level
     UqError
         Fewer than `MIN_FRAMES` frames.
     """
-    error, force, blocks = np.asarray(error_norm, dtype=np.float64), np.asarray(force_norm), np.asarray(blocks)
-    x, levels, rng = inputs(descriptors, force), tuple(levels), np.random.default_rng(seed)
-    fit, stop, check = parts = _split(blocks, rng)
+    x, levels, rng = inputs(descriptors, atoms.variables), tuple(levels), np.random.default_rng(seed)
+    fit, stop, check = parts = _split(atoms.blocks, rng)
     mean, spread = _mean_and_scale(x[fit])
-    z, target, weights = (x - mean) / spread, np.log(error + ERROR_OFFSET), block_weights(blocks, len(error))
+    z, target, weights = (x - mean) / spread, np.log(atoms.error + ERROR_OFFSET), block_weights(atoms.blocks, len(atoms.error))
     layers, epochs = _train(*((z[part], target[part], weights[part]) for part in (fit, stop)), levels, rng, max_epochs)
     found = log_quantiles(layers, z[fit])
     arrays = layers | {"input_mean": mean, "input_scale": spread, "factors": np.ones(len(levels))}
     arrays |= {"lower": found.min(axis=0), "upper": found.max(axis=0)}
-    network = QuantileNetwork(levels, arrays).conformalised(error[check], x[check, :-1], force[check], blocks[check])
-    counts = [len(np.unique(blocks[part])) for part in parts]
+    network = QuantileNetwork(levels, arrays).conformalised(atoms.take(check), np.asarray(descriptors)[check])
+    counts = [len(np.unique(atoms.blocks[part])) for part in parts]
     return network, {"n_frames": dict(zip(PARTS, counts, strict=True)), "epochs": epochs, "held_out": check}
 
 

@@ -209,6 +209,8 @@ def _check_calibration(header: dict[str, Any], where: str) -> None:
 
 
 def _check_force_error(force_error: dict[str, Any], where: str) -> None:
+    if "version" in force_error:
+        return
     old = "level" in force_error or "factor" in force_error or "levels" not in force_error
     growing = tuple(key for key in _GROWING_FLOOR_KEYS if key in force_error)
     for key in _FORCE_ERROR_KEYS + (_ONE_LEVEL_KEYS if old else ("n_blocks",)) + growing:
@@ -289,7 +291,7 @@ def _network_shapes(header: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     network = (header["calibration"] or {}).get("quantile_network")
     if network is None:
         return {}
-    return tensor_shapes(network["n_features"], network["hidden"], len(network["levels"]))
+    return tensor_shapes(network["n_features"], network["hidden"], len(network["levels"]), network.get("n_variables", 1))
 
 
 def _expected_shapes(header: dict[str, Any]) -> dict[str, tuple[int, ...]]:

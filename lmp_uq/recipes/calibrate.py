@@ -23,7 +23,7 @@ from lmp_uq.posterior.box import Box
 from lmp_uq.quantities import FORCES, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labelled_descriptors, labels_of
-from lmp_uq.rows.predict import predict_by_file
+from lmp_uq.rows.predict import correction_forces, predict_by_file
 
 log = logging.getLogger("lmp_uq")
 
@@ -70,7 +70,7 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     # sums are then the same whatever the order of the files
     frames = sorted(frames, key=lambda frame: (frame.key, frame.group, frame.source))
     backbone, predictions, offsets = _predict(file, frames, options)
-    labels = _labels(file, predictions, backbone.elements)
+    labels = _labels(file, predictions, backbone)
     entries, found, reasons = calibrate_bars(labels, file.header["calibration"] or {}, options.seed)
     left_out = {name: str(reason).removeprefix(f"{name}: ") for name, reason in reasons.items()}
     if not entries:
@@ -115,10 +115,12 @@ def _warn_of_energy_zero(frames, residuals, elements):
         log.warning("either the model is badly wrong on these frames, or %s", reason)
 
 
-def _labels(file, predictions, elements):
+def _labels(file, predictions, backbone):
     """Labels of the predictions, with the bars and the grade of the file."""
     novelty = Novelty.from_tensors(file.section("grade")) if file.header["grade"] else None
-    return labels_of(predictions, Box.from_tensors(file.section("posterior")), novelty, elements)
+    box = Box.from_tensors(file.section("posterior"))
+    corrections = None if novelty is None else correction_forces(backbone, predictions.frames, box.centre())
+    return labels_of(predictions, box, novelty, backbone, corrections)
 
 
 def _learn(labels, predictions, entries, options):

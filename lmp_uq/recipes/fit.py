@@ -31,6 +31,7 @@ from lmp_uq.posterior.features import n_bias_columns
 from lmp_uq.quantities import FORCES, LABELS, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labels_of
+from lmp_uq.rows.predict import correction_forces
 
 log = logging.getLogger("lmp_uq")
 
@@ -128,7 +129,7 @@ def _fit_all(training, judge, backbone, options, everyone):
     say_if_wide(judged, training, pops, weights, options, everyone)
     fit_novelty = fit_scaled_novelty if is_linear(judged.source) else fit_novelty_blocks
     novelty = fit_novelty(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
-    calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty, backbone.elements)
+    calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty, backbone)
     return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
 
 
@@ -239,11 +240,11 @@ def _read_for_role(options):
     return read_frames(paths, options.keys, options.group_key) if paths else []
 
 
-def _calibrate(checked, box, novelty, elements):
+def _calibrate(checked, box, novelty, backbone):
     """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels."""
     if checked is None:
         return None
-    labels = labels_of(checked, box, novelty, elements)
+    labels = labels_of(checked, box, novelty, backbone, correction_forces(backbone, checked.frames, box.centre()))
     labels = replace(labels, forces=labels.forces.graded())
     if not len(labels.forces.frames):
         raise UqError("calibration frames: no force labels on atoms whose element is among the posterior frames; force_error needs some")

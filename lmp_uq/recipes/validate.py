@@ -65,7 +65,7 @@ def validate(options: ValidateOptions) -> tuple[dict, dict]:
     backbone, predictions = predict_by_file(file, frames, options, n_force_rows=n_force_rows)
     stored = file.header["posterior"].get("energy_offsets") or {}
     match_energy_zero(predictions, stored, options.fit_offsets, backbone)
-    samples = collect(file, predictions, backbone.elements, n_members)
+    samples = collect(file, predictions, backbone, n_members)
     result = {"model": options.model, "sha256": file.sha256, "n_frames": len(frames), "in_sample": options.in_sample}
     if options.baselines:
         result |= add_baselines(file, backbone, predictions, samples, options)

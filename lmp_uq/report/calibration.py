@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmp_uq.calibration.few_frames import MIN_REST, N_FRAMES
-from lmp_uq.calibration.force_error import FORCE_OFFSET, GRADE_OFFSET, LEVEL, ForceError
+from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, GRADE_OFFSET, LEAST_BAR, LEVEL, ForceError
+from lmp_uq.calibration.force_error_1 import ForceError1
+from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.quantities import QUANTITIES, SCALED
 from lmp_uq.report.columns import LEFT_OUT_COLUMNS
 from lmp_uq.report.text import Column, entry, number, printable, table, wrap
@@ -137,7 +139,31 @@ def left_out_lines(by_group) -> list[str]:
 def _force_error_lines(calibration):
     if not calibration.get("force_error"):
         return entry("calibration", "none: force_error cannot be computed; lmp-uq fit --calibration adds it")
-    bar = ForceError.from_dict(calibration["force_error"])
+    bar = force_error_of(calibration["force_error"])
+    return _lines_of_version_1(bar) if isinstance(bar, ForceError1) else _lines_of_version_2(bar)
+
+
+def _lines_of_version_2(bar: ForceError) -> list[str]:
+    main = LEVEL if LEVEL in bar.levels else bar.levels[-1]
+    terms = [
+        (bar.force_slope, f"log(|F| + {FORCE_OFFSET:g})"),
+        (bar.grade_slope, f"log(grade + {GRADE_OFFSET:g})"),
+        (bar.known_slope, "min(n, 0)"),
+        (bar.new_slope, "max(n, 0)"),
+        (bar.correction_slope, f"log(|F of the mean correction| + {FORCE_OFFSET:g})"),
+    ]
+    exponent = f"{bar.intercept:.4g} " + " ".join(f"{_signed(slope)} {text}" for slope, text in terms if slope)
+    factors = {level: [bar.factor(level, wide) for wide in (False, True)] for level in bar.levels}
+    text = f"force_error = max({LEAST_BAR:g}, {factors[main][0]:.4g} exp({exponent}) - {ERROR_OFFSET:g}), "
+    lines = entry("calibration", text + f"n = log(grade of the neighbours + {GRADE_OFFSET:g})")
+    lines += entry("", f"eV/Angstrom; aim: covers {main:g} of the atoms of a new group; conservative factor {factors[main][1]:.4g}")
+    for level in bar.levels:
+        if level != main:
+            lines += entry("", f"level {level:g}: factor {factors[level][0]:.4g}, conservative {factors[level][1]:.4g}")
+    return lines + entry("", f"{bar.n_groups} groups, {bar.n_blocks} frames; spread of the log error between groups {bar.spread:.2f}")
+
+
+def _lines_of_version_1(bar: ForceError1) -> list[str]:
     exponent = (
         f"{bar.intercept:.4g} {_signed(bar.force_exponent)} log(|F| + {FORCE_OFFSET:g}) "
         f"{_signed(bar.grade_exponent)} log(grade + {GRADE_OFFSET:g})"

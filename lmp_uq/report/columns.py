@@ -74,8 +74,13 @@ RANKING_COLUMNS = (
 )
 
 LEFT_OUT_COLUMNS = (
+    Column("", "frames", ("n_frames",), "d", "frames of the group"),
     Column("", "atoms", ("n",), "d", "atoms of the group"),
     Column("", "coverage", ("coverage",), ".3f", "share of atoms with |F error| <= force_error"),
-    Column("", "mean width", ("width",), "#.3g", "mean of force_error"),
-    Column("no", "bar", ("n_infinite",), "d", "atoms of an element without grade; in no other figure"),
+    Column("median", "width", ("width",), "#.3g", "median of force_error, eV/Angstrom"),
+    Column("width", "/oracle", ("width_over_oracle",), "#.3g", "over the constant bar that would have covered 0.90, known afterwards"),
+    Column("", "pinball", ("pinball",), "#.3g", "loss over that of this constant bar; below 1 the bar follows the atoms"),
+    Column("", "Spearman", ("spearman",), ".2f", "rank correlation of |F error| with force_error in the group"),
+    Column("no", "bar", ("n_infinite",), "d", "atoms of an element without grade, or near one; in no other figure"),
+    Column("by", "symmetry", ("n_symmetric",), "d", "atoms whose force vanishes by symmetry; in no other figure"),
 )

@@ -10,15 +10,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.calibration.labelled_atoms import ForceLabels, LabelledAtoms, Labels, ScaledLabels
+from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.novelty.grade import Novelty
+from lmp_uq.novelty.neighbours import neighbour_grade
 from lmp_uq.posterior.box import Box
 from lmp_uq.quantities import ENERGY, FORCES, STRESS, Quantity
 from lmp_uq.rows.rows import VOIGT, Predictions, Rows
 
 
-def labels_of(source, box: Box, novelty: Novelty | None, elements: Sequence[str]) -> Labels:
-    """All labels of frames, with the std of a posterior and the grade; elements: symbols of the species indices."""
+def labels_of(source, box: Box, novelty: Novelty | None, backbone, corrections=None) -> Labels:
+    """All labels of frames, with the std of a posterior and the grade; the rest as for `force_labels`."""
 
     def pick(part, first):
         rows = part.rows
@@ -26,11 +29,21 @@ def labels_of(source, box: Box, novelty: Novelty | None, elements: Sequence[str]
 
     kinds, targets, std, frames = source.collect(pick)
     rows = ScaledLabels(targets, std, groups_of(source.frames)[frames], blocks_of(source.frames)[frames])
-    return Labels(None if novelty is None else force_labels(source, novelty, elements), kinds, rows)
+    return Labels(None if novelty is None else force_labels(source, novelty, backbone, corrections), kinds, rows)
 
 
-def force_labels(source, novelty: Novelty, elements: Sequence[str]) -> ForceLabels:
-    """The atoms of the frames that have force labels, in the order of the frames; there may be none."""
+def force_labels(source, novelty: Novelty, backbone, corrections: Sequence[np.ndarray] | None = None) -> ForceLabels:
+    """The atoms of the frames that have force labels, in the order of the frames; there may be none.
+
+    Parameters
+    ----------
+    source : Stream or Predictions
+    novelty : Novelty
+    backbone : Backbone
+        Of the predictions: its elements and cutoff.
+    corrections : list over frames of (N, 3) or None
+        `lmp_uq.rows.predict.correction_forces`.
+    """
 
     def pick(part, first):
         chosen = labelled_frames(part)
@@ -39,11 +52,19 @@ def force_labels(source, novelty: Novelty, elements: Sequence[str]) -> ForceLabe
         descriptors, species = labelled_descriptors(part)
         frames = np.repeat(np.array(chosen, dtype=int) + first, [len(part.species[k]) for k in chosen])
         grade = novelty.grade(descriptors, species) if chosen else np.zeros(0)
-        return np.linalg.norm(reference - predicted, axis=1), np.linalg.norm(predicted, axis=1), grade, species.astype(int), frames
+        graph, _ = graph_of_frames([part.frames[k].atoms for k in chosen], backbone.elements, backbone.cutoff)
+        neighbours = neighbour_grade(grade, graph.centres, graph.neighbours)
+        error = np.linalg.norm(reference - predicted, axis=1)
+        return error, np.linalg.norm(predicted, axis=1), grade, neighbours, species.astype(int), frames
 
-    error, norm, grade, species, frames = source.collect(pick)
+    error, norm, grade, neighbours, species, frames = source.collect(pick)
     groups, blocks = groups_of(source.frames)[frames], blocks_of(source.frames)[frames]
-    return ForceLabels(LabelledAtoms(error, norm, grade, groups, blocks), frames, np.asarray(elements, dtype=object)[species])
+    correction = None
+    if corrections is not None:
+        mine = [corrections[k] for k, frame in enumerate(source.frames) if frame.forces is not None]
+        correction = np.linalg.norm(_joined(mine, (0, 3)), axis=1)
+    atoms = LabelledAtoms(error, ForceVariables(norm, grade, neighbours, correction), groups, blocks)
+    return ForceLabels(atoms, frames, np.asarray(backbone.elements, dtype=object)[species])
 
 
 def labelled_frames(predictions: Predictions) -> list[int]:

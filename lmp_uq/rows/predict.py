@@ -71,6 +71,20 @@ def predict_by_file(file, frames: Sequence[Frame], options, kinds=LABELS, n_forc
     return backbone, predict(backbone, frames, rows)
 
 
+def correction_forces(backbone, frames: Sequence[Frame], centre: np.ndarray, batch_atoms: int = 256) -> list[np.ndarray]:
+    """Forces (N, 3) in eV/Angstrom of the posterior's mean correction on each frame; centre (P',): `lmp_uq.posterior.box.Box.centre`."""
+    theta, out = centre[: backbone.n_features], []
+    if getattr(backbone, "linear", False):
+        return [(backbone.evaluate_frame(frame.atoms).force_rows @ theta).reshape(-1, 3) for frame in frames]
+    for batch in batches(frames, batch_atoms):
+        graph, owner = graph_of_frames([f.atoms for f in batch], backbone.elements, backbone.cutoff, [f.source for f in batch])
+        state = backbone.evaluate(graph).state
+        weights = np.broadcast_to(theta, (graph.n_local, len(theta)))
+        forces = forces_of(graph, backbone.pull(state, None, np.ascontiguousarray(weights)))
+        out += np.split(forces, np.searchsorted(owner, np.arange(1, len(batch))))
+    return out
+
+
 def batches(frames: Sequence[Frame], batch_atoms: int) -> Iterator[list[Frame]]:
     """The frames in order, in lists of at most `batch_atoms` atoms (a larger frame is alone)."""
     batch, n_atoms = [], 0

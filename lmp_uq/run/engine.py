@@ -11,6 +11,8 @@ from lmp_uq import modelfile
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.calibration.force_error import LEVEL, ForceError
 from lmp_uq.calibration.quantile_network import SECTION, QuantileNetwork
+from lmp_uq.calibration.variables import ForceVariables
+from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
@@ -29,6 +31,7 @@ NOT_MACE = (
     "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files, compute uq/linear gives its bars; "
     "accepted here: family mace"
 )
+NEIGHBOUR_GRADE, ERROR_ABOVE = "neighbour_grade", "error_above"
 _LEVELS = {"force_error_50": 0.5, "force_error_95": 0.95}
 
 
@@ -62,7 +65,7 @@ class Engine:
         self._box = Box.from_tensors(file.section("posterior")) if header["posterior"] else None
         self._novelty = Novelty.from_tensors(file.section("grade")) if header["grade"] else None
         calibration = header["calibration"] or {}
-        self._force_error = ForceError.from_dict(calibration["force_error"]) if calibration.get("force_error") else None
+        self._force_error = force_error_of(calibration["force_error"]) if calibration.get("force_error") else None
         self._network = _network(file) if learned else None
         self._factors = {name: _factor(calibration.get(name), conservative) for name in ("energy_error", "stress_error")}
         self.n_members = _members_in_use(header, n_members)
@@ -120,10 +123,12 @@ class Engine:
             return False
         if field in _LEVELS and _LEVELS[field] not in (self._force_error.levels if self._force_error else ()):
             return False
-        if field == "grade":
+        if field in ("grade", NEIGHBOUR_GRADE):
             return self._novelty is not None
         if field in ("force_error", *_LEVELS):
             return self._force_error is not None and self._novelty is not None
+        if field == ERROR_ABOVE:
+            return self._novelty is not None and isinstance(self._force_error, ForceError)
         if field.startswith(("force_std", "stress")):
             return self.n_force_members > 0
         return self._box is not None
@@ -162,18 +167,27 @@ class Engine:
         self._takes_part = np.ones(len(species), bool)
         self._descriptors, self._node_species = descriptors, species
 
-    def per_atom(self, field: str, force_norm=None) -> np.ndarray:
+    def per_atom(self, field: str, force_norm=None, neighbours=None, correction=None, threshold: float | None = None) -> np.ndarray:
         """One field of the configuration last evaluated, (n_local,).
 
-        force_norm : (n_local,) |F_predicted| in eV/Angstrom, for force_error and its levels only.
+        Parameters
+        ----------
+        force_norm, neighbours, correction : (n_local,) array or None
+            As in `lmp_uq.calibration.variables.ForceVariables`, for force_error, its levels and error_above only.
+        threshold : float or None
+            Of error_above, eV/Angstrom.
         """
         if field == "grade":
             return self._grades()
+        if field == ERROR_ABOVE:
+            variables = ForceVariables.of(force_norm, self._grades(), neighbours, correction)
+            return self._force_error.probability(variables, threshold, self._conservative)
         if field in ("force_error", *_LEVELS):
             options = {"conservative": self._conservative, "level": _LEVELS.get(field, LEVEL)}
+            variables = ForceVariables.of(force_norm, self._grades(), neighbours, correction)
             if self._network is not None:
-                return self._network.predict(self._descriptors, force_norm, self._grades(), self._force_error, **options)
-            return self._force_error.predict(force_norm, self._grades(), **options)
+                return self._network.predict(self._descriptors, variables, self._force_error, **options)
+            return self._force_error.predict(variables, **options)
         if field not in self._cache:
             self._cache["energy_std"], self._cache["energy_lower"], self._cache["energy_upper"] = self._bars(
                 self._features(), self._energies
@@ -204,6 +218,20 @@ class Engine:
     def member_energies(self, feature_sum, energy: float) -> np.ndarray:
         """Total energies (eV) of the members in use, (n_members,), from the feature sum over all ranks and the model's energy."""
         return energy + self._members @ np.asarray(feature_sum)
+
+    @property
+    def uses_correction(self) -> bool:
+        """Whether force_error needs the force of the posterior's mean correction, which costs a backward pass."""
+        return self._force_error is not None and self._force_error.correction_slope > 0.0
+
+    def correction_gradients(self, gradients) -> None:
+        """Gradients (n_edges, 3), written, of the posterior's mean correction, eV/Angstrom, in one pull; else as `member_gradients`."""
+        gradients[:] = self.backbone.pull(self._state, None, self.mean_correction * self._takes_part[:, None])
+
+    @property
+    def mean_correction(self) -> np.ndarray:
+        """(P,) coefficients of the posterior's mean correction, which no bias column belongs to."""
+        return self._box.centre()[: self._descriptors.shape[1]]
 
     @property
     def force_members(self) -> np.ndarray:

@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from lmp_uq.backbone.graph import graph_of_frames
+from lmp_uq.novelty.neighbours import neighbour_grade
 from lmp_uq.rows.predict import forces_of
 from lmp_uq.run.engine import Engine
 
@@ -70,15 +71,22 @@ class _Graphs:
         self.engine, self.frames = engine, frames
         graph, owner = graph_of_frames(frames, engine.backbone.elements, engine.cutoff, names)
         self.graph, self.energies, self.gradients = graph, np.empty(graph.n_local), np.empty(graph.vectors.shape)
-        engine.evaluate(graph, self.energies, self.gradients, keep=keep)
+        engine.evaluate(graph, self.energies, self.gradients, keep=keep or engine.uses_correction)
         self.forces = forces_of(graph, self.gradients)
         numbers = np.arange(len(frames) + 1)
         self.atoms, self.edges = np.searchsorted(owner, numbers), np.searchsorted(owner[graph.centres], numbers)
 
     def results(self, dear, stresses):
-        bars = _bars(self.engine, np.linalg.norm(self.forces, axis=1), np.diff(self.atoms))
+        bars = _bars(self.engine, np.linalg.norm(self.forces, axis=1), self.graph, self._correction(), np.diff(self.atoms))
         away = self._away() if dear else None
         return [self._of(k, bars, away, stresses) for k in range(len(self.frames))]
+
+    def _correction(self):
+        if not self.engine.uses_correction:
+            return None
+        gradients = np.empty(self.graph.vectors.shape)
+        self.engine.correction_gradients(gradients)
+        return np.linalg.norm(forces_of(self.graph, gradients), axis=1)
 
     def _of(self, k, bars, away, stresses):
         mine = slice(*self.atoms[k : k + 2])
@@ -131,7 +139,11 @@ class _Linear:
         out = {"forces": one.forces}
         if has_volume(self.atoms):
             out["stress"] = full_3x3_to_voigt_6_stress(-one.virial / volume)
-        bars = _bars(self.engine, np.linalg.norm(one.forces, axis=1), [len(self.atoms)])
+        graph, _ = graph_of_frames([self.atoms], self.engine.backbone.elements, self.engine.cutoff)
+        correction = None
+        if self.engine.uses_correction:
+            correction = np.linalg.norm((one.force_rows @ self.engine.mean_correction).reshape(-1, 3), axis=1)
+        bars = _bars(self.engine, np.linalg.norm(one.forces, axis=1), graph, correction, [len(self.atoms)])
         out |= _energy_bars(self.engine, bars, 0, one.energy) | bars.fields
         if dear:
             theta = self.engine.force_members
@@ -148,10 +160,16 @@ class _Bars(NamedTuple):
     sums: np.ndarray | None
 
 
-def _bars(engine, norm, sizes):
-    names = [name for name in ("force_error", "force_error_50", "force_error_95", "grade") if engine.offers(name)]
+def _bars(engine, norm, graph, correction, sizes):
+    fields = {}
+    if engine.offers("grade"):
+        fields["grade"] = engine.per_atom("grade")
+        fields["neighbour_grade"] = neighbour_grade(fields["grade"], graph.centres, graph.neighbours)
+    for name in ("force_error", "force_error_50", "force_error_95"):
+        if engine.offers(name):
+            fields[name] = engine.per_atom(name, norm, fields["neighbour_grade"], correction)
     sums = engine.feature_sums(sizes) if engine.offers("energy_std") else None
-    return _Bars({name: engine.per_atom(name, norm) for name in names}, sums)
+    return _Bars(fields, sums)
 
 
 def _energy_bars(engine, bars, k, energy):

@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmp_uq.calibration.force_error import ForceError
+from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
 from lmp_uq.quantities import FORCES, LABELS, QUANTITIES, SCALED, STRESS
 from lmp_uq.rows.labelled import features_of, force_labels, force_norms, groups_of, predicted_values, row_species, rows_of, stress_factor
+from lmp_uq.rows.predict import correction_forces
 from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, Samples
 
 
-def collect(file, predictions, elements, n_members: int) -> dict:
+def collect(file, predictions, backbone, n_members: int) -> dict:
     """Labels of every quantity that the frames have labels of.
 
     Parameters
@@ -23,8 +24,8 @@ def collect(file, predictions, elements, n_members: int) -> dict:
         With a posterior.
     predictions : Predictions
         Of the labelled frames.
-    elements : sequence of str
-        Symbols of the species indices.
+    backbone : Backbone
+        Of the predictions: its elements and cutoff.
     n_members : int
         K of the bounds.
 
@@ -45,8 +46,8 @@ def collect(file, predictions, elements, n_members: int) -> dict:
         rows = rows_of(predictions, quantity)
         if quantity is STRESS and not len(rows):
             continue
-        out[quantity.key] = _samples(file, predictions, rows, quantity, box, n_members, np.asarray(elements, dtype=object))
-    atoms = _atom_samples(file, predictions, elements)
+        out[quantity.key] = _samples(file, predictions, rows, quantity, box, n_members, np.asarray(backbone.elements, dtype=object))
+    atoms = _atom_samples(file, predictions, backbone)
     if atoms is not None:
         out[FORCES.bar] = atoms
     return out
@@ -85,14 +86,17 @@ def _certifiable(file, rows):
     return weight * np.sum((rows.features @ factor) ** 2, axis=1) >= posterior["leverage_floor"]
 
 
-def _atom_samples(file, predictions, elements):
+def _atom_samples(file, predictions, backbone):
     calibration = file.header["calibration"] or {}
     if not file.header["grade"] or not calibration.get(FORCES.bar):
         return None
-    labels = force_labels(predictions, Novelty.from_tensors(file.section("grade")), elements)
-    bar, atoms = ForceError.from_dict(calibration[FORCES.bar]), labels.atoms
-    levels = {level: bar.predict(atoms.force, atoms.grade, level=level) for level in bar.levels}
+    bar = force_error_of(calibration[FORCES.bar])
+    centre = Box.from_tensors(file.section("posterior")).centre()
+    corrections = correction_forces(backbone, predictions.frames, centre) if bar.correction_slope > 0.0 else None
+    labels = force_labels(predictions, Novelty.from_tensors(file.section("grade")), backbone, corrections)
+    atoms = labels.atoms
+    levels = {level: bar.predict(atoms.variables, level=level) for level in bar.levels}
     return AtomSamples(
-        atoms.error, bar.predict(atoms.force, atoms.grade), atoms.force, atoms.grade, atoms.groups,
+        atoms.error, bar.predict(atoms.variables), atoms.variables.force, atoms.variables.grade, atoms.groups,
         levels=levels, frames=labels.frames, elements=labels.elements,
     )  # fmt: skip
