@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmp_uq import modelfile
+from lmp_uq.calibration.advice import advice
 from lmp_uq.calibration.labels import calibrate_bars, calibrate_learned
 from lmp_uq.calibration.quantile_network import SECTION
 from lmp_uq.errors import UqError
@@ -78,6 +79,8 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     report = {"n_frames": len(frames), "in_sample": in_sample, "labels": found, "left_out": left_out, "energy_offsets": offsets}
     report["learned_quantile"], tensors = _learn(labels, predictions, entries, options)
     report["warnings"] = _warnings(file, frames, report)
+    if FORCES.bar in entries:
+        report["warnings"] += advice(labels.of(FORCES), entries[FORCES.bar])
     for text in report["warnings"]:
         log.warning("%s", text)
     calibration = _section(file, entries, report)
@@ -136,12 +139,10 @@ def _learn(labels, predictions, entries, options):
 
 def _warnings(file, frames, report):
     out = []
-    n_blocks, n_groups = len({frame.key for frame in frames}), len({frame.group for frame in frames})
+    n_blocks = len({frame.key for frame in frames})
     if n_blocks < FEW_FRAMES:
         sd = 0.3 / np.sqrt(n_blocks)
         out.append(f"{n_blocks} independent frames, fewer than {FEW_FRAMES}: a coverage of 0.90 is uncertain by {sd:.2f}")
-    if n_groups < 2:
-        out.append("one group only: the conservative factors are the pooled ones, and nothing is known of a group left out")
     ungraded = _ungraded(file, frames)
     if ungraded:
         out.append(f"no training atoms of {', '.join(f'{e} ({n} atoms)' for e, n in ungraded.items())}: they took no part in force_error")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lmp_uq import modelfile
+from lmp_uq.calibration.advice import advice
 from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL
 from lmp_uq.calibration.labels import calibrate_bars
@@ -254,6 +255,8 @@ def _calibrate(checked, box, novelty, backbone):
     for quantity in SCALED:
         if quantity.bar in found.reasons and labels.has(quantity):
             log.warning("no %s: %s", quantity.bar, found.reasons[quantity.bar])
+    for text in advice(labels.forces, found.bars[FORCES.bar]):
+        log.warning("%s", text)
     bars = {name: bar.to_dict() for name, bar in found.bars.items()}
     left_out = found.reports[FORCES.bar]["leave_one_group_out"]
     return {FORCES.bar: bars.pop(FORCES.bar), "leave_one_group_out": left_out} | bars

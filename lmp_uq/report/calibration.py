@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lmp_uq.calibration.adaptation import TRUSTED
 from lmp_uq.calibration.few_frames import MIN_REST, N_FRAMES
 from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, GRADE_OFFSET, LEAST_BAR, LEVEL, ForceError
 from lmp_uq.calibration.force_error_1 import ForceError1
+from lmp_uq.calibration.grade_error import ENERGY_OFFSET, GradeError, bar_of_energies
 from lmp_uq.calibration.versions import force_error_of
-from lmp_uq.quantities import QUANTITIES, SCALED
+from lmp_uq.quantities import FORCES, QUANTITIES, SCALED
 from lmp_uq.report.columns import LEFT_OUT_COLUMNS
 from lmp_uq.report.text import Column, entry, number, printable, table, wrap
 
@@ -30,7 +32,8 @@ FACTOR_COLUMNS = (
 SCALED_LEFT_OUT_COLUMNS = (
     Column("", "labels", ("n",), "d", "labels of the group"),
     Column("", "coverage", ("coverage",), ".3f", "share of labels inside the bar"),
-    Column("", "mean width", ("width",), "#.3g", "mean bar"),
+    Column("median", "width", ("width",), "#.3g", "median bar"),
+    Column("", "pinball", ("pinball",), "#.3g", "loss over that of the best constant, known afterwards"),
 )
 _FROM = "coverage of the rest, factor from"
 FEW_COLUMNS = (
@@ -38,6 +41,11 @@ FEW_COLUMNS = (
     Column(_FROM, "the others", ("others",), ".3f", "no frame of the group is known"),
     Column(_FROM, f"others + {N_FRAMES}", ("added",), ".3f", "frames of the group are added to the others"),
     Column(_FROM, f"{N_FRAMES} alone", ("alone",), ".3f", "the factor comes from frames of the group alone"),
+)
+ADAPTED_COLUMNS = (
+    Column("", "frames", ("n_frames",), "d", "frames of the group"),
+    Column("coverage of the rest", "the others", ("others",), ".3f", "the bar has seen no frame of the group"),
+    Column("coverage of the rest", "--adapt", ("adapted",), ".3f", f"the bar of the others, adapted to {TRUSTED} frames of the group"),
 )
 ELEMENT_COLUMNS = (
     Column("", "atoms", ("n",), "d", "atoms of the element"),
@@ -68,8 +76,9 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
     for name, mine in report["labels"].items():
         blocks.append(_left_out_block(name, titles[name], mine))
         if mine["few_frames"]:
-            head = f"{titles[name]}: what {N_FRAMES} labelled frames of a new system change (means over random choices)"
-            blocks.append([*wrap(head), *table("group", FEW_COLUMNS, sorted(mine["few_frames"].items()))])
+            number, columns = (TRUSTED, ADAPTED_COLUMNS) if name == FORCES.bar else (N_FRAMES, FEW_COLUMNS)
+            head = f"{titles[name]}: what {number} labelled frames of a new system change (means over random choices)"
+            blocks.append([*wrap(head), *table("group", columns, sorted(mine["few_frames"].items()))])
     if not any(mine["few_frames"] for mine in report["labels"].values()):
         needed = N_FRAMES + MIN_REST
         blocks.append(wrap(f"what {N_FRAMES} labelled frames of a new system change: needs two groups, one of {needed} frames or more"))
@@ -113,8 +122,7 @@ def calibration_lines(calibration: Mapping[str, Any] | None) -> list[str]:
     for name in (quantity.bar for quantity in SCALED):
         bar = calibration.get(name)
         if bar:
-            text = f"{name} = {bar['factor']:.4g} std ({UNITS[name]}); aim: covers {bar['level']:g}; "
-            lines += entry("", f"{text}conservative factor {bar['conservative_factor']:.4g}; {bar['n_blocks']} frames")
+            lines += entry("", _scaled_text(name, bar_of_energies(bar)))
     network = calibration.get("quantile_network")
     if network:
         levels = ", ".join(f"{level:g}" for level in network["levels"])
@@ -125,6 +133,15 @@ def calibration_lines(calibration: Mapping[str, Any] | None) -> list[str]:
     if isinstance(by_group, Mapping) and by_group:
         lines += ["", *left_out_lines(by_group), ""]
     return lines
+
+
+def _scaled_text(name, bar):
+    if isinstance(bar, GradeError):
+        formula = f"{bar.factor():.4g} exp({bar.intercept:.4g} {_signed(bar.slope)} log(mean grade + {GRADE_OFFSET:g})) - {ENERGY_OFFSET:g}"
+        wide = bar.factor(conservative=True)
+    else:
+        formula, wide = f"{bar.factor:.4g} std", bar.conservative_factor
+    return f"{name} = {formula} ({UNITS[name]}); aim: covers {bar.level:g}; conservative factor {wide:.4g}; {bar.n_blocks} frames"
 
 
 def left_out_lines(by_group) -> list[str]:
@@ -153,7 +170,7 @@ def _lines_of_version_2(bar: ForceError) -> list[str]:
         (bar.correction_slope, f"log(|F of the mean correction| + {FORCE_OFFSET:g})"),
     ]
     exponent = f"{bar.intercept:.4g} " + " ".join(f"{_signed(slope)} {text}" for slope, text in terms if slope)
-    factors = {level: [bar.factor(level, wide) for wide in (False, True)] for level in bar.levels}
+    factors = {level: [bar.factor(level, conservative=wide) for wide in (False, True)] for level in bar.levels}
     text = f"force_error = max({LEAST_BAR:g}, {factors[main][0]:.4g} exp({exponent}) - {ERROR_OFFSET:g}), "
     lines = entry("calibration", text + f"n = log(grade of the neighbours + {GRADE_OFFSET:g})")
     lines += entry("", f"eV/Angstrom; aim: covers {main:g} of the atoms of a new group; conservative factor {factors[main][1]:.4g}")

@@ -65,9 +65,9 @@ def _calibrated_lines(rows, quantity):
     found = [(name, figures["calibrated"]) for name, figures in rows if figures.get("calibrated")]
     if not found:
         return []
-    level, factor = found[0][1]["level"], found[0][1]["factor"]
+    level = found[0][1]["level"]
     shares = ", ".join(f"{printable(name)} {number(one['coverage'], '.3f')}" for name, one in found[:8])
-    return wrap(f"{quantity.bar}, {factor:.3g} std (aim: {level:.2f}), covers: {shares}")
+    return wrap(f"{quantity.bar} (aim: {level:.2f}) covers: {shares}")
 
 
 def heading(quantity: Quantity) -> str:

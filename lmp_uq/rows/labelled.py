@@ -25,10 +25,12 @@ def labels_of(source, box: Box, novelty: Novelty | None, backbone, corrections=N
 
     def pick(part, first):
         rows = part.rows
-        return rows.kinds, rows.targets, box.rms(rows.features), rows.frames + first
+        grades = np.zeros(len(part.frames)) if novelty is None else mean_grades(part, novelty)
+        return rows.kinds, rows.targets, box.rms(rows.features), rows.frames + first, grades[rows.frames]
 
-    kinds, targets, std, frames = source.collect(pick)
-    rows = ScaledLabels(targets, std, groups_of(source.frames)[frames], blocks_of(source.frames)[frames])
+    kinds, targets, std, frames, grades = source.collect(pick)
+    graded = None if novelty is None else grades
+    rows = ScaledLabels(targets, std, groups_of(source.frames)[frames], blocks_of(source.frames)[frames], graded)
     return Labels(None if novelty is None else force_labels(source, novelty, backbone, corrections), kinds, rows)
 
 
@@ -65,6 +67,12 @@ def force_labels(source, novelty: Novelty, backbone, corrections: Sequence[np.nd
         correction = np.linalg.norm(_joined(mine, (0, 3)), axis=1)
     atoms = LabelledAtoms(error, ForceVariables(norm, grade, neighbours, correction), groups, blocks)
     return ForceLabels(atoms, frames, np.asarray(backbone.elements, dtype=object)[species])
+
+
+def mean_grades(predictions: Predictions, novelty: Novelty) -> np.ndarray:
+    """(n_frames,) mean grade of the atoms of each frame."""
+    pairs = zip(predictions.descriptors, predictions.species, strict=True)
+    return np.array([np.mean(novelty.grade(descriptors, species)) for descriptors, species in pairs])
 
 
 def labelled_frames(predictions: Predictions) -> list[int]:
