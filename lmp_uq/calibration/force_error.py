@@ -215,6 +215,10 @@ def design(variables: ForceVariables, with_correction: bool = False) -> np.ndarr
 
 def finite_number(value, name: str, what: str = FORCES.bar) -> float:
     """The value as a float.  UqError if it is none."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number of more digits than a double has
+        number = math.inf
+    if not math.isfinite(number):
         raise UqError(f"{what}: {name} holds {piece(repr(value))}; accepted: a finite number")
-    return float(value)
+    return number

@@ -107,7 +107,7 @@ def _non_negative(normal):
     total, mean = normal[0, 0], normal[0] / normal[0, 0]
     centred = normal / total - np.outer(mean, mean)
     values, vectors = np.linalg.eigh(centred[1:-1, 1:-1])
-    kept = values > _TINY * max(values[-1], _TINY)  # a column that does not vary has no slope
+    kept = values > _TINY * max(np.diag(normal)[1:-1].max() / total, _TINY)  # a column that does not vary has no slope
     roots = np.sqrt(values[kept])
     slopes = nnls((vectors[:, kept] * roots).T, vectors[:, kept].T @ centred[1:-1, -1] / roots)[0] if kept.any() else np.zeros(len(values))
     return np.concatenate([[mean[-1] - mean[1:-1] @ slopes], slopes])

@@ -86,7 +86,9 @@ def _add_posterior(p):
 def _add_calibrate(verbs):
     p = add_verb(verbs, "calibrate", _calibrate, "new factors of force_error, energy_error and stress_error on labelled frames")
     p.add_argument("model", help="*.uq file or embedded model")
-    p.add_argument("--data", required=True, nargs="+", metavar="F", help="frames like those of the runs to come")
+    frames = p.add_mutually_exclusive_group(required=True)
+    frames.add_argument("--data", nargs="+", metavar="F", help="frames of groups of unlike kinds, known ones too")
+    frames.add_argument("--adapt", nargs="+", metavar="F", help="a few frames of a new system: shift force_error to them, keep the rest")
     p.add_argument("--out", required=True, metavar="Y.uq")
     p.add_argument("--in-sample", action="store_true", help="accept frames that have another role in the file")
     p.add_argument("--learned-quantile", action="store_true", help="also train a network for force_error where grade <= 1")
@@ -203,8 +205,9 @@ def _calibrate(options, command):
     check_json(options)
     result = calibrate(
         options.model,
-        options.data,
+        options.adapt or options.data,
         options.out,
+        adapt=options.adapt is not None,
         in_sample=options.in_sample,
         learned_quantile=options.learned_quantile,
         **_common(options),

@@ -74,12 +74,13 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
     blocks.append([*wrap(f"bars of level {LEVEL:g}; old bars on these frames, and new ones"), *table("", FACTOR_COLUMNS, rows)])
     blocks += [wrap(f"{name}: not calibrated: {printable(why)}") for name, why in report["left_out"].items()]
     for name, mine in report["labels"].items():
-        blocks.append(_left_out_block(name, titles[name], mine))
+        if not report.get("adaptation"):
+            blocks.append(_left_out_block(name, titles[name], mine))
         if mine["few_frames"]:
             number, columns = (TRUSTED, ADAPTED_COLUMNS) if name == FORCES.bar else (N_FRAMES, FEW_COLUMNS)
             head = f"{titles[name]}: what {number} labelled frames of a new system change (means over random choices)"
             blocks.append([*wrap(head), *table("group", columns, sorted(mine["few_frames"].items()))])
-    if not any(mine["few_frames"] for mine in report["labels"].values()):
+    if not report.get("adaptation") and not any(mine["few_frames"] for mine in report["labels"].values()):
         needed = N_FRAMES + MIN_REST
         blocks.append(wrap(f"what {N_FRAMES} labelled frames of a new system change: needs two groups, one of {needed} frames or more"))
     if "force_error" in report["labels"]:
@@ -92,9 +93,20 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
 
 def _headline(report):
     text = f"calibrated on {report['n_frames']} frames"
+    if report.get("adaptation"):
+        text = _adaptation_text(report["adaptation"])
     if report["in_sample"]:
         text += "; frames with another role in the file were accepted: the new bars are too narrow for other frames"
     return text
+
+
+def _adaptation_text(found):
+    n, inside = found["n_frames"], f"{found['coverage_before']:.2f} before and {found['coverage_after']:.2f} after"
+    trust = f"with {TRUSTED} or more frames most groups were then covered as they should" if n >= TRUSTED else f"take {TRUSTED} or more"
+    return (
+        f"force_error adapted to {n} frames: all its bars times {found['factor']:.3g}; the bars of level {LEVEL:g} cover {inside} of "
+        f"the atoms of these frames; trust it for structures like these only, {trust}"
+    )
 
 
 def _left_out_block(name, title, mine):
@@ -127,6 +139,8 @@ def calibration_lines(calibration: Mapping[str, Any] | None) -> list[str]:
     if network:
         levels = ", ".join(f"{level:g}" for level in network["levels"])
         lines += entry("", f"learned quantile of force_error, levels {levels}, where grade <= 1")
+    for found in calibration.get("adaptations", []):
+        lines += entry("", f"adapted to {found['n_frames']} frames: all bars of forces times {found['factor']:.3g}")
     if calibration.get("in_sample"):
         lines += entry("", "calibrated in sample: frames with another role in this file were accepted")
     by_group = calibration.get("leave_one_group_out")
