@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOURCES := $(shell find csrc cmake lmp_uq -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml constraints.txt
 
-.PHONY: install demo test test-long lint bench clean
+.PHONY: install demo test test-long lint docs bench clean
 install: $(VENV)/installed
 
 # torch first and by name: a build of it that the machine offers is taken before the resolver sees any other
@@ -35,6 +35,10 @@ test: lint
 
 test-long: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m long
+
+# the tables of options in docs, from the parsers
+docs: install
+	$(BIN)/python docs/options.py
 
 bench: install
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/cost_per_step.py

@@ -8,7 +8,7 @@ from typing import Any
 
 from lmp_uq.calibration.few_frames import MIN_REST, N_FRAMES
 from lmp_uq.calibration.force_error import FORCE_OFFSET, GRADE_OFFSET, LEVEL, ForceError
-from lmp_uq.quantities import QUANTITIES, SCALED
+from lmp_uq.quantities import FORCES, QUANTITIES, SCALED
 from lmp_uq.report.columns import LEFT_OUT_COLUMNS
 from lmp_uq.report.text import Column, entry, number, printable, table, wrap
 
@@ -71,8 +71,8 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
     if not any(mine["few_frames"] for mine in report["labels"].values()):
         needed = N_FRAMES + MIN_REST
         blocks.append(wrap(f"what {N_FRAMES} labelled frames of a new system change: needs two groups, one of {needed} frames or more"))
-    if "force_error" in report["labels"]:
-        elements = sorted(report["labels"]["force_error"]["per_element"].items())
+    if FORCES.bar in report["labels"]:
+        elements = sorted(report["labels"][FORCES.bar]["per_element"].items())
         blocks.append(["force_error by element", *table("element", ELEMENT_COLUMNS, elements)])
     if report["learned_quantile"]:
         blocks.append(wrap(_learned_text(report["learned_quantile"])))
@@ -89,7 +89,7 @@ def _headline(report):
 def _left_out_block(name, title, mine):
     if not mine["leave_one_group_out"]:
         return wrap(f"{title}: no group could be left out; that needs two groups or more")
-    columns = LEFT_OUT_COLUMNS if name == "force_error" else SCALED_LEFT_OUT_COLUMNS
+    columns = LEFT_OUT_COLUMNS if name == FORCES.bar else SCALED_LEFT_OUT_COLUMNS
     head = wrap(f"{title} in a group left out, calibrated on the others (aim: coverage {LEVEL:.2f})")
     return head + table("group", columns, sorted(mine["leave_one_group_out"].items()))
 
@@ -99,7 +99,7 @@ def _learned_text(found):
     texts = [
         f"{name} pinball loss {number(mine['pinball'], '#.3g')}, mean width {number(mine['width'], '#.3g')}, "
         f"coverage {number(mine['coverage'], '.3f')}"
-        for name, mine in (("learned", found["learned"]), ("force_error", found["force_error"]))
+        for name, mine in (("learned", found["learned"]), (FORCES.bar, found[FORCES.bar]))
     ]
     return f"learned quantile ({parts} frames, {found['epochs']} epochs), on its conformal frames: " + "; ".join(texts)
 
@@ -135,9 +135,9 @@ def left_out_lines(by_group) -> list[str]:
 
 
 def _force_error_lines(calibration):
-    if not calibration.get("force_error"):
+    if not calibration.get(FORCES.bar):
         return entry("calibration", "none: force_error cannot be computed; lmp-uq fit --calibration adds it")
-    bar = ForceError.from_dict(calibration["force_error"])
+    bar = ForceError.from_dict(calibration[FORCES.bar])
     exponent = (
         f"{bar.intercept:.4g} {_signed(bar.force_exponent)} log(|F| + {FORCE_OFFSET:g}) "
         f"{_signed(bar.grade_exponent)} log(grade + {GRADE_OFFSET:g})"

@@ -103,7 +103,7 @@ def html_page(result: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
     parts += [_figure(name, images[name]) for name in FIGURES if name in images]
     for quantity in by_key(result):
         parts += _quantity(result, quantity)
-    if "force_error" in result:
+    if FORCES.bar in result:
         parts += _atoms(result)
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title><style>{_STYLE}</style>'
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(parts) + "\n</body></html>\n"
@@ -177,19 +177,19 @@ def _left_out(figures):
 
 
 def _atoms(result):
-    levels = result["force_error"]["coverage_by_level"]
+    levels = result[FORCES.bar]["coverage_by_level"]
     text = ", ".join(f"{number(share, '.3f')} at level {level}" for level, share in levels.items())
     return [
         "<h2>Atoms: force_error (eV/Angstrom)</h2>",
         f"<p>Coverage: {escape(text) or '-'}.</p>",
         "<h3>Scores that rank |F error|</h3>",
-        _table("score", RANKING_COLUMNS, method_rows(result, "force_error")),
+        _table("score", RANKING_COLUMNS, method_rows(result, FORCES.bar)),
         "<h3>Intervals</h3>",
-        _intervals(result["force_error"]),
+        _intervals(result[FORCES.bar]),
         "<h3>By group</h3>",
-        _table("group", FORCE_ERROR_COLUMNS, group_rows(result, "force_error")),
+        _table("group", FORCE_ERROR_COLUMNS, group_rows(result, FORCES.bar)),
         "<h3>By element</h3>",
-        _table("element", FORCE_ERROR_COLUMNS, element_rows(result, "force_error")),
+        _table("element", FORCE_ERROR_COLUMNS, element_rows(result, FORCES.bar)),
         _definitions((*FORCE_ERROR_COLUMNS, *RANKING_COLUMNS)),
     ]
 
