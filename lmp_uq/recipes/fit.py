@@ -192,7 +192,7 @@ def _with_force_rows(options, frames, backbone, everyone):
     n_features = options.n_components or backbone.n_features + n_bias_columns(options.bias, len(backbone.elements))
     found = enough_force_rows(frames, options.rows, n_features)
     if found > FORCE_ROWS and everyone.rank == 0:
-        log.info("%d force rows per frame: %d would make fewer than %d rows per feature", found, ROWS_PER_FEATURE)
+        log.info("%d force rows per frame: %d would make fewer than %d rows per feature", found, FORCE_ROWS, ROWS_PER_FEATURE)
     return replace(options, n_force_rows=found)
 
 
