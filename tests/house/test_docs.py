@@ -259,6 +259,25 @@ def test_planted_broken_links_are_seen():
     ]
 
 
+def paths_missing(text: str) -> list[str]:
+    """Paths of the tree, as code in a text, that are not there."""
+    named = re.findall(r"`((?:csrc|lmp_uq|tests|docs|examples|benchmarks|cmake)/[\w./-]*)`", text)
+    assert named
+    return [path for path in named if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_paths_in_the_plans_are_there(page):
+    text = read(ROOT / page)
+    assert not paths_missing(text) and paths_missing(text + "`csrc/no/such.cpp`") == ["csrc/no/such.cpp"]
+
+
+def test_rooms_in_the_plan_are_those_of_the_tree():
+    rooms = re.search(r"^    lmp_uq/\n(.*?)^    tests/", read(ROOT / "ARCHITECTURE.md"), re.M | re.S).group(1)
+    named = set(re.findall(r"(\w+)/(?= )", rooms)) | {"models"}
+    assert named >= {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+
+
 def test_index_names_every_page():
     linked = set(re.findall(r"\]\((\w+\.md)\)", read(DOCS / "index.md")))
     assert linked == {p.name for p in DOCS.glob("*.md")} - {"index.md"}
