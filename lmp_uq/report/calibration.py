@@ -83,8 +83,8 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
     if not report.get("adaptation") and not any(mine["few_frames"] for mine in report["labels"].values()):
         needed = N_FRAMES + MIN_REST
         blocks.append(wrap(f"what {N_FRAMES} labelled frames of a new system change: needs two groups, one of {needed} frames or more"))
-    if "force_error" in report["labels"]:
-        elements = sorted(report["labels"]["force_error"]["per_element"].items())
+    if FORCES.bar in report["labels"]:
+        elements = sorted(report["labels"][FORCES.bar]["per_element"].items())
         blocks.append(["force_error by element", *table("element", ELEMENT_COLUMNS, elements)])
     if report["learned_quantile"]:
         blocks.append(wrap(_learned_text(report["learned_quantile"])))
@@ -112,7 +112,7 @@ def _adaptation_text(found):
 def _left_out_block(name, title, mine):
     if not mine["leave_one_group_out"]:
         return wrap(f"{title}: no group could be left out; that needs two groups or more")
-    columns = LEFT_OUT_COLUMNS if name == "force_error" else SCALED_LEFT_OUT_COLUMNS
+    columns = LEFT_OUT_COLUMNS if name == FORCES.bar else SCALED_LEFT_OUT_COLUMNS
     head = wrap(f"{title} in a group left out, calibrated on the others (aim: coverage {LEVEL:.2f})")
     return head + table("group", columns, sorted(mine["leave_one_group_out"].items()))
 
@@ -122,7 +122,7 @@ def _learned_text(found):
     texts = [
         f"{name} pinball loss {number(mine['pinball'], '#.3g')}, mean width {number(mine['width'], '#.3g')}, "
         f"coverage {number(mine['coverage'], '.3f')}"
-        for name, mine in (("learned", found["learned"]), ("force_error", found["force_error"]))
+        for name, mine in (("learned", found["learned"]), (FORCES.bar, found[FORCES.bar]))
     ]
     return f"learned quantile ({parts} frames, {found['epochs']} epochs), on its conformal frames: " + "; ".join(texts)
 
@@ -168,7 +168,7 @@ def left_out_lines(by_group) -> list[str]:
 
 
 def _force_error_lines(calibration):
-    if not calibration.get("force_error"):
+    if not calibration.get(FORCES.bar):
         return entry("calibration", "none: force_error cannot be computed; lmp-uq fit --calibration adds it")
     bar = force_error_of(calibration["force_error"])
     return _lines_of_version_1(bar) if isinstance(bar, ForceError1) else _lines_of_version_2(bar)

@@ -22,7 +22,7 @@ from lmp_uq.metrics.bars import (
 )
 from lmp_uq.metrics.bootstrap import intervals, share_interval
 from lmp_uq.metrics.sharpness import sharpness
-from lmp_uq.quantities import by_key
+from lmp_uq.quantities import FORCES, by_key
 
 FORCE_THRESHOLDS = (0.1, 0.3, 1.0)
 """eV/Angstrom: what the figures auroc count as a large error."""
@@ -207,7 +207,7 @@ class AtomSamples:
 
     def comparison(self) -> dict[str, dict]:
         """How well the scores of atoms rank |F error|, by name."""
-        scores = {"force_error": self.force_error, FORCE_NORM: self.force_norm, "grade": self.grade} | self.scores
+        scores = {FORCES.bar: self.force_error, FORCE_NORM: self.force_norm, "grade": self.grade} | self.scores
         out = {name: {"n": len(self.error)} | _ranking(self.error, score, self.groups) for name, score in scores.items()}
         return out | {CONSTANT: {"n": len(self.error)} | dict.fromkeys(_ranking(self.error, self.error, self.groups))}
 
@@ -257,7 +257,7 @@ def _part(samples, axis, value, n_members, blocks):
     for name, mine in samples.items():
         mask = np.ones(len(mine.groups), bool) if axis is None else getattr(mine, axis) == value
         block = mine.groups.astype(str) if blocks == "group" else mine.frames
-        out[name] = mine.metrics(mask, block) if name == "force_error" else mine.metrics(mask, n_members, block)
-    if "force_error" in out and "forces" in out:
-        out["forces"]["force_error_coverage"] = out["force_error"]["coverage"]
+        out[name] = mine.metrics(mask, block) if name == FORCES.bar else mine.metrics(mask, n_members, block)
+    if FORCES.bar in out and FORCES.key in out:
+        out[FORCES.key]["force_error_coverage"] = out[FORCES.bar]["coverage"]
     return out
