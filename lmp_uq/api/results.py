@@ -275,8 +275,8 @@ class ValidationReport(Result):
     def of(cls, result: Mapping[str, Any], samples: Mapping[str, Any]) -> ValidationReport:
         """From what `lmp_uq.recipes.validate.validate` returns."""
         same = {name: result[name] for name in ("model", "sha256", "n_frames", "in_sample")}
-        parts = {axis: {name: Part.of(mine) for name, mine in result[axis].items()} for axis in ("groups", "elements")}
-        return cls(found=result, samples=samples, **vars(Part.of(result)), **parts, **same)
+        groups, elements = ({name: Part.of(mine) for name, mine in result[axis].items()} for axis in ("groups", "elements"))
+        return cls(found=result, samples=samples, groups=groups, elements=elements, **vars(Part.of(result)), **same)
 
     def __str__(self):
         return describe_validation(self.found)

@@ -53,7 +53,7 @@ def _takes(options: type):
     def decorate(function):
         own = inspect.signature(function)
         names = [field for field in fields(options) if field.name not in own.parameters]
-        defaults = {f.name: f.default if f.default is not MISSING else f.default_factory() for f in names}
+        defaults = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in names}
         further = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d) for n, d in defaults.items()]
         kept = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
         function.__signature__ = own.replace(parameters=kept + further)

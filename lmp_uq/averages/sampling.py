@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import ase.io
 import numpy as np
+from ase import Atoms
 from ase.io.formats import UnknownFileTypeError
 
 from lmp_uq.backbone.graph import graph_of_frames
-from lmp_uq.backbone.linear.potential import BAR
+from lmp_uq.backbone.linear.potential import BAR, LinearBackbone
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.errors import UqError
 from lmp_uq.files import existing_file
@@ -38,11 +40,11 @@ def read_run(paths: Sequence[str | Path], elements: Sequence[str] = ()) -> list:
     UqError
         A file that is missing or cannot be read.
     """
-    frames = []
+    frames: list[Atoms] = []
     for path in map(existing_file, paths):
         with open(path, "rb") as stream:
             is_dump = stream.read(6) == b"ITEM: "    # TIMESTEP, or before it UNITS or TIME of dump_modify
-        options = {"format": "lammps-dump-text"} | ({"specorder": list(elements)} if elements else {}) if is_dump else {}
+        options: dict[str, Any] = {"format": "lammps-dump-text"} | ({"specorder": list(elements)} if elements else {}) if is_dump else {}
         try:
             frames += ase.io.read(path, ":", **options)
         except (UnknownFileTypeError, ValueError, KeyError, IndexError, OSError) as failure:
@@ -54,7 +56,8 @@ class LinearFrames:
     """Features of a linear potential."""
 
     def __init__(self, file):
-        self._backbone, self._bias = backbone_of_file(file), file.header["posterior"]["bias"]
+        self._backbone = cast("LinearBackbone", backbone_of_file(file))
+        self._bias = file.header["posterior"]["bias"]
 
     def sample(self, atoms, pressure: bool):
         """Energy (eV), features (P,), trace of the virial (eV) and of its rows (P,); the last two None unless asked for."""

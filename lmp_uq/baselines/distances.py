@@ -8,6 +8,7 @@ gamma: E. V. Podryabinkin, A. V. Shapeev, Comput. Mater. Sci. 140, 171 (2017).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import qr
@@ -95,7 +96,7 @@ def fit_d_optimality(descriptors, species, n_species: int) -> DOptimality:
     """
     descriptors = finite_array(descriptors, "fit_d_optimality: descriptors", (None, None))
     species = integer_array(species, "fit_d_optimality: species", (len(descriptors),))
-    out = []
+    out: list[Any] = []
     for z in range(n_species):
         mine = descriptors[species == z]
         if not len(mine) or not np.any(mine):

@@ -210,6 +210,6 @@ def _checked_scores(scores):
 
 
 def _checked_level(level):
-    if not isinstance(level, Real) or not 0 < level < 1:
+    if not isinstance(level, Real) or not 0.0 < float(level) < 1.0:
         raise UqError(f"conformal level: found {level!r}, accepted is a number between 0 and 1")
     return float(level)

@@ -52,7 +52,7 @@ def few_frames_of_a_group(others, mine, level, *, n_frames=N_FRAMES, n_draws=N_D
         return None
     rng = np.random.default_rng(seed)
     factor = conformal_quantile(other_scores, level, other_blocks) if other_scores.size else math.inf
-    found = {"others": [], "added": [], "alone": []}
+    found: dict[str, list[float | None]] = {"others": [], "added": [], "alone": []}
     for _ in range(n_draws):
         known = np.isin(blocks, rng.choice(labels, n_frames, replace=False))
         joint = (np.concatenate([other_scores, scores[known]]), np.concatenate([other_blocks, blocks[known]]))
@@ -63,5 +63,5 @@ def few_frames_of_a_group(others, mine, level, *, n_frames=N_FRAMES, n_draws=N_D
         }
         for name, value in tried.items():
             found[name].append(share_by_block(scores[~known] <= value, blocks[~known]) if math.isfinite(value) else None)
-    means = {name: None if None in values else float(np.mean(values)) for name, values in found.items()}
+    means = {name: None if None in values else float(np.mean(np.array(values, float))) for name, values in found.items()}
     return {"n_frames": len(labels)} | means

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -241,9 +242,10 @@ def fit_force_error(error_norm, force_norm, grade, groups, *, levels=LEVELS, blo
     needed = _left_out_factors(atoms, kept)
     conservative = np.maximum(factors, np.max(needed, axis=0)) if needed else factors
     floors, exponent = learned_floors(atoms, kept) if learn_floors else ([0.0] * len(kept), 0.0)
-    numbers = (tuple(map(float, values)) for values in (factors, conservative, floors))
+    a, b, c = coefficients.tolist()
+    by_level = [tuple(map(float, values)) for values in (factors, conservative, floors)]
     n_groups = len(np.unique(atoms.groups))
-    return ForceError(*coefficients.tolist(), *numbers, kept, n_groups, n_blocks, exponent, least_bar)
+    return ForceError(a, b, c, by_level[0], by_level[1], by_level[2], kept, n_groups, n_blocks, exponent, least_bar)
 
 
 def _left_out_factors(atoms, levels):
@@ -303,11 +305,11 @@ def leave_one_group_out(error_norm, force_norm, grade, groups, *, level=LEVEL, b
         without finite grades, and where the other groups have too few blocks for the level.
     """
     atoms = LabelledAtoms.checked(error_norm, force_norm, grade, groups, blocks)
-    report = {}
+    report: dict[str, dict[str, Any]] = {}
     for group, inside in split_by_group(atoms.groups, len(atoms.error), at_least=2):
         others, held_out = atoms.take(~inside).graded(), atoms.take(inside)
         known = held_out.take(np.isfinite(held_out.grade))
-        report[group] = {
+        mine = report[group] = {
             "coverage": None,
             "n": len(known.error),
             "width": None,
@@ -317,8 +319,8 @@ def leave_one_group_out(error_norm, force_norm, grade, groups, *, level=LEVEL, b
             columns = (others.error, others.force, others.grade, others.groups)
             fitted = fit_force_error(*columns, levels=(level,), blocks=others.blocks, learn_floors=learn_floors)
             bars = fitted.predict(known.force, known.grade, level=level)
-            report[group]["coverage"] = share_by_block(known.error <= bars, known.blocks)
-            report[group]["width"] = float(np.average(bars, weights=block_weights(known.blocks, len(bars))))
+            mine["coverage"] = share_by_block(known.error <= bars, known.blocks)
+            mine["width"] = float(np.average(bars, weights=block_weights(known.blocks, len(bars))))
     return report
 
 

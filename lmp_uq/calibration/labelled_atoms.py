@@ -30,8 +30,8 @@ class LabelledAtoms:
     @classmethod
     def checked(cls, error_norm, force_norm, grade, groups, blocks=None):
         """From array-likes; without blocks every atom is its own.  UqError for wrong shapes, NaN, negative numbers."""
-        columns = {"error_norm": error_norm, "force_norm": force_norm, "grade": grade}
-        columns = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
+        given = {"error_norm": error_norm, "force_norm": force_norm, "grade": grade}
+        columns = {name: np.asarray(values, dtype=np.float64) for name, values in given.items()}
         n = columns["error_norm"].shape
         for name, values in columns.items():
             if values.ndim != 1 or values.shape != n or not values.size:
@@ -42,7 +42,8 @@ class LabelledAtoms:
         groups = np.asarray(groups)
         split_by_group(groups, n[0])
         block_weights(blocks, n[0])
-        return cls(*columns.values(), groups, np.arange(n[0]) if blocks is None else np.asarray(blocks))
+        blocks = np.arange(n[0]) if blocks is None else np.asarray(blocks)
+        return cls(columns["error_norm"], columns["force_norm"], columns["grade"], groups, blocks)
 
     def take(self, mask):
         """The atoms where mask is true."""

@@ -49,10 +49,11 @@ def calibrate_bars(labels: Labels, before: Mapping[str, Any] | None = None, seed
     for quantity in (FORCES, *SCALED):
         try:
             mine = labels.of(quantity)
-            bar, left_out = force_bar(mine) if quantity is FORCES else scaled_bar(mine)
+            fit: Any = force_bar if quantity is FORCES else scaled_bar
+            bar, left_out = fit(mine)
             report = {"leave_one_group_out": left_out}
             if before is not None:
-                judge = force_report if quantity is FORCES else scaled_report
+                judge: Any = force_report if quantity is FORCES else scaled_report
                 old = before.get(quantity.bar)
                 report |= judge(mine, type(bar).from_dict(old) if old else None, bar, seed)
         except UqError as reason:

@@ -50,7 +50,7 @@ TENSOR_NAMES = ("input_mean", "input_scale", *_LAYERS, "lower", "upper", "factor
 def tensor_shapes(n_features: int, hidden: Sequence[int], n_levels: int) -> dict[str, tuple[int, ...]]:
     """Shapes of the stored arrays, all float64, by name."""
     sizes = (n_features + 1, *hidden, n_levels)
-    shapes = {"input_mean": (sizes[0],), "input_scale": (sizes[0],)}
+    shapes: dict[str, tuple[int, ...]] = {"input_mean": (sizes[0],), "input_scale": (sizes[0],)}
     for k, (width, length) in enumerate(pairwise(sizes)):
         shapes |= {f"weight_{k}": (length, width), f"bias_{k}": (length,)}
     return shapes | {"lower": (n_levels,), "upper": (n_levels,), "factors": (n_levels,)}
@@ -143,8 +143,8 @@ class QuantileNetwork:
             A level that the network or the fallback does not have; descriptors of another length.
         """
         if level not in self.levels:
-            known = ", ".join(f"{one:g}" for one in self.levels)
-            raise UqError(f"learned quantile: level {level!r} was not trained; accepted: {known}")
+            trained = ", ".join(f"{one:g}" for one in self.levels)
+            raise UqError(f"learned quantile: level {level!r} was not trained; accepted: {trained}")
         bars = np.array(fallback.predict(force_norm, grade, conservative, level))
         known = np.asarray(grade, dtype=np.float64) <= 1.0  # false for NaN too
         mine = self.quantiles(np.asarray(descriptors)[known], np.asarray(force_norm)[known])
@@ -239,7 +239,8 @@ def train_quantile_network(error_norm, descriptors, force_norm, blocks, *, level
     fit, stop, check = parts = _split(blocks, rng)
     mean, spread = _mean_and_scale(x[fit])
     z, target, weights = (x - mean) / spread, np.log(error + ERROR_OFFSET), block_weights(blocks, len(error))
-    layers, epochs = _train(*((z[part], target[part], weights[part]) for part in (fit, stop)), levels, rng, max_epochs)
+    atoms = [(z[part], target[part], weights[part]) for part in (fit, stop)]
+    layers, epochs = _train(atoms[0], atoms[1], levels, rng, max_epochs)
     found = log_quantiles(layers, z[fit])
     arrays = layers | {"input_mean": mean, "input_scale": spread, "factors": np.ones(len(levels))}
     arrays |= {"lower": found.min(axis=0), "upper": found.max(axis=0)}
@@ -286,10 +287,10 @@ def _train(fit, stop, levels, rng, max_epochs):
     for epoch in range(1, max_epochs + 1):
         for batch in np.array_split(rng.permutation(len(z)), -(-len(z) // BATCH)):
             optimiser.zero_grad()
-            _pinball(parameters, *(a[torch.from_numpy(batch)] for a in fit), levels).backward()
+            _pinball(parameters, [a[torch.from_numpy(batch)] for a in fit], levels).backward()
             optimiser.step()
         with torch.no_grad():
-            loss = float(_pinball(parameters, *stop, levels))
+            loss = float(_pinball(parameters, stop, levels))
         if loss < best_loss:
             best_loss, best_epoch = loss, epoch
             best = {name: p.detach().numpy().copy() for name, p in parameters.items()}
@@ -311,11 +312,12 @@ def _first_layers(width, target, levels, rng):
     return layers
 
 
-def _pinball(parameters, z, target, weights, levels):
+def _pinball(parameters, atoms, levels):
     """Weighted mean of max(t u, (t - 1) u) over atoms and levels t, with u = target - log q; `log_quantiles` in torch."""
     import torch
     from torch.nn.functional import silu, softplus
 
+    z, target, weights = atoms
     for k in range(len(HIDDEN)):
         z = silu(z @ parameters[f"weight_{k}"].T + parameters[f"bias_{k}"])
     z = z @ parameters[f"weight_{len(HIDDEN)}"].T + parameters[f"bias_{len(HIDDEN)}"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -124,7 +125,7 @@ def scaled_leave_one_group_out(error, std, groups, blocks=None, *, level=LEVEL):
     scores, std = _scores(error, std), np.asarray(std, dtype=np.float64)
     weights = block_weights(blocks, scores.size)
     blocks = np.arange(scores.size) if blocks is None else np.asarray(blocks)
-    report = {}
+    report: dict[str, dict[str, Any]] = {}
     for group, inside in split_by_group(groups, scores.size, at_least=2):
         factor = conformal_quantile(scores[~inside], level, blocks[~inside])
         report[group] = {"coverage": None, "n": int(inside.sum()), "width": None}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import platform
@@ -24,7 +25,7 @@ log = logging.getLogger("lmp_uq")
 def main(argv: list[str] | None = None) -> int:
     """Entry point of ``lmp-uq``: returns the exit code (0, 1 for an error, 2 for a usage error, 130 after Ctrl-C)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if getattr(sys.stdout, "errors", None) == "strict":
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a file name may hold bytes that are no text
     options = None
     try:

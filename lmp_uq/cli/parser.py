@@ -8,6 +8,7 @@ import difflib
 import math
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from lmp_uq.errors import UqError
 
@@ -60,19 +61,20 @@ class Parser(argparse.ArgumentParser):
     def _short_usage(self):
         needed = [action for action in self._actions if action.required]
         formatter = self._get_formatter()
-        words = [" ".join([*action.option_strings[:1], formatter._format_args(action, action.metavar or action.dest)]) for action in needed]
+        words = [" ".join([*action.option_strings[:1], formatter._format_args(action, action.dest)]) for action in needed]
         return " ".join([self.prog, *words, "[options]"])
 
     def _model_first(self, words):
         """The words, with a *.uq file that an option of several values would take in as the model before them all."""
         if "--" in words or not any(action.dest == "model" and not action.option_strings for action in self._actions):
             return words
-        current, room, taken = None, 0, {}
+        current, room = None, 0.0
+        taken: dict[Any, list[int]] = {}
         for k, word in enumerate(words):
             action = self._option_string_actions.get(word.partition("=")[0])
             if action is not None:
                 current = action
-                room = 0 if "=" in word else math.inf if action.nargs == "+" else 1 if action.nargs is None else action.nargs
+                room = 0.0 if "=" in word else _room(action)
             elif room > 0:
                 room -= 1
                 taken.setdefault(current, []).append(k)
@@ -83,6 +85,11 @@ class Parser(argparse.ArgumentParser):
             if action.nargs == "+" and action.dest not in MODELS_FOLLOW and len(places) > 1 and _is_model(words[last]):
                 return [words[last], *words[:last], *words[last + 1 :]]
         return words
+
+
+def _room(action):
+    """How many words an option takes."""
+    return math.inf if action.nargs == "+" else 1.0 if action.nargs is None else float(action.nargs)
 
 
 def _is_model(word):

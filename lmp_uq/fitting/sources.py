@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from lmp_uq.backbone.linear.compute import with_columns
-from lmp_uq.backbone.linear.compute_settings import read_compute_settings
-from lmp_uq.backbone.linear.snap_settings import read_settings
+from lmp_uq.backbone.linear.compute_settings import ComputeSettings, read_compute_settings
+from lmp_uq.backbone.linear.snap_settings import SnapSettings, read_settings
 from lmp_uq.backbone.load import linear_class
 from lmp_uq.errors import UqError
 from lmp_uq.frames.reading import read_frames
@@ -51,6 +51,7 @@ def linear_source(
     """
     prefix, _, path = name.partition(":")
     family = PREFIXES[prefix + ":"]
+    settings: SnapSettings | ComputeSettings
     if family == SNAP:
         settings = read_settings(path, elements, reference, coefficients)
     else:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def shaping_labels(stream, pops, weights) -> list[Shaping]:
         return size[largest], leverage[largest], rows.kinds[largest], rows.components[largest], rows.frames[largest] + first
 
     size, leverage, kinds, components, frames = stream.collect(pick)
-    found = {}
+    found: dict[str, Any] = {}
     for k in np.argsort(-size):
         frame = stream.frames[frames[k]]
         found.setdefault(frame.source, Shaping(frame.source, _label(frame, kinds[k], components[k]), leverage[k], size[k]))

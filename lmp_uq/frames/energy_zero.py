@@ -68,7 +68,7 @@ def _system(frames, residuals, elements):
     numbers = [frame.atoms.numbers for frame, mine in zip(frames, labelled, strict=True) if mine]
     known = [atomic_numbers[element] for element in elements]
     counts = np.array([np.bincount(mine, minlength=len(chemical_symbols))[known] for mine in numbers], float)
-    occurs = counts.any(axis=0)
+    occurs = np.asarray(counts.any(axis=0))
     return [e for e, mine in zip(elements, occurs, strict=True) if mine], counts[:, occurs], residuals[labelled]
 
 

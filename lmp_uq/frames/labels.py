@@ -102,8 +102,8 @@ def find_labels(atoms: ase.Atoms, keys: LabelKeys, where: str) -> Labels:
         stress = None
         notes.append(Note(ZERO_STRESS, source))
     notes += [Note(UNUSED, kind, name) for kind, name in _unused(atoms, names)]
-    energy = float("nan") if energy is None else energy.item()
-    return Labels(energy, forces, stress, (weights["energy"], weights["forces"], weights[source]), tuple(notes))
+    number = float("nan") if energy is None else energy.item()
+    return Labels(number, forces, stress, (weights["energy"], weights["forces"], weights[source]), tuple(notes))
 
 
 def has_label(atoms: ase.Atoms, name: str) -> bool:
@@ -113,7 +113,7 @@ def has_label(atoms: ase.Atoms, name: str) -> bool:
 
 def _names(atoms: ase.Atoms, keys: LabelKeys) -> LabelKeys:
     """Names to read this frame by: those given, the others from the first family that the frame has."""
-    family = next((f for f in _FAMILIES if any(has_label(atoms, name) for name in f)), _FAMILIES[-1])
+    family = next((f for f in _FAMILIES if any(name and has_label(atoms, name) for name in f)), _FAMILIES[-1])
     if keys.stress or keys.virials:  # two names of one thing: what is asked for is not mixed with what is not
         family = family._replace(stress=None, virials=None)
     return LabelKeys(*(key or name for key, name in zip(keys, family, strict=True)))

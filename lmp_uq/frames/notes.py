@@ -30,7 +30,8 @@ class Notes:
     """Notes on the frames of one file."""
 
     def __init__(self):
-        self._counts, self._first = Counter(), {}
+        self._counts: Counter[Note] = Counter()
+        self._first: dict[str, int] = {}
 
     def add(self, notes, frame: int) -> None:
         """Count what there is to say of a frame."""

@@ -50,7 +50,7 @@ def unit_warning(what: str, unit: str, known: dict[str, float], labels: np.ndarr
         return ""
     sign = " with the opposite sign" if slope < 0 else ""
     near = {name: abs(np.log(abs(slope) / factor)) for name, factor in known.items()}
-    name = min(near, key=near.get)
+    name = min(near, key=near.__getitem__)
     guess = f"they look like {name}{sign}" if near[name] < np.log(TOLERANCE) else "no known unit has this ratio"
     if PLAUSIBLE[0] <= -slope <= PLAUSIBLE[1]:
         guess = "their sign looks reversed"

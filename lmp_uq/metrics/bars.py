@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import erf, ndtr
 from scipy.stats import rankdata
@@ -51,7 +53,7 @@ def bar_metrics(error, std, lower, upper, n_members: int, bar=None, groups=None,
     error, std = np.asarray(error, float), np.asarray(std, float)
     bar = has_bar(std) if bar is None else np.asarray(bar, bool)
     groups = np.zeros(len(error), int) if groups is None else np.asarray(groups)
-    out = {"n": len(error), "n_without_bar": int(np.sum(~bar)), "n_members": int(n_members)}
+    out: dict[str, Any] = {"n": len(error), "n_without_bar": int(np.sum(~bar)), "n_members": int(n_members)}
     out |= size_metrics(error)
     error, std, lower, upper = error[bar], std[bar], np.asarray(lower)[bar], np.asarray(upper)[bar]
     out["envelope_violation"] = violation(error, lower, upper)

@@ -122,7 +122,7 @@ class _RankFigures:
     def draw(self, counts, block):
         """Figures (n_resamples,) of all resamples."""
         size = _positions(self.size)
-        out = {name: [] for name in ("spearman", *self.events)}
+        out: dict[str, list] = {name: [] for name in ("spearman", *self.events)}
         if self.parts:
             out["spearman_within_groups"] = []
         for row in counts:

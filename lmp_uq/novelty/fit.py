@@ -9,8 +9,10 @@ after the last one number per atom.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
@@ -99,7 +101,7 @@ def fit_novelty_blocks(blocks, n_species, *, n_folds=5, percentile=99.9, seed=0,
 class _Atoms:
     """The blocks, checked as they come, split by element: (z, descriptors, frames)."""
 
-    blocks: object
+    blocks: Iterable[Any]
     n_species: int
 
     def __iter__(self):
@@ -121,8 +123,8 @@ class _Element:
     fold_of: dict  # frame -> fold
     n_folds: int
     count: np.ndarray  # (folds,)
-    first: np.ndarray = None  # (folds, P)
-    second: np.ndarray = None  # (folds, P, P)
+    first: np.ndarray  # (folds, P)
+    second: np.ndarray  # (folds, P, P)
 
     def folds(self, frames):
         return np.array([self.fold_of[frame] for frame in frames.tolist()], dtype=np.int64)
@@ -147,8 +149,9 @@ class _Element:
 
 def _survey(atoms, n_species, n_folds, seed, ranks):
     """Pass 1: means and folds of the elements that occur, by element index."""
-    n_features, frames = 0, [set() for _ in range(n_species)]
-    count, total, largest = np.zeros(n_species), {}, np.zeros(n_species)
+    n_features, count, largest = 0, np.zeros(n_species), np.zeros(n_species)
+    frames: list[set[int]] = [set() for _ in range(n_species)]
+    total: dict[int, Any] = {}
     for z, descriptors, mine in atoms:
         n_features = descriptors.shape[1]
         frames[z].update(mine.tolist())
@@ -166,16 +169,13 @@ def _survey(atoms, n_species, n_folds, seed, ranks):
         # shuffled and dealt out in turn
         order = np.random.default_rng((seed, z)).permutation(len(labels))
         folds = min(n_folds, len(labels))
-        elements[z] = _Element(mean, largest[z], dict(zip(labels, (order % folds).tolist(), strict=True)), folds, np.zeros(folds))
+        moments = (np.zeros(folds), np.zeros((folds, n_features)), np.zeros((folds, n_features, n_features)))
+        elements[z] = _Element(mean, largest[z], dict(zip(labels, (order % folds).tolist(), strict=True)), folds, *moments)
     return elements
 
 
 def _moments(atoms, elements, ranks):
     """Pass 2: counts and moments by fold."""
-    for element in elements.values():
-        n_features = len(element.mean)
-        element.first = np.zeros((element.n_folds, n_features))
-        element.second = np.zeros((element.n_folds, n_features, n_features))
     for z, descriptors, frames in atoms:
         element = elements[z]
         folds, centred = element.folds(frames), descriptors - element.mean
@@ -194,7 +194,7 @@ def _distances_of_all(atoms, elements, cross_fit, ranks):
         fitted = {z: [e.whitening(k) for k in range(e.n_folds)] if e.n_folds > 1 else [None] for z, e in elements.items()}
     else:
         fitted = {z: [e.whitening()] for z, e in elements.items()}
-    found = {z: [] for z in elements}
+    found: dict[int, list] = {z: [] for z in elements}
     for z, descriptors, frames in atoms:
         folds = elements[z].folds(frames)
         for fold in np.unique(folds):

@@ -71,7 +71,7 @@ def exponential_weights(values, scale):
     UqError
         No rows, another shape, values that are not finite, or a scale that is not positive.
     """
-    if not isinstance(scale, Real) or isinstance(scale, bool) or not scale > 0:
+    if not isinstance(scale, Real) or isinstance(scale, bool) or not float(scale) > 0.0:
         raise UqError(f"exponential_weights: scale={scale!r}, accepted is a float > 0")
     vectors = np.ndim(values) == 2
     values = finite_array(values, "exponential_weights: values", (None, 3) if vectors else (None,))

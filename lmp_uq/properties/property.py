@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import builtins
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
@@ -166,7 +167,7 @@ class PropertyResult:
     reference: float | None = None
     source: str = ""
 
-    @property
+    @builtins.property  # the field of that name hides it from type checkers
     def inside(self) -> bool | None:
         """Whether the reference lies inside the bounds; None without a reference."""
         return None if self.reference is None else bool(self.lower <= self.reference <= self.upper)

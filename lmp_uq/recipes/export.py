@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,8 @@ def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
 
 def settings_of(file: modelfile.ModelFile):
     """Settings of a linear potential: its descriptors, what is beneath it, the files of its pair style."""
-    return load_backbone(file.header["backbone"], file.section("backbone"), elements=file.header["elements"]).settings
+    backbone: Any = load_backbone(file.header["backbone"], file.section("backbone"), elements=file.header["elements"])
+    return backbone.settings
 
 
 def theta_of(file: modelfile.ModelFile, member: int | None, model: str) -> np.ndarray:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
 from lmp_uq import modelfile
 from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL
+from lmp_uq.calibration.labelled_atoms import ForceLabels
 from lmp_uq.calibration.labels import calibrate_bars
 from lmp_uq.errors import UqError
 from lmp_uq.files import check_folder, check_target
@@ -244,8 +246,9 @@ def _calibrate(checked, box, novelty, elements):
     if checked is None:
         return None
     labels = labels_of(checked, box, novelty, elements)
-    labels = replace(labels, forces=labels.forces.graded())
-    if not len(labels.forces.frames):
+    forces = cast(ForceLabels, labels.of(FORCES)).graded()
+    labels = replace(labels, forces=forces)
+    if not len(forces.frames):
         raise UqError("calibration frames: no force labels on atoms whose element is among the posterior frames; force_error needs some")
     found = calibrate_bars(labels)
     if FORCES.bar in found.reasons:

@@ -222,7 +222,7 @@ def _head(column):
 
 def _definitions(columns):
     """A line on every column."""
-    lines = {}
+    lines: dict[str, str] = {}
     for c in columns:
         lines.setdefault(_head(c), c.meaning)
     items = "".join(f"<dt>{escape(head)}</dt><dd>{escape(meaning)}</dd>" for head, meaning in lines.items())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -73,7 +74,8 @@ def predict_by_file(file, frames: Sequence[Frame], options, kinds=LABELS, n_forc
 
 def batches(frames: Sequence[Frame], batch_atoms: int) -> Iterator[list[Frame]]:
     """The frames in order, in lists of at most `batch_atoms` atoms (a larger frame is alone)."""
-    batch, n_atoms = [], 0
+    batch: list[Frame] = []
+    n_atoms = 0
     for frame in frames:
         if batch and n_atoms + len(frame.atoms) > batch_atoms:
             yield batch
@@ -108,7 +110,7 @@ def _concatenate(parts, frames, n_features):
 class Batch:
     """A few frames in one graph."""
 
-    backbone: object
+    backbone: Any  # a Backbone; of a LinearBatch a LinearBackbone
     frames: list[Frame]
     options: RowOptions
     found: list[tuple] = field(default_factory=list)
@@ -242,7 +244,8 @@ class Batch:
         features = np.array([row[0] for row in self.found]).reshape(len(self.found), width)
         columns = [np.array([row[k] for row in self.found]) for k in range(1, 6)]
         targets, base = columns[0].astype(float), columns[4].astype(float)
-        return Rows(features, targets, *(c.astype(np.int64) for c in columns[1:4]), base)
+        kinds, frames, components = (c.astype(np.int64) for c in columns[1:4])
+        return Rows(features, targets, kinds, frames, components, base)
 
 
 class LinearBatch(Batch):

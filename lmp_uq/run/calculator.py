@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
+from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes, all_properties
 from ase.io import extxyz
 from ase.outputs import ArrayProperty, ScalarProperty, all_outputs
@@ -72,7 +73,9 @@ class UqCalculator(Calculator):
         one place, positions that are not finite.
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "energies", "forces", "stress", "stresses", *BARS]
+    implemented_properties: ClassVar[list[str]] = [  # type: ignore[misc]  # ASE declares it without ClassVar
+        "energy", "free_energy", "energies", "forces", "stress", "stresses", *BARS,
+    ]  # fmt: skip
 
     def __init__(self, model, *, engine="auto", **options):
         super().__init__(model=model, engine=engine, **options)
@@ -112,7 +115,7 @@ class UqCalculator(Calculator):
             self._refuse_missing(name)
         dear, stresses = any(name in DEAR for name in properties), "stresses" in properties
         known = {} if system_changes else self.results  # asked for one after another: a writer finds them all
-        (found,) = evaluate(self._engine, [self.atoms], dear=dear, stresses=stresses)
+        (found,) = evaluate(self._engine, [cast(Atoms, self.atoms)], dear=dear, stresses=stresses)
         self.results = known | {name: value for name, value in found.items() if name in self.implemented_properties}
 
     def _refuse_missing(self, name):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -59,10 +60,11 @@ class Engine:
         self._species = np.asarray(species, dtype=np.int64)
         self._conservative = conservative
         self._bias = header["posterior"]["bias"] if header["posterior"] else "none"
-        self._box = Box.from_tensors(file.section("posterior")) if header["posterior"] else None
-        self._novelty = Novelty.from_tensors(file.section("grade")) if header["grade"] else None
+        # None where the file has no such section; `offers` is asked before they are
+        self._box: Any = Box.from_tensors(file.section("posterior")) if header["posterior"] else None
+        self._novelty: Any = Novelty.from_tensors(file.section("grade")) if header["grade"] else None
         calibration = header["calibration"] or {}
-        self._force_error = ForceError.from_dict(calibration["force_error"]) if calibration.get("force_error") else None
+        self._force_error: Any = ForceError.from_dict(calibration["force_error"]) if calibration.get("force_error") else None
         self._network = _network(file) if learned else None
         self._factors = {name: _factor(calibration.get(name), conservative) for name in ("energy_error", "stress_error")}
         self.n_members = _members_in_use(header, n_members)

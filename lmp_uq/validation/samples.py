@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 
@@ -125,8 +126,8 @@ class Samples:
         error, groups, out = self.error[bar], self.groups[bar], {}
         for name, mine in self.bars().items():
             std = mine.std[bar]
-            figures = {"n": len(error), "hindsight": name in HINDSIGHT, "envelope_violation": None}
-            if mine.lower is not None:
+            figures: dict[str, Any] = {"n": len(error), "hindsight": name in HINDSIGHT, "envelope_violation": None}
+            if mine.lower is not None and mine.upper is not None:
                 figures["envelope_violation"] = violation(error, mine.lower[bar], mine.upper[bar])
             out[name] = figures | width_metrics(error, std) | rank_metrics(error, std, groups, self.thresholds)
         return out
@@ -231,12 +232,12 @@ def figures(samples: Mapping[str, Samples | AtomSamples], n_members: int, blocks
     """
     out = _part(samples, None, None, n_members, blocks)
     for quantity in by_key(samples):
-        out[quantity.key]["risk_coverage"] = samples[quantity.key].curve()
+        out[quantity.key]["risk_coverage"] = cast(Samples, samples[quantity.key]).curve()
     out["blocks"] = blocks
     groups = sorted({str(group) for mine in samples.values() for group in mine.groups})
     out["groups"] = {group: _part(samples, "groups", group, n_members, blocks) for group in groups}
     per_atom = {name: mine for name, mine in samples.items() if mine.elements is not None}
-    elements = sorted({str(element) for mine in per_atom.values() for element in mine.elements})
+    elements = sorted({str(element) for mine in per_atom.values() for element in np.asarray(mine.elements)})
     out["elements"] = {element: _part(per_atom, "elements", element, n_members, blocks) for element in elements}
     out["comparison"] = {name: mine.comparison() for name, mine in samples.items()}
     return out

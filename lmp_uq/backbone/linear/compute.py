@@ -101,11 +101,12 @@ class ComputeBackbone(LinearBackbone):
 
     def _differences(self, changes, species):
         """(n, P) minus the derivative of the summed descriptors along each change, a function of the length of a step."""
-        rows = [(self._summed(*change(-STEP), species) - self._summed(*change(STEP), species)) / (2.0 * STEP) for change in changes]
+        rows = [(self._summed(change(-STEP), species) - self._summed(change(STEP), species)) / (2.0 * STEP) for change in changes]
         return np.array(rows).reshape(len(rows), self.n_features)
 
-    def _summed(self, vectors, positions, species):
-        """(P,) descriptors summed over the atoms of any cell."""
+    def _summed(self, moved, species):
+        """(P,) descriptors summed over the atoms of any cell; moved: its vectors and positions."""
+        vectors, positions = moved
         frame = Atoms([self.elements[s] for s in species], positions=positions, cell=vectors, pbc=True)
         cell, _, inside = lammps_cell(frame, self.cutoff)
         lmp, _ = self._evaluate_roles(cell, inside, species, ["descriptors"])

@@ -94,7 +94,8 @@ class LinearBackbone(ABC):
         self.n_parameters = self.n_features + len(self.elements)
         if self.coefficients.shape != (self.n_parameters,):
             raise UqError(f"coefficients of shape {self.coefficients.shape}; the settings of this potential accept ({self.n_parameters},)")
-        self._communicator, self._lammps = communicator, None
+        self._communicator = communicator
+        self._lammps: Any = None
 
     @abstractmethod
     def _settings(self, architecture: Mapping[str, Any]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
@@ -27,7 +28,7 @@ DEFAULT_FLOOR = 1e-3
 
 def assign_folds(rows: RowBlocks, n_folds: int) -> dict:
     """Fold of each group: groups in order of decreasing size go to the fold that is smallest so far.  Collective."""
-    counts = Counter()
+    counts: Counter = Counter()
     for part in rows.ranks.gather(together(rows.ranks, lambda: _group_sizes(rows))):
         counts.update(part)
     if len(counts) < 2:
@@ -40,7 +41,7 @@ def assign_folds(rows: RowBlocks, n_folds: int) -> dict:
 
 
 def _group_sizes(rows):
-    counts = Counter()
+    counts: Counter = Counter()
     for number, block in enumerate(rows.blocks):
         if len(block) != 4 or len(block[3]) != len(block[1]):
             raise UqError(f"{rows.owner}: block {number}: choosing by groups needs blocks (X, y, weight, groups) with one group per row")
@@ -69,7 +70,7 @@ def scores(fits: Iterable, held_out: Iterable[RowBlocks]) -> dict[str, float]:
     """
     total = np.zeros(7)
     for fit, rows in zip(fits, held_out, strict=True):
-        total += rows.ranks.sum(together(rows.ranks, lambda fit=fit, rows=rows: _local_sums(fit, rows)))
+        total += rows.ranks.sum(together(rows.ranks, partial(_local_sums, fit, rows)))
     weight, outside, error, std, error2, std2, below = total
     if not weight > 0:
         raise UqError("POPS: the rows of all held-out groups have weight zero")
@@ -134,14 +135,14 @@ def _prepared(pops, rows, **options):
 def best_ridge(path: list[dict]) -> float:
     """The smallest ridge whose scores meet both targets, else the one nearest to them (in sums of logarithms)."""
     distance = {row["ridge"]: _outside(row["violation"], VIOLATION) + _outside(row["error_over_std"], ERROR_OVER_STD) for row in path}
-    return min(sorted(distance), key=distance.get)
+    return min(sorted(distance), key=distance.__getitem__)
 
 
 def best_floor(path: list[dict]) -> float:
     """The floor of smallest rms std / RMSE that is at least 1, else of the largest: too narrow is worse than too wide."""
     ratios = {row["leverage_floor"]: row["std_over_rmse"] for row in path}
     wide = {floor: ratio for floor, ratio in ratios.items() if ratio >= 1.0}
-    return min(wide, key=wide.get) if wide else max(ratios, key=ratios.get)
+    return min(wide, key=wide.__getitem__) if wide else max(ratios, key=ratios.__getitem__)
 
 
 def _outside(value, window):

@@ -12,6 +12,7 @@ import numpy as np
 
 from lmp_uq.errors import UqError
 from lmp_uq.posterior.box import Box
+from lmp_uq.posterior.ensemble import Ensemble
 from lmp_uq.posterior.pops.blocks import RowBlocks, from_first
 from lmp_uq.posterior.pops.choice import DEFAULT_FLOOR, choose_floor, choose_ridge
 from lmp_uq.posterior.pops.corrections import Solution, kept_rows, leverage_pass, moment_pass, principal_modes
@@ -27,6 +28,27 @@ log = logging.getLogger("lmp_uq")
 class Core:
     """What `POPS` does with `RowBlocks`; it reads the options of the estimator and sets its learned attributes."""
 
+    ridge: float | str
+    ridge_absolute: float
+    ridge_grid: tuple[float, ...]
+    leverage_floor: float | str
+    floor_grid: tuple[float, ...]
+    scale_columns: bool
+    leverage_percentile: float
+    percentile_clipping: float
+    mode_threshold: float
+    axes: str
+    posterior: str
+    n_members: int
+    minimum_relative_error: float
+    n_components: int | None
+    solver: str
+    random_state: int
+    posterior_: Box | Ensemble
+    pass_seconds_: dict[str, float]
+    alpha_: float | None
+    lambda_: float | None
+
     def _run(self, rows: RowBlocks):
         self.ridge_path_ = self.floor_path_ = None
         self.pass_seconds_ = {}
@@ -34,7 +56,7 @@ class Core:
         self._refuse_few_rows()
         self._warn_few_rows()
         floor = DEFAULT_FLOOR if self.leverage_floor == "groups" else float(self.leverage_floor)
-        ridge = {"ridge": self.ridge}
+        ridge: dict[str, float | str] = {"ridge": self.ridge}
         if self.ridge == "groups":
             chosen, self.ridge_path_ = choose_ridge(self, rows, floor)
             ridge = {"ridge": chosen}
@@ -144,9 +166,9 @@ class Core:
         if ridge == "evidence":
             with self._timed("residual"):
                 self._normal = with_least_sse(self._normal, rows)
-            precisions = from_first(rows.ranks, np.array(evidence_precisions(self._normal)))[0]
-            self.alpha_, self.lambda_ = map(float, precisions)
-            return self.lambda_ / self.alpha_
+            alpha, precision = map(float, from_first(rows.ranks, np.array(evidence_precisions(self._normal)))[0])
+            self.alpha_, self.lambda_ = alpha, precision
+            return precision / alpha
         return float(ridge) * self._normal.mean_eigenvalue
 
     def _smallest_ridge(self, normal):

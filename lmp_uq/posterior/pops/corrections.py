@@ -8,7 +8,8 @@ the leverage is w sum z^2/d, the correction Q (z/d) e/h, its norm |z/d| e/h.  So
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -80,8 +81,8 @@ class Moments:
     """First and second moments of corrections in the basis, split by leverage so that any of the floors is at hand."""
 
     edges: np.ndarray  # (B,) ascending leverage floors, relative
-    first: np.ndarray = field(default=None)  # (B, R')
-    second: np.ndarray = field(default=None)  # (B, R', R')
+    first: Any = None  # (B, R'), None before the first corrections
+    second: Any = None  # (B, R', R')
 
     def add(self, corrections, bins):
         """Add corrections (m, R') of rows that lie in ``bins`` (m,): 0 is below all floors."""

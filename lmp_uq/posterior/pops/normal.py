@@ -214,7 +214,7 @@ def _local_triangle(normal, rows):
     triangle = np.zeros((0, len(normal.scale) + 1))
     for _, X, y, weight in rows.chunks():
         block = np.column_stack([X / normal.scale, y]) * np.sqrt(weight * normal.weight_factor)[:, None]
-        triangle = np.linalg.qr(np.vstack([triangle, block]), mode="r")
+        triangle = np.asarray(np.linalg.qr(np.vstack([triangle, block]), mode="r"))
     return triangle
 
 

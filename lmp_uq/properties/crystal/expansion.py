@@ -123,23 +123,25 @@ class CrystalExpansion:
         for k in np.flatnonzero(np.isfinite(found.volume)):
             moved = np.zeros(at.size) if self._crystal.rigid else self._path(thetas[k])(found.volume[k])
             x[k] = at.with_volume(moved, found.volume[k])
-        reasons = [() if np.isfinite(v) else (LOST,) for v in found.volume]
-        return ExpandedMinima(*found, x, reasons, np.zeros(len(thetas), dtype=int))
+        reasons: list[tuple[str, ...]] = [() if np.isfinite(v) else (LOST,) for v in found.volume]
+        return ExpandedMinima(found.volume, found.energy, found.bulk_modulus, x, reasons, np.zeros(len(thetas), dtype=int))
 
     def _minima(self, thetas):
         predicted = self.predicted(thetas)
         if self._crystal.rigid:
             return predicted
-        found = ExpandedMinima(*(np.full_like(a, np.nan) for a in predicted[:4]), [], predicted.n_evaluations.copy())
+        volume, energy, bulk_modulus, x = columns = [np.full_like(a, np.nan) for a in predicted[:4]]
+        found = ExpandedMinima(volume, energy, bulk_modulus, x, [], predicted.n_evaluations.copy())
         for k, theta in enumerate(thetas):
             function = _Counted(self._crystal.function(theta))
             try:
-                values, reasons = self._settled(function, *self._start(theta, predicted, k)), ()
+                values = self._settled(function, *self._start(theta, predicted, k))
             except PropertyFailure as failure:
-                values, reasons = (), (str(failure),)
-            for column, value in zip(found, values, strict=False):
-                column[k] = value
-            found.reasons.append(reasons)
+                found.reasons.append((str(failure),))
+            else:
+                found.reasons.append(())
+                for column, value in zip(columns, values, strict=True):
+                    column[k] = value
             found.n_evaluations[k] = function.count
         return found
 

@@ -8,9 +8,10 @@ G. Henkelman, B. P. Uberuaga, H. Jonsson, J. Chem. Phys. 113, 9901 (2000).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.mep import NEB
 from ase.optimize import FIRE
@@ -49,7 +50,7 @@ class Path:
 class SystemCalculator(Calculator):
     """A system with one Theta as a calculator of ASE."""
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]  # type: ignore[misc]  # ASE declares it without ClassVar
 
     def __init__(self, system, theta: np.ndarray):
         super().__init__()
@@ -58,7 +59,8 @@ class SystemCalculator(Calculator):
     def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
         """See `ase.calculators.calculator.Calculator.calculate`."""
         super().calculate(atoms, properties, system_changes)
-        energy, forces, _ = self._system.evaluate(self._theta, self.atoms.positions, self.atoms.cell.array)
+        mine = cast(Atoms, self.atoms)
+        energy, forces, _ = self._system.evaluate(self._theta, mine.positions, mine.cell.array)
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
 
 

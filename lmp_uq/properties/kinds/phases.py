@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
 from lmp_uq.errors import UqError
-from lmp_uq.properties.crystal.minimum import crystal_at_minimum, element_of
+from lmp_uq.properties.crystal.minimum import Crystal, crystal_at_minimum, element_of
 from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.minima.stability import HELD
 from lmp_uq.properties.property import EXACT, EXPANSION, Curves, Expansion, Option, Outcome, Property, Quantity
@@ -120,13 +120,14 @@ class Phase(Property):
 
     def _minimum_of_other(self, theta):
         # the crystal itself is shared, and differs from others of its name by element and volume
-        kept = self.potential.shared.setdefault(("minimum", id(self.other)), OrderedDict())
+        other = cast(Crystal, self.other)
+        kept = self.potential.shared.setdefault(("minimum", id(other)), OrderedDict())
         key = np.asarray(theta).tobytes()
         if key not in kept:
             try:
-                kept[key] = self.other.member(theta)
+                kept[key] = other.member(theta)
             except PropertyFailure as failure:
-                raise PropertyFailure(f"{self.other.structure.name}: {failure}") from failure
+                raise PropertyFailure(f"{other.structure.name}: {failure}") from failure
             while len(kept) > KEPT:
                 kept.popitem(last=False)
         return kept[key]
@@ -134,8 +135,8 @@ class Phase(Property):
 
 def refuse_another_composition(own, other):
     """UqError for a compound relative to another composition: energies of atoms of different elements have no common zero."""
-    shares = [Counter(s.atoms.get_chemical_symbols()) for s in (own, other)]
-    shares = [{element: count / sum(found.values()) for element, count in found.items()} for found in shares]
+    counts = [Counter(s.atoms.get_chemical_symbols()) for s in (own, other)]
+    shares = [{element: count / sum(found.values()) for element, count in found.items()} for found in counts]
     if shares[0] != shares[1]:
         formulas = [s.atoms.get_chemical_formula(empirical=True) for s in (own, other)]
         raise UqError(f"structure {own.name} is {formulas[0]}, relative_to {other.name} is {formulas[1]}; accepted: a phase of the same "

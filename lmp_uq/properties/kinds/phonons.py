@@ -184,8 +184,7 @@ class PhononDispersion(Property):
     def expansion(self, thetas):
         """See `Property.expansion`."""
         values = np.array([self._values(self.table.dynamical(theta)) for theta in thetas])
-        flags = [(NO_LATTICE,) if np.isnan(row).any() else (UNSTABLE,) if (row < 0.0).any() else () for row in values]
-        return Expansion(values, flags)
+        return Expansion(values, [_flags(row) for row in values])
 
     def curves(self, thetas):
         """See `Property.curves`: the three branches one after the other, apart by NaN."""
@@ -203,3 +202,10 @@ class PhononDispersion(Property):
     def _branches(self, dynamical):
         found = frequencies(dynamical[len(MODES) :])
         return np.vstack([found, np.full((1, 3), np.nan)]).T.ravel()
+
+
+def _flags(values):
+    """Of a member with these frequencies."""
+    if np.isnan(values).any():
+        return (NO_LATTICE,)
+    return (UNSTABLE,) if (values < 0.0).any() else ()

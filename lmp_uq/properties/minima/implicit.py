@@ -78,7 +78,9 @@ class HessianProducts:
     def __init__(self, forces: Forces, positions: np.ndarray, project=without_translation, *, saddle: bool = False, step: float = STEP):
         self._forces, self._positions, self._project = forces, np.array(positions), project
         self.saddle, self._step = saddle, step
-        self.n_products, self._along, self._products = 0, [], []
+        self.n_products = 0
+        self._along: list[np.ndarray] = []
+        self._products: list[np.ndarray] = []
 
     def product(self, vector: np.ndarray) -> np.ndarray:
         """(n, 3) H v, of the projected v and projected itself."""

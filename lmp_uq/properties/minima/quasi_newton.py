@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -56,7 +56,8 @@ class LimitedMetric:
     """
 
     def __init__(self, solve: Callable[[np.ndarray], np.ndarray]):
-        self._solve, self._pairs = solve, []
+        self._solve = solve
+        self._pairs: list[Any] = []
 
     def answer(self, gradient):
         """See `Metric`."""

@@ -33,13 +33,14 @@ def hessian(forces, positions, symmetry) -> np.ndarray:
         block = _block(forces, positions, first, symmetry.site(first))
         for atom, (turn, images) in others.items():
             matrix[images, :, atom, :] = turn @ block @ turn.T
-    matrix = matrix.reshape(3 * n, 3 * n)
-    return 0.5 * (matrix + matrix.T)
+    square = matrix.reshape(3 * n, 3 * n)
+    return 0.5 * (square + square.T)
 
 
 def _block(forces, positions, atom, site):
     """(n, 3, 3): minus the forces on all atoms for displacements of one along each axis."""
-    along, answers = np.zeros((0, 3)), []
+    along = np.zeros((0, 3))
+    answers: list[np.ndarray] = []
     while np.linalg.eigvalsh(along.T @ along)[0] < INDEPENDENT:
         direction = GENERAL[len(answers) // len(site)]
         moved = positions.copy()

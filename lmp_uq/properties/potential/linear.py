@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,8 @@ class LinearPotential:
         self.posterior = Box.from_tensors(file.section("posterior"))
         self.departures = np.array(file.tensors["posterior/members"])
         self.sha256 = file.sha256
-        self.shared, self.communicator = {}, communicator
+        self.shared: dict[Any, Any] = {}
+        self.communicator = communicator
         tensors = {"coefficients": np.zeros(len(self.theta))}
         self._reference = linear_class(family)(header["backbone"]["architecture"], tensors, self.elements, communicator)
         self._reference.settings.pair_lines("theta")  # a potential that no pair style runs is refused here

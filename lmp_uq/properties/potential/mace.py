@@ -7,6 +7,8 @@ are the energies with weight 1 and the descriptors with the member's Theta.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lmp_uq import modelfile
@@ -47,7 +49,8 @@ class MacePotential:
             raise UqError(f"{name} holds a model of family {header['backbone']['family']}; accepted here: {FAMILY}")
         if header["posterior"] is None:
             raise UqError(f"{name} holds no posterior: lmp-uq fit adds one")
-        self.elements, self.sha256, self.shared = tuple(header["elements"]), file.sha256, {}
+        self.elements, self.sha256 = tuple(header["elements"]), file.sha256
+        self.shared: dict[Any, Any] = {}
         self.posterior = Box.from_tensors(file.section("posterior"))
         self.departures = np.array(file.tensors["posterior/members"])
         self.theta = np.zeros(self.departures.shape[1])
@@ -97,7 +100,8 @@ class MaceSystem:
 
     def evaluate(self, theta, positions=None, cell=None) -> tuple[float, np.ndarray, np.ndarray]:
         """Energy (eV), forces (n, 3) and virial (3, 3) of the model with Theta; PropertyFailure where they are not finite."""
-        theta, graph, found = np.asarray(theta, dtype=np.float64), *self._pass(positions, cell)
+        theta = np.asarray(theta, dtype=np.float64)
+        graph, found = self._pass(positions, cell)
         weights = np.tile(theta[: self._width], (self.n_atoms, 1))
         gradients = self._backbone.pull(found.state, np.ones(self.n_atoms), weights)
         energy = float(found.energies.sum() + self._summed(graph, found) @ theta)

@@ -142,7 +142,9 @@ def _record(prop, theta, key, member, file):
 
 def _collect(records, n_quantities):
     values = np.full((len(records), n_quantities), np.nan)
-    failures, flags, odd = Counter(), Counter(), 0
+    failures: Counter[str] = Counter()
+    flags: Counter[str] = Counter()
+    odd = 0
     for k, record in enumerate(records):
         if "failure" in record:
             failures[record["failure"]] += 1

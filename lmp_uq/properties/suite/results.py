@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def from_members(prop: Property, mean, values, counts: Counts, rests_on: str, se
         std = float(np.sqrt(np.mean((there - mean[k]) ** 2)))
         bounds = float(there.min()), float(there.max())
         text = f"{len(there)} of {len(column)} {rests_on}"
-        counted = {"members": column, "failures": Counter(failures), "flags": Counter(flags), "odd": odd}
+        counted: dict[str, Any] = {"members": column, "failures": Counter(failures), "flags": Counter(flags), "odd": odd}
         out.append(PropertyResult(prop.name, *quantity, method, float(mean[k]), std, *bounds, text, seconds=seconds, **counted))
     return out
 
@@ -60,7 +60,8 @@ def from_gradient(prop: Property, mean, gradient, potential, n_members: int, sec
 
 def expansion_counts(flags: list[tuple[str, ...]], values) -> Counts:
     """Of an expansion: flags of K members, values (K, Q)."""
-    failures, odd = Counter(), Counter()
+    failures: Counter[str] = Counter()
+    odd: Counter[str] = Counter()
     there = np.isfinite(values).any(axis=1)
     for texts, known in zip(flags, there, strict=True):
         (odd if known else failures).update(set(texts))

@@ -6,6 +6,8 @@ Figures are objects with an Agg canvas of their own; matplotlib's global state s
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -19,7 +21,7 @@ MEDIANS = "#AA3311"
 LINES = "#222222"
 FONT = 13
 SMALL = 11
-LINE_STYLES = ((1.0, "-"), (2.0, "--"))
+LINE_STYLES: tuple[tuple[float, Literal["-", "--"]], ...] = ((1.0, "-"), (2.0, "--"))
 """Lines |error| = factor * bar, and how they are drawn."""
 
 
