@@ -194,7 +194,7 @@ def check_json(options) -> None:
     from lmp_uq.files import check_target
 
     if options.json is not None:
-        check_target(options.json, "--json")
+        check_target(options.json, "json")
         if options.json == getattr(options, "out", None):
             raise UqError(f"--json {options.json}: is where --out goes; accepted: another file")
 

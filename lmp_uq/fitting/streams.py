@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lmp_uq.backbone.identity import identity_of
 from lmp_uq.backbone.load import load_backbone
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.files import is_stream
 from lmp_uq.fitting.counts import MIN_FORCE_ROWS
 from lmp_uq.fitting.posterior import Judged
@@ -73,6 +73,6 @@ class FitStreams:
         options = self._options
         unknown = set(options.rows) - set(LABELS)
         if unknown:
-            raise UqError(f"--rows: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(LABELS)})")
+            raise UqError(f"{argument('rows')}: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(LABELS)})")
         progress = what if options.progress else ""
         return RowOptions(options.rows, n_force_rows, options.bias, options.seed, progress=progress)

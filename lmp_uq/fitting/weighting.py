@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.posterior.weights import exponential_weights, group_weights
 from lmp_uq.quantities import ENERGY, FORCES, QUANTITIES
 
@@ -64,7 +64,7 @@ def weighting(stream, energy_scale=None, force_scale=None) -> Weighting:
     plain = Weighting({}, _importance_of_frames(stream.frames, energy_scale), force_scale)
     collected = stream.collect(lambda part, first: (part.rows.kinds, plain.base(part, first)))
     if not collected or not len(collected[0]):
-        raise UqError("the frames have none of the labels that --rows asks for: no rows to fit")
+        raise UqError(f"the frames have none of the labels that {argument('rows')} asks for: no rows to fit")
     kinds, base = collected
     weights = group_weights(kinds, base)
     found = {kind: float(np.max(weights[kinds == kind] / base[kinds == kind])) for kind in np.unique(kinds).tolist()}

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lmp_uq.errors import argument
 from lmp_uq.quantities import ENERGY, FORCES, STRESS
 
 log = logging.getLogger("lmp_uq")
@@ -97,7 +98,8 @@ def other_floor(asked: float | str, calibrated: bool) -> str:
     """How to get another leverage floor than the fit's; empty where calibration frames or groups chose it, so that no other helps."""
     if asked == "groups" or (asked == "auto" and calibrated):
         return ""
-    return f"--leverage-floor auto{'' if calibrated else ' with --calibration'}, or {LINEAR_FLOOR:g}"
+    wanted = "" if calibrated else f" with {argument('calibration')}"
+    return f"{argument('leverage_floor', 'auto')}{wanted}, or {LINEAR_FLOOR:g}"
 
 
 def wide_bars(ratios: dict[str, float], floor: float, shaping: list[Shaping], advice: str = "") -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.frames.frame import Frame, check_elements
 
 log = logging.getLogger("lmp_uq")
@@ -108,7 +108,7 @@ def check_energy_zero(
         raise UqError(
             "the labels and the model count energy from different zeros: reference minus model is "
             f"{table}; accepted: at most {limit:g} for each element. Use labels of the model's level "
-            "of theory and energy zero, or let --fit-offsets take these differences up"
+            f"of theory and energy zero, or let {argument('fit_offsets', True)} take these differences up"
         )
     return offsets
 

@@ -22,7 +22,7 @@ import ase
 import numpy as np
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, label_keys
 from lmp_uq.frames.notes import UNUSED, WEIGHT_ZERO, ZERO_STRESS, Note, options_for
 
 
@@ -232,5 +232,5 @@ def _compare(stress: np.ndarray, of_virials: np.ndarray, names: LabelKeys, where
     raise UqError(
         f"{where}: '{names.stress}' and -'{names.virials}'/volume contradict each other: {stress[k]:.4g} and {of_virials[k]:.4g} "
         f"eV/Angstrom^3{sign} in component {'xyz'[k[0]]}{'xyz'[k[1]]}; accepted: the same stress, or one of them named by "
-        f"--stress-key {names.stress} or --virials-key {names.virials}"
+        f"{label_keys({'stress': [str(names.stress)]})} or {label_keys({'virials': [str(names.virials)]})}"
     )

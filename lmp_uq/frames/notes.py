@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from lmp_uq.errors import label_keys
+
 ZERO_STRESS, WEIGHT_ZERO, UNUSED, UNLABELLED, ISOLATED = "zero stress", "weight 0", "unused", "unlabelled", "isolated"
 
 
@@ -19,11 +21,11 @@ class Note(NamedTuple):
 
 
 def options_for(labels: Iterable[tuple[str, str]]) -> str:
-    """The options that ask for labels, given as (kind, name); of several names of a kind one can be asked for."""
-    options: dict[str, list[str]] = {}
+    """The arguments that ask for labels, given as (kind, name); of several names of a kind one can be asked for."""
+    names: dict[str, list[str]] = {}
     for kind, name in labels:
-        options.setdefault(kind, []).append(f"--{kind}-key {name}")
-    return " ".join(" or ".join(words) for words in options.values())
+        names.setdefault(kind, []).append(name)
+    return label_keys(names) if names else ""
 
 
 class Notes:

@@ -12,7 +12,7 @@ import numpy as np
 from lmp_uq import modelfile
 from lmp_uq.calibration.labels import calibrate_bars, calibrate_learned
 from lmp_uq.calibration.quantile_network import SECTION
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.files import check_target, hash_file
 from lmp_uq.frames.energy_zero import check_energy_zero, match_energy_zero
 from lmp_uq.frames.frame import check_elements
@@ -60,7 +60,7 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
         No posterior in the file; frames that had another role in it, unless in_sample; elements other than the
         file's; no kind of label that could be calibrated; too few frames for a learned quantile.
     """
-    check_target(options.out, "--out")
+    check_target(options.out, "out")
     file = modelfile.read(modelfile.resolve(options.model))
     if not file.header["posterior"]:
         raise UqError(f"{options.model} has no posterior to calibrate: lmp-uq fit writes one")
@@ -90,7 +90,8 @@ def _other_roles(file, frames, accept):
     found = frames_with_other_role(file, frames, ROLE)
     if found and not accept:
         roles = ", ".join(f"{len(mine)} {role} (first: {mine[0].source})" for role, mine in sorted(found.items()))
-        raise UqError(f"of {len(frames)} frames some had another role in this file: {roles}; leave them out, or say --in-sample")
+        accepted = f"leave them out, or say {argument('in_sample', True)}"
+        raise UqError(f"of {len(frames)} frames some had another role in this file: {roles}; {accepted}")
     return bool(found)
 
 
@@ -126,7 +127,8 @@ def _learn(labels, predictions, entries, options):
     if not options.learned_quantile:
         return None, {}
     if FORCES.bar not in entries:
-        raise UqError("--learned-quantile: no force_error could be calibrated, which it hands over to where grade > 1")
+        asked = argument("learned_quantile", True)
+        raise UqError(f"{asked}: no force_error could be calibrated, which it hands over to where grade > 1")
     descriptors, _ = labelled_descriptors(predictions)
     network, report = calibrate_learned(labels.of(FORCES), descriptors, entries[FORCES.bar], options.seed)
     return report | {"header": network.header()}, {f"{SECTION}/{name}": array for name, array in network.tensors().items()}
@@ -145,7 +147,8 @@ def _warnings(file, frames, report):
         out.append(f"no training atoms of {', '.join(f'{e} ({n} atoms)' for e, n in ungraded.items())}: they took no part in force_error")
     had_network = (file.header["calibration"] or {}).get("quantile_network")
     if had_network and report["learned_quantile"] is None and FORCES.bar in report["labels"]:
-        out.append("the learned quantile of the file is dropped: it belongs to the old force_error; --learned-quantile makes a new one")
+        again = argument("learned_quantile", True)
+        out.append(f"the learned quantile of the file is dropped: it belongs to the old force_error; {again} makes a new one")
     return out
 
 

@@ -13,7 +13,7 @@ from lmp_uq.modelfile.source import open_backbone
 
 def convert(name: str, out: str | Path, *, head: str | None = None, licence: str = "unstated", command: str = "") -> None:
     """Write a model file without posterior (whole or not at all)."""
-    check_target(out, "--out")
+    check_target(out, "out")
     source = open_backbone(name, head)
     provenance = Provenance.inherit(source, command, licence)
     header = source.header() | {"posterior": None, "grade": None, "calibration": None, "provenance": provenance.header()}

@@ -14,7 +14,7 @@ from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL
 from lmp_uq.calibration.labelled_atoms import ForceLabels
 from lmp_uq.calibration.labels import calibrate_bars
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.files import check_folder, check_target
 from lmp_uq.fitting.counts import MIN_FORCE_ROWS, ROWS_PER_FEATURE, count_rows, enough_force_rows
 from lmp_uq.fitting.posterior import Judged, fit_posterior
@@ -80,9 +80,9 @@ def fit(options: FitOptions, command: str = "") -> dict:
         No folder for the output, unreadable data, labels with another energy zero than the backbone's, too few rows for the number
         of features, a disk that is full (what is done stays, and the same command goes on from there).
     """
-    check_target(options.out, "--out")
+    check_target(options.out, "out")
     if options.cache is not None:
-        check_folder(options.cache, "--cache")
+        check_folder(options.cache, "cache")
     everyone = ranks()
     source = open_fit_source(options, everyone.alone())
     options = options_of_family(options, source)
@@ -224,7 +224,7 @@ def _refuse_overlap(frames, calibration):
     if both:
         raise UqError(
             f"{len(both)} calibration frames are among the posterior frames too (first: {both[0].source}): their coverage would flatter; "
-            "give --calibration whole groups that --data does not hold"
+            f"give {argument('calibration')} whole groups that {argument('data')} does not hold"
         )
 
 
@@ -232,7 +232,8 @@ def _refuse_few(calibration):
     n, needed = sum(f.forces is not None for f in calibration), least_blocks(LEVEL)
     if calibration and n < needed:
         raise UqError(
-            f"--calibration: {n} frames with force labels; accepted: {needed} or more (fewer cannot guarantee a coverage of {LEVEL:g})"
+            f"{argument('calibration')}: {n} frames with force labels; accepted: {needed} or more (fewer cannot guarantee a coverage of "
+            f"{LEVEL:g})"
         )
 
 

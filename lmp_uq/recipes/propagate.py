@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.parallel.ranks import Ranks, ranks
 from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.kinds.registry import class_of
@@ -127,11 +127,11 @@ def _make_folder(folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UqError(f"--out {folder}: cannot be made a folder: {error.strerror}") from error
+        raise UqError(f"{argument('out', folder)}: cannot be made a folder: {error.strerror}") from error
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise UqError(f"--out {folder}: cannot be written into: {error.strerror}") from error
+        raise UqError(f"{argument('out', folder)}: cannot be written into: {error.strerror}") from error
 
 
 class _Run:
@@ -158,7 +158,7 @@ class _Run:
         key = key_of(self.potential, entry.kind, prop)
         found = self._first_order(prop, mean) + self._expanded(prop, mean, key) + self._brute(prop, mean, key)
         if not found:
-            raise UqError("the methods asked for give nothing of it; accepted: --members K, which every property has")
+            raise UqError(f"the methods asked for give nothing of it; accepted: {argument('members')} K, which every property has")
         without = [q.name for q in prop.quantities if q.name not in {result.quantity for result in found}]
         prop.notes += [f"no value of {', '.join(without)}"] * bool(without)
         for result in found:

@@ -15,7 +15,7 @@ from lmp_uq import modelfile
 from lmp_uq.averages.estimators import BOLTZMANN, MAX_VARIANCE, RunSamples, averages
 from lmp_uq.averages.sampling import ENERGY, PRESSURE, pressure_of, radial_distribution, read_run, source_of
 from lmp_uq.averages.table import read_table
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.posterior.box import Box
 from lmp_uq.recipes.options import members_in_use
 
@@ -57,7 +57,7 @@ def reweight(options: ReweightOptions) -> dict:
     frames = read_run(options.frames, options.elements)
     table_names, table_values = read_table(options.observables, len(frames)) if options.observables else ((), np.zeros((len(frames), 0)))
     if options.skip < 0:
-        raise UqError(f"--skip {options.skip}; accepted: 0 or more")
+        raise UqError(f"{argument('skip', options.skip)}; accepted: 0 or more")
     frames, table_values = frames[options.skip :], table_values[options.skip :]
     if len(frames) < 2:
         raise UqError(f"{len(frames)} frames behind the first {options.skip}; accepted: at least 2")
@@ -74,7 +74,8 @@ def check_volumes(frames, options: ReweightOptions) -> None:
     """UqError where a pressure or g(r) is asked for of a frame that has no volume."""
     for k, atoms in enumerate(frames):
         if (options.pressure or options.rdf) and (atoms.cell.rank < 3 or not atoms.pbc.all()):
-            raise UqError(f"frame {options.skip + k + 1}: no periodic cell; accepted for --pressure and --rdf: three periodic axes")
+            asked = f"{argument('pressure')} and {argument('rdf')}"
+            raise UqError(f"frame {options.skip + k + 1}: no periodic cell; accepted for {asked}: three periodic axes")
 
 
 def samples_of_frames(source, frames, options: ReweightOptions, table_names, table_values) -> RunSamples:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lmp_uq import modelfile
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.frames.energy_zero import match_energy_zero
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.modelfile.provenance import frames_with_other_role
@@ -79,4 +79,4 @@ def _refuse_other_roles(file, frames):
     found = frames_with_other_role(file, frames)
     if found:
         roles = ", ".join(f"{len(mine)} {role} (first: {mine[0].source})" for role, mine in sorted(found.items()))
-        raise UqError(f"of {len(frames)} frames some shaped this file: {roles}; leave them out, or say --in-sample")
+        raise UqError(f"of {len(frames)} frames some shaped this file: {roles}; leave them out, or say {argument('in_sample', True)}")

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes, all_properties
@@ -63,34 +64,39 @@ class UqCalculator(Calculator):
         A ``*.uq`` file, or the name of an embedded model.
     engine : {"auto", "native", "torch"}
         As in `lmp_uq.backbone.load.load_backbone`.
+    sha256 : str or None
+        Hash that the file must have, as `todict` says it; None: any.
     device, precision, threads, n_members, n_force_members, conservative, learned
         As in `lmp_uq.run.engine.Engine.load`.
 
     Raises
     ------
     UqError
-        A file that cannot be read, a device that is not there; from a calculation: an element that the model lacks, atoms at
-        one place, positions that are not finite.
+        A file that cannot be read or has another hash, a device that is not there; from a calculation: an element that the model
+        lacks, atoms at one place, positions that are not finite.
     """
 
     implemented_properties: ClassVar[list[str]] = [  # type: ignore[misc]  # ASE declares it without ClassVar
         "energy", "free_energy", "energies", "forces", "stress", "stresses", *BARS,
     ]  # fmt: skip
 
-    def __init__(self, model, *, engine="auto", **options):
-        super().__init__(model=model, engine=engine, **options)
+    def __init__(self, model: str | os.PathLike[str], *, engine: str = "auto", sha256: str | None = None, **options: Any):
+        super().__init__(model=model, engine=engine, sha256=sha256, **options)
 
-    def set(self, **changes):
+    def set(self, **changes: Any) -> dict[str, Any]:
         """Change what the constructor was given: the model is loaded anew. See `ase.calculators.calculator.Calculator.set`."""
+        expected = changes.pop("sha256", None)
         if "model" in changes:
             changes["model"] = _lasting_name(changes["model"])
         loaded = _load({**self.parameters, **changes})  # first: a file that cannot be read leaves all as it was
+        if expected not in (None, loaded.sha256):
+            raise UqError(f"{changes.get('model', 'the model')}: has sha256 {loaded.sha256}; accepted: {expected}, which was asked for")
         self._loaded, self.sha256 = loaded, loaded.sha256
         self.reset()
         return super().set(**changes)
 
-    def todict(self, skip_default=True):
-        """What the model was loaded from: name or path, options, and the hash of the file."""
+    def todict(self, skip_default: bool = True) -> dict[str, Any]:
+        """What the model was loaded from, as the constructor takes it: name or path, options, and the hash of the file."""
         return super().todict(skip_default) | {"sha256": self.sha256}
 
     def __getstate__(self):
@@ -108,7 +114,9 @@ class UqCalculator(Calculator):
             self._loaded = loaded
         return self._loaded
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
+    def calculate(
+        self, atoms: Atoms | None = None, properties: Sequence[str] = ("energy",), system_changes: Sequence[str] = tuple(all_changes)
+    ) -> None:
         """See `ase.calculators.calculator.Calculator.calculate`."""
         super().calculate(atoms, properties, system_changes)
         for name in properties:

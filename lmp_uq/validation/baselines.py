@@ -10,7 +10,7 @@ import numpy as np
 
 from lmp_uq.baselines.distances import fit_d_optimality, neighbour_distance
 from lmp_uq.baselines.rows import fit_row_baselines
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.fitting.weighting import Blocks, weighting
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.novelty.grade import Novelty
@@ -39,14 +39,15 @@ def read_fit_frames(file, options) -> list:
     """
     names = ", ".join(d["path"] for d in file.header["provenance"]["data"]) or "none known"
     if not options.fit_data:
-        raise UqError(f"--baselines needs the frames of the fit: give them with --fit-data (files of the fit: {names})")
+        asked, with_them = argument("baselines", True), argument("fit_data")
+        raise UqError(f"{asked} needs the frames of the fit: give them with {with_them} (files of the fit: {names})")
     known = set(file.section("roles").get("posterior", np.zeros(0, np.uint64)).tolist())
     frames = read_frames(options.fit_data, options.keys, options.group_key)
     mine = [f for f in frames if f.key in known]
     if not mine:
         raise UqError(
-            f"--fit-data: none of {len(frames)} frames is among the {len(known)} that the posterior of {options.model} was fitted on; "
-            f"accepted: the files of the fit ({names})"
+            f"{argument('fit_data')}: none of {len(frames)} frames is among the {len(known)} that the posterior of {options.model} was "
+            f"fitted on; accepted: the files of the fit ({names})"
         )
     return mine
 
@@ -70,7 +71,8 @@ def add_baselines(file, backbone, predictions, samples, options) -> dict:
     )
     n_known = len(file.section("roles")["posterior"])
     if len(frames) < n_known:
-        log.warning("--fit-data holds %d of the %d frames of the fit: baselines are fitted on those", len(frames), n_known)
+        found = (argument("fit_data"), len(frames), n_known)
+        log.warning("%s holds %d of the %d frames of the fit: baselines are fitted on those", *found)
     with tempfile.TemporaryDirectory(prefix="lmp-uq-") as folder:
         training = Stream(backbone, frames, rows, Cache(folder, ""), Ranks())
         offsets = posterior.get("energy_offsets") or {}
