@@ -166,19 +166,19 @@ def name_as_text(path: str | Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _refuse_no_name(path, name):
+def _refuse_no_name(path: str | Path, name: str) -> None:
     if not str(path):  # as of a variable of the shell that is not set; for the system it is this folder
         raise UqError(f"{argument(name)}: the name is empty; accepted: a name")
 
 
-def _status(path):
+def _status(path: str | Path) -> os.stat_result | None:
     try:
         return os.stat(path)
     except FileNotFoundError:
         return None
 
 
-def _takes_standard_output(path):
+def _takes_standard_output(path: str | Path) -> bool:
     if str(path) == STANDARD_OUTPUT:
         return True
     with contextlib.suppress(OSError):
@@ -188,7 +188,7 @@ def _takes_standard_output(path):
     return False
 
 
-def _own_stream(path, found):
+def _own_stream(path: str | Path, found: os.stat_result | None) -> int | None:
     """Number of the standard stream that a name stands for: a file that the shell has opened is not replaced under its feet."""
     if str(path) == STANDARD_OUTPUT:
         return 1
@@ -199,14 +199,14 @@ def _own_stream(path, found):
     return None
 
 
-def _written_through(number):
+def _written_through(number: int) -> BinaryIO:
     sys.stdout.flush()
     sys.stderr.flush()
     return open(os.dup(number), "wb")
 
 
 @contextlib.contextmanager
-def _replaced(target, found):
+def _replaced(target: Path, found: os.stat_result | None) -> Iterator[BinaryIO]:
     temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         with open(temporary, "xb") as stream:

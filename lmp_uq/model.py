@@ -61,7 +61,7 @@ class Model:
         What it was loaded with.
     """
 
-    def __init__(self, name: str, engine: Engine, options: dict[str, Any]):
+    def __init__(self, name: str, engine: Engine, options: dict[str, Any]) -> None:
         self.name, self.sha256, self._engine, self.options = name, engine.sha256, engine, options
         self.elements = tuple(engine.header["elements"])
         self.cutoff, self.members = float(engine.cutoff), int(engine.n_members)
@@ -151,12 +151,12 @@ class Model:
         if now != self.sha256:
             raise UqError(f"{self.name}: the file has changed since it was loaded (sha256 {self.sha256}, now {now}); load it anew")
 
-    def _reload(self, n_threads):
+    def _reload(self, n_threads: int) -> None:
         self.check_file()
         options = self.options | {"threads": n_threads}
         self._engine, self.options = Engine.load(self.name, None, linear=True, **options), options
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Model {self.name}: {self._engine.summary}"
 
 
@@ -174,15 +174,15 @@ class Prediction:
         ``file[index]``, or ``frames[index]``.
     """
 
-    def __init__(self, model: Model, frames: list[Frame], progress: bool = True):
+    def __init__(self, model: Model, frames: list[Frame], progress: bool = True) -> None:
         self.model, self._frames, self._progress = model, frames, progress
         self._engine = model._engine
         self.frames, self.sources = [one.atoms for one in frames], [one.source for one in frames]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._frames)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         state = "computed" if {"_cheap", "_dear"} & set(vars(self)) else "nothing computed yet"
         bars, n_atoms = ", ".join(self.model.fields) or "none", sum(map(len, self.frames))
         return f"Prediction of {self.model.name}: {len(self)} frames, {n_atoms} atoms, {state}; bars: {bars}"
@@ -304,17 +304,17 @@ class Prediction:
         return DataFrame(columns)
 
     @cached_property
-    def _cheap(self):
+    def _cheap(self) -> list[dict[str, Any]]:
         return vars(self).get("_dear") or self._evaluate(False)
 
     @cached_property
-    def _dear(self):
+    def _dear(self) -> list[dict[str, Any]]:
         return self._evaluate(True)
 
-    def _results(self, dear):
+    def _results(self, dear: bool) -> list[dict[str, Any]]:
         return self._dear if dear else self._cheap
 
-    def _evaluate(self, dear):
+    def _evaluate(self, dear: bool) -> list[dict[str, Any]]:
         bar = tqdm(total=len(self), desc=self.model.name, unit="frame", disable=not self._progress, delay=QUIET)
         out = []
         with bar:
@@ -323,18 +323,18 @@ class Prediction:
                 bar.update(len(batch))
         return out
 
-    def _refuse_missing(self, name):
+    def _refuse_missing(self, name: str) -> None:
         if name not in self.model.fields and name not in ("energy", "forces", "stress"):
             raise UqError(f"{name}: {self.model.name} holds nothing that gives it; it gives {', '.join(self.model.fields) or 'no bars'}")
 
-    def _arrays(self, name, of=None):
+    def _arrays(self, name: str, of: str | None = None) -> list[Any]:
         self._refuse_missing(of or name)
         return [found[name] for found in self._results(name in DEAR)]
 
-    def _column(self, name):
+    def _column(self, name: str) -> np.ndarray:
         return np.array(self._arrays(name))
 
-    def _stress(self, name):
+    def _stress(self, name: str) -> np.ndarray:
         self._refuse_missing(name)
         open_frames = [source for atoms, source in zip(self.frames, self.sources, strict=True) if not has_volume(atoms)]
         if open_frames:
@@ -343,11 +343,11 @@ class Prediction:
         return self._column(name)
 
 
-def _gives(engine, name):
+def _gives(engine: Engine, name: str) -> bool:
     return engine.offers("energy_std") if name == "members" else gives(engine, name)
 
 
-def _check_counts(**counts):
+def _check_counts(**counts: Any) -> None:
     for name, value in counts.items():
         if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
             raise UqError(f"{name} is {value!r}; accepted: a whole number of 0 or more")

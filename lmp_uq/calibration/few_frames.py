@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.calibration.conformal import conformal_quantile, share_by_block
 from lmp_uq.errors import UqError
@@ -16,7 +18,15 @@ MIN_REST = 5
 """Frames that must remain to measure the coverage on."""
 
 
-def few_frames_of_a_group(others, mine, level, *, n_frames=N_FRAMES, n_draws=N_DRAWS, seed=0):
+def few_frames_of_a_group(
+    others: tuple[ArrayLike, ArrayLike],
+    mine: tuple[ArrayLike, ArrayLike],
+    level: float,
+    *,
+    n_frames: int = N_FRAMES,
+    n_draws: int = N_DRAWS,
+    seed: int = 0,
+) -> dict[str, Any] | None:
     """Coverage of a group with factors that know none or a few of its frames.
 
     Parameters

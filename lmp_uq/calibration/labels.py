@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,7 +120,7 @@ def force_report(labels: ForceLabels, before: ForceError | None, after: ForceErr
             factors = {"factor": bar.factors[which], "conservative_factor": bar.conservative_factors[which]}
             report[name] = factors | _worth(atoms.error, bar.predict(atoms.force, atoms.grade), atoms.blocks)
 
-    def scores(inside):
+    def scores(inside: np.ndarray) -> np.ndarray:
         return relative_errors(atoms, fit_scale(atoms.take(~inside)))
 
     few_frames = _few_frames(atoms.groups, atoms.blocks, scores, seed)
@@ -158,19 +158,19 @@ def calibrate_learned(labels: ForceLabels, descriptors: np.ndarray, force_error:
     return network, report
 
 
-def _counts(groups, blocks):
+def _counts(groups: np.ndarray, blocks: np.ndarray) -> dict[str, Any]:
     return {"n": len(blocks), "n_blocks": len(np.unique(blocks)), "n_groups": len(np.unique(groups))}
 
 
-def _worth(error, bars, blocks):
+def _worth(error: np.ndarray, bars: np.ndarray, blocks: np.ndarray) -> dict[str, Any]:
     return {"coverage": share_by_block(error <= bars, blocks), "width": _mean(bars, blocks)}
 
 
-def _mean(values, blocks):
+def _mean(values: np.ndarray, blocks: np.ndarray) -> float:
     return float(np.average(values, weights=block_weights(blocks, len(values))))
 
 
-def _few_frames(groups, blocks, scores_without, seed):
+def _few_frames(groups: np.ndarray, blocks: np.ndarray, scores_without: Callable[[np.ndarray], np.ndarray], seed: int) -> dict[str, Any]:
     """{group: figures} of the groups with enough frames; scores_without(mask) are those of all labels by what the others say."""
     out = {}
     members = split_by_group(groups, len(blocks))
@@ -183,7 +183,7 @@ def _few_frames(groups, blocks, scores_without, seed):
     return out
 
 
-def _per_element(labels, bar):
+def _per_element(labels: ForceLabels, bar: ForceError) -> dict[str, dict[str, Any]]:
     atoms = labels.atoms
     coefficients = (bar.intercept, bar.force_exponent, bar.grade_exponent)
     factors = element_factors(relative_errors(atoms, coefficients), labels.elements, atoms.blocks, min_blocks=MIN_ELEMENT_FRAMES)

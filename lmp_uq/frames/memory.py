@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import ase
 import numpy as np
@@ -31,7 +31,7 @@ class InMemory:
     frames: tuple[ase.Atoms, ...]
     name: str = NAME
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
     def __iter__(self) -> Iterator[ase.Atoms]:
@@ -103,7 +103,7 @@ def check_geometry(atoms: ase.Atoms) -> None:
         raise UqError("positions or cell are NaN or infinite; accepted: finite numbers")
 
 
-def _content(value):
+def _content(value: Any) -> Any:
     """Something whose repr holds all of a value, which that of a long array does not."""
     array = np.asarray(value)
     return value if array.dtype.hasobject else (array.dtype.str, array.shape, array.tobytes())

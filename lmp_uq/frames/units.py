@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 FORCE_UNITS = {
@@ -57,10 +59,10 @@ def unit_warning(what: str, unit: str, known: dict[str, float], labels: np.ndarr
     return f"{what} labels are {slope:.4g} times what the model predicts: {guess}; accepted is {unit}"
 
 
-def unit_warnings(stream) -> list[str]:
+def unit_warnings(stream: Any) -> list[str]:
     """Sentences on the force and stress labels of a stream of predictions; collective over its ranks."""
 
-    def pick(part, first):
+    def pick(part: Any, first: int) -> list[np.ndarray]:
         forces = [(f.forces.ravel(), p.ravel()) for f, p in zip(part.frames, part.forces, strict=True) if f.forces is not None]
         stresses = [(f.stress.ravel(), s.ravel()) for f, s in zip(part.frames, part.stresses, strict=True) if f.stress is not None]
         return [np.concatenate([np.zeros(0), *(pair[side] for pair in pairs)]) for pairs in (forces, stresses) for side in (0, 1)]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -80,7 +80,7 @@ class UqCalculator(Calculator):
         "energy", "free_energy", "energies", "forces", "stress", "stresses", *BARS,
     ]  # fmt: skip
 
-    def __init__(self, model: str | os.PathLike[str], *, engine: str = "auto", sha256: str | None = None, **options: Any):
+    def __init__(self, model: str | os.PathLike[str], *, engine: str = "auto", sha256: str | None = None, **options: Any) -> None:
         super().__init__(model=model, engine=engine, sha256=sha256, **options)
 
     def set(self, **changes: Any) -> dict[str, Any]:
@@ -99,11 +99,11 @@ class UqCalculator(Calculator):
         """What the model was loaded from, as the constructor takes it: name or path, options, and the hash of the file."""
         return super().todict(skip_default) | {"sha256": self.sha256}
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_loaded": None}  # a model in memory belongs to one calculator of one process
 
     @property
-    def _engine(self):
+    def _engine(self) -> Engine:
         if self._loaded is None:
             loaded = _load(self.parameters)
             if loaded.sha256 != self.sha256:
@@ -126,16 +126,16 @@ class UqCalculator(Calculator):
         (found,) = evaluate(self._engine, [cast(Atoms, self.atoms)], dear=dear, stresses=stresses)
         self.results = known | {name: value for name, value in found.items() if name in self.implemented_properties}
 
-    def _refuse_missing(self, name):
+    def _refuse_missing(self, name: str) -> None:
         if name in BARS and not gives(self._engine, name):
             raise PropertyNotImplementedError(f"{name}: the model file holds nothing that gives it")
 
 
-def _load(parameters):
+def _load(parameters: Mapping[str, Any]) -> Engine:
     return Engine.load(parameters["model"], None, **{name: value for name, value in parameters.items() if name != "model"})
 
 
-def _lasting_name(model):
+def _lasting_name(model: str | os.PathLike[str]) -> str:
     """Name of an embedded model, or a path that means the same file in any folder."""
-    path = modelfile.resolve(model)
+    path = modelfile.resolve(os.fspath(model))
     return os.path.abspath(path) if path == Path(model) else str(model)

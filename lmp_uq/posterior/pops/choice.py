@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def assign_folds(rows: RowBlocks, n_folds: int) -> dict:
     return out
 
 
-def _group_sizes(rows):
+def _group_sizes(rows: RowBlocks) -> dict[Any, int]:
     counts: Counter = Counter()
     for number, block in enumerate(rows.blocks):
         if len(block) != 4 or len(block[3]) != len(block[1]):
@@ -53,7 +54,7 @@ def folds_of(rows: RowBlocks, n_folds: int) -> list[tuple[RowBlocks, RowBlocks]]
     """(training rows, held-out rows) of each fold."""
     fold_of = assign_folds(rows, n_folds)
 
-    def part(fold, inside):
+    def part(fold: int, inside: bool) -> RowBlocks:
         return RowBlocks(FoldBlocks(rows.blocks, fold_of, fold, inside), rows.ranks, rows.block_rows, rows.owner)
 
     return [(part(fold, False), part(fold, True)) for fold in range(max(fold_of.values()) + 1)]
@@ -78,7 +79,7 @@ def scores(fits: Iterable, held_out: Iterable[RowBlocks]) -> dict[str, float]:
     return {k: float(v) for k, v in {"violation": outside / weight, **ratio, "below_floor": below / weight}.items()}
 
 
-def _local_sums(fit, rows):
+def _local_sums(fit: Any, rows: RowBlocks) -> np.ndarray:
     """Weighted sums over this rank's held-out rows: 1, outside, |err|, std, err^2, std^2, below the floor."""
     total = np.zeros(7)
     for _, X, y, weight in rows.chunks():
@@ -91,7 +92,7 @@ def _local_sums(fit, rows):
     return total
 
 
-def choose_ridge(pops, rows: RowBlocks, floor: float) -> tuple[float, list[dict]]:
+def choose_ridge(pops: Any, rows: RowBlocks, floor: float) -> tuple[float, list[dict]]:
     """The relative ridge of ``pops.ridge_grid`` that does best on held-out groups, and the scores of all that were tried."""
     folds = folds_of(rows, pops.n_folds)
     fits = [_prepared(pops, training, ridge=0.0, leverage_floor=floor) for training, _ in folds]
@@ -106,7 +107,7 @@ def choose_ridge(pops, rows: RowBlocks, floor: float) -> tuple[float, list[dict]
     return best_ridge(path), path
 
 
-def choose_floor(pops, rows: RowBlocks, ridge: dict) -> tuple[float, list[dict]]:
+def choose_floor(pops: Any, rows: RowBlocks, ridge: dict) -> tuple[float, list[dict]]:
     """The leverage floor of ``pops.floor_grid`` that does best on held-out groups, with the options ``ridge``, and the scores of all."""
     folds = folds_of(rows, pops.n_folds)
     grid, path = sorted(set(pops.floor_grid)), []
@@ -125,7 +126,7 @@ def choose_floor(pops, rows: RowBlocks, ridge: dict) -> tuple[float, list[dict]]
     return best_floor(path), path
 
 
-def _prepared(pops, rows, **options):
+def _prepared(pops: Any, rows: RowBlocks, **options: Any) -> Any:
     """A new estimator of the same options but for those given, after pass 1."""
     fit = type(pops)(**{**pops.get_params(), **options})
     fit._prepare(rows)
@@ -145,7 +146,7 @@ def best_floor(path: list[dict]) -> float:
     return min(wide, key=wide.__getitem__) if wide else max(ratios, key=ratios.__getitem__)
 
 
-def _outside(value, window):
+def _outside(value: float, window: tuple[float, float]) -> float:
     """How many factors of e a number lies outside a window; 0 inside."""
     value = np.log(np.clip(value, 1e-6, 1e6))
     return max(np.log(window[0]) - value, value - np.log(window[1]), 0.0)
