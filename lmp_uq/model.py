@@ -109,7 +109,7 @@ class Model:
         if not isinstance(name, str | os.PathLike):
             raise UqError(f"a model cannot be loaded from a {type(name).__name__}; accepted: a *.uq file or the name of an embedded model")
         _check_counts(n_threads=n_threads, n_members=n_members, n_force_members=n_force_members)
-        options = {"engine": engine, "device": device, "precision": precision, "threads": n_threads, "n_members": n_members}
+        options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "threads": n_threads, "n_members": n_members}
         options |= {"n_force_members": n_force_members, "conservative": conservative, "learned": learned}
         return cls(os.fspath(name), Engine.load(name, None, linear=True, **options), options)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def is_linear(source: BackboneSource) -> bool:
 
 
 def linear_source(
-    name: str, elements: Sequence[str], reference: Sequence[str], coefficients: Sequence[str], communicator=None
+    name: str, elements: Sequence[str], reference: Sequence[str], coefficients: Sequence[str], communicator: Any = None
 ) -> BackboneSource:
     """A linear potential that knows only its reference, Theta = 0: what a fit starts from.
 
@@ -63,7 +64,7 @@ def linear_source(
     return BackboneSource(entry, tensors, list(settings.elements), settings.cutoff, "float64")
 
 
-def open_fit_source(options, communicator=None) -> BackboneSource:
+def open_fit_source(options: Any, communicator: Any = None) -> BackboneSource:
     """The backbone that a fit's options name; of a linear potential also what the options say beside its file. See `linear_source`.
 
     Raises
@@ -74,10 +75,9 @@ def open_fit_source(options, communicator=None) -> BackboneSource:
     said = (options.elements, options.reference, options.reference_coeff)
     if not options.backbone.startswith(tuple(PREFIXES)):
         if any(said):
-            elements, reference, coefficients = map(argument, ("elements", "reference", "reference_coeff"))
+            names = [argument(name) for name in ("elements", "reference", "reference_coeff")]
             raise UqError(
-                f"{elements}, {reference} and {coefficients} describe a potential named snap:X.snapparam or compute:X.compute, "
-                "no other backbone"
+                f"{names[0]}, {names[1]} and {names[2]} describe a potential named snap:X.snapparam or compute:X.compute, no other backbone"
             )
         source = open_backbone(options.backbone, options.head)
         # a potential that was fitted before is fitted anew, its settings stay
@@ -91,7 +91,7 @@ def open_fit_source(options, communicator=None) -> BackboneSource:
     return linear_source(options.backbone, elements, options.reference, options.reference_coeff, communicator)
 
 
-def options_of_family(options, source: BackboneSource):
+def options_of_family(options: Any, source: BackboneSource) -> Any:
     """The options with the defaults of a foundation model, whose rows are dear, or of a linear potential.
 
     Raises
@@ -124,7 +124,7 @@ def axes_of(source: BackboneSource) -> str:
     return "given" if of_one_kind else "scaled"
 
 
-def _only_element(options):
+def _only_element(options: Any) -> list[str]:
     """The element of the frames; UqError if there are several, whose radii and weights nobody has said."""
     frames = read_frames(options.data, options.keys, options.group_key)
     found = sorted({symbol for frame in frames for symbol in frame.atoms.get_chemical_symbols()})

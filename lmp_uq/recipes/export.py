@@ -60,7 +60,7 @@ def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
     return {suffix: _write(f"{prefix}.{suffix}", text) for suffix, text in texts.items()}
 
 
-def settings_of(file: modelfile.ModelFile):
+def settings_of(file: modelfile.ModelFile) -> Any:
     """Settings of a linear potential: its descriptors, what is beneath it, the files of its pair style."""
     backbone: Any = load_backbone(file.header["backbone"], file.section("backbone"), elements=file.header["elements"])
     return backbone.settings

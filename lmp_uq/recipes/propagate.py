@@ -8,6 +8,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -122,7 +123,7 @@ def propagate(options: PropagateOptions) -> Propagated:
     return Propagated(run.results, run.problems, run.curves, rankings, run.mean_seconds, title)
 
 
-def _make_folder(folder):
+def _make_folder(folder: Path) -> None:
     """Make it, and see that it can be written into: before the computation, not after it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +138,7 @@ def _make_folder(folder):
 class _Run:
     """One pass over a suite."""
 
-    def __init__(self, potential, options: PropagateOptions, file: MemberFile, everyone: Ranks):
+    def __init__(self, potential: Any, options: PropagateOptions, file: MemberFile, everyone: Ranks) -> None:
         self.potential, self.options, self.file, self.everyone = potential, options, file, everyone
         self.progress = options.progress and everyone.rank == 0
         self.results: list[PropertyResult] = []
@@ -170,10 +171,10 @@ class _Run:
             self.curves[entry.name] = curves
         log.info("%s: mean %.1f s, methods %.1f s", entry.name, self.mean_seconds[entry.name], time.perf_counter() - start)
 
-    def _all_members(self):
+    def _all_members(self) -> np.ndarray:
         return self.potential.members(len(self.potential.departures))
 
-    def _first_order(self, prop: Property, mean):
+    def _first_order(self, prop: Property, mean: np.ndarray) -> list[PropertyResult]:
         start, gradient = time.perf_counter(), prop.gradient() if self.options.first_order else None
         if gradient is None:
             return []
@@ -183,7 +184,7 @@ class _Run:
             prop.notes.append("first order gives nothing: the mean's curve has no minimum")
         return found
 
-    def _expanded(self, prop: Property, mean, key):
+    def _expanded(self, prop: Property, mean: np.ndarray, key: str) -> list[PropertyResult]:
         start, thetas = time.perf_counter(), self._all_members()
         expansion = prop.expansion(thetas) if _implicit(self.options) else None
         if expansion is None:
@@ -203,7 +204,7 @@ class _Run:
             check_spots(found, prop, mean, expansion.values[:n], brute.values)
         return found
 
-    def _brute(self, prop: Property, mean, key):
+    def _brute(self, prop: Property, mean: np.ndarray, key: str) -> list[PropertyResult]:
         if not self.options.members:
             return []
         brute = run_members(prop, self.potential.members(self.options.members), key, self.file, self.everyone, self.progress)
@@ -215,7 +216,7 @@ class _Run:
         return found
 
 
-def _implicit(options):
+def _implicit(options: PropagateOptions) -> bool:
     return options.implicit or not (options.members or options.first_order)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from tqdm import tqdm
 
 from lmp_uq import modelfile
@@ -70,7 +71,7 @@ def reweight(options: ReweightOptions) -> dict:
     return {"model": options.model, "sha256": file.sha256, "cell_changes": bool(np.ptp(cells, axis=0).max() > 1e-9)} | result
 
 
-def check_volumes(frames, options: ReweightOptions) -> None:
+def check_volumes(frames: Sequence[Atoms], options: ReweightOptions) -> None:
     """UqError where a pressure or g(r) is asked for of a frame that has no volume."""
     for k, atoms in enumerate(frames):
         if (options.pressure or options.rdf) and (atoms.cell.rank < 3 or not atoms.pbc.all()):
@@ -78,7 +79,9 @@ def check_volumes(frames, options: ReweightOptions) -> None:
             raise UqError(f"frame {options.skip + k + 1}: no periodic cell; accepted for {asked}: three periodic axes")
 
 
-def samples_of_frames(source, frames, options: ReweightOptions, table_names, table_values) -> RunSamples:
+def samples_of_frames(
+    source: Any, frames: Sequence[Atoms], options: ReweightOptions, table_names: Sequence[str], table_values: np.ndarray
+) -> RunSamples:
     """`RunSamples` of the frames; columns: energy, pressure, g(r), then the table's."""
     bar = tqdm(frames, desc="frames", unit="frame", disable=not options.progress)
     found = [source.sample(atoms, options.pressure) for atoms in bar]

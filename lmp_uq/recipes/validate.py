@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lmp_uq import modelfile
 from lmp_uq.errors import UqError, argument
 from lmp_uq.frames.energy_zero import match_energy_zero
+from lmp_uq.frames.frame import Frame
 from lmp_uq.frames.reading import read_frames
+from lmp_uq.modelfile import ModelFile
 from lmp_uq.modelfile.provenance import frames_with_other_role
 from lmp_uq.recipes.options import RecipeOptions, default_force_rows, members_in_use
 from lmp_uq.rows.predict import predict_by_file
@@ -75,7 +78,7 @@ def validate(options: ValidateOptions) -> tuple[dict, dict]:
     return result | figures(samples, n_members, options.blocks), samples
 
 
-def _refuse_other_roles(file, frames):
+def _refuse_other_roles(file: ModelFile, frames: Sequence[Frame]) -> None:
     found = frames_with_other_role(file, frames)
     if found:
         roles = ", ".join(f"{len(mine)} {role} (first: {mine[0].source})" for role, mine in sorted(found.items()))
