@@ -10,7 +10,6 @@ import copy
 import os
 from collections.abc import Iterable
 from functools import cached_property
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from lmp_uq.frames.frame import Frame, check_elements
 from lmp_uq.frames.memory import FrameSource, sources_of
 from lmp_uq.frames.reading import read_atoms
 from lmp_uq.rows.predict import RowOptions, batches
-from lmp_uq.run.engine import Engine
+from lmp_uq.run.engine import Engine, check_counts, name_of_model
 from lmp_uq.run.evaluation import DEAR, evaluate, gives, has_volume
 
 if TYPE_CHECKING:
@@ -106,12 +105,10 @@ class Model:
             No model of that name, a file that is damaged or something else, an engine, device or precision that is not known or not
             there, more members than the file holds.
         """
-        if not isinstance(name, str | os.PathLike):
-            raise UqError(f"a model cannot be loaded from a {type(name).__name__}; accepted: a *.uq file or the name of an embedded model")
-        _check_counts(n_threads=n_threads, n_members=n_members, n_force_members=n_force_members)
+        check_counts(n_threads=n_threads, n_members=n_members, n_force_members=n_force_members)
         options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "threads": n_threads, "n_members": n_members}
         options |= {"n_force_members": n_force_members, "conservative": conservative, "learned": learned}
-        return cls(os.fspath(name), Engine.load(name, None, linear=True, **options), options)
+        return cls(name_of_model(name), Engine.load(name, None, linear=True, **options), options)
 
     def predict(
         self, frames: FrameSource | Iterable[FrameSource], *, progress: bool = True, n_threads: int | None = None
@@ -134,7 +131,7 @@ class Model:
             cannot be read.
         """
         if n_threads is not None and n_threads != self.options["threads"]:
-            _check_counts(n_threads=n_threads)
+            check_counts(n_threads=n_threads)
             self._reload(n_threads)
         found = [Frame(atoms.copy(), np.nan, None, None, "", source, 0) for atoms, source in read_atoms(sources_of(frames, "frames"))]
         check_elements(found, self.elements)
@@ -345,9 +342,3 @@ class Prediction:
 
 def _gives(engine: Engine, name: str) -> bool:
     return engine.offers("energy_std") if name == "members" else gives(engine, name)
-
-
-def _check_counts(**counts: Any) -> None:
-    for name, value in counts.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
-            raise UqError(f"{name} is {value!r}; accepted: a whole number of 0 or more")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -74,7 +74,7 @@ def sources_of(data: FrameSource | Iterable[FrameSource], name: str = NAME) -> t
     """
     if isinstance(data, str | os.PathLike | ase.Atoms | InMemory):
         data = [data]
-    if not isinstance(data, Iterable):
+    if not isinstance(data, Iterable) or isinstance(data, Mapping | bytes):
         raise UqError(f"{name}: a {type(data).__name__}; accepted: ase.Atoms, paths of files that ASE reads, lists of them")
     out: list = []
     for number, item in enumerate(data):

@@ -80,7 +80,7 @@ class Property(ABC):
     OPTIONS: ClassVar[dict[str, Option]] = {}
     expansion_rests_on = EXPANSION
 
-    def __init__(self, potential, name: str, options: Mapping[str, Any]):
+    def __init__(self, potential: Any, name: str, options: Mapping[str, Any]) -> None:
         self.potential, self.name, self.options = potential, name, dict(options)
         self.quantities: list[Quantity] = []
         self.notes: list[str] = []

@@ -51,7 +51,13 @@ class CalibrateOptions(RecipeOptions):
 def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     """Calibrate and write ``options.out`` (whole or not at all).
 
-    The result does not depend on the order of the frames.
+    The result does not depend on the order of the frames. Split conformal prediction by frames, see `lmp_uq.calibration.conformal`.
+
+    Parameters
+    ----------
+    options : CalibrateOptions
+    command : str
+        What the file says of its origin.
 
     Returns
     -------

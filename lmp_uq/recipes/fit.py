@@ -76,6 +76,15 @@ class FitOptions(RecipeOptions):
 def fit(options: FitOptions, command: str = "") -> dict:
     """Fit and write ``options.out`` (whole or not at all). Under mpiexec every rank calls it; rank 0 writes.
 
+    The posterior is that of `lmp_uq.posterior.pops.estimator`, where the papers stand, the grade that of `lmp_uq.novelty`, the bars those
+    of `lmp_uq.calibration`.
+
+    Parameters
+    ----------
+    options : FitOptions
+    command : str
+        What the file says of its origin.
+
     Returns
     -------
     dict

@@ -87,6 +87,14 @@ class Propagated:
 def propagate(options: PropagateOptions) -> Propagated:
     """Compute a suite; every rank of MPI takes its share of the members, and all return the same.
 
+    Parameters
+    ----------
+    options : PropagateOptions
+
+    Returns
+    -------
+    Propagated
+
     Raises
     ------
     UqError

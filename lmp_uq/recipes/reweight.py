@@ -23,7 +23,32 @@ from lmp_uq.recipes.options import members_in_use
 
 @dataclass(frozen=True)
 class ReweightOptions:
-    """What ``lmp-uq reweight`` is told; see docs/reweight.md."""
+    """What ``lmp-uq reweight`` is told; see docs/reweight.md.
+
+    Attributes
+    ----------
+    model : str
+        That made the run: a *.uq file or an embedded model.
+    frames : sequence of path
+        Of the run, in its order.
+    temperature : float
+        K.
+    observables : path or None
+        Table of further observables, a line for each frame.
+    pressure : bool
+        Also the pressure, bar.
+    rdf : (float, int) or None
+        Also g(r), up to this distance (Angstrom) in so many bins.
+    elements : sequence of str
+        Of the atom types of a dump that does not name them.
+    skip : int
+        Frames to leave out at the beginning.
+    n_members : int or None
+        K of the bounds; None: all of the file.
+    engine : mapping
+        Options of `lmp_uq.run.engine.Engine.load`.
+    progress : bool
+    """
 
     model: str
     frames: Sequence[str]
@@ -40,6 +65,10 @@ class ReweightOptions:
 
 def reweight(options: ReweightOptions) -> dict:
     """Averages and bars of the energy and of what else is asked for.
+
+    Parameters
+    ----------
+    options : ReweightOptions
 
     Returns
     -------

@@ -39,6 +39,10 @@ class ValidateOptions(RecipeOptions):
 def validate(options: ValidateOptions) -> tuple[dict, dict]:
     """Compare a model file with labelled frames.
 
+    Parameters
+    ----------
+    options : ValidateOptions
+
     Returns
     -------
     result : dict

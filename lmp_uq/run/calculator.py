@@ -15,7 +15,7 @@ from ase.outputs import ArrayProperty, ScalarProperty, all_outputs
 
 from lmp_uq import modelfile
 from lmp_uq.errors import UqError
-from lmp_uq.run.engine import Engine
+from lmp_uq.run.engine import Engine, name_of_model
 from lmp_uq.run.evaluation import DEAR, evaluate, gives
 
 BARS = {
@@ -137,5 +137,5 @@ def _load(parameters: Mapping[str, Any]) -> Engine:
 
 def _lasting_name(model: str | os.PathLike[str]) -> str:
     """Name of an embedded model, or a path that means the same file in any folder."""
-    path = modelfile.resolve(os.fspath(model))
+    path = modelfile.resolve(name_of_model(model))
     return os.path.abspath(path) if path == Path(model) else str(model)

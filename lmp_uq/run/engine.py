@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -129,10 +130,13 @@ class Engine:
         Raises
         ------
         UqError
-            File that cannot be read, element that the backbone does not have, device that is not there, more members than the
-            file holds, learned quantile of a file that holds none.
+            Something that is no name or number, file that cannot be read, element that the backbone does not have, device that is not
+            there, more members than the file holds, learned quantile of a file that holds none.
         """
-        file = modelfile.read(modelfile.resolve(os.fspath(name)))
+        check_counts(threads=threads, **{key: options[key] for key in ("n_members", "n_force_members") if key in options})
+        if not isinstance(device, str):
+            raise UqError(f"device is {device!r}; accepted: auto, cpu, cuda or cuda:N")
+        file = modelfile.read(modelfile.resolve(name_of_model(name)))
         if file.header["backbone"]["family"] != "mace" and not linear:
             raise UqError(f"{name} {NOT_MACE}")
         if options.get("learned") and not (file.header["calibration"] or {}).get("quantile_network"):
@@ -308,6 +312,20 @@ class Engine:
         if not unknown:
             return ""
         return f"no training atoms of {' '.join(unknown)} in this file: their grade and force_error are inf"
+
+
+def name_of_model(name: str | os.PathLike[str]) -> str:
+    """A name or path as text.  UqError for something else."""
+    if not isinstance(name, str | os.PathLike):
+        raise UqError(f"a model cannot be loaded from a {type(name).__name__}; accepted: a *.uq file or the name of an embedded model")
+    return os.fspath(name)
+
+
+def check_counts(**counts: Any) -> None:
+    """UqError that names the first argument which is no whole number of 0 or more."""
+    for name, value in counts.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
+            raise UqError(f"{name} is {value!r}; accepted: a whole number of 0 or more")
 
 
 def _network(file: ModelFile) -> QuantileNetwork:

@@ -20,7 +20,7 @@ from frame_example import (
     write,
 )
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, named_by_options
 from lmp_uq.frames.reading import LabelKeys, read_frames
 
 VOLUME = 3.2**3
@@ -60,7 +60,7 @@ def test_plain_names_beside_reference_names_are_not_mixed_in_but_named(tmp_path)
     ],
 )
 def test_labels_under_other_names_are_named(tmp_path, labels, forces, options):
-    with pytest.warns(UserWarning, match=f"to ask for them: {options}$"):
+    with named_by_options(), pytest.warns(UserWarning, match=f"to ask for them: {options}$"):
         read_one(write(tmp_path / "a.xyz", frame_text(labels, forces)))
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -36,7 +38,7 @@ class ComputeBackbone(LinearBackbone):
         n = len(self.coefficients) // len(self.elements) - 1
         return ComputeSettings.from_header(architecture, self.elements, n)
 
-    def columns_of(self, roles) -> dict[str, int]:
+    def columns_of(self, roles: Sequence[str]) -> dict[str, int]:
         """Columns of the computes of these roles, for one atom of each element; UqError for what LAMMPS refuses."""
         n = len(self.elements)
         chain = 0.45 * self.cutoff * np.outer(np.arange(n), [1.0, 0.0, 0.0])
@@ -140,7 +142,7 @@ def _strained(cell, positions, a, b):
     return change
 
 
-def with_columns(settings: ComputeSettings, communicator=None) -> ComputeSettings:
+def with_columns(settings: ComputeSettings, communicator: Any = None) -> ComputeSettings:
     """Settings with the number of descriptors that LAMMPS gives; communicator: see `LinearBackbone`.
 
     Raises

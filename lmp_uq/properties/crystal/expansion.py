@@ -9,7 +9,7 @@ of them: quasi-Newton steps whose metric begins as the mean's H^-1 (J. Nocedal, 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
@@ -75,8 +75,11 @@ class CrystalExpansion:
     crystal : lmp_uq.properties.crystal.minimum.Crystal
     """
 
-    def __init__(self, crystal):
-        self._crystal, self._at, self._curve, self._hessian, self._found = crystal, crystal.coordinates, None, None, {}
+    def __init__(self, crystal: Any) -> None:
+        self._crystal, self._at = crystal, crystal.coordinates
+        self._curve: VolumeCurve | None = None
+        self._hessian: np.ndarray | None = None
+        self._found: dict[bytes, ExpandedMinima] = {}
 
     @property
     def curve(self) -> VolumeCurve:
@@ -107,7 +110,7 @@ class CrystalExpansion:
             self._hessian = (vectors * np.maximum(values, SOFTEST * values.max())) @ vectors.T
         return self._hessian
 
-    def minima(self, thetas) -> ExpandedMinima:
+    def minima(self, thetas: np.ndarray) -> ExpandedMinima:
         """The minimum of each Theta (K, P); kept for the next property that asks."""
         thetas = np.atleast_2d(thetas)
         key = thetas.tobytes()
@@ -115,7 +118,7 @@ class CrystalExpansion:
             self._found[key] = self._minima(thetas)
         return self._found[key]
 
-    def predicted(self, thetas) -> ExpandedMinima:
+    def predicted(self, thetas: np.ndarray) -> ExpandedMinima:
         """The same without any evaluation: the minima of the curve and the coordinates there."""
         curve = self.curve
         found, at = curve.minima(thetas), self._at

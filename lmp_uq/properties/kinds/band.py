@@ -7,8 +7,9 @@ G. Henkelman, B. P. Uberuaga, H. Jonsson, J. Chem. Phys. 113, 9901 (2000).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from ase import Atoms
@@ -52,11 +53,13 @@ class SystemCalculator(Calculator):
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]  # type: ignore[misc]  # ASE declares it without ClassVar
 
-    def __init__(self, system, theta: np.ndarray):
+    def __init__(self, system: Any, theta: np.ndarray) -> None:
         super().__init__()
         self._system, self._theta = system, theta
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
+    def calculate(
+        self, atoms: Atoms | None = None, properties: Sequence[str] = ("energy",), system_changes: Sequence[str] = tuple(all_changes)
+    ) -> None:
         """See `ase.calculators.calculator.Calculator.calculate`."""
         super().calculate(atoms, properties, system_changes)
         mine = cast(Atoms, self.atoms)
@@ -64,7 +67,7 @@ class SystemCalculator(Calculator):
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
 
 
-def minimum_energy_path(system, theta: np.ndarray, start: np.ndarray, end: np.ndarray, images: int = IMAGES) -> Path:
+def minimum_energy_path(system: Any, theta: np.ndarray, start: np.ndarray, end: np.ndarray, images: int = IMAGES) -> Path:
     """The path between two minima in the system's cell, its highest image climbing.
 
     Parameters

@@ -8,7 +8,7 @@ own: exact but for the interpolation, without a run.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
@@ -52,7 +52,7 @@ class PhononTable:
         Conventional cells along each side of the supercell.
     """
 
-    def __init__(self, potential, element: str, crystal: LatticeGrid, vectors: np.ndarray, size: int = SIZE):
+    def __init__(self, potential: Any, element: str, crystal: LatticeGrid, vectors: np.ndarray, size: int = SIZE) -> None:
         self.vectors, self.crystal, self.theta = np.asarray(vectors, dtype=np.float64), crystal, potential.theta
         self.a = crystal.constant(potential.theta)
         self._atoms = supercell(element, "bcc", self.a, size)
@@ -156,7 +156,7 @@ class PhononDispersion(Property):
     }
     expansion_rests_on = EXACT
 
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """See `Property.mean`."""
         element = element_of(self.potential, self.options["element"])
         path, self._along, self._corners = path_vectors()
@@ -165,12 +165,12 @@ class PhononDispersion(Property):
         self.quantities = [Quantity(name, "THz") for name, _, _ in MODES]
         return self._values(self.table.dynamical(self.potential.theta))
 
-    def member(self, theta):
+    def member(self, theta: np.ndarray) -> Outcome:
         """See `Property.member`."""
         values = self._values(self.table.brute_force(theta))
         return Outcome(values, (UNSTABLE,) if (values < 0.0).any() else ())
 
-    def gradient(self):
+    def gradient(self) -> np.ndarray | None:
         """See `Property.gradient`."""
         means, slopes = self.table.dynamical(self.potential.theta), self.table.gradient()
         rows = []
@@ -181,12 +181,12 @@ class PhononDispersion(Property):
             rows.append(TERAHERTZ * change / (2.0 * np.sqrt(np.abs(square))))
         return np.array(rows)
 
-    def expansion(self, thetas):
+    def expansion(self, thetas: np.ndarray) -> Expansion | None:
         """See `Property.expansion`."""
         values = np.array([self._values(self.table.dynamical(theta)) for theta in thetas])
         return Expansion(values, [_flags(row) for row in values])
 
-    def curves(self, thetas):
+    def curves(self, thetas: np.ndarray) -> Curves | None:
         """See `Property.curves`: the three branches one after the other, apart by NaN."""
         means, *members = (self._branches(self.table.dynamical(theta)) for theta in (self.potential.theta, *thetas))
         apart = np.append(self._along, np.nan)

@@ -75,7 +75,9 @@ class HessianProducts:
         Products so far; each costs two evaluations of forces.
     """
 
-    def __init__(self, forces: Forces, positions: np.ndarray, project=without_translation, *, saddle: bool = False, step: float = STEP):
+    def __init__(
+        self, forces: Forces, positions: np.ndarray, project: Callable = without_translation, *, saddle: bool = False, step: float = STEP
+    ) -> None:
         self._forces, self._positions, self._project = forces, np.array(positions), project
         self.saddle, self._step = saddle, step
         self.n_products = 0

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+
+from lmp_uq.properties.crystal.operations import Operations
 
 HELD = "only symmetry holds the structure"
 UNSTABLE = 0.004
@@ -16,7 +21,7 @@ INDEPENDENT = 0.02
 """Square sum of the components of unit vectors along one direction, below which they are taken to lie in the plane across it."""
 
 
-def hessian(forces, positions, symmetry) -> np.ndarray:
+def hessian(forces: Callable[[np.ndarray], np.ndarray], positions: np.ndarray, symmetry: Operations) -> np.ndarray:
     """(3 n, 3 n) eV/Angstrom^2 where all forces vanish, from few displacements: symmetry makes the others of these.
 
     One atom of each kind is displaced, in a general direction. The operations of its site turn that direction into others.
@@ -54,7 +59,7 @@ def _block(forces, positions, atom, site):
     return np.einsum("kd,dna->nak", np.linalg.pinv(along), np.array(answers))
 
 
-def only_symmetry_holds(system, theta, at, symmetry) -> bool:
+def only_symmetry_holds(system: Any, theta: np.ndarray, at: tuple[np.ndarray, np.ndarray], symmetry: Operations) -> bool:
     """Whether displacements from positions and cell `at`, where Theta has no forces, lower its energy."""
     positions, cell = at
     modes = np.linalg.eigvalsh(hessian(lambda moved: system.evaluate(theta, moved, cell)[1], positions, symmetry))
