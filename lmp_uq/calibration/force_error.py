@@ -19,10 +19,13 @@ remains is least_bar, 0.01 eV/Angstrom.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.calibration.conformal import (
     block_weights,
@@ -105,7 +108,7 @@ class ForceError:
     floor_exponent: float = 0.0
     least_bar: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("intercept", "force_exponent", "grade_exponent", "n_groups", "n_blocks", *_SINCE_FLOORS_GROW):
             number = _finite(getattr(self, name), name)
             object.__setattr__(self, name, int(number) if name.startswith("n_") else number)
@@ -116,7 +119,7 @@ class ForceError:
             object.__setattr__(self, name, tuple(_finite(value, name) for value in values))
         self._check_ranges()
 
-    def _check_ranges(self):
+    def _check_ranges(self) -> None:
         pairs = zip(self.factors, self.conservative_factors, strict=True)
         if not all(0 <= pooled <= wide for pooled, wide in pairs) or self.n_groups < 1 or self.n_blocks < 0:
             raise UqError(
@@ -129,7 +132,7 @@ class ForceError:
         if self.floors[0] < 0 or any(np.any(np.diff(getattr(self, name)) < 0) for name in _BY_LEVEL[1:]):
             raise UqError(f"ForceError: factors and floors (>= 0) must not fall from a level to the next: {self}")
 
-    def predict(self, force_norm, grade, conservative=False, level=LEVEL):
+    def predict(self, force_norm: ArrayLike, grade: ArrayLike, conservative: bool = False, level: float = LEVEL) -> np.ndarray:
         """Bar of the force error.
 
         Parameters
@@ -164,19 +167,19 @@ class ForceError:
         # An unknown element has no bar, whatever the sign of the grade exponent; NaN stays NaN.
         return np.where(known, bars, np.abs(grade))
 
-    def position(self, level):
+    def position(self, level: float) -> int:
         """Index of a level in `levels`.  UqError if it was not fitted."""
         if level not in self.levels:
             known = ", ".join(f"{one:g}" for one in self.levels)
             raise UqError(f"force_error: level {level!r} was not calibrated; accepted: {known}")
         return self.levels.index(level)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The numbers by name, ready for JSON."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: Mapping[str, Any]) -> ForceError:
         """Inverse of `to_dict`; also reads the form with one level (``factor``, ``level`` ... as plain numbers).
 
         Raises
@@ -194,7 +197,17 @@ class ForceError:
         return cls(**values)
 
 
-def fit_force_error(error_norm, force_norm, grade, groups, *, levels=LEVELS, blocks=None, least_bar=LEAST_BAR, learn_floors=True):
+def fit_force_error(
+    error_norm: ArrayLike,
+    force_norm: ArrayLike,
+    grade: ArrayLike,
+    groups: ArrayLike,
+    *,
+    levels: Sequence[float] = LEVELS,
+    blocks: ArrayLike | None = None,
+    least_bar: float = LEAST_BAR,
+    learn_floors: bool = True,
+) -> ForceError:
     """Fit and calibrate the force bar on labelled atoms.
 
     Parameters
@@ -241,12 +254,13 @@ def fit_force_error(error_norm, force_norm, grade, groups, *, levels=LEVELS, blo
     needed = _left_out_factors(atoms, kept)
     conservative = np.maximum(factors, np.max(needed, axis=0)) if needed else factors
     floors, exponent = learned_floors(atoms, kept) if learn_floors else ([0.0] * len(kept), 0.0)
-    numbers = (tuple(map(float, values)) for values in (factors, conservative, floors))
+    a, b, c = coefficients.tolist()
+    by_level = [tuple(map(float, values)) for values in (factors, conservative, floors)]
     n_groups = len(np.unique(atoms.groups))
-    return ForceError(*coefficients.tolist(), *numbers, kept, n_groups, n_blocks, exponent, least_bar)
+    return ForceError(a, b, c, by_level[0], by_level[1], by_level[2], kept, n_groups, n_blocks, exponent, least_bar)
 
 
-def _left_out_factors(atoms, levels):
+def _left_out_factors(atoms: LabelledAtoms, levels: Sequence[float]) -> list[list[float]]:
     """For each group the factors that it needs under coefficients of the others; empty with one group."""
     members = split_by_group(atoms.groups, len(atoms.error))
     out = []
@@ -258,7 +272,7 @@ def _left_out_factors(atoms, levels):
     return out
 
 
-def learned_floors(atoms, levels):
+def learned_floors(atoms: LabelledAtoms, levels: Sequence[float]) -> tuple[list[float], float]:
     """Floors of the levels and their exponent by the rule of the module's docstring; where blocks are too few for a
     quantile, the largest score stands for it.
     """
@@ -274,7 +288,7 @@ def learned_floors(atoms, levels):
     return [capped_quantile(scores, level, lowest.blocks) for level in levels], exponent
 
 
-def _growth(atoms):
+def _growth(atoms: LabelledAtoms) -> float:
     """Slope of log(error + 0.005) against log(grade + 0.05); 0 where all grades are alike."""
     weights = block_weights(atoms.blocks, len(atoms.error))
     grade, error = np.log(atoms.grade + GRADE_OFFSET), np.log(atoms.error + ERROR_OFFSET)
@@ -282,7 +296,16 @@ def _growth(atoms):
     return float(weights * grade @ error) / float(weights * grade @ grade) if np.ptp(grade) > 0 else 0.0
 
 
-def leave_one_group_out(error_norm, force_norm, grade, groups, *, level=LEVEL, blocks=None, learn_floors=True):
+def leave_one_group_out(
+    error_norm: ArrayLike,
+    force_norm: ArrayLike,
+    grade: ArrayLike,
+    groups: ArrayLike,
+    *,
+    level: float = LEVEL,
+    blocks: ArrayLike | None = None,
+    learn_floors: bool = True,
+) -> dict[Any, dict[str, Any]]:
     """What the bar is worth in a group it has never seen.
 
     Coefficients, pooled factor and floors come from all groups but one and are applied to that one.
@@ -303,11 +326,11 @@ def leave_one_group_out(error_norm, force_norm, grade, groups, *, level=LEVEL, b
         without finite grades, and where the other groups have too few blocks for the level.
     """
     atoms = LabelledAtoms.checked(error_norm, force_norm, grade, groups, blocks)
-    report = {}
+    report: dict[str, dict[str, Any]] = {}
     for group, inside in split_by_group(atoms.groups, len(atoms.error), at_least=2):
         others, held_out = atoms.take(~inside).graded(), atoms.take(inside)
         known = held_out.take(np.isfinite(held_out.grade))
-        report[group] = {
+        mine = report[group] = {
             "coverage": None,
             "n": len(known.error),
             "width": None,
@@ -317,36 +340,36 @@ def leave_one_group_out(error_norm, force_norm, grade, groups, *, level=LEVEL, b
             columns = (others.error, others.force, others.grade, others.groups)
             fitted = fit_force_error(*columns, levels=(level,), blocks=others.blocks, learn_floors=learn_floors)
             bars = fitted.predict(known.force, known.grade, level=level)
-            report[group]["coverage"] = share_by_block(known.error <= bars, known.blocks)
-            report[group]["width"] = float(np.average(bars, weights=block_weights(known.blocks, len(bars))))
+            mine["coverage"] = share_by_block(known.error <= bars, known.blocks)
+            mine["width"] = float(np.average(bars, weights=block_weights(known.blocks, len(bars))))
     return report
 
 
-def fit_scale(atoms):
+def fit_scale(atoms: LabelledAtoms) -> np.ndarray:
     """(3,) b0, bF, bG by least squares on log(|error| + 0.005); blocks have equal weights."""
     weights = np.sqrt(block_weights(atoms.blocks, len(atoms.error)))
     target = np.log(atoms.error + ERROR_OFFSET)
     return np.linalg.lstsq(design(atoms.force, atoms.grade) * weights[:, None], target * weights, rcond=None)[0]
 
 
-def scale(coefficients, force_norm, grade):
+def scale(coefficients: Sequence[float] | np.ndarray, force_norm: ArrayLike, grade: ArrayLike) -> np.ndarray:
     """(n,) q of the module's docstring before its factor; coefficients (b0, bF, bG)."""
     return np.exp(design(force_norm, grade) @ np.asarray(coefficients))
 
 
-def relative_errors(atoms, coefficients):
+def relative_errors(atoms: LabelledAtoms, coefficients: Sequence[float] | np.ndarray) -> np.ndarray:
     """(n,) error over q."""
     return atoms.error / scale(coefficients, atoms.force, atoms.grade)
 
 
-def design(force_norm, grade):
+def design(force_norm: ArrayLike, grade: ArrayLike) -> np.ndarray:
     """(n, 3) columns 1, log(|F| + 0.01), log(grade + 0.05)."""
     force, grade = np.broadcast_arrays(np.asarray(force_norm, dtype=np.float64), grade)
     columns = [np.ones(force.shape), np.log(force + FORCE_OFFSET), np.log(grade + GRADE_OFFSET)]
     return np.stack(columns, axis=-1)
 
 
-def _finite(value, name):
+def _finite(value: Any, name: str) -> bool:
     if not isinstance(value, Real) or isinstance(value, bool):
         raise UqError(f"ForceError: {name} holds {piece(repr(value))}, which is not a number")
     try:

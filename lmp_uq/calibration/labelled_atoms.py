@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.calibration.conformal import block_weights, split_by_group
 from lmp_uq.errors import UqError
@@ -28,10 +29,12 @@ class LabelledAtoms:
     blocks: np.ndarray
 
     @classmethod
-    def checked(cls, error_norm, force_norm, grade, groups, blocks=None):
+    def checked(
+        cls, error_norm: ArrayLike, force_norm: ArrayLike, grade: ArrayLike, groups: ArrayLike, blocks: ArrayLike | None = None
+    ) -> LabelledAtoms:
         """From array-likes; without blocks every atom is its own.  UqError for wrong shapes, NaN, negative numbers."""
-        columns = {"error_norm": error_norm, "force_norm": force_norm, "grade": grade}
-        columns = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
+        given = {"error_norm": error_norm, "force_norm": force_norm, "grade": grade}
+        columns = {name: np.asarray(values, dtype=np.float64) for name, values in given.items()}
         n = columns["error_norm"].shape
         for name, values in columns.items():
             if values.ndim != 1 or values.shape != n or not values.size:
@@ -42,13 +45,14 @@ class LabelledAtoms:
         groups = np.asarray(groups)
         split_by_group(groups, n[0])
         block_weights(blocks, n[0])
-        return cls(*columns.values(), groups, np.arange(n[0]) if blocks is None else np.asarray(blocks))
+        blocks = np.arange(n[0]) if blocks is None else np.asarray(blocks)
+        return cls(columns["error_norm"], columns["force_norm"], columns["grade"], groups, blocks)
 
-    def take(self, mask):
+    def take(self, mask: np.ndarray) -> LabelledAtoms:
         """The atoms where mask is true."""
         return LabelledAtoms(*(getattr(self, field.name)[mask] for field in fields(self)))
 
-    def graded(self):
+    def graded(self) -> LabelledAtoms:
         """The atoms of finite grade.  UqError if there are none."""
         finite = np.isfinite(self.grade)
         if not finite.any():
@@ -56,7 +60,7 @@ class LabelledAtoms:
         return self.take(finite)
 
     @property
-    def n_blocks(self):
+    def n_blocks(self) -> int:
         """Number of different blocks."""
         return len(np.unique(self.blocks))
 
@@ -69,7 +73,7 @@ class ForceLabels:
     frames: np.ndarray
     elements: np.ndarray
 
-    def take(self, mask) -> ForceLabels:
+    def take(self, mask: np.ndarray) -> ForceLabels:
         """The atoms where mask is true."""
         return ForceLabels(self.atoms.take(mask), self.frames[mask], self.elements[mask])
 
@@ -87,7 +91,7 @@ class ScaledLabels:
     groups: np.ndarray
     blocks: np.ndarray
 
-    def columns(self):
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The four arrays."""
         return self.error, self.std, self.groups, self.blocks
 
@@ -120,7 +124,7 @@ class Labels:
             raise UqError("no label has a bar: the posterior's std vanishes")
         return ScaledLabels(*(column[mine] for column in self.rows.columns()))
 
-    def _forces(self):
+    def _forces(self) -> ForceLabels:
         if self.forces is None:
             raise UqError("the file has no grade; lmp-uq fit writes one")
         if not len(self.forces.frames):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,10 +49,11 @@ def calibrate_bars(labels: Labels, before: Mapping[str, Any] | None = None, seed
     for quantity in (FORCES, *SCALED):
         try:
             mine = labels.of(quantity)
-            bar, left_out = force_bar(mine) if quantity is FORCES else scaled_bar(mine)
+            fit: Any = force_bar if quantity is FORCES else scaled_bar
+            bar, left_out = fit(mine)
             report = {"leave_one_group_out": left_out}
             if before is not None:
-                judge = force_report if quantity is FORCES else scaled_report
+                judge: Any = force_report if quantity is FORCES else scaled_report
                 old = before.get(quantity.bar)
                 report |= judge(mine, type(bar).from_dict(old) if old else None, bar, seed)
         except UqError as reason:
@@ -119,7 +120,7 @@ def force_report(labels: ForceLabels, before: ForceError | None, after: ForceErr
             factors = {"factor": bar.factors[which], "conservative_factor": bar.conservative_factors[which]}
             report[name] = factors | _worth(atoms.error, bar.predict(atoms.force, atoms.grade), atoms.blocks)
 
-    def scores(inside):
+    def scores(inside: np.ndarray) -> np.ndarray:
         return relative_errors(atoms, fit_scale(atoms.take(~inside)))
 
     few_frames = _few_frames(atoms.groups, atoms.blocks, scores, seed)
@@ -157,19 +158,19 @@ def calibrate_learned(labels: ForceLabels, descriptors: np.ndarray, force_error:
     return network, report
 
 
-def _counts(groups, blocks):
+def _counts(groups: np.ndarray, blocks: np.ndarray) -> dict[str, Any]:
     return {"n": len(blocks), "n_blocks": len(np.unique(blocks)), "n_groups": len(np.unique(groups))}
 
 
-def _worth(error, bars, blocks):
+def _worth(error: np.ndarray, bars: np.ndarray, blocks: np.ndarray) -> dict[str, Any]:
     return {"coverage": share_by_block(error <= bars, blocks), "width": _mean(bars, blocks)}
 
 
-def _mean(values, blocks):
+def _mean(values: np.ndarray, blocks: np.ndarray) -> float:
     return float(np.average(values, weights=block_weights(blocks, len(values))))
 
 
-def _few_frames(groups, blocks, scores_without, seed):
+def _few_frames(groups: np.ndarray, blocks: np.ndarray, scores_without: Callable[[np.ndarray], np.ndarray], seed: int) -> dict[str, Any]:
     """{group: figures} of the groups with enough frames; scores_without(mask) are those of all labels by what the others say."""
     out = {}
     members = split_by_group(groups, len(blocks))
@@ -182,7 +183,7 @@ def _few_frames(groups, blocks, scores_without, seed):
     return out
 
 
-def _per_element(labels, bar):
+def _per_element(labels: ForceLabels, bar: ForceError) -> dict[str, dict[str, Any]]:
     atoms = labels.atoms
     coefficients = (bar.intercept, bar.force_exponent, bar.grade_exponent)
     factors = element_factors(relative_errors(atoms, coefficients), labels.elements, atoms.blocks, min_blocks=MIN_ELEMENT_FRAMES)

@@ -19,14 +19,16 @@ numpy; only the training uses torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.calibration.conformal import block_weights, conformal_quantile, enough_blocks
-from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, LEVEL, LEVELS
+from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, LEVEL, LEVELS, ForceError
 from lmp_uq.errors import UqError, needs_torch
 
 SECTION = "calibration/quantile_network"
@@ -50,7 +52,7 @@ TENSOR_NAMES = ("input_mean", "input_scale", *_LAYERS, "lower", "upper", "factor
 def tensor_shapes(n_features: int, hidden: Sequence[int], n_levels: int) -> dict[str, tuple[int, ...]]:
     """Shapes of the stored arrays, all float64, by name."""
     sizes = (n_features + 1, *hidden, n_levels)
-    shapes = {"input_mean": (sizes[0],), "input_scale": (sizes[0],)}
+    shapes: dict[str, tuple[int, ...]] = {"input_mean": (sizes[0],), "input_scale": (sizes[0],)}
     for k, (width, length) in enumerate(pairwise(sizes)):
         shapes |= {f"weight_{k}": (length, width), f"bias_{k}": (length,)}
     return shapes | {"lower": (n_levels,), "upper": (n_levels,), "factors": (n_levels,)}
@@ -76,7 +78,7 @@ class QuantileNetwork:
     levels: tuple[float, ...]
     arrays: dict[str, np.ndarray]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         levels = tuple(float(level) for level in self.levels)
         if not levels or levels[0] <= 0 or levels[-1] >= 1 or np.any(np.diff(levels) <= 0):
             raise UqError(f"QuantileNetwork: levels={self.levels}, accepted are rising numbers between 0 and 1")
@@ -98,7 +100,7 @@ class QuantileNetwork:
         """P, length of a descriptor."""
         return self.arrays["input_mean"].size - 1
 
-    def quantiles(self, descriptors, force_norm):
+    def quantiles(self, descriptors: ArrayLike, force_norm: ArrayLike) -> np.ndarray:
         """Bars of all levels, without hand-over.
 
         Parameters
@@ -117,7 +119,15 @@ class QuantileNetwork:
         # the factors of two levels may differ the other way round, so a bar is at least that of the level below
         return np.maximum.accumulate(arrays["factors"] * np.exp(inside), axis=1)
 
-    def predict(self, descriptors, force_norm, grade, fallback, level=LEVEL, conservative=False):
+    def predict(
+        self,
+        descriptors: ArrayLike,
+        force_norm: ArrayLike,
+        grade: ArrayLike,
+        fallback: ForceError,
+        level: float = LEVEL,
+        conservative: bool = False,
+    ) -> np.ndarray:
         """Bar of the force error.
 
         Parameters
@@ -143,15 +153,17 @@ class QuantileNetwork:
             A level that the network or the fallback does not have; descriptors of another length.
         """
         if level not in self.levels:
-            known = ", ".join(f"{one:g}" for one in self.levels)
-            raise UqError(f"learned quantile: level {level!r} was not trained; accepted: {known}")
+            trained = ", ".join(f"{one:g}" for one in self.levels)
+            raise UqError(f"learned quantile: level {level!r} was not trained; accepted: {trained}")
         bars = np.array(fallback.predict(force_norm, grade, conservative, level))
         known = np.asarray(grade, dtype=np.float64) <= 1.0  # false for NaN too
         mine = self.quantiles(np.asarray(descriptors)[known], np.asarray(force_norm)[known])
         bars[known] = mine[:, self.levels.index(level)]
         return bars
 
-    def conformalised(self, error_norm, descriptors, force_norm, blocks=None):
+    def conformalised(
+        self, error_norm: ArrayLike, descriptors: ArrayLike, force_norm: ArrayLike, blocks: ArrayLike | None = None
+    ) -> QuantileNetwork:
         """The same network with conformal factors from labelled atoms that had no part in its training.
 
         Raises
@@ -159,7 +171,7 @@ class QuantileNetwork:
         UqError
             Fewer blocks (frames) than a level needs.
         """
-        n_blocks = len(error_norm) if blocks is None else len(np.unique(blocks))
+        n_blocks = np.size(error_norm) if blocks is None else len(np.unique(blocks))
         if not enough_blocks(n_blocks, self.levels[-1]):
             raise UqError(f"learned quantile: {n_blocks} frames are too few for the factor of level {self.levels[-1]:g}")
         unit = replace(self, arrays=self.arrays | {"factors": np.ones(len(self.levels))})
@@ -177,20 +189,20 @@ class QuantileNetwork:
         return {"levels": list(self.levels), "n_features": self.n_features, "hidden": hidden}
 
     @classmethod
-    def from_tensors(cls, header, tensors):
+    def from_tensors(cls, header: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> QuantileNetwork:
         """Inverse of `header` and `tensors`; further entries are ignored.  UqError if one is missing or does not fit."""
         if "levels" not in header:
             raise UqError("QuantileNetwork: the header entry has no levels")
         return cls(tuple(header["levels"]), {name: tensors[name] for name in TENSOR_NAMES if name in tensors})
 
-    def _log_quantiles(self, descriptors, force_norm):
+    def _log_quantiles(self, descriptors: ArrayLike, force_norm: ArrayLike) -> np.ndarray:
         x = inputs(descriptors, force_norm)
         if x.shape[1] != self.n_features + 1:
             raise UqError(f"learned quantile: descriptors have length {x.shape[1] - 1}, accepted: {self.n_features}")
         return log_quantiles(self.arrays, (x - self.arrays["input_mean"]) / self.arrays["input_scale"])
 
 
-def log_quantiles(arrays, z):
+def log_quantiles(arrays: Mapping[str, np.ndarray], z: np.ndarray) -> np.ndarray:
     """(n, L) log q of scaled inputs (n, P + 1), neither clamped nor calibrated."""
     for k in range(len(HIDDEN)):
         z = z @ arrays[f"weight_{k}"].T + arrays[f"bias_{k}"]
@@ -199,7 +211,7 @@ def log_quantiles(arrays, z):
     return np.cumsum(np.concatenate([z[:, :1], np.logaddexp(0.0, z[:, 1:])], axis=1), axis=1)
 
 
-def inputs(descriptors, force_norm):
+def inputs(descriptors: ArrayLike, force_norm: ArrayLike) -> np.ndarray:
     """(n, P + 1): descriptors and log(|F| + 0.01)."""
     descriptors = np.asarray(descriptors, dtype=np.float64)
     force = np.log(np.asarray(force_norm, dtype=np.float64) + FORCE_OFFSET)
@@ -208,7 +220,16 @@ def inputs(descriptors, force_norm):
     return np.concatenate([descriptors, force[:, None]], axis=1)
 
 
-def train_quantile_network(error_norm, descriptors, force_norm, blocks, *, levels=LEVELS, seed=0, max_epochs=MAX_EPOCHS):
+def train_quantile_network(
+    error_norm: ArrayLike,
+    descriptors: ArrayLike,
+    force_norm: ArrayLike,
+    blocks: ArrayLike,
+    *,
+    levels: Sequence[float] = LEVELS,
+    seed: int = 0,
+    max_epochs: int = MAX_EPOCHS,
+) -> tuple[QuantileNetwork, dict[str, Any]]:
     """Train, stop early and conformalise, each on frames of its own.
 
     Parameters
@@ -239,7 +260,8 @@ def train_quantile_network(error_norm, descriptors, force_norm, blocks, *, level
     fit, stop, check = parts = _split(blocks, rng)
     mean, spread = _mean_and_scale(x[fit])
     z, target, weights = (x - mean) / spread, np.log(error + ERROR_OFFSET), block_weights(blocks, len(error))
-    layers, epochs = _train(*((z[part], target[part], weights[part]) for part in (fit, stop)), levels, rng, max_epochs)
+    atoms = [(z[part], target[part], weights[part]) for part in (fit, stop)]
+    layers, epochs = _train(atoms[0], atoms[1], levels, rng, max_epochs)
     found = log_quantiles(layers, z[fit])
     arrays = layers | {"input_mean": mean, "input_scale": spread, "factors": np.ones(len(levels))}
     arrays |= {"lower": found.min(axis=0), "upper": found.max(axis=0)}
@@ -248,7 +270,7 @@ def train_quantile_network(error_norm, descriptors, force_norm, blocks, *, level
     return network, {"n_frames": dict(zip(PARTS, counts, strict=True)), "epochs": epochs, "held_out": check}
 
 
-def _split(blocks, rng):
+def _split(blocks: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     """Masks of the atoms for training, for stopping it and for the conformal factors; whole frames."""
     frames = np.unique(blocks)
     if len(frames) < MIN_FRAMES:
@@ -260,13 +282,15 @@ def _split(blocks, rng):
     return [np.isin(blocks, part) for part in np.split(rng.permutation(frames), cuts)]
 
 
-def _mean_and_scale(x):
+def _mean_and_scale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     spread = x.std(axis=0)
     # a component that does not vary says nothing, and must not be blown up where it does vary
     return x.mean(axis=0), np.where(spread > 1e-8 * max(spread.max(), 1e-300), spread, 1.0)
 
 
-def _train(fit, stop, levels, rng, max_epochs):
+def _train(
+    fit: Sequence[np.ndarray], stop: Sequence[np.ndarray], levels: Sequence[float], rng: np.random.Generator, max_epochs: int
+) -> tuple[dict[str, np.ndarray], int]:
     """Layers with the smallest loss on the frames for stopping, as arrays, and the number of epochs they took.
 
     fit, stop: (z, target, weights) of atoms.
@@ -278,7 +302,7 @@ def _train(fit, stop, levels, rng, max_epochs):
     if len(z) > MAX_ATOMS:
         chosen = rng.choice(len(z), MAX_ATOMS, replace=False)
         z, target, weights = z[chosen], target[chosen], weights[chosen]
-    fit, stop = ([torch.from_numpy(np.ascontiguousarray(a)) for a in part] for part in ((z, target, weights), stop))
+    known, judge = ([torch.from_numpy(np.ascontiguousarray(a)) for a in part] for part in ((z, target, weights), stop))
     layers = _first_layers(z.shape[1], target, levels, rng)
     parameters = {name: torch.from_numpy(array).requires_grad_() for name, array in layers.items()}
     optimiser = torch.optim.AdamW(parameters.values(), lr=1e-3, weight_decay=1e-4)
@@ -286,10 +310,10 @@ def _train(fit, stop, levels, rng, max_epochs):
     for epoch in range(1, max_epochs + 1):
         for batch in np.array_split(rng.permutation(len(z)), -(-len(z) // BATCH)):
             optimiser.zero_grad()
-            _pinball(parameters, *(a[torch.from_numpy(batch)] for a in fit), levels).backward()
+            _pinball(parameters, [a[torch.from_numpy(batch)] for a in known], levels).backward()
             optimiser.step()
         with torch.no_grad():
-            loss = float(_pinball(parameters, *stop, levels))
+            loss = float(_pinball(parameters, judge, levels))
         if loss < best_loss:
             best_loss, best_epoch = loss, epoch
             best = {name: p.detach().numpy().copy() for name, p in parameters.items()}
@@ -298,7 +322,7 @@ def _train(fit, stop, levels, rng, max_epochs):
     return best, best_epoch
 
 
-def _first_layers(width, target, levels, rng):
+def _first_layers(width: int, target: np.ndarray, levels: Sequence[float], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Random weights of variance 1 / fan-in; the last layer starts at the quantiles of all atoms together."""
     layers, sizes = {}, (width, *HIDDEN, len(levels))
     for k, (n_in, n_out) in enumerate(pairwise(sizes)):
@@ -311,11 +335,12 @@ def _first_layers(width, target, levels, rng):
     return layers
 
 
-def _pinball(parameters, z, target, weights, levels):
+def _pinball(parameters: Mapping[str, Any], atoms: Sequence[Any], levels: Sequence[float]) -> Any:
     """Weighted mean of max(t u, (t - 1) u) over atoms and levels t, with u = target - log q; `log_quantiles` in torch."""
     import torch
     from torch.nn.functional import silu, softplus
 
+    z, target, weights = atoms
     for k in range(len(HIDDEN)):
         z = silu(z @ parameters[f"weight_{k}"].T + parameters[f"bias_{k}"])
     z = z @ parameters[f"weight_{len(HIDDEN)}"].T + parameters[f"bias_{len(HIDDEN)}"]

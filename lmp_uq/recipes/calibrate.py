@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 
 from lmp_uq import modelfile
+from lmp_uq.calibration.labelled_atoms import ForceLabels, Labels
 from lmp_uq.calibration.labels import calibrate_bars, calibrate_learned
 from lmp_uq.calibration.quantile_network import SECTION
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.files import check_target, hash_file
 from lmp_uq.frames.energy_zero import check_energy_zero, match_energy_zero
-from lmp_uq.frames.frame import check_elements
+from lmp_uq.frames.frame import Frame, check_elements
 from lmp_uq.frames.reading import read_frames
+from lmp_uq.modelfile import ModelFile
 from lmp_uq.modelfile.provenance import Provenance, frames_with_other_role
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
@@ -24,6 +28,7 @@ from lmp_uq.quantities import FORCES, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labelled_descriptors, labels_of
 from lmp_uq.rows.predict import predict_by_file
+from lmp_uq.rows.rows import Predictions
 
 log = logging.getLogger("lmp_uq")
 
@@ -46,7 +51,13 @@ class CalibrateOptions(RecipeOptions):
 def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     """Calibrate and write ``options.out`` (whole or not at all).
 
-    The result does not depend on the order of the frames.
+    The result does not depend on the order of the frames. Split conformal prediction by frames, see `lmp_uq.calibration.conformal`.
+
+    Parameters
+    ----------
+    options : CalibrateOptions
+    command : str
+        What the file says of its origin.
 
     Returns
     -------
@@ -60,7 +71,7 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
         No posterior in the file; frames that had another role in it, unless in_sample; elements other than the
         file's; no kind of label that could be calibrated; too few frames for a learned quantile.
     """
-    check_target(options.out, "--out")
+    check_target(options.out, "out")
     file = modelfile.read(modelfile.resolve(options.model))
     if not file.header["posterior"]:
         raise UqError(f"{options.model} has no posterior to calibrate: lmp-uq fit writes one")
@@ -75,7 +86,8 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     left_out = {name: str(reason).removeprefix(f"{name}: ") for name, reason in reasons.items()}
     if not entries:
         raise UqError("nothing can be calibrated: " + "; ".join(f"{name}: {why}" for name, why in left_out.items()))
-    report = {"n_frames": len(frames), "in_sample": in_sample, "labels": found, "left_out": left_out, "energy_offsets": offsets}
+    report: dict[str, Any] = {"n_frames": len(frames), "in_sample": in_sample, "labels": found, "left_out": left_out}
+    report["energy_offsets"] = offsets
     report["learned_quantile"], tensors = _learn(labels, predictions, entries, options)
     report["warnings"] = _warnings(file, frames, report)
     for text in report["warnings"]:
@@ -85,16 +97,17 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     return report
 
 
-def _other_roles(file, frames, accept):
+def _other_roles(file: ModelFile, frames: Sequence[Frame], accept: bool) -> bool:
     """Whether frames had a role other than calibration in the file; UqError with counts unless accepted."""
     found = frames_with_other_role(file, frames, ROLE)
     if found and not accept:
         roles = ", ".join(f"{len(mine)} {role} (first: {mine[0].source})" for role, mine in sorted(found.items()))
-        raise UqError(f"of {len(frames)} frames some had another role in this file: {roles}; leave them out, or say --in-sample")
+        accepted = f"leave them out, or say {argument('in_sample', True)}"
+        raise UqError(f"of {len(frames)} frames some had another role in this file: {roles}; {accepted}")
     return bool(found)
 
 
-def _predict(file, frames, options):
+def _predict(file: ModelFile, frames: Sequence[Frame], options: CalibrateOptions) -> tuple[Any, Predictions, dict[str, float]]:
     # no row of a force is needed: its error is that of the atom
     backbone, predictions = predict_by_file(file, frames, options, kinds=tuple(quantity.label for quantity in SCALED))
     offsets = match_energy_zero(predictions, file.header["posterior"].get("energy_offsets"), options.fit_offsets, backbone)
@@ -107,7 +120,7 @@ def _predict(file, frames, options):
     return backbone, predictions, offsets
 
 
-def _warn_of_energy_zero(frames, residuals, elements):
+def _warn_of_energy_zero(frames: Sequence[Frame], residuals: np.ndarray, elements: Sequence[str]) -> None:
     """Not an error as in a fit: on frames of a new kind a badly wrong model looks just like another energy zero."""
     try:
         check_energy_zero(frames, residuals, elements)
@@ -115,24 +128,27 @@ def _warn_of_energy_zero(frames, residuals, elements):
         log.warning("either the model is badly wrong on these frames, or %s", reason)
 
 
-def _labels(file, predictions, elements):
+def _labels(file: ModelFile, predictions: Predictions, elements: Sequence[str]) -> Labels:
     """Labels of the predictions, with the bars and the grade of the file."""
     novelty = Novelty.from_tensors(file.section("grade")) if file.header["grade"] else None
     return labels_of(predictions, Box.from_tensors(file.section("posterior")), novelty, elements)
 
 
-def _learn(labels, predictions, entries, options):
+def _learn(
+    labels: Labels, predictions: Predictions, entries: Mapping[str, Any], options: CalibrateOptions
+) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
     """Report and tensors of the learned quantile; (None, {}) if it was not asked for."""
     if not options.learned_quantile:
         return None, {}
     if FORCES.bar not in entries:
-        raise UqError("--learned-quantile: no force_error could be calibrated, which it hands over to where grade > 1")
+        asked = argument("learned_quantile", True)
+        raise UqError(f"{asked}: no force_error could be calibrated, which it hands over to where grade > 1")
     descriptors, _ = labelled_descriptors(predictions)
-    network, report = calibrate_learned(labels.of(FORCES), descriptors, entries[FORCES.bar], options.seed)
+    network, report = calibrate_learned(cast(ForceLabels, labels.of(FORCES)), descriptors, entries[FORCES.bar], options.seed)
     return report | {"header": network.header()}, {f"{SECTION}/{name}": array for name, array in network.tensors().items()}
 
 
-def _warnings(file, frames, report):
+def _warnings(file: ModelFile, frames: Sequence[Frame], report: dict[str, Any]) -> list[str]:
     out = []
     n_blocks, n_groups = len({frame.key for frame in frames}), len({frame.group for frame in frames})
     if n_blocks < FEW_FRAMES:
@@ -145,11 +161,12 @@ def _warnings(file, frames, report):
         out.append(f"no training atoms of {', '.join(f'{e} ({n} atoms)' for e, n in ungraded.items())}: they took no part in force_error")
     had_network = (file.header["calibration"] or {}).get("quantile_network")
     if had_network and report["learned_quantile"] is None and FORCES.bar in report["labels"]:
-        out.append("the learned quantile of the file is dropped: it belongs to the old force_error; --learned-quantile makes a new one")
+        again = argument("learned_quantile", True)
+        out.append(f"the learned quantile of the file is dropped: it belongs to the old force_error; {again} makes a new one")
     return out
 
 
-def _ungraded(file, frames):
+def _ungraded(file: ModelFile, frames: Sequence[Frame]) -> dict[str, int]:
     """{element: atoms with force labels} of the elements that have no grade."""
     radius = file.tensors.get("grade/radius")
     names = [] if radius is None else [e for e, r in zip(file.header["elements"], radius, strict=True) if not np.isfinite(r)]
@@ -157,7 +174,7 @@ def _ungraded(file, frames):
     return {element: count for element, count in counts.items() if count}
 
 
-def _section(file, entries, report):
+def _section(file: ModelFile, entries: Mapping[str, Any], report: dict[str, Any]) -> dict[str, Any]:
     """The new header entry: what could not be calibrated stays as it was."""
     out = copy.deepcopy(file.header["calibration"] or {})
     for name, bar in entries.items():
@@ -174,7 +191,14 @@ def _section(file, entries, report):
     return out | {"in_sample": report["in_sample"], "energy_offsets": report["energy_offsets"]}
 
 
-def _write(file, frames, calibration, tensors, options, command):
+def _write(
+    file: ModelFile,
+    frames: Sequence[Frame],
+    calibration: dict[str, Any],
+    tensors: dict[str, np.ndarray],
+    options: CalibrateOptions,
+    command: str,
+) -> None:
     old = file.header["provenance"]
     earlier = [old["command"]] if old["command"] else []
     provenance = Provenance(

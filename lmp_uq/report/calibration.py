@@ -125,7 +125,7 @@ def calibration_lines(calibration: Mapping[str, Any] | None) -> list[str]:
     return lines
 
 
-def left_out_lines(by_group) -> list[str]:
+def left_out_lines(by_group: Mapping[str, Any]) -> list[str]:
     """Table of force_error in groups left out, or why there is none."""
     if not by_group:
         text = "force_error: no group could be left out; that needs calibration frames of two groups or more"

@@ -3,18 +3,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from lmp_uq.calibration.force_error import ForceError
 from lmp_uq.errors import UqError
+from lmp_uq.modelfile import ModelFile
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
-from lmp_uq.quantities import FORCES, LABELS, QUANTITIES, SCALED, STRESS
+from lmp_uq.quantities import FORCES, LABELS, QUANTITIES, SCALED, STRESS, Quantity
 from lmp_uq.rows.labelled import features_of, force_labels, force_norms, groups_of, predicted_values, row_species, rows_of, stress_factor
+from lmp_uq.rows.rows import Predictions
 from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, Samples
 
 
-def collect(file, predictions, elements, n_members: int) -> dict:
+def collect(file: ModelFile, predictions: Predictions, elements: Sequence[str], n_members: int) -> dict:
     """Labels of every quantity that the frames have labels of.
 
     Parameters
@@ -40,7 +45,7 @@ def collect(file, predictions, elements, n_members: int) -> dict:
         A leverage factor that does not fit the posterior.
     """
     box = Box.from_tensors(file.section("posterior"))
-    out = {}
+    out: dict[str, Samples | AtomSamples] = {}
     for quantity in QUANTITIES:
         rows = rows_of(predictions, quantity)
         if quantity is STRESS and not len(rows):
@@ -52,7 +57,9 @@ def collect(file, predictions, elements, n_members: int) -> dict:
     return out
 
 
-def _samples(file, predictions, rows, quantity, box, n_members, elements):
+def _samples(
+    file: ModelFile, predictions: Predictions, rows: Any, quantity: Quantity, box: Box, n_members: int, elements: np.ndarray
+) -> Samples:
     features = features_of(predictions, rows, quantity)
     predicted = predicted_values(predictions, rows, quantity)
     targets = rows.targets * stress_factor(predictions, rows) if quantity is STRESS else rows.targets
@@ -69,7 +76,7 @@ def _samples(file, predictions, rows, quantity, box, n_members, elements):
     )  # fmt: skip
 
 
-def _certifiable(file, rows):
+def _certifiable(file: ModelFile, rows: Any) -> np.ndarray | None:
     """(n,) bool: leverage at or above the floor of the fit; None for a file without the tensor that tells."""
     factor = file.section("posterior").get("leverage_factor")
     if factor is None:
@@ -85,7 +92,7 @@ def _certifiable(file, rows):
     return weight * np.sum((rows.features @ factor) ** 2, axis=1) >= posterior["leverage_floor"]
 
 
-def _atom_samples(file, predictions, elements):
+def _atom_samples(file: ModelFile, predictions: Predictions, elements: Sequence[str]) -> AtomSamples | None:
     calibration = file.header["calibration"] or {}
     if not file.header["grade"] or not calibration.get(FORCES.bar):
         return None
