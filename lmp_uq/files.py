@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 
 
 def existing_file(path: str | Path) -> Path:
@@ -120,14 +120,14 @@ def is_stream(path: str | Path) -> bool:
     return str(path) == STANDARD_OUTPUT or (found is not None and not stat.S_ISREG(found.st_mode))
 
 
-def check_target(path: str | Path, option: str) -> None:
+def check_target(path: str | Path, name: str) -> None:
     """Refuse a file that `atomic_file` could not write, before the work whose result it shall hold. Nothing is written.
 
     Parameters
     ----------
     path : str or Path
-    option : str
-        What the user calls it, for the message.
+    name : str
+        Of the argument that it is, for the message.
 
     Raises
     ------
@@ -136,29 +136,29 @@ def check_target(path: str | Path, option: str) -> None:
     """
     if str(path) == STANDARD_OUTPUT:
         return
-    _refuse_no_name(path, option)
+    _refuse_no_name(path, name)
     try:
         found, target = _status(path), Path(os.path.realpath(path))
         if found is not None and stat.S_ISDIR(found.st_mode):
-            raise UqError(f"{option} {path}: is a folder; accepted: the name of a file to write")
+            raise UqError(f"{argument(name, path)}: is a folder; accepted: the name of a file to write")
         if not target.parent.is_dir():
-            raise UqError(f"{option} {path}: there is no folder of that name to write into")
+            raise UqError(f"{argument(name, path)}: there is no folder of that name to write into")
         if found is None or stat.S_ISREG(found.st_mode):
             tempfile.TemporaryFile(dir=target.parent).close()
     except OSError as error:
-        raise UqError(f"{option} {path}: cannot be written: {error.strerror or error}") from error
+        raise UqError(f"{argument(name, path)}: cannot be written: {error.strerror or error}") from error
 
 
-def check_folder(path: str | Path, option: str) -> None:
+def check_folder(path: str | Path, name: str) -> None:
     """`check_target` of a folder that will be made where it is missing, with the folders above it."""
-    _refuse_no_name(path, option)
+    _refuse_no_name(path, name)
     there = next(folder for folder in (Path(path).absolute(), *Path(path).absolute().parents) if os.path.lexists(folder))
     try:
         if not there.is_dir():
-            raise UqError(f"{option} {path}: {there} is no folder; accepted: the name of a folder")
+            raise UqError(f"{argument(name, path)}: {there} is no folder; accepted: the name of a folder")
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
-        raise UqError(f"{option} {path}: cannot be written into: {error.strerror or error}") from error
+        raise UqError(f"{argument(name, path)}: cannot be written into: {error.strerror or error}") from error
 
 
 def name_as_text(path: str | Path) -> str:
@@ -166,19 +166,19 @@ def name_as_text(path: str | Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _refuse_no_name(path, option):
+def _refuse_no_name(path: str | Path, name: str) -> None:
     if not str(path):  # as of a variable of the shell that is not set; for the system it is this folder
-        raise UqError(f"{option}: the name is empty; accepted: a name")
+        raise UqError(f"{argument(name)}: the name is empty; accepted: a name")
 
 
-def _status(path):
+def _status(path: str | Path) -> os.stat_result | None:
     try:
         return os.stat(path)
     except FileNotFoundError:
         return None
 
 
-def _takes_standard_output(path):
+def _takes_standard_output(path: str | Path) -> bool:
     if str(path) == STANDARD_OUTPUT:
         return True
     with contextlib.suppress(OSError):
@@ -188,7 +188,7 @@ def _takes_standard_output(path):
     return False
 
 
-def _own_stream(path, found):
+def _own_stream(path: str | Path, found: os.stat_result | None) -> int | None:
     """Number of the standard stream that a name stands for: a file that the shell has opened is not replaced under its feet."""
     if str(path) == STANDARD_OUTPUT:
         return 1
@@ -199,14 +199,14 @@ def _own_stream(path, found):
     return None
 
 
-def _written_through(number):
+def _written_through(number: int) -> BinaryIO:
     sys.stdout.flush()
     sys.stderr.flush()
     return open(os.dup(number), "wb")
 
 
 @contextlib.contextmanager
-def _replaced(target, found):
+def _replaced(target: Path, found: os.stat_result | None) -> Iterator[BinaryIO]:
     temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         with open(temporary, "xb") as stream:

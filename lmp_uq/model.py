@@ -10,7 +10,6 @@ import copy
 import os
 from collections.abc import Iterable
 from functools import cached_property
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from lmp_uq.frames.frame import Frame, check_elements
 from lmp_uq.frames.memory import FrameSource, sources_of
 from lmp_uq.frames.reading import read_atoms
 from lmp_uq.rows.predict import RowOptions, batches
-from lmp_uq.run.engine import Engine
+from lmp_uq.run.engine import Engine, check_counts, name_of_model
 from lmp_uq.run.evaluation import DEAR, evaluate, gives, has_volume
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Model:
         What it was loaded with.
     """
 
-    def __init__(self, name: str, engine: Engine, options: dict[str, Any]):
+    def __init__(self, name: str, engine: Engine, options: dict[str, Any]) -> None:
         self.name, self.sha256, self._engine, self.options = name, engine.sha256, engine, options
         self.elements = tuple(engine.header["elements"])
         self.cutoff, self.members = float(engine.cutoff), int(engine.n_members)
@@ -106,12 +105,10 @@ class Model:
             No model of that name, a file that is damaged or something else, an engine, device or precision that is not known or not
             there, more members than the file holds.
         """
-        if not isinstance(name, str | os.PathLike):
-            raise UqError(f"a model cannot be loaded from a {type(name).__name__}; accepted: a *.uq file or the name of an embedded model")
-        _check_counts(n_threads=n_threads, n_members=n_members, n_force_members=n_force_members)
-        options = {"engine": engine, "device": device, "precision": precision, "threads": n_threads, "n_members": n_members}
+        check_counts(n_threads=n_threads, n_members=n_members, n_force_members=n_force_members)
+        options: dict[str, Any] = {"engine": engine, "device": device, "precision": precision, "threads": n_threads, "n_members": n_members}
         options |= {"n_force_members": n_force_members, "conservative": conservative, "learned": learned}
-        return cls(os.fspath(name), Engine.load(name, None, linear=True, **options), options)
+        return cls(name_of_model(name), Engine.load(name, None, linear=True, **options), options)
 
     def predict(
         self, frames: FrameSource | Iterable[FrameSource], *, progress: bool = True, n_threads: int | None = None
@@ -134,7 +131,7 @@ class Model:
             cannot be read.
         """
         if n_threads is not None and n_threads != self.options["threads"]:
-            _check_counts(n_threads=n_threads)
+            check_counts(n_threads=n_threads)
             self._reload(n_threads)
         found = [Frame(atoms.copy(), np.nan, None, None, "", source, 0) for atoms, source in read_atoms(sources_of(frames, "frames"))]
         check_elements(found, self.elements)
@@ -151,12 +148,12 @@ class Model:
         if now != self.sha256:
             raise UqError(f"{self.name}: the file has changed since it was loaded (sha256 {self.sha256}, now {now}); load it anew")
 
-    def _reload(self, n_threads):
+    def _reload(self, n_threads: int) -> None:
         self.check_file()
         options = self.options | {"threads": n_threads}
         self._engine, self.options = Engine.load(self.name, None, linear=True, **options), options
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Model {self.name}: {self._engine.summary}"
 
 
@@ -174,15 +171,15 @@ class Prediction:
         ``file[index]``, or ``frames[index]``.
     """
 
-    def __init__(self, model: Model, frames: list[Frame], progress: bool = True):
+    def __init__(self, model: Model, frames: list[Frame], progress: bool = True) -> None:
         self.model, self._frames, self._progress = model, frames, progress
         self._engine = model._engine
         self.frames, self.sources = [one.atoms for one in frames], [one.source for one in frames]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._frames)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         state = "computed" if {"_cheap", "_dear"} & set(vars(self)) else "nothing computed yet"
         bars, n_atoms = ", ".join(self.model.fields) or "none", sum(map(len, self.frames))
         return f"Prediction of {self.model.name}: {len(self)} frames, {n_atoms} atoms, {state}; bars: {bars}"
@@ -304,17 +301,17 @@ class Prediction:
         return DataFrame(columns)
 
     @cached_property
-    def _cheap(self):
+    def _cheap(self) -> list[dict[str, Any]]:
         return vars(self).get("_dear") or self._evaluate(False)
 
     @cached_property
-    def _dear(self):
+    def _dear(self) -> list[dict[str, Any]]:
         return self._evaluate(True)
 
-    def _results(self, dear):
+    def _results(self, dear: bool) -> list[dict[str, Any]]:
         return self._dear if dear else self._cheap
 
-    def _evaluate(self, dear):
+    def _evaluate(self, dear: bool) -> list[dict[str, Any]]:
         bar = tqdm(total=len(self), desc=self.model.name, unit="frame", disable=not self._progress, delay=QUIET)
         out = []
         with bar:
@@ -323,18 +320,18 @@ class Prediction:
                 bar.update(len(batch))
         return out
 
-    def _refuse_missing(self, name):
+    def _refuse_missing(self, name: str) -> None:
         if name not in self.model.fields and name not in ("energy", "forces", "stress"):
             raise UqError(f"{name}: {self.model.name} holds nothing that gives it; it gives {', '.join(self.model.fields) or 'no bars'}")
 
-    def _arrays(self, name, of=None):
+    def _arrays(self, name: str, of: str | None = None) -> list[Any]:
         self._refuse_missing(of or name)
         return [found[name] for found in self._results(name in DEAR)]
 
-    def _column(self, name):
+    def _column(self, name: str) -> np.ndarray:
         return np.array(self._arrays(name))
 
-    def _stress(self, name):
+    def _stress(self, name: str) -> np.ndarray:
         self._refuse_missing(name)
         open_frames = [source for atoms, source in zip(self.frames, self.sources, strict=True) if not has_volume(atoms)]
         if open_frames:
@@ -343,11 +340,5 @@ class Prediction:
         return self._column(name)
 
 
-def _gives(engine, name):
+def _gives(engine: Engine, name: str) -> bool:
     return engine.offers("energy_std") if name == "members" else gives(engine, name)
-
-
-def _check_counts(**counts):
-    for name, value in counts.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
-            raise UqError(f"{name} is {value!r}; accepted: a whole number of 0 or more")

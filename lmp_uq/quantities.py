@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 
@@ -64,6 +65,6 @@ FORCE_ROWS = 24
 LABELS = tuple(quantity.label for quantity in QUANTITIES)
 
 
-def by_key(found) -> list[Quantity]:
+def by_key(found: Container[str]) -> list[Quantity]:
     """The quantities whose key is in found, a mapping or other container."""
     return [quantity for quantity in QUANTITIES if quantity.key in found]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ class Result:
         """Everything that was found, in the types of JSON: what ``--json`` writes."""
         return plain_json(self.found, "the result")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return str(self)
 
 
@@ -78,7 +78,7 @@ class FitResult(Result):
         rows = {kind: Rows(mine.get("rows", 0), mine.get("below_floor", 0)) for kind, mine in report["rows"].items()}
         return cls(found=report, out=out, rows=rows, **same)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{describe_fit(self.found)}\n{self.out}: written"
 
     def model(self, **options: Any) -> Model:
@@ -144,7 +144,7 @@ class CalibrationResult(Result):
         same = {name: report[name] for name in ("n_frames", "in_sample", "left_out", "warnings", "energy_offsets")}
         return cls(found=report, out=out, labels={name: CalibratedLabel.of(mine) for name, mine in report["labels"].items()}, **same)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{describe_calibration(self.found)}\n{self.out}: written"
 
     def model(self, **options: Any) -> Model:
@@ -275,10 +275,10 @@ class ValidationReport(Result):
     def of(cls, result: Mapping[str, Any], samples: Mapping[str, Any]) -> ValidationReport:
         """From what `lmp_uq.recipes.validate.validate` returns."""
         same = {name: result[name] for name in ("model", "sha256", "n_frames", "in_sample")}
-        parts = {axis: {name: Part.of(mine) for name, mine in result[axis].items()} for axis in ("groups", "elements")}
-        return cls(found=result, samples=samples, **vars(Part.of(result)), **parts, **same)
+        groups, elements = ({name: Part.of(mine) for name, mine in result[axis].items()} for axis in ("groups", "elements"))
+        return cls(found=result, samples=samples, groups=groups, elements=elements, **vars(Part.of(result)), **same)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return describe_validation(self.found)
 
     def figure(self, name: str) -> Figure:
@@ -311,10 +311,10 @@ class ValidationReport(Result):
         write_report(folder, self.found, self.samples)
 
 
-def _factor(found):
+def _factor(found: Mapping[str, Any]) -> Factor:
     return Factor(found.get("factor"), found.get("conservative_factor"), found.get("width"))
 
 
-def _same(kind, found):
+def _same(kind: type, found: Mapping[str, Any]) -> dict[str, Any]:
     """Figures whose names are those of the fields of a dataclass."""
-    return {name: found.get(name) for name in kind.__dataclass_fields__ if name not in ("coverage", "figures")}
+    return {one.name: found.get(one.name) for one in fields(kind) if one.name not in ("coverage", "figures")}

@@ -6,10 +6,10 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, fields
 from numbers import Integral, Real
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from lmp_uq.api.results import CalibrationResult, FitResult, ValidationReport
 from lmp_uq.errors import UqError
@@ -26,6 +26,8 @@ from lmp_uq.recipes.validate import validate as validate_recipe
 
 Frames: TypeAlias = "FrameSource | Iterable[FrameSource]"
 """ase.Atoms, the path of a file that ASE reads, or an iterable of them."""
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 _FRAMES = ("data", "calibration", "backbone_training", "fit_data")
 _TEXTS = ("elements", "reference", "reference_coeff", "rows", "committee")
@@ -47,16 +49,16 @@ _COUNTS = {"n_members": 1, "n_force_rows": 1, "n_components": 1, "n_force_member
 _MAY_BE_NONE = ("n_members", "n_force_rows", "n_components", "head", "hold_out", "energy_scale", "force_scale")
 
 
-def _takes(options: type):
+def _takes(options: type) -> Callable[[Verb], Verb]:
     """Give a function the signature that its options have, for help() and notebooks."""
 
-    def decorate(function):
+    def decorate(function: Verb) -> Verb:
         own = inspect.signature(function)
         names = [field for field in fields(options) if field.name not in own.parameters]
-        defaults = {f.name: f.default if f.default is not MISSING else f.default_factory() for f in names}
+        defaults = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in names}
         further = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d) for n, d in defaults.items()]
         kept = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        function.__signature__ = own.replace(parameters=kept + further)
+        vars(function)["__signature__"] = own.replace(parameters=kept + further)
         return function
 
     return decorate
@@ -163,7 +165,7 @@ def validate(model: Model | str | os.PathLike[str], data: Frames, **options: Any
     return ValidationReport.of(result, samples)
 
 
-def _options(kind, given):
+def _options(kind: type, given: dict[str, Any]) -> Any:
     """The options of a recipe, checked."""
     known = [field.name for field in fields(kind)]
     for name in given:
@@ -177,14 +179,14 @@ def _options(kind, given):
     return kind(**made)
 
 
-def _of_model(model, known):
+def _of_model(model: Model, known: Sequence[str]) -> dict[str, Any]:
     """What a loaded model says of itself."""
     model.check_file()
     options = model.options | {"n_members": model.options["n_members"] or None}  # 0 is Model's word for all
     return {"model": model.name} | {name: value for name, value in options.items() if name in known}
 
 
-def _value(name, value):
+def _value(name: str, value: Any) -> Any:
     if name in _FRAMES:
         found = () if value is None and name != "data" else sources_of(value, name)
         if name == "data" and not found:
@@ -202,7 +204,7 @@ def _value(name, value):
     return value
 
 
-def _keys(value):
+def _keys(value: Any) -> LabelKeys:
     if isinstance(value, LabelKeys):
         return value
     if not isinstance(value, dict) or set(value) - set(LabelKeys._fields):
@@ -210,13 +212,13 @@ def _keys(value):
     return LabelKeys(**value)
 
 
-def _check_value(name, value):
+def _check_value(name: str, value: Any) -> None:
     accepted = _accepted(name)
     if accepted and not accepted[0](value) and not (value is None and name in _MAY_BE_NONE):
         raise UqError(f"{name} is {value!r}; accepted: {accepted[1]}")
 
 
-def _accepted(name):
+def _accepted(name: str) -> tuple[Callable[[Any], bool], str] | None:
     """Test of a value, and the words for what passes it; None where the recipe itself checks."""
     if name in _CHOICES:
         return lambda value: _chosen(value, _CHOICES[name]), ", ".join(_CHOICES[name])
@@ -234,30 +236,30 @@ def _accepted(name):
     return None
 
 
-def _chosen(value, words):
+def _chosen(value: Any, words: Sequence[str]) -> bool:
     given = value if isinstance(value, tuple) else (value,)
     return bool(given) and all(isinstance(one, str) and one in words for one in given)
 
 
-def _or(*words):
+def _or(*words: str) -> str:
     return " or ".join(words)
 
 
-def _is_whole(value):
+def _is_whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _call(verb, given):
+def _call(verb: str, given: dict[str, Any]) -> str:
     """The call as text, for the provenance of a file."""
     words = [f"{name}={_text(name, value)}" for name, value in given.items()]
     return name_as_text(f"lmp_uq.{verb}({', '.join(words)})")
 
 
-def _text(name, value):
+def _text(name: str, value: Any) -> str:
     if name in _FRAMES and value is not None:
         found = [f"{len(one.frames)} frames in memory" if isinstance(one, InMemory) else os.fspath(one) for one in sources_of(value, name)]
         return repr(found)

@@ -49,7 +49,7 @@ class RunSamples:
     features: np.ndarray
     rows: Mapping[str, np.ndarray]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         n = len(self.features)
         if n < 2:
             raise UqError(f"averages of {n} frames; accepted: at least 2")
@@ -119,7 +119,7 @@ def block_errors(samples: RunSamples, members: np.ndarray, beta: float) -> tuple
     if n_blocks < 2:
         return (np.full(len(samples.names), np.nan),) * 2
 
-    def blocks(array):
+    def blocks(array: np.ndarray) -> np.ndarray:
         return array[: n_blocks * length].reshape(n_blocks, length, -1)
 
     values, energies = blocks(samples.values), blocks(samples.features @ members.T)

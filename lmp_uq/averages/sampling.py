@@ -6,16 +6,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import ase.io
 import numpy as np
+from ase import Atoms
 from ase.io.formats import UnknownFileTypeError
 
 from lmp_uq.backbone.graph import graph_of_frames
-from lmp_uq.backbone.linear.potential import BAR
+from lmp_uq.backbone.linear.potential import BAR, LinearBackbone
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.errors import UqError
 from lmp_uq.files import existing_file
+from lmp_uq.modelfile import ModelFile
 from lmp_uq.modelfile.check_linear import FAMILIES
 from lmp_uq.posterior.features import append_bias
 from lmp_uq.run.engine import Engine
@@ -38,11 +41,11 @@ def read_run(paths: Sequence[str | Path], elements: Sequence[str] = ()) -> list:
     UqError
         A file that is missing or cannot be read.
     """
-    frames = []
+    frames: list[Atoms] = []
     for path in map(existing_file, paths):
         with open(path, "rb") as stream:
             is_dump = stream.read(6) == b"ITEM: "    # TIMESTEP, or before it UNITS or TIME of dump_modify
-        options = {"format": "lammps-dump-text"} | ({"specorder": list(elements)} if elements else {}) if is_dump else {}
+        options: dict[str, Any] = {"format": "lammps-dump-text"} | ({"specorder": list(elements)} if elements else {}) if is_dump else {}
         try:
             frames += ase.io.read(path, ":", **options)
         except (UnknownFileTypeError, ValueError, KeyError, IndexError, OSError) as failure:
@@ -53,10 +56,11 @@ def read_run(paths: Sequence[str | Path], elements: Sequence[str] = ()) -> list:
 class LinearFrames:
     """Features of a linear potential."""
 
-    def __init__(self, file):
-        self._backbone, self._bias = backbone_of_file(file), file.header["posterior"]["bias"]
+    def __init__(self, file: ModelFile) -> None:
+        self._backbone = cast("LinearBackbone", backbone_of_file(file))
+        self._bias = file.header["posterior"]["bias"]
 
-    def sample(self, atoms, pressure: bool):
+    def sample(self, atoms: Atoms, pressure: bool) -> tuple[float, np.ndarray, float | None, np.ndarray | None]:
         """Energy (eV), features (P,), trace of the virial (eV) and of its rows (P,); the last two None unless asked for."""
         found = self._backbone.evaluate_frame(atoms)
         n_elements = len(self._backbone.elements)
@@ -72,10 +76,10 @@ class LinearFrames:
 class MaceFrames:
     """Features of a foundation model."""
 
-    def __init__(self, name, **options):
+    def __init__(self, name: str, **options: Any) -> None:
         self._engine = Engine.load(name, None, **options)
 
-    def sample(self, atoms, pressure: bool):
+    def sample(self, atoms: Atoms, pressure: bool) -> tuple[float, np.ndarray, float | None, np.ndarray | None]:
         """As `LinearFrames.sample`; two more forward passes with pressure."""
         graph, _ = graph_of_frames([atoms], self._engine.backbone.elements, self._engine.cutoff)
         energies, gradients = np.empty(graph.n_local), np.empty(graph.vectors.shape)
@@ -87,19 +91,19 @@ class MaceFrames:
         return energy, features, virial, (less - more) / (2.0 * STRAIN)
 
 
-def source_of(file, name: str, **options):
+def source_of(file: ModelFile, name: str, **options: Any) -> LinearFrames | MaceFrames:
     """What samples frames for a model file with a posterior; options of `Engine.load` for a foundation model."""
     if file.header["posterior"] is None:
         raise UqError(f"{name} has no posterior: lmp-uq fit writes one")
     return LinearFrames(file) if file.header["backbone"]["family"] in FAMILIES else MaceFrames(name, **options)
 
 
-def pressure_of(atoms, trace, kt: float = 0.0):
+def pressure_of(atoms: Atoms, trace: Any, kt: float = 0.0) -> Any:
     """Pressure in bar: N kT / V, which no potential changes, and a third of the trace of a virial in eV, or of rows of it."""
     return (len(atoms) * kt + trace / 3.0) / atoms.get_volume() * BAR
 
 
-def radial_distribution(atoms, cutoff: float, n_bins: int) -> np.ndarray:
+def radial_distribution(atoms: Atoms, cutoff: float, n_bins: int) -> np.ndarray:
     """(n_bins,) g(r) of all pairs, in bins of equal width up to the cutoff."""
     from matscipy.neighbours import neighbour_list
 

@@ -208,7 +208,7 @@ def _full_cell(frame: Atoms, positions: np.ndarray, name: str) -> np.ndarray:
     return complete
 
 
-def forces_of(graph, gradients) -> np.ndarray:
+def forces_of(graph: Graph, gradients: np.ndarray) -> np.ndarray:
     """Forces (n_nodes, 3) = -dE/dx from gradients dE/dr_ij (n_edges, 3)."""
     out = np.zeros((len(graph.species), 3))
     for axis in range(3):

@@ -18,7 +18,7 @@ ENGINES = ("torch", "native", "auto")
 log = logging.getLogger("lmp_uq")
 
 
-def backbone_of_file(file, precision: str = "file", device: str = "cpu", **keywords) -> Backbone:
+def backbone_of_file(file: Any, precision: str = "file", device: str = "cpu", **keywords: Any) -> Backbone:
     """`load_backbone` of what `lmp_uq.modelfile.file.read` returned; precision "file" is what the file says."""
     header = file.header
     precision = header["precision"] if precision == "file" else precision

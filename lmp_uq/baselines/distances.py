@@ -8,6 +8,7 @@ gamma: E. V. Podryabinkin, A. V. Shapeev, Comput. Mater. Sci. 140, 171 (2017).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import qr
@@ -24,7 +25,7 @@ MAX_NEIGHBOURS_FROM = 5000
 BLOCK_ATOMS = 1024
 
 
-def maxvol(A, tolerance: float = MAXVOL_TOLERANCE, start=None) -> np.ndarray:
+def maxvol(A: np.ndarray, tolerance: float = MAXVOL_TOLERANCE, start: np.ndarray | None = None) -> np.ndarray:
     """Rows of a tall matrix that span a nearly largest volume.
 
     Parameters
@@ -72,7 +73,7 @@ class DOptimality:
 
     inverse: tuple[np.ndarray | None, ...]
 
-    def gamma(self, descriptors, species) -> np.ndarray:
+    def gamma(self, descriptors: np.ndarray, species: np.ndarray) -> np.ndarray:
         """(n,) max_j |c_j| of descriptors (n, P) and element indices (n,); inf for an element without training atoms."""
         out = np.full(len(species), np.inf)
         for z, inverse in enumerate(self.inverse):
@@ -82,7 +83,7 @@ class DOptimality:
         return out
 
 
-def fit_d_optimality(descriptors, species, n_species: int) -> DOptimality:
+def fit_d_optimality(descriptors: np.ndarray, species: np.ndarray, n_species: int) -> DOptimality:
     """Choose the active set of every element.
 
     Parameters
@@ -97,7 +98,7 @@ def fit_d_optimality(descriptors, species, n_species: int) -> DOptimality:
     """
     descriptors = finite_array(descriptors, "fit_d_optimality: descriptors", (None, None))
     species = integer_array(species, "fit_d_optimality: species", (len(descriptors),))
-    out = []
+    out: list[Any] = []
     for z in range(n_species):
         mine = descriptors[species == z]
         if not len(mine) or not np.any(mine):
@@ -114,7 +115,14 @@ def fit_d_optimality(descriptors, species, n_species: int) -> DOptimality:
 
 
 def neighbour_distance(
-    training, training_species, descriptors, species, *, n_neighbours=5, n_training=MAX_NEIGHBOURS_FROM, seed=0
+    training: np.ndarray,
+    training_species: np.ndarray,
+    descriptors: np.ndarray,
+    species: np.ndarray,
+    *,
+    n_neighbours: int = 5,
+    n_training: int = MAX_NEIGHBOURS_FROM,
+    seed: int = 0,
 ) -> np.ndarray:
     """Mean distance of each atom to its nearest training atoms of the same element.
 
@@ -144,7 +152,7 @@ def neighbour_distance(
     return out
 
 
-def _nearest(atoms, known, n_neighbours):
+def _nearest(atoms: np.ndarray, known: np.ndarray, n_neighbours: int) -> np.ndarray:
     """(n,) mean of the n_neighbours smallest distances."""
     squares = np.sum(atoms**2, axis=1)[:, None] + np.sum(known**2, axis=1) - 2.0 * atoms @ known.T
     smallest = np.partition(squares, n_neighbours - 1, axis=1)[:, :n_neighbours]

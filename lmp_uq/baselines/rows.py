@@ -7,7 +7,9 @@ LLPR: F. Bigi et al., Mach. Learn.: Sci. Technol. 5, 045018 (2024).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,12 +28,12 @@ class Ridge:
     coefficients: np.ndarray
     factor: np.ndarray
 
-    def leverage(self, x):
+    def leverage(self, x: np.ndarray) -> np.ndarray:
         """(n,) h = x.C^-1 x of rows (n, P), with C of weights that sum to the number of rows."""
         return np.sum((x @ self.factor) ** 2, axis=-1)
 
 
-def fit_ridge(X, y, weight, ridge: float) -> Ridge:
+def fit_ridge(X: np.ndarray, y: np.ndarray, weight: np.ndarray, ridge: float) -> Ridge:
     """The solution that POPS has in its middle.
 
     Parameters
@@ -57,7 +59,7 @@ def fit_ridge(X, y, weight, ridge: float) -> Ridge:
     return fit_ridge_blocks(ArrayBlocks((X, y, weight), BLOCK_ROWS), ridge)
 
 
-def fit_ridge_blocks(blocks, ridge: float) -> Ridge:
+def fit_ridge_blocks(blocks: Iterable[Any], ridge: float) -> Ridge:
     """`fit_ridge` of rows that come in blocks (X, y, weight), in one pass."""
     normal = normal_equations(RowBlocks(blocks, Ranks(), BLOCK_ROWS, "fit_ridge"), True)
     damped = normal.eigenvalues + ridge * normal.mean_eigenvalue
@@ -67,7 +69,9 @@ def fit_ridge_blocks(blocks, ridge: float) -> Ridge:
     return Ridge(coefficients / normal.scale, factor / normal.scale[:, None])
 
 
-def bagging(X, y, weight, drawn, ridge: float, n_members: int = 5, seed: int = 0) -> np.ndarray:
+def bagging(
+    X: np.ndarray, y: np.ndarray, weight: np.ndarray, drawn: np.ndarray, ridge: float, n_members: int = 5, seed: int = 0
+) -> np.ndarray:
     """Ridge fits on bootstrap samples of configurations.
 
     Parameters
@@ -86,7 +90,7 @@ def bagging(X, y, weight, drawn, ridge: float, n_members: int = 5, seed: int = 0
     return bagging_blocks(ArrayBlocks((np.asarray(X), np.asarray(y), np.asarray(weight)), BLOCK_ROWS), drawn, ridge, n_members, seed)
 
 
-def bagging_blocks(blocks, drawn, ridge: float, n_members: int = 5, seed: int = 0) -> np.ndarray:
+def bagging_blocks(blocks: Iterable[Any], drawn: np.ndarray, ridge: float, n_members: int = 5, seed: int = 0) -> np.ndarray:
     """`bagging` of rows that come in blocks (X, y, weight), in a pass for each member; drawn (n,) in the order of the rows."""
     _, drawn = np.unique(drawn, return_inverse=True)
     drawn = drawn.ravel()
@@ -98,17 +102,17 @@ def bagging_blocks(blocks, drawn, ridge: float, n_members: int = 5, seed: int = 
 class _Reweighted:
     """Blocks whose weights are multiplied by a factor (n,) of each row."""
 
-    def __init__(self, blocks, factor):
+    def __init__(self, blocks: Iterable[Any], factor: np.ndarray) -> None:
         self._blocks, self._factor = blocks, factor
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         start = 0
         for X, y, weight, *_ in self._blocks:
             yield X, y, weight * self._factor[start : start + len(y)]
             start += len(y)
 
 
-def ensemble_bars(x, members, scale: float = 1.0):
+def ensemble_bars(x: np.ndarray, members: np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Bars of a few members about the backbone, in the sense of `Box.rms` and `Box.bounds`.
 
     Parameters
@@ -130,30 +134,30 @@ def ensemble_bars(x, members, scale: float = 1.0):
     return std, mean + away.min(axis=1), mean + away.max(axis=1)
 
 
-def variance_scale(X, y, members) -> float:
+def variance_scale(X: np.ndarray, y: np.ndarray, members: np.ndarray) -> float:
     """Factor that makes the mean variance (over K - 1) of members equal the mean squared error about their mean, on rows (n, P)."""
     return _root_ratio(variance_sums(X, y, members))
 
 
-def variance_sums(X, y, members) -> np.ndarray:
+def variance_sums(X: np.ndarray, y: np.ndarray, members: np.ndarray) -> np.ndarray:
     """(2,) sums over rows: squared errors about the mean of the members, their variances."""
     values = X @ members.T
     return np.array([np.sum((y - values.mean(axis=1)) ** 2), np.sum(np.var(values, axis=1, ddof=1))])
 
 
-def llpr_scale(leverage, y) -> float:
+def llpr_scale(leverage: np.ndarray, y: np.ndarray) -> float:
     """LLPR's alpha: sqrt(mean(y^2 / h)) over rows (n,) of residuals y and leverages h > 0; maximises the Gaussian likelihood."""
     sums = llpr_sums(leverage, y)
     return _root_ratio(sums) if sums[1] else float("nan")
 
 
-def llpr_sums(leverage, y) -> np.ndarray:
+def llpr_sums(leverage: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(2,) sums over the rows of leverage h > 0: y^2 / h, 1."""
     used = leverage > 0.0
     return np.array([np.sum(y[used] ** 2 / leverage[used]), np.count_nonzero(used)])
 
 
-def _root_ratio(sums):
+def _root_ratio(sums: np.ndarray) -> float:
     return float(np.sqrt(sums[0] / sums[1])) if sums[1] > 0.0 else 1.0
 
 
@@ -170,13 +174,15 @@ class RowBaselines:
     solution: Ridge
     scales: dict[int, tuple[float, float]]
 
-    def bars(self, x, kind: int) -> tuple[tuple, tuple, np.ndarray]:
+    def bars(self, x: np.ndarray, kind: int) -> tuple[tuple, tuple, np.ndarray]:
         """Of rows (n, P): (std, lower, upper) of the members, the same rescaled, std (n,) of LLPR."""
         factor, alpha = self.scales[kind]
         return ensemble_bars(x, self.members), ensemble_bars(x, self.members, factor), alpha * np.sqrt(self.solution.leverage(x))
 
 
-def fit_row_baselines(blocks, drawn, kinds, ridge: float, floor: float, seed: int = 0) -> RowBaselines:
+def fit_row_baselines(
+    blocks: Iterable[Any], drawn: np.ndarray, kinds: np.ndarray, ridge: float, floor: float, seed: int = 0
+) -> RowBaselines:
     """Bagging and LLPR of rows that come in blocks: never all in memory.
 
     Parameters
@@ -211,7 +217,7 @@ def fit_row_baselines(blocks, drawn, kinds, ridge: float, floor: float, seed: in
     return RowBaselines(members, solution, scales)
 
 
-def _scales_of(sums):
+def _scales_of(sums: Any) -> Any:
     return _root_ratio(sums[0]), _root_ratio(sums[1]) if sums[1, 1] else float("nan")
 
 

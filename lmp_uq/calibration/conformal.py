@@ -21,13 +21,15 @@ then covered with at least that probability.  One score per block gives split co
 from __future__ import annotations
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.errors import UqError
 
 
-def conformal_quantile(scores, level, blocks=None):
+def conformal_quantile(scores: ArrayLike, level: float, blocks: ArrayLike | None = None) -> float:
     """Finite-sample conformal quantile.
 
     Parameters
@@ -54,7 +56,7 @@ def conformal_quantile(scores, level, blocks=None):
     return float(ordered[position]) if position < ordered.size else float("inf")
 
 
-def group_quantiles(scores, groups, level, blocks=None):
+def group_quantiles(scores: ArrayLike, groups: ArrayLike, level: float, blocks: ArrayLike | None = None) -> dict[Any, float]:
     """Factor that each group alone would need: {group: float}.
 
     Parameters
@@ -77,13 +79,13 @@ def group_quantiles(scores, groups, level, blocks=None):
     return {group: capped_quantile(scores[mine], level, blocks[mine]) for group, mine in members}
 
 
-def capped_quantile(scores, level, blocks=None):
+def capped_quantile(scores: ArrayLike, level: float, blocks: ArrayLike | None = None) -> float:
     """`conformal_quantile`, or the largest score where that is infinite."""
     ordered, position = _ordered(scores, level, blocks)
     return float(ordered[min(position, ordered.size - 1)])
 
 
-def pooled_and_conservative(scores, groups, level, blocks=None):
+def pooled_and_conservative(scores: ArrayLike, groups: ArrayLike, level: float, blocks: ArrayLike | None = None) -> tuple[float, float]:
     """(pooled factor, conservative factor) of one quantity.
 
     The conservative one is the largest that any group needs, and at least the pooled one.
@@ -92,7 +94,9 @@ def pooled_and_conservative(scores, groups, level, blocks=None):
     return pooled, max(pooled, *group_quantiles(scores, groups, level, blocks).values())
 
 
-def leave_one_group_out_coverage(scores, groups, level, blocks=None):
+def leave_one_group_out_coverage(
+    scores: ArrayLike, groups: ArrayLike, level: float, blocks: ArrayLike | None = None
+) -> dict[Any, dict[str, Any]]:
     """Coverage of each group under the pooled factor of the other groups.
 
     Parameters
@@ -116,17 +120,17 @@ def leave_one_group_out_coverage(scores, groups, level, blocks=None):
     return report
 
 
-def enough_blocks(n_blocks, level):
+def enough_blocks(n_blocks: int, level: float) -> bool:
     """Whether n_blocks can guarantee the level: n_blocks >= level / (1 - level), 9 for 0.9 and 19 for 0.95."""
     return n_blocks >= _needed(n_blocks, level)
 
 
-def least_blocks(level):
+def least_blocks(level: float) -> int:
     """Smallest number of blocks that can guarantee the level."""
     return int(np.ceil(level / (1.0 - level) - 1e-6))
 
 
-def share_by_block(inside, blocks=None):
+def share_by_block(inside: ArrayLike, blocks: ArrayLike | None = None) -> float | None:
     """Share of true values where every block has the same weight: what `conformal_quantile` guarantees.
 
     Parameters
@@ -143,13 +147,13 @@ def share_by_block(inside, blocks=None):
     return float(np.average(inside, weights=block_weights(blocks, inside.size))) if inside.size else None
 
 
-def block_weights(blocks, n):
+def block_weights(blocks: ArrayLike | None, n: int) -> np.ndarray:
     """(n,) weights whose sum is 1 in every block; ones without blocks.  UqError for another number of blocks."""
     _, position, sizes = np.unique(_checked_blocks(blocks, n), return_inverse=True, return_counts=True)
     return 1.0 / sizes[position]
 
 
-def split_by_group(groups, n, *, at_least=1):
+def split_by_group(groups: ArrayLike, n: int, *, at_least: int = 1) -> list[tuple[Any, np.ndarray]]:
     """Pairs (group, mask of its members) in sorted order.
 
     Parameters
@@ -178,7 +182,7 @@ def split_by_group(groups, n, *, at_least=1):
     return [(str(label) if isinstance(label, str) else label.item(), position == k) for k, label in enumerate(labels)]
 
 
-def _ordered(scores, level, blocks):
+def _ordered(scores: ArrayLike, level: float, blocks: ArrayLike | None) -> tuple[np.ndarray, int]:
     """Sorted scores, and the index of the one that is the quantile; n where even the largest is too small."""
     scores, level = _checked_scores(scores), _checked_level(level)
     weights = block_weights(blocks, scores.size)
@@ -187,19 +191,19 @@ def _ordered(scores, level, blocks):
     return scores[order], int(np.searchsorted(reached, _needed(round(reached[-1]), level)))
 
 
-def _needed(n_blocks, level):
+def _needed(n_blocks: int, level: float) -> float:
     # The small term keeps (n + 1) * level from exceeding the weights' sum by rounding alone.
     return (n_blocks + 1) * level * (1.0 - 1e-9)
 
 
-def _checked_blocks(blocks, n):
+def _checked_blocks(blocks: ArrayLike | None, n: int) -> np.ndarray:
     blocks = np.arange(n) if blocks is None else np.asarray(blocks)
     if blocks.shape != (n,):
         raise UqError(f"blocks: found shape {blocks.shape}, expected ({n},), one label for each score")
     return blocks
 
 
-def _checked_scores(scores):
+def _checked_scores(scores: ArrayLike) -> np.ndarray:
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 1 or not scores.size:
         raise UqError(f"conformal scores: found shape {scores.shape}, expected (n,) with n >= 1")
@@ -209,7 +213,7 @@ def _checked_scores(scores):
     return scores
 
 
-def _checked_level(level):
-    if not isinstance(level, Real) or not 0 < level < 1:
+def _checked_level(level: float) -> float:
+    if not isinstance(level, Real) or not 0.0 < float(level) < 1.0:
         raise UqError(f"conformal level: found {level!r}, accepted is a number between 0 and 1")
     return float(level)

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.calibration.conformal import conformal_quantile, share_by_block
 from lmp_uq.errors import UqError
@@ -16,7 +18,15 @@ MIN_REST = 5
 """Frames that must remain to measure the coverage on."""
 
 
-def few_frames_of_a_group(others, mine, level, *, n_frames=N_FRAMES, n_draws=N_DRAWS, seed=0):
+def few_frames_of_a_group(
+    others: tuple[ArrayLike, ArrayLike],
+    mine: tuple[ArrayLike, ArrayLike],
+    level: float,
+    *,
+    n_frames: int = N_FRAMES,
+    n_draws: int = N_DRAWS,
+    seed: int = 0,
+) -> dict[str, Any] | None:
     """Coverage of a group with factors that know none or a few of its frames.
 
     Parameters
@@ -52,7 +62,7 @@ def few_frames_of_a_group(others, mine, level, *, n_frames=N_FRAMES, n_draws=N_D
         return None
     rng = np.random.default_rng(seed)
     factor = conformal_quantile(other_scores, level, other_blocks) if other_scores.size else math.inf
-    found = {"others": [], "added": [], "alone": []}
+    found: dict[str, list[float | None]] = {"others": [], "added": [], "alone": []}
     for _ in range(n_draws):
         known = np.isin(blocks, rng.choice(labels, n_frames, replace=False))
         joint = (np.concatenate([other_scores, scores[known]]), np.concatenate([other_blocks, blocks[known]]))
@@ -63,5 +73,5 @@ def few_frames_of_a_group(others, mine, level, *, n_frames=N_FRAMES, n_draws=N_D
         }
         for name, value in tried.items():
             found[name].append(share_by_block(scores[~known] <= value, blocks[~known]) if math.isfinite(value) else None)
-    means = {name: None if None in values else float(np.mean(values)) for name, values in found.items()}
+    means = {name: None if None in values else float(np.mean(np.array(values, float))) for name, values in found.items()}
     return {"n_frames": len(labels)} | means

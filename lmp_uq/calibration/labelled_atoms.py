@@ -89,7 +89,7 @@ class ForceLabels:
     frames: np.ndarray
     elements: np.ndarray
 
-    def take(self, mask) -> ForceLabels:
+    def take(self, mask: np.ndarray) -> ForceLabels:
         """The atoms where mask is true."""
         return ForceLabels(self.atoms.take(mask), self.frames[mask], self.elements[mask])
 
@@ -151,7 +151,7 @@ class Labels:
             raise UqError("no label has a bar: the posterior's std vanishes")
         return self.rows.take(mine)
 
-    def _forces(self):
+    def _forces(self) -> ForceLabels:
         if self.forces is None:
             raise UqError("the file has no grade; lmp-uq fit writes one")
         if not len(self.forces.frames):

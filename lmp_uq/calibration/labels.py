@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,7 +57,7 @@ def calibrate_bars(labels: Labels, before: Mapping[str, Any] | None = None, seed
             bar, left_out, choice = force_bar(mine) if quantity is FORCES else scaled_bar(mine, quantity)
             report = {"leave_one_group_out": left_out, "choice": choice}
             if before is not None:
-                judge = force_report if quantity is FORCES else scaled_report
+                judge: Any = force_report if quantity is FORCES else scaled_report
                 old = before.get(quantity.bar)
                 read = force_error_of if quantity is FORCES else bar_of_energies
                 report |= judge(mine, read(old) if old else None, bar, seed)
@@ -188,19 +188,19 @@ def calibrate_learned(labels: ForceLabels, descriptors: np.ndarray, force_error:
     return network, report
 
 
-def _counts(groups, blocks):
+def _counts(groups: np.ndarray, blocks: np.ndarray) -> dict[str, Any]:
     return {"n": len(blocks), "n_blocks": len(np.unique(blocks)), "n_groups": len(np.unique(groups))}
 
 
-def _worth(error, bars, blocks):
+def _worth(error: np.ndarray, bars: np.ndarray, blocks: np.ndarray) -> dict[str, Any]:
     return {"coverage": share_by_block(error <= bars, blocks), "width": _mean(bars, blocks)}
 
 
-def _mean(values, blocks):
+def _mean(values: np.ndarray, blocks: np.ndarray) -> float:
     return float(np.average(values, weights=block_weights(blocks, len(values))))
 
 
-def _few_frames(groups, blocks, scores_without, seed):
+def _few_frames(groups: np.ndarray, blocks: np.ndarray, scores_without: Callable[[np.ndarray], np.ndarray], seed: int) -> dict[str, Any]:
     """{group: figures} of the groups with enough frames; scores_without(mask) are those of all labels by what the others say."""
     out = {}
     members = split_by_group(groups, len(blocks))
@@ -213,7 +213,7 @@ def _few_frames(groups, blocks, scores_without, seed):
     return out
 
 
-def _per_element(labels, bar):
+def _per_element(labels: ForceLabels, bar: ForceError) -> dict[str, dict[str, Any]]:
     atoms = labels.atoms
     factors = element_factors(_relative_errors(bar, atoms), labels.elements, atoms.blocks, min_blocks=MIN_ELEMENT_FRAMES)
     inside = atoms.error <= bar.predict(atoms.variables)

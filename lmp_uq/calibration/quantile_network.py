@@ -20,9 +20,10 @@ numpy; only the training uses torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,7 @@ class QuantileNetwork:
     arrays: dict[str, np.ndarray]
     n_variables: int = N_VARIABLES
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         levels = tuple(float(level) for level in self.levels)
         if not levels or levels[0] <= 0 or levels[-1] >= 1 or np.any(np.diff(levels) <= 0):
             raise UqError(f"QuantileNetwork: levels={self.levels}, accepted are rising numbers between 0 and 1")
@@ -185,7 +186,7 @@ class QuantileNetwork:
         return {"levels": list(self.levels), "n_features": self.n_features, "n_variables": self.n_variables, "hidden": hidden}
 
     @classmethod
-    def from_tensors(cls, header, tensors):
+    def from_tensors(cls, header: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> QuantileNetwork:
         """Inverse of `header` and `tensors`; further entries are ignored.  UqError if one is missing or does not fit."""
         if "levels" not in header:
             raise UqError("QuantileNetwork: the header entry has no levels")
@@ -254,7 +255,7 @@ def train_quantile_network(atoms: LabelledAtoms, descriptors, *, levels=LEVELS, 
     return network, {"n_frames": dict(zip(PARTS, counts, strict=True)), "epochs": epochs, "held_out": check}
 
 
-def _split(blocks, rng):
+def _split(blocks: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
     """Masks of the atoms for training, for stopping it and for the conformal factors; whole frames."""
     frames = np.unique(blocks)
     if len(frames) < MIN_FRAMES:
@@ -266,13 +267,15 @@ def _split(blocks, rng):
     return [np.isin(blocks, part) for part in np.split(rng.permutation(frames), cuts)]
 
 
-def _mean_and_scale(x):
+def _mean_and_scale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     spread = x.std(axis=0)
     # a component that does not vary says nothing, and must not be blown up where it does vary
     return x.mean(axis=0), np.where(spread > 1e-8 * max(spread.max(), 1e-300), spread, 1.0)
 
 
-def _train(fit, stop, levels, rng, max_epochs):
+def _train(
+    fit: Sequence[np.ndarray], stop: Sequence[np.ndarray], levels: Sequence[float], rng: np.random.Generator, max_epochs: int
+) -> tuple[dict[str, np.ndarray], int]:
     """Layers with the smallest loss on the frames for stopping, as arrays, and the number of epochs they took.
 
     fit, stop: (z, target, weights) of atoms.
@@ -284,7 +287,7 @@ def _train(fit, stop, levels, rng, max_epochs):
     if len(z) > MAX_ATOMS:
         chosen = rng.choice(len(z), MAX_ATOMS, replace=False)
         z, target, weights = z[chosen], target[chosen], weights[chosen]
-    fit, stop = ([torch.from_numpy(np.ascontiguousarray(a)) for a in part] for part in ((z, target, weights), stop))
+    known, judge = ([torch.from_numpy(np.ascontiguousarray(a)) for a in part] for part in ((z, target, weights), stop))
     layers = _first_layers(z.shape[1], target, levels, rng)
     parameters = {name: torch.from_numpy(array).requires_grad_() for name, array in layers.items()}
     optimiser = torch.optim.AdamW(parameters.values(), lr=1e-3, weight_decay=1e-4)
@@ -292,10 +295,10 @@ def _train(fit, stop, levels, rng, max_epochs):
     for epoch in range(1, max_epochs + 1):
         for batch in np.array_split(rng.permutation(len(z)), -(-len(z) // BATCH)):
             optimiser.zero_grad()
-            _pinball(parameters, *(a[torch.from_numpy(batch)] for a in fit), levels).backward()
+            _pinball(parameters, [a[torch.from_numpy(batch)] for a in known], levels).backward()
             optimiser.step()
         with torch.no_grad():
-            loss = float(_pinball(parameters, *stop, levels))
+            loss = float(_pinball(parameters, judge, levels))
         if loss < best_loss:
             best_loss, best_epoch = loss, epoch
             best = {name: p.detach().numpy().copy() for name, p in parameters.items()}
@@ -304,7 +307,7 @@ def _train(fit, stop, levels, rng, max_epochs):
     return best, best_epoch
 
 
-def _first_layers(width, target, levels, rng):
+def _first_layers(width: int, target: np.ndarray, levels: Sequence[float], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Random weights of variance 1 / fan-in; the last layer starts at the quantiles of all atoms together."""
     layers, sizes = {}, (width, *HIDDEN, len(levels))
     for k, (n_in, n_out) in enumerate(pairwise(sizes)):
@@ -317,11 +320,12 @@ def _first_layers(width, target, levels, rng):
     return layers
 
 
-def _pinball(parameters, z, target, weights, levels):
+def _pinball(parameters: Mapping[str, Any], atoms: Sequence[Any], levels: Sequence[float]) -> Any:
     """Weighted mean of max(t u, (t - 1) u) over atoms and levels t, with u = target - log q; `log_quantiles` in torch."""
     import torch
     from torch.nn.functional import silu, softplus
 
+    z, target, weights = atoms
     for k in range(len(HIDDEN)):
         z = silu(z @ parameters[f"weight_{k}"].T + parameters[f"bias_{k}"])
     z = z @ parameters[f"weight_{len(HIDDEN)}"].T + parameters[f"bias_{len(HIDDEN)}"]

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from numbers import Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.calibration.conformal import (
     block_weights,
@@ -50,7 +53,7 @@ class ScaledError:
     n_groups: int = 1
     n_blocks: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         values = asdict(self)
         for name, value in values.items():
             if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
@@ -59,7 +62,7 @@ class ScaledError:
         if not ordered or self.n_groups < 1 or self.n_blocks < 1:
             raise UqError(f"ScaledError: needs 0 <= factor <= conservative_factor, level in (0, 1), counts >= 1: {self}")
 
-    def predict(self, std, conservative=False):
+    def predict(self, std: ArrayLike, conservative: bool = False) -> np.ndarray:
         """(...) bar in the unit of std."""
         return (self.conservative_factor if conservative else self.factor) * np.asarray(std, dtype=np.float64)
 
@@ -72,7 +75,7 @@ class ScaledError:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: Mapping[str, Any]) -> ScaledError:
         """Inverse of `to_dict`; further entries are ignored.  UqError if a number is missing or out of range."""
         missing = [name for name in cls.__dataclass_fields__ if name not in values]
         if missing:
@@ -80,7 +83,9 @@ class ScaledError:
         return cls(**{name: values[name] for name in cls.__dataclass_fields__})
 
 
-def fit_scaled_error(error, std, groups, blocks=None, *, level=LEVEL):
+def fit_scaled_error(
+    error: ArrayLike, std: ArrayLike, groups: ArrayLike, blocks: ArrayLike | None = None, *, level: float = LEVEL
+) -> ScaledError:
     """Conformal factors of a kind of label.
 
     Parameters
@@ -112,7 +117,9 @@ def fit_scaled_error(error, std, groups, blocks=None, *, level=LEVEL):
     return ScaledError(factor, conservative, float(level), len(np.unique(groups)), n_blocks)
 
 
-def scaled_leave_one_group_out(error, std, groups, blocks=None, *, level=LEVEL):
+def scaled_leave_one_group_out(
+    error: ArrayLike, std: ArrayLike, groups: ArrayLike, blocks: ArrayLike | None = None, *, level: float = LEVEL
+) -> dict[Any, dict[str, Any]]:
     """Coverage of each group under the factor of the other groups.
 
     Parameters
@@ -129,7 +136,7 @@ def scaled_leave_one_group_out(error, std, groups, blocks=None, *, level=LEVEL):
     scores, std = _scores(error, std), np.asarray(std, dtype=np.float64)
     weights = block_weights(blocks, scores.size)
     blocks = np.arange(scores.size) if blocks is None else np.asarray(blocks)
-    report = {}
+    report: dict[str, dict[str, Any]] = {}
     for group, inside in split_by_group(groups, scores.size, at_least=2):
         factor = conformal_quantile(scores[~inside], level, blocks[~inside])
         taken = np.flatnonzero(inside) if math.isfinite(factor) else np.zeros(0, int)
@@ -138,7 +145,9 @@ def scaled_leave_one_group_out(error, std, groups, blocks=None, *, level=LEVEL):
     return report
 
 
-def element_factors(scores, elements, blocks, level=LEVEL, *, min_blocks):
+def element_factors(
+    scores: np.ndarray, elements: ArrayLike, blocks: np.ndarray, level: float = LEVEL, *, min_blocks: int
+) -> dict[str, float]:
     """Factor that the atoms of each element alone need: {element: float}, only of elements in at least min_blocks blocks."""
     out = {}
     for element, mine in split_by_group(elements, np.size(scores)):
@@ -147,7 +156,7 @@ def element_factors(scores, elements, blocks, level=LEVEL, *, min_blocks):
     return out
 
 
-def _scores(error, std):
+def _scores(error: ArrayLike, std: ArrayLike) -> np.ndarray:
     error, std = np.asarray(error, dtype=np.float64), np.asarray(std, dtype=np.float64)
     if error.shape != std.shape or not np.all(std > 0):
         raise UqError(f"calibration: errors {error.shape} and stds {std.shape} must have one shape, stds above 0")

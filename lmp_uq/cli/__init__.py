@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import platform
@@ -15,7 +16,7 @@ import warnings
 from lmp_uq import __version__
 from lmp_uq.cli import about, materials, models
 from lmp_uq.cli.parser import Parser, did_you_mean
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, named_by_options
 from lmp_uq.files import name_as_text
 
 log = logging.getLogger("lmp_uq")
@@ -24,8 +25,13 @@ log = logging.getLogger("lmp_uq")
 def main(argv: list[str] | None = None) -> int:
     """Entry point of ``lmp-uq``: returns the exit code (0, 1 for an error, 2 for a usage error, 130 after Ctrl-C)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if getattr(sys.stdout, "errors", None) == "strict":
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: a file name may hold bytes that are no text
+    with named_by_options():
+        return _run(arguments)
+
+
+def _run(arguments):
     options = None
     try:
         if arguments[:1] == ["run"] and arguments[1:] != ["--help"]:  # not through argparse: LAMMPS' own flags are passed on unchanged

@@ -64,7 +64,7 @@ def _propagate(options, command):
     if everyone.rank != 0:
         logging.getLogger("lmp_uq").setLevel(logging.ERROR)
     with ending_together(everyone):
-        check_folder(options.out, "--out")
+        check_folder(options.out, "out")
         from lmp_uq.recipes.propagate import PropagateOptions, propagate
         from lmp_uq.report.properties import describe, write_results
 

@@ -253,7 +253,7 @@ def _validate(options, command):
 
     check_json(options)
     if options.report is not None:
-        check_folder(options.report, "--report")
+        check_folder(options.report, "report")
     report = validate(
         options.model,
         options.data,

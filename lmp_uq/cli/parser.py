@@ -9,6 +9,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from lmp_uq.errors import UqError
 
@@ -55,6 +56,7 @@ class Parser(argparse.ArgumentParser):
     """Parser whose errors are short and whose options are written out; a model may stand behind an option of several values."""
 
     def __init__(self, **keywords):
+        self.markdown: dict[str, str] = {}  # help by destination, where it is kept
         super().__init__(allow_abbrev=False, **keywords)
 
     def verbs(self) -> dict[str, Parser]:
@@ -64,8 +66,8 @@ class Parser(argparse.ArgumentParser):
     def show_plain_help(self) -> None:
         """Keep the help of every option, which is Markdown, for the pages, and show it as plain text with its default."""
         for action in self._actions:
-            action.markdown = action.help or ""
-            action.help = LINK.sub(r"\1", action.markdown).replace("`", "")
+            self.markdown[action.dest] = action.help or ""
+            action.help = LINK.sub(r"\1", self.markdown[action.dest]).replace("`", "")
             if default_text(action) not in WITHOUT_VALUE:
                 action.help += f" (default {default_text(action)})"
 
@@ -98,19 +100,20 @@ class Parser(argparse.ArgumentParser):
     def _short_usage(self):
         needed = [action for action in self._actions if action.required]
         formatter = self._get_formatter()
-        words = [" ".join([*action.option_strings[:1], formatter._format_args(action, action.metavar or action.dest)]) for action in needed]
+        words = [" ".join([*action.option_strings[:1], formatter._format_args(action, action.dest)]) for action in needed]
         return " ".join([self.prog, *words, "[options]"])
 
     def _model_first(self, words):
         """The words, with a *.uq file that an option of several values would take in as the model before them all."""
         if "--" in words or not any(action.dest == "model" and not action.option_strings for action in self._actions):
             return words
-        current, room, taken = None, 0, {}
+        current, room = None, 0.0
+        taken: dict[Any, list[int]] = {}
         for k, word in enumerate(words):
             action = self._option_string_actions.get(word.partition("=")[0])
             if action is not None:
                 current = action
-                room = 0 if "=" in word else math.inf if action.nargs == "+" else 1 if action.nargs is None else action.nargs
+                room = 0.0 if "=" in word else _room(action)
             elif room > 0:
                 room -= 1
                 taken.setdefault(current, []).append(k)
@@ -121,6 +124,11 @@ class Parser(argparse.ArgumentParser):
             if action.nargs == "+" and action.dest not in MODELS_FOLLOW and len(places) > 1 and _is_model(words[last]):
                 return [words[last], *words[:last], *words[last + 1 :]]
         return words
+
+
+def _room(action):
+    """How many words an option takes."""
+    return math.inf if action.nargs == "+" else 1.0 if action.nargs is None else float(action.nargs)
 
 
 def _is_model(word):
@@ -225,7 +233,7 @@ def check_json(options) -> None:
     from lmp_uq.files import check_target
 
     if options.json is not None:
-        check_target(options.json, "--json")
+        check_target(options.json, "json")
         if options.json == getattr(options, "out", None):
             raise UqError(f"--json {options.json}: is where --out goes; accepted: another file")
 

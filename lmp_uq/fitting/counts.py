@@ -4,16 +4,22 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from lmp_uq.fitting.weighting import Weighting
+from lmp_uq.frames.frame import Frame
 from lmp_uq.quantities import ENERGY, FORCE_ROWS, FORCES, QUANTITIES, STRESS
+from lmp_uq.rows.rows import Predictions
+from lmp_uq.rows.stream import Stream
 
 ROWS_PER_FEATURE = 100
 """Rows per feature below which the box is narrower than the errors of unseen force labels (docs/proof.md)."""
 
 
-def enough_force_rows(frames, kinds, n_features: int) -> int:
+def enough_force_rows(frames: Sequence[Frame], kinds: Sequence[str], n_features: int) -> int:
     """Force rows per frame: `FORCE_ROWS`, or as many more as 100 rows per feature take, or all.
 
     The box is as wide as the extremes of the corrections, so it grows with the number of rows: with fewer it is too narrow.
@@ -39,7 +45,7 @@ def enough_force_rows(frames, kinds, n_features: int) -> int:
     return FORCE_ROWS + bisect_left(candidates, wanted, key=lambda n: np.minimum(sizes, n).sum())
 
 
-def count_rows(stream, pops, weights) -> tuple[dict, dict]:
+def count_rows(stream: Stream, pops: Any, weights: Weighting) -> tuple[dict, dict]:
     """Rows in all and below the leverage floor: by kind, and by group and kind.
 
     Returns
@@ -48,7 +54,7 @@ def count_rows(stream, pops, weights) -> tuple[dict, dict]:
         {kind: {"rows", "below_floor"}} and {group: the same}.
     """
 
-    def pick(part, first):
+    def pick(part: Predictions, first: int) -> tuple[np.ndarray, ...]:
         below = pops.leverage(part.rows.features, weights.of(part, first)) < pops.leverage_floor_
         return part.rows.kinds, below, part.rows.frames + first
 
@@ -57,6 +63,6 @@ def count_rows(stream, pops, weights) -> tuple[dict, dict]:
     return _counts(kinds, below), {str(g): _counts(kinds[groups == g], below[groups == g]) for g in sorted(set(groups))}
 
 
-def _counts(kinds, below):
+def _counts(kinds: np.ndarray, below: np.ndarray) -> dict[str, dict[str, int]]:
     mine = {quantity.label: kinds == quantity.row for quantity in QUANTITIES}
     return {label: {"rows": int(np.sum(of)), "below_floor": int(np.sum(below[of]))} for label, of in mine.items()}

@@ -6,14 +6,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lmp_uq.fitting.counts import ROWS_PER_FEATURE
-from lmp_uq.fitting.weighting import Blocks
+from lmp_uq.fitting.weighting import Blocks, Weighting
+from lmp_uq.modelfile.source import BackboneSource
+from lmp_uq.parallel.ranks import Ranks
+from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.pops.choice import best_floor
 from lmp_uq.posterior.pops.estimator import POPS
 from lmp_uq.quantities import ENERGY, FORCES
+from lmp_uq.rows.stream import Stream
 
 log = logging.getLogger("lmp_uq")
 
@@ -27,12 +32,14 @@ DEFAULT_FLOOR = 1e-3
 class Judged:
     """The model that will run: its source, what makes its posterior of the box of a fit, and its calibration frames or None."""
 
-    source: object
+    source: BackboneSource
     posterior: Callable
-    checked: object
+    checked: Stream | None
 
 
-def fit_posterior(stream, weights, judge, options, ranks):
+def fit_posterior(
+    stream: Stream, weights: Weighting, judge: Callable[[Any], Judged], options: Any, ranks: Ranks
+) -> tuple[Any, list[tuple[float, dict[str, float]]], Judged]:
     """POPS with the leverage floor asked for, what was tried: [(floor, {kind: std/RMSE})], and what `judge` gave.
 
     Parameters
@@ -69,13 +76,13 @@ def fit_posterior(stream, weights, judge, options, ranks):
     return tried[floor], [(f, ratios[f]) for f in FLOORS], judged
 
 
-def _say_if_few(rows_per_feature):
+def _say_if_few(rows_per_feature: float) -> None:
     if rows_per_feature < ROWS_PER_FEATURE:
         text = "%.0f rows per feature; below %d expect force bars that are too narrow for unseen frames, the more so the fewer"
         log.info(text, rows_per_feature, ROWS_PER_FEATURE)
 
 
-def std_over_rmse(box, stream) -> dict[str, float]:
+def std_over_rmse(box: Box, stream: Stream) -> dict[str, float]:
     """Root mean square of the predicted std over that of the errors, for the energy and the force rows that there are."""
     collected = stream.collect(lambda part, first: (part.rows.kinds, box.rms(part.rows.features) ** 2, part.rows.targets**2))
     kinds, variances, squares = collected or (np.zeros(0), np.zeros(0), np.zeros(0))

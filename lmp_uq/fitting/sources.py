@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from lmp_uq.backbone.linear.compute import with_columns
-from lmp_uq.backbone.linear.compute_settings import read_compute_settings
-from lmp_uq.backbone.linear.snap_settings import read_settings
+from lmp_uq.backbone.linear.compute_settings import ComputeSettings, read_compute_settings
+from lmp_uq.backbone.linear.snap_settings import SnapSettings, read_settings
 from lmp_uq.backbone.load import linear_class
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.modelfile.check_linear import COMPUTE, FAMILIES, SNAP
 from lmp_uq.modelfile.source import BackboneSource, open_backbone
@@ -34,7 +35,7 @@ def is_linear(source: BackboneSource) -> bool:
 
 
 def linear_source(
-    name: str, elements: Sequence[str], reference: Sequence[str], coefficients: Sequence[str], communicator=None
+    name: str, elements: Sequence[str], reference: Sequence[str], coefficients: Sequence[str], communicator: Any = None
 ) -> BackboneSource:
     """A linear potential that knows only its reference, Theta = 0: what a fit starts from.
 
@@ -51,6 +52,7 @@ def linear_source(
     """
     prefix, _, path = name.partition(":")
     family = PREFIXES[prefix + ":"]
+    settings: SnapSettings | ComputeSettings
     if family == SNAP:
         settings = read_settings(path, elements, reference, coefficients)
     else:
@@ -62,7 +64,7 @@ def linear_source(
     return BackboneSource(entry, tensors, list(settings.elements), settings.cutoff, "float64")
 
 
-def open_fit_source(options, communicator=None) -> BackboneSource:
+def open_fit_source(options: Any, communicator: Any = None) -> BackboneSource:
     """The backbone that a fit's options name; of a linear potential also what the options say beside its file. See `linear_source`.
 
     Raises
@@ -73,21 +75,23 @@ def open_fit_source(options, communicator=None) -> BackboneSource:
     said = (options.elements, options.reference, options.reference_coeff)
     if not options.backbone.startswith(tuple(PREFIXES)):
         if any(said):
-            raise UqError("--elements, --reference and --reference-coeff describe a potential named snap:X.snapparam or compute:X.compute, "
-                          "no other backbone")  # fmt: skip
+            names = [argument(name) for name in ("elements", "reference", "reference_coeff")]
+            raise UqError(
+                f"{names[0]}, {names[1]} and {names[2]} describe a potential named snap:X.snapparam or compute:X.compute, no other backbone"
+            )
         source = open_backbone(options.backbone, options.head)
         # a potential that was fitted before is fitted anew, its settings stay
         return with_coefficients(source, np.zeros(source.entry["n_parameters"])) if is_linear(source) else source
     elements = options.elements
     if options.backbone.startswith("compute:"):
         if elements:
-            raise UqError(f"--elements {' '.join(elements)}: {options.backbone} names the elements itself; leave it out")
+            raise UqError(f"{argument('elements', *elements)}: {options.backbone} names the elements itself; leave it out")
     elif not elements:
         elements = _only_element(options)
     return linear_source(options.backbone, elements, options.reference, options.reference_coeff, communicator)
 
 
-def options_of_family(options, source: BackboneSource):
+def options_of_family(options: Any, source: BackboneSource) -> Any:
     """The options with the defaults of a foundation model, whose rows are dear, or of a linear potential.
 
     Raises
@@ -97,11 +101,12 @@ def options_of_family(options, source: BackboneSource):
     """
     linear = is_linear(source)
     if linear and options.fit_offsets:
-        raise UqError("--fit-offsets: a linear potential has a constant for each element, which takes up the energy zero; leave it out")
+        asked = argument("fit_offsets", True)
+        raise UqError(f"{asked}: a linear potential has a constant for each element, which takes up the energy zero; leave it out")
     if linear and options.head is not None:
-        raise UqError(f"--head {options.head}: is for mace-torch models; a linear potential has none")
+        raise UqError(f"{argument('head', options.head)}: is for mace-torch models; a linear potential has none")
     if linear and (options.device not in ("auto", "cpu") or options.engine == "native" or options.precision == "float32"):
-        found = f"--device {options.device} --engine {options.engine} --precision {options.precision}"
+        found = " ".join(argument(name, getattr(options, name)) for name in ("device", "engine", "precision"))
         raise UqError(f"{found}: LAMMPS makes the rows of a linear potential; accepted: cpu, float64, and no engine")
     ridge = (RIDGE if linear else 1e-2) if options.ridge == "auto" else options.ridge
     axes = axes_of(source) if options.axes == "auto" else options.axes
@@ -119,12 +124,13 @@ def axes_of(source: BackboneSource) -> str:
     return "given" if of_one_kind else "scaled"
 
 
-def _only_element(options):
+def _only_element(options: Any) -> list[str]:
     """The element of the frames; UqError if there are several, whose radii and weights nobody has said."""
     frames = read_frames(options.data, options.keys, options.group_key)
     found = sorted({symbol for frame in frames for symbol in frame.atoms.get_chemical_symbols()})
     if len(found) != 1:
-        raise UqError(f"the frames hold {' '.join(found)}: --elements must say radius and weight of each, as {found[0]}:0.5:1.0")
+        wanted = f"{argument('elements')} must say radius and weight of each, as {found[0]}:0.5:1.0"
+        raise UqError(f"the frames hold {' '.join(found)}: {wanted}")
     return found
 
 

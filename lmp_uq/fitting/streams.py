@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from lmp_uq.backbone.identity import identity_of
 from lmp_uq.backbone.load import load_backbone
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.files import is_stream
 from lmp_uq.fitting.posterior import Judged
 from lmp_uq.fitting.sources import is_linear, with_coefficients
+from lmp_uq.frames.frame import Frame
+from lmp_uq.modelfile.source import BackboneSource
+from lmp_uq.parallel.ranks import Ranks
 from lmp_uq.posterior.box import departures
 from lmp_uq.quantities import FORCE_ROWS, LABELS
 from lmp_uq.rows.cache import Cache
@@ -29,31 +33,31 @@ class FitStreams:
     everyone : Ranks
     """
 
-    def __init__(self, options, precision: str, everyone):
+    def __init__(self, options: Any, precision: str, everyone: Ranks) -> None:
         self._options, self._everyone = options, everyone
         self._precision = precision if options.precision == "file" else options.precision
         self._folder = options.cache or f"{'lmp-uq' if is_stream(options.out) else options.out}.cache"
 
-    def load(self, source):
+    def load(self, source: BackboneSource) -> Any:
         """The backbone of a source, on this rank."""
         options, everyone = self._options, self._everyone
         threads = options.threads or (1 if everyone.size > 1 else 0)
         machine = {"engine": options.engine, "threads": threads, "local_rank": everyone.local_rank, "communicator": everyone.alone()}
         return load_backbone(source.entry, source.tensors, self._precision, options.device, elements=source.elements, **machine)
 
-    def stream(self, source, backbone, frames, what: str, n_force_rows) -> Stream:
+    def stream(self, source: BackboneSource, backbone: Any, frames: Sequence[Frame], what: str, n_force_rows: int | None) -> Stream:
         """Predictions of frames, kept on disk; `what` is said of them while they are made; n_force_rows of a frame, None: all."""
         identity = identity_of(source.entry, source.tensors, f"{self._precision}, {backbone.engine}")
         return Stream(backbone, frames, self._row_options(what, n_force_rows), Cache(self._folder, identity), self._everyone)
 
-    def judge(self, source, training: Stream, calibration) -> Callable:
+    def judge(self, source: BackboneSource, training: Stream, calibration: Sequence[Frame]) -> Callable:
         """From a fitted POPS to the model that will run, its posterior and its calibration frames (`Judged`).
 
         A foundation model runs as it is. A linear potential runs with the coefficients that were just found, so its predictions of the
         calibration frames are made then.
         """
 
-        def judge(pops):
+        def judge(pops: Any) -> Judged:
             mine = with_coefficients(source, pops.coef_) if is_linear(source) else source
             n_force_rows = None if is_linear(source) else self._options.n_force_rows or FORCE_ROWS
             checked = self.stream(mine, self.load(mine), calibration, "calibration frames", n_force_rows) if calibration else None
@@ -68,10 +72,10 @@ class FitStreams:
         if not self._options.cache:
             Cache(self._folder, "").remove()
 
-    def _row_options(self, what, n_force_rows):
+    def _row_options(self, what: str, n_force_rows: int | None) -> RowOptions:
         options = self._options
         unknown = set(options.rows) - set(LABELS)
         if unknown:
-            raise UqError(f"--rows: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(LABELS)})")
+            raise UqError(f"{argument('rows')}: unknown kind {' '.join(sorted(unknown))} (accepted: {' '.join(LABELS)})")
         progress = what if options.progress else ""
         return RowOptions(options.rows, n_force_rows, options.bias, options.seed, progress=progress)

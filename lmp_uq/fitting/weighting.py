@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
+from lmp_uq.frames.frame import Frame
 from lmp_uq.posterior.weights import exponential_weights, group_weights
 from lmp_uq.quantities import ENERGY, FORCES, QUANTITIES
+from lmp_uq.rows.rows import Predictions
+from lmp_uq.rows.stream import Stream
 
 BLOCK_ROWS = 8192
 
@@ -32,12 +37,12 @@ class Weighting:
     of_frames: np.ndarray
     force_scale: float | None
 
-    def of(self, part, first) -> np.ndarray:
+    def of(self, part: Predictions, first: int) -> np.ndarray:
         """(n,) weights of the rows of a batch whose first frame is frame `first` of the stream."""
         factor = np.array([self.kind_weight.get(quantity.row, 0.0) for quantity in QUANTITIES])
         return factor[part.rows.kinds] * self.base(part, first)
 
-    def base(self, part, first) -> np.ndarray:
+    def base(self, part: Predictions, first: int) -> np.ndarray:
         """(n,) weights inside a kind."""
         rows, importance = part.rows, np.ones(len(part.rows))
         mine = rows.kinds == ENERGY.row
@@ -50,7 +55,7 @@ class Weighting:
         return rows.base * importance * of_labels[rows.frames, rows.kinds]
 
 
-def weighting(stream, energy_scale=None, force_scale=None) -> Weighting:
+def weighting(stream: Stream, energy_scale: float | None = None, force_scale: float | None = None) -> Weighting:
     """Weights that give each kind of row of a stream the same sum.
 
     energy_scale : float or None
@@ -64,20 +69,20 @@ def weighting(stream, energy_scale=None, force_scale=None) -> Weighting:
     plain = Weighting({}, _importance_of_frames(stream.frames, energy_scale), force_scale)
     collected = stream.collect(lambda part, first: (part.rows.kinds, plain.base(part, first)))
     if not collected or not len(collected[0]):
-        raise UqError("the frames have none of the labels that --rows asks for: no rows to fit")
+        raise UqError(f"the frames have none of the labels that {argument('rows')} asks for: no rows to fit")
     kinds, base = collected
     weights = group_weights(kinds, base)
     found = {kind: float(np.max(weights[kinds == kind] / base[kinds == kind])) for kind in np.unique(kinds).tolist()}
     return replace(plain, kind_weight=found)
 
 
-def mean_weights(counts) -> dict[str, float]:
+def mean_weights(counts: Mapping[str, Any]) -> dict[str, float]:
     """Mean weight of a row of each kind, from {kind: {"rows": n}}: every kind has the same sum, the number of rows in all."""
     rows = {kind: mine["rows"] for kind, mine in counts.items() if mine["rows"]}
     return {kind: sum(rows.values()) / len(rows) / n for kind, n in rows.items()}
 
 
-def _importance_of_frames(frames, energy_scale):
+def _importance_of_frames(frames: Sequence[Frame], energy_scale: float | None) -> np.ndarray:
     out = np.ones(len(frames))
     if energy_scale is not None:
         energies = np.array([f.energy / len(f.atoms) for f in frames])
@@ -92,10 +97,10 @@ def _importance_of_frames(frames, energy_scale):
 class Blocks:
     """Rows of a stream as (features, targets, weights, groups) of a few thousand rows each; may be iterated again."""
 
-    def __init__(self, stream, weights: Weighting):
+    def __init__(self, stream: Stream, weights: Weighting) -> None:
         self._stream, self._weights = stream, weights
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         found, n = [], 0
         for part, first in self._stream.numbered():
             if len(part.rows):

@@ -4,11 +4,19 @@
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from lmp_uq.errors import argument
+from lmp_uq.fitting.posterior import Judged
+from lmp_uq.fitting.weighting import Weighting
+from lmp_uq.frames.frame import Frame
+from lmp_uq.parallel.ranks import Ranks
+from lmp_uq.posterior.box import Box
 from lmp_uq.quantities import ENERGY, FORCES, STRESS
+from lmp_uq.rows.rows import Predictions
+from lmp_uq.rows.stream import Stream
 
 log = logging.getLogger("lmp_uq")
 
@@ -31,7 +39,7 @@ class Shaping(NamedTuple):
     size: float
 
 
-def say_if_wide(judged, training, pops, weights, options, everyone) -> None:
+def say_if_wide(judged: Judged, training: Stream, pops: Any, weights: Weighting, options: Any, everyone: Ranks) -> None:
     """Warn on rank 0 if the bars are far wider than the errors, with the labels that shape the box.  Collective over the ranks."""
     box = judged.posterior(pops.box_)
     # without frames to check on the frames of the fit will do: what is meant is wrong by orders of magnitude
@@ -44,10 +52,10 @@ def say_if_wide(judged, training, pops, weights, options, everyone) -> None:
         log.warning("%s", wide_bars(ratios, pops.leverage_floor_, shaping, other_floor(options.leverage_floor, judged.checked is not None)))
 
 
-def std_over_mae(box, stream, shift=0.0) -> dict[str, float]:
+def std_over_mae(box: Box, stream: Stream, shift: float | np.ndarray = 0.0) -> dict[str, float]:
     """Mean predicted std over mean |target - features . shift|, for the energy and the force rows that there are."""
 
-    def pick(part, first):
+    def pick(part: Predictions, first: int) -> tuple[np.ndarray, ...]:
         rows = part.rows
         return rows.kinds, box.rms(rows.features), np.abs(rows.targets - np.sum(rows.features * shift, axis=1))
 
@@ -57,14 +65,14 @@ def std_over_mae(box, stream, shift=0.0) -> dict[str, float]:
     return {label: float(std / error) for label, (std, error) in means.items() if error > 0.0}
 
 
-def shaping_labels(stream, pops, weights) -> list[Shaping]:
+def shaping_labels(stream: Stream, pops: Any, weights: Weighting) -> list[Shaping]:
     """The labels with the largest corrections of those that shape the box, one per frame, the largest first.  Collective.
 
     With C of `lmp_uq.posterior.pops.estimator`, dTheta^T C dTheta of the correction of a row is e^2 / h: what it
     changes on the rows of the fit.
     """
 
-    def pick(part, first):
+    def pick(part: Predictions, first: int) -> tuple[np.ndarray, ...]:
         rows, weight = part.rows, weights.of(part, first)
         leverage = pops.leverage(rows.features, weight)
         residual = rows.targets - rows.features @ pops.coef_
@@ -75,7 +83,7 @@ def shaping_labels(stream, pops, weights) -> list[Shaping]:
         return size[largest], leverage[largest], rows.kinds[largest], rows.components[largest], rows.frames[largest] + first
 
     size, leverage, kinds, components, frames = stream.collect(pick)
-    found = {}
+    found: dict[str, Any] = {}
     for k in np.argsort(-size):
         frame = stream.frames[frames[k]]
         found.setdefault(frame.source, Shaping(frame.source, _label(frame, kinds[k], components[k]), leverage[k], size[k]))
@@ -83,7 +91,7 @@ def shaping_labels(stream, pops, weights) -> list[Shaping]:
     return [one for one in found.values() if one.size > SHARE**2 * largest][:N_NAMED]
 
 
-def _label(frame, kind, component):
+def _label(frame: Frame, kind: int, component: int) -> str:
     """What a row is of."""
     if kind == ENERGY.row:
         return ENERGY.label
@@ -97,7 +105,8 @@ def other_floor(asked: float | str, calibrated: bool) -> str:
     """How to get another leverage floor than the fit's; empty where calibration frames or groups chose it, so that no other helps."""
     if asked == "groups" or (asked == "auto" and calibrated):
         return ""
-    return f"--leverage-floor auto{'' if calibrated else ' with --calibration'}, or {LINEAR_FLOOR:g}"
+    wanted = "" if calibrated else f" with {argument('calibration')}"
+    return f"{argument('leverage_floor', 'auto')}{wanted}, or {LINEAR_FLOOR:g}"
 
 
 def wide_bars(ratios: dict[str, float], floor: float, shaping: list[Shaping], advice: str = "") -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.frames.frame import Frame, check_elements
 
 log = logging.getLogger("lmp_uq")
@@ -56,7 +57,7 @@ def undetermined_elements(frames: Sequence[Frame], residuals: np.ndarray, elemen
     return [element for element, mine in zip(found, free, strict=True) if mine]
 
 
-def _system(frames, residuals, elements):
+def _system(frames: Sequence[Frame], residuals: np.ndarray, elements: Sequence[str]) -> tuple[list[str], np.ndarray, np.ndarray]:
     """(elements that occur, (n, Z) numbers of atoms, (n,) residuals) of the frames with an energy."""
     residuals = np.asarray(residuals, dtype=float)
     if residuals.shape != (len(frames),):
@@ -68,7 +69,7 @@ def _system(frames, residuals, elements):
     numbers = [frame.atoms.numbers for frame, mine in zip(frames, labelled, strict=True) if mine]
     known = [atomic_numbers[element] for element in elements]
     counts = np.array([np.bincount(mine, minlength=len(chemical_symbols))[known] for mine in numbers], float)
-    occurs = counts.any(axis=0)
+    occurs = np.asarray(counts.any(axis=0))
     return [e for e, mine in zip(elements, occurs, strict=True) if mine], counts[:, occurs], residuals[labelled]
 
 
@@ -108,12 +109,12 @@ def check_energy_zero(
         raise UqError(
             "the labels and the model count energy from different zeros: reference minus model is "
             f"{table}; accepted: at most {limit:g} for each element. Use labels of the model's level "
-            "of theory and energy zero, or let --fit-offsets take these differences up"
+            f"of theory and energy zero, or let {argument('fit_offsets', True)} take these differences up"
         )
     return offsets
 
 
-def energy_zero(predictions, fit_offsets: bool, backbone) -> dict[str, float]:
+def energy_zero(predictions: Any, fit_offsets: bool, backbone: Any) -> dict[str, float]:
     """Check that labels and backbone count energies from the same zero; with fit_offsets make it so (energy rows lose the offsets).
 
     Returns
@@ -134,7 +135,7 @@ def energy_zero(predictions, fit_offsets: bool, backbone) -> dict[str, float]:
     return offsets
 
 
-def energy_offsets(frames, residuals, fit_offsets: bool, elements) -> dict[str, float]:
+def energy_offsets(frames: Sequence[Frame], residuals: np.ndarray, fit_offsets: bool, elements: Sequence[str]) -> dict[str, float]:
     """`energy_zero` of energy residuals (eV, one per frame): the offsets, which nothing is taken off yet."""
     if not fit_offsets:
         check_energy_zero(frames, residuals, elements)
@@ -146,7 +147,7 @@ def energy_offsets(frames, residuals, fit_offsets: bool, elements) -> dict[str, 
     return offsets
 
 
-def match_energy_zero(predictions, stored: dict[str, float] | None, fit_offsets: bool, backbone) -> dict[str, float]:
+def match_energy_zero(predictions: Any, stored: dict[str, float] | None, fit_offsets: bool, backbone: Any) -> dict[str, float]:
     """Take the stored offsets of a model file (eV/atom by element), or with fit_offsets newly fitted ones, off the energy rows; which."""
     if fit_offsets:
         return energy_zero(predictions, True, backbone)
@@ -154,7 +155,7 @@ def match_energy_zero(predictions, stored: dict[str, float] | None, fit_offsets:
     return stored or {}
 
 
-def apply_offsets(predictions, offsets: dict[str, float], backbone) -> None:
+def apply_offsets(predictions: Any, offsets: dict[str, float], backbone: Any) -> None:
     """Take per-element offsets (eV/atom) off the targets of the energy rows."""
     if offsets:
         predictions.take_off(np.array([offsets.get(e, 0.0) for e in backbone.elements]))

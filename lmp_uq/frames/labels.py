@@ -22,7 +22,7 @@ import ase
 import numpy as np
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, label_keys
 from lmp_uq.frames.notes import UNUSED, WEIGHT_ZERO, ZERO_STRESS, Note, options_for
 
 
@@ -102,8 +102,8 @@ def find_labels(atoms: ase.Atoms, keys: LabelKeys, where: str) -> Labels:
         stress = None
         notes.append(Note(ZERO_STRESS, source))
     notes += [Note(UNUSED, kind, name) for kind, name in _unused(atoms, names)]
-    energy = float("nan") if energy is None else energy.item()
-    return Labels(energy, forces, stress, (weights["energy"], weights["forces"], weights[source]), tuple(notes))
+    number = float("nan") if energy is None else energy.item()
+    return Labels(number, forces, stress, (weights["energy"], weights["forces"], weights[source]), tuple(notes))
 
 
 def has_label(atoms: ase.Atoms, name: str) -> bool:
@@ -113,7 +113,7 @@ def has_label(atoms: ase.Atoms, name: str) -> bool:
 
 def _names(atoms: ase.Atoms, keys: LabelKeys) -> LabelKeys:
     """Names to read this frame by: those given, the others from the first family that the frame has."""
-    family = next((f for f in _FAMILIES if any(has_label(atoms, name) for name in f)), _FAMILIES[-1])
+    family = next((f for f in _FAMILIES if any(name and has_label(atoms, name) for name in f)), _FAMILIES[-1])
     if keys.stress or keys.virials:  # two names of one thing: what is asked for is not mixed with what is not
         family = family._replace(stress=None, virials=None)
     return LabelKeys(*(key or name for key, name in zip(keys, family, strict=True)))
@@ -232,5 +232,5 @@ def _compare(stress: np.ndarray, of_virials: np.ndarray, names: LabelKeys, where
     raise UqError(
         f"{where}: '{names.stress}' and -'{names.virials}'/volume contradict each other: {stress[k]:.4g} and {of_virials[k]:.4g} "
         f"eV/Angstrom^3{sign} in component {'xyz'[k[0]]}{'xyz'[k[1]]}; accepted: the same stress, or one of them named by "
-        f"--stress-key {names.stress} or --virials-key {names.virials}"
+        f"{label_keys({'stress': [str(names.stress)]})} or {label_keys({'virials': [str(names.virials)]})}"
     )

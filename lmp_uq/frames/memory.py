@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import ase
 import numpy as np
@@ -31,7 +31,7 @@ class InMemory:
     frames: tuple[ase.Atoms, ...]
     name: str = NAME
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
     def __iter__(self) -> Iterator[ase.Atoms]:
@@ -74,7 +74,7 @@ def sources_of(data: FrameSource | Iterable[FrameSource], name: str = NAME) -> t
     """
     if isinstance(data, str | os.PathLike | ase.Atoms | InMemory):
         data = [data]
-    if not isinstance(data, Iterable):
+    if not isinstance(data, Iterable) or isinstance(data, Mapping | bytes):
         raise UqError(f"{name}: a {type(data).__name__}; accepted: ase.Atoms, paths of files that ASE reads, lists of them")
     out: list = []
     for number, item in enumerate(data):
@@ -103,7 +103,7 @@ def check_geometry(atoms: ase.Atoms) -> None:
         raise UqError("positions or cell are NaN or infinite; accepted: finite numbers")
 
 
-def _content(value):
+def _content(value: Any) -> Any:
     """Something whose repr holds all of a value, which that of a long array does not."""
     array = np.asarray(value)
     return value if array.dtype.hasobject else (array.dtype.str, array.shape, array.tobytes())

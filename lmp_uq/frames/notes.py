@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+from lmp_uq.errors import label_keys
 
 ZERO_STRESS, WEIGHT_ZERO, UNUSED, UNLABELLED, ISOLATED = "zero stress", "weight 0", "unused", "unlabelled", "isolated"
 
@@ -19,20 +21,21 @@ class Note(NamedTuple):
 
 
 def options_for(labels: Iterable[tuple[str, str]]) -> str:
-    """The options that ask for labels, given as (kind, name); of several names of a kind one can be asked for."""
-    options: dict[str, list[str]] = {}
+    """The arguments that ask for labels, given as (kind, name); of several names of a kind one can be asked for."""
+    names: dict[str, list[str]] = {}
     for kind, name in labels:
-        options.setdefault(kind, []).append(f"--{kind}-key {name}")
-    return " ".join(" or ".join(words) for words in options.values())
+        names.setdefault(kind, []).append(name)
+    return label_keys(names) if names else ""
 
 
 class Notes:
     """Notes on the frames of one file."""
 
-    def __init__(self):
-        self._counts, self._first = Counter(), {}
+    def __init__(self) -> None:
+        self._counts: Counter[Note] = Counter()
+        self._first: dict[str, int] = {}
 
-    def add(self, notes, frame: int) -> None:
+    def add(self, notes: Iterable[Note], frame: int) -> None:
         """Count what there is to say of a frame."""
         for note in notes:
             self._counts[note] += 1
@@ -43,7 +46,7 @@ class Notes:
         found = {what: [(note, n) for note, n in self._counts.items() if note.what == what] for what in self._first}
         return [self._line(what, mine, n_frames) for what, mine in found.items()]
 
-    def _line(self, what, found, n_frames):
+    def _line(self, what: str, found: Sequence[tuple[Note, int]], n_frames: int) -> str:
         n, of, first = sum(count for _, count in found), f"of {n_frames} frames", f"(the first is frame {self._first[what]})"
         if what == ZERO_STRESS:
             return f"the stress of {n} frames is exactly zero and taken for missing"

@@ -170,13 +170,12 @@ def _read_file_with_ase(path: Path) -> Iterator[ase.Atoms]:
     try:
         source, name = _open(path)
         # parallel=False: ASE would otherwise wait for all ranks of an MPI run, and only one may be reading
-        options = {"format": name, "parallel": False, "do_not_split_by_at_sign": True}
-        for atoms in ase.io.iread(source, ":", **options):
+        for atoms in ase.io.iread(source, ":", format=name, parallel=False, do_not_split_by_at_sign=True):
             check_geometry(atoms)
             yield atoms
             index += 1
         # ASE takes an empty line for the end of the file
-        if name == "extxyz" and source.read().strip():
+        if not isinstance(source, str) and name == "extxyz" and source.read().strip():
             raise UqError("an empty line is followed by more text; accepted: frames without lines between them")
     except Exception as error:
         # ASE's readers raise nearly every kind of exception for a broken file

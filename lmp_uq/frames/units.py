@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 FORCE_UNITS = {
@@ -50,17 +52,17 @@ def unit_warning(what: str, unit: str, known: dict[str, float], labels: np.ndarr
         return ""
     sign = " with the opposite sign" if slope < 0 else ""
     near = {name: abs(np.log(abs(slope) / factor)) for name, factor in known.items()}
-    name = min(near, key=near.get)
+    name = min(near, key=near.__getitem__)
     guess = f"they look like {name}{sign}" if near[name] < np.log(TOLERANCE) else "no known unit has this ratio"
     if PLAUSIBLE[0] <= -slope <= PLAUSIBLE[1]:
         guess = "their sign looks reversed"
     return f"{what} labels are {slope:.4g} times what the model predicts: {guess}; accepted is {unit}"
 
 
-def unit_warnings(stream) -> list[str]:
+def unit_warnings(stream: Any) -> list[str]:
     """Sentences on the force and stress labels of a stream of predictions; collective over its ranks."""
 
-    def pick(part, first):
+    def pick(part: Any, first: int) -> list[np.ndarray]:
         forces = [(f.forces.ravel(), p.ravel()) for f, p in zip(part.frames, part.forces, strict=True) if f.forces is not None]
         stresses = [(f.stress.ravel(), s.ravel()) for f, s in zip(part.frames, part.stresses, strict=True) if f.stress is not None]
         return [np.concatenate([np.zeros(0), *(pair[side] for pair in pairs)]) for pairs in (forces, stresses) for side in (0, 1)]

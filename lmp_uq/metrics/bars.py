@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import erf, ndtr
 from scipy.stats import rankdata
 
@@ -17,7 +21,7 @@ _NO_WIDTH = ("mean_error_over_std", "spearman", "within_1_std", "within_2_std", 
 _NO_SHAPE = ("coverage_50", "coverage_90", "coverage_95", "miscalibration_area", "crps", "sharpness", "risk_coverage_gain")
 
 
-def has_bar(std):
+def has_bar(std: ArrayLike) -> np.ndarray:
     """(n,) bool: labels that a bar describes; not those whose features vanish by symmetry, for which every
     Theta gives the same.
 
@@ -28,7 +32,16 @@ def has_bar(std):
     return std > NO_BAR * max(std.max(initial=0.0), 1e-300)
 
 
-def bar_metrics(error, std, lower, upper, n_members: int, bar=None, groups=None, thresholds=()) -> dict:
+def bar_metrics(
+    error: np.ndarray,
+    std: np.ndarray,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    n_members: int,
+    bar: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    thresholds: Sequence[float] = (),
+) -> dict:
     """Figures of error bars.
 
     Parameters
@@ -51,26 +64,26 @@ def bar_metrics(error, std, lower, upper, n_members: int, bar=None, groups=None,
     error, std = np.asarray(error, float), np.asarray(std, float)
     bar = has_bar(std) if bar is None else np.asarray(bar, bool)
     groups = np.zeros(len(error), int) if groups is None else np.asarray(groups)
-    out = {"n": len(error), "n_without_bar": int(np.sum(~bar)), "n_members": int(n_members)}
+    out: dict[str, Any] = {"n": len(error), "n_without_bar": int(np.sum(~bar)), "n_members": int(n_members)}
     out |= size_metrics(error)
     error, std, lower, upper = error[bar], std[bar], np.asarray(lower)[bar], np.asarray(upper)[bar]
     out["envelope_violation"] = violation(error, lower, upper)
     return out | width_metrics(error, std) | rank_metrics(error, std, groups[bar], thresholds)
 
 
-def violation(error, lower, upper) -> float | None:
+def violation(error: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float | None:
     """Share of errors outside their bounds; an error on a bound is inside."""
     return share((error < lower) | (error > upper))
 
 
-def size_metrics(error) -> dict:
+def size_metrics(error: np.ndarray) -> dict:
     """Mean absolute and root mean square error."""
     if not len(error):
         return {"mae": None, "rmse": None}
     return {"mae": float(np.mean(np.abs(error))), "rmse": float(np.sqrt(np.mean(error**2)))}
 
 
-def width_metrics(error, std) -> dict:
+def width_metrics(error: np.ndarray, std: np.ndarray) -> dict:
     """Figures that need a width only.
 
     Parameters
@@ -93,7 +106,7 @@ def width_metrics(error, std) -> dict:
     return out | shape_metrics(error, std)
 
 
-def shape_metrics(error, std) -> dict:
+def shape_metrics(error: np.ndarray, std: np.ndarray) -> dict:
     """Figures of the predicted distribution: a Gaussian of that std, centred at the prediction.
 
     Parameters
@@ -119,25 +132,25 @@ def shape_metrics(error, std) -> dict:
     }
 
 
-def rank_metrics(error, score, groups, thresholds=()) -> dict:
+def rank_metrics(error: np.ndarray, score: np.ndarray, groups: np.ndarray, thresholds: Sequence[float] = ()) -> dict:
     """Figures of the order alone: spearman_within_groups, and auroc_<t> for abs(error) > t."""
     out = {"spearman_within_groups": spearman_within(np.abs(error), score, groups)}
     return out | {f"auroc_{t:.1f}": auroc(score, np.abs(error) > t) for t in thresholds}
 
 
-def confidence(error, std):
+def confidence(error: np.ndarray, std: np.ndarray) -> np.ndarray:
     """(n,) level of the narrowest central Gaussian interval that holds the error: erf(|error| / (std sqrt 2))."""
     error, std = np.abs(np.asarray(error, float)), np.asarray(std, float)
     ratio = np.divide(error, std, out=np.where(error > 0.0, np.inf, 0.0), where=std > 0.0)
     return erf(ratio / np.sqrt(2.0))
 
 
-def observed_coverage(level, nominal=NOMINAL):
+def observed_coverage(level: np.ndarray, nominal: np.ndarray = NOMINAL) -> np.ndarray:
     """(m,) share of labels whose `confidence` is at most each nominal level."""
     return np.searchsorted(np.sort(level), nominal, side="right") / len(level)
 
 
-def crps_gaussian(error, std):
+def crps_gaussian(error: np.ndarray, std: np.ndarray) -> np.ndarray:
     """(n,) continuous ranked probability score of a Gaussian centred at the prediction, unit of the error.
 
     Closed form of T. Gneiting, A. E. Raftery, J. Am. Stat. Assoc. 102, 359 (2007), eq. 21; |error| for zero width.
@@ -149,7 +162,7 @@ def crps_gaussian(error, std):
     return np.where(std > 0.0, score, error)
 
 
-def risk_coverage(error, score) -> tuple[np.ndarray, np.ndarray]:
+def risk_coverage(error: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Root mean square error of the labels that are kept when those of large score are dropped.
 
     Parameters
@@ -170,7 +183,7 @@ def risk_coverage(error, score) -> tuple[np.ndarray, np.ndarray]:
     return kept / len(square), np.sqrt(np.cumsum(ordered) / kept)
 
 
-def risk_coverage_gain(error, score) -> float | None:
+def risk_coverage_gain(error: np.ndarray, score: np.ndarray) -> float | None:
     """How much of the possible gain the order of the score brings: 1 as by the errors themselves, 0 as by chance.
 
     (A_chance - A) / (A_chance - A_oracle) with A the area under `risk_coverage`; None if all errors are alike.
@@ -182,14 +195,14 @@ def risk_coverage_gain(error, score) -> float | None:
     return float((chance - mine) / (chance - oracle))
 
 
-def hindsight_std(error, score):
+def hindsight_std(error: np.ndarray, score: np.ndarray) -> np.ndarray | None:
     """(n,) score scaled so that its root mean square is that of these very errors; None for a score of zeros."""
     error, score = np.asarray(error, float), np.asarray(score, float)
     size = np.sqrt(np.mean(score**2)) if len(score) else 0.0
     return score * (np.sqrt(np.mean(error**2)) / size) if 0.0 < size < np.inf else None
 
 
-def baseline_metrics(error, score, groups=None, thresholds=()) -> dict:
+def baseline_metrics(error: np.ndarray, score: np.ndarray, groups: np.ndarray | None = None, thresholds: Sequence[float] = ()) -> dict:
     """The figures of a bar proportional to a score that knows nothing of the posterior.
 
     Its scale is the best that hindsight can give: root mean square width = root mean square error on these
@@ -203,7 +216,7 @@ def baseline_metrics(error, score, groups=None, thresholds=()) -> dict:
     return width_metrics(error, std) | rank_metrics(error, std, groups, thresholds)
 
 
-def spearman(a, b) -> float | None:
+def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
     """Rank correlation; None where one of the two does not vary (a constant ranks nothing)."""
     if len(a) < 3:
         return None
@@ -214,7 +227,7 @@ def spearman(a, b) -> float | None:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def spearman_within(a, b, groups) -> float | None:
+def spearman_within(a: np.ndarray, b: np.ndarray, groups: np.ndarray) -> float | None:
     """Mean over the groups of `spearman` inside them, weighted by their counts; groups without value are left out."""
     a, b, groups = np.asarray(a), np.asarray(b), np.asarray(groups)
     found = []
@@ -226,12 +239,12 @@ def spearman_within(a, b, groups) -> float | None:
     return float(_weighted_mean(found)) if found else None
 
 
-def _weighted_mean(pairs):
+def _weighted_mean(pairs: Sequence[tuple[float, int]]) -> float:
     values, counts = np.array(pairs, float).T
     return values @ counts / counts.sum()
 
 
-def auroc(score, event) -> float | None:
+def auroc(score: np.ndarray, event: np.ndarray) -> float | None:
     """Probability that an event has the higher score than a non-event; None without one of each."""
     event = np.asarray(event, bool)
     n_event, n_rest = int(event.sum()), int((~event).sum())
@@ -240,6 +253,6 @@ def auroc(score, event) -> float | None:
     return float((rankdata(score)[event].sum() - n_event * (n_event + 1) / 2) / (n_event * n_rest))
 
 
-def share(mask) -> float | None:
+def share(mask: np.ndarray) -> float | None:
     """Share of true entries; None for no entries."""
     return float(np.mean(mask)) if len(mask) else None

@@ -8,6 +8,9 @@ A resample is a count per label, so nothing is sorted or copied more than once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from lmp_uq.metrics.bars import LEVELS, NOMINAL, confidence, crps_gaussian
@@ -24,7 +27,17 @@ def block_counts(n_blocks: int, n_resamples: int = N_RESAMPLES, seed: int = 0) -
 
 
 def intervals(
-    error, std, blocks, *, lower=None, upper=None, bar=None, groups=None, thresholds=(), n_resamples=N_RESAMPLES, seed=0
+    error: np.ndarray,
+    std: np.ndarray,
+    blocks: np.ndarray,
+    *,
+    lower: np.ndarray | None = None,
+    upper: np.ndarray | None = None,
+    bar: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    thresholds: Sequence[float] = (),
+    n_resamples: int = N_RESAMPLES,
+    seed: int = 0,
 ) -> dict[str, list[float] | None]:
     """95 % intervals of the main figures of bars.
 
@@ -49,13 +62,13 @@ def intervals(
     error, std = np.asarray(error, float), np.asarray(std, float)
     bar = np.ones(len(error), bool) if bar is None else np.asarray(bar, bool)
     counts = block_counts(n_blocks, n_resamples, seed) if n_blocks >= MIN_BLOCKS else np.zeros((0, n_blocks), int)
-    drawn = _means(error, std, block, counts, bar, lower, upper)
+    drawn: dict[str, Any] = _means(error, std, block, counts, bar, lower, upper)
     ranks = _RankFigures(np.abs(error[bar]), std[bar], None if groups is None else np.asarray(groups)[bar], thresholds)
     drawn |= ranks.draw(counts, block[bar])
     return {name: percentile_interval(values) for name, values in drawn.items()}
 
 
-def share_interval(inside, blocks, *, n_resamples=N_RESAMPLES, seed=0) -> list[float] | None:
+def share_interval(inside: np.ndarray, blocks: np.ndarray, *, n_resamples: int = N_RESAMPLES, seed: int = 0) -> list[float] | None:
     """95 % interval of a share of labels (n,) bool."""
     _, block = np.unique(np.asarray(blocks), return_inverse=True)
     block = block.ravel()
@@ -66,7 +79,7 @@ def share_interval(inside, blocks, *, n_resamples=N_RESAMPLES, seed=0) -> list[f
     return percentile_interval((counts @ np.bincount(block, inside, n_blocks)) / (counts @ np.bincount(block)))
 
 
-def percentile_interval(values) -> list[float] | None:
+def percentile_interval(values: np.ndarray) -> list[float] | None:
     """[2.5 %, 97.5 %] percentiles of the resamples that have the figure; None if fewer than half have it."""
     values = np.asarray(values, float)
     known = values[np.isfinite(values)]
@@ -75,11 +88,19 @@ def percentile_interval(values) -> list[float] | None:
     return [float(v) for v in np.percentile(known, PERCENTILES)]
 
 
-def _means(error, std, block, counts, bar, lower, upper):
+def _means(
+    error: np.ndarray,
+    std: np.ndarray,
+    block: np.ndarray,
+    counts: np.ndarray,
+    bar: np.ndarray,
+    lower: np.ndarray | None,
+    upper: np.ndarray | None,
+) -> dict[str, np.ndarray]:
     """Figures that are functions of means over labels: sums over blocks, then one matrix product for all resamples."""
     n_blocks = counts.shape[1]
 
-    def mean(values, mask):
+    def mean(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
         sums = np.bincount(block[mask], values, n_blocks)
         with np.errstate(invalid="ignore", divide="ignore"):
             return (counts @ sums) / (counts @ np.bincount(block[mask], minlength=n_blocks))
@@ -109,7 +130,7 @@ def _means(error, std, block, counts, bar, lower, upper):
 class _RankFigures:
     """Rank figures of weighted labels; a weight is how often a label was drawn."""
 
-    def __init__(self, size, score, groups, thresholds):
+    def __init__(self, size: np.ndarray, score: np.ndarray, groups: np.ndarray | None, thresholds: Sequence[float]) -> None:
         self.size, self.score = size, score
         self.position = _positions(score)
         self.events = {f"auroc_{t:.1f}": size > t for t in thresholds}
@@ -119,10 +140,10 @@ class _RankFigures:
                 mine = np.flatnonzero(groups == group)
                 self.parts[group] = (mine, _positions(size[mine]), _positions(score[mine]))
 
-    def draw(self, counts, block):
+    def draw(self, counts: np.ndarray, block: np.ndarray) -> dict[str, list]:
         """Figures (n_resamples,) of all resamples."""
         size = _positions(self.size)
-        out = {name: [] for name in ("spearman", *self.events)}
+        out: dict[str, list] = {name: [] for name in ("spearman", *self.events)}
         if self.parts:
             out["spearman_within_groups"] = []
         for row in counts:
@@ -134,25 +155,25 @@ class _RankFigures:
                 out["spearman_within_groups"].append(self._within(weight))
         return out
 
-    def _within(self, weight):
+    def _within(self, weight: np.ndarray) -> float:
         pairs = [(weighted_spearman(a, b, weight[mine]), weight[mine].sum()) for mine, a, b in self.parts.values()]
         values, totals = np.array(pairs).T
         known = np.isfinite(values)
         return values[known] @ totals[known] / totals[known].sum() if known.any() else np.nan
 
 
-def _positions(values):
+def _positions(values: np.ndarray) -> np.ndarray:
     """(n,) index of each value among the sorted distinct ones."""
     return np.unique(values, return_inverse=True)[1].ravel()
 
 
-def _weighted_ranks(position, weight):
+def _weighted_ranks(position: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """(n,) mean rank that a label has when each stands in the list weight times."""
     totals = np.bincount(position, weight)
     return (np.cumsum(totals) - totals + 0.5 * (totals + 1.0))[position]
 
 
-def weighted_spearman(a, b, weight) -> float:
+def weighted_spearman(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
     """Rank correlation of labels that count weight times.
 
     Parameters
@@ -174,7 +195,7 @@ def weighted_spearman(a, b, weight) -> float:
     return float((weight * a) @ b / np.sqrt(spread)) if spread > 1e-12 * total**2 else np.nan
 
 
-def weighted_auroc(position, event, weight) -> float:
+def weighted_auroc(position: np.ndarray, event: np.ndarray, weight: np.ndarray) -> float:
     """`lmp_uq.metrics.bars.auroc` of labels that count weight times; nan without an event or without a non-event."""
     n_event = weight[event].sum()
     n_rest = weight.sum() - n_event

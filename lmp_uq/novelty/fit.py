@@ -9,10 +9,13 @@ after the last one number per atom.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.arrays import finite_array, integer_array
 from lmp_uq.errors import UqError
@@ -27,7 +30,7 @@ FEW_ATOMS_PER_FEATURE = 10
 MIN_RELATIVE_SPREAD = 1e-6
 
 
-def fit_novelty(descriptors, species, frames, n_species, **options):
+def fit_novelty(descriptors: ArrayLike, species: ArrayLike, frames: ArrayLike, n_species: int, **options: Any) -> Novelty:
     """Fit the novelty grade of each element on arrays in memory.
 
     Parameters
@@ -46,7 +49,16 @@ def fit_novelty(descriptors, species, frames, n_species, **options):
     return fit_novelty_blocks([(descriptors, species, frames)], n_species, **options)
 
 
-def fit_novelty_blocks(blocks, n_species, *, n_folds=5, percentile=99.9, seed=0, cross_fit=True, ranks=None):
+def fit_novelty_blocks(
+    blocks: Iterable[Any],
+    n_species: int,
+    *,
+    n_folds: int = 5,
+    percentile: float = 99.9,
+    seed: int = 0,
+    cross_fit: bool = True,
+    ranks: Ranks | None = None,
+) -> Novelty:
     """Fit the novelty grade of each element on blocks of atoms.
 
     Parameters
@@ -99,10 +111,10 @@ def fit_novelty_blocks(blocks, n_species, *, n_folds=5, percentile=99.9, seed=0,
 class _Atoms:
     """The blocks, checked as they come, split by element: (z, descriptors, frames)."""
 
-    blocks: object
+    blocks: Iterable[Any]
     n_species: int
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         for descriptors, species, frames in self.blocks:
             descriptors = finite_array(descriptors, "fit_novelty: descriptors", (None, None))
             species = species_array(species, len(descriptors), self.n_species, "fit_novelty")
@@ -121,13 +133,13 @@ class _Element:
     fold_of: dict  # frame -> fold
     n_folds: int
     count: np.ndarray  # (folds,)
-    first: np.ndarray = None  # (folds, P)
-    second: np.ndarray = None  # (folds, P, P)
+    first: np.ndarray  # (folds, P)
+    second: np.ndarray  # (folds, P, P)
 
-    def folds(self, frames):
+    def folds(self, frames: np.ndarray) -> np.ndarray:
         return np.array([self.fold_of[frame] for frame in frames.tolist()], dtype=np.int64)
 
-    def whitening(self, left_out=None):
+    def whitening(self, left_out: int | None = None) -> tuple[np.ndarray, np.ndarray] | None:
         """Mean and whitening of all folds, or of all but one; None where nothing spreads."""
         use = np.arange(self.n_folds) != (-1 if left_out is None else left_out)
         n = self.count[use].sum()
@@ -145,10 +157,11 @@ class _Element:
         return self.mean + shift, vectors.T / np.sqrt(eigenvalues)[:, None]
 
 
-def _survey(atoms, n_species, n_folds, seed, ranks):
+def _survey(atoms: _Atoms, n_species: int, n_folds: int, seed: int, ranks: Ranks) -> dict[int, _Element]:
     """Pass 1: means and folds of the elements that occur, by element index."""
-    n_features, frames = 0, [set() for _ in range(n_species)]
-    count, total, largest = np.zeros(n_species), {}, np.zeros(n_species)
+    n_features, count, largest = 0, np.zeros(n_species), np.zeros(n_species)
+    frames: list[set[int]] = [set() for _ in range(n_species)]
+    total: dict[int, Any] = {}
     for z, descriptors, mine in atoms:
         n_features = descriptors.shape[1]
         frames[z].update(mine.tolist())
@@ -166,16 +179,13 @@ def _survey(atoms, n_species, n_folds, seed, ranks):
         # shuffled and dealt out in turn
         order = np.random.default_rng((seed, z)).permutation(len(labels))
         folds = min(n_folds, len(labels))
-        elements[z] = _Element(mean, largest[z], dict(zip(labels, (order % folds).tolist(), strict=True)), folds, np.zeros(folds))
+        moments = (np.zeros(folds), np.zeros((folds, n_features)), np.zeros((folds, n_features, n_features)))
+        elements[z] = _Element(mean, largest[z], dict(zip(labels, (order % folds).tolist(), strict=True)), folds, *moments)
     return elements
 
 
-def _moments(atoms, elements, ranks):
+def _moments(atoms: _Atoms, elements: Mapping[int, _Element], ranks: Ranks) -> None:
     """Pass 2: counts and moments by fold."""
-    for element in elements.values():
-        n_features = len(element.mean)
-        element.first = np.zeros((element.n_folds, n_features))
-        element.second = np.zeros((element.n_folds, n_features, n_features))
     for z, descriptors, frames in atoms:
         element = elements[z]
         folds, centred = element.folds(frames), descriptors - element.mean
@@ -188,13 +198,13 @@ def _moments(atoms, elements, ranks):
         element.count, element.first, element.second = (ranks.sum(a) for a in (element.count, element.first, element.second))
 
 
-def _distances_of_all(atoms, elements, cross_fit, ranks):
+def _distances_of_all(atoms: _Atoms, elements: Mapping[int, _Element], cross_fit: bool, ranks: Ranks) -> dict[int, np.ndarray]:
     """Pass 3: {element: distances of its atoms}, cross-fitted over the folds if asked for."""
     if cross_fit:
         fitted = {z: [e.whitening(k) for k in range(e.n_folds)] if e.n_folds > 1 else [None] for z, e in elements.items()}
     else:
         fitted = {z: [e.whitening()] for z, e in elements.items()}
-    found = {z: [] for z in elements}
+    found: dict[int, list] = {z: [] for z in elements}
     for z, descriptors, frames in atoms:
         folds = elements[z].folds(frames)
         for fold in np.unique(folds):
@@ -203,7 +213,7 @@ def _distances_of_all(atoms, elements, cross_fit, ranks):
     return {z: np.concatenate([d for mine in ranks.gather(found[z]) for d in mine] or [np.zeros(0)]) for z in elements}
 
 
-def _assemble(elements, found, n_species, percentile):
+def _assemble(elements: Mapping[int, _Element], found: Mapping[int, np.ndarray], n_species: int, percentile: float) -> Novelty:
     n_features = len(next(iter(elements.values())).mean)
     mean, whitening = np.zeros((n_species, n_features)), np.zeros((n_species, n_features, n_features))
     radius = np.full(n_species, np.nan)
@@ -223,13 +233,15 @@ def _assemble(elements, found, n_species, percentile):
     return Novelty(mean, whitening, radius)
 
 
-def fit_scaled_novelty(blocks, n_species: int, *, seed: int, ranks) -> Novelty:
+def fit_scaled_novelty(blocks: Iterable[Any], n_species: int, *, seed: int, ranks: Ranks) -> Novelty:
     """`fit_novelty_blocks` on descriptors in units of their standard deviation; the result takes them as they are.
 
     Bispectrum components, and still more their products, differ in size by powers of ten. The floor under the
     eigenvalues of the covariance then is one under correlations, not under the components of small size.
     """
-    count, first, second = np.zeros(1), 0.0, 0.0
+    count = np.zeros(1)
+    first: Any = 0.0
+    second: Any = 0.0
     for descriptors, _, _ in blocks:
         count, first, second = count + len(descriptors), first + descriptors.sum(axis=0), second + (descriptors**2).sum(axis=0)
     width = int(ranks.maximum(np.array([np.size(first)]))[0])
@@ -244,9 +256,9 @@ def fit_scaled_novelty(blocks, n_species: int, *, seed: int, ranks) -> Novelty:
 class _Scaled:
     """Blocks of atoms with descriptors over a scale; may be iterated again."""
 
-    def __init__(self, blocks, scale):
+    def __init__(self, blocks: Iterable[Any], scale: np.ndarray) -> None:
         self._blocks, self._scale = blocks, scale
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         for descriptors, species, frames in self._blocks:
             yield descriptors / self._scale, species, frames

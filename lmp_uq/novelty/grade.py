@@ -8,9 +8,11 @@ novelty, not the size of the error.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.arrays import finite_array, integer_array, named_tensors
 from lmp_uq.errors import UqError
@@ -39,7 +41,7 @@ class Novelty:
     whitening: np.ndarray
     radius: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         mean = finite_array(self.mean, "Novelty: mean", (None, None))
         n_species, n_features = mean.shape
         whitening = finite_array(self.whitening, "Novelty: whitening", (n_species, n_features, n_features))
@@ -52,7 +54,7 @@ class Novelty:
 
     tensor_names = ("mean", "whitening", "radius")
 
-    def grade(self, descriptors, species):
+    def grade(self, descriptors: ArrayLike, species: ArrayLike) -> np.ndarray:
         """Grade of each atom.
 
         Parameters
@@ -80,12 +82,12 @@ class Novelty:
                 grades[atoms] = distances(descriptors[atoms], self.mean[z], self.whitening[z]) / self.radius[z]
         return grades
 
-    def tensors(self):
+    def tensors(self) -> dict[str, np.ndarray]:
         """The arrays that define the grade, by name: what a model file stores."""
         return {name: getattr(self, name) for name in self.tensor_names}
 
     @classmethod
-    def from_tensors(cls, tensors):
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> Novelty:
         """Inverse of `tensors`; further entries are ignored.  UqError if one is missing or does not fit.
 
         Mean and whitening of an element without a radius mean nothing, and may hold NaN.
@@ -95,7 +97,7 @@ class Novelty:
         return cls(np.where(absent[:, None], 0.0, mean), np.where(absent[:, None, None], 0.0, whitening), radius)
 
 
-def species_array(species, n_atoms, n_species, where):
+def species_array(species: ArrayLike, n_atoms: int, n_species: int, where: str) -> np.ndarray:
     """Element indices as int64 (n_atoms,); UqError for another shape or an index outside 0 to n_species - 1."""
     species = integer_array(species, f"{where}: species", (n_atoms,))
     if n_atoms and not (species.min() >= 0 and species.max() < n_species):
@@ -106,6 +108,6 @@ def species_array(species, n_atoms, n_species, where):
     return species
 
 
-def distances(descriptors, mean, whitening):
+def distances(descriptors: np.ndarray, mean: np.ndarray, whitening: np.ndarray) -> np.ndarray:
     """(n,) Mahalanobis distances |W (D - mu)| of descriptors (n, P) of one element."""
     return np.linalg.norm((descriptors - mean) @ whitening.T, axis=1)

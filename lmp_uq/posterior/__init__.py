@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.ensemble import Ensemble
 from lmp_uq.posterior.weights import exponential_weights, group_weights
@@ -16,7 +18,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     # POPS brings scikit-learn, which a LAMMPS that only reads a posterior need not wait for.
     if name == "POPS":
         from lmp_uq.posterior.pops.estimator import POPS

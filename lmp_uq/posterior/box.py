@@ -12,10 +12,13 @@ E. A. Cornish, R. A. Fisher, Rev. Inst. Int. Stat. 5, 307 (1938).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from scipy.stats import qmc
 
@@ -54,7 +57,7 @@ class Box:
     lower: np.ndarray
     upper: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         coefficients = finite_array(self.coefficients, "Box: coefficients", (None,))
         modes = finite_array(self.modes, "Box: modes", (coefficients.size, None))
         lower = finite_array(self.lower, "Box: lower", (modes.shape[1],))
@@ -68,28 +71,28 @@ class Box:
     tensor_names = ("coefficients", "modes", "lower", "upper")
 
     @property
-    def half(self):
+    def half(self) -> np.ndarray:
         """(R,) half edges of the box, (upper - lower) / 2."""
         return 0.5 * (self.upper - self.lower)
 
     @property
-    def mid(self):
+    def mid(self) -> np.ndarray:
         """(R,) middle of the box along each mode, (upper + lower) / 2."""
         return 0.5 * (self.upper + self.lower)
 
-    def centre(self):
+    def centre(self) -> np.ndarray:
         """(P,) mean of the distribution, Theta* + V mid."""
         return self.coefficients + self.modes @ self.mid
 
-    def mean(self, x):
+    def mean(self, x: ArrayLike) -> np.ndarray:
         """(...) mean of x.Theta over the box, x.(Theta* + V mid)."""
         return self._rows(x) @ self.centre()
 
-    def std(self, x):
+    def std(self, x: ArrayLike) -> np.ndarray:
         """(...) exact standard deviation of x.Theta, sqrt(sum_k g_k^2 half_k^2 / 3) with g = V^T x."""
         return np.sqrt(np.sum(self._reach(x) ** 2, axis=-1) / 3.0)
 
-    def rms(self, x, *, about="backbone"):
+    def rms(self, x: ArrayLike, *, about: str = "backbone") -> np.ndarray:
         """Root mean square of x.Theta about the model that makes the prediction.
 
         Parameters
@@ -109,7 +112,7 @@ class Box:
         origin = 0.0 if about == "backbone" else self.coefficients
         return np.hypot(self.std(x), self._rows(x) @ (self.centre() - origin))
 
-    def covariance(self, x1, x2):
+    def covariance(self, x1: ArrayLike, x2: ArrayLike) -> np.ndarray:
         """Covariance of x1.Theta and x2.Theta, sum_k g1_k g2_k half_k^2 / 3.
 
         The leading axes broadcast: ``covariance(x, x)`` is the variance of each row, and
@@ -119,12 +122,12 @@ class Box:
         second = (self._rows(x2) @ self.modes) * self.half
         return np.einsum("...k,...k->...", first, second) / 3.0
 
-    def exact_bounds(self, x):
+    def exact_bounds(self, x: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """(lower, upper) of x.Theta over the whole box, each (...); reached at box vertices."""
         middle, reach = self.mean(x), np.sum(self._reach(x), axis=-1)
         return middle - reach, middle + reach
 
-    def bounds(self, x, n_members):
+    def bounds(self, x: ArrayLike, n_members: int) -> tuple[np.ndarray, np.ndarray]:
         """Expected extremes of x.Theta over ``n_members`` independent members, without drawing them.
 
         Parameters
@@ -143,7 +146,7 @@ class Box:
         middle, half = self.mean(x), extreme_half_range(self._reach(x), n_members)
         return middle - half, middle + half
 
-    def draw(self, n_members, seed):
+    def draw(self, n_members: int, seed: int) -> np.ndarray:
         """Draw members by a scrambled Sobol sequence.
 
         Parameters
@@ -166,7 +169,7 @@ class Box:
         unit = sobol.random_base2((n_members - 1).bit_length())[:n_members]
         return self.coefficients + (self.lower + (self.upper - self.lower) * unit) @ self.modes.T
 
-    def sample(self, n, seed):
+    def sample(self, n: int, seed: int | np.random.Generator) -> np.ndarray:
         """Draw members independently of each other.
 
         For estimates that need the error of a mean: members of `draw` are spread more evenly than chance, so
@@ -188,27 +191,27 @@ class Box:
         unit = np.random.default_rng(seed).random((n, self.lower.size))
         return self.coefficients + (self.lower + (self.upper - self.lower) * unit) @ self.modes.T
 
-    def tensors(self):
+    def tensors(self) -> dict[str, np.ndarray]:
         """The arrays that define the box, by name: what a model file stores."""
         return {name: getattr(self, name) for name in self.tensor_names}
 
     @classmethod
-    def from_tensors(cls, tensors):
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> Box:
         """Inverse of `tensors`; further entries are ignored.  UqError if one is missing or does not fit."""
         return cls(*named_tensors(tensors, cls.tensor_names, "Box"))
 
-    def _rows(self, x):
+    def _rows(self, x: ArrayLike) -> np.ndarray:
         x = np.asarray(x, dtype=np.float64)
         if x.ndim < 1 or x.shape[-1] != self.coefficients.size:
             raise UqError(f"Box: rows have shape {x.shape}, the last axis must be {self.coefficients.size}")
         return x
 
-    def _reach(self, x):
+    def _reach(self, x: ArrayLike) -> np.ndarray:
         """(..., R) a_k = |g_k| half_k: how far each mode alone moves x.Theta from the box mean."""
         return np.abs(self._rows(x) @ self.modes) * self.half
 
 
-def extreme_half_range(reach, n_members):
+def extreme_half_range(reach: np.ndarray, n_members: int) -> np.ndarray:
     """Expected half range of ``n_members`` draws of sum_k reach_k v_k with v_k ~ U(-1, 1).
 
     Parameters
@@ -236,7 +239,7 @@ def extreme_half_range(reach, n_members):
     return np.where(effective < MIN_EFFECTIVE_MODES, exact, half)
 
 
-def _positive_integer(value, name):
+def _positive_integer(value: Any, name: str) -> int:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise UqError(f"{name}: found {value!r}, expected an integer >= 1")
     return int(value)

@@ -6,9 +6,11 @@ Source: ensemble posterior: T. D. Swinburne, D. Perez, Mach. Learn.: Sci. Techno
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.arrays import finite_array, named_tensors
 from lmp_uq.errors import UqError
@@ -51,7 +53,7 @@ class Ensemble:
 
     tensor_names = ("coefficients", "members", "probabilities", "centre_shift", "spread")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         coefficients = finite_array(self.coefficients, "Ensemble: coefficients", (None,))
         members = finite_array(self.members, "Ensemble: members", (None, coefficients.size))
         probabilities = finite_array(self.probabilities, "Ensemble: probabilities", (len(members),))
@@ -65,35 +67,35 @@ class Ensemble:
         for name, array in zip(self.tensor_names, (coefficients, members, probabilities, shift, spread), strict=True):
             object.__setattr__(self, name, np.ascontiguousarray(array))
 
-    def centre(self):
+    def centre(self) -> np.ndarray:
         """(P,) mean of the distribution, Theta* + mean dTheta_i."""
         return self.coefficients + self.centre_shift
 
-    def mean(self, x):
+    def mean(self, x: ArrayLike) -> np.ndarray:
         """(...) mean of x.Theta over all corrections."""
         return self._rows(x) @ self.centre()
 
-    def std(self, x):
+    def std(self, x: ArrayLike) -> np.ndarray:
         """(...) standard deviation of x.Theta over all corrections, |B^T x|."""
         return np.linalg.norm(self._rows(x) @ self.spread, axis=-1)
 
-    def rms(self, x, *, about="backbone"):
+    def rms(self, x: ArrayLike, *, about: str = "backbone") -> np.ndarray:
         """Root mean square of x.Theta about the model that makes the prediction; see `Box.rms`."""
         if about not in ("backbone", "coefficients"):
             raise UqError(f"Ensemble.rms: about={about!r}, accepted are 'backbone' and 'coefficients'")
         origin = 0.0 if about == "backbone" else self.coefficients
         return np.hypot(self.std(x), self._rows(x) @ (self.centre() - origin))
 
-    def covariance(self, x1, x2):
+    def covariance(self, x1: ArrayLike, x2: ArrayLike) -> np.ndarray:
         """Covariance of x1.Theta and x2.Theta over all corrections; the leading axes broadcast as in `Box.covariance`."""
         return np.einsum("...k,...k->...", self._rows(x1) @ self.spread, self._rows(x2) @ self.spread)
 
-    def exact_bounds(self, x):
+    def exact_bounds(self, x: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """(lower, upper) of x.Theta over the members, each (...): narrower than over all corrections if the members are a subset."""
         values = self._rows(x) @ self.members.T
         return values.min(axis=-1), values.max(axis=-1)
 
-    def bounds(self, x, n_members):
+    def bounds(self, x: ArrayLike, n_members: int) -> tuple[np.ndarray, np.ndarray]:
         """Expected extremes of x.Theta over ``n_members`` independent draws, without drawing them.
 
         Parameters
@@ -115,28 +117,28 @@ class Ensemble:
         upper = np.sum(values * _extreme_probability(weight, power), axis=-1)
         return np.sum(values * _extreme_probability(weight[..., ::-1], power)[..., ::-1], axis=-1), upper
 
-    def draw(self, n_members, seed):
+    def draw(self, n_members: int, seed: int) -> np.ndarray:
         """(K, P) members drawn with their probabilities, with replacement; the same seed gives the same members."""
         count = _positive_integer(n_members, "Ensemble.draw: n_members")
         return self.members[np.random.default_rng(seed).choice(len(self.members), count, p=self.probabilities)]
 
-    def tensors(self):
+    def tensors(self) -> dict[str, np.ndarray]:
         """The arrays that define the ensemble, by name."""
         return {name: getattr(self, name) for name in self.tensor_names}
 
     @classmethod
-    def from_tensors(cls, tensors):
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> Ensemble:
         """Inverse of `tensors`; further entries are ignored.  UqError if one is missing or does not fit."""
         return cls(*named_tensors(tensors, cls.tensor_names, "Ensemble"))
 
-    def _rows(self, x):
+    def _rows(self, x: ArrayLike) -> np.ndarray:
         x = np.asarray(x, dtype=np.float64)
         if x.ndim < 1 or x.shape[-1] != self.coefficients.size:
             raise UqError(f"Ensemble: rows of shape {x.shape}, expected (..., {self.coefficients.size})")
         return x
 
 
-def _extreme_probability(weight, power):
+def _extreme_probability(weight: np.ndarray, power: int) -> np.ndarray:
     """Probability of each of the ascending values to be the largest of ``power`` draws; weight (..., K)."""
     cumulative = np.minimum(np.cumsum(weight, axis=-1), 1.0)
     cumulative[..., -1] = 1.0

@@ -13,7 +13,7 @@ def n_bias_columns(bias: str, n_elements: int) -> int:
     return {"none": 0, "constant": 1, "element": n_elements}[bias]
 
 
-def append_bias(descriptors, species, bias: str, n_elements: int) -> np.ndarray:
+def append_bias(descriptors: np.ndarray, species: np.ndarray, bias: str, n_elements: int) -> np.ndarray:
     """Descriptors (n, P) with the bias columns of each atom: none, a one, or a one in its element's column.
 
     Summed over atoms the bias columns count atoms (or atoms of an element), so that a Theta may shift energies per atom; they do not

@@ -6,12 +6,13 @@ from __future__ import annotations
 from numbers import Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.arrays import finite_array, integer_array
 from lmp_uq.errors import UqError
 
 
-def group_weights(kinds, base=None):
+def group_weights(kinds: ArrayLike, base: ArrayLike | None = None) -> np.ndarray:
     """Weights whose sum is the same for every kind of row and n in total.
 
     Without this a fit sees hundreds of force rows for each energy row and forgets the energies.
@@ -47,7 +48,7 @@ def group_weights(kinds, base=None):
     return base * (kinds.size / labels.size / sums)[position]
 
 
-def exponential_weights(values, scale):
+def exponential_weights(values: ArrayLike, scale: float) -> np.ndarray:
     """Base weights that fall off with energy or force, so that a fit gives more say to configurations near equilibrium.
 
     D. Perez, A. P. A. Subramanyam, I. Maliyov, T. D. Swinburne, npj Comput. Mater. 11, 263 (2025) weight rows of tungsten so, with scales
@@ -71,7 +72,7 @@ def exponential_weights(values, scale):
     UqError
         No rows, another shape, values that are not finite, or a scale that is not positive.
     """
-    if not isinstance(scale, Real) or isinstance(scale, bool) or not scale > 0:
+    if not isinstance(scale, Real) or isinstance(scale, bool) or not float(scale) > 0.0:
         raise UqError(f"exponential_weights: scale={scale!r}, accepted is a float > 0")
     vectors = np.ndim(values) == 2
     values = finite_array(values, "exponential_weights: values", (None, 3) if vectors else (None,))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import builtins
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
@@ -79,7 +80,7 @@ class Property(ABC):
     OPTIONS: ClassVar[dict[str, Option]] = {}
     expansion_rests_on = EXPANSION
 
-    def __init__(self, potential, name: str, options: Mapping[str, Any]):
+    def __init__(self, potential: Any, name: str, options: Mapping[str, Any]) -> None:
         self.potential, self.name, self.options = potential, name, dict(options)
         self.quantities: list[Quantity] = []
         self.notes: list[str] = []
@@ -166,7 +167,7 @@ class PropertyResult:
     reference: float | None = None
     source: str = ""
 
-    @property
+    @builtins.property  # the field of that name hides it from type checkers
     def inside(self) -> bool | None:
         """Whether the reference lies inside the bounds; None without a reference."""
         return None if self.reference is None else bool(self.lower <= self.reference <= self.upper)

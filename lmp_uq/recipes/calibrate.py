@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -14,14 +15,16 @@ from lmp_uq import modelfile
 from lmp_uq.calibration.adaptation import adapt
 from lmp_uq.calibration.advice import advice
 from lmp_uq.calibration.force_error import ForceError
+from lmp_uq.calibration.labelled_atoms import ForceLabels, Labels
 from lmp_uq.calibration.labels import calibrate_bars, calibrate_learned, force_report
 from lmp_uq.calibration.quantile_network import SECTION
 from lmp_uq.calibration.versions import force_error_of
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.files import check_target, hash_file
 from lmp_uq.frames.energy_zero import check_energy_zero, match_energy_zero
-from lmp_uq.frames.frame import check_elements
+from lmp_uq.frames.frame import Frame, check_elements
 from lmp_uq.frames.reading import read_frames
+from lmp_uq.modelfile import ModelFile
 from lmp_uq.modelfile.provenance import Provenance, frames_with_other_role
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
@@ -29,6 +32,7 @@ from lmp_uq.quantities import FORCES, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labelled_descriptors, labels_of
 from lmp_uq.rows.predict import predict_by_file
+from lmp_uq.rows.rows import Predictions
 
 log = logging.getLogger("lmp_uq")
 
@@ -61,7 +65,14 @@ class _Found(NamedTuple):
 def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     """Calibrate, or adapt to a few frames, and write ``options.out`` (whole or not at all).
 
-    The result of a calibration does not depend on the order of the frames; an adaptation takes them in the order given.
+    The result of a calibration does not depend on the order of the frames; an adaptation takes them in the order given. Methods:
+    `lmp_uq.calibration.grouped_fit`, `lmp_uq.calibration.adaptation`.
+
+    Parameters
+    ----------
+    options : CalibrateOptions
+    command : str
+        What the file says of its origin.
 
     Returns
     -------
@@ -76,7 +87,7 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
         No posterior in the file; frames that had another role in it, unless in_sample; elements other than the
         file's; no kind of label that could be calibrated; too few frames for a learned quantile; nothing that could be adapted.
     """
-    check_target(options.out, "--out")
+    check_target(options.out, "out")
     file = modelfile.read(modelfile.resolve(options.model))
     if not file.header["posterior"]:
         raise UqError(f"{options.model} has no posterior to calibrate: lmp-uq fit writes one")
@@ -89,8 +100,8 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     backbone, predictions, offsets = _predict(file, frames, options)
     labels = _labels(file, predictions, backbone)
     found = _adapted(labels, before, options) if before is not None else _calibrated(file, labels, options)
-    report = {"n_frames": len(frames), "in_sample": in_sample, "labels": found.reports, "left_out": found.left_out}
-    report |= {"energy_offsets": offsets, "adaptation": None} | found.more
+    report: dict[str, Any] = {"n_frames": len(frames), "in_sample": in_sample, "labels": found.reports, "left_out": found.left_out}
+    report |= {"energy_offsets": offsets, "adaptation": None, **found.more}
     report["learned_quantile"], tensors = _learn(labels, predictions, found.bars, options)
     report["warnings"] = _warnings(file, frames, report)
     if FORCES.bar in found.bars and not options.adapt:
@@ -101,7 +112,7 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     return report
 
 
-def _calibrated(file, labels, options):
+def _calibrated(file: ModelFile, labels: Labels, options: CalibrateOptions) -> _Found:
     entries, reports, reasons = calibrate_bars(labels, file.header["calibration"] or {}, options.seed)
     left_out = {name: str(reason).removeprefix(f"{name}: ") for name, reason in reasons.items()}
     if not entries:
@@ -109,35 +120,36 @@ def _calibrated(file, labels, options):
     return _Found(entries, reports, left_out, {})
 
 
-def _bar_to_adapt(file, options):
+def _bar_to_adapt(file: ModelFile, options: CalibrateOptions) -> ForceError:
     """The force_error of the file.  UqError if it is none that can be adapted."""
     values = (file.header["calibration"] or {}).get(FORCES.bar)
     bar = force_error_of(values) if values else None
     if not isinstance(bar, ForceError):
         found = "was calibrated before 0.2" if bar else "is not there"
-        raise UqError(f"--adapt: force_error of {options.model} {found}; accepted: a file that lmp-uq calibrate --data made")
+        raise UqError(f"{argument('adapt')}: force_error of {options.model} {found}; accepted: a file that lmp-uq calibrate made")
     if options.learned_quantile:
-        raise UqError("--adapt and --learned-quantile exclude each other: a few frames cannot train a network")
+        raise UqError(f"{argument('adapt')} and {argument('learned_quantile')} exclude each other: a few frames cannot train a network")
     return bar
 
 
-def _adapted(labels, before, options):
-    mine = labels.of(FORCES)
+def _adapted(labels: Labels, before: ForceError, options: CalibrateOptions) -> _Found:
+    mine = cast(ForceLabels, labels.of(FORCES))
     after, report = adapt(before, mine)
-    judged = {"leave_one_group_out": {}} | force_report(mine, before, after, options.seed) | {"few_frames": {}}
+    judged: dict[str, Any] = {"leave_one_group_out": {}} | force_report(mine, before, after, options.seed) | {"few_frames": {}}
     return _Found({FORCES.bar: after}, {FORCES.bar: judged}, {}, {"adaptation": report})
 
 
-def _other_roles(file, frames, accept):
+def _other_roles(file: ModelFile, frames: Sequence[Frame], accept: bool) -> bool:
     """Whether frames had a role other than calibration in the file; UqError with counts unless accepted."""
     found = frames_with_other_role(file, frames, ROLE)
     if found and not accept:
         roles = ", ".join(f"{len(mine)} {role} (first: {mine[0].source})" for role, mine in sorted(found.items()))
-        raise UqError(f"of {len(frames)} frames some had another role in this file: {roles}; leave them out, or say --in-sample")
+        accepted = f"leave them out, or say {argument('in_sample', True)}"
+        raise UqError(f"of {len(frames)} frames some had another role in this file: {roles}; {accepted}")
     return bool(found)
 
 
-def _predict(file, frames, options):
+def _predict(file: ModelFile, frames: Sequence[Frame], options: CalibrateOptions) -> tuple[Any, Predictions, dict[str, float]]:
     # no row of a force is needed: its error is that of the atom
     backbone, predictions = predict_by_file(file, frames, options, kinds=tuple(quantity.label for quantity in SCALED))
     offsets = match_energy_zero(predictions, file.header["posterior"].get("energy_offsets"), options.fit_offsets, backbone)
@@ -150,7 +162,7 @@ def _predict(file, frames, options):
     return backbone, predictions, offsets
 
 
-def _warn_of_energy_zero(frames, residuals, elements):
+def _warn_of_energy_zero(frames: Sequence[Frame], residuals: np.ndarray, elements: Sequence[str]) -> None:
     """Not an error as in a fit: on frames of a new kind a badly wrong model looks just like another energy zero."""
     try:
         check_energy_zero(frames, residuals, elements)
@@ -158,24 +170,27 @@ def _warn_of_energy_zero(frames, residuals, elements):
         log.warning("either the model is badly wrong on these frames, or %s", reason)
 
 
-def _labels(file, predictions, backbone):
+def _labels(file: ModelFile, predictions: Predictions, backbone: Any) -> Labels:
     """Labels of the predictions, with the bars and the grade of the file."""
     novelty = Novelty.from_tensors(file.section("grade")) if file.header["grade"] else None
     return labels_of(predictions, Box.from_tensors(file.section("posterior")), novelty, backbone)
 
 
-def _learn(labels, predictions, entries, options):
+def _learn(
+    labels: Labels, predictions: Predictions, entries: Mapping[str, Any], options: CalibrateOptions
+) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
     """Report and tensors of the learned quantile; (None, {}) if it was not asked for."""
     if not options.learned_quantile:
         return None, {}
     if FORCES.bar not in entries:
-        raise UqError("--learned-quantile: no force_error could be calibrated, which it hands over to where grade > 1")
+        asked = argument("learned_quantile", True)
+        raise UqError(f"{asked}: no force_error could be calibrated, which it hands over to where grade > 1")
     descriptors, _ = labelled_descriptors(predictions)
-    network, report = calibrate_learned(labels.of(FORCES), descriptors, entries[FORCES.bar], options.seed)
+    network, report = calibrate_learned(cast(ForceLabels, labels.of(FORCES)), descriptors, entries[FORCES.bar], options.seed)
     return report | {"header": network.header()}, {f"{SECTION}/{name}": array for name, array in network.tensors().items()}
 
 
-def _warnings(file, frames, report):
+def _warnings(file: ModelFile, frames: Sequence[Frame], report: dict[str, Any]) -> list[str]:
     out = []
     n_blocks = len({frame.key for frame in frames})
     if n_blocks < FEW_FRAMES:
@@ -190,11 +205,12 @@ def _warnings(file, frames, report):
             out.append("the learned quantile of the file is not adapted: it answers as before where grade <= 1")
         return out
     if had_network and report["learned_quantile"] is None and FORCES.bar in report["labels"]:
-        out.append("the learned quantile of the file is dropped: it belongs to the old force_error; --learned-quantile makes a new one")
+        again = argument("learned_quantile", True)
+        out.append(f"the learned quantile of the file is dropped: it belongs to the old force_error; {again} makes a new one")
     return out
 
 
-def _ungraded(file, frames):
+def _ungraded(file: ModelFile, frames: Sequence[Frame]) -> dict[str, int]:
     """{element: atoms with force labels} of the elements that have no grade."""
     radius = file.tensors.get("grade/radius")
     names = [] if radius is None else [e for e, r in zip(file.header["elements"], radius, strict=True) if not np.isfinite(r)]
@@ -202,7 +218,7 @@ def _ungraded(file, frames):
     return {element: count for element, count in counts.items() if count}
 
 
-def _section(file, entries, report):
+def _section(file: ModelFile, entries: Mapping[str, Any], report: dict[str, Any]) -> dict[str, Any]:
     """The new header entry: what could not be calibrated stays as it was."""
     out = copy.deepcopy(file.header["calibration"] or {})
     if report["adaptation"]:
@@ -223,7 +239,14 @@ def _section(file, entries, report):
     return out | {"in_sample": report["in_sample"], "energy_offsets": report["energy_offsets"]}
 
 
-def _write(file, frames, calibration, tensors, options, command):
+def _write(
+    file: ModelFile,
+    frames: Sequence[Frame],
+    calibration: dict[str, Any],
+    tensors: dict[str, np.ndarray],
+    options: CalibrateOptions,
+    command: str,
+) -> None:
     old = file.header["provenance"]
     earlier = [old["command"]] if old["command"] else []
     provenance = Provenance(

@@ -12,8 +12,27 @@ from lmp_uq.modelfile.source import open_backbone
 
 
 def convert(name: str, out: str | Path, *, head: str | None = None, licence: str = "unstated", command: str = "") -> None:
-    """Write a model file without posterior (whole or not at all)."""
-    check_target(out, "--out")
+    """Write a model file without posterior (whole or not at all).
+
+    Parameters
+    ----------
+    name : str
+        A mace-torch file (a pickle, which can run code) or a name that mace-torch knows.
+    out : path
+    head : str or None
+        Of a model with several.
+    licence : str
+        Of the model; kept in the file.
+    command : str
+        What the file says of its origin.
+
+    Raises
+    ------
+    UqError
+        Nothing of that name, a model that is not of the MACE family or cannot be rebuilt, several heads and none named, no folder to
+        write into.
+    """
+    check_target(out, "out")
     source = open_backbone(name, head)
     provenance = Provenance.inherit(source, command, licence)
     header = source.header() | {"posterior": None, "grade": None, "calibration": None, "provenance": provenance.header()}

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lmp_uq import __version__, modelfile
 from lmp_uq.backbone.load import load_backbone
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.files import atomic_file
 from lmp_uq.modelfile.check_linear import FAMILIES
 
@@ -43,9 +44,9 @@ def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
         raise UqError(f"{model} holds a model of family {family}; accepted: {' or '.join(FAMILIES)}, a linear potential")
     prefix = Path(out)
     if not prefix.name or any(c.isspace() for c in out):
-        raise UqError(f"--out {out!r}; accepted: a prefix of file names without white space")
+        raise UqError(f"{argument('out')} {out!r}; accepted: a prefix of file names without white space")
     if not prefix.absolute().parent.is_dir():
-        raise UqError(f"--out {out}: there is no folder of that name to write into")
+        raise UqError(f"{argument('out', out)}: there is no folder of that name to write into")
     settings = settings_of(file)
     theta = theta_of(file, member, model)
     what = "Theta*" if member is None else f"member {member}"
@@ -59,9 +60,10 @@ def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
     return {suffix: _write(f"{prefix}.{suffix}", text) for suffix, text in texts.items()}
 
 
-def settings_of(file: modelfile.ModelFile):
+def settings_of(file: modelfile.ModelFile) -> Any:
     """Settings of a linear potential: its descriptors, what is beneath it, the files of its pair style."""
-    return load_backbone(file.header["backbone"], file.section("backbone"), elements=file.header["elements"]).settings
+    backbone: Any = load_backbone(file.header["backbone"], file.section("backbone"), elements=file.header["elements"])
+    return backbone.settings
 
 
 def theta_of(file: modelfile.ModelFile, member: int | None, model: str) -> np.ndarray:
@@ -71,7 +73,7 @@ def theta_of(file: modelfile.ModelFile, member: int | None, model: str) -> np.nd
         return theta
     members = file.tensors.get("posterior/members", np.zeros((0, len(theta))))
     if not 1 <= member <= len(members):
-        raise UqError(f"--member {member}: {model} holds {len(members)} members; accepted: 1 to {len(members)}")
+        raise UqError(f"{argument('member', member)}: {model} holds {len(members)} members; accepted: 1 to {len(members)}")
     return theta + members[member - 1]
 
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,8 +14,9 @@ from lmp_uq import modelfile
 from lmp_uq.calibration.advice import advice
 from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL
+from lmp_uq.calibration.labelled_atoms import ForceLabels
 from lmp_uq.calibration.labels import calibrate_bars
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.files import check_folder, check_target
 from lmp_uq.fitting.counts import ROWS_PER_FEATURE, count_rows, enough_force_rows
 from lmp_uq.fitting.posterior import Judged, fit_posterior
@@ -22,16 +25,22 @@ from lmp_uq.fitting.streams import FitStreams
 from lmp_uq.fitting.weighting import Weighting, mean_weights, weighting
 from lmp_uq.fitting.wide_bars import say_if_wide
 from lmp_uq.frames.energy_zero import energy_offsets
-from lmp_uq.frames.frame import check_elements, split_hold_out
+from lmp_uq.frames.frame import Frame, check_elements, split_hold_out
+from lmp_uq.frames.memory import FrameSource
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.frames.units import unit_warnings
 from lmp_uq.modelfile.provenance import Provenance
+from lmp_uq.modelfile.source import BackboneSource
 from lmp_uq.novelty.fit import fit_novelty_blocks, fit_scaled_novelty
-from lmp_uq.parallel.ranks import ranks
+from lmp_uq.novelty.grade import Novelty
+from lmp_uq.parallel.ranks import Ranks, ranks
+from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import n_bias_columns
+from lmp_uq.posterior.pops.estimator import POPS
 from lmp_uq.quantities import FORCE_ROWS, FORCES, LABELS, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labels_of
+from lmp_uq.rows.stream import Stream
 
 log = logging.getLogger("lmp_uq")
 
@@ -68,6 +77,15 @@ class FitOptions(RecipeOptions):
 def fit(options: FitOptions, command: str = "") -> dict:
     """Fit and write ``options.out`` (whole or not at all). Under mpiexec every rank calls it; rank 0 writes.
 
+    The posterior is that of `lmp_uq.posterior.pops.estimator`, where the papers stand, the grade that of `lmp_uq.novelty`, the bars those
+    of `lmp_uq.calibration`.
+
+    Parameters
+    ----------
+    options : FitOptions
+    command : str
+        What the file says of its origin.
+
     Returns
     -------
     dict
@@ -79,9 +97,9 @@ def fit(options: FitOptions, command: str = "") -> dict:
         No folder for the output, unreadable data, labels with another energy zero than the backbone's, too few rows for the number
         of features, a disk that is full (what is done stays, and the same command goes on from there).
     """
-    check_target(options.out, "--out")
+    check_target(options.out, "out")
     if options.cache is not None:
-        check_folder(options.cache, "--cache")
+        check_folder(options.cache, "cache")
     everyone = ranks()
     source = open_fit_source(options, everyone.alone())
     options = options_of_family(options, source)
@@ -113,17 +131,17 @@ def fit(options: FitOptions, command: str = "") -> dict:
 class _Fitted:
     """Everything that was learned."""
 
-    pops: object
+    pops: POPS
     judged: Judged
     floors: list
     weights: Weighting
-    novelty: object
+    novelty: Novelty
     calibration: dict | None
     counts: dict
     counts_by_group: dict
 
 
-def _fit_all(training, judge, backbone, options, everyone):
+def _fit_all(training: Stream, judge: Callable[[Any], Judged], backbone: Any, options: FitOptions, everyone: Ranks) -> _Fitted:
     weights = weighting(training, options.energy_scale, options.force_scale)
     pops, floors, judged = fit_posterior(training, weights, judge, options, everyone)
     say_if_wide(judged, training, pops, weights, options, everyone)
@@ -136,16 +154,16 @@ def _fit_all(training, judge, backbone, options, everyone):
 class _AtomBlocks:
     """Descriptors of a stream for the grade: (descriptors, species, frame of each atom)."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         for part, first in self._stream.numbered():
             frames = np.repeat(np.arange(len(part.frames)) + first, [len(s) for s in part.species])
             yield np.concatenate(part.descriptors), np.concatenate(part.species), frames
 
 
-def _write(source, options, fitted, report, provenance):
+def _write(source: BackboneSource, options: FitOptions, fitted: _Fitted, report: dict[str, Any], provenance: Provenance) -> None:
     box, pops = fitted.judged.posterior(fitted.pops.box_), fitted.pops
     # |x @ factor|^2 is then the leverage of a row of unit weight in units of P / n, as the leverage floor is
     unit = (options.n_components or pops.n_features_) / pops.n_rows_
@@ -162,14 +180,14 @@ def _write(source, options, fitted, report, provenance):
     modelfile.write(options.out, header, named | provenance.tensors())
 
 
-def _force_members(box, options):
+def _force_members(box: Box, options: FitOptions) -> dict[str, np.ndarray]:
     """Draws for the force bars of a run, independent of each other and of the members."""
     if not options.n_force_members:
         return {}
     return {"force_members": box.sample(options.n_force_members, np.random.default_rng([options.seed, 1]))}
 
 
-def _provenance(source, options, command, roles):
+def _provenance(source: BackboneSource, options: FitOptions, command: str, roles: Mapping[str, Sequence[Frame]]) -> Provenance:
     provenance = Provenance.inherit(source, command, options.licence)
     frames = [frame for mine in roles.values() for frame in mine]
     provenance.add_files(options.data + options.calibration + options.backbone_training, frames)
@@ -178,7 +196,7 @@ def _provenance(source, options, command, roles):
     return provenance
 
 
-def _compare_labels(stream, options, backbone, everyone):
+def _compare_labels(stream: Stream, options: FitOptions, backbone: Any, everyone: Ranks) -> dict[str, float]:
     """Warn of labels in other units; the energy offsets that were taken off."""
     for text in unit_warnings(stream):
         if everyone.rank == 0:
@@ -186,7 +204,7 @@ def _compare_labels(stream, options, backbone, everyone):
     return _energy_zero(stream, options.fit_offsets, backbone)
 
 
-def _with_force_rows(options, frames, backbone, everyone):
+def _with_force_rows(options: FitOptions, frames: Sequence[Frame], backbone: Any, everyone: Ranks) -> FitOptions:
     """The options with a number of force rows per frame, where it is left to the frames."""
     if options.n_force_rows is not None or getattr(backbone, "linear", False):
         return options
@@ -197,7 +215,7 @@ def _with_force_rows(options, frames, backbone, everyone):
     return replace(options, n_force_rows=found)
 
 
-def _energy_zero(stream, fit_offsets, backbone):
+def _energy_zero(stream: Stream, fit_offsets: bool, backbone: Any) -> dict[str, float]:
     """`energy_zero` of a stream; its energy rows lose the offsets from here on."""
     residuals = np.concatenate(stream.collect(lambda part, first: (part.energy_residuals(),)))
     if not np.isfinite(residuals).any():
@@ -207,7 +225,9 @@ def _energy_zero(stream, fit_offsets, backbone):
     return offsets
 
 
-def _read(paths, options, backbone, hold_out=True):
+def _read(
+    paths: Sequence[FrameSource], options: FitOptions, backbone: Any, hold_out: bool = True
+) -> tuple[Sequence[Frame], Sequence[Frame]]:
     if not paths:
         return [], []
     frames = read_frames(paths, options.keys, options.group_key, backbone.cutoff)
@@ -217,36 +237,38 @@ def _read(paths, options, backbone, hold_out=True):
     return frames, []
 
 
-def _refuse_overlap(frames, calibration):
+def _refuse_overlap(frames: Sequence[Frame], calibration: Sequence[Frame]) -> None:
     known = {f.key for f in frames}
     both = [f for f in calibration if f.key in known]
     if both:
         raise UqError(
             f"{len(both)} calibration frames are among the posterior frames too (first: {both[0].source}): their coverage would flatter; "
-            "give --calibration whole groups that --data does not hold"
+            f"give {argument('calibration')} whole groups that {argument('data')} does not hold"
         )
 
 
-def _refuse_few(calibration):
+def _refuse_few(calibration: Sequence[Frame]) -> None:
     n, needed = sum(f.forces is not None for f in calibration), least_blocks(LEVEL)
     if calibration and n < needed:
         raise UqError(
-            f"--calibration: {n} frames with force labels; accepted: {needed} or more (fewer cannot guarantee a coverage of {LEVEL:g})"
+            f"{argument('calibration')}: {n} frames with force labels; accepted: {needed} or more (fewer cannot guarantee a coverage of "
+            f"{LEVEL:g})"
         )
 
 
-def _read_for_role(options):
+def _read_for_role(options: FitOptions) -> Sequence[Frame]:
     paths = options.backbone_training
     return read_frames(paths, options.keys, options.group_key) if paths else []
 
 
-def _calibrate(checked, box, novelty, backbone):
+def _calibrate(checked: Stream | None, box: Box, novelty: Novelty, backbone: Any) -> dict[str, Any] | None:
     """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels."""
     if checked is None:
         return None
     labels = labels_of(checked, box, novelty, backbone)
-    labels = replace(labels, forces=labels.forces.graded())
-    if not len(labels.forces.frames):
+    forces = cast(ForceLabels, labels.of(FORCES)).graded()
+    labels = replace(labels, forces=forces)
+    if not len(forces.frames):
         raise UqError("calibration frames: no force labels on atoms that have a grade with all atoms within two hops, as force_error needs")
     found = calibrate_bars(labels)
     if FORCES.bar in found.reasons:
@@ -254,14 +276,14 @@ def _calibrate(checked, box, novelty, backbone):
     for quantity in SCALED:
         if quantity.bar in found.reasons and labels.has(quantity):
             log.warning("no %s: %s", quantity.bar, found.reasons[quantity.bar])
-    for text in advice(labels.forces, found.bars[FORCES.bar]):
+    for text in advice(forces, found.bars[FORCES.bar]):
         log.warning("%s", text)
     bars = {name: bar.to_dict() for name, bar in found.bars.items()}
     left_out = found.reports[FORCES.bar]["leave_one_group_out"]
     return {FORCES.bar: bars.pop(FORCES.bar), "leave_one_group_out": left_out} | bars
 
 
-def _report(fitted, n_frames, offsets):
+def _report(fitted: _Fitted, n_frames: int, offsets: dict[str, float]) -> dict[str, Any]:
     return {
         "rows": fitted.counts,
         "groups": fitted.counts_by_group,
@@ -277,7 +299,9 @@ def _report(fitted, n_frames, offsets):
     }
 
 
-def _header(source, options, fitted, n_members, report, provenance):
+def _header(
+    source: BackboneSource, options: FitOptions, fitted: _Fitted, n_members: int, report: dict[str, Any], provenance: Provenance
+) -> dict[str, Any]:
     pops, novelty = fitted.pops, fitted.novelty
     posterior = {
         "n_features": source.entry["n_features"],

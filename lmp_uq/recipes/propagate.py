@@ -8,11 +8,12 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.parallel.ranks import Ranks, ranks
 from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.kinds.registry import class_of
@@ -86,6 +87,14 @@ class Propagated:
 def propagate(options: PropagateOptions) -> Propagated:
     """Compute a suite; every rank of MPI takes its share of the members, and all return the same.
 
+    Parameters
+    ----------
+    options : PropagateOptions
+
+    Returns
+    -------
+    Propagated
+
     Raises
     ------
     UqError
@@ -122,22 +131,22 @@ def propagate(options: PropagateOptions) -> Propagated:
     return Propagated(run.results, run.problems, run.curves, rankings, run.mean_seconds, title)
 
 
-def _make_folder(folder):
+def _make_folder(folder: Path) -> None:
     """Make it, and see that it can be written into: before the computation, not after it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UqError(f"--out {folder}: cannot be made a folder: {error.strerror}") from error
+        raise UqError(f"{argument('out', folder)}: cannot be made a folder: {error.strerror}") from error
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise UqError(f"--out {folder}: cannot be written into: {error.strerror}") from error
+        raise UqError(f"{argument('out', folder)}: cannot be written into: {error.strerror}") from error
 
 
 class _Run:
     """One pass over a suite."""
 
-    def __init__(self, potential, options: PropagateOptions, file: MemberFile, everyone: Ranks):
+    def __init__(self, potential: Any, options: PropagateOptions, file: MemberFile, everyone: Ranks) -> None:
         self.potential, self.options, self.file, self.everyone = potential, options, file, everyone
         self.progress = options.progress and everyone.rank == 0
         self.results: list[PropertyResult] = []
@@ -158,7 +167,7 @@ class _Run:
         key = key_of(self.potential, entry.kind, prop)
         found = self._first_order(prop, mean) + self._expanded(prop, mean, key) + self._brute(prop, mean, key)
         if not found:
-            raise UqError("the methods asked for give nothing of it; accepted: --members K, which every property has")
+            raise UqError(f"the methods asked for give nothing of it; accepted: {argument('members')} K, which every property has")
         without = [q.name for q in prop.quantities if q.name not in {result.quantity for result in found}]
         prop.notes += [f"no value of {', '.join(without)}"] * bool(without)
         for result in found:
@@ -170,10 +179,10 @@ class _Run:
             self.curves[entry.name] = curves
         log.info("%s: mean %.1f s, methods %.1f s", entry.name, self.mean_seconds[entry.name], time.perf_counter() - start)
 
-    def _all_members(self):
+    def _all_members(self) -> np.ndarray:
         return self.potential.members(len(self.potential.departures))
 
-    def _first_order(self, prop: Property, mean):
+    def _first_order(self, prop: Property, mean: np.ndarray) -> list[PropertyResult]:
         start, gradient = time.perf_counter(), prop.gradient() if self.options.first_order else None
         if gradient is None:
             return []
@@ -183,7 +192,7 @@ class _Run:
             prop.notes.append("first order gives nothing: the mean's curve has no minimum")
         return found
 
-    def _expanded(self, prop: Property, mean, key):
+    def _expanded(self, prop: Property, mean: np.ndarray, key: str) -> list[PropertyResult]:
         start, thetas = time.perf_counter(), self._all_members()
         expansion = prop.expansion(thetas) if _implicit(self.options) else None
         if expansion is None:
@@ -203,7 +212,7 @@ class _Run:
             check_spots(found, prop, mean, expansion.values[:n], brute.values)
         return found
 
-    def _brute(self, prop: Property, mean, key):
+    def _brute(self, prop: Property, mean: np.ndarray, key: str) -> list[PropertyResult]:
         if not self.options.members:
             return []
         brute = run_members(prop, self.potential.members(self.options.members), key, self.file, self.everyone, self.progress)
@@ -215,7 +224,7 @@ class _Run:
         return found
 
 
-def _implicit(options):
+def _implicit(options: PropagateOptions) -> bool:
     return options.implicit or not (options.members or options.first_order)
 
 

@@ -9,20 +9,46 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from tqdm import tqdm
 
 from lmp_uq import modelfile
 from lmp_uq.averages.estimators import BOLTZMANN, MAX_VARIANCE, RunSamples, averages
 from lmp_uq.averages.sampling import ENERGY, PRESSURE, pressure_of, radial_distribution, read_run, source_of
 from lmp_uq.averages.table import read_table
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.posterior.box import Box
 from lmp_uq.recipes.options import members_in_use
 
 
 @dataclass(frozen=True)
 class ReweightOptions:
-    """What ``lmp-uq reweight`` is told; see docs/reweight.md."""
+    """What ``lmp-uq reweight`` is told; see docs/reweight.md.
+
+    Attributes
+    ----------
+    model : str
+        That made the run: a *.uq file or an embedded model.
+    frames : sequence of path
+        Of the run, in its order.
+    temperature : float
+        K.
+    observables : path or None
+        Table of further observables, a line for each frame.
+    pressure : bool
+        Also the pressure, bar.
+    rdf : (float, int) or None
+        Also g(r), up to this distance (Angstrom) in so many bins.
+    elements : sequence of str
+        Of the atom types of a dump that does not name them.
+    skip : int
+        Frames to leave out at the beginning.
+    n_members : int or None
+        K of the bounds; None: all of the file.
+    engine : mapping
+        Options of `lmp_uq.run.engine.Engine.load`.
+    progress : bool
+    """
 
     model: str
     frames: Sequence[str]
@@ -39,6 +65,10 @@ class ReweightOptions:
 
 def reweight(options: ReweightOptions) -> dict:
     """Averages and bars of the energy and of what else is asked for.
+
+    Parameters
+    ----------
+    options : ReweightOptions
 
     Returns
     -------
@@ -57,7 +87,7 @@ def reweight(options: ReweightOptions) -> dict:
     frames = read_run(options.frames, options.elements)
     table_names, table_values = read_table(options.observables, len(frames)) if options.observables else ((), np.zeros((len(frames), 0)))
     if options.skip < 0:
-        raise UqError(f"--skip {options.skip}; accepted: 0 or more")
+        raise UqError(f"{argument('skip', options.skip)}; accepted: 0 or more")
     frames, table_values = frames[options.skip :], table_values[options.skip :]
     if len(frames) < 2:
         raise UqError(f"{len(frames)} frames behind the first {options.skip}; accepted: at least 2")
@@ -70,14 +100,17 @@ def reweight(options: ReweightOptions) -> dict:
     return {"model": options.model, "sha256": file.sha256, "cell_changes": bool(np.ptp(cells, axis=0).max() > 1e-9)} | result
 
 
-def check_volumes(frames, options: ReweightOptions) -> None:
+def check_volumes(frames: Sequence[Atoms], options: ReweightOptions) -> None:
     """UqError where a pressure or g(r) is asked for of a frame that has no volume."""
     for k, atoms in enumerate(frames):
         if (options.pressure or options.rdf) and (atoms.cell.rank < 3 or not atoms.pbc.all()):
-            raise UqError(f"frame {options.skip + k + 1}: no periodic cell; accepted for --pressure and --rdf: three periodic axes")
+            asked = f"{argument('pressure')} and {argument('rdf')}"
+            raise UqError(f"frame {options.skip + k + 1}: no periodic cell; accepted for {asked}: three periodic axes")
 
 
-def samples_of_frames(source, frames, options: ReweightOptions, table_names, table_values) -> RunSamples:
+def samples_of_frames(
+    source: Any, frames: Sequence[Atoms], options: ReweightOptions, table_names: Sequence[str], table_values: np.ndarray
+) -> RunSamples:
     """`RunSamples` of the frames; columns: energy, pressure, g(r), then the table's."""
     bar = tqdm(frames, desc="frames", unit="frame", disable=not options.progress)
     found = [source.sample(atoms, options.pressure) for atoms in bar]

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lmp_uq import modelfile
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.frames.energy_zero import match_energy_zero
+from lmp_uq.frames.frame import Frame
 from lmp_uq.frames.reading import read_frames
+from lmp_uq.modelfile import ModelFile
 from lmp_uq.modelfile.provenance import frames_with_other_role
 from lmp_uq.recipes.options import RecipeOptions, default_force_rows, members_in_use
 from lmp_uq.rows.predict import predict_by_file
@@ -35,6 +38,10 @@ class ValidateOptions(RecipeOptions):
 
 def validate(options: ValidateOptions) -> tuple[dict, dict]:
     """Compare a model file with labelled frames.
+
+    Parameters
+    ----------
+    options : ValidateOptions
 
     Returns
     -------
@@ -75,8 +82,8 @@ def validate(options: ValidateOptions) -> tuple[dict, dict]:
     return result | figures(samples, n_members, options.blocks), samples
 
 
-def _refuse_other_roles(file, frames):
+def _refuse_other_roles(file: ModelFile, frames: Sequence[Frame]) -> None:
     found = frames_with_other_role(file, frames)
     if found:
         roles = ", ".join(f"{len(mine)} {role} (first: {mine[0].source})" for role, mine in sorted(found.items()))
-        raise UqError(f"of {len(frames)} frames some shaped this file: {roles}; leave them out, or say --in-sample")
+        raise UqError(f"of {len(frames)} frames some shaped this file: {roles}; leave them out, or say {argument('in_sample', True)}")

@@ -32,7 +32,7 @@ FIGURES = {
 """Figures of a report, in its order."""
 
 
-def draw(name: str, samples: Mapping[str, Any]):
+def draw(name: str, samples: Mapping[str, Any]) -> Any:
     """One of `FIGURES`, of the samples that `lmp_uq.recipes.validate.validate` returns; None where there is nothing to draw."""
     return FIGURES[name](samples)
 

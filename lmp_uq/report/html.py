@@ -159,7 +159,7 @@ def _head(column):
 
 def _definitions(columns):
     """A line on every heading."""
-    lines = {}
+    lines: dict[str, str] = {}
     for c in columns:
         lines.setdefault(_head(c), c.meaning)
     return lines

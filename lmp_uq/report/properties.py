@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ COLUMNS = (
 
 def figures_of(result: PropertyResult) -> dict:
     """The figures of a result, by the paths of `COLUMNS`; those of the property's own format as text."""
-    out = {"seconds": result.seconds}
+    out: dict[str, Any] = {"seconds": result.seconds}
     for name in ("value", "std", "lower", "upper", "reference"):
         value = getattr(result, name)
         out[name] = None if value is None else _Text(value, result.form)
@@ -46,13 +47,15 @@ def figures_of(result: PropertyResult) -> dict:
         there = int(np.isfinite(result.members).sum())
         out |= {"n": there, "failed": len(result.members) - there, "odd": result.odd}
     if result.reference is not None:
-        out["inside"] = int(result.inside)
+        out["inside"] = int(bool(result.inside))
         out["error_over_std"] = (result.value - result.reference) / result.std if result.std else float("nan")
     return out
 
 
 class _Text(float):
     """A number with a format of its own."""
+
+    form: str
 
     def __new__(cls, value, form):
         """The number, which `format` with an empty form writes in its own."""
@@ -115,16 +118,17 @@ def markdown(results: list[PropertyResult], rankings: list[dict], images: list[s
 
 def _by_text(results):
     """Reasons and flags, each with the properties and methods it is about: with how many members, or with which quantities."""
-    out = {}
+    out: dict[str, dict] = {}
     for result in results:
         for text, n_members in [*result.failures.items(), *result.flags.items()]:
             where = out.setdefault(printable(text), {})
             where.setdefault((result.property, result.method), (n_members, []))[1].append(result.quantity)
     every = Counter((r.property, r.method) for r in results)
-    return {text: [_place(key, *said, every[key]) for key, said in where.items()] for text, where in out.items()}
+    return {text: [_place(key, said, every[key]) for key, said in where.items()] for text, where in out.items()}
 
 
-def _place(key, count, quantities, n_quantities):
+def _place(key, said, n_quantities):
+    count, quantities = said
     name = f"{printable(key[0])} {key[1]}"
     if count:
         return f"{name} ({count})"
@@ -137,7 +141,8 @@ def write_results(folder: str | Path, found: Propagated, command: str) -> None:
     from lmp_uq.report.plots.properties import draw_property, draw_ranking
     from lmp_uq.report.properties import markdown
 
-    folder, images = Path(folder), {}
+    folder = Path(folder)
+    images: dict[str, Any] = {}
     for name in dict.fromkeys(result.property for result in found.results):
         figure = draw_property([r for r in found.results if r.property == name], found.curves.get(name))
         images[_file_name(name, images)] = figure

@@ -45,7 +45,7 @@ def number(value: Any, form: str) -> str:
         return "-" if math.isnan(value) else "inf" if value > 0 else "-inf"
     if form == "d":
         return str(int(value))
-    return format(value, ".0e" if form.endswith("f") and abs(value) >= 1000.0 else form).rstrip(".")
+    return format(value, ".0e" if form.endswith("f") and abs(float(value)) >= 1000.0 else form).rstrip(".")
 
 
 def printable(value: Any) -> str:

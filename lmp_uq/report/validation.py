@@ -51,11 +51,10 @@ def describe_validation(result: Mapping[str, Any]) -> str:
         blocks.append([ATOMS_TITLE, *table("group", FORCE_ERROR_COLUMNS, group_rows(result, FORCES.bar))])
     if has_more_methods(result):
         for quantity in by_key(result):
-            head = wrap(f"{heading(quantity)}: methods on the same labels (* scaled with hindsight)")
-            blocks.append([*head, *table("method", COMPARISON_COLUMNS, method_rows(result, quantity.key))])
+            title = wrap(f"{heading(quantity)}: methods on the same labels (* scaled with hindsight)")
+            blocks.append([*title, *table("method", COMPARISON_COLUMNS, method_rows(result, quantity.key))])
         if FORCES.bar in result:
-            head = ["Atoms: scores that rank |F error|"]
-            blocks.append([*head, *table("score", RANKING_COLUMNS, method_rows(result, FORCES.bar))])
+            blocks.append(["Atoms: scores that rank |F error|", *table("score", RANKING_COLUMNS, method_rows(result, FORCES.bar))])
     blocks += [wrap(sentence) for sentence in warnings_of(result)]
     return "\n\n".join("\n".join(lines) for lines in blocks)
 

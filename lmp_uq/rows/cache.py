@@ -8,6 +8,7 @@ import shutil
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,8 @@ class Cache:
         """
         try:
             with atomic_file(path) as stream:
-                np.savez(stream, **_pack(predictions))
+                arrays: dict[str, Any] = _pack(predictions)
+                np.savez(stream, **arrays)
         except UqError as error:
             raise UqError(f"descriptors could not be kept: {error}; free space, then the same command goes on from there") from error
 

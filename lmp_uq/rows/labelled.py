@@ -6,11 +6,15 @@ All take a stream of predictions or `lmp_uq.rows.rows.Predictions`: what both ha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.calibration.labelled_atoms import ForceLabels, LabelledAtoms, Labels, ScaledLabels
 from lmp_uq.calibration.variables import ForceVariables
+from lmp_uq.frames.frame import Frame
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.novelty.neighbours import neighbour_grade
 from lmp_uq.posterior.box import Box
@@ -19,10 +23,10 @@ from lmp_uq.rows.predict import correction_forces
 from lmp_uq.rows.rows import VOIGT, Predictions, Rows
 
 
-def labels_of(source, box: Box, novelty: Novelty | None, backbone) -> Labels:
+def labels_of(source: Any, box: Box, novelty: Novelty | None, backbone: Any) -> Labels:
     """All labels of frames, with the std of a posterior, the grade and the mean correction; the rest as for `force_labels`."""
 
-    def pick(part, first):
+    def pick(part: Predictions, first: int) -> tuple[np.ndarray, ...]:
         rows = part.rows
         grades = np.zeros(len(part.frames)) if novelty is None else mean_grades(part, novelty)
         return rows.kinds, rows.targets, box.rms(rows.features), rows.frames + first, grades[rows.frames]
@@ -33,7 +37,7 @@ def labels_of(source, box: Box, novelty: Novelty | None, backbone) -> Labels:
     return Labels(None if novelty is None else force_labels(source, novelty, backbone, box.centre()), kinds, rows)
 
 
-def force_labels(source, novelty: Novelty, backbone, centre: np.ndarray | None = None) -> ForceLabels:
+def force_labels(source: Any, novelty: Novelty, backbone: Any, centre: np.ndarray | None = None) -> ForceLabels:
     """The atoms of the frames that have force labels, in the order of the frames; there may be none.
 
     Parameters
@@ -46,7 +50,7 @@ def force_labels(source, novelty: Novelty, backbone, centre: np.ndarray | None =
         `lmp_uq.posterior.box.Box.centre`, for the forces of the mean correction, which cost another evaluation; None: without.
     """
 
-    def pick(part, first):
+    def pick(part: Predictions, first: int) -> tuple[np.ndarray, ...]:
         chosen = labelled_frames(part)
         predicted = _joined([part.forces[k] for k in chosen], (0, 3))
         reference = _joined([part.frames[k].forces for k in chosen], (0, 3))
@@ -84,16 +88,16 @@ def labelled_descriptors(predictions: Predictions) -> tuple[np.ndarray, np.ndarr
     return _joined([predictions.descriptors[k] for k in chosen], (0, predictions.descriptors[0].shape[1])), species
 
 
-def _joined(arrays, empty):
+def _joined(arrays: Sequence[Any], empty: tuple[int, ...]) -> np.ndarray:
     return np.concatenate(arrays) if arrays else np.zeros(empty)
 
 
-def groups_of(frames) -> np.ndarray:
+def groups_of(frames: Sequence[Frame]) -> np.ndarray:
     """(n_frames,) group of each frame, as text."""
     return np.array([frame.group for frame in frames], dtype=str)
 
 
-def blocks_of(frames) -> np.ndarray:
+def blocks_of(frames: Sequence[Frame]) -> np.ndarray:
     """(n_frames,) number of the independent block that each frame is; equal frames are one."""
     return np.unique(np.array([frame.key for frame in frames], dtype=np.uint64), return_inverse=True)[1]
 

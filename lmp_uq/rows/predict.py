@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -16,12 +17,13 @@ from tqdm import tqdm
 from lmp_uq.backbone.graph import forces_of, graph_of_frames
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.frames.frame import Frame, check_elements
+from lmp_uq.modelfile import ModelFile
 from lmp_uq.posterior.features import append_bias, n_bias_columns
 from lmp_uq.quantities import ENERGY, FORCES, LABELS, STRESS
 from lmp_uq.rows.rows import ROW_FIELDS, VOIGT, Predictions, RowOptions, Rows
 
 
-def predict(backbone, frames: Sequence[Frame], options: RowOptions | None = None) -> Predictions:
+def predict(backbone: Any, frames: Sequence[Frame], options: RowOptions | None = None) -> Predictions:
     """Evaluate a backbone on frames, in batches, and make the rows that the labels allow.
 
     The draw of force rows depends on the seed and on each frame's content, not on its neighbours in the list or on the batch.
@@ -41,7 +43,14 @@ def predict(backbone, frames: Sequence[Frame], options: RowOptions | None = None
     return _concatenate(parts, list(frames), backbone.n_features + n_bias_columns(options.bias, len(backbone.elements)))
 
 
-def predict_by_file(file, frames: Sequence[Frame], options, kinds=LABELS, n_force_rows: int | None = None, what: str = "frames"):
+def predict_by_file(
+    file: ModelFile,
+    frames: Sequence[Frame],
+    options: Any,
+    kinds: tuple[str, ...] = LABELS,
+    n_force_rows: int | None = None,
+    what: str = "frames",
+) -> tuple[Any, Predictions]:
     """Predictions of a model file, with rows for its posterior where it has one.
 
     Parameters
@@ -87,7 +96,8 @@ def correction_forces(backbone, frames: Sequence[Frame], centre: np.ndarray, bat
 
 def batches(frames: Sequence[Frame], batch_atoms: int) -> Iterator[list[Frame]]:
     """The frames in order, in lists of at most `batch_atoms` atoms (a larger frame is alone)."""
-    batch, n_atoms = [], 0
+    batch: list[Frame] = []
+    n_atoms = 0
     for frame in frames:
         if batch and n_atoms + len(frame.atoms) > batch_atoms:
             yield batch
@@ -98,7 +108,7 @@ def batches(frames: Sequence[Frame], batch_atoms: int) -> Iterator[list[Frame]]:
         yield batch
 
 
-def _concatenate(parts, frames, n_features):
+def _concatenate(parts: Sequence[Predictions], frames: list[Frame], n_features: int) -> Predictions:
     rows, first = [], 0
     for part in parts:
         part.rows.frames += first
@@ -122,7 +132,7 @@ def _concatenate(parts, frames, n_features):
 class Batch:
     """A few frames in one graph."""
 
-    backbone: object
+    backbone: Any  # a Backbone; of a LinearBatch a LinearBackbone
     frames: list[Frame]
     options: RowOptions
     found: list[tuple] = field(default_factory=list)
@@ -144,7 +154,7 @@ class Batch:
             self._rows(),
         )
 
-    def _evaluate(self):
+    def _evaluate(self) -> None:
         self.graph, self.owner = graph_of_frames(
             [f.atoms for f in self.frames], self.backbone.elements, self.backbone.cutoff, [f.source for f in self.frames]
         )
@@ -160,16 +170,16 @@ class Batch:
         )
         self.stresses = -self.virials / self.volumes[:, None, None]
 
-    def _measure(self):
+    def _measure(self) -> None:
         self.first_atom = np.concatenate([[0], np.cumsum([len(f.atoms) for f in self.frames])]).astype(np.int64)
         self.volumes = np.array([f.atoms.cell.volume or np.nan for f in self.frames])
 
-    def _sum_over_edges(self, values):
+    def _sum_over_edges(self, values: np.ndarray) -> np.ndarray:
         total = np.zeros((len(self.frames), *values.shape[1:]))
         np.add.at(total, self.owner[self.graph.centres], values)
         return total
 
-    def _energy_rows(self):
+    def _energy_rows(self) -> None:
         features = append_bias(self.descriptors, self.species, self.options.bias, len(self.backbone.elements))
         for k, frame in enumerate(self.frames):
             if np.isfinite(frame.energy):
@@ -177,7 +187,7 @@ class Batch:
                 mine = features[self.first_atom[k] : self.first_atom[k + 1]]
                 self.found.append((mine.sum(axis=0) / n, (frame.energy - self.energies[k]) / n, ENERGY.row, k, 0, 1.0))
 
-    def _derivative_rows(self):
+    def _derivative_rows(self) -> None:
         """Force and virial rows; their tangents go through the backbone in one push, which shares the costly first half."""
         chosen, strained = self._wanted()
         longest = max(len(c) for c in chosen)
@@ -193,13 +203,13 @@ class Batch:
         self._force_rows(chosen, derivatives)
         self._virial_rows(strained, pushed[-len(VOIGT) :])
 
-    def _wanted(self):
+    def _wanted(self) -> tuple[list[np.ndarray], list[int]]:
         """Chosen force components of each frame, and the frames that get virial rows."""
         wants_forces, wants_virials = FORCES.label in self.options.kinds, STRESS.label in self.options.kinds
         chosen = [self._draw_components(f) if wants_forces else np.zeros(0, np.int64) for f in self.frames]
         return chosen, [k for k, f in enumerate(self.frames) if wants_virials and f.stress is not None and self.volumes[k] > 0.0]
 
-    def _displacement(self, chosen, rank):
+    def _displacement(self, chosen: list[np.ndarray], rank: int) -> np.ndarray:
         """Tangent (n_edges, 3) that moves, in every frame that has it, the atom of its rank-th chosen component."""
         displaced = np.zeros((self.graph.n_local, 3))
         for k, components in enumerate(chosen):
@@ -208,7 +218,7 @@ class Batch:
                 displaced[self.first_atom[k] + atom, axis] = 1.0
         return displaced[self.graph.neighbours] - displaced[self.graph.centres]
 
-    def _force_rows(self, chosen, derivatives):
+    def _force_rows(self, chosen: list[np.ndarray], derivatives: Any) -> None:
         for k, frame in enumerate(self.frames):
             if not len(chosen[k]):
                 continue
@@ -218,14 +228,14 @@ class Batch:
                 (self._pad(-x), residual[c], FORCES.row, k, c, base) for c, x in zip(chosen[k], derivatives[k], strict=True)
             ]
 
-    def _virial_rows(self, strained, derivatives):
+    def _virial_rows(self, strained: list[int], derivatives: Any) -> None:
         for k in strained:
-            n = len(self.frames[k].atoms)
+            n, stress = len(self.frames[k].atoms), np.asarray(self.frames[k].stress)
             for component, (a, b) in enumerate(VOIGT):
-                residual = -(self.frames[k].stress[a, b] - self.stresses[k, a, b]) * self.volumes[k] / n
+                residual = -(stress[a, b] - self.stresses[k, a, b]) * self.volumes[k] / n
                 self.found.append((self._pad(-derivatives[component, k] / n), residual, STRESS.row, k, component, 1.0))
 
-    def _draw_components(self, frame):
+    def _draw_components(self, frame: Frame) -> np.ndarray:
         """Flat indices 3 i + a of the force components that become rows."""
         if frame.forces is None:
             return np.zeros(0, np.int64)
@@ -235,7 +245,7 @@ class Batch:
         generator = np.random.default_rng([self.options.seed, frame.key])
         return np.sort(generator.choice(total, wanted, replace=False))
 
-    def _derivatives_by_pulls(self, chosen):
+    def _derivatives_by_pulls(self, chosen: list[np.ndarray]) -> list[np.ndarray]:
         n_features = self.backbone.n_features
         out = [np.zeros((len(c), n_features)) for c in chosen]
         for feature in range(n_features):
@@ -247,22 +257,23 @@ class Batch:
                 out[k][:, feature] = mine[components]
         return out
 
-    def _pad(self, x):
+    def _pad(self, x: np.ndarray) -> np.ndarray:
         return np.concatenate([x, np.zeros(n_bias_columns(self.options.bias, len(self.backbone.elements)))])
 
-    def _rows(self):
+    def _rows(self) -> Rows:
         width = self.backbone.n_features + n_bias_columns(self.options.bias, len(self.backbone.elements))
         self.found.sort(key=lambda row: row[3])  # by frame, so that the batch leaves no trace in the order
         features = np.array([row[0] for row in self.found]).reshape(len(self.found), width)
         columns = [np.array([row[k] for row in self.found]) for k in range(1, 6)]
         targets, base = columns[0].astype(float), columns[4].astype(float)
-        return Rows(features, targets, *(c.astype(np.int64) for c in columns[1:4]), base)
+        kinds, frames, components = (c.astype(np.int64) for c in columns[1:4])
+        return Rows(features, targets, kinds, frames, components, base)
 
 
 class LinearBatch(Batch):
     """A few frames of a linear potential, which gives its rows with its energies."""
 
-    def _evaluate(self):
+    def _evaluate(self) -> None:
         self._measure()
         self.evaluations = [self.backbone.evaluate_frame(f.atoms) for f in self.frames]
         self.energies = np.array([one.energy for one in self.evaluations])
@@ -271,14 +282,14 @@ class LinearBatch(Batch):
         self.species = np.concatenate([one.species for one in self.evaluations])
         self.stresses = -np.array([one.virial for one in self.evaluations]) / self.volumes[:, None, None]
 
-    def _derivative_rows(self):
+    def _derivative_rows(self) -> None:
         chosen, strained = self._wanted()
         self._force_rows(chosen, [-one.force_rows[c] for one, c in zip(self.evaluations, chosen, strict=True)])
         virials = [[-one.virial_rows[a, b] for one in self.evaluations] for a, b in VOIGT]
         self._virial_rows(strained, np.array(virials))
 
 
-def _strain(a, b):
+def _strain(a: int, b: int) -> np.ndarray:
     """Symmetric unit strain of one Voigt component."""
     strain = np.zeros((3, 3))
     strain[a, b] += 0.5

@@ -44,10 +44,10 @@ class Rows:
     components: np.ndarray
     base: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.targets)
 
-    def select(self, mask) -> Rows:
+    def select(self, mask: np.ndarray) -> Rows:
         """The rows where mask is true."""
         return Rows(*(getattr(self, name)[mask] for name in ROW_FIELDS))
 
@@ -88,7 +88,7 @@ class Predictions:
         """What `pick` takes, as `lmp_uq.rows.stream.Stream.collect` of a single batch."""
         return list(pick(self, 0))
 
-    def take_off(self, offsets) -> None:
+    def take_off(self, offsets: np.ndarray) -> None:
         """Take energies per atom, (Z,) eV by species, off the targets of the energy rows."""
         energy = self.rows.kinds == ENERGY.row
         per_frame = np.array([offsets[species].mean() for species in self.species])

@@ -8,6 +8,7 @@ interrupted job finds the files that are complete and goes on from there. No mor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -44,7 +45,7 @@ class Stream:
         The disk refuses.
     """
 
-    def __init__(self, backbone, frames: Sequence[Frame], options: RowOptions, cache: Cache, ranks: Ranks):
+    def __init__(self, backbone: Any, frames: Sequence[Frame], options: RowOptions, cache: Cache, ranks: Ranks) -> None:
         self.frames, self._cache, self._ranks = list(frames), cache, ranks
         self.offsets = np.zeros(len(backbone.elements))
         self._batches, first = [], 0
@@ -54,7 +55,7 @@ class Stream:
             first += len(batch)
         self._make(backbone, options)
 
-    def _make(self, backbone, options):
+    def _make(self, backbone: Any, options: RowOptions) -> None:
         shown = options.progress if self._ranks.rank == 0 else ""
         n_frames = sum(len(batch) for _, _, batch, _ in self._batches)
         with tqdm(total=n_frames, desc=shown, unit="frame", disable=not shown) as bar:
@@ -74,7 +75,7 @@ class Stream:
         for _, first, part in self._numbered():
             yield part, first
 
-    def _numbered(self):
+    def _numbered(self) -> Iterator[tuple[int, int, Predictions]]:
         """(number of the batch, index of its first frame in `frames`, its predictions)."""
         for number, first, batch, path in self._batches:
             part = self._cache.read(path, batch)
@@ -102,7 +103,7 @@ class Stream:
         return [np.concatenate(column) for column in zip(*(arrays for _, arrays in found), strict=True)]
 
 
-def _check_finite(part):
+def _check_finite(part: Predictions) -> None:
     """UqError that names frame, kind and component of the first row that is not finite."""
     rows = part.rows
     bad = np.flatnonzero(~(np.isfinite(rows.features).all(axis=1) & np.isfinite(rows.targets)))

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
+from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes, all_properties
 from ase.io import extxyz
 from ase.outputs import ArrayProperty, ScalarProperty, all_outputs
 
 from lmp_uq import modelfile
 from lmp_uq.errors import UqError
-from lmp_uq.run.engine import Engine
+from lmp_uq.run.engine import Engine, name_of_model
 from lmp_uq.run.evaluation import DEAR, evaluate, gives
 
 BARS = {
@@ -62,39 +64,46 @@ class UqCalculator(Calculator):
         A ``*.uq`` file, or the name of an embedded model.
     engine : {"auto", "native", "torch"}
         As in `lmp_uq.backbone.load.load_backbone`.
+    sha256 : str or None
+        Hash that the file must have, as `todict` says it; None: any.
     device, precision, threads, n_members, n_force_members, conservative, learned
         As in `lmp_uq.run.engine.Engine.load`.
 
     Raises
     ------
     UqError
-        A file that cannot be read, a device that is not there; from a calculation: an element that the model lacks, atoms at
-        one place, positions that are not finite.
+        A file that cannot be read or has another hash, a device that is not there; from a calculation: an element that the model
+        lacks, atoms at one place, positions that are not finite.
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "energies", "forces", "stress", "stresses", *BARS]
+    implemented_properties: ClassVar[list[str]] = [  # type: ignore[misc]  # ASE declares it without ClassVar
+        "energy", "free_energy", "energies", "forces", "stress", "stresses", *BARS,
+    ]  # fmt: skip
 
-    def __init__(self, model, *, engine="auto", **options):
-        super().__init__(model=model, engine=engine, **options)
+    def __init__(self, model: str | os.PathLike[str], *, engine: str = "auto", sha256: str | None = None, **options: Any) -> None:
+        super().__init__(model=model, engine=engine, sha256=sha256, **options)
 
-    def set(self, **changes):
+    def set(self, **changes: Any) -> dict[str, Any]:
         """Change what the constructor was given: the model is loaded anew. See `ase.calculators.calculator.Calculator.set`."""
+        expected = changes.pop("sha256", None)
         if "model" in changes:
             changes["model"] = _lasting_name(changes["model"])
         loaded = _load({**self.parameters, **changes})  # first: a file that cannot be read leaves all as it was
+        if expected not in (None, loaded.sha256):
+            raise UqError(f"{changes.get('model', 'the model')}: has sha256 {loaded.sha256}; accepted: {expected}, which was asked for")
         self._loaded, self.sha256 = loaded, loaded.sha256
         self.reset()
         return super().set(**changes)
 
-    def todict(self, skip_default=True):
-        """What the model was loaded from: name or path, options, and the hash of the file."""
+    def todict(self, skip_default: bool = True) -> dict[str, Any]:
+        """What the model was loaded from, as the constructor takes it: name or path, options, and the hash of the file."""
         return super().todict(skip_default) | {"sha256": self.sha256}
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_loaded": None}  # a model in memory belongs to one calculator of one process
 
     @property
-    def _engine(self):
+    def _engine(self) -> Engine:
         if self._loaded is None:
             loaded = _load(self.parameters)
             if loaded.sha256 != self.sha256:
@@ -105,26 +114,28 @@ class UqCalculator(Calculator):
             self._loaded = loaded
         return self._loaded
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
+    def calculate(
+        self, atoms: Atoms | None = None, properties: Sequence[str] = ("energy",), system_changes: Sequence[str] = tuple(all_changes)
+    ) -> None:
         """See `ase.calculators.calculator.Calculator.calculate`."""
         super().calculate(atoms, properties, system_changes)
         for name in properties:
             self._refuse_missing(name)
         dear, stresses = any(name in DEAR for name in properties), "stresses" in properties
         known = {} if system_changes else self.results  # asked for one after another: a writer finds them all
-        (found,) = evaluate(self._engine, [self.atoms], dear=dear, stresses=stresses)
+        (found,) = evaluate(self._engine, [cast(Atoms, self.atoms)], dear=dear, stresses=stresses)
         self.results = known | {name: value for name, value in found.items() if name in self.implemented_properties}
 
-    def _refuse_missing(self, name):
+    def _refuse_missing(self, name: str) -> None:
         if name in BARS and not gives(self._engine, name):
             raise PropertyNotImplementedError(f"{name}: the model file holds nothing that gives it")
 
 
-def _load(parameters):
+def _load(parameters: Mapping[str, Any]) -> Engine:
     return Engine.load(parameters["model"], None, **{name: value for name, value in parameters.items() if name != "model"})
 
 
-def _lasting_name(model):
+def _lasting_name(model: str | os.PathLike[str]) -> str:
     """Name of an embedded model, or a path that means the same file in any folder."""
-    path = modelfile.resolve(model)
+    path = modelfile.resolve(name_of_model(model))
     return os.path.abspath(path) if path == Path(model) else str(model)

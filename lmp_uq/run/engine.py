@@ -3,11 +3,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq import modelfile
+from lmp_uq.backbone.graph import Graph
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.calibration.force_error import LEVEL, ForceError
 from lmp_uq.calibration.grade_error import GradeError, bar_of_energies
@@ -16,6 +22,7 @@ from lmp_uq.calibration.scaled_error import ScaledError
 from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError
+from lmp_uq.modelfile import ModelFile
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias
@@ -56,7 +63,21 @@ class Engine:
         That of the graph whose derivatives are kept: `member_gradients` moves ghost rows through it.
     """
 
-    def __init__(self, file, backbone, species, *, n_members=0, n_force_members=0, conservative=False, learned=False):
+    _descriptors: Any
+    _node_species: Any
+    _energies: Any
+
+    def __init__(
+        self,
+        file: ModelFile,
+        backbone: Any,
+        species: Sequence[int] | np.ndarray,
+        *,
+        n_members: int = 0,
+        n_force_members: int = 0,
+        conservative: bool = False,
+        learned: bool = False,
+    ) -> None:
         self.header = header = file.header
         self.backbone = backbone
         self.cutoff = backbone.cutoff
@@ -64,10 +85,11 @@ class Engine:
         self._species = np.asarray(species, dtype=np.int64)
         self._conservative = conservative
         self._bias = header["posterior"]["bias"] if header["posterior"] else "none"
-        self._box = Box.from_tensors(file.section("posterior")) if header["posterior"] else None
-        self._novelty = Novelty.from_tensors(file.section("grade")) if header["grade"] else None
+        # None where the file has no such section; `offers` is asked before they are
+        self._box: Any = Box.from_tensors(file.section("posterior")) if header["posterior"] else None
+        self._novelty: Any = Novelty.from_tensors(file.section("grade")) if header["grade"] else None
         calibration = header["calibration"] or {}
-        self._force_error = force_error_of(calibration["force_error"]) if calibration.get("force_error") else None
+        self._force_error: Any = force_error_of(calibration["force_error"]) if calibration.get("force_error") else None
         self._network = _network(file) if learned else None
         self._totals = {name: bar_of_energies(calibration[name]) for name in ("energy_error", "stress_error") if calibration.get(name)}
         self.n_members = _members_in_use(header, n_members)
@@ -80,7 +102,19 @@ class Engine:
         self._forget()
 
     @classmethod
-    def load(cls, name, elements, *, device="auto", precision="file", engine="auto", threads=1, local_rank=0, linear=False, **options):
+    def load(
+        cls,
+        name: str | os.PathLike[str],
+        elements: Sequence[str] | None,
+        *,
+        device: str = "auto",
+        precision: str = "file",
+        engine: str = "auto",
+        threads: int = 1,
+        local_rank: int = 0,
+        linear: bool = False,
+        **options: Any,
+    ) -> Engine:
         """Read a model file (or an embedded model's name) for the elements that LAMMPS' types stand for.
 
         Parameters
@@ -101,10 +135,13 @@ class Engine:
         Raises
         ------
         UqError
-            File that cannot be read, element that the backbone does not have, device that is not there, more members than the
-            file holds, learned quantile of a file that holds none.
+            Something that is no name or number, file that cannot be read, element that the backbone does not have, device that is not
+            there, more members than the file holds, learned quantile of a file that holds none.
         """
-        file = modelfile.read(modelfile.resolve(name))
+        check_counts(threads=threads, **{key: options[key] for key in ("n_members", "n_force_members") if key in options})
+        if not isinstance(device, str):
+            raise UqError(f"device is {device!r}; accepted: auto, cpu, cuda or cuda:N")
+        file = modelfile.read(modelfile.resolve(name_of_model(name)))
         if file.header["backbone"]["family"] != "mace" and not linear:
             raise UqError(f"{name} {NOT_MACE}")
         if options.get("learned") and not (file.header["calibration"] or {}).get("quantile_network"):
@@ -155,7 +192,7 @@ class Engine:
             return float(n_atoms * self._totals["energy_error"].predict(mean_grade, self._conservative))
         return self.factor("energy_error") * std
 
-    def evaluate(self, graph, energies, edge_gradients, keep=False) -> None:
+    def evaluate(self, graph: Graph, energies: np.ndarray, edge_gradients: np.ndarray, keep: bool = False) -> None:
         """Energies and edge gradients of the model itself; descriptors are kept for the methods below.
 
         Parameters
@@ -179,13 +216,20 @@ class Engine:
         if keep:
             self._state, self.exchange = evaluation.state, graph.exchange
 
-    def take(self, descriptors, species) -> None:
+    def take(self, descriptors: np.ndarray, species: np.ndarray) -> None:
         """Descriptors (n, P) and indices of elements (n,) of atoms that a linear potential was evaluated on, for the methods below."""
         self._forget()
         self._takes_part = np.ones(len(species), bool)
         self._descriptors, self._node_species = descriptors, species
 
-    def per_atom(self, field: str, force_norm=None, neighbours=None, correction=None, threshold: float | None = None) -> np.ndarray:
+    def per_atom(
+        self,
+        field: str,
+        force_norm: np.ndarray | None = None,
+        neighbours: np.ndarray | None = None,
+        correction: np.ndarray | None = None,
+        threshold: float | None = None,
+    ) -> np.ndarray:
         """One field of the configuration last evaluated, (n_local,).
 
         Parameters
@@ -201,11 +245,10 @@ class Engine:
             variables = ForceVariables.of(force_norm, self._grades(), neighbours, correction)
             return self._force_error.probability(variables, threshold, self._conservative)
         if field in ("force_error", *_LEVELS):
-            options = {"conservative": self._conservative, "level": _LEVELS.get(field, LEVEL)}
-            variables = ForceVariables.of(force_norm, self._grades(), neighbours, correction)
-            if self._network is not None:
-                return self._network.predict(self._descriptors, variables, self._force_error, **options)
-            return self._force_error.predict(variables, **options)
+            level, variables = _LEVELS.get(field, LEVEL), ForceVariables.of(force_norm, self._grades(), neighbours, correction)
+            if self._network is None:
+                return self._force_error.predict(variables, self._conservative, level)
+            return self._network.predict(self._descriptors, variables, self._force_error, level, self._conservative)
         if field not in self._cache:
             self._cache["energy_std"], self._cache["energy_lower"], self._cache["energy_upper"] = self._bars(
                 self._features(), self._energies
@@ -216,11 +259,11 @@ class Engine:
         """Sum of the features of this rank's atoms that take part, (n_features,)."""
         return self._features()[self._takes_part].sum(axis=0)
 
-    def feature_sums(self, sizes) -> np.ndarray:
+    def feature_sums(self, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
         """`feature_sum` (n_frames, n_features) of each of several configurations of these numbers of atoms, which all take part."""
         return np.array([mine.sum(axis=0) for mine in np.split(self._features(), np.cumsum(sizes)[:-1])])
 
-    def feature_sum_of(self, graph) -> np.ndarray:
+    def feature_sum_of(self, graph: Graph) -> np.ndarray:
         """Feature sum (n_features,) of the graph last evaluated with other edge vectors, by a forward pass alone.
 
         All that is kept of the configuration last evaluated stays. Collective: ghost rows are exchanged inside it.
@@ -229,11 +272,11 @@ class Engine:
         descriptors = self.backbone.evaluate(graph, gradients=False).descriptors
         return self._with_bias(descriptors, graph.species[: graph.n_local])[takes_part].sum(axis=0)
 
-    def totals(self, feature_sum, energy: float) -> np.ndarray:
+    def totals(self, feature_sum: ArrayLike, energy: float) -> np.ndarray:
         """Std, lower and upper (eV) of the total energy from the feature sum over all ranks."""
         return np.array([x[0] for x in self._bars(np.asarray(feature_sum)[None, :], np.array([energy]))])
 
-    def member_energies(self, feature_sum, energy: float) -> np.ndarray:
+    def member_energies(self, feature_sum: ArrayLike, energy: float) -> np.ndarray:
         """Total energies (eV) of the members in use, (n_members,), from the feature sum over all ranks and the model's energy."""
         return energy + self._members @ np.asarray(feature_sum)
 
@@ -242,7 +285,7 @@ class Engine:
         """Whether force_error needs the force of the posterior's mean correction, which costs a backward pass."""
         return self._force_error is not None and self._force_error.correction_slope > 0.0
 
-    def correction_gradients(self, gradients) -> None:
+    def correction_gradients(self, gradients: np.ndarray) -> None:
         """Gradients (n_edges, 3), written, of the posterior's mean correction, eV/Angstrom, in one pull; else as `member_gradients`."""
         gradients[:] = self.backbone.pull(self._state, None, self.mean_correction * self._takes_part[:, None])
 
@@ -256,7 +299,7 @@ class Engine:
         """(n_force_members, P) coefficients of the force members in use, which no bias column belongs to."""
         return self._force_members[:, : self._descriptors.shape[1]]
 
-    def member_gradients(self, first: int, gradients) -> None:
+    def member_gradients(self, first: int, gradients: np.ndarray) -> None:
         """How far some force members are from the model, in one stacked pull. Collective: ghost rows are exchanged inside it.
 
         Parameters
@@ -278,33 +321,33 @@ class Engine:
         arrays += tuple(array for part in parts for array in part)
         return float(self.backbone.n_bytes + sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)))
 
-    def _bars(self, features, energies):
+    def _bars(self, features: np.ndarray, energies: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         lower, upper = self._box.bounds(features, self.n_members)
         return self._box.rms(features), energies + lower, energies + upper
 
-    def _features(self):
+    def _features(self) -> np.ndarray:
         if "features" not in self._cache:
             self._cache["features"] = self._with_bias(self._descriptors, self._node_species)
         return self._cache["features"]
 
-    def _with_bias(self, descriptors, species):
+    def _with_bias(self, descriptors: np.ndarray, species: np.ndarray) -> np.ndarray:
         return append_bias(descriptors, species, self._bias, len(self.backbone.elements))
 
-    def _in_species_of_file(self, graph):
+    def _in_species_of_file(self, graph: Graph) -> Graph:
         # an atom that takes no part has no edges, and its energy and features are dropped: any species will do
         return replace(graph, species=self._species[np.maximum(graph.species, 0)])
 
-    def _grades(self):
+    def _grades(self) -> np.ndarray:
         if "grade" not in self._cache:
             self._cache["grade"] = self._novelty.grade(self._descriptors, self._node_species)
         return self._cache["grade"]
 
-    def _forget(self):
-        self._cache = {}
+    def _forget(self) -> None:
+        self._cache: dict[str, np.ndarray] = {}
         self._descriptors = self._node_species = self._energies = None
         self._state = self.exchange = None
 
-    def _summarise(self, header):
+    def _summarise(self, header: Mapping[str, Any]) -> str:
         posterior = f"POPS posterior with {self.n_members} members" if self._box is not None else "no posterior"
         if self.n_force_members:
             posterior += f" and {self.n_force_members} force members"
@@ -314,7 +357,7 @@ class Engine:
             f"{posterior}, fields: {', '.join(fields) or 'none'}"
         )
 
-    def _warn_about_elements(self, header):
+    def _warn_about_elements(self, header: Mapping[str, Any]) -> str:
         if self._novelty is None:
             return ""
         unknown = [header["elements"][s] for s in sorted(set(self._species.tolist())) if not np.isfinite(self._novelty.radius[s])]
@@ -323,11 +366,25 @@ class Engine:
         return f"no training atoms of {' '.join(unknown)} in this file: their grade and force_error are inf"
 
 
-def _network(file):
+def name_of_model(name: str | os.PathLike[str]) -> str:
+    """A name or path as text.  UqError for something else."""
+    if not isinstance(name, str | os.PathLike):
+        raise UqError(f"a model cannot be loaded from a {type(name).__name__}; accepted: a *.uq file or the name of an embedded model")
+    return os.fspath(name)
+
+
+def check_counts(**counts: Any) -> None:
+    """UqError that names the first argument which is no whole number of 0 or more."""
+    for name, value in counts.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
+            raise UqError(f"{name} is {value!r}; accepted: a whole number of 0 or more")
+
+
+def _network(file: ModelFile) -> QuantileNetwork:
     return QuantileNetwork.from_tensors(file.header["calibration"]["quantile_network"], file.section(SECTION))
 
 
-def _members_in_use(header, n_members):
+def _members_in_use(header: Mapping[str, Any], n_members: int) -> int:
     if not header["posterior"]:
         return 0
     available = header["posterior"]["n_members"]
@@ -336,7 +393,7 @@ def _members_in_use(header, n_members):
     return n_members or available
 
 
-def _force_members_in_use(header, n_force_members):
+def _force_members_in_use(header: Mapping[str, Any], n_force_members: int) -> int:
     available = (header["posterior"] or {}).get("n_force_members", 0)
     if not 0 <= n_force_members <= available:
         raise UqError(f"force_members {n_force_members} asked for, the file holds {available}")

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from lmp_uq.backbone.graph import graph_of_frames
+from lmp_uq.backbone.graph import Graph, graph_of_frames
 from lmp_uq.novelty.neighbours import neighbour_grade
 from lmp_uq.rows.predict import forces_of
 from lmp_uq.run.engine import Engine
@@ -67,7 +67,7 @@ def evaluate(
 class _Graphs:
     """Several configurations in one graph."""
 
-    def __init__(self, engine, frames, names, keep):
+    def __init__(self, engine: Engine, frames: Sequence[Atoms], names: Sequence[str] | None, keep: bool) -> None:
         self.engine, self.frames = engine, frames
         graph, owner = graph_of_frames(frames, engine.backbone.elements, engine.cutoff, names)
         self.graph, self.energies, self.gradients = graph, np.empty(graph.n_local), np.empty(graph.vectors.shape)
@@ -76,19 +76,19 @@ class _Graphs:
         numbers = np.arange(len(frames) + 1)
         self.atoms, self.edges = np.searchsorted(owner, numbers), np.searchsorted(owner[graph.centres], numbers)
 
-    def results(self, dear, stresses):
+    def results(self, dear: bool, stresses: bool) -> list[dict[str, Any]]:
         bars = _bars(self.engine, np.linalg.norm(self.forces, axis=1), self.graph, self._correction(), np.diff(self.atoms))
         away = self._away() if dear else None
         return [self._of(k, bars, away, stresses) for k in range(len(self.frames))]
 
-    def _correction(self):
+    def _correction(self) -> np.ndarray | None:
         if not self.engine.uses_correction:
             return None
         gradients = np.empty(self.graph.vectors.shape)
         self.engine.correction_gradients(gradients)
         return np.linalg.norm(forces_of(self.graph, gradients), axis=1)
 
-    def _of(self, k, bars, away, stresses):
+    def _of(self, k: int, bars: _Bars, away: Any, stresses: bool) -> dict[str, Any]:
         mine = slice(*self.atoms[k : k + 2])
         energies = self.energies[mine]
         out = {"energies": energies, "forces": self.forces[mine]}
@@ -103,19 +103,19 @@ class _Graphs:
                 out["stress_std"] = _rms([self._stress(k, gradients) for gradients, _ in away])
         return out
 
-    def _away(self):
+    def _away(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Gradients and forces by which each force member is away from the model."""
         gradients = np.empty((self.engine.n_force_members, *self.graph.vectors.shape))
         self.engine.member_gradients(0, gradients)
         return [(one, forces_of(self.graph, one)) for one in gradients]
 
-    def _stress(self, k, gradients):
+    def _stress(self, k: int, gradients: np.ndarray) -> np.ndarray:
         # dE/dstrain over the volume: the sign of ASE, the opposite of a virial's
         mine = slice(*self.edges[k : k + 2])
         strain = self.graph.vectors[mine].T @ gradients[mine] / self.frames[k].get_volume()
         return full_3x3_to_voigt_6_stress(0.5 * (strain + strain.T))
 
-    def _stresses(self, k):
+    def _stresses(self, k: int) -> np.ndarray:
         # an edge's share goes half to either end, as in csrc/lammps/graph.cpp
         mine, first_atom = slice(*self.edges[k : k + 2]), self.atoms[k]
         vectors, gradients = self.graph.vectors[mine], self.gradients[mine]
@@ -129,12 +129,12 @@ class _Graphs:
 class _Linear:
     """One configuration of a linear potential, whose backbone gives the derivatives of its descriptors with its energy."""
 
-    def __init__(self, engine, atoms):
+    def __init__(self, engine: Engine, atoms: Atoms) -> None:
         self.engine, self.atoms = engine, atoms
         self.evaluation = engine.backbone.evaluate_frame(atoms)
         engine.take(self.evaluation.descriptors, self.evaluation.species)
 
-    def results(self, dear):
+    def results(self, dear: bool) -> dict[str, Any]:
         one, volume = self.evaluation, self.atoms.cell.volume
         out = {"forces": one.forces}
         if has_volume(self.atoms):
@@ -160,8 +160,8 @@ class _Bars(NamedTuple):
     sums: np.ndarray | None
 
 
-def _bars(engine, norm, graph, correction, sizes):
-    fields = {}
+def _bars(engine: Engine, norm: np.ndarray, graph: Graph, correction: np.ndarray | None, sizes: Sequence[int] | np.ndarray) -> _Bars:
+    fields: dict[str, np.ndarray] = {}
     if engine.offers("grade"):
         fields["grade"] = engine.per_atom("grade")
         fields["neighbour_grade"] = neighbour_grade(fields["grade"], graph.centres, graph.neighbours)
@@ -172,7 +172,7 @@ def _bars(engine, norm, graph, correction, sizes):
     return _Bars(fields, sums)
 
 
-def _energy_bars(engine, bars, k, energy, atoms):
+def _energy_bars(engine: Engine, bars: _Bars, k: int, energy: float, atoms: slice) -> dict[str, Any]:
     out = {"energy": energy, "free_energy": energy}
     if bars.sums is None:
         return out
@@ -184,5 +184,5 @@ def _energy_bars(engine, bars, k, energy, atoms):
     return out
 
 
-def _rms(away):
+def _rms(away: Any) -> np.ndarray:
     return np.sqrt(np.mean(np.asarray(away) ** 2, axis=0))

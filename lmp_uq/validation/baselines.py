@@ -5,22 +5,25 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from lmp_uq.baselines.distances import fit_d_optimality, neighbour_distance
 from lmp_uq.baselines.rows import fit_row_baselines
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.fitting.weighting import Blocks, weighting
 from lmp_uq.frames.reading import read_frames
+from lmp_uq.modelfile import ModelFile
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.parallel.ranks import Ranks
 from lmp_uq.quantities import FORCE_ROWS, FORCES, by_key
 from lmp_uq.rows.cache import Cache
 from lmp_uq.rows.labelled import features_of, labelled_descriptors, rows_of
-from lmp_uq.rows.rows import RowOptions
+from lmp_uq.rows.rows import Predictions, RowOptions
 from lmp_uq.rows.stream import Stream
-from lmp_uq.validation.samples import Bars
+from lmp_uq.validation.samples import AtomSamples, Bars
 
 log = logging.getLogger("lmp_uq")
 
@@ -28,7 +31,7 @@ BAGGING, RESCALED, LLPR = "bagging", "bagging, rescaled", "LLPR"
 GAMMA, NEIGHBOURS = "gamma", "kNN"
 
 
-def read_fit_frames(file, options) -> list:
+def read_fit_frames(file: ModelFile, options: Any) -> list:
     """The frames of ``--fit-data`` that the posterior of a file was fitted on.
 
     Raises
@@ -38,19 +41,20 @@ def read_fit_frames(file, options) -> list:
     """
     names = ", ".join(d["path"] for d in file.header["provenance"]["data"]) or "none known"
     if not options.fit_data:
-        raise UqError(f"--baselines needs the frames of the fit: give them with --fit-data (files of the fit: {names})")
+        asked, with_them = argument("baselines", True), argument("fit_data")
+        raise UqError(f"{asked} needs the frames of the fit: give them with {with_them} (files of the fit: {names})")
     known = set(file.section("roles").get("posterior", np.zeros(0, np.uint64)).tolist())
     frames = read_frames(options.fit_data, options.keys, options.group_key)
     mine = [f for f in frames if f.key in known]
     if not mine:
         raise UqError(
-            f"--fit-data: none of {len(frames)} frames is among the {len(known)} that the posterior of {options.model} was fitted on; "
-            f"accepted: the files of the fit ({names})"
+            f"{argument('fit_data')}: none of {len(frames)} frames is among the {len(known)} that the posterior of {options.model} was "
+            f"fitted on; accepted: the files of the fit ({names})"
         )
     return mine
 
 
-def add_baselines(file, backbone, predictions, samples, options) -> dict:
+def add_baselines(file: ModelFile, backbone: Any, predictions: Predictions, samples: dict[str, Any], options: Any) -> dict:
     """Put the bars and scores of the baselines into samples.
 
     Returns
@@ -69,7 +73,8 @@ def add_baselines(file, backbone, predictions, samples, options) -> dict:
     )
     n_known = len(file.section("roles")["posterior"])
     if len(frames) < n_known:
-        log.warning("--fit-data holds %d of the %d frames of the fit: baselines are fitted on those", len(frames), n_known)
+        found = (argument("fit_data"), len(frames), n_known)
+        log.warning("%s holds %d of the %d frames of the fit: baselines are fitted on those", *found)
     with tempfile.TemporaryDirectory(prefix="lmp-uq-") as folder:
         training = Stream(backbone, frames, rows, Cache(folder, ""), Ranks())
         offsets = posterior.get("energy_offsets") or {}
@@ -80,7 +85,7 @@ def add_baselines(file, backbone, predictions, samples, options) -> dict:
     return {"n_fit_frames": len(frames), "n_fit_frames_of_file": n_known, "n_fit_rows": n_rows}
 
 
-def _row_bars(posterior, training, predictions, samples, seed):
+def _row_bars(posterior: Mapping[str, Any], training: Stream, predictions: Predictions, samples: dict[str, Any], seed: int) -> int:
     """Bagging and LLPR, fitted on the rows of the fit with its ridge; the number of those rows."""
     kinds, drawn = training.collect(lambda part, first: (part.rows.kinds, part.rows.frames + first))
     ridge = float(posterior.get("ridge_relative", posterior["ridge"]))
@@ -92,7 +97,7 @@ def _row_bars(posterior, training, predictions, samples, seed):
     return len(kinds)
 
 
-def _atom_scores(file, training, predictions, atoms, seed):
+def _atom_scores(file: ModelFile, training: Stream, predictions: Predictions, atoms: AtomSamples, seed: int) -> None:
     """Scores of the descriptors: MaxVol's gamma, and the distance to the nearest training atoms."""
     known, species = training.collect(lambda part, first: (np.concatenate(part.descriptors), np.concatenate(part.species)))
     new, new_species = labelled_descriptors(predictions)
@@ -104,7 +109,7 @@ def _atom_scores(file, training, predictions, atoms, seed):
     atoms.scores |= {GAMMA: gamma, NEIGHBOURS: neighbour_distance(whitened[0], species, whitened[1], new_species, seed=seed)}
 
 
-def _whiten(novelty, descriptors, species):
+def _whiten(novelty: Novelty, descriptors: np.ndarray, species: np.ndarray) -> Any:
     out = np.zeros(descriptors.shape)
     for z in np.unique(species):
         out[species == z] = (descriptors[species == z] - novelty.mean[z]) @ novelty.whitening[z].T

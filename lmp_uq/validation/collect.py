@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lmp_uq.calibration.grade_error import bar_of_energies
 from lmp_uq.calibration.scaled_error import ScaledError
 from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError
+from lmp_uq.modelfile import ModelFile
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
-from lmp_uq.quantities import FORCES, LABELS, QUANTITIES, SCALED, STRESS
+from lmp_uq.quantities import FORCES, LABELS, QUANTITIES, SCALED, STRESS, Quantity
 from lmp_uq.rows.labelled import (
     features_of,
     force_labels,
@@ -23,10 +26,11 @@ from lmp_uq.rows.labelled import (
     rows_of,
     stress_factor,
 )
+from lmp_uq.rows.rows import Predictions
 from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, CalibratedBars, Samples
 
 
-def collect(file, predictions, backbone, n_members: int) -> dict:
+def collect(file: ModelFile, predictions: Predictions, backbone: Any, n_members: int) -> dict:
     """Labels of every quantity that the frames have labels of.
 
     Parameters
@@ -52,7 +56,7 @@ def collect(file, predictions, backbone, n_members: int) -> dict:
         A leverage factor that does not fit the posterior.
     """
     box = Box.from_tensors(file.section("posterior"))
-    out = {}
+    out: dict[str, Samples | AtomSamples] = {}
     for quantity in QUANTITIES:
         rows = rows_of(predictions, quantity)
         if quantity is STRESS and not len(rows):
@@ -64,7 +68,9 @@ def collect(file, predictions, backbone, n_members: int) -> dict:
     return out
 
 
-def _samples(file, predictions, rows, quantity, box, n_members, elements):
+def _samples(
+    file: ModelFile, predictions: Predictions, rows: Any, quantity: Quantity, box: Box, n_members: int, elements: np.ndarray
+) -> Samples:
     features = features_of(predictions, rows, quantity)
     predicted = predicted_values(predictions, rows, quantity)
     targets = rows.targets * stress_factor(predictions, rows) if quantity is STRESS else rows.targets
@@ -81,7 +87,7 @@ def _samples(file, predictions, rows, quantity, box, n_members, elements):
     )  # fmt: skip
 
 
-def _calibrated(file, predictions, rows, quantity, std):
+def _calibrated(file: ModelFile, predictions: Predictions, rows: Any, quantity: Quantity, std: np.ndarray) -> CalibratedBars | None:
     """The calibrated bars of energies or stresses, None without."""
     calibration = (file.header["calibration"] or {}).get(quantity.bar) if quantity in SCALED else None
     if not calibration:
@@ -93,7 +99,7 @@ def _calibrated(file, predictions, rows, quantity, std):
     return CalibratedBars(bar.predict(grades[rows.frames]), bar.level)
 
 
-def _certifiable(file, rows):
+def _certifiable(file: ModelFile, rows: Any) -> np.ndarray | None:
     """(n,) bool: leverage at or above the floor of the fit; None for a file without the tensor that tells."""
     factor = file.section("posterior").get("leverage_factor")
     if factor is None:
@@ -109,7 +115,7 @@ def _certifiable(file, rows):
     return weight * np.sum((rows.features @ factor) ** 2, axis=1) >= posterior["leverage_floor"]
 
 
-def _atom_samples(file, predictions, backbone):
+def _atom_samples(file: ModelFile, predictions: Predictions, backbone: Any) -> AtomSamples | None:
     calibration = file.header["calibration"] or {}
     if not file.header["grade"] or not calibration.get(FORCES.bar):
         return None

@@ -3,19 +3,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from lmp_uq import modelfile
 from lmp_uq.frames.energy_zero import element_offsets
+from lmp_uq.frames.frame import Frame
 from lmp_uq.quantities import ENERGY, by_key
 from lmp_uq.rows.labelled import predicted_values, rows_of
 from lmp_uq.rows.predict import predict_by_file
+from lmp_uq.rows.rows import Predictions
 from lmp_uq.validation.samples import Bars
 
 COMMITTEE = "committee"
 
 
-def add_committee(predictions, zero, samples, options) -> dict:
+def add_committee(predictions: Predictions, zero: np.ndarray, samples: dict[str, Any], options: Any) -> dict:
     """Put the spread over several models into samples: the model that is validated and those of ``--committee``.
 
     Parameters
@@ -48,7 +53,7 @@ def add_committee(predictions, zero, samples, options) -> dict:
     return {"committee": [str(path) for path in options.committee]}
 
 
-def _evaluate(path, frames, options):
+def _evaluate(path: str, frames: Sequence[Frame], options: Any) -> tuple[Predictions, np.ndarray]:
     """Predictions of one more model, without rows, and what its energies lack to the labels."""
     file = modelfile.read(modelfile.resolve(path))
     backbone, predictions = predict_by_file(file, frames, options, kinds=(), what=f"frames, {path}")
@@ -56,7 +61,7 @@ def _evaluate(path, frames, options):
     return predictions, energy_lack(predictions, stored, backbone.elements, options.fit_offsets)
 
 
-def energy_lack(predictions, stored, elements, fit_offsets: bool) -> np.ndarray:
+def energy_lack(predictions: Predictions, stored: Mapping[str, float], elements: Sequence[str], fit_offsets: bool) -> np.ndarray:
     """(n_frames,) eV that a model's energies lack to the labels: by the offsets of its file, or fitted to these frames."""
     residuals = predictions.energy_residuals()
     if fit_offsets and np.isfinite(residuals).any():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 
@@ -74,11 +75,11 @@ class Samples:
     calibrated: CalibratedBars | None = None
 
     @property
-    def error(self):
+    def error(self) -> np.ndarray:
         """Label minus prediction."""
         return self.reference - self.predicted
 
-    def metrics(self, mask, n_members, blocks=None) -> dict:
+    def metrics(self, mask: np.ndarray, n_members: int, blocks: np.ndarray | None = None) -> dict:
         """Figures of the labels where mask is true, beside the baselines that know nothing of the posterior.
 
         With blocks (n,) also their intervals, under the key interval.
@@ -99,7 +100,7 @@ class Samples:
             )
         return out
 
-    def _leverage_metrics(self, mask, bar):
+    def _leverage_metrics(self, mask: np.ndarray, bar: np.ndarray) -> dict[str, Any]:
         """Rows below the leverage floor, and how the others fare."""
         if self.certifiable is None:
             return {"n_not_certifiable": None, "envelope_violation_certifiable": None}
@@ -134,13 +135,13 @@ class Samples:
         error, groups, out = self.error[bar], self.groups[bar], {}
         for name, mine in self.bars().items():
             std = mine.std[bar]
-            figures = {"n": len(error), "hindsight": name in HINDSIGHT, "envelope_violation": None}
-            if mine.lower is not None:
+            figures: dict[str, Any] = {"n": len(error), "hindsight": name in HINDSIGHT, "envelope_violation": None}
+            if mine.lower is not None and mine.upper is not None:
                 figures["envelope_violation"] = violation(error, mine.lower[bar], mine.upper[bar])
             out[name] = figures | width_metrics(error, std) | rank_metrics(error, std, groups, self.thresholds)
         return out
 
-    def curve(self, n_points=20) -> dict[str, list[float]]:
+    def curve(self, n_points: int = 20) -> dict[str, list[float]]:
         """Risk-coverage curve of the bars at evenly spaced shares of retained labels."""
         bar = has_bar(self.std)
         retained, rmse = risk_coverage(self.error[bar], self.std[bar])
@@ -169,7 +170,7 @@ class AtomSamples:
     elements: np.ndarray | None = None
     scores: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def metrics(self, mask, blocks=None) -> dict:
+    def metrics(self, mask: np.ndarray, blocks: np.ndarray | None = None) -> dict:
         """Coverage and ranking of force_error, beside the ranking by |F_predicted|.
 
         Coverage and median_width leave out the n_infinite atoms of elements without grade: an infinite bar
@@ -177,7 +178,7 @@ class AtomSamples:
         """
         error, bar, norm = self.error[mask], self.force_error[mask], self.force_norm[mask]
         finite, groups = np.isfinite(bar), self.groups[mask]
-        out = {
+        out: dict[str, Any] = {
             "n_atoms": len(error),
             "n_infinite": int(np.sum(~finite)),
             "coverage": share(error[finite] <= bar[finite]),
@@ -195,7 +196,7 @@ class AtomSamples:
             out["interval"] = self._intervals(mask, blocks)
         return out
 
-    def _intervals(self, mask, blocks):
+    def _intervals(self, mask: np.ndarray, blocks: np.ndarray) -> dict[str, Any]:
         finite = mask & np.isfinite(self.force_error)
         found = intervals(
             self.error[mask], self.force_error[mask], blocks[mask], bar=np.isfinite(self.force_error[mask]),
@@ -212,12 +213,12 @@ class AtomSamples:
         return out | {CONSTANT: {"n": len(self.error)} | dict.fromkeys(_ranking(self.error, self.error, self.groups))}
 
 
-def _covered(error, bar):
+def _covered(error: np.ndarray, bar: np.ndarray) -> float | None:
     finite = np.isfinite(bar)
     return share(error[finite] <= bar[finite])
 
 
-def _ranking(error, score, groups):
+def _ranking(error: np.ndarray, score: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
     return {"spearman": spearman(error, score)} | rank_metrics(error, score, groups, FORCE_THRESHOLDS)
 
 
@@ -240,24 +241,24 @@ def figures(samples: Mapping[str, Samples | AtomSamples], n_members: int, blocks
     """
     out = _part(samples, None, None, n_members, blocks)
     for quantity in by_key(samples):
-        out[quantity.key]["risk_coverage"] = samples[quantity.key].curve()
+        out[quantity.key]["risk_coverage"] = cast(Samples, samples[quantity.key]).curve()
     out["blocks"] = blocks
     groups = sorted({str(group) for mine in samples.values() for group in mine.groups})
     out["groups"] = {group: _part(samples, "groups", group, n_members, blocks) for group in groups}
     per_atom = {name: mine for name, mine in samples.items() if mine.elements is not None}
-    elements = sorted({str(element) for mine in per_atom.values() for element in mine.elements})
+    elements = sorted({str(element) for mine in per_atom.values() for element in np.asarray(mine.elements)})
     out["elements"] = {element: _part(per_atom, "elements", element, n_members, blocks) for element in elements}
     out["comparison"] = {name: mine.comparison() for name, mine in samples.items()}
     return out
 
 
-def _part(samples, axis, value, n_members, blocks):
+def _part(samples: Mapping[str, Samples | AtomSamples], axis: str | None, value: str | None, n_members: int, blocks: str) -> dict[str, Any]:
     """Figures of the labels whose attribute axis has a value."""
     out = {}
     for name, mine in samples.items():
         mask = np.ones(len(mine.groups), bool) if axis is None else getattr(mine, axis) == value
         block = mine.groups.astype(str) if blocks == "group" else mine.frames
-        out[name] = mine.metrics(mask, block) if name == FORCES.bar else mine.metrics(mask, n_members, block)
+        out[name] = mine.metrics(mask, block) if isinstance(mine, AtomSamples) else mine.metrics(mask, n_members, block)
     if FORCES.bar in out and FORCES.key in out:
         out[FORCES.key]["force_error_coverage"] = out[FORCES.bar]["coverage"]
     return out

@@ -181,6 +181,13 @@ def test_frames_that_a_validation_does_not_take(models, data):
         lmp_uq.calibrate(models.full, [*ase.io.read(data["hot"], ":"), *ase.io.read(data["train"], ":")][-24:], "x.uq")
     with pytest.raises(UqError, match=r"data\[0\]: elements Au found"):
         lmp_uq.validate(models.full, gold())
+    for verb in (lmp_uq.validate, lambda *given: lmp_uq.calibrate(*given, "x.uq")):
+        for nothing in ([], iter(())):
+            with pytest.raises(UqError, match="data: there are no frames in an empty list"):
+                verb(models.full, nothing)
+        for no_model in (None, ["a.uq"], 3):
+            with pytest.raises(UqError, match=f"model is a {type(no_model).__name__}; accepted: a name or a path"):
+                verb(no_model, bad[0])
 
 
 def gold():

@@ -202,18 +202,26 @@ def linear_model(tmp_path_factory):
         ("no-such-model", "neither a file nor an embedded model"),
         (None, "cannot be loaded from a NoneType"),
         (["a.uq"], "cannot be loaded from a list"),
+        (b"a.uq", "cannot be loaded from a bytes"),
+        ("", "is a folder"),
+        ("a\0b.uq", "neither a file nor an embedded model"),
     ],
 )
 def test_no_model(name, said):
-    with pytest.raises(UqError, match=said):
-        Model.load(name)
+    for load in (Model.load, UqCalculator):
+        with pytest.raises(UqError, match=said):
+            load(name)
 
 
 def test_files_and_options_that_are_no_model(models, tmp_path):
-    (tmp_path / "x.uq").write_text("no model")
-    for path in (tmp_path / "x.uq", models.mace, tmp_path):
-        with pytest.raises(UqError, match=path.name):
-            Model.load(path)
+    good = models.full.read_bytes()
+    contents = {"text": b"no model", "empty": b"", "cut": good[: len(good) // 2], "noise": bytes(range(256)) * 8}
+    for name, content in contents.items():
+        (tmp_path / f"{name}.uq").write_bytes(content)
+    for path in (*(tmp_path / f"{name}.uq" for name in contents), models.mace, tmp_path):
+        for load in (Model.load, UqCalculator):
+            with pytest.raises(UqError, match=path.name):
+                load(path)
     for options, said in (
         ({"engine": "jax"}, "engine is 'jax'"),
         ({"n_members": -1}, "n_members is -1"),
@@ -221,10 +229,26 @@ def test_files_and_options_that_are_no_model(models, tmp_path):
         ({"n_threads": 1.5}, "n_threads is 1.5"),
         ({"precision": "float16"}, "float16"),
         ({"device": "tpu"}, "tpu"),
+        ({"device": None}, "device is None; accepted: auto, cpu, cuda"),
+        ({"precision": None}, "precision is None"),
+        ({"n_force_members": "x"}, "n_force_members is 'x'"),
+        ({"n_members": True}, "n_members is True"),
         ({"learned": True}, "holds no learned quantile"),
     ):
         with pytest.raises(UqError, match=said):
             Model.load(models.full, **options)
+
+
+def test_options_that_a_calculator_does_not_take(models):
+    for options, said in (
+        ({"threads": -2}, "threads is -2; accepted: a whole number of 0 or more"),
+        ({"threads": 1.5}, "threads is 1.5"),
+        ({"n_members": "x"}, "n_members is 'x'"),
+        ({"device": None}, "device is None"),
+        ({"engine": "jax"}, "engine is 'jax'"),
+    ):
+        with pytest.raises(UqError, match=said):
+            UqCalculator(models.full, **options)
 
 
 def broken(change):
@@ -237,15 +261,35 @@ def not_finite(atoms):
     atoms.positions[0, 0] = np.nan
 
 
+def infinite_cell(atoms):
+    atoms.cell[1, 1] = np.inf
+
+
 def no_cell_along_a_period(atoms):
     atoms.cell[:] = 0.0
+
+
+def flat_cell(atoms):
+    atoms.cell[2] = atoms.cell[1]
+
+
+def one_place_twice(atoms):
+    atoms.positions[1] = atoms.positions[0]
 
 
 @pytest.mark.parametrize(
     ("frames", "said"),
     [
         ([], "no frames in an empty list"),
+        (iter(()), "no frames in an empty list"),
         (7, "frames: a int"),
+        (None, "frames: a NoneType"),
+        (b"frames.xyz", "frames: a bytes"),
+        ({"a": crystal((1, 1, 1))}, "frames: a dict; accepted: ase.Atoms"),
+        ([[crystal((1, 1, 1))]], "frames: entry 0 is a list"),
+        (np.zeros((2, 3)), "frames: entry 0 is a ndarray"),
+        (ase.Atoms("X"), r"frames\[0\]: elements X found"),
+        ([broken(infinite_cell)], "frames, frame 0: positions or cell are NaN or infinite"),
         ([{"a": 1}], "frames: entry 0 is a dict"),
         ([crystal((1, 1, 1)), ase.build.bulk("Au")], r"frames\[1\]: elements Au found; accepted: "),
         ([crystal((1, 1, 1)), ase.Atoms()], "frames, frame 1: it has no atoms"),
@@ -265,6 +309,24 @@ def test_a_frame_is_named_by_its_place_in_the_list_and_not_in_a_batch(loaded):
         ask(loaded.predict(frames), "energy")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"), [(flat_cell, "cell vectors lie in a plane"), (one_place_twice, "atoms 0 and 1 are at the same")]
+)
+def test_frames_that_the_model_cannot_evaluate(change, said, loaded):
+    found = loaded.predict([crystal((1, 1, 1)), broken(change)])
+    for _ in range(2):  # nothing half-computed is kept
+        with pytest.raises(UqError, match=rf"frames\[1\]: .*{said}"):
+            ask(found, "energy")
+
+
+def test_files_that_are_no_frames(loaded, tmp_path):
+    (tmp_path / "empty.xyz").write_text("")
+    (tmp_path / "text.xyz").write_text("hello\n")
+    for path in (tmp_path / "empty.xyz", tmp_path / "text.xyz", tmp_path):
+        with pytest.raises(UqError, match=path.name):
+            loaded.predict(path)
+
+
 def test_a_stress_needs_a_cell(loaded, frames):
     found = loaded.predict([frames[0], ase.build.molecule("SiO")])
     for name in ("stress", "stress_std"):
@@ -282,8 +344,9 @@ def test_bars_that_the_file_does_not_give(models, loaded, frames):
             getattr(bare, name)
     with pytest.raises(UqError, match=r"force_error: .* holds nothing"):
         bare.force_error(0.9)
-    with pytest.raises(UqError, match=r"level 0.8 is not in .*; accepted: 0.5, 0.9"):
-        loaded.predict(frames[0]).force_error(0.8)
+    for level in (0.8, "x", np.nan, [0.9], None):
+        with pytest.raises(UqError, match=r"level .* is not in .*; accepted: 0.5, 0.9"):
+            loaded.predict(frames[0]).force_error(level)
 
 
 def test_labels_of_a_live_calculator_are_none(models, frames):

@@ -188,7 +188,7 @@ def test_dumps_are_known_by_their_first_line(before, tmp_path):
 BAD = {
     "no posterior": ({"model": "bare.uq"}, "bare.uq has no posterior"),
     "one frame": ({"skip": 4}, "1 frames behind the first 4; accepted: at least 2"),
-    "skip": ({"skip": -1}, "--skip -1; accepted: 0 or more"),
+    "skip": ({"skip": -1}, "skip=-1; accepted: 0 or more"),
     "no frames": ({"frames": ["none.extxyz"]}, "none.extxyz: no such file"),
     "no frames in it": ({"frames": ["table.txt"]}, "table.txt: cannot be read as frames"),
     "temperature": ({"temperature": 0.0}, "temperature is 0 K; accepted: above 0"),

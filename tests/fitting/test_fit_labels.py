@@ -144,7 +144,7 @@ def test_labels_that_widen_the_bars_are_named(models, data, tmp_path, cache, cap
         return text
 
     text = said()
-    assert "--leverage-floor" not in text and "--calibration" not in text, "what was done is not advised"
+    assert "leverage_floor" not in text and " calibration," not in text, "what was done is not advised"
     said(leverage_floor=1e-3)
 
 
@@ -153,8 +153,8 @@ def test_advice_on_the_floor_is_what_was_not_done():
     low, high = (Shaping("a.xyz[3]", "energy", leverage, 1.0) for leverage in (1e-3, 3.0))
     given = {"energy": 50.0, "forces": 2.0}
     for floor, calibrated, advice in (
-        ("auto", False, "--leverage-floor auto with --calibration, or 0.01"),
-        (1e-4, True, "--leverage-floor auto, or 0.01"),
+        ("auto", False, "leverage_floor='auto' with calibration, or 0.01"),
+        (1e-4, True, "leverage_floor='auto', or 0.01"),
         ("auto", True, ""),
         ("groups", True, ""),
     ):
@@ -162,8 +162,8 @@ def test_advice_on_the_floor_is_what_was_not_done():
         text = wide_bars(given, 1e-4, [low, high], advice)
         assert text.startswith("the bars are far wider than the errors (energy 50 times the mean error). With leverage floor 0.0001 ")
         assert "the box is shaped by a.xyz[3] energy (leverage 0.001); a.xyz[3] energy (leverage 3). " in text
-        assert (advice in text) and ("--leverage-floor" in text) is bool(advice)
-        assert "--leverage-floor" not in wide_bars(given, 1e-4, [high, low], advice)
+        assert (advice in text) and ("leverage_floor" in text) is bool(advice)
+        assert "leverage_floor" not in wide_bars(given, 1e-4, [high, low], advice)
 
 
 def test_names_of_labels_on_the_command_line(models, data, tmp_path, cache):

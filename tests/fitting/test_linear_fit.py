@@ -145,7 +145,7 @@ def test_every_row_in_the_box_is_warned_against(folder, caplog):
         fit(replace(options(folder, "all.uq", calibration=(), **changes), data=data))
         return [r.message for r in caplog.records if "far wider than the errors" in r.message]
 
-    assert "--leverage-floor auto" in warned(leverage_floor=0.0)[0]
+    assert "leverage_floor='auto'" in warned(leverage_floor=0.0)[0]
     assert not warned(leverage_floor=0.1)
 
 
@@ -214,7 +214,7 @@ def test_a_wrong_digit_in_the_file_is_seen(folder, file):
 
 
 def test_bad_exports_leave_nothing(folder, file, tmp_path):
-    for member, expected in ((33, "--member 33: .* holds 32 members; accepted: 1 to 32"), (0, "accepted: 1 to 32")):
+    for member, expected in ((33, "member=33: .* holds 32 members; accepted: 1 to 32"), (0, "accepted: 1 to 32")):
         with pytest.raises(UqError, match=expected):
             export(str(folder / "x.uq"), str(tmp_path / "p"), member)
     with pytest.raises(UqError, match="no folder of that name"):
@@ -292,10 +292,10 @@ def test_options_of_a_linear_potential_go_with_one(folder, models_free, capsys):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"fit_offsets": True}, "--fit-offsets: a linear potential has a constant"),
-        ({"head": "x"}, "--head x"),
-        ({"device": "cuda"}, "--device cuda .* accepted: cpu, float64"),
-        ({"precision": "float32"}, "--precision float32: LAMMPS makes the rows"),
+        ({"fit_offsets": True}, "fit_offsets=True: a linear potential has a constant"),
+        ({"head": "x"}, "head='x'"),
+        ({"device": "cuda"}, "device='cuda' .* accepted: cpu, float64"),
+        ({"precision": "float32"}, "precision='float32': LAMMPS makes the rows"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(folder, changes, expected):

@@ -20,7 +20,7 @@ from frame_example import (
     write,
 )
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, named_by_options
 from lmp_uq.frames.reading import LabelKeys, read_frames
 
 VOLUME = 3.2**3
@@ -44,7 +44,7 @@ def test_plain_names_beside_reference_names_are_not_mixed_in_but_named(tmp_path)
     assert (frame.energy, frame.forces, frame.stress) == (1.0, None, None)
     assert_is_the_frame(whole)
     line = f"{path}: labels that were seen and are not used, of 3 frames: forces of 2, stress of 2; to ask for them: "
-    assert [str(one.message) for one in said] == [line + "--forces-key forces --stress-key stress"]
+    assert [str(one.message) for one in said] == [line + "keys=dict(forces='forces', stress='stress')"]
     asked = read_one(write(path, frame_text(text, "forces")), keys=LabelKeys(forces="forces", stress="stress"))
     assert asked.energy == 1.0 and asked.stress[0, 0] == 9.0
     np.testing.assert_array_equal(asked.forces, FORCES)
@@ -60,7 +60,7 @@ def test_plain_names_beside_reference_names_are_not_mixed_in_but_named(tmp_path)
     ],
 )
 def test_labels_under_other_names_are_named(tmp_path, labels, forces, options):
-    with pytest.warns(UserWarning, match=f"to ask for them: {options}$"):
+    with named_by_options(), pytest.warns(UserWarning, match=f"to ask for them: {options}$"):
         read_one(write(tmp_path / "a.xyz", frame_text(labels, forces)))
 
 
@@ -74,7 +74,7 @@ def test_what_is_no_label_or_not_missing_is_not_named(tmp_path, recwarn):
 
 def test_labels_under_other_names_only_are_an_error_that_names_them(tmp_path):
     path = write(tmp_path / "a.xyz", frame_text("dft_energy=1", "dft_forces"))
-    with pytest.raises(UqError, match=r"no labels found; .* can be asked for: --energy-key dft_energy --forces-key dft_forces"):
+    with pytest.raises(UqError, match=r"no labels found; .* can be asked for: keys=dict\(energy='dft_energy', forces='dft_forces'\)"):
         read_frames(path)
 
 
@@ -170,7 +170,10 @@ def test_virials_are_a_stress(tmp_path, name):
     ("labels", "message"),
     [
         (f'REF_stress="{VOIGT}" REF_virials="{NINE.replace("-", "")}"', ".* contradict each other: .* opposite sign"),
-        (f'REF_stress="{VOIGT}" REF_virials="1 2 3 4 5 6"', ".* contradict .*--stress-key REF_stress or --virials-key REF_virials"),
+        (
+            f'REF_stress="{VOIGT}" REF_virials="1 2 3 4 5 6"',
+            ".* contradict .*keys=dict.stress='REF_stress'. or keys=dict.virials='REF_virials'.",
+        ),
         ('REF_virials="1 2"', r"'REF_virials' has shape \(2,\); accepted: .* \(eV\)"),
         ('REF_virials="nan 0 0 0 0 0"', "'REF_virials' holds NaN"),
     ],

@@ -62,7 +62,7 @@ def test_frames_without_energy_do_not_count():
 def test_energy_zero():
     frames = [frame_of("W"), frame_of("W2Ta")]
     assert check_energy_zero(frames, np.array([0.1, 0.1]), ["W", "Ta"])["W"] == pytest.approx(0.1)
-    with pytest.raises(UqError, match=r"W \+0\.1000, Ta -4\.1000 eV/atom; .*at most 0\.2 .*--fit-offsets"):
+    with pytest.raises(UqError, match=r"W \+0\.1000, Ta -4\.1000 eV/atom; .*at most 0\.2 .*fit_offsets=True"):
         check_energy_zero(frames, np.array([0.1, -3.9]), ["W", "Ta"])
     with pytest.raises(UqError, match=r"at most 0\.05 "):
         check_energy_zero(frames, np.array([0.1, 0.1]), ["W", "Ta"], limit=0.05)

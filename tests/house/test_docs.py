@@ -138,7 +138,8 @@ def test_every_verb_has_a_page_with_the_options_of_its_parser(verb):
     text = read(DOCS / f"{verb}.md")
     assert text.startswith(f"# lmp-uq {verb}\n")
     for action in options.options_of(VERBS[verb]):
-        assert action.markdown and all(f"`{choice}`" in action.markdown for choice in action.choices or ()), action.option_strings
+        markdown = VERBS[verb].markdown[action.dest]
+        assert markdown and all(f"`{choice}`" in markdown for choice in action.choices or ()), action.option_strings
         assert "`" not in action.help and "](" not in action.help
     if options.options_of(VERBS[verb]):
         assert text == options.with_table(text, VERBS[verb]), "stale: python docs/options.py writes it anew"

@@ -303,7 +303,7 @@ def test_bad_files_and_counts(property_model, folder, header, tensors):
     (folder / "strange" / "members.jsonl").mkdir(parents=True)
     with pytest.raises(UqError, match=r"members\.jsonl: cannot be read"):
         propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), str(folder / "strange"), members=1))
-    with pytest.raises(UqError, match=r"--out /proc: cannot be written into"):
+    with pytest.raises(UqError, match=r"out='/proc': cannot be written into"):
         propagate(PropagateOptions(str(property_model), str(folder / "w.yaml"), "/proc", members=1))
     (folder / "file").write_text("x")
     with pytest.raises(UqError, match="cannot be made a folder"):

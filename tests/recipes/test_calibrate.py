@@ -161,7 +161,7 @@ def test_the_text_holds_the_figures_within_its_columns(done):
 def test_frames_of_another_role_are_refused_unless_told_so(models, data, caplog):
     train = models.full.parent / "train.xyz"
     mixed = (str(data / "warm.xyz"), str(train))
-    message = r"of 56 frames some had another role in this file: 40 posterior \(first: train.xyz\[0\]\).*--in-sample"
+    message = r"of 56 frames some had another role in this file: 40 posterior \(first: train.xyz\[0\]\).*in_sample=True"
     with pytest.raises(UqError, match=message):
         calibrate(replace(options(models, data, data / "no.uq"), data=mixed))
     assert not (data / "no.uq").exists()

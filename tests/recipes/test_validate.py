@@ -129,7 +129,7 @@ def test_baselines_need_the_frames_of_the_fit(models):
     folder = models.full.parent
     options = {"in_sample": True, "progress": False, "baselines": True}
     hot = (str(folder / "hot.xyz"),)
-    with pytest.raises(UqError, match=r"--fit-data.*train\.xyz"):
+    with pytest.raises(UqError, match=r"baselines=True needs .* with fit_data.*train\.xyz"):
         validate(ValidateOptions(str(models.full), hot, **options))
     with pytest.raises(UqError, match="none of 8 frames is among the 40"):
         validate(ValidateOptions(str(models.full), hot, fit_data=(str(folder / "cold.xyz"),), **options))

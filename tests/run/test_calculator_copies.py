@@ -122,6 +122,40 @@ def test_what_it_was_made_from(models):
     assert UqCalculator("nbmotaw").todict()["model"] == "nbmotaw"
 
 
+def test_what_it_was_made_from_makes_it_again(models, atoms):
+    """ASE's convention: the class, called with todict(), gives the same calculator, also from a file that keeps the dict."""
+    made = UqCalculator(models.full, engine="native", precision="float32", n_force_members=2, threads=1)
+    again = UqCalculator(**json.loads(json.dumps(made.todict())))
+    assert again.todict() == made.todict() and again.parameters == made.parameters
+    assert again.get_potential_energy(atoms.copy()) == made.get_potential_energy(atoms.copy())
+    made.set(**again.todict())
+    assert made.todict() == again.todict()
+    bare = UqCalculator(models.bare).todict()
+    with pytest.raises(UqError, match=rf"has sha256 {again.sha256}; accepted: {bare['sha256']}, which was asked for"):
+        UqCalculator(**bare | {"model": models.full})
+    with pytest.raises(UqError, match="which was asked for"):
+        made.set(sha256="0" * 64)
+    assert made.get_potential_energy(atoms.copy()) == again.get_potential_energy(atoms.copy())
+
+
+def test_a_trajectory_of_a_run(atoms, tmp_path):
+    """Written while the atoms move, with the calculator that moves them."""
+    from ase.md.verlet import VelocityVerlet
+
+    atoms.rattle(0.02, seed=1)
+    with ase.io.Trajectory(tmp_path / "a.traj", "w", atoms) as file:
+        dynamics = VelocityVerlet(atoms, timestep=1.0)
+        dynamics.attach(file.write)
+        dynamics.run(2)
+    ase.io.write(tmp_path / "b.traj", atoms)
+    frames = ase.io.read(tmp_path / "a.traj", ":")
+    assert len(frames) == 3 and len({frame.get_potential_energy() for frame in frames}) == 3
+    for last in (frames[-1], ase.io.read(tmp_path / "b.traj")):
+        assert_same({name: last.calc.results[name] for name in ("energy", "energy_std", "grade")},
+                    {name: atoms.calc.results[name] for name in ("energy", "energy_std", "grade")})  # fmt: skip
+    assert UqCalculator(**atoms.calc.todict()).get_potential_energy(frames[-1]) == pytest.approx(atoms.get_potential_energy(), abs=1e-10)
+
+
 def test_settings_can_be_changed(models):
     atoms = with_calculator(models, "native")
     energy = atoms.get_potential_energy()

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -36,7 +38,7 @@ class ComputeBackbone(LinearBackbone):
         n = len(self.coefficients) // len(self.elements) - 1
         return ComputeSettings.from_header(architecture, self.elements, n)
 
-    def columns_of(self, roles) -> dict[str, int]:
+    def columns_of(self, roles: Sequence[str]) -> dict[str, int]:
         """Columns of the computes of these roles, for one atom of each element; UqError for what LAMMPS refuses."""
         n = len(self.elements)
         chain = 0.45 * self.cutoff * np.outer(np.arange(n), [1.0, 0.0, 0.0])
@@ -101,11 +103,12 @@ class ComputeBackbone(LinearBackbone):
 
     def _differences(self, changes, species):
         """(n, P) minus the derivative of the summed descriptors along each change, a function of the length of a step."""
-        rows = [(self._summed(*change(-STEP), species) - self._summed(*change(STEP), species)) / (2.0 * STEP) for change in changes]
+        rows = [(self._summed(change(-STEP), species) - self._summed(change(STEP), species)) / (2.0 * STEP) for change in changes]
         return np.array(rows).reshape(len(rows), self.n_features)
 
-    def _summed(self, vectors, positions, species):
-        """(P,) descriptors summed over the atoms of any cell."""
+    def _summed(self, moved, species):
+        """(P,) descriptors summed over the atoms of any cell; moved: its vectors and positions."""
+        vectors, positions = moved
         frame = Atoms([self.elements[s] for s in species], positions=positions, cell=vectors, pbc=True)
         cell, _, inside = lammps_cell(frame, self.cutoff)
         lmp, _ = self._evaluate_roles(cell, inside, species, ["descriptors"])
@@ -139,7 +142,7 @@ def _strained(cell, positions, a, b):
     return change
 
 
-def with_columns(settings: ComputeSettings, communicator=None) -> ComputeSettings:
+def with_columns(settings: ComputeSettings, communicator: Any = None) -> ComputeSettings:
     """Settings with the number of descriptors that LAMMPS gives; communicator: see `LinearBackbone`.
 
     Raises

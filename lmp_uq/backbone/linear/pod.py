@@ -6,6 +6,8 @@ N. C. Nguyen, A. Rohskopf, J. Comput. Phys. 480, 112030 (2023), doi 10.1016/j.jc
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lmp_uq.errors import UqError
@@ -14,13 +16,13 @@ STYLES = ("pod/atom", "podd/atom")
 """Of descriptors and their derivatives; what follows is the parameter file, a file of environments or "", and the elements."""
 
 
-def is_written(settings) -> bool:
+def is_written(settings: Any) -> bool:
     """Whether `potential_files` can write the pair style's files: of one environment, so that no other coefficients are needed."""
     words = settings.computes["descriptors"].split()
     return settings.pair == "pod" and words[0] == STYLES[0] and words[2] == '""' and words[1] in settings.files
 
 
-def potential_files(settings, theta: np.ndarray, note: str) -> dict[str, str]:
+def potential_files(settings: Any, theta: np.ndarray, note: str) -> dict[str, str]:
     """Texts of PREFIX.pod and PREFIX.podcoeff, by suffix: for each element its constant, then its block, with all digits.
 
     Parameters
@@ -40,7 +42,7 @@ def potential_files(settings, theta: np.ndarray, note: str) -> dict[str, str]:
     return {"pod": f"{note}\n{parameters}", "podcoeff": "\n".join(lines) + "\n"}
 
 
-def check(settings, where: str) -> None:
+def check(settings: Any, where: str) -> None:
     """UqError where LAMMPS takes elements by their order, in silence, or reads files that the potential does not hold, or none."""
     wanted = list(settings.elements)
     for words in settings.computes.values():

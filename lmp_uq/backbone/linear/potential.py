@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from ase import Atoms
 
 from lmp_uq.errors import UqError
 
@@ -85,7 +86,9 @@ class LinearBackbone(ABC):
     linear = True
     precision, device, engine = "float64", "cpu", "lammps"
 
-    def __init__(self, architecture: Mapping[str, Any], tensors: Mapping[str, np.ndarray], elements: Sequence[str], communicator=None):
+    def __init__(
+        self, architecture: Mapping[str, Any], tensors: Mapping[str, np.ndarray], elements: Sequence[str], communicator: Any = None
+    ) -> None:
         self.elements = tuple(elements)
         self.coefficients = np.asarray(tensors["coefficients"], dtype=np.float64)
         self.settings = self._settings(architecture)
@@ -94,7 +97,8 @@ class LinearBackbone(ABC):
         self.n_parameters = self.n_features + len(self.elements)
         if self.coefficients.shape != (self.n_parameters,):
             raise UqError(f"coefficients of shape {self.coefficients.shape}; the settings of this potential accept ({self.n_parameters},)")
-        self._communicator, self._lammps = communicator, None
+        self._communicator = communicator
+        self._lammps: Any = None
 
     @abstractmethod
     def _settings(self, architecture: Mapping[str, Any]):
@@ -108,7 +112,7 @@ class LinearBackbone(ABC):
         if getattr(self, "_lammps", None) is not None:
             self.close()
 
-    def evaluate_frame(self, atoms) -> LinearEvaluation:
+    def evaluate_frame(self, atoms: Atoms) -> LinearEvaluation:
         """Energy, forces, virial and rows of one frame.
 
         Parameters
@@ -132,7 +136,7 @@ class LinearBackbone(ABC):
         virial = symmetric(reference.pressure) * np.linalg.det(cell) / BAR
         return self._assemble(columns, reference, virial, species, rotation)
 
-    def species_of(self, atoms) -> np.ndarray:
+    def species_of(self, atoms: Atoms) -> np.ndarray:
         """(N,) index of each atom's element; UqError for one that the potential lacks."""
         symbols = atoms.get_chemical_symbols()
         foreign = sorted(set(symbols) - set(self.elements))
@@ -160,7 +164,7 @@ class LinearBackbone(ABC):
             virial_rows=virial_rows,
         )
 
-    def place(self, cell, positions, species):
+    def place(self, cell: np.ndarray, positions: np.ndarray, species: np.ndarray) -> Any:
         """LAMMPS of this process with nothing but these atoms in it: no pair style yet.
 
         Parameters
@@ -217,12 +221,12 @@ class LinearBackbone(ABC):
         return self._lammps
 
 
-def order_of(lmp, n: int) -> np.ndarray:
+def order_of(lmp: Any, n: int) -> np.ndarray:
     """(n,) where LAMMPS keeps the atoms with IDs 1 to n."""
     return np.argsort(lmp.numpy.extract_atom("id")[:n])
 
 
-def lammps_cell(atoms, cutoff: float):
+def lammps_cell(atoms: Atoms, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cell, axes and positions as LAMMPS wants them, the same crystal seen along other axes.
 
     Returns
@@ -274,7 +278,7 @@ def _normal_to(basis, vector):
     return vector / length if length > 1e-6 else None
 
 
-def symmetric(voigt) -> np.ndarray:
+def symmetric(voigt: np.ndarray) -> np.ndarray:
     """(3, 3) from LAMMPS' pressure order xx yy zz xy xz yz."""
     xx, yy, zz, xy, xz, yz = voigt
     return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])

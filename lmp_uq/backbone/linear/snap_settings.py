@@ -16,7 +16,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from lmp_uq.backbone.linear.reference import NO_REFERENCE, ReferencePotential
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 
 DEFAULTS = {
     "rfac0": 0.99363, "rmin0": 0.0, "switchflag": 1, "bzeroflag": 1, "quadraticflag": 0,
@@ -226,12 +226,14 @@ def _elements(texts):
         except ValueError:
             radius, weight = math.nan, math.nan
         if not (atomic_numbers.get(name) and radius > 0 and math.isfinite(radius) and math.isfinite(weight)):
-            raise UqError(f"--elements {text}; accepted: El:R:w, a chemical symbol, its radius above 0 and its weight, as W:0.5:1.0")
+            accepted = "El:R:w, a chemical symbol, its radius above 0 and its weight, as W:0.5:1.0"
+            raise UqError(f"{argument('elements', text)}; accepted: {accepted}")
         names.append(name)
         radii.append(radius)
         weights.append(weight)
     if not names or len(set(names)) != len(names):
-        raise UqError(f"--elements {' '.join(texts) or 'without any'}; accepted: distinct chemical symbols")
+        found = argument("elements", *texts) + ("" if texts else " without any")
+        raise UqError(f"{found}; accepted: distinct chemical symbols")
     return tuple(names), tuple(radii), tuple(weights)
 
 

@@ -19,7 +19,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -41,6 +41,8 @@ with quiet():
     import mace.modules.symmetric_contraction as symmetric_contraction
     from e3nn import o3
 
+MaceModule: TypeAlias = Any
+"""A torch.nn.Module of mace-torch; what torch declares of its parts is "tensor or module"."""
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 CLASSES = {name: getattr(mace.modules, name) for name in ("MACE", "ScaleShiftMACE")}
 INTERACTIONS = {
@@ -241,7 +243,7 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 def build_model(
     architecture: Mapping[str, Any], state: Mapping[str, np.ndarray], precision: str, *, strict: bool = True
-) -> torch.nn.Module:
+) -> MaceModule:
     """Rebuild a model.
 
     Parameters
@@ -346,7 +348,7 @@ def _given_couplings(state: Mapping[str, np.ndarray]) -> Iterator[None]:
         raise UqError(f"MACE tensors: {piece(left)} has no place in this architecture")
 
 
-def _fill(model: torch.nn.Module, state: Mapping[str, np.ndarray], strict: bool) -> None:
+def _fill(model: MaceModule, state: Mapping[str, np.ndarray], strict: bool) -> None:
     own = model.state_dict()
     for name, value in state.items():
         if name not in own:
@@ -360,7 +362,7 @@ def _fill(model: torch.nn.Module, state: Mapping[str, np.ndarray], strict: bool)
         raise UqError(f"MACE tensors: {', '.join(absent)} missing")
 
 
-def activation_slots(model: torch.nn.Module) -> Iterator[tuple[torch.nn.Module, str, str]]:
+def activation_slots(model: MaceModule) -> Iterator[tuple[MaceModule, str, str]]:
     """Where a model keeps the factors that normalise its activation functions: (module, attribute, function
     name).
 
@@ -372,7 +374,7 @@ def activation_slots(model: torch.nn.Module) -> Iterator[tuple[torch.nn.Module, 
                 yield module, constant, getattr(module, function).__name__
 
 
-def _set_activation_constants(model: torch.nn.Module, constants: Mapping[str, float]) -> None:
+def _set_activation_constants(model: MaceModule, constants: Mapping[str, float]) -> None:
     for module, attribute, name in activation_slots(model):
         if name not in constants:
             raise UqError(f"MACE architecture: activation_constants lacks {name}")

@@ -19,7 +19,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from lmp_uq.backbone.graph import Graph, graph_of_frames
-from lmp_uq.backbone.mace.architecture import default_dtype, quiet
+from lmp_uq.backbone.mace.architecture import MaceModule, default_dtype, quiet
 from lmp_uq.backbone.mace.describe import describe_mace, precision_of
 from lmp_uq.backbone.mace.names import file_of
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
@@ -104,9 +104,9 @@ def convert_mace(model: str | os.PathLike[str], *, head: str | None = None) -> C
 
 
 def _locate(model: str | os.PathLike[str]) -> Path:
-    path = file_of(model)
-    if path is not None:
-        return path
+    given = file_of(model)
+    if given is not None:
+        return given
     names = known_models()
     with quiet() as printed:
         from mace.calculators.foundations_models import download_mace_mp_checkpoint
@@ -125,7 +125,7 @@ def _locate(model: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def _open(path: Path) -> torch.nn.Module:
+def _open(path: Path) -> MaceModule:
     try:
         with quiet():
             model = torch.load(path, map_location="cpu", weights_only=False)
@@ -145,7 +145,7 @@ def _open(path: Path) -> torch.nn.Module:
     return model
 
 
-def _verify(model: torch.nn.Module, architecture: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+def _verify(model: MaceModule, architecture: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
     """Compare the rebuilt model with the original, see `convert_mace`."""
     backbone = MaceTorchBackbone(architecture, tensors, precision="float64")
     frame = _random_frame(backbone)
@@ -190,7 +190,7 @@ def _random_frame(backbone: MaceTorchBackbone) -> Atoms:
 
 
 def _original_results(
-    model: torch.nn.Module, graph: Graph, positions: np.ndarray, head: int
+    model: MaceModule, graph: Graph, positions: np.ndarray, head: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Energies per atom and forces of the model itself, which is cast to float64 for good."""
     model.double().eval()

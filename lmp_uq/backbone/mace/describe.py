@@ -16,6 +16,7 @@ from lmp_uq.backbone.mace.architecture import (
     GATES,
     INTERACTIONS,
     READOUTS,
+    MaceModule,
     activation_slots,
     build_model,
     check_architecture,
@@ -40,7 +41,7 @@ _ACCELERATED = ("cuequivariance_torch", "openequivariance")
 
 
 def describe_mace(
-    model: torch.nn.Module, *, head: str | None = None
+    model: MaceModule, *, head: str | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Architecture and packed tensors of a mace-torch model in memory.
 
@@ -89,7 +90,7 @@ def describe_mace(
     return architecture, pack_tensors(complete)
 
 
-def _complete(model: torch.nn.Module) -> None:
+def _complete(model: MaceModule) -> None:
     """Three buffers of mace-torch 0.3.16, which other versions keep as numbers and lists or not at all."""
     r_max = getattr(model, "r_max", None)
     wanted = {
@@ -123,7 +124,7 @@ def _refuse_foreign(model: Any) -> None:
         raise UqError(f"this {name} has no readout")
 
 
-def _class_name(modules: list[torch.nn.Module], what: str, accepted: Mapping[str, Any]) -> str:
+def _class_name(modules: list[MaceModule], what: str, accepted: Mapping[str, Any]) -> str:
     names = sorted({type(module).__name__ for module in modules})
     if len(names) != 1 or names[0] not in accepted:
         raise UqError(
@@ -132,7 +133,7 @@ def _class_name(modules: list[torch.nn.Module], what: str, accepted: Mapping[str
     return names[0]
 
 
-def _blocks(model: torch.nn.Module, n_heads: int) -> dict[str, Any]:
+def _blocks(model: MaceModule, n_heads: int) -> dict[str, Any]:
     first, *others = list(model.interactions)
     readout = model.readouts[-1]
     scalars = readout.hidden_irreps.count("0e") if hasattr(readout, "hidden_irreps") else 16 * n_heads
@@ -154,12 +155,12 @@ def _blocks(model: torch.nn.Module, n_heads: int) -> dict[str, Any]:
     }
 
 
-def _body_order(product: torch.nn.Module) -> int:
+def _body_order(product: MaceModule) -> int:
     buffers = product.symmetric_contractions.contractions[0].named_buffers()
     return sum(name.startswith("U_matrix_") for name, _ in buffers)
 
 
-def _gate(readout: torch.nn.Module) -> str:
+def _gate(readout: MaceModule) -> str:
     acts = list(getattr(getattr(readout, "non_linearity", None), "acts", None) or [])
     if not acts:
         return "None"
@@ -170,13 +171,13 @@ def _gate(readout: torch.nn.Module) -> str:
     return names[0]
 
 
-def _radial_mlp(interaction: torch.nn.Module) -> list[int]:
+def _radial_mlp(interaction: MaceModule) -> list[int]:
     sizes = [int(size) for size in interaction.conv_tp_weights.hs[1:-1]]
     # this block has its own sizes, whatever it was told
     return [64, 64, 64] if "Att" in type(interaction).__name__ else sizes
 
 
-def _radial(model: torch.nn.Module) -> dict[str, Any]:
+def _radial(model: MaceModule) -> dict[str, Any]:
     embedding = model.radial_embedding
     basis = type(embedding.bessel_fn).__name__
     transform = (
@@ -198,7 +199,7 @@ def _radial(model: torch.nn.Module) -> dict[str, Any]:
     }
 
 
-def _flags(model: torch.nn.Module) -> dict[str, Any]:
+def _flags(model: MaceModule) -> dict[str, Any]:
     # models of older versions lack the attributes of later features, which are then off
     edge_irreps = getattr(model, "edge_irreps", None)
     return {
@@ -213,7 +214,7 @@ def _flags(model: torch.nn.Module) -> dict[str, Any]:
     }
 
 
-def _activation_constants(model: torch.nn.Module) -> dict[str, float]:
+def _activation_constants(model: MaceModule) -> dict[str, float]:
     constants: dict[str, float] = {}
     for module, attribute, name in activation_slots(model):
         value = float(getattr(module, attribute))
@@ -224,7 +225,7 @@ def _activation_constants(model: torch.nn.Module) -> dict[str, float]:
     return constants
 
 
-def _state(model: torch.nn.Module, n_heads: int) -> dict[str, np.ndarray]:
+def _state(model: MaceModule, n_heads: int) -> dict[str, np.ndarray]:
     state = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
     state[ATOMIC_ENERGIES] = np.atleast_2d(state[ATOMIC_ENERGIES])
     for name in ("scale_shift.scale", "scale_shift.shift"):
@@ -233,6 +234,6 @@ def _state(model: torch.nn.Module, n_heads: int) -> dict[str, np.ndarray]:
     return state
 
 
-def precision_of(model: torch.nn.Module) -> str:
+def precision_of(model: MaceModule) -> str:
     """Name of the precision of a model's weights."""
     return "float64" if next(model.parameters()).dtype == torch.float64 else "float32"

@@ -21,7 +21,7 @@ import torch
 
 from lmp_uq.backbone.graph import Exchange, Graph, check_graph, check_push
 from lmp_uq.backbone.identity import identity_of
-from lmp_uq.backbone.mace.architecture import ATOMIC_ENERGIES, DTYPES, build_model, default_dtype, o3, unpack_tensors
+from lmp_uq.backbone.mace.architecture import ATOMIC_ENERGIES, DTYPES, MaceModule, build_model, default_dtype, o3, unpack_tensors
 from lmp_uq.backbone.mace.spare_model import borrow
 from lmp_uq.backbone.protocol import Evaluation
 from lmp_uq.errors import UqError
@@ -288,9 +288,10 @@ def _evaluable(architecture, state, precision, device):
     return model.to(device)
 
 
-def _invariant_columns(model: torch.nn.Module) -> list[int]:
+def _invariant_columns(model: MaceModule) -> list[int]:
     """Columns of mace-torch's node_feats that hold scalars (0e), layer after layer."""
-    columns, start = [], 0
+    columns: list[int] = []
+    start = 0
     for product in model.products:
         irreps = o3.Irreps(str(product.linear.irreps_out))
         for block, (_, irrep) in zip(irreps.slices(), irreps, strict=True):

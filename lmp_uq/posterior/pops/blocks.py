@@ -26,7 +26,7 @@ class ArrayBlocks:
         Rows per block.
     """
 
-    def __init__(self, arrays: tuple, rows: int):
+    def __init__(self, arrays: tuple, rows: int) -> None:
         self.arrays, self.rows = arrays, rows
 
     def __iter__(self) -> Iterator[tuple]:
@@ -37,7 +37,7 @@ class ArrayBlocks:
 class FoldBlocks:
     """The rows of blocks with groups that lie inside (or outside) one fold; re-iterable like its source."""
 
-    def __init__(self, blocks: Iterable, fold_of: dict, fold: int, inside: bool):
+    def __init__(self, blocks: Iterable, fold_of: dict, fold: int, inside: bool) -> None:
         self.blocks, self.fold_of, self.fold, self.inside = blocks, fold_of, fold, inside
 
     def __iter__(self) -> Iterator[tuple]:
@@ -73,11 +73,11 @@ class RowBlocks:
         for block in self.blocks:
             X, y, weight = (np.asarray(array) for array in block[:3])
             for rows in _slices(len(y), self.block_rows):
-                values = (array[rows].astype(np.float64, copy=False) for array in (X, y, weight))
-                yield slice(start + rows.start, start + rows.stop), *values
+                features, labels, weights = (array[rows].astype(np.float64, copy=False) for array in (X, y, weight))
+                yield slice(start + rows.start, start + rows.stop), features, labels, weights
             start += len(y)
 
-    def _arrays(self, block, number, n_features):
+    def _arrays(self, block: Any, number: int, n_features: int | None) -> list[np.ndarray]:
         where = f"{self.owner}: block {number}{self._rank()}"
         if not isinstance(block, tuple | list) or len(block) not in (3, 4):
             raise UqError(f"{where}: found {type(block).__name__}, expected (X, y, weight) or (X, y, weight, groups)")
@@ -96,7 +96,7 @@ class RowBlocks:
             out.append(values)
         return out
 
-    def _check_values(self, chunk, number, first):
+    def _check_values(self, chunk: tuple[np.ndarray, np.ndarray, np.ndarray], number: int, first: int) -> None:
         for name, values in zip(("X", "y", "weight"), chunk, strict=True):
             # A sum is finite if all terms are (or overflows, which the slow path sorts out): no temporary of the size of X.
             if np.isfinite(values.sum()):
@@ -115,7 +115,7 @@ class RowBlocks:
                 f"{self.owner}: weight {weight[row]:g} in row {first + row} (block {number}{self._rank()}), weights must be >= 0"
             )
 
-    def _rank(self):
+    def _rank(self) -> str:
         return f" of rank {self.ranks.rank}" if self.ranks.size > 1 else ""
 
 
@@ -142,5 +142,5 @@ def from_first(ranks: Ranks, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     return tuple(ranks.sum(array if ranks.rank == 0 else np.zeros_like(array)) for array in arrays)
 
 
-def _slices(n, size):
+def _slices(n: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +29,7 @@ DEFAULT_FLOOR = 1e-3
 
 def assign_folds(rows: RowBlocks, n_folds: int) -> dict:
     """Fold of each group: groups in order of decreasing size go to the fold that is smallest so far.  Collective."""
-    counts = Counter()
+    counts: Counter = Counter()
     for part in rows.ranks.gather(together(rows.ranks, lambda: _group_sizes(rows))):
         counts.update(part)
     if len(counts) < 2:
@@ -39,8 +41,8 @@ def assign_folds(rows: RowBlocks, n_folds: int) -> dict:
     return out
 
 
-def _group_sizes(rows):
-    counts = Counter()
+def _group_sizes(rows: RowBlocks) -> dict[Any, int]:
+    counts: Counter = Counter()
     for number, block in enumerate(rows.blocks):
         if len(block) != 4 or len(block[3]) != len(block[1]):
             raise UqError(f"{rows.owner}: block {number}: choosing by groups needs blocks (X, y, weight, groups) with one group per row")
@@ -52,7 +54,7 @@ def folds_of(rows: RowBlocks, n_folds: int) -> list[tuple[RowBlocks, RowBlocks]]
     """(training rows, held-out rows) of each fold."""
     fold_of = assign_folds(rows, n_folds)
 
-    def part(fold, inside):
+    def part(fold: int, inside: bool) -> RowBlocks:
         return RowBlocks(FoldBlocks(rows.blocks, fold_of, fold, inside), rows.ranks, rows.block_rows, rows.owner)
 
     return [(part(fold, False), part(fold, True)) for fold in range(max(fold_of.values()) + 1)]
@@ -69,7 +71,7 @@ def scores(fits: Iterable, held_out: Iterable[RowBlocks]) -> dict[str, float]:
     """
     total = np.zeros(7)
     for fit, rows in zip(fits, held_out, strict=True):
-        total += rows.ranks.sum(together(rows.ranks, lambda fit=fit, rows=rows: _local_sums(fit, rows)))
+        total += rows.ranks.sum(together(rows.ranks, partial(_local_sums, fit, rows)))
     weight, outside, error, std, error2, std2, below = total
     if not weight > 0:
         raise UqError("POPS: the rows of all held-out groups have weight zero")
@@ -77,7 +79,7 @@ def scores(fits: Iterable, held_out: Iterable[RowBlocks]) -> dict[str, float]:
     return {k: float(v) for k, v in {"violation": outside / weight, **ratio, "below_floor": below / weight}.items()}
 
 
-def _local_sums(fit, rows):
+def _local_sums(fit: Any, rows: RowBlocks) -> np.ndarray:
     """Weighted sums over this rank's held-out rows: 1, outside, |err|, std, err^2, std^2, below the floor."""
     total = np.zeros(7)
     for _, X, y, weight in rows.chunks():
@@ -90,7 +92,7 @@ def _local_sums(fit, rows):
     return total
 
 
-def choose_ridge(pops, rows: RowBlocks, floor: float) -> tuple[float, list[dict]]:
+def choose_ridge(pops: Any, rows: RowBlocks, floor: float) -> tuple[float, list[dict]]:
     """The relative ridge of ``pops.ridge_grid`` that does best on held-out groups, and the scores of all that were tried."""
     folds = folds_of(rows, pops.n_folds)
     fits = [_prepared(pops, training, ridge=0.0, leverage_floor=floor) for training, _ in folds]
@@ -105,7 +107,7 @@ def choose_ridge(pops, rows: RowBlocks, floor: float) -> tuple[float, list[dict]
     return best_ridge(path), path
 
 
-def choose_floor(pops, rows: RowBlocks, ridge: dict) -> tuple[float, list[dict]]:
+def choose_floor(pops: Any, rows: RowBlocks, ridge: dict) -> tuple[float, list[dict]]:
     """The leverage floor of ``pops.floor_grid`` that does best on held-out groups, with the options ``ridge``, and the scores of all."""
     folds = folds_of(rows, pops.n_folds)
     grid, path = sorted(set(pops.floor_grid)), []
@@ -124,7 +126,7 @@ def choose_floor(pops, rows: RowBlocks, ridge: dict) -> tuple[float, list[dict]]
     return best_floor(path), path
 
 
-def _prepared(pops, rows, **options):
+def _prepared(pops: Any, rows: RowBlocks, **options: Any) -> Any:
     """A new estimator of the same options but for those given, after pass 1."""
     fit = type(pops)(**{**pops.get_params(), **options})
     fit._prepare(rows)
@@ -134,17 +136,17 @@ def _prepared(pops, rows, **options):
 def best_ridge(path: list[dict]) -> float:
     """The smallest ridge whose scores meet both targets, else the one nearest to them (in sums of logarithms)."""
     distance = {row["ridge"]: _outside(row["violation"], VIOLATION) + _outside(row["error_over_std"], ERROR_OVER_STD) for row in path}
-    return min(sorted(distance), key=distance.get)
+    return min(sorted(distance), key=distance.__getitem__)
 
 
 def best_floor(path: list[dict]) -> float:
     """The floor of smallest rms std / RMSE that is at least 1, else of the largest: too narrow is worse than too wide."""
     ratios = {row["leverage_floor"]: row["std_over_rmse"] for row in path}
     wide = {floor: ratio for floor, ratio in ratios.items() if ratio >= 1.0}
-    return min(wide, key=wide.get) if wide else max(ratios, key=ratios.get)
+    return min(wide, key=wide.__getitem__) if wide else max(ratios, key=ratios.__getitem__)
 
 
-def _outside(value, window):
+def _outside(value: float, window: tuple[float, float]) -> float:
     """How many factors of e a number lies outside a window; 0 inside."""
     value = np.log(np.clip(value, 1e-6, 1e6))
     return max(np.log(window[0]) - value, value - np.log(window[1]), 0.0)

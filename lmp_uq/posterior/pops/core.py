@@ -6,18 +6,21 @@ from __future__ import annotations
 import logging
 import time
 import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, cast
 
 import numpy as np
 
 from lmp_uq.errors import UqError
 from lmp_uq.posterior.box import Box
+from lmp_uq.posterior.ensemble import Ensemble
 from lmp_uq.posterior.pops.blocks import RowBlocks, from_first
 from lmp_uq.posterior.pops.choice import DEFAULT_FLOOR, choose_floor, choose_ridge
 from lmp_uq.posterior.pops.corrections import Solution, kept_rows, leverage_pass, moment_pass, principal_modes
 from lmp_uq.posterior.pops.evidence import evidence_precisions, with_least_sse
 from lmp_uq.posterior.pops.members import build_ensemble
-from lmp_uq.posterior.pops.normal import by_qr, needs_qr, normal_equations
+from lmp_uq.posterior.pops.normal import NormalEquations, by_qr, needs_qr, normal_equations
 from lmp_uq.posterior.pops.parameters import MIN_RIDGE_FEW_ROWS
 from lmp_uq.posterior.pops.tails import tail_pass
 
@@ -27,14 +30,35 @@ log = logging.getLogger("lmp_uq")
 class Core:
     """What `POPS` does with `RowBlocks`; it reads the options of the estimator and sets its learned attributes."""
 
-    def _run(self, rows: RowBlocks):
+    ridge: float | str
+    ridge_absolute: Any  # a number where ridge is "absolute"
+    ridge_grid: Sequence[float]
+    leverage_floor: float | str
+    floor_grid: Sequence[float]
+    scale_columns: bool
+    leverage_percentile: float
+    percentile_clipping: float
+    mode_threshold: float
+    axes: str
+    posterior: str
+    n_members: int
+    minimum_relative_error: float
+    n_components: int | None
+    solver: str
+    random_state: int
+    posterior_: Box | Ensemble
+    pass_seconds_: dict[str, float]
+    alpha_: float | None
+    lambda_: float | None
+
+    def _run(self, rows: RowBlocks) -> None:
         self.ridge_path_ = self.floor_path_ = None
         self.pass_seconds_ = {}
         self._prepare(rows)
         self._refuse_few_rows()
         self._warn_few_rows()
         floor = DEFAULT_FLOOR if self.leverage_floor == "groups" else float(self.leverage_floor)
-        ridge = {"ridge": self.ridge}
+        ridge: dict[str, float | str] = {"ridge": self.ridge}
         if self.ridge == "groups":
             chosen, self.ridge_path_ = choose_ridge(self, rows, floor)
             ridge = {"ridge": chosen}
@@ -45,7 +69,7 @@ class Core:
         self.leverage_floor_ = floor
         self._solve(rows, self._chosen_ridge(rows, ridge["ridge"]))
 
-    def _prepare(self, rows: RowBlocks):
+    def _prepare(self, rows: RowBlocks) -> None:
         """Pass 1, and the counts that follow from it."""
         self.pass_seconds_ = {}
         self.alpha_ = self.lambda_ = None
@@ -61,7 +85,7 @@ class Core:
         if not isinstance(self.leverage_floor, str):
             self.leverage_floor_ = float(self.leverage_floor)
 
-    def _solve(self, rows: RowBlocks, ridge: float):
+    def _solve(self, rows: RowBlocks, ridge: float) -> None:
         """Pass 2, then everything that depends on the leverage floor."""
         normal = self._normal
         self.ridge_, self.ridge_relative_ = ridge, ridge / normal.mean_eigenvalue
@@ -81,10 +105,10 @@ class Core:
         self._enclose(rows, self.leverage_floor_)
 
     @property
-    def _filtered(self):
+    def _filtered(self) -> bool:
         return self.leverage_percentile > 0 or self.minimum_relative_error > 0
 
-    def _allowed_rows(self, rows):
+    def _allowed_rows(self, rows: RowBlocks) -> np.ndarray:
         """(n,) rows of this rank that the filters other than the leverage floor let through."""
         scalars, ranks = self._scalars, rows.ranks
         allowed = np.ones(len(scalars.leverage), dtype=bool)
@@ -96,7 +120,7 @@ class Core:
             allowed &= np.abs(scalars.residual) >= self.minimum_relative_error * np.sqrt(sums[0] / sums[1])
         return allowed
 
-    def _enclose(self, rows: RowBlocks, floor: float):
+    def _enclose(self, rows: RowBlocks, floor: float) -> None:
         """Choose the rows that shape the posterior, and build it (pass 3)."""
         self.leverage_floor_ = floor
         if floor not in self._moments.edges:
@@ -118,13 +142,13 @@ class Core:
                     rows, solution, self._scalars, kept, moments, extreme, self.n_members, self.random_state
                 )
 
-    def _choose_rows(self, rows, floor):
+    def _choose_rows(self, rows: RowBlocks, floor: float) -> np.ndarray:
         scalars, ranks, unit = self._scalars, rows.ranks, self._solution.unit
         kept = kept_rows(scalars, self._allowed, floor, unit)
         squares = scalars.residual * scalars.ratio  # e^2 / h
         sums = ranks.sum(np.array([np.count_nonzero(kept), len(kept), squares[kept].sum()], dtype=np.float64))
-        largest = [scalars.leverage, scalars.norm[kept], scalars.norm[~kept]]
-        largest = ranks.maximum(np.array([values.max(initial=0.0) for values in largest]))
+        columns = [scalars.leverage, scalars.norm[kept], scalars.norm[~kept]]
+        largest = ranks.maximum(np.array([values.max(initial=0.0) for values in columns]))
         if not sums[0]:
             others = " and passes leverage_percentile and minimum_relative_error" if self._filtered else ""
             raise UqError(
@@ -136,7 +160,7 @@ class Core:
         self.largest_kept_correction_, self.largest_dropped_correction_ = float(largest[1]), float(largest[2])
         return kept
 
-    def _chosen_ridge(self, rows, ridge=None):
+    def _chosen_ridge(self, rows: RowBlocks, ridge: float | str | None = None) -> float:
         """r, from the option or what was chosen for it."""
         ridge = self.ridge if ridge is None else ridge
         if ridge == "absolute":
@@ -144,12 +168,12 @@ class Core:
         if ridge == "evidence":
             with self._timed("residual"):
                 self._normal = with_least_sse(self._normal, rows)
-            precisions = from_first(rows.ranks, np.array(evidence_precisions(self._normal)))[0]
-            self.alpha_, self.lambda_ = map(float, precisions)
-            return self.lambda_ / self.alpha_
+            alpha, precision = map(float, from_first(rows.ranks, np.array(evidence_precisions(self._normal)))[0])
+            self.alpha_, self.lambda_ = alpha, precision
+            return precision / alpha
         return float(ridge) * self._normal.mean_eigenvalue
 
-    def _smallest_ridge(self, normal):
+    def _smallest_ridge(self, normal: NormalEquations) -> float | None:
         """The smallest r that may be used, where that is known before the fit; None for evidence."""
         if self.ridge == "absolute":
             return float(self.ridge_absolute)
@@ -157,17 +181,17 @@ class Core:
             return None
         return float(min(self.ridge_grid) if self.ridge == "groups" else self.ridge) * normal.mean_eigenvalue
 
-    def _n_parameters(self):
+    def _n_parameters(self) -> int:
         return self.n_features_ if self.n_components is None else min(self.n_components, self.n_features_)
 
-    def _enough_rows(self, ridge):
+    def _enough_rows(self, ridge: float) -> bool:
         """Whether a relative ridge may be used with this number of rows."""
         return ridge >= MIN_RIDGE_FEW_ROWS or self.n_rows_ >= 3 * self._n_parameters()
 
-    def _refuse_few_rows(self):
+    def _refuse_few_rows(self) -> None:
         if self.ridge in ("evidence", "groups"):
             return
-        ridge = self._smallest_ridge(self._normal) / self._normal.mean_eigenvalue
+        ridge = cast(float, self._smallest_ridge(self._normal)) / self._normal.mean_eigenvalue
         # rounding of an absolute ridge that is meant to be the smallest one allowed
         if not self._enough_rows(ridge * (1.0 + 1e-12)):
             raise UqError(
@@ -175,7 +199,7 @@ class Core:
                 "per feature need a ridge >= 1e-2 (or 'evidence')"
             )
 
-    def _warn_few_rows(self):
+    def _warn_few_rows(self) -> None:
         if self.n_rows_ < 20 * self._n_parameters():
             warnings.warn(
                 f"POPS.fit: {self.n_rows_} rows for {self._n_parameters()} features; below 20 rows per feature the box is too "
@@ -184,12 +208,12 @@ class Core:
                 stacklevel=4,
             )
 
-    def _relative_leverage(self, X, weight):
+    def _relative_leverage(self, X: np.ndarray, weight: np.ndarray) -> np.ndarray:
         reduced = X @ self.factor_
         return weight * np.einsum("ij,ij->i", reduced, reduced) / self._solution.unit
 
     @contextmanager
-    def _timed(self, name):
+    def _timed(self, name: str) -> Iterator[None]:
         began = time.perf_counter()
         yield
         self.pass_seconds_ = {**self.pass_seconds_, name: self.pass_seconds_.get(name, 0.0) + time.perf_counter() - began}

@@ -8,7 +8,8 @@ the leverage is w sum z^2/d, the correction Q (z/d) e/h, its norm |z/d| e/h.  So
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,11 +50,11 @@ class Solution:
         return cls(normal.scale, basis, d, coefficients / normal.scale, dof, wanted / normal.n_rows, normal.weight_factor)
 
     @property
-    def to_basis(self):
+    def to_basis(self) -> np.ndarray:
         """(P, R') matrix that takes a row in original units to z."""
         return self.basis / self.scale[:, None]
 
-    def corrections(self, X, ratio):
+    def corrections(self, X: np.ndarray, ratio: np.ndarray) -> np.ndarray:
         """(m, P) dTheta of rows X (m, P), original units; ratio (m,) is e/h."""
         to_basis = self.to_basis
         return ((X @ to_basis) / self.damped * ratio[:, None]) @ to_basis.T
@@ -80,10 +81,10 @@ class Moments:
     """First and second moments of corrections in the basis, split by leverage so that any of the floors is at hand."""
 
     edges: np.ndarray  # (B,) ascending leverage floors, relative
-    first: np.ndarray = field(default=None)  # (B, R')
-    second: np.ndarray = field(default=None)  # (B, R', R')
+    first: Any = None  # (B, R'), None before the first corrections
+    second: Any = None  # (B, R', R')
 
-    def add(self, corrections, bins):
+    def add(self, corrections: np.ndarray, bins: np.ndarray) -> None:
         """Add corrections (m, R') of rows that lie in ``bins`` (m,): 0 is below all floors."""
         for index in np.unique(bins):
             if index:
@@ -92,13 +93,13 @@ class Moments:
                 self.first[index - 1] += chosen.sum(axis=0)
                 self.second[index - 1] += chosen.T @ chosen
 
-    def above(self, floor):
+    def above(self, floor: float) -> tuple[np.ndarray, np.ndarray]:
         """Moments (R',), (R', R') of the rows at or above one of the floors."""
         start = int(np.flatnonzero(self.edges == floor)[0])
         return self.first[start:].sum(axis=0), self.second[start:].sum(axis=0)
 
 
-def row_ratio(residual, weight, leverage, unit):
+def row_ratio(residual: np.ndarray, weight: np.ndarray, leverage: np.ndarray, unit: float) -> np.ndarray:
     """(m,) e_i / h_i; zero where the leverage is zero, since such a row cannot be matched."""
     weighted = weight * residual
     return np.divide(weighted, leverage, out=np.zeros(len(weighted)), where=leverage > ZERO_LEVERAGE * unit)
@@ -118,16 +119,16 @@ def moment_pass(rows: RowBlocks, solution: Solution, scalars: RowScalars, allowe
     return _summed(moments, rows)
 
 
-def _empty_moments(solution, floors):
+def _empty_moments(solution: Solution, floors: Iterable[float]) -> Moments:
     edges, n = np.unique(np.asarray(list(floors), dtype=np.float64)), len(solution.damped)
     return Moments(edges, np.zeros((len(edges), n)), np.zeros((len(edges), n, n)))
 
 
-def _summed(moments, rows):
+def _summed(moments: Moments, rows: RowBlocks) -> Moments:
     return Moments(moments.edges, rows.ranks.sum(moments.first), rows.ranks.sum(moments.second))
 
 
-def _fill(rows, solution, scalars, moments, allowed):
+def _fill(rows: RowBlocks, solution: Solution, scalars: RowScalars, moments: Moments, allowed: np.ndarray | None) -> None:
     to_basis, unit, stop = solution.to_basis, solution.unit, 0
     for where, X, y, weight in rows.chunks():
         stop = where.stop
@@ -149,7 +150,7 @@ def _fill(rows, solution, scalars, moments, allowed):
     _check_length(stop, len(scalars.leverage), rows.owner, "==")
 
 
-def _check_length(found, expected, owner, relation):
+def _check_length(found: int, expected: int, owner: str, relation: str) -> None:
     if found > expected or (relation == "==" and found != expected):
         raise UqError(f"{owner}: the blocks gave {found} rows on this pass and {expected} on the first: each pass must give the same rows")
 
@@ -159,7 +160,7 @@ def kept_rows(scalars: RowScalars, allowed: np.ndarray, floor: float, unit: floa
     return allowed & (scalars.leverage > ZERO_LEVERAGE * unit) & (scalars.leverage >= floor * unit)
 
 
-def principal_modes(ranks: Ranks, solution: Solution, second, threshold: float, axes: str) -> tuple[np.ndarray, np.ndarray]:
+def principal_modes(ranks: Ranks, solution: Solution, second: np.ndarray, threshold: float, axes: str) -> tuple[np.ndarray, np.ndarray]:
     """Principal axes of corrections above ``threshold`` times the largest second moment, in decreasing order.
 
     Parameters

@@ -19,8 +19,11 @@ doi:10.1088/2632-2153/ad9fce; D. Perez, A. P. A. Subramanyam, I. Maliyov, T. D. 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from lmp_uq.arrays import finite_array
@@ -138,26 +141,26 @@ class POPS(Core, RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        ridge=1e-2,
+        ridge: float | str = 1e-2,
         *,
-        ridge_absolute=None,
-        ridge_grid=(1e-4, 1e-3, 1e-2, 1e-1),
-        leverage_floor=1e-3,
-        floor_grid=(1e-4, 1e-3, 1e-2, 1e-1),
-        scale_columns=True,
-        leverage_percentile=0.0,
-        percentile_clipping=0.0,
-        mode_threshold=1e-8,
-        axes="scaled",
-        posterior="box",
-        n_members=1000,
-        minimum_relative_error=0.0,
-        n_components=None,
-        n_folds=5,
-        solver="auto",
-        block_rows=None,
-        random_state=0,
-    ):
+        ridge_absolute: float | None = None,
+        ridge_grid: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1),
+        leverage_floor: float | str = 1e-3,
+        floor_grid: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1),
+        scale_columns: bool = True,
+        leverage_percentile: float = 0.0,
+        percentile_clipping: float = 0.0,
+        mode_threshold: float = 1e-8,
+        axes: str = "scaled",
+        posterior: str = "box",
+        n_members: int = 1000,
+        minimum_relative_error: float = 0.0,
+        n_components: int | None = None,
+        n_folds: int = 5,
+        solver: str = "auto",
+        block_rows: int | None = None,
+        random_state: int = 0,
+    ) -> None:
         self.ridge = ridge
         self.ridge_absolute = ridge_absolute
         self.ridge_grid = ridge_grid
@@ -177,7 +180,7 @@ class POPS(Core, RegressorMixin, BaseEstimator):
         self.block_rows = block_rows
         self.random_state = random_state
 
-    def fit(self, X, y, sample_weight=None, groups=None):
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, groups: ArrayLike | None = None) -> POPS:
         """Fit coefficients and posterior to rows in memory.
 
         Parameters
@@ -213,7 +216,7 @@ class POPS(Core, RegressorMixin, BaseEstimator):
         self._run(RowBlocks(ArrayBlocks(arrays, self._block_rows()), Ranks(), self._block_rows(), "POPS.fit"))
         return self
 
-    def fit_blocks(self, blocks, ranks=None):
+    def fit_blocks(self, blocks: Iterable[Any], ranks: Ranks | None = None) -> POPS:
         """Fit coefficients and posterior to rows that come in blocks, on one or many ranks.  Collective over the ranks.
 
         Parameters
@@ -242,13 +245,13 @@ class POPS(Core, RegressorMixin, BaseEstimator):
         self.__dict__.pop("feature_names_in_", None)  # of an earlier fit to a table
         return self
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """(n,) prediction x.Theta* of each row, unit of the labels; bars come from ``box_`` or ``posterior_``."""
         self._check_fitted()
         X = checked_X(self, X, "POPS.predict")
         return finite_array(X, "POPS.predict: X", (None, self.n_features_)) @ self.coef_
 
-    def leverage(self, X, weight=1.0):
+    def leverage(self, X: ArrayLike, weight: ArrayLike = 1.0) -> np.ndarray:
         """Relative leverage w h n / P of rows, which the leverage floor is compared with: below it no posterior can certify a bar.
 
         Parameters
@@ -268,7 +271,7 @@ class POPS(Core, RegressorMixin, BaseEstimator):
             raise UqError(f"POPS.leverage: weight of shape {weight.shape}, expected numbers >= 0, one or ({len(X)},)")
         return self._relative_leverage(X, weight)
 
-    def corrections(self, index=slice(None)):
+    def corrections(self, index: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Pointwise corrections of training rows, after `fit`.
 
         Parameters
@@ -286,7 +289,7 @@ class POPS(Core, RegressorMixin, BaseEstimator):
             raise UqError("POPS.corrections: the rows of fit_blocks are not kept, fit(X, y) keeps them")
         return self._solution.corrections(self._X[index], self._scalars.ratio[index])
 
-    def with_leverage_floor(self, floor, blocks=None, ranks=None):
+    def with_leverage_floor(self, floor: float, blocks: Iterable[Any] | None = None, ranks: Ranks | None = None) -> POPS:
         """The same fit with the posterior of another leverage floor, without the passes that do not depend on it.
 
         Parameters
@@ -315,9 +318,9 @@ class POPS(Core, RegressorMixin, BaseEstimator):
         other._enclose(RowBlocks(blocks, ranks or Ranks(), self._block_rows(), "POPS.with_leverage_floor"), float(floor))
         return other
 
-    def _block_rows(self):
+    def _block_rows(self) -> int:
         return self.block_rows or BLOCK_ROWS
 
-    def _check_fitted(self):
+    def _check_fitted(self) -> None:
         if not hasattr(self, "box_"):
             raise NotFitted("POPS: not fitted yet, call fit(X, y) first")

@@ -30,7 +30,9 @@ def with_least_sse(normal: NormalEquations, rows: RowBlocks) -> NormalEquations:
     return replace(normal, least_sse=sse)
 
 
-def evidence_precisions(normal: NormalEquations, *, max_iterations=300, tolerance=1e-3, prior=1e-6) -> tuple[float, float]:
+def evidence_precisions(
+    normal: NormalEquations, *, max_iterations: int = 300, tolerance: float = 1e-3, prior: float = 1e-6
+) -> tuple[float, float]:
     """Precisions (alpha, lambda) of noise and coefficients by MacKay's fixed-point iteration.
 
     Start (1 / var y, 1), Gamma priors of shape and rate 1e-6, stop when the coefficients move by less than ``tolerance`` in the sum of

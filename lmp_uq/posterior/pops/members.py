@@ -6,12 +6,22 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils import check_random_state
 
+from lmp_uq.parallel.ranks import Ranks
 from lmp_uq.posterior.ensemble import Ensemble
 from lmp_uq.posterior.pops.blocks import RowBlocks, from_first, together
 from lmp_uq.posterior.pops.corrections import RowScalars, Solution
 
 
-def build_ensemble(rows: RowBlocks, solution: Solution, scalars: RowScalars, kept, moments, extreme, n_members, random_state) -> Ensemble:
+def build_ensemble(
+    rows: RowBlocks,
+    solution: Solution,
+    scalars: RowScalars,
+    kept: np.ndarray,
+    moments: tuple[np.ndarray, np.ndarray],
+    extreme: np.ndarray,
+    n_members: int,
+    random_state: int,
+) -> Ensemble:
     """Exact moments, and as members all corrections or, where there are more than ``n_members``, an extreme subset and a random draw.
 
     Parameters
@@ -44,7 +54,7 @@ def build_ensemble(rows: RowBlocks, solution: Solution, scalars: RowScalars, kep
     return Ensemble(solution.coefficients, members, probabilities, to_basis @ mean, to_basis @ spread)
 
 
-def _ordinals_of(extreme, ranks, kept, ordinals, first_row):
+def _ordinals_of(extreme: np.ndarray, ranks: Ranks, kept: np.ndarray, ordinals: np.ndarray, first_row: int) -> np.ndarray:
     """Ordinals of rows given by global number, each once, in the order given (mode by mode)."""
     numbers = extreme.T.ravel() - first_row
     mine = (numbers >= 0) & (numbers < len(kept))
@@ -55,7 +65,7 @@ def _ordinals_of(extreme, ranks, kept, ordinals, first_row):
     return found[np.sort(at)]
 
 
-def _chosen(ends, total, n_members, ranks, random_state):
+def _chosen(ends: np.ndarray, total: int, n_members: int, ranks: Ranks, random_state: int) -> tuple[np.ndarray, np.ndarray]:
     """Ascending ordinals (K,) and probabilities (K,): the extremes, each itself, and a draw that stands for all others."""
     n_drawn = n_members - len(ends)
     others = np.delete(np.arange(total), ends)
@@ -67,11 +77,13 @@ def _chosen(ends, total, n_members, ranks, random_state):
     return wanted[order], share[order]
 
 
-def _corrections_of(rows, solution, scalars, kept, ordinals, wanted):
+def _corrections_of(
+    rows: RowBlocks, solution: Solution, scalars: RowScalars, kept: np.ndarray, ordinals: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
     """(K, P) corrections of the kept rows with the ascending ordinals wanted; one more pass."""
     chosen = kept & np.isin(ordinals, wanted)
 
-    def read():
+    def read() -> np.ndarray:
         parts = [np.zeros((0, len(solution.scale)))]
         for where, X, _, _ in rows.chunks():
             mine = chosen[where]

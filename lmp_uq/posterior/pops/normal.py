@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -45,16 +46,16 @@ class NormalEquations:
     solver: str = "normal"
 
     @property
-    def determined(self):
+    def determined(self) -> np.ndarray:
         """(P,) directions that hold data."""
         return self.eigenvalues > self.null * self.eigenvalues[-1]
 
     @property
-    def least_squares(self):
+    def least_squares(self) -> np.ndarray:
         """(P,) coefficients of the solution without ridge along the eigenvectors; zero along null directions."""
         return np.divide(self.projections, self.eigenvalues, out=np.zeros_like(self.projections), where=self.determined)
 
-    def condition(self, ridge=0.0):
+    def condition(self, ridge: float = 0.0) -> float:
         """Largest over smallest eigenvalue with ``ridge`` added, without the columns that are zero everywhere."""
         nonzero = round(float(self.eigenvalues.sum()) / self.mean_eigenvalue)
         smallest = self.eigenvalues[-nonzero] + ridge
@@ -70,7 +71,7 @@ class _Sums:
     counts: np.ndarray  # rows, rows of positive weight
     moments: np.ndarray  # sum of w, mean of y, sum of w (y - mean)^2
 
-    def add(self, X, y, weight):
+    def add(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> None:
         root = np.sqrt(weight)
         weighted = X * root[:, None]
         self.matrix += weighted.T @ weighted
@@ -79,10 +80,10 @@ class _Sums:
         total = weight.sum()
         if total > 0:
             mean = weight @ y / total
-            self.moments = merged_moments(self.moments, (total, mean, weight @ (y - mean) ** 2))
+            self.moments = merged_moments(self.moments, np.array([total, mean, weight @ (y - mean) ** 2]))
 
 
-def merged_moments(first, second):
+def merged_moments(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(sum of weights, mean, sum of squared deviations) of two sets of rows together."""
     total = first[0] + second[0]
     if not total:
@@ -138,7 +139,7 @@ def normal_equations(rows: RowBlocks, scale_columns: bool) -> NormalEquations:
     )
 
 
-def _local_sums(rows):
+def _local_sums(rows: RowBlocks) -> _Sums | None:
     sums = None
     if iter(rows.blocks) is rows.blocks:
         raise UqError(
@@ -152,11 +153,11 @@ def _local_sums(rows):
     return sums
 
 
-def _empty_sums(n_features):
+def _empty_sums(n_features: int) -> _Sums:
     return _Sums(np.zeros((n_features, n_features)), np.zeros(n_features), np.zeros(2, dtype=np.int64), np.zeros(3))
 
 
-def _over_ranks(sums, rows):
+def _over_ranks(sums: _Sums | None, rows: RowBlocks) -> _Sums:
     """Sums with the moments of all ranks; a rank without rows learns the number of columns from the others."""
     found = rows.ranks.gather(None if sums is None else (len(sums.vector), sums.moments))
     widths = sorted({entry[0] for entry in found if entry is not None})
@@ -164,14 +165,14 @@ def _over_ranks(sums, rows):
         raise UqError(f"{rows.owner}: found no rows or no columns, at least one of each is needed")
     if len(widths) > 1:
         raise UqError(f"{rows.owner}: the ranks hold blocks of {widths} columns, all must have the same number")
-    moments = np.zeros(3)
+    moments: np.ndarray = np.zeros(3)
     for entry in found:
         moments = moments if entry is None else merged_moments(moments, entry[1])
     sums = sums or _empty_sums(widths[0])
     return replace(sums, moments=moments)
 
 
-def _scaled(matrix, vector, n_rows, scale_columns, owner):
+def _scaled(matrix: np.ndarray, vector: np.ndarray, n_rows: int, scale_columns: bool, owner: str) -> Any:
     squares = np.diag(matrix).copy()
     n_nonzero = int(np.count_nonzero(squares))
     if not n_nonzero:
@@ -210,11 +211,11 @@ def by_qr(normal: NormalEquations, rows: RowBlocks) -> NormalEquations:
     )
 
 
-def _local_triangle(normal, rows):
+def _local_triangle(normal: NormalEquations, rows: RowBlocks) -> np.ndarray:
     triangle = np.zeros((0, len(normal.scale) + 1))
     for _, X, y, weight in rows.chunks():
         block = np.column_stack([X / normal.scale, y]) * np.sqrt(weight * normal.weight_factor)[:, None]
-        triangle = np.linalg.qr(np.vstack([triangle, block]), mode="r")
+        triangle = np.asarray(np.linalg.qr(np.vstack([triangle, block]), mode="r"))
     return triangle
 
 

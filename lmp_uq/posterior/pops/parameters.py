@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
@@ -21,7 +22,7 @@ class NotFitted(UqError, NotFittedError):
     """A fitted attribute was asked for before fit."""
 
 
-def check_parameters(pops) -> None:
+def check_parameters(pops: Any) -> None:
     """Raise UqError for the first option of an estimator that is out of range."""
     if pops.ridge not in RIDGES if isinstance(pops.ridge, str) else True:
         _check_number(pops.ridge, "ridge", 0.0, np.inf, "a float >= 0 or one of 'evidence', 'groups', 'absolute'")
@@ -54,7 +55,7 @@ def check_parameters(pops) -> None:
             raise UqError(f"POPS: {name}={getattr(pops, name)!r}, accepted are {', '.join(map(repr, accepted))}")
 
 
-def checked_arrays(pops, X, y, sample_weight, groups) -> tuple:
+def checked_arrays(pops: Any, X: Any, y: Any, sample_weight: Any, groups: Any) -> tuple:
     """(X, y, weight) or (X, y, weight, groups) of equal length; X keeps float32 and float64, finite numbers are checked block by block."""
     where = "POPS.fit"
     if y is None:
@@ -77,7 +78,7 @@ def checked_arrays(pops, X, y, sample_weight, groups) -> tuple:
     return tuple(out)
 
 
-def checked_X(pops, X, where, *, reset=False):
+def checked_X(pops: Any, X: Any, where: str, *, reset: bool = False) -> np.ndarray:
     """X (n, P) as float32 or float64, checked as scikit-learn does; reset notes the number and names of its columns."""
     try:
         return validate_data(pops, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
@@ -85,17 +86,17 @@ def checked_X(pops, X, where, *, reset=False):
         raise UqError(f"{where}: X: {error}") from error
 
 
-def _of_length(values, name, n):
+def _of_length(values: np.ndarray, name: str, n: int) -> np.ndarray:
     if values.shape != (n,):
         raise UqError(f"POPS.fit: {name}: found shape {values.shape}, expected ({n})")
     return values
 
 
-def _check_number(value, name, low, high, accepted):
-    if not isinstance(value, Real) or isinstance(value, bool) or not low <= value < high:
+def _check_number(value: Any, name: str, low: float, high: float, accepted: str) -> None:
+    if not isinstance(value, Real) or isinstance(value, bool) or not low <= float(value) < high:
         raise UqError(f"POPS: {name}={value!r}, accepted is {accepted}")
 
 
-def _check_integer(value, name, low, or_else=""):
+def _check_integer(value: Any, name: str, low: int, or_else: str = "") -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
         raise UqError(f"POPS: {name}={value!r}, accepted is {or_else}an integer >= {low}")

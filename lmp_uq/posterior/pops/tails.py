@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
+from lmp_uq.parallel.ranks import Ranks
 from lmp_uq.posterior.pops.blocks import RowBlocks, together
 from lmp_uq.posterior.pops.corrections import RowScalars, Solution, _check_length
 
@@ -12,7 +15,7 @@ from lmp_uq.posterior.pops.corrections import RowScalars, Solution, _check_lengt
 class Tails:
     """The ``depth`` smallest numbers of each column seen so far, and the rows they came from."""
 
-    def __init__(self, depth: int, n_columns: int):
+    def __init__(self, depth: int, n_columns: int) -> None:
         self.depth = depth
         self.values = np.full((0, n_columns), np.inf)
         self.rows = np.zeros((0, n_columns), dtype=np.int64)
@@ -30,7 +33,7 @@ class Tails:
         order = np.argsort(values, axis=0, kind="stable")[: self.depth]
         self.values, self.rows = np.take_along_axis(values, order, axis=0), np.take_along_axis(rows, order, axis=0)
 
-    def over_ranks(self, ranks) -> Tails:
+    def over_ranks(self, ranks: Ranks) -> Tails:
         """The tails of the rows of all ranks."""
         out = Tails(self.depth, self.values.shape[1])
         for values, rows in ranks.gather((self.values, self.rows)):
@@ -41,22 +44,24 @@ class Tails:
 class Minimum:
     """The smallest number of each column, without its row: faster than `Tails`."""
 
-    def __init__(self, n_columns: int):
+    def __init__(self, n_columns: int) -> None:
         self.values = np.full((1, n_columns), np.inf)
 
-    def add(self, values, rows):
+    def add(self, values: np.ndarray, rows: np.ndarray) -> None:
         """Add (m, R) values."""
         if len(values):
             np.minimum(self.values, values.min(axis=0), out=self.values)
 
-    def over_ranks(self, ranks):
+    def over_ranks(self, ranks: Ranks) -> Minimum:
         """The minimum over all ranks."""
         out = Minimum(self.values.shape[1])
         out.values = ranks.minimum(self.values)
         return out
 
 
-def tail_pass(rows: RowBlocks, solution: Solution, scalars: RowScalars, kept: np.ndarray, modes: np.ndarray, clip: float, track: bool):
+def tail_pass(
+    rows: RowBlocks, solution: Solution, scalars: RowScalars, kept: np.ndarray, modes: np.ndarray, clip: float, track: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Percentiles of the corrections of kept rows along modes.
 
     Parameters
@@ -84,7 +89,7 @@ def tail_pass(rows: RowBlocks, solution: Solution, scalars: RowScalars, kept: np
     low, high = ((Tails(depth, n_modes) if clip or track else Minimum(n_modes)) for _ in range(2))
     directions = solution.to_basis @ (modes / solution.damped[:, None])
 
-    def fill():
+    def fill() -> None:
         stop = 0
         for where, X, _, _ in rows.chunks():
             stop = where.stop
@@ -98,11 +103,11 @@ def tail_pass(rows: RowBlocks, solution: Solution, scalars: RowScalars, kept: np
 
     together(rows.ranks, fill)
     low, high = low.over_ranks(rows.ranks), high.over_ranks(rows.ranks)
-    extreme = np.array([low.rows[0], high.rows[0]]) if track else np.zeros((2, 0), dtype=np.int64)
+    extreme = np.array([cast(Tails, one).rows[0] for one in (low, high)]) if track else np.zeros((2, 0), dtype=np.int64)
     return _interpolated(low.values, position), -_interpolated(high.values, position), extreme
 
 
-def _interpolated(values, position):
+def _interpolated(values: np.ndarray, position: float) -> np.ndarray:
     """Order statistic at a fractional position of the ascending columns."""
     below = int(position)
     if below + 1 >= len(values):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
@@ -17,7 +19,7 @@ SMALLEST = 2
 """Conventional cells along each side of the smallest supercell."""
 
 
-def lattice_grid(potential, element: str, structure: str = "bcc") -> LatticeGrid:
+def lattice_grid(potential: Any, element: str, structure: str = "bcc") -> LatticeGrid:
     """Lattice constants and energies of a crystal for every Theta of a potential; computed once for it.
 
     Raises

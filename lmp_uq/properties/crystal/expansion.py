@@ -9,7 +9,7 @@ of them: quasi-Newton steps whose metric begins as the mean's H^-1 (J. Nocedal, 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
@@ -78,8 +78,11 @@ class CrystalExpansion:
         Angstrom that an atom of the mean may go from one volume of the grid to the next: farther, it is in another minimum.
     """
 
-    def __init__(self, crystal, *, evaluations: int = EVALUATIONS, jump: float = JUMP):
-        self._crystal, self._at, self._curve, self._hessian, self._found = crystal, crystal.coordinates, None, None, {}
+    def __init__(self, crystal: Any, *, evaluations: int = EVALUATIONS, jump: float = JUMP) -> None:
+        self._crystal, self._at = crystal, crystal.coordinates
+        self._curve: VolumeCurve | None = None
+        self._hessian: np.ndarray | None = None
+        self._found: dict[bytes, ExpandedMinima] = {}
         self._evaluations, self._jump = evaluations, jump
 
     @property
@@ -111,7 +114,7 @@ class CrystalExpansion:
             self._hessian = (vectors * np.maximum(values, SOFTEST * values.max())) @ vectors.T
         return self._hessian
 
-    def minima(self, thetas) -> ExpandedMinima:
+    def minima(self, thetas: np.ndarray) -> ExpandedMinima:
         """The minimum of each Theta (K, P); kept for the next property that asks."""
         thetas = np.atleast_2d(thetas)
         key = thetas.tobytes()
@@ -119,7 +122,7 @@ class CrystalExpansion:
             self._found[key] = self._minima(thetas)
         return self._found[key]
 
-    def predicted(self, thetas) -> ExpandedMinima:
+    def predicted(self, thetas: np.ndarray) -> ExpandedMinima:
         """The same without any evaluation: the minima of the curve and the coordinates there."""
         curve = self.curve
         found, at = curve.minima(thetas), self._at
@@ -127,23 +130,25 @@ class CrystalExpansion:
         for k in np.flatnonzero(np.isfinite(found.volume)):
             moved = np.zeros(at.size) if self._crystal.rigid else self._path(thetas[k])(found.volume[k])
             x[k] = at.with_volume(moved, found.volume[k])
-        reasons = [() if np.isfinite(v) else (LOST,) for v in found.volume]
-        return ExpandedMinima(*found, x, reasons, np.zeros(len(thetas), dtype=int))
+        reasons: list[tuple[str, ...]] = [() if np.isfinite(v) else (LOST,) for v in found.volume]
+        return ExpandedMinima(found.volume, found.energy, found.bulk_modulus, x, reasons, np.zeros(len(thetas), dtype=int))
 
     def _minima(self, thetas):
         predicted = self.predicted(thetas)
         if self._crystal.rigid:
             return predicted
-        found = ExpandedMinima(*(np.full_like(a, np.nan) for a in predicted[:4]), [], predicted.n_evaluations.copy())
+        volume, energy, bulk_modulus, x = columns = [np.full_like(a, np.nan) for a in predicted[:4]]
+        found = ExpandedMinima(volume, energy, bulk_modulus, x, [], predicted.n_evaluations.copy())
         for k, theta in enumerate(thetas):
             function = _Counted(self._crystal.function(theta))
             try:
-                values, reasons = self._settled(function, *self._start(theta, predicted, k)), ()
+                values = self._settled(function, *self._start(theta, predicted, k))
             except PropertyFailure as failure:
-                values, reasons = (), (str(failure),)
-            for column, value in zip(found, values, strict=False):
-                column[k] = value
-            found.reasons.append(reasons)
+                found.reasons.append((str(failure),))
+            else:
+                found.reasons.append(())
+                for column, value in zip(columns, values, strict=True):
+                    column[k] = value
             found.n_evaluations[k] = function.count
         return found
 

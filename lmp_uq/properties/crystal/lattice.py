@@ -25,7 +25,7 @@ class LatticeGrid:
         Lattice constants that the grid reaches, Angstrom.
     """
 
-    def __init__(self, curve: VolumeCurve, atoms: int):
+    def __init__(self, curve: VolumeCurve, atoms: int) -> None:
         self._curve, self._atoms = curve, atoms
         self._reference = make_interp_spline(curve.volumes, curve.reference, k=DEGREE)
         self._phi = make_interp_spline(curve.volumes, curve.phi, k=DEGREE)

@@ -7,7 +7,9 @@ is stable against displacements that break the symmetry has its minimum there to
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +92,7 @@ class Crystal:
         The mean has no minimum near the structure, or its relaxation leaves the basin of the structure.
     """
 
-    def __init__(self, potential, found: Structure):
+    def __init__(self, potential: Any, found: Structure) -> None:
         self.potential, self.structure = potential, found
         self.system = potential.system(found.atoms)
         self.relaxed = self._mean_minimum()
@@ -102,7 +104,7 @@ class Crystal:
         """Energies against volume for every Theta; computed once."""
         return self.expansion.curve
 
-    def function(self, theta):
+    def function(self, theta: np.ndarray) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
         """Energy (eV) and its slope (M,) against `FreeCoordinates`, of one Theta."""
         within = np.log(LARGEST_VOLUME_CHANGE)
 
@@ -114,7 +116,7 @@ class Crystal:
 
         return evaluated
 
-    def member(self, theta) -> CrystalMinimum:
+    def member(self, theta: np.ndarray) -> CrystalMinimum:
         """The minimum of Theta found from the mean's; PropertyFailure without one, or where it is that of another structure."""
         found = self._relaxed(theta, np.zeros(self.coordinates.size))
         reason = self.why_another(found.x)
@@ -122,7 +124,7 @@ class Crystal:
             raise PropertyFailure(reason)
         return self._minimum(found)
 
-    def why_another(self, x) -> str:
+    def why_another(self, x: np.ndarray) -> str:
         """Why a minimum at these coordinates is not one of this structure; empty if it is."""
         at = self.coordinates
         if not VOLUMES[0] < at.volume(x) / self.volume < VOLUMES[1]:
@@ -131,11 +133,11 @@ class Crystal:
             return LEFT
         return OTHER_SHAPE if np.ptp(at.strains(x)) > np.log(1.0 + SHAPE_CHANGE) else ""
 
-    def only_symmetry_holds(self, theta, x) -> bool:
+    def only_symmetry_holds(self, theta: np.ndarray, x: np.ndarray) -> bool:
         """Whether displacements that break the symmetry, in the same cell, lower the energy of Theta from its minimum at x."""
         return self.system.n_atoms > 1 and only_symmetry_holds(self.system, theta, self.coordinates.at(x), self.symmetry)
 
-    def at_volume(self, theta, x, volume: float, metric: DenseMetric | None = None) -> Minimised:
+    def at_volume(self, theta: np.ndarray, x: np.ndarray, volume: float, metric: DenseMetric | None = None) -> Minimised:
         """The minimum over all but the volume (Angstrom^3 per atom), from the shape and displacements of x; as `minimise`, with M - 1."""
         start = self.coordinates.with_volume(x, volume)
         function = self.function(theta)
@@ -146,7 +148,7 @@ class Crystal:
 
         return self._descend(held, start[1:], metric)
 
-    def bulk_modulus(self, theta, found: CrystalMinimum) -> float:
+    def bulk_modulus(self, theta: np.ndarray, found: CrystalMinimum) -> float:
         """GPa, by a difference of pressures of two volumes about the minimum of Theta, at rest at each."""
         function, volume, pressures, volumes = self.function(theta), self.coordinates.volume(found.x), [], []
         for sign in (-1, 1):
@@ -220,7 +222,7 @@ class Crystal:
         return bool(max(np.abs(rows.force_rows).max(), np.abs(deviatoric).max()) < RIGID * size)
 
 
-def crystal_at_minimum(potential, name: str, element: str, volume: float | None = None) -> Crystal:
+def crystal_at_minimum(potential: Any, name: str, element: str, volume: float | None = None) -> Crystal:
     """The crystal of that name, computed once for all properties of a potential."""
     key = ("crystal", name, element, volume)
     if key not in potential.shared:
@@ -228,7 +230,7 @@ def crystal_at_minimum(potential, name: str, element: str, volume: float | None 
     return potential.shared[key]
 
 
-def element_of(potential, element: str) -> str:
+def element_of(potential: Any, element: str) -> str:
     """The element that an entry means; UqError if the potential has several and none is named, or lacks it."""
     if not element and len(potential.elements) == 1:
         return potential.elements[0]

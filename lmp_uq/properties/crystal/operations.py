@@ -26,7 +26,7 @@ class Operations:
     order : int
     """
 
-    def __init__(self, found: Sequence[tuple[np.ndarray, np.ndarray]]):
+    def __init__(self, found: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
         self._found, self.order = list(found), len(found)
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
@@ -68,7 +68,9 @@ def brought_onto(scaled: np.ndarray, turned: np.ndarray, cell: np.ndarray, toler
     return images if whole else None
 
 
-def space_group(positions, cell, species, strains=()) -> Operations:
+def space_group(
+    positions: np.ndarray, cell: np.ndarray, species: Sequence[int] | np.ndarray, strains: Sequence[np.ndarray] | np.ndarray = ()
+) -> Operations:
     """The operations of a crystal, those that centre its cell included.
 
     Parameters

@@ -36,7 +36,7 @@ class SiteSymmetry(Operations):
         Angstrom.
     """
 
-    def __init__(self, positions: np.ndarray, cell: np.ndarray, centre: np.ndarray):
+    def __init__(self, positions: np.ndarray, cell: np.ndarray, centre: np.ndarray) -> None:
         scaled, found = np.linalg.solve(np.asarray(cell).T, (np.asarray(positions) - centre).T).T, []
         for matrix in cubic_operations():
             if self._keeps_lattice(matrix, cell):

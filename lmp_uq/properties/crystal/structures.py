@@ -9,8 +9,9 @@ hcp. Free coordinates and c/a are where a minimisation begins.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from ase import Atoms
@@ -134,7 +135,7 @@ def _from_file(name, volume):
     from lmp_uq.files import existing_file
 
     try:
-        atoms = ase.io.read(existing_file(name))
+        atoms = cast(Atoms, ase.io.read(existing_file(name)))
     except UqError:
         raise
     except Exception as error:  # ASE's readers raise whatever they meet
@@ -148,7 +149,7 @@ def _from_file(name, volume):
 
 
 def _volume_of(element):
-    state = reference_states[atomic_numbers[element]] or {}
+    state: Mapping[str, Any] = reference_states[atomic_numbers[element]] or {}
     ideal = {"bcc": 2, "fcc": 4, "diamond": 8}
     if state.get("symmetry") in ideal:
         return state["a"] ** 3 / ideal[state["symmetry"]]

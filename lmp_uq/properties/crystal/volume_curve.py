@@ -7,9 +7,10 @@ geometries are the mean's at each volume, and what a member gains by relaxing th
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.interpolate import make_interp_spline
 
 EV_PER_A3 = 160.21766208
@@ -42,11 +43,11 @@ class VolumeCurve:
         A and b of each volume: relaxation lowers the energy by |b + A.Theta|^2 / 2, eV/atom, with the first p coefficients.
     """
 
-    def __init__(self, volumes, phi, reference, start: float, gains=None):
+    def __init__(self, volumes: ArrayLike, phi: ArrayLike, reference: ArrayLike, start: float, gains: Any = None) -> None:
         self.volumes, self.phi, self.reference = np.asarray(volumes), np.asarray(phi), np.asarray(reference)
         self.start, self.gains = start, gains
 
-    def energies(self, thetas) -> np.ndarray:
+    def energies(self, thetas: np.ndarray) -> np.ndarray:
         """(K, n) eV/atom of Theta (K, P)."""
         thetas = np.atleast_2d(thetas)
         energies = self.reference + thetas @ self.phi.T
@@ -54,7 +55,7 @@ class VolumeCurve:
             energies[:, k] -= 0.5 * np.sum((thetas[:, : a.shape[1]] @ a.T + b) ** 2, axis=1)
         return energies
 
-    def minima(self, thetas) -> Minimum:
+    def minima(self, thetas: np.ndarray) -> Minimum:
         """The minimum of each Theta (K, P) downhill from the mean's volume."""
         energies = self.energies(thetas)
         found = np.array([self._minimum(row) for row in energies])
@@ -78,7 +79,7 @@ class VolumeCurve:
             volume = trial
         return volume, spline(volume), volume * curvature(volume) * EV_PER_A3
 
-    def gradients(self, theta) -> np.ndarray:
+    def gradients(self, theta: np.ndarray) -> np.ndarray:
         """(3, P) derivatives of volume, energy and bulk modulus at the minimum of Theta (P,)."""
         volume = self.minima(theta).volume[0]
         energy = make_interp_spline(self.volumes, self.energies(theta)[0], k=DEGREE)
@@ -88,7 +89,7 @@ class VolumeCurve:
         d_bulk = volume * phi.derivative(2)(volume) + (second + volume * third) * d_volume
         return np.array([d_volume, phi(volume), d_bulk * EV_PER_A3])
 
-    def birch_murnaghan(self, thetas) -> np.ndarray:
+    def birch_murnaghan(self, thetas: np.ndarray) -> np.ndarray:
         """(K, 4) volume, energy, bulk modulus (GPa) and its pressure derivative of a third-order Birch-Murnaghan fit; NaN without minimum.
 
         F. Birch, Phys. Rev. 71, 809 (1947): the energy is a cubic in x = V^(-2/3). The fit takes the volumes of the grid within

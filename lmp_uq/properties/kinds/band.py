@@ -7,10 +7,12 @@ G. Henkelman, B. P. Uberuaga, H. Jonsson, J. Chem. Phys. 113, 9901 (2000).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.mep import NEB
 from ase.optimize import FIRE
@@ -49,20 +51,25 @@ class Path:
 class SystemCalculator(Calculator):
     """A system with one Theta as a calculator of ASE."""
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]  # type: ignore[misc]  # ASE declares it without ClassVar
 
-    def __init__(self, system, theta: np.ndarray):
+    def __init__(self, system: Any, theta: np.ndarray) -> None:
         super().__init__()
         self._system, self._theta = system, theta
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
+    def calculate(
+        self, atoms: Atoms | None = None, properties: Sequence[str] = ("energy",), system_changes: Sequence[str] = tuple(all_changes)
+    ) -> None:
         """See `ase.calculators.calculator.Calculator.calculate`."""
         super().calculate(atoms, properties, system_changes)
-        energy, forces, _ = self._system.evaluate(self._theta, self.atoms.positions, self.atoms.cell.array)
+        mine = cast(Atoms, self.atoms)
+        energy, forces, _ = self._system.evaluate(self._theta, mine.positions, mine.cell.array)
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
 
 
-def minimum_energy_path(system, theta: np.ndarray, start: np.ndarray, end: np.ndarray, images: int = IMAGES, steps: int = STEPS) -> Path:
+def minimum_energy_path(
+    system: Any, theta: np.ndarray, start: np.ndarray, end: np.ndarray, images: int = IMAGES, steps: int = STEPS
+) -> Path:
     """The path between two minima in the system's cell, its highest image climbing.
 
     Parameters

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atom
@@ -26,7 +26,7 @@ INTERSTITIALS = (*DUMBBELLS, *SITES)
 SIZE_OPTION = Option(SIZE, int, (), "conventional cells along each side of the supercell, 2 or more")
 
 
-def vacancy(potential, element: str, structure: str = "bcc", size: int = SIZE, crystal: LatticeGrid | None = None) -> ExcessEnergy:
+def vacancy(potential: Any, element: str, structure: str = "bcc", size: int = SIZE, crystal: LatticeGrid | None = None) -> ExcessEnergy:
     """Formation energy of a vacancy, eV, at zero pressure of the perfect crystal.
 
     Parameters
@@ -52,7 +52,7 @@ def vacancy(potential, element: str, structure: str = "bcc", size: int = SIZE, c
     return ExcessEnergy([(1.0, state)], crystal)
 
 
-def interstitial(potential, element: str, kind: str, size: int = SIZE, crystal: LatticeGrid | None = None) -> ExcessEnergy:
+def interstitial(potential: Any, element: str, kind: str, size: int = SIZE, crystal: LatticeGrid | None = None) -> ExcessEnergy:
     """Formation energy of a self-interstitial in bcc, eV, held in the symmetry of its configuration.
 
     The <111>, <110> and <100> dumbbells, the tetrahedral and the octahedral interstitial are stationary by symmetry; some are no minima, so
@@ -93,7 +93,7 @@ class Vacancy(ExcessProperty):
     }
     quantity = Quantity("formation_energy", "eV")
 
-    def excess(self, element):
+    def excess(self, element: str) -> ExcessEnergy:
         """See `ExcessProperty.excess`."""
         return vacancy(self.potential, element, self.options["structure"], self.options["size"])
 
@@ -108,6 +108,6 @@ class Interstitial(ExcessProperty):
     }
     quantity = Quantity("formation_energy", "eV")
 
-    def excess(self, element):
+    def excess(self, element: str) -> ExcessEnergy:
         """See `ExcessProperty.excess`."""
         return interstitial(self.potential, element, self.options["configuration"], self.options["size"])

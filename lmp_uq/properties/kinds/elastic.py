@@ -34,7 +34,7 @@ class ElasticConstants(Property):
         "volume": Option(0.0, float, (), "Angstrom^3 per atom to start from; 0: that of the element"),
     }
 
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """See `Property.mean`."""
         element = element_of(self.potential, self.options["element"])
         self.crystal = crystal_at_minimum(self.potential, self.options["structure"], element, self.options["volume"] or None)
@@ -46,12 +46,12 @@ class ElasticConstants(Property):
         self.notes += [f"{UNSTABLE} with the mean"] * bool(_unstable(found))
         return found
 
-    def member(self, theta):
+    def member(self, theta: np.ndarray) -> Outcome:
         """See `Property.member`."""
         found = self._constants(theta, self.crystal.member(theta))
         return Outcome(found, (UNSTABLE,) * bool(_unstable(found)))
 
-    def gradient(self):
+    def gradient(self) -> np.ndarray | None:
         """See `Property.gradient`: the explicit derivative and that of the volume."""
         rows = self._rows()
         if rows is None:
@@ -61,7 +61,7 @@ class ElasticConstants(Property):
         slope = (high - low) / (2.0 * VOLUME_STEP * volume)
         return rows + slope[:, None] * self.crystal.curve().gradients(theta)[0]
 
-    def expansion(self, thetas):
+    def expansion(self, thetas: np.ndarray) -> Expansion | None:
         """See `Property.expansion`."""
         if self._rows() is None:
             return None

@@ -30,7 +30,7 @@ class EquationOfState(Property):
         "volume": Option(0.0, float, (), "Angstrom^3 per atom to start from; 0: that of the element"),
     }
 
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """See `Property.mean`."""
         element = element_of(self.potential, self.options["element"])
         self.crystal = crystal_at_minimum(self.potential, self.options["structure"], element, self.options["volume"] or None)
@@ -41,7 +41,7 @@ class EquationOfState(Property):
         ]  # fmt: skip
         return self.crystal.curve().birch_murnaghan(self.potential.theta)[0]
 
-    def member(self, theta):
+    def member(self, theta: np.ndarray) -> Outcome:
         """See `Property.member`."""
         relaxed, curve, n = self.crystal.member(theta), self.crystal.curve(), self.crystal.system.n_atoms
         volume = self.crystal.coordinates.volume(relaxed.x)
@@ -53,7 +53,7 @@ class EquationOfState(Property):
             raise PropertyFailure("no fit: too few volumes about the minimum")
         return Outcome(values)
 
-    def gradient(self):
+    def gradient(self) -> np.ndarray | None:
         """See `Property.gradient`: the fit is smooth in the energies of its volumes, so differences of it along each energy."""
         curve, theta = self.crystal.curve(), self.potential.theta
         energies = curve.energies(theta)[0]
@@ -64,7 +64,7 @@ class EquationOfState(Property):
         up, down = (free.birch_murnaghan(energies + sign * step * np.eye(n)) for sign in (1.0, -1.0))
         return ((up - down) / (2.0 * step)).T @ curve.phi
 
-    def expansion(self, thetas):
+    def expansion(self, thetas: np.ndarray) -> Expansion | None:
         """See `Property.expansion`."""
         values, reasons = self.crystal.curve().birch_murnaghan(thetas), list(self.crystal.expansion.predicted(thetas).reasons)
         for k, row in enumerate(values):
@@ -74,7 +74,7 @@ class EquationOfState(Property):
                 reasons[k] = ("no fit: the minimum is at the edge of the grid",)
         return Expansion(values, reasons)
 
-    def curves(self, thetas):
+    def curves(self, thetas: np.ndarray) -> Curves | None:
         """See `Property.curves`."""
         curve = self.crystal.curve()
         return Curves(curve.volumes, curve.energies(self.potential.theta)[0], curve.energies(thetas), "volume, Å³/atom", "energy, eV/atom")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -58,7 +58,9 @@ class ExcessEnergy:
         Angstrom^2 at the mean's lattice constant, by which the energy is divided; grows with the lattice.
     """
 
-    def __init__(self, states: Sequence[tuple[float, StationaryState]], crystal: LatticeGrid, unit: float = 1.0, area: float | None = None):
+    def __init__(
+        self, states: Sequence[tuple[float, StationaryState]], crystal: LatticeGrid, unit: float = 1.0, area: float | None = None
+    ) -> None:
         self.states, self.crystal, self._unit, self._area = list(states), crystal, unit, area
         self.theta = states[0][1].theta
         self.a = crystal.constant(self.theta)
@@ -99,7 +101,9 @@ class ExcessEnergy:
         """Every member relaxed anew at its own lattice constant."""
         return self._members(members, StationaryState.relax)
 
-    def member(self, theta: np.ndarray, energy_of=StationaryState.relax, a: float | None = None) -> tuple[float, tuple[str, ...], int]:
+    def member(
+        self, theta: np.ndarray, energy_of: Callable = StationaryState.relax, a: float | None = None
+    ) -> tuple[float, tuple[str, ...], int]:
         """The property of one Theta, flags, and evaluations of energy and forces; PropertyFailure if it has none."""
         a = self.crystal.constant(theta) if a is None else a
         if not self.crystal.shortest <= a <= self.crystal.longest:
@@ -138,22 +142,22 @@ class ExcessProperty(Property):
     def excess(self, element: str) -> ExcessEnergy:
         """The states of the mean."""
 
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """See `Property.mean`."""
         self.quantities = [self.quantity]
         self._excess = self.excess(element_of(self.potential, self.options["element"]))
         return np.array([self._excess.mean])
 
-    def member(self, theta):
+    def member(self, theta: np.ndarray) -> Outcome:
         """See `Property.member`."""
         value, flags, _ = self._excess.member(theta)
         return Outcome(np.array([value]), flags)
 
-    def gradient(self):
+    def gradient(self) -> np.ndarray | None:
         """See `Property.gradient`."""
         return self._excess.gradient()[None]
 
-    def expansion(self, thetas):
+    def expansion(self, thetas: np.ndarray) -> Expansion | None:
         """See `Property.expansion`; a member whose expansion is not to be trusted has no value, and the reason as its flag."""
         found = self._excess.implicit(thetas)
         return Expansion(np.where(found.trusted, found.values, np.nan)[:, None], found.flags, found.n_evaluations)

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from ase import Atoms
 
 from lmp_uq.properties.crystal.bcc import STRUCTURES, lattice_grid, supercell
 from lmp_uq.properties.crystal.lattice import LatticeGrid
@@ -18,7 +19,7 @@ from lmp_uq.properties.minima.stationary import StationaryState
 from lmp_uq.properties.property import Curves, Quantity
 
 
-def end_points(element: str, a: float, size: int):
+def end_points(element: str, a: float, size: int) -> tuple[Atoms, Atoms]:
     """The crystal with its vacancy before and after the hop; atom 0 is the one that hops."""
     before = supercell(element, "bcc", a, size)
     hopping = int(np.argmin(np.linalg.norm(before.positions - 0.5 * a, axis=1)))
@@ -28,7 +29,7 @@ def end_points(element: str, a: float, size: int):
     return before, after
 
 
-def barrier(potential, element: str, size: int = SIZE, crystal: LatticeGrid | None = None) -> ExcessEnergy:
+def barrier(potential: Any, element: str, size: int = SIZE, crystal: LatticeGrid | None = None) -> ExcessEnergy:
     """Energy of the stationary point half-way of a <111>/2 hop less that of the vacancy, eV.
 
     Half-way the structure has an inversion centre at the hopping atom, which makes the point stationary along the hop. Relaxation keeps the
@@ -52,7 +53,7 @@ def barrier(potential, element: str, size: int = SIZE, crystal: LatticeGrid | No
     return ExcessEnergy([(1.0, top), (-1.0, start)], crystal)
 
 
-def band_of_hop(potential, found: ExcessEnergy, steps: int = STEPS) -> Path:
+def band_of_hop(potential: Any, found: ExcessEnergy, steps: int = STEPS) -> Path:
     """Minimum energy path of a hop under the mean, from what `barrier` gives; its barrier should be that of the point half-way."""
     start = found.states[1][1]
     after = start.system.atoms.copy()
@@ -68,18 +69,18 @@ class VacancyHop(ExcessProperty):
     quantity = Quantity("barrier", "eV")
     steps = STEPS
 
-    def excess(self, element):
+    def excess(self, element: str) -> ExcessEnergy:
         """See `ExcessProperty.excess`."""
         return barrier(self.potential, element, self.options["size"])
 
-    def curves(self, thetas):
+    def curves(self, thetas: np.ndarray) -> Curves | None:
         """See `Property.curves`: the mean's band, and the energies of members on its images, from its start; None without a band."""
         try:
             return self.along(band_of_hop(self.potential, self._excess, self.steps), thetas)
         except PropertyFailure:
             return None
 
-    def along(self, path: Path, thetas) -> Curves:
+    def along(self, path: Path, thetas: np.ndarray) -> Curves:
         """Energies of the mean and of members (K, P) on the images of a path, from its start."""
         start = self._excess.states[1][1]
         rows = [start.system.energy_row(positions, start.cell) for positions in path.positions]

@@ -33,7 +33,7 @@ class LammpsInput(Property):
 
     OPTIONS: ClassVar = {"input": Option(None, str, (), "path of the input")}
 
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """See `Property.mean`."""
         self._input = existing_file(self.options["input"])
         found = COMMANDS.search(self._input.read_text(encoding="utf-8", errors="replace"))
@@ -48,7 +48,7 @@ class LammpsInput(Property):
         self.quantities = [Quantity(name, unit, ".6g") for name, (_, unit) in found.items()]
         return np.array([value for value, _ in found.values()])
 
-    def member(self, theta):
+    def member(self, theta: np.ndarray) -> Outcome:
         """See `Property.member`."""
         found = self._run(theta)
         missing = [q.name for q in self.quantities if q.name not in found]

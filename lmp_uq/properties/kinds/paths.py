@@ -38,7 +38,7 @@ class TransformationPath(Property):
     }
     expansion_rests_on = EXACT
 
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """See `Property.mean`."""
         element = element_of(self.potential, self.options["element"])
         volume = crystal_at_minimum(self.potential, "bcc", element, self.options["volume"] or None).volume
@@ -51,26 +51,26 @@ class TransformationPath(Property):
         # the orthorhombic path ends in bcc again
         names = ("maximum",) if self.options["path"] == "orthorhombic" else ("maximum", "end")
         self.quantities = [Quantity(name, "eV/atom", ".4f") for name in names]
-        self._rows = None
+        self._rows: tuple[np.ndarray, np.ndarray] | None = None
         return self._summary(self._energies(self.potential.theta[None]))[0]
 
-    def member(self, theta):
+    def member(self, theta: np.ndarray) -> Outcome:
         """See `Property.member`: every geometry evaluated by the pair style."""
         energies = np.array([self.potential.system(f).evaluate(theta)[0] / len(f) for f in self.frames])
         return Outcome(self._summary(energies[None])[0])
 
-    def gradient(self):
+    def gradient(self) -> np.ndarray | None:
         """See `Property.gradient`; that of the maximum is that of the point where the mean has it."""
         phi = self._phi()[0]
         energies = self._energies(self.potential.theta[None])[0]
         highest = int(np.argmax(np.where(self._inside, energies, -np.inf)))
         return phi[[highest, self._ends[1]][: len(self.quantities)]] - phi[self._ends[0]]
 
-    def expansion(self, thetas):
+    def expansion(self, thetas: np.ndarray) -> Expansion | None:
         """See `Property.expansion`."""
         return Expansion(self._summary(self._energies(thetas)), [()] * len(thetas))
 
-    def curves(self, thetas):
+    def curves(self, thetas: np.ndarray) -> Curves | None:
         """See `Property.curves`."""
         relative = [e - e[:, [self._ends[0]]] for e in (self._energies(self.potential.theta[None]), self._energies(thetas))]
         return Curves(self.parameters, relative[0][0], relative[1], PATHS[self.options["path"]][2], "energy less bcc, eV/atom")

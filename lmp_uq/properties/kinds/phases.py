@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
 from lmp_uq.errors import UqError
-from lmp_uq.properties.crystal.minimum import crystal_at_minimum, element_of
+from lmp_uq.properties.crystal.minimum import Crystal, crystal_at_minimum, element_of
+from lmp_uq.properties.crystal.structures import Structure
 from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.minima.stability import HELD
 from lmp_uq.properties.property import EXACT, EXPANSION, Curves, Expansion, Option, Outcome, Property, Quantity
@@ -33,7 +34,7 @@ class Phase(Property):
         "volume": Option(0.0, float, (), "Angstrom^3 per atom to start from; 0: that of the element"),
     }
 
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """See `Property.mean`."""
         options = self.options
         element, volume = element_of(self.potential, options["element"]), options["volume"] or None
@@ -55,7 +56,7 @@ class Phase(Property):
         own = self._own(self.crystal.relaxed, bulk)
         return own if self.other is None else np.append(own, _relative(self.crystal.relaxed, self.other.relaxed))
 
-    def member(self, theta):
+    def member(self, theta: np.ndarray) -> Outcome:
         """See `Property.member`."""
         relaxed = self.crystal.member(theta)
         values, flags = self._own(relaxed, self.crystal.bulk_modulus(theta, relaxed)), self._held(theta, relaxed.x)
@@ -63,7 +64,7 @@ class Phase(Property):
             values = np.append(values, _relative(relaxed, self._minimum_of_other(theta)))
         return Outcome(values, flags)
 
-    def gradient(self):
+    def gradient(self) -> np.ndarray | None:
         """See `Property.gradient`."""
         volume, energy, bulk = self.crystal.curve().gradients(self.potential.theta)
         rows = [volume, energy, bulk]
@@ -78,7 +79,7 @@ class Phase(Property):
             rows += [energy - other_energy, (volume - ratio * other_volume) / self.other.volume]
         return np.array(rows)
 
-    def expansion(self, thetas):
+    def expansion(self, thetas: np.ndarray) -> Expansion | None:
         """See `Property.expansion`."""
         own = self.crystal.expansion.minima(thetas)
         columns, names = [own.volume, own.energy, own.bulk_modulus], [q.name for q in self.quantities]
@@ -95,7 +96,7 @@ class Phase(Property):
             reasons = [mine + tuple(f"{name}: {reason}" for reason in his) for mine, his in both]
         return Expansion(np.array(columns).T, reasons, own.n_evaluations)
 
-    def curves(self, thetas):
+    def curves(self, thetas: np.ndarray) -> Curves | None:
         """See `Property.curves`."""
         curve, theta = self.crystal.curve(), self.potential.theta
         labels = ("volume, Å³/atom", "energy, eV/atom")
@@ -120,22 +121,23 @@ class Phase(Property):
 
     def _minimum_of_other(self, theta):
         # the crystal itself is shared, and differs from others of its name by element and volume
-        kept = self.potential.shared.setdefault(("minimum", id(self.other)), OrderedDict())
+        other = cast(Crystal, self.other)
+        kept = self.potential.shared.setdefault(("minimum", id(other)), OrderedDict())
         key = np.asarray(theta).tobytes()
         if key not in kept:
             try:
-                kept[key] = self.other.member(theta)
+                kept[key] = other.member(theta)
             except PropertyFailure as failure:
-                raise PropertyFailure(f"{self.other.structure.name}: {failure}") from failure
+                raise PropertyFailure(f"{other.structure.name}: {failure}") from failure
             while len(kept) > KEPT:
                 kept.popitem(last=False)
         return kept[key]
 
 
-def refuse_another_composition(own, other):
+def refuse_another_composition(own: Structure, other: Structure) -> None:
     """UqError for a compound relative to another composition: energies of atoms of different elements have no common zero."""
-    shares = [Counter(s.atoms.get_chemical_symbols()) for s in (own, other)]
-    shares = [{element: count / sum(found.values()) for element, count in found.items()} for found in shares]
+    counts = [Counter(s.atoms.get_chemical_symbols()) for s in (own, other)]
+    shares = [{element: count / sum(found.values()) for element, count in found.items()} for found in counts]
     if shares[0] != shares[1]:
         formulas = [s.atoms.get_chemical_formula(empirical=True) for s in (own, other)]
         raise UqError(f"structure {own.name} is {formulas[0]}, relative_to {other.name} is {formulas[1]}; accepted: a phase of the same "

@@ -8,7 +8,7 @@ own: exact but for the interpolation, without a run.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
@@ -53,7 +53,9 @@ class PhononTable:
         Lattice constants of the table, relative to the mean's less one.
     """
 
-    def __init__(self, potential, element: str, crystal: LatticeGrid, vectors: np.ndarray, size: int = SIZE, spacing=SPACING):
+    def __init__(
+        self, potential: Any, element: str, crystal: LatticeGrid, vectors: np.ndarray, size: int = SIZE, spacing: np.ndarray = SPACING
+    ) -> None:
         self.vectors, self.crystal, self.theta = np.asarray(vectors, dtype=np.float64), crystal, potential.theta
         self.a = crystal.constant(potential.theta)
         self._constants = self.a * (1.0 + np.asarray(spacing))
@@ -158,7 +160,7 @@ class PhononDispersion(Property):
     expansion_rests_on = EXACT
     spacing = SPACING
 
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """See `Property.mean`."""
         element = element_of(self.potential, self.options["element"])
         path, self._along, self._corners = path_vectors()
@@ -168,12 +170,12 @@ class PhononDispersion(Property):
         self.quantities = [Quantity(name, "THz") for name, _, _ in MODES]
         return self._values(self.table.dynamical(self.potential.theta))
 
-    def member(self, theta):
+    def member(self, theta: np.ndarray) -> Outcome:
         """See `Property.member`."""
         values = self._values(self.table.brute_force(theta))
         return Outcome(values, (UNSTABLE,) if (values < 0.0).any() else ())
 
-    def gradient(self):
+    def gradient(self) -> np.ndarray | None:
         """See `Property.gradient`."""
         means, slopes = self.table.dynamical(self.potential.theta), self.table.gradient()
         rows = []
@@ -184,13 +186,12 @@ class PhononDispersion(Property):
             rows.append(TERAHERTZ * change / (2.0 * np.sqrt(np.abs(square))))
         return np.array(rows)
 
-    def expansion(self, thetas):
+    def expansion(self, thetas: np.ndarray) -> Expansion | None:
         """See `Property.expansion`."""
         values = np.array([self._values(self.table.dynamical(theta)) for theta in thetas])
-        flags = [(NO_LATTICE,) if np.isnan(row).any() else (UNSTABLE,) if (row < 0.0).any() else () for row in values]
-        return Expansion(values, flags)
+        return Expansion(values, [_flags(row) for row in values])
 
-    def curves(self, thetas):
+    def curves(self, thetas: np.ndarray) -> Curves | None:
         """See `Property.curves`: the three branches one after the other, apart by NaN."""
         means, *members = (self._branches(self.table.dynamical(theta)) for theta in (self.potential.theta, *thetas))
         apart = np.append(self._along, np.nan)
@@ -206,3 +207,10 @@ class PhononDispersion(Property):
     def _branches(self, dynamical):
         found = frequencies(dynamical[len(MODES) :])
         return np.vstack([found, np.full((1, 3), np.nan)]).T.ravel()
+
+
+def _flags(values):
+    """Of a member with these frequencies."""
+    if np.isnan(values).any():
+        return (NO_LATTICE,)
+    return (UNSTABLE,) if (values < 0.0).any() else ()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from math import gcd
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -70,7 +70,13 @@ def slab(element: str, a: float, orientation: str, structure: str = "bcc", thick
 
 
 def surface(
-    potential, element: str, orientation: str, structure: str = "bcc", *, thickness: float = THICKNESS, crystal: LatticeGrid | None = None
+    potential: Any,
+    element: str,
+    orientation: str,
+    structure: str = "bcc",
+    *,
+    thickness: float = THICKNESS,
+    crystal: LatticeGrid | None = None,
 ) -> ExcessEnergy:
     """Energy of a surface, mJ/m^2: half of that of a slab less as many atoms of the crystal, over the area of a face.
 
@@ -103,7 +109,7 @@ class Surface(ExcessProperty):
     }
     quantity = Quantity("surface_energy", "mJ/m^2", ".0f")
 
-    def excess(self, element):
+    def excess(self, element: str) -> ExcessEnergy:
         """See `ExcessProperty.excess`."""
         o = self.options
         return surface(self.potential, element, o["orientation"], o["structure"], thickness=o["thickness"])

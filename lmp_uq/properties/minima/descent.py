@@ -7,6 +7,7 @@ Relaxations within a symmetry, and of potentials that LAMMPS does not run in thi
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -35,7 +36,7 @@ def descend(function: Callable, size: int, watch: Callable | None = None) -> np.
     PropertyFailure
         It does not converge; what function and watch raise.
     """
-    options = {"maxiter": STEPS, "maxfun": 2 * STEPS, "ftol": 0.0, "gtol": FORCE_TOLERANCE / STIFFNESS, "maxls": 40}
+    options: Any = {"maxiter": STEPS, "maxfun": 2 * STEPS, "ftol": 0.0, "gtol": FORCE_TOLERANCE / STIFFNESS, "maxls": 40}
     start = function(np.zeros(size))[0]
 
     def lowered(x):  # near zero, where the energy has the most digits

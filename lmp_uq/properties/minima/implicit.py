@@ -76,11 +76,13 @@ class HessianProducts:
         Products so far; each costs two evaluations of forces.
     """
 
-    def __init__(self, forces: Forces, positions: np.ndarray, project=without_translation, *, saddle: bool = False, step: float = STEP,
-                 max_products: int = MAX_PRODUCTS):  # fmt: skip
+    def __init__(self, forces: Forces, positions: np.ndarray, project: Callable = without_translation, *, saddle: bool = False,
+                 step: float = STEP, max_products: int = MAX_PRODUCTS) -> None:  # fmt: skip
         self._forces, self._positions, self._project = forces, np.array(positions), project
         self.saddle, self._step, self._max_products = saddle, step, max_products
-        self.n_products, self._along, self._products = 0, [], []
+        self.n_products = 0
+        self._along: list[np.ndarray] = []
+        self._products: list[np.ndarray] = []
 
     def product(self, vector: np.ndarray) -> np.ndarray:
         """(n, 3) H v, of the projected v and projected itself."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -34,14 +34,14 @@ class DenseMetric:
     inverse : (M, M) positive definite
     """
 
-    def __init__(self, inverse: np.ndarray):
+    def __init__(self, inverse: np.ndarray) -> None:
         self.inverse = np.array(inverse)
 
-    def answer(self, gradient):
+    def answer(self, gradient: np.ndarray) -> np.ndarray:
         """See `Metric`."""
         return self.inverse @ gradient
 
-    def learn(self, step, change):
+    def learn(self, step: np.ndarray, change: np.ndarray) -> None:
         """See `Metric`."""
         self.inverse = bfgs(self.inverse, step, change)
 
@@ -55,10 +55,11 @@ class LimitedMetric:
         The inverse at the beginning.
     """
 
-    def __init__(self, solve: Callable[[np.ndarray], np.ndarray]):
-        self._solve, self._pairs = solve, []
+    def __init__(self, solve: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._solve = solve
+        self._pairs: list[Any] = []
 
-    def answer(self, gradient):
+    def answer(self, gradient: np.ndarray) -> np.ndarray:
         """See `Metric`."""
         left, shares = np.array(gradient), []
         for step, change in reversed(self._pairs):
@@ -69,7 +70,7 @@ class LimitedMetric:
             out = out + (share - (change @ out) / (step @ change)) * step
         return out
 
-    def learn(self, step, change):
+    def learn(self, step: np.ndarray, change: np.ndarray) -> None:
         """See `Metric`."""
         if step @ change > 0.0:
             self._pairs.append((np.array(step), np.array(change)))
@@ -98,8 +99,8 @@ class Minimised(NamedTuple):
     converged: bool
 
 
-def minimise(function: Callable, x, metric: Metric, *, tolerance: float, evaluations: int, longest: float, noise: float = 0.0,
-             length: Callable = np.linalg.norm, first=None) -> Minimised:  # fmt: skip
+def minimise(function: Callable, x: np.ndarray, metric: Metric, *, tolerance: float, evaluations: int, longest: float, noise: float = 0.0,
+             length: Callable = np.linalg.norm, first: Any = None) -> Minimised:  # fmt: skip
     """BFGS with short steps and halving, which stays in the basin.
 
     Parameters
@@ -142,7 +143,7 @@ def minimise(function: Callable, x, metric: Metric, *, tolerance: float, evaluat
         x, energy, gradient = x + step, trial, slope
 
 
-def bfgs(inverse, step, change):
+def bfgs(inverse: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.ndarray:
     """Inverse Hessian after a step over which the slope changed; as it was where the curvature is not positive."""
     along = step @ change
     if along <= 0.0:  # no minimum this way

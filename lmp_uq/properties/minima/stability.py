@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+
+from lmp_uq.properties.crystal.operations import Operations
 
 HELD = "only symmetry holds the structure"
 UNSTABLE = 0.004
@@ -16,7 +21,7 @@ INDEPENDENT = 0.02
 """Square sum of the components of unit vectors along one direction, below which they are taken to lie in the plane across it."""
 
 
-def hessian(forces, positions, symmetry) -> np.ndarray:
+def hessian(forces: Callable[[np.ndarray], np.ndarray], positions: np.ndarray, symmetry: Operations) -> np.ndarray:
     """(3 n, 3 n) eV/Angstrom^2 where all forces vanish, from few displacements: symmetry makes the others of these.
 
     One atom of each kind is displaced, in a general direction. The operations of its site turn that direction into others.
@@ -33,13 +38,14 @@ def hessian(forces, positions, symmetry) -> np.ndarray:
         block = _block(forces, positions, first, symmetry.site(first))
         for atom, (turn, images) in others.items():
             matrix[images, :, atom, :] = turn @ block @ turn.T
-    matrix = matrix.reshape(3 * n, 3 * n)
-    return 0.5 * (matrix + matrix.T)
+    square = matrix.reshape(3 * n, 3 * n)
+    return 0.5 * (square + square.T)
 
 
 def _block(forces, positions, atom, site):
     """(n, 3, 3): minus the forces on all atoms for displacements of one along each axis."""
-    along, answers = np.zeros((0, 3)), []
+    along = np.zeros((0, 3))
+    answers: list[np.ndarray] = []
     while np.linalg.eigvalsh(along.T @ along)[0] < INDEPENDENT:
         direction = GENERAL[len(answers) // len(site)]
         moved = positions.copy()
@@ -53,7 +59,7 @@ def _block(forces, positions, atom, site):
     return np.einsum("kd,dna->nak", np.linalg.pinv(along), np.array(answers))
 
 
-def only_symmetry_holds(system, theta, at, symmetry) -> bool:
+def only_symmetry_holds(system: Any, theta: np.ndarray, at: tuple[np.ndarray, np.ndarray], symmetry: Operations) -> bool:
     """Whether displacements from positions and cell `at`, where Theta has no forces, lower its energy."""
     positions, cell = at
     modes = np.linalg.eigvalsh(hessian(lambda moved: system.evaluate(theta, moved, cell)[1], positions, symmetry))

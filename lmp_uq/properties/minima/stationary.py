@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matscipy.neighbours import neighbour_list
@@ -79,7 +81,7 @@ class StationaryState:
         The mean does not relax, or leaves the basin in which it started.
     """
 
-    def __init__(self, system, theta: np.ndarray, neighbours: float, project=without_translation, *, saddle: bool = False,
+    def __init__(self, system: Any, theta: np.ndarray, neighbours: float, project: Callable = without_translation, *, saddle: bool = False,
                  reach: float | None = None, basin: float = BASIN):  # fmt: skip
         self.system, self.theta, self.project = system, np.array(theta), project
         self._neighbours, self._basin = neighbours, basin

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from lmp_uq import modelfile
 from lmp_uq.backbone.load import linear_class
@@ -46,7 +48,7 @@ class LinearPotential:
         A model of another family, or one without posterior.
     """
 
-    def __init__(self, file: modelfile.ModelFile, name: str, communicator=None):
+    def __init__(self, file: modelfile.ModelFile, name: str, communicator: Any = None):
         header = file.header
         family = header["backbone"]["family"]
         if family not in FAMILIES:
@@ -58,21 +60,22 @@ class LinearPotential:
         self.posterior = Box.from_tensors(file.section("posterior"))
         self.departures = np.array(file.tensors["posterior/members"])
         self.sha256 = file.sha256
-        self.shared, self.communicator = {}, communicator
+        self.shared: dict[Any, Any] = {}
+        self.communicator = communicator
         tensors = {"coefficients": np.zeros(len(self.theta))}
         self._reference = linear_class(family)(header["backbone"]["architecture"], tensors, self.elements, communicator)
         self._reference.settings.pair_lines("theta")  # a potential that no pair style runs is refused here
 
     @classmethod
-    def read(cls, name: str, communicator=None) -> LinearPotential:
+    def read(cls, name: str, communicator: Any = None) -> LinearPotential:
         """From a *.uq file or the name of an embedded model."""
         return cls(modelfile.read(modelfile.resolve(name)), name, communicator)
 
-    def system(self, atoms) -> LinearSystem:
+    def system(self, atoms: Atoms) -> LinearSystem:
         """One structure with this potential; all of them share one LAMMPS."""
         return LinearSystem(self._reference, atoms)
 
-    def write_pair_style(self, theta, prefix: Path) -> Path:
+    def write_pair_style(self, theta: np.ndarray, prefix: Path) -> Path:
         """Write the files of its pair style and PREFIX.in, which an input of LAMMPS may include; the path of the last."""
         settings = self._reference.settings
         for suffix, text in settings.potential_files(np.asarray(theta), "# of a property").items():

@@ -7,7 +7,11 @@ are the energies with weight 1 and the descriptors with the member's Theta.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any, NoReturn
+
 import numpy as np
+from ase import Atoms
 
 from lmp_uq import modelfile
 from lmp_uq.backbone.graph import forces_of, graph_of_frames
@@ -41,13 +45,14 @@ class MacePotential:
         A model of another family, or one without posterior.
     """
 
-    def __init__(self, file: modelfile.ModelFile, name: str):
+    def __init__(self, file: modelfile.ModelFile, name: str) -> None:
         header = file.header
         if header["backbone"]["family"] != FAMILY:
             raise UqError(f"{name} holds a model of family {header['backbone']['family']}; accepted here: {FAMILY}")
         if header["posterior"] is None:
             raise UqError(f"{name} holds no posterior: lmp-uq fit adds one")
-        self.elements, self.sha256, self.shared = tuple(header["elements"]), file.sha256, {}
+        self.elements, self.sha256 = tuple(header["elements"]), file.sha256
+        self.shared: dict[Any, Any] = {}
         self.posterior = Box.from_tensors(file.section("posterior"))
         self.departures = np.array(file.tensors["posterior/members"])
         self.theta = np.zeros(self.departures.shape[1])
@@ -60,11 +65,11 @@ class MacePotential:
         """From a *.uq file or the name of an embedded model."""
         return cls(modelfile.read(modelfile.resolve(name)), name)
 
-    def system(self, atoms) -> MaceSystem:
+    def system(self, atoms: Atoms) -> MaceSystem:
         """One structure with this potential."""
         return MaceSystem(self, atoms)
 
-    def write_pair_style(self, theta, prefix):
+    def write_pair_style(self, theta: np.ndarray, prefix: Path) -> NoReturn:
         """UqError: no pair style runs one member of a corrector."""
         raise UqError("kind lammps: an input with a member of a corrector would need a pair style for it; accepted here: the other kinds")
 
@@ -75,7 +80,7 @@ class MacePotential:
         return self.departures[:n]
 
 
-def open_potential(name: str, communicator=None) -> LinearPotential | MacePotential:
+def open_potential(name: str, communicator: Any = None) -> LinearPotential | MacePotential:
     """The potential of a model file, or of an embedded model, whatever its family; communicator as in `LinearPotential`."""
     file = modelfile.read(modelfile.resolve(name))
     return MacePotential(file, name) if file.header["backbone"]["family"] == FAMILY else LinearPotential(file, name, communicator)
@@ -87,7 +92,7 @@ class MaceSystem:
     P coefficients: those of the descriptors, then of the bias columns.
     """
 
-    def __init__(self, potential: MacePotential, atoms):
+    def __init__(self, potential: MacePotential, atoms: Atoms) -> None:
         if not atoms.pbc.all() or atoms.cell.rank < 3:
             raise UqError("a structure has an open cell; accepted: cells periodic in all directions, with vacuum where it is wanted")
         self.atoms, self._potential, self._backbone = atoms.copy(), potential, potential.backbone
@@ -95,9 +100,12 @@ class MaceSystem:
         self._width = self._backbone.n_features
         assert self.n_parameters == self._width + n_bias_columns(potential.bias, len(potential.elements))
 
-    def evaluate(self, theta, positions=None, cell=None) -> tuple[float, np.ndarray, np.ndarray]:
+    def evaluate(
+        self, theta: np.ndarray, positions: np.ndarray | None = None, cell: np.ndarray | None = None
+    ) -> tuple[float, np.ndarray, np.ndarray]:
         """Energy (eV), forces (n, 3) and virial (3, 3) of the model with Theta; PropertyFailure where they are not finite."""
-        theta, graph, found = np.asarray(theta, dtype=np.float64), *self._pass(positions, cell)
+        theta = np.asarray(theta, dtype=np.float64)
+        graph, found = self._pass(positions, cell)
         weights = np.tile(theta[: self._width], (self.n_atoms, 1))
         gradients = self._backbone.pull(found.state, np.ones(self.n_atoms), weights)
         energy = float(found.energies.sum() + self._summed(graph, found) @ theta)
@@ -106,7 +114,7 @@ class MaceSystem:
             raise PropertyFailure("the energy is not finite")
         return energy, forces, virial
 
-    def energy_row(self, positions=None, cell=None) -> tuple[np.ndarray, float]:
+    def energy_row(self, positions: np.ndarray | None = None, cell: np.ndarray | None = None) -> tuple[np.ndarray, float]:
         """Phi (P,), bias columns included, and the energy of the model alone (eV)."""
         graph, found = self._pass(positions, cell, gradients=False)
         return self._summed(graph, found), float(found.energies.sum())
@@ -115,11 +123,13 @@ class MaceSystem:
         """(P,) Phi from `rows`."""
         return append_bias(rows.descriptors, rows.species, self._potential.bias, len(self._potential.elements)).sum(axis=0)
 
-    def phi(self, positions=None, cell=None) -> np.ndarray:
+    def phi(self, positions: np.ndarray | None = None, cell: np.ndarray | None = None) -> np.ndarray:
         """(P,) dE/dTheta."""
         return self.energy_row(positions, cell)[0]
 
-    def direction(self, d_theta, positions=None, cell=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def direction(
+        self, d_theta: np.ndarray, positions: np.ndarray | None = None, cell: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Energies, forces and virials of d_theta.Phi alone, (P,) or (K, P)."""
         d_theta, (graph, found) = np.asarray(d_theta, dtype=np.float64), self._pass(positions, cell)
         many = np.atleast_2d(d_theta)[:, None, : self._width]
@@ -128,7 +138,7 @@ class MaceSystem:
         forces, virials = (np.array([of(graph, one) for one in pulled]) for of in (forces_of, _virial))
         return (energies, forces, virials) if d_theta.ndim > 1 else (energies, forces[0], virials[0])
 
-    def rows(self, positions=None, cell=None) -> LinearEvaluation:
+    def rows(self, positions: np.ndarray | None = None, cell: np.ndarray | None = None) -> LinearEvaluation:
         """As `LinearSystem.rows`, the model in the place of the reference; a pull for each descriptor."""
         energy, forces, virial = self.evaluate(self._potential.theta, positions, cell)
         unit = np.eye(self._width, self.n_parameters)
@@ -139,7 +149,15 @@ class MaceSystem:
             force_rows.reshape(self._width, -1).T, np.moveaxis(virial_rows, 0, -1),
         )  # fmt: skip
 
-    def relax(self, theta, cell: str = "fixed", positions=None, vectors=None, *, couple: str = "none") -> Relaxed:
+    def relax(
+        self,
+        theta: np.ndarray,
+        cell: str = "fixed",
+        positions: np.ndarray | None = None,
+        vectors: np.ndarray | None = None,
+        *,
+        couple: str = "none",
+    ) -> Relaxed:
         """As `LinearSystem.relax`, by `descend`; strains are logarithmic, so that those without trace keep the volume."""
         frame = placed(self.atoms, positions, vectors)
         start, box, n = frame.get_positions(), frame.cell.array, self.n_atoms

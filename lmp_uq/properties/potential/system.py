@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from ase import Atoms
 from scipy.linalg import expm
 
 from lmp_uq.backbone.linear.potential import BAR, LinearBackbone, LinearEvaluation, lammps_cell, order_of, symmetric
@@ -83,7 +84,7 @@ class LinearSystem:
         An element that the potential lacks, a cell that is open or has no volume.
     """
 
-    def __init__(self, backbone: LinearBackbone, atoms):
+    def __init__(self, backbone: LinearBackbone, atoms: Atoms) -> None:
         self.species = backbone.species_of(atoms)
         if not atoms.pbc.all() or atoms.cell.rank < 3:
             raise UqError("a structure has an open cell; accepted: cells periodic in all directions, with vacuum where it is wanted")
@@ -92,7 +93,9 @@ class LinearSystem:
         self._backbone = backbone
         self._files = tempfile.TemporaryDirectory(prefix="lmp-uq-")
 
-    def evaluate(self, theta, positions=None, cell=None) -> tuple[float, np.ndarray, np.ndarray]:
+    def evaluate(
+        self, theta: np.ndarray, positions: np.ndarray | None = None, cell: np.ndarray | None = None
+    ) -> tuple[float, np.ndarray, np.ndarray]:
         """Energy (eV), forces (n, 3) (eV/Angstrom) and virial (3, 3) (eV, -dE/dstrain) with Theta, the reference included.
 
         Raises
@@ -104,14 +107,14 @@ class LinearSystem:
         lmp = self._commands(["run 0"], theta, box, inside)
         return self._state(lmp, rotation)
 
-    def rows(self, positions=None, cell=None) -> LinearEvaluation:
+    def rows(self, positions: np.ndarray | None = None, cell: np.ndarray | None = None) -> LinearEvaluation:
         """Energy, forces and virial of the reference alone, descriptors, force rows and virial rows: what is linear in Theta.
 
         The descriptors and rows have a column for each coefficient that is no constant; `phi` counts atoms for those.
         """
         return self._backbone.evaluate_frame(placed(self.atoms, positions, cell))
 
-    def energy_row(self, positions=None, cell=None) -> tuple[np.ndarray, float]:
+    def energy_row(self, positions: np.ndarray | None = None, cell: np.ndarray | None = None) -> tuple[np.ndarray, float]:
         """Phi (P,), constants included, and the energy of the reference (eV): E = reference + Theta.Phi for every Theta."""
         found = self.rows(positions, cell)
         return self.sum_of(found), found.energy
@@ -120,11 +123,13 @@ class LinearSystem:
         """(P,) Phi from `rows`: summed descriptors, then the number of atoms of each element."""
         return np.concatenate([rows.descriptors.sum(axis=0), np.bincount(self.species, minlength=len(self._backbone.elements))])
 
-    def phi(self, positions=None, cell=None) -> np.ndarray:
+    def phi(self, positions: np.ndarray | None = None, cell: np.ndarray | None = None) -> np.ndarray:
         """(P,) dE/dTheta: summed descriptors, then the number of atoms of each element."""
         return self.energy_row(positions, cell)[0]
 
-    def direction(self, d_theta, positions=None, cell=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def direction(
+        self, d_theta: np.ndarray, positions: np.ndarray | None = None, cell: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Energies, forces and virials of d_theta.Phi alone, without the reference.
 
         Parameters
@@ -141,7 +146,15 @@ class LinearSystem:
         forces = (varying @ found.force_rows.T).reshape(*d_theta.shape[:-1], self.n_atoms, 3)
         return energies, forces, np.einsum("...p,abp->...ab", varying, found.virial_rows)
 
-    def relax(self, theta, cell: str = "fixed", positions=None, vectors=None, *, couple: str = "none") -> Relaxed:
+    def relax(
+        self,
+        theta: np.ndarray,
+        cell: str = "fixed",
+        positions: np.ndarray | None = None,
+        vectors: np.ndarray | None = None,
+        *,
+        couple: str = "none",
+    ) -> Relaxed:
         """The minimum downhill from here: LAMMPS minimises over positions, BFGS over the free strains of the cell at zero stress.
 
         ``fix box/relax`` strains and moves atoms along one line; on cells with internal coordinates it stalls far from the minimum.
@@ -258,7 +271,7 @@ class LinearSystem:
         return lammps_cell(placed(self.atoms, positions, cell), self._backbone.cutoff)
 
 
-def placed(atoms, positions, cell):
+def placed(atoms: Atoms, positions: np.ndarray | None, cell: np.ndarray | None) -> Atoms:
     """A copy of atoms (ase.Atoms) with other positions (n, 3) and another cell (3, 3), Angstrom; with a cell alone they scale with it."""
     frame = atoms.copy()
     if cell is not None:
@@ -275,10 +288,10 @@ def _box(lmp):
     return np.array([[lx, 0.0, 0.0], [xy, ly, 0.0], [xz, yz, lz]])
 
 
-def free_strains(cell, couple):
+def free_strains(cell: str, couple: str) -> np.ndarray:
     """(S, 3, 3) the strains that `LinearSystem.relax` is free in; UqError for words that it does not know."""
     x, y, z = (np.diag(row) for row in np.eye(3))
-    free = {
+    free: dict[str, list[np.ndarray]] = {
         "fixed": [],
         "iso": [x + y + z],
         "aniso": [x, y, z] if couple == "none" else [x + y, z],

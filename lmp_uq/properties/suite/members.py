@@ -13,12 +13,13 @@ import os
 import time
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from lmp_uq.errors import UqError
+from lmp_uq.parallel.ranks import Ranks
 from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.property import Property
 
@@ -56,7 +57,7 @@ class MemberFile:
         By `add`: it cannot be written.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self._path, self._known = path, {}
         if path is None or not Path(path).exists():
             return
@@ -78,7 +79,7 @@ class MemberFile:
         """The record of a member, if there is one."""
         return self._known.get((key, member))
 
-    def share(self, ranks) -> None:
+    def share(self, ranks: Ranks) -> None:
         """Know what rank 0 has read, on every rank: another run may have written in between, and the ranks would divide different work."""
         self._known = ranks.gather(self._known)[0]
 
@@ -104,7 +105,7 @@ class MemberFile:
             raise NotKept(f"{self._path}: cannot be written: the disk took {written} of {len(line)} bytes of a line")
 
 
-def key_of(potential, kind: str, prop: Property) -> str:
+def key_of(potential: Any, kind: str, prop: Property) -> str:
     """What makes two computations of a member the same: model file, kind, options, and the text of inputs they name."""
     options = dict(prop.options)
     for name, value in prop.options.items():
@@ -114,7 +115,7 @@ def key_of(potential, kind: str, prop: Property) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def run_members(prop: Property, thetas, key: str, file: MemberFile, ranks, progress: bool = False) -> MemberValues:
+def run_members(prop: Property, thetas: np.ndarray, key: str, file: MemberFile, ranks: Ranks, progress: bool = False) -> MemberValues:
     """The property of every Theta (K, P) by brute force; the same on every rank."""
     todo = [k for k in range(len(thetas)) if file.get(key, k) is None]
     bar = tqdm(todo[ranks.rank :: ranks.size], desc=prop.name, unit="member", leave=False, disable=not progress)
@@ -142,7 +143,9 @@ def _record(prop, theta, key, member, file):
 
 def _collect(records, n_quantities):
     values = np.full((len(records), n_quantities), np.nan)
-    failures, flags, odd = Counter(), Counter(), 0
+    failures: Counter[str] = Counter()
+    flags: Counter[str] = Counter()
+    odd = 0
     for k, record in enumerate(records):
         if "failure" in record:
             failures[record["failure"]] += 1
@@ -153,7 +156,7 @@ def _collect(records, n_quantities):
     return MemberValues(values, failures, flags, odd, sum(record["seconds"] for record in records))
 
 
-def drop_cut_line(path) -> None:
+def drop_cut_line(path: Path) -> None:
     """Remove a last line that a run left without its end; by one process, before others read the file."""
     path = Path(path)
     try:

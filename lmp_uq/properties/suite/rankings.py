@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,14 @@ SMALLEST = 3
 """Properties that make a ranking."""
 
 
-def spearman(a, b) -> float:
+def spearman(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
     """Rank correlation of two sequences; ties share their rank. NaN where one is constant."""
     a, b = rankdata(a), rankdata(b)
     spread = np.std(a) * np.std(b)
     return float(np.mean((a - a.mean()) * (b - b.mean())) / spread) if spread else float("nan")
 
 
-def rank(ranking, results: list) -> dict[str, Any]:
+def rank(ranking: Any, results: list) -> dict[str, Any]:
     """Spearman correlation of the mean's order with that of each member, and with that of the references.
 
     The members of brute force are taken where there are any, else those of the expansion.

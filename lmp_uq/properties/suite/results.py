@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Counts(NamedTuple):
     odd: int = 0
 
 
-def from_members(prop: Property, mean, values, counts: Counts, rests_on: str, seconds: float, method: str) -> list:
+def from_members(prop: Property, mean: np.ndarray, values: np.ndarray, counts: Counts, rests_on: str, seconds: float, method: str) -> list:
     """Results of all quantities from values (K, Q); quantities without any value are left out."""
     failures, flags, odd = Counts(*counts)
     out = []
@@ -40,12 +40,12 @@ def from_members(prop: Property, mean, values, counts: Counts, rests_on: str, se
         std = float(np.sqrt(np.mean((there - mean[k]) ** 2)))
         bounds = float(there.min()), float(there.max())
         text = f"{len(there)} of {len(column)} {rests_on}"
-        counted = {"members": column, "failures": Counter(failures), "flags": Counter(flags), "odd": odd}
+        counted: dict[str, Any] = {"members": column, "failures": Counter(failures), "flags": Counter(flags), "odd": odd}
         out.append(PropertyResult(prop.name, *quantity, method, float(mean[k]), std, *bounds, text, seconds=seconds, **counted))
     return out
 
 
-def from_gradient(prop: Property, mean, gradient, potential, n_members: int, seconds: float) -> list:
+def from_gradient(prop: Property, mean: np.ndarray, gradient: np.ndarray, potential: Any, n_members: int, seconds: float) -> list:
     """First-order results: closed forms of the posterior along dq/dTheta (Q, P)."""
     out = []
     for k, quantity in enumerate(prop.quantities):
@@ -58,16 +58,17 @@ def from_gradient(prop: Property, mean, gradient, potential, n_members: int, sec
     return out
 
 
-def expansion_counts(flags: list[tuple[str, ...]], values) -> Counts:
+def expansion_counts(flags: list[tuple[str, ...]], values: np.ndarray) -> Counts:
     """Of an expansion: flags of K members, values (K, Q)."""
-    failures, odd = Counter(), Counter()
+    failures: Counter[str] = Counter()
+    odd: Counter[str] = Counter()
     there = np.isfinite(values).any(axis=1)
     for texts, known in zip(flags, there, strict=True):
         (odd if known else failures).update(set(texts))
     return Counts(failures, odd, sum(bool(texts) for texts, known in zip(flags, there, strict=True) if known))
 
 
-def check_spots(results: list, prop: Property, mean, expansion, brute) -> None:
+def check_spots(results: list, prop: Property, mean: np.ndarray, expansion: np.ndarray, brute: np.ndarray) -> None:
     """Compare an expansion with the same members by brute force, (n, Q) each; the flags say what was found."""
     names, shares, medians, n = [quantity.name for quantity in prop.quantities], {}, {}, len(expansion)
     lone = np.isfinite(expansion).any(axis=1) != np.isfinite(brute).any(axis=1)

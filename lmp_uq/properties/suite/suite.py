@@ -96,10 +96,7 @@ def _entry(content, where, folder):
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise UqError(f"{where}: name is {_shown(name)}; accepted: a text on one line")
     reference = _mapping(content.get("reference") or {}, f"{where}: reference")
-    numbers = {quantity: _number(value) for quantity, value in reference.items()}
-    for quantity, value in numbers.items():
-        if value is None:
-            raise UqError(f"{where}: reference {quantity} is {_shown(reference[quantity])}; accepted: a number")
+    numbers = {quantity: _reference(value, f"{where}: reference {quantity}") for quantity, value in reference.items()}
     options = {key: _seen_from(folder, key, value) for key, value in options.items()}
     return Entry(kind, name, options, numbers, str(content.get("source", "")))
 
@@ -111,6 +108,13 @@ def _number(value) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _reference(value, where):
+    number = _number(value)
+    if number is None:
+        raise UqError(f"{where} is {_shown(value)}; accepted: a number")
+    return number
 
 
 def _option(value, option: Option, where):

@@ -240,7 +240,7 @@ def draw_risk_coverage(samples: Mapping[str, Any]) -> Figure:
 def _curves(samples, draw, oracle=False):
     """A panel per quantity with one curve per method, and one legend for all."""
     figure, panels = _side_by_side(samples, 5.8)
-    styles = {}
+    styles: dict[str, Any] = {}
     for panel, quantity in panels:
         mine: Samples = samples[quantity.key]
         bar = has_bar(mine.std)

@@ -39,7 +39,7 @@ def draw_ranking(ranking: dict) -> Figure:
     """Distribution of the Spearman correlations of members with the mean; a line where the references are."""
     figure = new_figure(6.0, 4.2)
     panel = figure.subplots()
-    panel.hist(ranking["spearman"], bins=np.linspace(-1.0, 1.0, 41), color=POINTS)
+    panel.hist(ranking["spearman"], bins=np.linspace(-1.0, 1.0, 41).tolist(), color=POINTS)
     if "spearman_reference" in ranking:
         panel.axvline(ranking["spearman_reference"], color=MEDIANS, label="references")
         panel.legend(fontsize=SMALL)

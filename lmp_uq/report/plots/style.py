@@ -6,7 +6,10 @@ Figures are objects with an Agg canvas of their own; matplotlib's global state s
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -19,18 +22,18 @@ MEDIANS = "#AA3311"
 LINES = "#222222"
 FONT = 13
 SMALL = 11
-LINE_STYLES = ((1.0, "-"), (2.0, "--"))
+LINE_STYLES: tuple[tuple[float, Literal["-", "--"]], ...] = ((1.0, "-"), (2.0, "--"))
 """Lines |error| = factor * bar, and how they are drawn."""
 
 
-def new_figure(width, height):
+def new_figure(width: float, height: float) -> Figure:
     """Empty figure with a canvas of its own; inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def label(panel, title, x, y):
+def label(panel: Axes, title: str, x: str, y: str) -> None:
     """Title and axis labels in the sizes of all figures."""
     panel.set_title(title, fontsize=FONT)
     panel.set_xlabel(x, fontsize=FONT)
@@ -38,14 +41,14 @@ def label(panel, title, x, y):
     panel.tick_params(labelsize=SMALL)
 
 
-def no_labels(panel):
+def no_labels(panel: Axes) -> None:
     """Say in an empty panel that there is nothing to draw."""
     panel.text(0.5, 0.5, "no labels", ha="center", va="center", fontsize=FONT, transform=panel.transAxes)
     panel.set_xticks([])
     panel.set_yticks([])
 
 
-def log_limits(values, percent, factor):
+def log_limits(values: np.ndarray, percent: float, factor: float) -> tuple[float, float]:
     """Ends of a logarithmic axis; a few values by far the smallest do not stretch it."""
     low, high = float(np.percentile(values, percent)) / factor, float(values.max()) * factor
     # errors that vanish by symmetry are rounding: four decades hold all that matters
