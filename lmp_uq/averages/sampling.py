@@ -11,12 +11,12 @@ import ase.io
 import numpy as np
 from ase.io.formats import UnknownFileTypeError
 
+from lmp_uq.backbone.families import LINEAR
 from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.backbone.linear.potential import BAR
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.errors import UqError
 from lmp_uq.files import existing_file
-from lmp_uq.modelfile.check_linear import FAMILIES
 from lmp_uq.posterior.features import append_bias
 from lmp_uq.run.engine import Engine
 
@@ -91,7 +91,7 @@ def source_of(file, name: str, **options):
     """What samples frames for a model file with a posterior; options of `Engine.load` for a foundation model."""
     if file.header["posterior"] is None:
         raise UqError(f"{name} has no posterior: lmp-uq fit writes one")
-    return LinearFrames(file) if file.header["backbone"]["family"] in FAMILIES else MaceFrames(name, **options)
+    return LinearFrames(file) if file.header["backbone"]["family"] in LINEAR else MaceFrames(name, **options)
 
 
 def pressure_of(atoms, trace, kt: float = 0.0):

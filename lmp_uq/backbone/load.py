@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from lmp_uq.backbone.families import FAMILIES, MACE, SNAP
 from lmp_uq.backbone.protocol import Backbone
 from lmp_uq.errors import UqError, needs_torch
 
-FAMILIES = ("mace", "snap", "compute")
 ENGINES = ("torch", "native", "auto")
 
 log = logging.getLogger("lmp_uq")
@@ -75,10 +75,10 @@ def load_backbone(
         A family, architecture, engine, precision or device that is not known or not there, or tensors that do not
         fit.
     """
-    family = entry.get("family", "mace")
+    family = entry.get("family", MACE)
     if family not in FAMILIES:
         raise UqError(f"backbone family {family!r} is not known; accepted: {', '.join(FAMILIES)}")
-    if family != "mace":
+    if family != MACE:
         return linear_class(family)(entry["architecture"], tensors, elements, communicator)
     if engine not in ENGINES:
         raise UqError(f"engine is {engine!r}; accepted: {', '.join(ENGINES)}")
@@ -105,7 +105,7 @@ def load_backbone(
 
 def linear_class(family: str) -> type:
     """`LinearBackbone` of a family of linear potentials."""
-    if family == "snap":
+    if family == SNAP:
         from lmp_uq.backbone.linear.snap import SnapBackbone
 
         return SnapBackbone

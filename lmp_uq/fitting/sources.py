@@ -13,13 +13,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from lmp_uq.backbone.families import COMPUTE, LINEAR, SNAP
 from lmp_uq.backbone.linear.compute import with_columns
 from lmp_uq.backbone.linear.compute_settings import read_compute_settings
 from lmp_uq.backbone.linear.snap_settings import read_settings
 from lmp_uq.backbone.load import linear_class
 from lmp_uq.errors import UqError
 from lmp_uq.frames.reading import read_frames
-from lmp_uq.modelfile.check_linear import COMPUTE, FAMILIES, SNAP
 from lmp_uq.modelfile.source import BackboneSource, open_backbone
 
 PREFIXES = {"snap:": SNAP, "compute:": COMPUTE}
@@ -30,7 +30,7 @@ RIDGE = "evidence"
 
 def is_linear(source: BackboneSource) -> bool:
     """Whether a backbone is a linear potential, which a fit determines itself."""
-    return source.entry["family"] in FAMILIES
+    return source.entry["family"] in LINEAR
 
 
 def linear_source(

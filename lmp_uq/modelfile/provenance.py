@@ -10,9 +10,9 @@ from importlib import import_module, metadata
 import numpy as np
 
 from lmp_uq import __version__
+from lmp_uq.backbone.families import LINEAR
 from lmp_uq.files import name_as_text
 from lmp_uq.frames.reading import hash_file, name_of
-from lmp_uq.modelfile.check_linear import FAMILIES as LINEAR
 
 ROLES = ("backbone_training", "posterior", "calibration", "test")
 """A frame may have several: what trained the backbone may also shape the posterior."""

@@ -11,7 +11,6 @@ from lmp_uq import modelfile
 from lmp_uq.backbone.load import load_backbone
 from lmp_uq.backbone.mace.names import file_of
 from lmp_uq.errors import UqError, needs_torch
-from lmp_uq.modelfile.check import FORMAT, FORMAT_VERSION
 
 
 @dataclass
@@ -39,8 +38,8 @@ class BackboneSource:
     def header(self) -> dict:
         """The part of a model file's header that the backbone determines."""
         return {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format": "lmp-uq",
+            "format_version": 1,
             "elements": list(self.elements),
             "cutoff": float(self.cutoff),
             "units": {"energy": "eV", "length": "Angstrom"},

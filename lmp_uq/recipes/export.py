@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from lmp_uq import __version__, modelfile
+from lmp_uq.backbone.families import LINEAR
 from lmp_uq.backbone.load import load_backbone
 from lmp_uq.errors import UqError
 from lmp_uq.files import atomic_file
-from lmp_uq.modelfile.check_linear import FAMILIES
 
 
 def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
@@ -39,8 +39,8 @@ def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
     file = modelfile.read(modelfile.resolve(model))
     header = file.header
     family = header["backbone"]["family"]
-    if family not in FAMILIES:
-        raise UqError(f"{model} holds a model of family {family}; accepted: {' or '.join(FAMILIES)}, a linear potential")
+    if family not in LINEAR:
+        raise UqError(f"{model} holds a model of family {family}; accepted: {' or '.join(LINEAR)}, a linear potential")
     prefix = Path(out)
     if not prefix.name or any(c.isspace() for c in out):
         raise UqError(f"--out {out!r}; accepted: a prefix of file names without white space")

@@ -6,8 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from lmp_uq.modelfile.check_linear import FAMILIES as LINEAR
-from lmp_uq.modelfile.check_linear import SNAP
+from lmp_uq.backbone.families import LINEAR, SNAP
 from lmp_uq.modelfile.file import ModelFile
 from lmp_uq.modelfile.provenance import ROLES
 from lmp_uq.quantities import LABELS

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from lmp_uq import modelfile
+from lmp_uq.backbone.families import LINEAR
 from lmp_uq.backbone.load import linear_class
 from lmp_uq.errors import UqError
-from lmp_uq.modelfile.check_linear import FAMILIES
 from lmp_uq.posterior.box import Box
 from lmp_uq.properties.potential.system import LinearSystem
 
@@ -49,8 +49,8 @@ class LinearPotential:
     def __init__(self, file: modelfile.ModelFile, name: str, communicator=None):
         header = file.header
         family = header["backbone"]["family"]
-        if family not in FAMILIES:
-            raise UqError(f"{name} holds a model of family {family}; accepted: {' or '.join(FAMILIES)}, a linear potential")
+        if family not in LINEAR:
+            raise UqError(f"{name} holds a model of family {family}; accepted: {' or '.join(LINEAR)}, a linear potential")
         if header["posterior"] is None:
             raise UqError(f"{name} holds no posterior: lmp-uq fit adds one")
         self.elements = tuple(header["elements"])
