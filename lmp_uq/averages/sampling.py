@@ -54,7 +54,7 @@ class LinearFrames:
     """Features of a linear potential."""
 
     def __init__(self, file):
-        self._backbone, self._bias = backbone_of_file(file), file.header["posterior"]["bias"]
+        self._backbone, self._bias = backbone_of_file(file), file.header.posterior.bias
 
     def sample(self, atoms, pressure: bool):
         """Energy (eV), features (P,), trace of the virial (eV) and of its rows (P,); the last two None unless asked for."""
@@ -89,9 +89,9 @@ class MaceFrames:
 
 def source_of(file, name: str, **options):
     """What samples frames for a model file with a posterior; options of `Engine.load` for a foundation model."""
-    if file.header["posterior"] is None:
+    if file.header.posterior is None:
         raise UqError(f"{name} has no posterior: lmp-uq fit writes one")
-    return LinearFrames(file) if file.header["backbone"]["family"] in LINEAR else MaceFrames(name, **options)
+    return LinearFrames(file) if file.header.backbone.family in LINEAR else MaceFrames(name, **options)
 
 
 def pressure_of(atoms, trace, kt: float = 0.0):

@@ -21,8 +21,8 @@ log = logging.getLogger("lmp_uq")
 def backbone_of_file(file, precision: str = "file", device: str = "cpu", **keywords) -> Backbone:
     """`load_backbone` of what `lmp_uq.modelfile.file.read` returned; precision "file" is what the file says."""
     header = file.header
-    precision = header["precision"] if precision == "file" else precision
-    found = load_backbone(header["backbone"], file.section("backbone"), precision, device, elements=header["elements"], **keywords)
+    precision = header.precision if precision == "file" else precision
+    found = load_backbone(header.backbone.to_dict(), file.section("backbone"), precision, device, elements=header.elements, **keywords)
     log.debug("backbone %s: %s on %s, %s, %d features", file.sha256[:12], found.engine, found.device, found.precision, found.n_features)
     return found
 

@@ -56,7 +56,7 @@ def _inspect(options, command):
     from lmp_uq.report.model import describe_model
 
     file = modelfile.read(modelfile.resolve(options.model))
-    print(_json(file.header) if options.json else describe_model(file))
+    print(_json(file.header.to_dict()) if options.json else describe_model(file))
 
 
 def _models(options, command):
@@ -64,7 +64,7 @@ def _models(options, command):
 
     headers = {name: modelfile.read(modelfile.resolve(name)).header for name in modelfile.embedded_models()}
     found = {
-        name: {"elements": header["elements"], "cutoff": header["cutoff"], "licence": header["provenance"]["licence"]}
+        name: {"elements": header.elements, "cutoff": header.cutoff, "licence": header.provenance.licence}
         for name, header in headers.items()
     }
     if options.json:

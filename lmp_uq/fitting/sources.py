@@ -20,6 +20,7 @@ from lmp_uq.backbone.linear.snap_settings import read_settings
 from lmp_uq.backbone.load import linear_class
 from lmp_uq.errors import UqError
 from lmp_uq.frames.reading import read_frames
+from lmp_uq.modelfile.header import BackboneEntry
 from lmp_uq.modelfile.source import BackboneSource, open_backbone
 
 PREFIXES = {"snap:": SNAP, "compute:": COMPUTE}
@@ -30,7 +31,7 @@ RIDGE = "evidence"
 
 def is_linear(source: BackboneSource) -> bool:
     """Whether a backbone is a linear potential, which a fit determines itself."""
-    return source.entry["family"] in LINEAR
+    return source.entry.family in LINEAR
 
 
 def linear_source(
@@ -58,7 +59,9 @@ def linear_source(
     tensors = {"coefficients": np.zeros(len(settings.elements) * (settings.n_per_element + 1))}
     architecture = settings.header()
     backbone = linear_class(family)(architecture, tensors, settings.elements)
-    entry = {"family": family, "architecture": architecture, "n_features": backbone.n_features, "n_parameters": backbone.n_parameters}
+    entry = BackboneEntry(
+        family=family, architecture=architecture, n_features=backbone.n_features, n_parameters=backbone.n_parameters
+    )  # fmt: skip
     return BackboneSource(entry, tensors, list(settings.elements), settings.cutoff, "float64")
 
 
@@ -77,7 +80,7 @@ def open_fit_source(options, communicator=None) -> BackboneSource:
                           "no other backbone")  # fmt: skip
         source = open_backbone(options.backbone, options.head)
         # a potential that was fitted before is fitted anew, its settings stay
-        return with_coefficients(source, np.zeros(source.entry["n_parameters"])) if is_linear(source) else source
+        return with_coefficients(source, np.zeros(source.entry.n_parameters)) if is_linear(source) else source
     elements = options.elements
     if options.backbone.startswith("compute:"):
         if elements:
@@ -115,7 +118,7 @@ def axes_of(source: BackboneSource) -> str:
     the directions of a quadratic potential is then below the threshold of modes, and its bars are too narrow (docs/linear.md). Of the
     columns of another compute nothing is known.
     """
-    of_one_kind = source.entry["family"] == SNAP and not source.entry["architecture"]["parameters"]["quadraticflag"]
+    of_one_kind = source.entry.family == SNAP and not source.entry.architecture["parameters"]["quadraticflag"]
     return "given" if of_one_kind else "scaled"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from lmp_uq import _native
 from lmp_uq.errors import UqError
 from lmp_uq.modelfile.container import compact_json, write_container
+from lmp_uq.modelfile.header import Header
 
 METADATA_KEY = "lmp_uq"
 SUFFIX = ".uq"
@@ -33,15 +35,14 @@ class ModelFile:
 
     Attributes
     ----------
-    header : dict
-        As specified.
+    header : Header
     tensors : dict of str to array
         By full names.
     sha256 : str
         Of the file it was read from; empty if it was not read from one.
     """
 
-    header: dict[str, Any]
+    header: Header
     tensors: dict[str, np.ndarray]
     sha256: str = ""
 
@@ -71,17 +72,17 @@ def read(path: str | Path) -> ModelFile:
         The file is missing, damaged, of another format or version, or its parts contradict each other.
     """
     header, tensors, sha256 = _native.read_model(path)
-    return ModelFile(json.loads(header), tensors, sha256)
+    return ModelFile(Header.from_dict(json.loads(header)), tensors, sha256)
 
 
-def write(path: str | Path, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
+def write(path: str | Path, header: Header | Mapping[str, Any], tensors: dict[str, np.ndarray]) -> str:
     """Check and write a model file, atomically; equal input gives equal bytes.
 
     Parameters
     ----------
     path : str or Path
-    header : dict
-        As specified; NumPy scalars, arrays and tuples become JSON numbers and lists.
+    header : Header or mapping
+        The mapping as JSON has it; NumPy scalars, arrays and tuples become JSON numbers and lists.
     tensors : dict of str to array
         As specified.
 
@@ -95,6 +96,7 @@ def write(path: str | Path, header: dict[str, Any], tensors: dict[str, np.ndarra
     UqError
         What `read` would reject, before anything is written; or the disk refuses. No temporary file stays.
     """
+    header = header.to_dict() if isinstance(header, Header) else header
     text = compact_json(_plain(header, "the header", str(path)))
     try:
         _native.json_text(text)

@@ -38,7 +38,7 @@ def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
     """
     file = modelfile.read(modelfile.resolve(model))
     header = file.header
-    family = header["backbone"]["family"]
+    family = header.backbone.family
     if family not in LINEAR:
         raise UqError(f"{model} holds a model of family {family}; accepted: {' or '.join(LINEAR)}, a linear potential")
     prefix = Path(out)
@@ -61,7 +61,7 @@ def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
 
 def settings_of(file: modelfile.ModelFile):
     """Settings of a linear potential: its descriptors, what is beneath it, the files of its pair style."""
-    return load_backbone(file.header["backbone"], file.section("backbone"), elements=file.header["elements"]).settings
+    return load_backbone(file.header.backbone.to_dict(), file.section("backbone"), elements=file.header.elements).settings
 
 
 def theta_of(file: modelfile.ModelFile, member: int | None, model: str) -> np.ndarray:

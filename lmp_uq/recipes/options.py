@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lmp_uq.backbone.families import MACE
 from lmp_uq.errors import UqError
 from lmp_uq.frames.reading import LabelKeys
 
@@ -14,12 +15,12 @@ DEFAULT_FORCE_ROWS = 24
 
 def default_force_rows(header) -> int | None:
     """Force components of a frame that become rows unless the user says otherwise; None: all, which cost a linear potential nothing."""
-    return DEFAULT_FORCE_ROWS if header["backbone"]["family"] == "mace" else None
+    return DEFAULT_FORCE_ROWS if header.backbone.family == MACE else None
 
 
 def members_in_use(header, asked: int | None, name: str) -> int:
     """K of the bounds: as many members as are asked for, None: all of the file; UqError for more than it holds."""
-    held = header["posterior"]["n_members"]
+    held = header.posterior.n_members
     if asked is not None and not 1 <= asked <= held:
         raise UqError(f"members {asked} asked for, {name} holds {held}; accepted: 1 to {held}")
     return asked or held

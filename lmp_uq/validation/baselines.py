@@ -13,6 +13,7 @@ from lmp_uq.baselines.rows import fit_row_baselines
 from lmp_uq.errors import UqError
 from lmp_uq.fitting.weighting import Blocks, weighting
 from lmp_uq.frames.reading import read_frames
+from lmp_uq.modelfile.header import given
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.parallel.ranks import Ranks
 from lmp_uq.quantities import FORCES, by_key
@@ -37,7 +38,7 @@ def read_fit_frames(file, options) -> list:
     UqError
         No files given, or none of their frames is one of the file's; names the files that the fit had.
     """
-    names = ", ".join(d["path"] for d in file.header["provenance"]["data"]) or "none known"
+    names = ", ".join(data.path for data in file.header.provenance.data) or "none known"
     if not options.fit_data:
         raise UqError(f"--baselines needs the frames of the fit: give them with --fit-data (files of the fit: {names})")
     known = set(file.section("roles").get("posterior", np.zeros(0, np.uint64)).tolist())
@@ -60,12 +61,12 @@ def add_baselines(file, backbone, predictions, samples, options) -> dict:
         n_fit_frames, n_fit_frames_of_file, n_fit_rows.
     """
     frames = read_fit_frames(file, options)
-    posterior = file.header["posterior"]
+    posterior = file.header.posterior
     rows = RowOptions(
-        kinds=tuple(posterior["rows"]),
-        n_force_rows=posterior.get("n_force_rows", DEFAULT_FORCE_ROWS),
-        bias=posterior["bias"],
-        seed=posterior.get("seed", 0),
+        kinds=tuple(posterior.rows),
+        n_force_rows=given(posterior.n_force_rows, DEFAULT_FORCE_ROWS),
+        bias=posterior.bias,
+        seed=posterior.seed or 0,
         progress="frames of the fit" if options.progress else "",
     )
     n_known = len(file.section("roles")["posterior"])
@@ -73,7 +74,7 @@ def add_baselines(file, backbone, predictions, samples, options) -> dict:
         log.warning("--fit-data holds %d of the %d frames of the fit: baselines are fitted on those", len(frames), n_known)
     with tempfile.TemporaryDirectory(prefix="lmp-uq-") as folder:
         training = Stream(backbone, frames, rows, Cache(folder, ""), Ranks())
-        offsets = posterior.get("energy_offsets") or {}
+        offsets = posterior.energy_offsets or {}
         training.offsets = np.array([offsets.get(element, 0.0) for element in backbone.elements])
         n_rows = _row_bars(posterior, training, predictions, samples, options.seed)
         if FORCES.bar in samples:
@@ -84,8 +85,8 @@ def add_baselines(file, backbone, predictions, samples, options) -> dict:
 def _row_bars(posterior, training, predictions, samples, seed):
     """Bagging and LLPR, fitted on the rows of the fit with its ridge; the number of those rows."""
     kinds, drawn = training.collect(lambda part, first: (part.rows.kinds, part.rows.frames + first))
-    ridge = float(posterior.get("ridge_relative", posterior["ridge"]))
-    fitted = fit_row_baselines(Blocks(training, weighting(training)), drawn, kinds, ridge, posterior["leverage_floor"], seed)
+    ridge = float(given(posterior.ridge_relative, posterior.ridge))
+    fitted = fit_row_baselines(Blocks(training, weighting(training)), drawn, kinds, ridge, posterior.leverage_floor, seed)
     for quantity in by_key(samples):
         features = features_of(predictions, rows_of(predictions, quantity), quantity)
         bagged, rescaled, llpr = fitted.bars(features, quantity.row)

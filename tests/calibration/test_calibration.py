@@ -138,7 +138,7 @@ def test_round_trip_through_a_model_file(tmp_path):
     network = random_network()
     modelfile.write(tmp_path / "m.uq", *with_network(make_header(), network))
     file = modelfile.read(tmp_path / "m.uq")
-    again = QuantileNetwork.from_tensors(file.header["calibration"]["quantile_network"], file.section(SECTION))
+    again = QuantileNetwork.from_tensors(file.header.calibration.quantile_network.to_dict(), file.section(SECTION))
     rng = np.random.default_rng(0)
     sample = rng.normal(size=(20, 3)), rng.random(20)
     np.testing.assert_array_equal(again.quantiles(*sample), network.quantiles(*sample))

@@ -190,11 +190,11 @@ def test_embedded_model():
     path = modelfile.resolve("nbmotaw")
     file = modelfile.read(path)
     rng, n = np.random.default_rng(1), 300
-    elements = tuple(range(len(file.header["elements"])))
+    elements = tuple(range(len(file.header.elements)))
     species, mean = rng.integers(0, len(elements), n), file.tensors["grade/mean"]
     descriptors = mean[species] * (1.0 + 0.05 * rng.normal(size=(n, mean.shape[1])))
     engine = Engine(file, Descriptors(descriptors, np.zeros(n)), elements)
-    engine.backbone.elements = tuple(file.header["elements"])
+    engine.backbone.elements = tuple(file.header.elements)
     engine.evaluate(Graph(species, n, *(np.zeros(0, np.int64),) * 2, np.zeros((0, 3)), None), np.empty(n), np.empty((0, 3)))
     native = _native.NativePosterior(path, elements)
     case = SimpleNamespace(engine=engine, native=native, species=species, descriptors=descriptors, energies=np.zeros(n))

@@ -48,7 +48,7 @@ def said_of(path):
         assert (file.tensors[name].dtype, file.tensors[name].shape) == (array.dtype, array.shape)
         assert file.tensors[name].tobytes() == array.tobytes()
     table = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    assert file.header == json.loads(table["__metadata__"]["lmp_uq"])
+    assert file.header.to_dict() == json.loads(table["__metadata__"]["lmp_uq"])
     assert file.sha256 == hashlib.sha256(content).hexdigest()
     return ""
 

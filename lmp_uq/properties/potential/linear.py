@@ -48,19 +48,19 @@ class LinearPotential:
 
     def __init__(self, file: modelfile.ModelFile, name: str, communicator=None):
         header = file.header
-        family = header["backbone"]["family"]
+        family = header.backbone.family
         if family not in LINEAR:
             raise UqError(f"{name} holds a model of family {family}; accepted: {' or '.join(LINEAR)}, a linear potential")
-        if header["posterior"] is None:
+        if header.posterior is None:
             raise UqError(f"{name} holds no posterior: lmp-uq fit adds one")
-        self.elements = tuple(header["elements"])
+        self.elements = tuple(header.elements)
         self.theta = np.array(file.tensors["backbone/coefficients"])
         self.posterior = Box.from_tensors(file.section("posterior"))
         self.departures = np.array(file.tensors["posterior/members"])
         self.sha256 = file.sha256
         self.shared, self.communicator = {}, communicator
         tensors = {"coefficients": np.zeros(len(self.theta))}
-        self._reference = linear_class(family)(header["backbone"]["architecture"], tensors, self.elements, communicator)
+        self._reference = linear_class(family)(header.backbone.architecture, tensors, self.elements, communicator)
         self._reference.settings.pair_lines("theta")  # a potential that no pair style runs is refused here
 
     @classmethod
