@@ -34,7 +34,7 @@ def sections(path):
     """A model file without the text of the command that made it, and without names and hashes of data files."""
     file = modelfile.read(path)
     header = replace(file.header, provenance=replace(file.header.provenance, command=""))
-    return header, {name: (a.dtype, a.shape, a.tobytes()) for name, a in file.tensors.items()}
+    return header.to_dict(), {name: (a.dtype, a.shape, a.tobytes()) for name, a in file.tensors.items()}
 
 
 def options_of(models, data, **changes):
