@@ -111,7 +111,7 @@ cdef dict add_arrays(Tensors &views, arrays):
         shape = array.shape
         address = array.ctypes.data
         if not add_tensor(views, name.encode("utf-8", "surrogatepass"), array.dtype.name.encode(), shape, <const void *> address):
-            raise UqError(f"tensor '{name}' is of type {array.dtype}; accepted: real and whole numbers")
+            raise UqError(f"MACE tensors: {name} is of type {array.dtype}; accepted: real and whole numbers")
     return held
 
 

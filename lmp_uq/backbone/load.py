@@ -52,7 +52,7 @@ def load_backbone(
         "cpu", "cuda", "cuda:N", or "auto": with engine "torch" a GPU if there is one, else the CPU. "cuda" and "auto" deal
         the GPUs of a node out to its ranks.
     engine : {"auto", "native", "torch"}
-        "native" is csrc/engine, on the CPU only; "torch" is mace-torch; "auto" is native, whatever the machine has, and torch
+        "native" is csrc/mace/cpu, on the CPU only; "torch" is mace-torch; "auto" is native, whatever the machine has, and torch
         where a GPU is asked for, or, said in the log, where native cannot run the model.
     threads : int
         CPU threads; 0 is what torch or OpenMP choose.
