@@ -154,11 +154,11 @@ class InPython:
         descriptors, species = found.descriptors[0], found.species[0]
         self.box = Box.from_tensors(file.section("posterior"))
         self.features = append_bias(descriptors, species, header.posterior.bias, len(header.elements))
-        self.n_members = n_members or header["posterior"]["n_members"]
+        self.n_members = n_members or header.posterior.n_members
         self.energy = found.energies[0]
         self.grade = Novelty.from_tensors(file.section("grade")).grade(descriptors, species)
         norm = np.linalg.norm(found.forces[0], axis=1)
-        bar = ForceError.from_dict(header["calibration"]["force_error"])
+        bar = ForceError.from_dict(header.bars()["force_error"])
         self.force_error = bar.predict(norm, self.grade, conservative)
         if network is not None:
             self.force_error = network.predict(descriptors, norm, self.grade, bar, conservative=conservative)
