@@ -8,6 +8,7 @@ from typing import Any
 
 from lmp_uq.calibration.few_frames import MIN_REST, N_FRAMES
 from lmp_uq.calibration.force_error import FORCE_OFFSET, GRADE_OFFSET, LEVEL, ForceError
+from lmp_uq.modelfile.header import CalibrationEntry
 from lmp_uq.quantities import FORCES, QUANTITIES, SCALED
 from lmp_uq.report.columns import LEFT_OUT_COLUMNS
 from lmp_uq.report.text import Column, entry, number, printable, table, wrap
@@ -104,22 +105,21 @@ def _learned_text(found):
     return f"learned quantile ({parts} frames, {found['epochs']} epochs), on its conformal frames: " + "; ".join(texts)
 
 
-def calibration_lines(calibration: Mapping[str, Any] | None) -> list[str]:
+def calibration_lines(calibration: CalibrationEntry | None) -> list[str]:
     """Lines of ``lmp-uq inspect`` on the header entry calibration."""
-    calibration = calibration or {}
+    calibration = calibration or CalibrationEntry()
     lines = _force_error_lines(calibration)
     for name in (quantity.bar for quantity in SCALED):
-        bar = calibration.get(name)
+        bar = getattr(calibration, name)
         if bar:
-            text = f"{name} = {bar['factor']:.4g} std ({UNITS[name]}); aim: covers {bar['level']:g}; "
-            lines += entry("", f"{text}conservative factor {bar['conservative_factor']:.4g}; {bar['n_blocks']} frames")
-    network = calibration.get("quantile_network")
-    if network:
-        levels = ", ".join(f"{level:g}" for level in network["levels"])
+            text = f"{name} = {bar.factor:.4g} std ({UNITS[name]}); aim: covers {bar.level:g}; "
+            lines += entry("", f"{text}conservative factor {bar.conservative_factor:.4g}; {bar.n_blocks} frames")
+    if calibration.quantile_network:
+        levels = ", ".join(f"{level:g}" for level in calibration.quantile_network.levels)
         lines += entry("", f"learned quantile of force_error, levels {levels}, where grade <= 1")
-    if calibration.get("in_sample"):
+    if calibration.in_sample:
         lines += entry("", "calibrated in sample: frames with another role in this file were accepted")
-    by_group = calibration.get("leave_one_group_out")
+    by_group = calibration.leave_one_group_out
     if isinstance(by_group, Mapping) and by_group:
         lines += ["", *left_out_lines(by_group), ""]
     return lines
@@ -135,9 +135,9 @@ def left_out_lines(by_group: Mapping[str, Any]) -> list[str]:
 
 
 def _force_error_lines(calibration):
-    if not calibration.get(FORCES.bar):
+    if not calibration.force_error:
         return entry("calibration", "none: force_error cannot be computed; lmp-uq fit --calibration adds it")
-    bar = ForceError.from_dict(calibration[FORCES.bar])
+    bar = ForceError.from_dict(calibration.force_error.to_dict())
     exponent = (
         f"{bar.intercept:.4g} {_signed(bar.force_exponent)} log(|F| + {FORCE_OFFSET:g}) "
         f"{_signed(bar.grade_exponent)} log(grade + {GRADE_OFFSET:g})"

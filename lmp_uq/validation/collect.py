@@ -64,7 +64,7 @@ def _samples(
     predicted = predicted_values(predictions, rows, quantity)
     targets = rows.targets * stress_factor(predictions, rows) if quantity is STRESS else rows.targets
     lower, upper = box.bounds(features, n_members)
-    calibration = (file.header["calibration"] or {}).get(quantity.bar) if quantity in SCALED else None
+    calibrated = file.header.bars().get(quantity.bar) if quantity in SCALED else None
     return Samples(
         predicted + targets, predicted, box.rms(features), lower, upper, force_norms(predictions, rows, quantity),
         groups_of(predictions.frames)[rows.frames].astype(object),
@@ -72,7 +72,7 @@ def _samples(
         elements=elements[row_species(predictions, rows)] if quantity is FORCES else None,
         certifiable=_certifiable(file, rows),
         thresholds=FORCE_THRESHOLDS if quantity is FORCES else (),
-        calibrated=calibration if isinstance(calibration, dict) and "factor" in calibration else None,
+        calibrated=calibrated,
     )  # fmt: skip
 
 
@@ -81,23 +81,23 @@ def _certifiable(file: ModelFile, rows: Any) -> np.ndarray | None:
     factor = file.section("posterior").get("leverage_factor")
     if factor is None:
         return None
-    posterior = file.header["posterior"]
-    weights = posterior.get("kind_weight")
+    posterior = file.header.fitted
+    weights = posterior.kind_weight or None
     if factor.ndim != 2 or len(factor) != rows.features.shape[1] or not isinstance(weights, dict):
         raise UqError(
             f"tensor 'posterior/leverage_factor' of shape {factor.shape} with posterior.kind_weight {weights!r}; accepted: "
             f"({rows.features.shape[1]}, any) and an object of numbers by kind, as lmp-uq fit writes them"
         )
     weight = np.array([float(weights.get(LABELS[k], 0.0)) for k in rows.kinds.tolist()])
-    return weight * np.sum((rows.features @ factor) ** 2, axis=1) >= posterior["leverage_floor"]
+    return weight * np.sum((rows.features @ factor) ** 2, axis=1) >= posterior.leverage_floor
 
 
 def _atom_samples(file: ModelFile, predictions: Predictions, elements: Sequence[str]) -> AtomSamples | None:
-    calibration = file.header["calibration"] or {}
-    if not file.header["grade"] or not calibration.get(FORCES.bar):
+    calibrated = file.header.bars().get(FORCES.bar)
+    if file.header.grade is None or calibrated is None:
         return None
     labels = force_labels(predictions, Novelty.from_tensors(file.section("grade")), elements)
-    bar, atoms = ForceError.from_dict(calibration[FORCES.bar]), labels.atoms
+    bar, atoms = ForceError.from_dict(calibrated), labels.atoms
     levels = {level: bar.predict(atoms.force, atoms.grade, level=level) for level in bar.levels}
     return AtomSamples(
         atoms.error, bar.predict(atoms.force, atoms.grade), atoms.force, atoms.grade, atoms.groups,

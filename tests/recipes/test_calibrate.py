@@ -78,15 +78,13 @@ def changed(data, name, change, source="warm"):
 def test_the_new_file_is_the_old_one_with_new_factors(models, data, done):
     report, new = done
     old = modelfile.read(models.full)
-    assert {k: v for k, v in new.header.items() if k not in ("calibration", "provenance")} == {
-        k: v for k, v in old.header.items() if k not in ("calibration", "provenance")
-    }
+    assert replace(new.header, calibration=None, provenance=None) == replace(old.header, calibration=None, provenance=None)
     same = [name for name in old.tensors if not name.startswith("roles/")]
     assert same and all(np.array_equal(old.tensors[n], new.tensors[n], equal_nan=old.tensors[n].dtype.kind == "f") for n in same)
-    calibration, provenance = new.header["calibration"], new.header["provenance"]
+    calibration, provenance = new.header.calibration.to_dict(), new.header.provenance.to_dict()
     bar = ForceError.from_dict(calibration["force_error"])
     assert bar.levels == (0.5, 0.9, 0.95) and (bar.n_blocks, bar.n_groups) == (32, 2)
-    assert bar != ForceError.from_dict(old.header["calibration"]["force_error"])
+    assert bar != ForceError.from_dict(old.header.calibration.force_error.to_dict())
     for name in ("energy_error", "stress_error"):
         assert ScaledError.from_dict(calibration[name]).n_blocks == 32
         assert set(calibration[name]["leave_one_group_out"]) == {"warm", "mild"}
@@ -109,7 +107,7 @@ def test_bars_cover_the_frames_they_come_from_and_not_twice_their_errors(models,
     frames = read_frames([data / "warm.xyz", data / "mild.xyz"])
     backbone, predicted, _ = recipe._predict(new, frames, options(models, data, "none"))
     labelled = recipe._labels(new, predicted, backbone.elements)
-    bar = ForceError.from_dict(new.header["calibration"]["force_error"])
+    bar = ForceError.from_dict(new.header.calibration.force_error.to_dict())
     atoms = labelled.of(FORCES).atoms
     assert np.mean(atoms.error <= bar.predict(atoms.force, atoms.grade)) == pytest.approx(
         report["labels"]["force_error"]["after"]["coverage"], abs=0.03
@@ -117,7 +115,7 @@ def test_bars_cover_the_frames_they_come_from_and_not_twice_their_errors(models,
     assert np.mean(2 * atoms.error <= bar.predict(atoms.force, atoms.grade)) < 0.85
     for quantity in SCALED:
         labels = labelled.of(quantity)
-        bar = ScaledError.from_dict(new.header["calibration"][quantity.bar])
+        bar = ScaledError.from_dict(new.header.calibration.to_dict()[quantity.bar])
         assert np.mean(np.abs(labels.error) <= bar.predict(labels.std)) >= 0.89
         assert np.mean(np.abs(2 * labels.error) <= bar.predict(labels.std)) < 0.85
 
@@ -129,7 +127,7 @@ def test_factors_are_those_of_the_rows(models, data, done):
     predicted = prediction.predict(Engine.load(str(models.full), ["Si", "O"]).backbone, frames, RowOptions(kinds=("energy",)))
     box = Box.from_tensors(new.section("posterior"))
     ratios = np.sort(np.abs(predicted.rows.targets) / box.rms(predicted.rows.features))
-    assert new.header["calibration"]["energy_error"]["factor"] == pytest.approx(ratios[29], rel=1e-9)
+    assert new.header.calibration.energy_error.factor == pytest.approx(ratios[29], rel=1e-9)
 
 
 def test_the_order_of_the_frames_changes_nothing(models, data, done):
@@ -138,7 +136,7 @@ def test_the_order_of_the_frames_changes_nothing(models, data, done):
     ase.io.write(data / "shuffled.xyz", shuffled)
     report = calibrate(options(models, data, data / "shuffled.uq", ["shuffled"]))
     assert report["labels"] == done[0]["labels"]
-    assert modelfile.read(data / "shuffled.uq").header["calibration"] == done[1].header["calibration"]
+    assert modelfile.read(data / "shuffled.uq").header.calibration == done[1].header.calibration
 
 
 def test_the_text_holds_the_figures_within_its_columns(done):
@@ -165,8 +163,8 @@ def test_frames_of_another_role_are_refused_unless_told_so(models, data, caplog)
     assert not (data / "no.uq").exists()
     report = calibrate(replace(options(models, data, data / "in.uq"), data=mixed, in_sample=True))
     new = modelfile.read(data / "in.uq")
-    assert report["in_sample"] and new.header["calibration"]["in_sample"] and "accepted: the new bars are" in describe_calibration(report)
-    assert "in sample" in describe_model(new) and new.header["provenance"]["roles"]["train"] == {"posterior": 40, "calibration": 40}
+    assert report["in_sample"] and new.header.calibration.in_sample and "accepted: the new bars are" in describe_calibration(report)
+    assert "in sample" in describe_model(new) and new.header.provenance.roles["train"] == {"posterior": 40, "calibration": 40}
     assert "56 independent frames, fewer than 100" in caplog.text
 
 
@@ -174,8 +172,8 @@ def test_calibrating_again_notes_a_frame_once(models, data, done):
     again = replace(options(models, data, data / "again.uq"), model=str(data / "done.uq"))
     report = calibrate(again)
     new = modelfile.read(data / "again.uq")
-    assert new.header["provenance"]["roles"] == done[1].header["provenance"]["roles"]
-    assert new.header["calibration"]["force_error"] == done[1].header["calibration"]["force_error"]
+    assert new.header.provenance.roles == done[1].header.provenance.roles
+    assert new.header.calibration.force_error == done[1].header.calibration.force_error
     for mine in report["labels"].values():
         assert mine["before"] == mine["after"]
 
@@ -188,7 +186,7 @@ def test_labels_that_are_missing_leave_their_factors_as_they_were(models, data, 
     given = replace(options(models, data, data / "e.uq", [name]), model=str(data / "done.uq"))
     report = calibrate(given)
     assert set(report["labels"]) == {"energy_error"} and set(report["left_out"]) == {"force_error", "stress_error"}
-    new, old = modelfile.read(data / "e.uq").header["calibration"], done[1].header["calibration"]
+    new, old = modelfile.read(data / "e.uq").header.calibration.to_dict(), done[1].header.calibration.to_dict()
     assert new["force_error"] == old["force_error"] and new["energy_error"]["n_blocks"] == 16 != old["energy_error"]["n_blocks"]
     text = describe_calibration(report)
     assert "force_error: not calibrated: no frame has force labels" in text and "no group could be left out" in text
@@ -197,7 +195,7 @@ def test_labels_that_are_missing_leave_their_factors_as_they_were(models, data, 
 
 def test_atoms_without_grade_are_counted_and_take_no_part(models, data, caplog):
     file = modelfile.read(models.full)
-    oxygen = file.header["elements"].index("O")
+    oxygen = file.header.elements.index("O")
     tensors = dict(file.tensors) | {"grade/radius": file.tensors["grade/radius"].copy()}
     tensors["grade/radius"][oxygen] = np.nan
     modelfile.write(data / "part.uq", file.header, tensors)
@@ -254,7 +252,7 @@ def test_command_line_with_a_learned_quantile(models, data, mace_reference, caps
     # a calibration without it drops it, and says so
     report = calibrate(replace(options(models, data, data / "dropped.uq"), model=str(out)))
     new = modelfile.read(data / "dropped.uq")
-    assert "quantile_network" not in new.header["calibration"] and not new.section("calibration")
+    assert "quantile_network" not in new.header.calibration.to_dict() and not new.section("calibration")
     assert any("learned quantile of the file is dropped" in text for text in report["warnings"])
 
 
