@@ -58,8 +58,8 @@ def bare_model(options):
     from lmp_uq.backbone.load import load_backbone
 
     file = modelfile.read(modelfile.resolve(options.model))
-    entry, tensors = file.header["backbone"], file.section("backbone")
-    backbone = load_backbone(entry, tensors, file.header["precision"], "cpu", engine=options.engine, threads=1)
+    entry, tensors = file.header.backbone.to_dict(), file.section("backbone")
+    backbone = load_backbone(entry, tensors, file.header.precision, "cpu", engine=options.engine, threads=1)
     atoms = bulk("Ta", "bcc", a=3.24, cubic=True) * ((options.cells,) * 3)
     atoms.symbols[::2] = "W"
     atoms.rattle(0.05, seed=1)

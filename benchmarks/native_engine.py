@@ -57,7 +57,7 @@ def described(name):
     if name in ("medium", "small"):
         return describe_mace(mpa0_like("128x0e+128x1o" if name == "medium" else "128x0e"))
     file = modelfile.read(modelfile.resolve(name))
-    return file.header["backbone"]["architecture"], file.section("backbone")
+    return file.header.backbone.architecture, file.section("backbone")
 
 
 def seconds(work, clock=time.perf_counter):

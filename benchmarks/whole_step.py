@@ -52,7 +52,7 @@ def engine_alone(model: str, precision: str, cells: int):
     from lmp_uq.backbone.load import load_backbone
 
     file = modelfile.read(modelfile.resolve(model))
-    backbone = load_backbone(file.header["backbone"], file.section("backbone"), precision, "cpu", engine="native", threads=1)
+    backbone = load_backbone(file.header.backbone.to_dict(), file.section("backbone"), precision, "cpu", engine="native", threads=1)
     atoms = bulk("Ta", "bcc", a=3.24, cubic=True) * ((cells,) * 3)
     atoms.symbols[np.random.default_rng(1).random(len(atoms)) < 0.5] = "W"
     atoms.rattle(0.05, seed=1)

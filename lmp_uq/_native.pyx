@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # cython: language_level=3, boundscheck=False, wraparound=False
 # distutils: language = c++
-"""The door from Python into csrc/mace/cpu: MACE models, arrays in and arrays out. Python sees it through lmp_uq.backbone.mace.native_engine."""
+"""The door from Python into csrc: the reader of model files, the posterior head, and MACE models, which Python sees through
+lmp_uq.backbone.mace.native_engine. What they refuse is a `lmp_uq.errors.UqError` with their text."""
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy
 from libcpp cimport bool as cbool
+from libcpp.map cimport map as cmap
 from libcpp.memory cimport unique_ptr
 from libcpp.string cimport string
 from libcpp.vector cimport vector
+from cython.operator cimport dereference, preincrement
 
 import json
+import os
 
 import numpy as np
 
@@ -17,6 +22,33 @@ from lmp_uq.errors import UqError
 cdef extern from "file/tensor.h" namespace "lmp_uq":
     cdef cppclass Tensors "lmp_uq::Tensors":
         Tensors()
+
+cdef extern from *:
+    """
+    #include <cstring>
+    #include <new>
+    #include <stdexcept>
+    // in the catch block of a call from Python; paths in a text may hold bytes that are no UTF-8
+    static void raise_uq_error()
+    {
+      try {
+        throw;
+      } catch (const std::runtime_error &failure) {
+        PyObject *module = PyImport_ImportModule("lmp_uq.errors");
+        PyObject *type = module ? PyObject_GetAttrString(module, "UqError") : nullptr;
+        PyObject *text = PyUnicode_DecodeUTF8(failure.what(), std::strlen(failure.what()), "surrogateescape");
+        if (type && text) PyErr_SetObject(type, text);
+        Py_XDECREF(text);
+        Py_XDECREF(type);
+        Py_XDECREF(module);
+      } catch (const std::bad_alloc &) {
+        PyErr_NoMemory();
+      } catch (const std::exception &failure) {
+        PyErr_SetString(PyExc_RuntimeError, failure.what());
+      }
+    }
+    """
+    void raise_uq_error()
 
 cdef extern from "mace/architecture.h" namespace "lmp_uq":
     cdef cppclass Architecture:
@@ -42,8 +74,8 @@ cdef extern from "mace/cpu/engine.h" namespace "lmp_uq":
         size_t table_bytes()
         size_t n_bytes()
         int n_threads()
-        unique_ptr[EngineState] evaluate(const AtomGraph &, const GhostExchange &, double *, double *) except + nogil
-        void pull(const EngineState &, const GhostExchange &, int, const double *, const double *, double *) except + nogil
+        unique_ptr[EngineState] evaluate(const AtomGraph &, const GhostExchange &, double *, double *) except +raise_uq_error nogil
+        void pull(const EngineState &, const GhostExchange &, int, const double *, const double *, double *) except +raise_uq_error nogil
 
 cdef extern from *:
     """
@@ -66,8 +98,25 @@ cdef extern from *:
       return 1;
     }
     """
-    unique_ptr[CppEngine] make_engine(const string &, const Tensors &, cbool, double, cbool, int) except + nogil
+    unique_ptr[CppEngine] make_engine(const string &, const Tensors &, cbool, double, cbool, int) except +raise_uq_error nogil
     int add_tensor(Tensors &, const string &, const string &, const vector[size_t] &, const void *)
+
+
+cdef dict add_arrays(Tensors &views, arrays):
+    """Views of arrays; what is returned holds their bytes."""
+    cdef vector[size_t] shape
+    cdef size_t address
+    held = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    for name, array in held.items():
+        shape = array.shape
+        address = array.ctypes.data
+        if not add_tensor(views, name.encode("utf-8", "surrogatepass"), array.dtype.name.encode(), shape, <const void *> address):
+            raise UqError(f"MACE tensors: {name} is of type {array.dtype}; accepted: real and whole numbers")
+    return held
+
+
+include "_native_file.pxi"
+include "_native_head.pxi"
 
 
 cdef class Exchange:
@@ -128,20 +177,10 @@ cdef class Engine:
 
     def __init__(self, architecture, tensors, bint single_precision, double table_tolerance, bint single_precision_bars, int threads):
         cdef Tensors views
-        cdef vector[size_t] shape
-        cdef size_t address
         cdef string text = json.dumps(architecture).encode()
-        self.arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}    # their bytes are the engine's
-        for name, array in self.arrays.items():
-            shape = array.shape
-            address = array.ctypes.data
-            if not add_tensor(views, name.encode(), array.dtype.name.encode(), shape, <const void *> address):
-                raise UqError(f"MACE tensors: {name} is of type {array.dtype}; accepted: real and whole numbers")
-        try:
-            with nogil:
-                self.engine = make_engine(text, views, single_precision, table_tolerance, single_precision_bars, threads)
-        except RuntimeError as error:
-            raise UqError(str(error)) from None
+        self.arrays = add_arrays(views, tensors)    # their bytes are the engine's
+        with nogil:
+            self.engine = make_engine(text, views, single_precision, table_tolerance, single_precision_bars, threads)
 
     @property
     def instruction_set(self):
@@ -193,8 +232,10 @@ cdef class Engine:
         try:
             with nogil:
                 state.state = self.engine.get().evaluate(view, hooks, e_out, d_out)
-        except RuntimeError as error:
-            raise_as_uq_error(error, exchange)
+        except UqError:
+            if exchange.failure is not None:
+                raise exchange.failure from None
+            raise
         return energies, descriptors, state
 
     def pull(self, State state not None, int n_sets, energy_weights, descriptor_weights):
@@ -218,8 +259,10 @@ cdef class Engine:
         try:
             with nogil:
                 self.engine.get().pull(state.state.get()[0], hooks, n_sets, w_in, big_w_in, out)
-        except RuntimeError as error:
-            raise_as_uq_error(error, exchange)
+        except UqError:
+            if exchange.failure is not None:
+                raise exchange.failure from None
+            raise
         return gradients
 
 
@@ -231,9 +274,3 @@ cdef Exchange lend(exchange, Py_ssize_t n_nodes, GhostExchange *hooks):
         hooks.forward = forward_rows
         hooks.reverse = reverse_rows
     return lent
-
-
-cdef raise_as_uq_error(error, Exchange exchange):
-    if exchange.failure is not None:
-        raise exchange.failure
-    raise UqError(str(error)) from None

@@ -62,7 +62,7 @@ class Model:
 
     def __init__(self, name: str, engine: Engine, options: dict[str, Any]) -> None:
         self.name, self.sha256, self._engine, self.options = name, engine.sha256, engine, options
-        self.elements = tuple(engine.header["elements"])
+        self.elements = tuple(engine.header.elements)
         self.cutoff, self.members = float(engine.cutoff), int(engine.n_members)
         self.fields = tuple(name for name in (*PER_FRAME, *PER_ATOM, "stress_std", "members") if _gives(engine, name))
 
@@ -140,7 +140,7 @@ class Model:
     @property
     def info(self) -> dict[str, Any]:
         """The header of the file."""
-        return copy.deepcopy(self._engine.header)
+        return copy.deepcopy(self._engine.header.to_dict())
 
     def check_file(self) -> None:
         """Raise UqError if the file is no longer the one that was loaded."""

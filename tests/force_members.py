@@ -29,10 +29,10 @@ class Members:
         header = file.header
         self.box = Box.from_tensors(file.section("posterior"))
         self.thetas = file.tensors["posterior/force_members"]
-        self.backbone = load_backbone(header["backbone"], file.section("backbone"), "float64", engine=engine)
+        self.backbone = load_backbone(header.backbone.to_dict(), file.section("backbone"), "float64", engine=engine)
         self.graph, _ = graph_of_frames([atoms], self.backbone.elements, self.backbone.cutoff)
         self.evaluation = self.backbone.evaluate(self.graph)
-        rows = append_bias(self.evaluation.descriptors, self.graph.species, header["posterior"]["bias"], len(header["elements"]))
+        rows = append_bias(self.evaluation.descriptors, self.graph.species, header.posterior.bias, len(header.elements))
         self.features = rows.sum(axis=0)
         self.energy = self.evaluation.energies.sum()
         self.forces, self.virials = self.apply(self.thetas)
@@ -62,12 +62,13 @@ class Members:
 def changed(source: Path, target: Path, *, calibration=None, **posterior) -> Path:
     """Copy of a model file with other tensors ``posterior/...`` and other numbers in entries of calibration (None: without)."""
     file = modelfile.read(source)
+    header = file.header.to_dict()
     for name, array in posterior.items():
         file.tensors.pop(f"posterior/{name}", None)
         if array is not None:
             file.tensors[f"posterior/{name}"] = array
-        file.header["posterior"][f"n_{name}"] = 0 if array is None else len(array)
+        header["posterior"][f"n_{name}"] = 0 if array is None else len(array)
     for name, entry in (calibration or {}).items():
-        file.header["calibration"][name] = None if entry is None else file.header["calibration"][name] | entry
-    modelfile.write(target, file.header, file.tensors)
+        header["calibration"][name] = None if entry is None else header["calibration"][name] | entry
+    modelfile.write(target, header, file.tensors)
     return target

@@ -109,7 +109,7 @@ def expected(potential, positions):
     columns = [box.rms(features), energies + bounds[0], energies + bounds[1], novelty.grade(found.descriptors, found.species)]
     columns += [np.linalg.norm(forces, axis=1), *forces.T]
     total = features.sum(axis=0)
-    bounds, factor = box.bounds(total, n_members), potential.file.header["calibration"]["energy_error"]["factor"]
+    bounds, factor = box.bounds(total, n_members), potential.file.header.calibration.energy_error.factor
     totals = [box.rms(total), energies.sum() + bounds[0], energies.sum() + bounds[1], factor * box.rms(total)]
     return np.array(columns).T, np.array(totals)
 

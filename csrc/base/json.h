@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// JSON as model files use it, read as lmp_uq.modelfile.json.strict_json reads it: RFC 8259, in UTF-8, without repeated keys, NaN, infinities,
-// lone surrogates, or more than MAX_DEPTH arrays and objects inside one another.
+// JSON as model files use it: RFC 8259, in UTF-8, without repeated keys, NaN, infinities, lone surrogates, or more than MAX_DEPTH arrays and
+// objects inside one another.
 #ifndef LMP_UQ_JSON_H
 #define LMP_UQ_JSON_H
 
@@ -15,7 +15,7 @@ class Json {
   enum class Kind { Null, Bool, Integer, Real, String, Array, Object };
   static constexpr int MAX_DEPTH = 100;
 
-  // std::runtime_error with the text of Python's json module: what is wrong, line, column, character (counted in code points)
+  // std::runtime_error: what is wrong, line, column, character (counted in code points)
   static Json parse(const std::string &text);
 
   Kind kind() const { return kind_; }

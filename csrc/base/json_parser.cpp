@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Positions, texts and the order of the checks are those of Python's json module, so that both readers of a file say the same.
 #include "base/json_parser.h"
 
 #include "base/text.h"
@@ -10,7 +9,7 @@
 
 namespace lmp_uq {
 
-static constexpr std::size_t MAX_DIGITS = 4300;    // of an integer, as in Python
+static constexpr std::size_t MAX_DIGITS = 4300;    // of an integer; Python, which gets the header from here, takes no more
 
 Json JsonParser::parse()
 {
@@ -162,8 +161,7 @@ Json JsonParser::number()
     return out;
   }
   if (n_digits > MAX_DIGITS)
-    throw std::runtime_error("Exceeds the limit (" + std::to_string(MAX_DIGITS) + " digits) for integer string conversion: value has " +
-                             std::to_string(n_digits) + " digits; use sys.set_int_max_str_digits() to increase the limit");
+    throw std::runtime_error("a whole number has " + std::to_string(n_digits) + " digits; accepted: at most " + std::to_string(MAX_DIGITS));
   out.text_ = literal == "-0" ? "0" : literal;
   return out;
 }

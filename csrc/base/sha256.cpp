@@ -28,15 +28,17 @@ void add_block(std::uint32_t state[8], const unsigned char *block)
     w[t] = w[t - 16] + w[t - 7] + (rotated(a, 7) ^ rotated(a, 18) ^ a >> 3) + (rotated(b, 17) ^ rotated(b, 19) ^ b >> 10);
   }
   std::memcpy(s, state, sizeof(s));
-  for (int t = 0; t < 64; t++) {
-    const std::uint32_t e = s[4], a = s[0];
+  // the names of the eight words turn from round to round, the words stay where they are
+  const auto round = [&](int t, int turn) {
+    const auto word = [&](int k) -> std::uint32_t & { return s[(k - turn) & 7]; };
+    const std::uint32_t e = word(4), a = word(0);
     const std::uint32_t first =
-        s[7] + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + ((e & s[5]) ^ (~e & s[6])) + ROUND[t] + w[t];
-    const std::uint32_t second = (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
-    std::memmove(s + 1, s, 7 * sizeof(s[0]));
-    s[4] += first;
-    s[0] = first + second;
-  }
+        word(7) + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + ((e & word(5)) ^ (~e & word(6))) + ROUND[t] + w[t];
+    word(3) += first;
+    word(7) = first + (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + ((a & word(1)) ^ (a & word(2)) ^ (word(1) & word(2)));
+  };
+  for (int t = 0; t < 64; t += 8)
+    for (int turn = 0; turn < 8; turn++) round(t + turn, turn);
   for (int k = 0; k < 8; k++) state[k] += s[k];
 }
 

@@ -34,22 +34,13 @@ Character character_at(const std::string &bytes, std::size_t position)
   return {length, code};
 }
 
-// Controls, separators and format characters; of the rarest ones (unassigned code points) nothing is known here.
-bool is_printable(unsigned code)
-{
-  static const unsigned HIDDEN[][2] = {{0, 0x1F},          {0x7F, 0xA0},       {0xAD, 0xAD},         {0x600, 0x605},     {0x61C, 0x61C},
-                                       {0x6DD, 0x6DD},     {0x70F, 0x70F},     {0x1680, 0x1680},     {0x180E, 0x180E},   {0x2000, 0x200F},
-                                       {0x2028, 0x202F},   {0x205F, 0x206F},   {0x3000, 0x3000},     {0xD800, 0xF8FF},   {0xFDD0, 0xFDEF},
-                                       {0xFEFF, 0xFEFF},   {0xFFF0, 0xFFFB},   {0xFFFE, 0xFFFF},     {0xE0000, 0x10FFFF}};
-  for (const auto &range : HIDDEN)
-    if (code >= range[0] && code <= range[1]) return false;
-  return true;
-}
+// what would move the cursor of a terminal, or end a line of a log
+bool is_control(unsigned code) { return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x2028 || code == 0x2029; }
 
-std::string escaped(unsigned code)
+std::string escaped(const char *form, unsigned code)
 {
   char out[16];
-  std::snprintf(out, sizeof(out), code < 0x100 ? "\\x%02x" : code < 0x10000 ? "\\u%04x" : "\\U%08x", code);
+  std::snprintf(out, sizeof(out), form, code);
   return out;
 }
 
@@ -80,7 +71,7 @@ std::string printable(const std::string &bytes)
   std::string out;
   for (std::size_t position = 0; position < bytes.size();) {
     const std::size_t length = character_at(bytes, position).length;
-    out += length ? bytes.substr(position, length) : escaped(static_cast<unsigned char>(bytes[position]));
+    out += length ? bytes.substr(position, length) : escaped("\\x%02x", static_cast<unsigned char>(bytes[position]));
     position += std::max<std::size_t>(length, 1);
   }
   return out;
@@ -101,9 +92,15 @@ void append_utf8(std::string &out, unsigned code)
 std::string piece(const std::string &text)
 {
   std::size_t left = 120;
-  for (std::size_t position = 0; position < text.size(); position++)
-    if ((static_cast<unsigned char>(text[position]) & 0xC0) != 0x80 && left-- == 0) return text.substr(0, position) + "...";
-  return text;
+  std::string out;
+  for (std::size_t position = 0; position < text.size();) {
+    if (left-- == 0) return out + "...";
+    const Character c = character_at(text, position);
+    const std::size_t length = std::max<std::size_t>(c.length, 1);
+    out += is_control(c.code) ? escaped("\\u%04x", c.code) : text.substr(position, length);
+    position += length;
+  }
+  return out;
 }
 
 double to_double(const std::string &literal)
@@ -143,68 +140,42 @@ std::string to_text(double value)
   return sign + digits.substr(0, exponent + 1) + "." + digits.substr(exponent + 1);
 }
 
-std::string python_repr(const std::string &text)
+std::string quoted(const std::string &text)
 {
-  const bool single = text.find('\'') == std::string::npos || text.find('"') != std::string::npos;
-  const char quote = single ? '\'' : '"';
-  std::string out(1, quote);
+  std::string out = "\"";
   for (std::size_t position = 0; position < text.size();) {
     const Character c = character_at(text, position);
-    if (!c.length) break;
-    if (c.code == '\\' || c.code == static_cast<unsigned char>(quote))
-      out += std::string("\\") + text[position];
-    else if (c.code == '\n' || c.code == '\r' || c.code == '\t')
-      out += c.code == '\n' ? "\\n" : c.code == '\r' ? "\\r" : "\\t";
-    else
-      out += is_printable(c.code) ? text.substr(position, c.length) : escaped(c.code);
-    position += c.length;
+    const std::size_t length = std::max<std::size_t>(c.length, 1);
+    if (c.code == '\\' || c.code == '"') out += '\\';
+    out += is_control(c.code) ? escaped("\\u%04x", c.code) : text.substr(position, length);
+    position += length;
   }
-  return out + quote;
+  return out + "\"";
 }
 
-std::string python_repr(const Json &value)
+std::string json_text(const Json &value)
 {
   std::vector<std::string> items;
   switch (value.kind()) {
-    case Json::Kind::Null: return "None";
-    case Json::Kind::Bool: return value.boolean() ? "True" : "False";
+    case Json::Kind::Null: return "null";
+    case Json::Kind::Bool: return value.boolean() ? "true" : "false";
     case Json::Kind::Integer: return value.digits();
     case Json::Kind::Real: return to_text(value.number());
-    case Json::Kind::String: return python_repr(value.string());
+    case Json::Kind::String: return quoted(value.string());
     case Json::Kind::Array:
-      for (const Json &item : value.array()) items.push_back(python_repr(item));
+      for (const Json &item : value.array()) items.push_back(json_text(item));
       return "[" + joined(items, ", ") + "]";
     case Json::Kind::Object:
-      for (std::size_t k = 0; k < value.keys().size(); k++)
-        items.push_back(python_repr(value.keys()[k]) + ": " + python_repr(value.values()[k]));
+      for (std::size_t k = 0; k < value.keys().size(); k++) items.push_back(quoted(value.keys()[k]) + ": " + json_text(value.values()[k]));
       return "{" + joined(items, ", ") + "}";
   }
   return "";
-}
-
-std::string python_tuple(const std::vector<std::string> &items)
-{
-  return "(" + joined(items, ", ") + (items.size() == 1 ? ",)" : ")");
 }
 
 std::string joined(const std::vector<std::string> &items, const char *separator)
 {
   std::string out;
   for (std::size_t k = 0; k < items.size(); k++) out += (k ? separator : "") + items[k];
-  return out;
-}
-
-std::string sum_of_digits(const std::string &a, const std::string &b)
-{
-  std::string out;
-  int carry = 0;
-  for (std::size_t k = 1; k <= std::max(a.size(), b.size()) || carry; k++) {
-    if (k <= a.size()) carry += a[a.size() - k] - '0';
-    if (k <= b.size()) carry += b[b.size() - k] - '0';
-    out += static_cast<char>('0' + carry % 10);
-    carry /= 10;
-  }
-  std::reverse(out.begin(), out.end());
   return out;
 }
 

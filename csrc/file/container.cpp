@@ -68,14 +68,14 @@ Layout::Entry read_entry(const std::string &name, const Json &entry)
     throw std::runtime_error(tensor + "is not described by dtype, shape and data_offsets");
   const Json &dtype = entry.at("dtype"), &shape = entry.at("shape"), &offsets = entry.at("data_offsets");
   const DType *known = find_dtype(dtype);
-  if (!known) throw std::runtime_error(tensor + "has dtype " + piece(python_repr(dtype)) + "; accepted: " + known_dtypes());
+  if (!known) throw std::runtime_error(tensor + "has dtype " + piece(json_text(dtype)) + "; accepted: " + known_dtypes());
   if (!are_sizes(shape, 8) || !are_sizes(offsets, 2) || offsets.array().size() != 2)
-    throw std::runtime_error(tensor + "has shape " + piece(python_repr(shape)) + " and data_offsets " + piece(python_repr(offsets)));
+    throw std::runtime_error(tensor + "has shape " + piece(json_text(shape)) + " and data_offsets " + piece(json_text(offsets)));
   const auto span = to_sizes(offsets);
   Layout::Entry out = {name, *known, to_sizes(shape), span[0], span[1] - span[0]};
   const bool empty = std::count(out.shape.begin(), out.shape.end(), 0u) > 0;
   if (span[1] < span[0] || out.n_bytes != (empty ? 0 : extent(out)))
-    throw std::runtime_error(tensor + "of shape " + piece(python_repr(shape)) + " and dtype " + dtype.string() + " has " +
+    throw std::runtime_error(tensor + "of shape " + piece(json_text(shape)) + " and dtype " + dtype.string() + " has " +
                              std::to_string(static_cast<std::int64_t>(span[1]) - static_cast<std::int64_t>(span[0])) + " bytes");
   return out;
 }
@@ -94,13 +94,6 @@ void read_table(const std::string &header, Layout &layout)
 }
 
 bool begins_with(const std::string &text, const char *start) { return text.rfind(start, 0) == 0; }
-
-std::string python_list(const std::vector<std::size_t> &sizes)
-{
-  std::vector<std::string> items;
-  for (const std::size_t size : sizes) items.push_back(std::to_string(size));
-  return "[" + joined(items, ", ") + "]";
-}
 
 // what a file is that is no container
 std::string describe(const std::string &start, std::uint64_t length, std::size_t n_bytes)
@@ -156,8 +149,7 @@ Layout read_layout(const std::string &where, const std::string &header, std::siz
                              ": " + std::to_string(n_data) + " data bytes found, " + std::to_string(position) + " expected");
   for (const auto &entry : entries)
     if (extent(entry) > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
-      throw std::runtime_error(where + ": damaged, tensor '" + piece(entry.name) + "' cannot have shape " +
-                               piece(python_list(entry.shape)));
+      throw std::runtime_error(where + ": damaged, tensor '" + piece(entry.name) + "' cannot have shape " + shape_text(entry.shape));
   return layout;
 }
 

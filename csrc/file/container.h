@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The safetensors container around a model file: what stands where (lmp_uq/container.py).
+// The safetensors container around a model file: what stands where. lmp_uq.modelfile.container writes it.
 #ifndef LMP_UQ_CONTAINER_H
 #define LMP_UQ_CONTAINER_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What a model file must fulfil before anyone uses it: lmp_uq/modelcheck.py, rule by rule, in its order and with its texts.
+// What a model file must fulfil before anyone uses it: the tables of specification.h, and what one entry demands of another.
 #ifndef LMP_UQ_MODEL_CHECK_H
 #define LMP_UQ_MODEL_CHECK_H
 

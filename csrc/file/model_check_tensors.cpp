@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "file/model_check.h"
+
 #include "base/text.h"
+#include "file/specification.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,78 +13,25 @@
 namespace lmp_uq {
 namespace {
 
-using Shape = std::vector<std::string>;    // decimal lengths: a header may announce more than any integer holds
-using NamedShapes = std::vector<std::pair<std::string, Shape>>;
-
-const char *const SECTIONS[] = {"backbone/", "posterior/", "grade/", "calibration/", "roles/"};
-constexpr char NETWORK[] = "calibration/quantile_network/";
-
 bool begins_with(const std::string &text, const std::string &start) { return text.rfind(start, 0) == 0; }
-
-Shape shape_of(const Tensor &tensor)
-{
-  Shape out;
-  for (const std::size_t length : tensor.shape) out.push_back(std::to_string(length));
-  return out;
-}
 
 [[noreturn]] void refuse(const std::string &where, const std::string &what) { throw std::runtime_error(where + ": " + what); }
 
 bool is_linear(const Json &header) { return header.at("backbone").at("family").string() != "mace"; }
 
-// shapes of the tensors of the learned quantile, by full name; empty without one
-NamedShapes network_shapes(const Json &header)
+std::vector<std::size_t> shape_of(const TensorEntry &entry, const Json &header)
 {
-  const Json *network = header.at("calibration").find("quantile_network");
-  if (!network || network->is_null()) return {};
-  const std::string inputs = sum_of_digits(network->at("n_features").digits(), "1");
-  const auto &hidden = network->at("hidden").array();
-  const std::string levels = std::to_string(network->at("levels").array().size());
-  const std::string sizes[] = {inputs, hidden[0].digits(), hidden[1].digits(), levels};
-  NamedShapes out = {{"input_mean", {inputs}}, {"input_scale", {inputs}}};
-  for (int k = 0; k < 3; k++) {
-    out.push_back({"weight_" + std::to_string(k), {sizes[k + 1], sizes[k]}});
-    out.push_back({"bias_" + std::to_string(k), {sizes[k + 1]}});
-  }
-  for (const char *name : {"lower", "upper", "factors"}) out.push_back({name, {levels}});
-  for (auto &named : out) named.first = NETWORK + named.first;
-  return out;
-}
-
-NamedShapes expected_shapes(const Json &header)
-{
-  const std::string features = header.at("backbone").at("n_features").digits();
-  const std::string elements = std::to_string(header.at("elements").array().size());
-  NamedShapes out;
-  if (is_linear(header)) out.push_back({"backbone/coefficients", {sum_of_digits(features, elements)}});
-  if (!header.at("posterior").is_null()) {
-    const Json &posterior = header.at("posterior");
-    const std::string &bias = posterior.at("bias").string(), &modes = posterior.at("n_modes").digits();
-    const std::string columns = sum_of_digits(features, bias == "none" ? "0" : bias == "constant" ? "1" : elements);
-    const NamedShapes box = {{"posterior/coefficients", {columns}},
-                             {"posterior/modes", {columns, modes}},
-                             {"posterior/lower", {modes}},
-                             {"posterior/upper", {modes}},
-                             {"posterior/members", {posterior.at("n_members").digits(), columns}}};
-    out.insert(out.end(), box.begin(), box.end());
-    const Json *force_members = posterior.find("n_force_members");
-    if (force_members && force_members->digits() != "0") out.push_back({"posterior/force_members", {force_members->digits(), columns}});
-  }
-  if (!header.at("grade").is_null()) {
-    out.push_back({"grade/mean", {elements, features}});
-    out.push_back({"grade/radius", {elements}});
-    out.push_back({"grade/whitening", {elements, features, features}});
-  }
-  const NamedShapes network = network_shapes(header);
-  out.insert(out.end(), network.begin(), network.end());
+  std::vector<std::size_t> out;
+  for (const char *symbol : entry.shape) out.push_back(length(symbol, header));
   return out;
 }
 
 void check_sections(const Json &header, const Tensors &tensors, const std::string &where)
 {
+  const auto &sections = tensor_sections();
   std::vector<std::string> unknown;
   for (const auto &named : tensors)
-    if (std::none_of(std::begin(SECTIONS), std::end(SECTIONS), [&](const char *start) { return begins_with(named.first, start); }))
+    if (std::none_of(sections.begin(), sections.end(), [&](const std::string &start) { return begins_with(named.first, start); }))
       unknown.push_back(named.first);
   if (!unknown.empty()) {
     const std::size_t n_more = unknown.size() - std::min<std::size_t>(unknown.size(), 5);
@@ -90,7 +39,7 @@ void check_sections(const Json &header, const Tensors &tensors, const std::strin
     unknown.resize(unknown.size() - n_more);
     for (std::string &name : unknown) name = piece(name);
     refuse(where, "unknown tensors " + joined(unknown, ", ") + more + "; accepted: names that begin with " +
-               joined({std::begin(SECTIONS), std::end(SECTIONS)}, ", "));
+               joined(sections, ", "));
   }
   for (const std::string section : {"posterior", "grade"})
     for (const auto &named : tensors)
@@ -98,33 +47,34 @@ void check_sections(const Json &header, const Tensors &tensors, const std::strin
         refuse(where, "header key '" + section + "' is null, but there is the tensor '" + piece(named.first) + "'");
 }
 
+// In the section calibration nothing but the specified ones may be; an announced count of 0 forbids its tensor.
 void check_names(const Json &header, const Tensors &tensors, const std::string &where)
 {
   check_sections(header, tensors, where);
   std::set<std::string> expected;
-  for (const auto &named : network_shapes(header)) expected.insert(named.first);
+  for (const TensorEntry &entry : tensor_entries())
+    if (entry.is_there && entry.is_there(header)) expected.insert(entry.name);
   for (const auto &named : tensors)
     if (begins_with(named.first, "calibration/") && !expected.count(named.first))
       refuse(where, "unknown tensor " + piece(named.first) +
                  "; accepted in calibration: those of calibration/quantile_network, if the header has that entry");
   const auto force_members = tensors.find("posterior/force_members");
-  if (force_members == tensors.end()) return;
-  const Json *count = header.at("posterior").find("n_force_members");
-  if (!count || count->digits() == "0")
-    refuse(where, "tensor 'posterior/force_members' has shape " + python_tuple(shape_of(force_members->second)) +
+  if (force_members != tensors.end() && !expected.count(force_members->first))
+    refuse(where, "tensor 'posterior/force_members' has shape " + shape_text(force_members->second.shape) +
                "; accepted: none, as posterior.n_force_members is 0");
 }
 
 void check_shapes(const Json &header, const Tensors &tensors, const std::string &where)
 {
-  for (const auto &expected : expected_shapes(header)) {
-    const std::string wanted = python_tuple(expected.second) + ", float64";
-    const auto found = tensors.find(expected.first);
-    if (found == tensors.end()) refuse(where, "tensor '" + expected.first + "' is missing; accepted: shape " + wanted);
-    const Shape shape = shape_of(found->second);
-    if (shape != expected.second || found->second.dtype != DType::F64)
-      refuse(where, "tensor '" + expected.first + "' has shape " + python_tuple(shape) + ", " + numpy_name(found->second.dtype) +
-                 "; accepted: " + wanted);
+  for (const TensorEntry &entry : tensor_entries()) {
+    if (!entry.is_there || !entry.is_there(header)) continue;
+    const std::vector<std::size_t> shape = shape_of(entry, header);
+    const std::string wanted = shape_text(shape) + ", " + entry.dtype, tensor = std::string("tensor '") + entry.name + "' ";
+    const auto found = tensors.find(entry.name);
+    if (found == tensors.end()) refuse(where, tensor + "is missing; accepted: shape " + wanted);
+    const std::string type = numpy_name(found->second.dtype);
+    if (found->second.shape != shape || type != entry.dtype)
+      refuse(where, tensor + "has shape " + shape_text(found->second.shape) + ", " + type + "; accepted: " + wanted);
   }
 }
 
@@ -199,24 +149,20 @@ void check_radius(const Tensors &tensors, const std::string &where)
 
 void check_roles(const Json &header, const Tensors &tensors, const std::string &where)
 {
-  std::map<std::string, std::string> counts;
+  std::map<std::string, std::size_t> counts;
   for (const Json &roles : header.at("provenance").at("roles").values())
-    for (std::size_t k = 0; k < roles.keys().size(); k++) {
-      std::string &count = counts.emplace(roles.keys()[k], "0").first->second;
-      count = sum_of_digits(count, roles.values()[k].digits());
-    }
+    for (std::size_t k = 0; k < roles.keys().size(); k++) counts[roles.keys()[k]] += static_cast<std::size_t>(roles.values()[k].integer());
   const std::string start = "roles/";
   for (const auto &named : tensors)
-    if (begins_with(named.first, start)) counts.emplace(named.first.substr(start.size()), "0");
+    if (begins_with(named.first, start)) counts.emplace(named.first.substr(start.size()), 0);
   for (const auto &role : counts) {
     const auto held = tensors.find(start + role.first);
     const bool here = held != tensors.end();
-    const Shape shape = here ? shape_of(held->second) : Shape{"0"};
-    const bool fits = shape == Shape{role.second} && (!here || held->second.dtype == DType::U64);
-    if (fits) continue;
-    const std::string found = here ? python_tuple(shape) + ", " + numpy_name(held->second.dtype) : "missing";
-    refuse(where, "tensor '" + piece(start + role.first) + "' is " + found + "; accepted: (" + role.second +
-               ",), uint64, as provenance.roles counts");
+    const std::vector<std::size_t> wanted = {role.second};
+    if (here ? held->second.shape == wanted && held->second.dtype == DType::U64 : role.second == 0) continue;
+    const std::string found = here ? shape_text(held->second.shape) + ", " + numpy_name(held->second.dtype) : "missing";
+    refuse(where, "tensor '" + piece(start + role.first) + "' is " + found + "; accepted: " + shape_text(wanted) +
+               ", uint64, as provenance.roles counts");
   }
 }
 

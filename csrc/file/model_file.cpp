@@ -48,17 +48,27 @@ void check_machine()
   if (!first) throw std::runtime_error("model files are read on little-endian machines only, this one is big-endian");
 }
 
-Json read_header(const std::string &where, const Json &metadata)
+const std::string &header_text_of(const std::string &where, const Layout &layout)
 {
-  const Json *text = metadata.find(METADATA_KEY);
+  const Json *text = layout.metadata.find(METADATA_KEY);
   if (!text)
     refuse(where, std::string("a safetensors file without the entry '") + METADATA_KEY +
                "'; accepted: a *.uq file as lmp-uq writes it (`lmp-uq convert` makes one from a MACE model)");
+  return text->string();
+}
+
+// the header, if it and the tensors are as the specification says
+Json checked_header(const std::string &where, const std::string &text, const Tensors &tensors)
+{
+  Json header;
   try {
-    return Json::parse(text->string());
+    header = Json::parse(text);
   } catch (const std::runtime_error &failure) {
     refuse(where, std::string("damaged, its lmp-uq header is no JSON: ") + failure.what());
   }
+  check_header(header, where);
+  check_tensors(header, tensors, where);
+  return header;
 }
 
 }    // namespace
@@ -91,11 +101,18 @@ ModelFile ModelFile::parse(const std::string &where, std::unique_ptr<unsigned ch
   file.bytes_ = std::move(bytes);
   file.n_bytes_ = n_bytes;
   for (const auto &entry : layout.entries) file.place(entry, layout.data);
-  file.header_ = read_header(where, layout.metadata);
-  check_header(file.header_, where);
-  check_tensors(file.header_, file.tensors_, where);
+  file.header_text_ = header_text_of(where, layout);
+  file.header_ = checked_header(where, file.header_text_, file.tensors_);
   file.sha256_ = lmp_uq::sha256(file.bytes_.get(), n_bytes);
   return file;
+}
+
+void ModelFile::check(const std::string &where, const std::string &start, const Tensors &tensors)
+{
+  std::size_t n_data = 0;
+  for (const auto &named : tensors) n_data += named.second.size() * item_size(named.second.dtype);
+  header_length(where, start.substr(0, 9), start.size() + n_data);
+  checked_header(where, header_text_of(where, read_layout(where, start.substr(8), n_data)), tensors);
 }
 
 void ModelFile::place(const Layout::Entry &entry, std::size_t data)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The model file, *.uq: SPEC in lmp_uq/modelfile.py. Everything that lmp_uq.modelfile.read refuses is refused here, with the same text.
+// The model file, *.uq, as specification.h says it: the one reader. Python reads through it, and lets it check what it writes.
 #ifndef LMP_UQ_MODEL_FILE_H
 #define LMP_UQ_MODEL_FILE_H
 
@@ -21,7 +21,11 @@ class ModelFile {
   // The same of bytes in memory. where: the file's name for messages.
   static ModelFile parse(const std::string &where, std::unique_ptr<unsigned char[]> bytes, std::size_t n_bytes);
 
+  // Refuses what `parse` would refuse of a file that begins with `start`, the container's length and header, and goes on with the tensors.
+  static void check(const std::string &where, const std::string &start, const Tensors &tensors);
+
   const Json &header() const { return header_; }
+  const std::string &header_text() const { return header_text_; }    // its JSON
   const Tensors &tensors() const { return tensors_; }               // full names; they live as long as this object
   Tensors section(const std::string &prefix) const;                 // those named prefix/..., by the rest of their names
   const std::string &sha256() const { return sha256_; }
@@ -37,6 +41,7 @@ class ModelFile {
   const unsigned char *copy(const void *bytes, std::size_t n_bytes);
 
   Json header_;
+  std::string header_text_;
   Tensors tensors_;
   std::string sha256_;
   std::unique_ptr<unsigned char[]> bytes_;

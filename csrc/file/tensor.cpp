@@ -112,6 +112,13 @@ const char *numpy_name(DType dtype)
   return "";
 }
 
+std::string shape_text(const std::vector<std::size_t> &shape)
+{
+  std::string out = "(";
+  for (std::size_t k = 0; k < shape.size(); k++) out += (k ? ", " : "") + std::to_string(shape[k]);
+  return out + (shape.size() == 1 ? ",)" : ")");
+}
+
 bool is_floating(DType dtype) { return dtype == DType::F16 || dtype == DType::F32 || dtype == DType::F64; }
 
 }    // namespace lmp_uq

@@ -25,6 +25,7 @@ using Tensors = std::map<std::string, Tensor>;    // iterated in the order of th
 
 std::size_t item_size(DType dtype);           // bytes
 const char *numpy_name(DType dtype);          // "float64", as numpy prints a dtype
+std::string shape_text(const std::vector<std::size_t> &shape);    // "(2,)", "(2, 3)", as numpy prints it
 bool is_floating(DType dtype);                // F16, F32, F64
 
 }    // namespace lmp_uq

@@ -21,13 +21,6 @@ const std::map<std::string, std::string> ONE_LEVEL = {
 const std::vector<std::string> ENTRIES = {"conservative_factors", "factors",   "floor_exponent", "floors",   "force_exponent", "grade_exponent",
                                           "intercept",            "least_bar", "levels",         "n_blocks", "n_groups"};
 
-std::string list_of(const std::vector<std::string> &names)
-{
-  std::vector<std::string> quoted;
-  for (const auto &name : names) quoted.push_back(python_repr(name));
-  return "[" + joined(quoted, ", ") + "]";
-}
-
 std::vector<double> numbers(const Json &value)
 {
   if (!value.is_array()) return {value.number()};
@@ -48,7 +41,7 @@ std::string tuple_of(const std::vector<double> &values)
 {
   std::vector<std::string> texts;
   for (const double value : values) texts.push_back(to_text(value));
-  return python_tuple(texts);
+  return "(" + joined(texts, ", ") + (texts.size() == 1 ? ",)" : ")");
 }
 
 // a number below the one before it
@@ -70,10 +63,10 @@ ForceError::ForceError(const Json &values)
   std::set<std::string> names(found.begin(), found.end());
   names.insert({"floor_exponent", "least_bar"});
   if (std::vector<std::string>(names.begin(), names.end()) != ENTRIES)
-    throw std::runtime_error("ForceError: found entries " + piece(list_of(found)) + ", expected " + list_of(ENTRIES));
+    throw std::runtime_error("ForceError: found entries " + piece(joined(found, ", ")) + ", expected " + joined(ENTRIES, ", "));
   const Json *n_blocks = entries.count("n_blocks") ? entries.at("n_blocks") : nullptr;
   if (n_blocks && !n_blocks->is_number())
-    throw std::runtime_error("ForceError: n_blocks holds " + piece(python_repr(*n_blocks)) + ", which is not a number");
+    throw std::runtime_error("ForceError: n_blocks holds " + piece(json_text(*n_blocks)) + ", which is not a number");
   intercept_ = entries.at("intercept")->number();
   force_exponent_ = entries.at("force_exponent")->number();
   grade_exponent_ = entries.at("grade_exponent")->number();

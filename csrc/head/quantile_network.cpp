@@ -14,13 +14,9 @@ namespace lmp_uq {
 
 QuantileNetwork::QuantileNetwork(const Json &header, const Tensors &arrays)
 {
-  std::vector<std::string> texts;
-  for (const Json &level : header.at("levels").array()) {
-    levels_.push_back(level.number());
-    texts.push_back(python_repr(level));
-  }
+  for (const Json &level : header.at("levels").array()) levels_.push_back(level.number());
   if (!is_rising(levels_))
-    throw std::runtime_error("QuantileNetwork: levels=" + python_tuple(texts) + ", accepted are rising numbers between 0 and 1");
+    throw std::runtime_error("QuantileNetwork: levels=(" + levels_text(levels_) + "), accepted are rising numbers between 0 and 1");
   mean_ = arrays.at("input_mean").doubles();
   scale_ = arrays.at("input_scale").doubles();
   lower_ = arrays.at("lower").doubles();

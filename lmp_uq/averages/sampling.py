@@ -13,13 +13,13 @@ import numpy as np
 from ase import Atoms
 from ase.io.formats import UnknownFileTypeError
 
+from lmp_uq.backbone.families import LINEAR
 from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.backbone.linear.potential import BAR, LinearBackbone
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.errors import UqError
 from lmp_uq.files import existing_file
 from lmp_uq.modelfile import ModelFile
-from lmp_uq.modelfile.check_linear import FAMILIES
 from lmp_uq.posterior.features import append_bias
 from lmp_uq.run.engine import Engine
 
@@ -58,7 +58,7 @@ class LinearFrames:
 
     def __init__(self, file: ModelFile) -> None:
         self._backbone = cast("LinearBackbone", backbone_of_file(file))
-        self._bias = file.header["posterior"]["bias"]
+        self._bias = file.header.fitted.bias
 
     def sample(self, atoms: Atoms, pressure: bool) -> tuple[float, np.ndarray, float | None, np.ndarray | None]:
         """Energy (eV), features (P,), trace of the virial (eV) and of its rows (P,); the last two None unless asked for."""
@@ -93,9 +93,9 @@ class MaceFrames:
 
 def source_of(file: ModelFile, name: str, **options: Any) -> LinearFrames | MaceFrames:
     """What samples frames for a model file with a posterior; options of `Engine.load` for a foundation model."""
-    if file.header["posterior"] is None:
+    if file.header.posterior is None:
         raise UqError(f"{name} has no posterior: lmp-uq fit writes one")
-    return LinearFrames(file) if file.header["backbone"]["family"] in FAMILIES else MaceFrames(name, **options)
+    return LinearFrames(file) if file.header.backbone.family in LINEAR else MaceFrames(name, **options)
 
 
 def pressure_of(atoms: Atoms, trace: Any, kt: float = 0.0) -> Any:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from lmp_uq.backbone.families import FAMILIES, MACE, SNAP
 from lmp_uq.backbone.protocol import Backbone
 from lmp_uq.errors import UqError, needs_torch
 
-FAMILIES = ("mace", "snap", "compute")
 ENGINES = ("torch", "native", "auto")
 
 log = logging.getLogger("lmp_uq")
@@ -21,8 +21,8 @@ log = logging.getLogger("lmp_uq")
 def backbone_of_file(file: Any, precision: str = "file", device: str = "cpu", **keywords: Any) -> Backbone:
     """`load_backbone` of what `lmp_uq.modelfile.file.read` returned; precision "file" is what the file says."""
     header = file.header
-    precision = header["precision"] if precision == "file" else precision
-    found = load_backbone(header["backbone"], file.section("backbone"), precision, device, elements=header["elements"], **keywords)
+    precision = header.precision if precision == "file" else precision
+    found = load_backbone(header.backbone.to_dict(), file.section("backbone"), precision, device, elements=header.elements, **keywords)
     log.debug("backbone %s: %s on %s, %s, %d features", file.sha256[:12], found.engine, found.device, found.precision, found.n_features)
     return found
 
@@ -52,7 +52,7 @@ def load_backbone(
         "cpu", "cuda", "cuda:N", or "auto": with engine "torch" a GPU if there is one, else the CPU. "cuda" and "auto" deal
         the GPUs of a node out to its ranks.
     engine : {"auto", "native", "torch"}
-        "native" is csrc/engine, on the CPU only; "torch" is mace-torch; "auto" is native, whatever the machine has, and torch
+        "native" is csrc/mace/cpu, on the CPU only; "torch" is mace-torch; "auto" is native, whatever the machine has, and torch
         where a GPU is asked for, or, said in the log, where native cannot run the model.
     threads : int
         CPU threads; 0 is what torch or OpenMP choose.
@@ -75,10 +75,10 @@ def load_backbone(
         A family, architecture, engine, precision or device that is not known or not there, or tensors that do not
         fit.
     """
-    family = entry.get("family", "mace")
+    family = entry.get("family", MACE)
     if family not in FAMILIES:
         raise UqError(f"backbone family {family!r} is not known; accepted: {', '.join(FAMILIES)}")
-    if family != "mace":
+    if family != MACE:
         return linear_class(family)(entry["architecture"], tensors, elements, communicator)
     if engine not in ENGINES:
         raise UqError(f"engine is {engine!r}; accepted: {', '.join(ENGINES)}")
@@ -105,7 +105,7 @@ def load_backbone(
 
 def linear_class(family: str) -> type:
     """`LinearBackbone` of a family of linear potentials."""
-    if family == "snap":
+    if family == SNAP:
         from lmp_uq.backbone.linear.snap import SnapBackbone
 
         return SnapBackbone

@@ -12,8 +12,10 @@ its quantiles in steps of 1 %; c_level is one of them. How all of it is found: `
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -184,7 +186,7 @@ class ForceError:
         return FORM | {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, values: dict) -> ForceError:
+    def from_dict(cls, values: Mapping[str, Any]) -> ForceError:
         """Inverse of `to_dict`.  UqError if a number is missing, unknown or out of range, or the formula is another one."""
         other = {name: values.get(name) for name, number in FORM.items() if values.get(name) != number}
         if other:

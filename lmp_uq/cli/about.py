@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import shlex
+from typing import Any
 
 from lmp_uq.cli.parser import add_verb
 from lmp_uq.errors import UqError
@@ -56,15 +57,15 @@ def _inspect(options, command):
     from lmp_uq.report.model import describe_model
 
     file = modelfile.read(modelfile.resolve(options.model))
-    print(_json(file.header) if options.json else describe_model(file))
+    print(_json(file.header.to_dict()) if options.json else describe_model(file))
 
 
 def _models(options, command):
     from lmp_uq import modelfile
 
     headers = {name: modelfile.read(modelfile.resolve(name)).header for name in modelfile.embedded_models()}
-    found = {
-        name: {"elements": header["elements"], "cutoff": header["cutoff"], "licence": header["provenance"]["licence"]}
+    found: dict[str, dict[str, Any]] = {
+        name: {"elements": header.elements, "cutoff": header.cutoff, "licence": header.provenance.licence}
         for name, header in headers.items()
     }
     if options.json:

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from lmp_uq.backbone.families import COMPUTE, LINEAR, SNAP
 from lmp_uq.backbone.linear.compute import with_columns
 from lmp_uq.backbone.linear.compute_settings import ComputeSettings, read_compute_settings
 from lmp_uq.backbone.linear.snap_settings import SnapSettings, read_settings
 from lmp_uq.backbone.load import linear_class
 from lmp_uq.errors import UqError, argument
 from lmp_uq.frames.reading import read_frames
-from lmp_uq.modelfile.check_linear import COMPUTE, FAMILIES, SNAP
+from lmp_uq.modelfile.header import BackboneEntry
 from lmp_uq.modelfile.source import BackboneSource, open_backbone
 
 PREFIXES = {"snap:": SNAP, "compute:": COMPUTE}
@@ -31,7 +32,7 @@ RIDGE = "evidence"
 
 def is_linear(source: BackboneSource) -> bool:
     """Whether a backbone is a linear potential, which a fit determines itself."""
-    return source.entry["family"] in FAMILIES
+    return source.entry.family in LINEAR
 
 
 def linear_source(
@@ -60,7 +61,9 @@ def linear_source(
     tensors = {"coefficients": np.zeros(len(settings.elements) * (settings.n_per_element + 1))}
     architecture = settings.header()
     backbone = linear_class(family)(architecture, tensors, settings.elements)
-    entry = {"family": family, "architecture": architecture, "n_features": backbone.n_features, "n_parameters": backbone.n_parameters}
+    entry = BackboneEntry(
+        family=family, architecture=architecture, n_features=backbone.n_features, n_parameters=backbone.n_parameters
+    )  # fmt: skip
     return BackboneSource(entry, tensors, list(settings.elements), settings.cutoff, "float64")
 
 
@@ -81,7 +84,7 @@ def open_fit_source(options: Any, communicator: Any = None) -> BackboneSource:
             )
         source = open_backbone(options.backbone, options.head)
         # a potential that was fitted before is fitted anew, its settings stay
-        return with_coefficients(source, np.zeros(source.entry["n_parameters"])) if is_linear(source) else source
+        return with_coefficients(source, np.zeros(source.entry.n_parameters)) if is_linear(source) else source
     elements = options.elements
     if options.backbone.startswith("compute:"):
         if elements:
@@ -120,7 +123,7 @@ def axes_of(source: BackboneSource) -> str:
     the directions of a quadratic potential is then below the threshold of modes, and its bars are too narrow (docs/linear.md). Of the
     columns of another compute nothing is known.
     """
-    of_one_kind = source.entry["family"] == SNAP and not source.entry["architecture"]["parameters"]["quadraticflag"]
+    of_one_kind = source.entry.family == SNAP and not source.entry.architecture["parameters"]["quadraticflag"]
     return "given" if of_one_kind else "scaled"
 
 

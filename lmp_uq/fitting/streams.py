@@ -43,11 +43,11 @@ class FitStreams:
         options, everyone = self._options, self._everyone
         threads = options.threads or (1 if everyone.size > 1 else 0)
         machine = {"engine": options.engine, "threads": threads, "local_rank": everyone.local_rank, "communicator": everyone.alone()}
-        return load_backbone(source.entry, source.tensors, self._precision, options.device, elements=source.elements, **machine)
+        return load_backbone(source.entry.to_dict(), source.tensors, self._precision, options.device, elements=source.elements, **machine)
 
     def stream(self, source: BackboneSource, backbone: Any, frames: Sequence[Frame], what: str, n_force_rows: int | None) -> Stream:
         """Predictions of frames, kept on disk; `what` is said of them while they are made; n_force_rows of a frame, None: all."""
-        identity = identity_of(source.entry, source.tensors, f"{self._precision}, {backbone.engine}")
+        identity = identity_of(source.entry.to_dict(), source.tensors, f"{self._precision}, {backbone.engine}")
         return Stream(backbone, frames, self._row_options(what, n_force_rows), Cache(self._folder, identity), self._everyone)
 
     def judge(self, source: BackboneSource, training: Stream, calibration: Sequence[Frame]) -> Callable:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The file format *.uq: container, what a reader refuses, provenance."""
+"""The file format *.uq: what is read and written, its header as records, provenance."""
 
 from __future__ import annotations
 
 from lmp_uq.modelfile.file import SUFFIX, ModelFile, embedded_models, read, resolve, write
+from lmp_uq.modelfile.header import Header
 
-__all__ = ["SUFFIX", "ModelFile", "embedded_models", "read", "resolve", "write"]
+__all__ = ["SUFFIX", "Header", "ModelFile", "embedded_models", "read", "resolve", "write"]

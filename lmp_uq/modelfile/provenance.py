@@ -10,9 +10,10 @@ from importlib import import_module, metadata
 import numpy as np
 
 from lmp_uq import __version__
+from lmp_uq.backbone.families import LINEAR
 from lmp_uq.files import name_as_text
 from lmp_uq.frames.reading import hash_file, name_of
-from lmp_uq.modelfile.check_linear import FAMILIES as LINEAR
+from lmp_uq.modelfile.header import DataEntry, ProvenanceEntry
 
 ROLES = ("backbone_training", "posterior", "calibration", "test")
 """A frame may have several: what trained the backbone may also shape the posterior."""
@@ -27,7 +28,7 @@ class Provenance:
 
     command: str
     licence: str
-    data: list[dict] = field(default_factory=list)
+    data: list[DataEntry] = field(default_factory=list)
     groups: dict[str, dict[str, int]] = field(default_factory=dict)
     hashes: dict[str, np.ndarray] = field(default_factory=dict)
     packages: tuple[str, ...] = PACKAGES
@@ -37,10 +38,10 @@ class Provenance:
         """Start from what the backbone's own file says of its training; a new fit replaces the other roles."""
         kept = "backbone_training"
         old = source.provenance
-        fresh = cls(command, old.get("licence", licence) if licence == "unstated" else licence)
-        if source.entry["family"] in LINEAR:
+        fresh = cls(command, old.licence if old and licence == "unstated" else licence)
+        if source.entry.family in LINEAR:
             fresh.packages = PACKAGES_OF_LINEAR
-        fresh.groups = {group: {kept: roles[kept]} for group, roles in old.get("roles", {}).items() if kept in roles}
+        fresh.groups = {group: {kept: roles[kept]} for group, roles in (old.roles if old else {}).items() if kept in roles}
         if kept in source.role_hashes:
             fresh.hashes[kept] = source.role_hashes[kept]
         return fresh
@@ -50,7 +51,7 @@ class Provenance:
         counts = Counter(source.rpartition("[")[0] for source in {f.source for f in frames})
         for path in dict.fromkeys(paths):
             name = name_as_text(name_of(path))
-            self.data.append({"path": name, "sha256": hash_file(path), "n_frames": counts[name]})
+            self.data.append(DataEntry(path=name, sha256=hash_file(path), n_frames=counts[name]))
 
     def add_role(self, role: str, frames) -> None:
         """Note that frames had a role."""
@@ -62,10 +63,10 @@ class Provenance:
         keys = np.array([f.key for f in frames], dtype=np.uint64)
         self.hashes[role] = np.concatenate([self.hashes.get(role, np.zeros(0, np.uint64)), keys])
 
-    def header(self) -> dict:
+    def entry(self) -> ProvenanceEntry:
         """For the header key provenance."""
         versions = {"lmp-uq": __version__} | {name: _version(name) for name in self.packages}
-        return {"command": self.command, "versions": versions, "licence": self.licence, "data": self.data, "roles": self.groups}
+        return ProvenanceEntry(command=self.command, versions=versions, licence=self.licence, data=self.data, roles=self.groups)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Frame hashes as the tensors roles/<role>."""

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from lmp_uq import modelfile
+from lmp_uq.backbone.families import MACE
 from lmp_uq.backbone.load import load_backbone
 from lmp_uq.backbone.mace.names import file_of
 from lmp_uq.errors import UqError, needs_torch
-from lmp_uq.modelfile.check import FORMAT, FORMAT_VERSION
+from lmp_uq.modelfile.header import BackboneEntry, Header, ProvenanceEntry
 
 
 @dataclass
@@ -20,33 +22,26 @@ class BackboneSource:
 
     Attributes
     ----------
-    entry : dict, header key backbone
+    entry : BackboneEntry, header key backbone
     tensors : dict of arrays, section backbone
     elements : list of str
     cutoff : float, Angstrom
     precision : "float32" or "float64"
-    provenance, role_hashes : of the file it came from; empty for a foreign model
+    provenance, role_hashes : of the file it came from; None and empty for a foreign model
     """
 
-    entry: dict
+    entry: BackboneEntry
     tensors: dict[str, np.ndarray]
     elements: list[str]
     cutoff: float
     precision: str
-    provenance: dict = field(default_factory=dict)
+    provenance: ProvenanceEntry | None = None
     role_hashes: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def header(self) -> dict:
-        """The part of a model file's header that the backbone determines."""
-        return {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "elements": list(self.elements),
-            "cutoff": float(self.cutoff),
-            "units": {"energy": "eV", "length": "Angstrom"},
-            "precision": self.precision,
-            "backbone": self.entry,
-        }
+    def header(self, provenance: ProvenanceEntry, **sections: Any) -> Header:
+        """The header of a model file of this backbone; sections: posterior, grade, calibration, as far as there are any."""
+        mine: dict[str, Any] = {"elements": list(self.elements), "cutoff": float(self.cutoff), "precision": self.precision}
+        return Header(**mine, **sections, backbone=self.entry, provenance=provenance)
 
 
 def open_backbone(name: str, head: str | None = None) -> BackboneSource:
@@ -67,9 +62,10 @@ def open_backbone(name: str, head: str | None = None) -> BackboneSource:
         from lmp_uq.backbone.mace.convert import convert_mace
 
     found = convert_mace(name, head=head)
-    entry = {"family": "mace", "architecture": found.architecture}
-    backbone = load_backbone(entry, found.tensors, found.precision, engine="torch")
-    entry |= {"n_features": backbone.n_features, "n_parameters": backbone.n_parameters}
+    backbone = load_backbone(found.architecture, found.tensors, found.precision, engine="torch")
+    entry = BackboneEntry(
+        family=MACE, architecture=found.architecture, n_features=backbone.n_features, n_parameters=backbone.n_parameters
+    )  # fmt: skip
     return BackboneSource(entry, found.tensors, list(found.elements), found.cutoff, found.precision)
 
 
@@ -77,11 +73,11 @@ def _from_model_file(name):
     file = modelfile.read(modelfile.resolve(name))
     header = file.header
     return BackboneSource(
-        header["backbone"],
+        header.backbone,
         file.section("backbone"),
-        list(header["elements"]),
-        header["cutoff"],
-        header["precision"],
-        header["provenance"],
+        list(header.elements),
+        header.cutoff,
+        header.precision,
+        header.provenance,
         file.section("roles"),
     )

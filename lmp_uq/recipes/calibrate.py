@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -25,6 +25,7 @@ from lmp_uq.frames.energy_zero import check_energy_zero, match_energy_zero
 from lmp_uq.frames.frame import Frame, check_elements
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.modelfile import ModelFile
+from lmp_uq.modelfile.header import ABSENT, CalibrationEntry, ForceErrorEntry, QuantileNetworkEntry, ScaledErrorEntry
 from lmp_uq.modelfile.provenance import Provenance, frames_with_other_role
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
@@ -89,11 +90,11 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     """
     check_target(options.out, "out")
     file = modelfile.read(modelfile.resolve(options.model))
-    if not file.header["posterior"]:
+    if file.header.posterior is None:
         raise UqError(f"{options.model} has no posterior to calibrate: lmp-uq fit writes one")
     before = _bar_to_adapt(file, options) if options.adapt else None
-    frames = read_frames(options.data, options.keys, options.group_key, file.header["cutoff"])
-    check_elements(frames, file.header["elements"])
+    frames = read_frames(options.data, options.keys, options.group_key, file.header.cutoff)
+    check_elements(frames, file.header.elements)
     in_sample = _other_roles(file, frames, options.in_sample)
     if not options.adapt:  # sums are then the same whatever the order of the files
         frames = sorted(frames, key=lambda frame: (frame.key, frame.group, frame.source))
@@ -113,7 +114,7 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
 
 
 def _calibrated(file: ModelFile, labels: Labels, options: CalibrateOptions) -> _Found:
-    entries, reports, reasons = calibrate_bars(labels, file.header["calibration"] or {}, options.seed)
+    entries, reports, reasons = calibrate_bars(labels, file.header.bars(), options.seed)
     left_out = {name: str(reason).removeprefix(f"{name}: ") for name, reason in reasons.items()}
     if not entries:
         raise UqError("nothing can be calibrated: " + "; ".join(f"{name}: {why}" for name, why in left_out.items()))
@@ -122,7 +123,7 @@ def _calibrated(file: ModelFile, labels: Labels, options: CalibrateOptions) -> _
 
 def _bar_to_adapt(file: ModelFile, options: CalibrateOptions) -> ForceError:
     """The force_error of the file.  UqError if it is none that can be adapted."""
-    values = (file.header["calibration"] or {}).get(FORCES.bar)
+    values = file.header.bars().get(FORCES.bar)
     bar = force_error_of(values) if values else None
     if not isinstance(bar, ForceError):
         found = "was calibrated before 0.2" if bar else "is not there"
@@ -152,7 +153,7 @@ def _other_roles(file: ModelFile, frames: Sequence[Frame], accept: bool) -> bool
 def _predict(file: ModelFile, frames: Sequence[Frame], options: CalibrateOptions) -> tuple[Any, Predictions, dict[str, float]]:
     # no row of a force is needed: its error is that of the atom
     backbone, predictions = predict_by_file(file, frames, options, kinds=tuple(quantity.label for quantity in SCALED))
-    offsets = match_energy_zero(predictions, file.header["posterior"].get("energy_offsets"), options.fit_offsets, backbone)
+    offsets = match_energy_zero(predictions, file.header.fitted.energy_offsets or {}, options.fit_offsets, backbone)
     if options.fit_offsets:
         return backbone, predictions, offsets
     taken = [sum(offsets.get(element, 0.0) for element in frame.atoms.get_chemical_symbols()) for frame in frames]
@@ -172,7 +173,7 @@ def _warn_of_energy_zero(frames: Sequence[Frame], residuals: np.ndarray, element
 
 def _labels(file: ModelFile, predictions: Predictions, backbone: Any) -> Labels:
     """Labels of the predictions, with the bars and the grade of the file."""
-    novelty = Novelty.from_tensors(file.section("grade")) if file.header["grade"] else None
+    novelty = Novelty.from_tensors(file.section("grade")) if file.header.grade else None
     return labels_of(predictions, Box.from_tensors(file.section("posterior")), novelty, backbone)
 
 
@@ -199,7 +200,7 @@ def _warnings(file: ModelFile, frames: Sequence[Frame], report: dict[str, Any]) 
     ungraded = _ungraded(file, frames)
     if ungraded:
         out.append(f"no training atoms of {', '.join(f'{e} ({n} atoms)' for e, n in ungraded.items())}: they took no part in force_error")
-    had_network = (file.header["calibration"] or {}).get("quantile_network")
+    had_network = file.header.calibration and file.header.calibration.quantile_network
     if report["adaptation"]:
         if had_network:
             out.append("the learned quantile of the file is not adapted: it answers as before where grade <= 1")
@@ -213,50 +214,49 @@ def _warnings(file: ModelFile, frames: Sequence[Frame], report: dict[str, Any]) 
 def _ungraded(file: ModelFile, frames: Sequence[Frame]) -> dict[str, int]:
     """{element: atoms with force labels} of the elements that have no grade."""
     radius = file.tensors.get("grade/radius")
-    names = [] if radius is None else [e for e, r in zip(file.header["elements"], radius, strict=True) if not np.isfinite(r)]
+    names = [] if radius is None else [e for e, r in zip(file.header.elements, radius, strict=True) if not np.isfinite(r)]
     counts = {e: sum(f.atoms.get_chemical_symbols().count(e) for f in frames if f.forces is not None) for e in names}
     return {element: count for element, count in counts.items() if count}
 
 
-def _section(file: ModelFile, entries: Mapping[str, Any], report: dict[str, Any]) -> dict[str, Any]:
+def _section(file: ModelFile, entries: Mapping[str, Any], report: dict[str, Any]) -> CalibrationEntry:
     """The new header entry: what could not be calibrated stays as it was."""
-    out = copy.deepcopy(file.header["calibration"] or {})
+    calibration = file.header.calibration or CalibrationEntry()
     if report["adaptation"]:
-        earlier = out.get("adaptations", [])
-        return out | {FORCES.bar: entries[FORCES.bar].to_dict(), "adaptations": [*earlier, report["adaptation"]]}
-    out.pop("adaptations", None)
+        shifted = ForceErrorEntry.from_dict(entries[FORCES.bar].to_dict())
+        return replace(calibration, force_error=shifted, adaptations=[*(calibration.adaptations or []), report["adaptation"]])
+    new: dict[str, Any] = {"in_sample": report["in_sample"], "energy_offsets": report["energy_offsets"], "adaptations": ABSENT}
     for name, bar in entries.items():
         mine = report["labels"][name]
-        out[name] = bar.to_dict()
         if name == FORCES.bar:
-            out["leave_one_group_out"] = mine["leave_one_group_out"]
-            out["per_element"] = {e: found["factor"] for e, found in mine["per_element"].items() if found["factor"] is not None}
-            out.pop("quantile_network", None)
+            own = {e: found["factor"] for e, found in mine["per_element"].items() if found["factor"] is not None}
+            new |= {name: ForceErrorEntry.from_dict(bar.to_dict()), "leave_one_group_out": mine["leave_one_group_out"]}
+            new |= {"per_element": own, "quantile_network": ABSENT}
         else:
-            out[name]["leave_one_group_out"] = mine["leave_one_group_out"]
+            new[name] = ScaledErrorEntry(**bar.to_dict(), leave_one_group_out=mine["leave_one_group_out"])
     if report["learned_quantile"] is not None:
-        out["quantile_network"] = report["learned_quantile"].pop("header") | report["learned_quantile"]
-    return out | {"in_sample": report["in_sample"], "energy_offsets": report["energy_offsets"]}
+        new["quantile_network"] = QuantileNetworkEntry.from_dict(report["learned_quantile"].pop("header") | report["learned_quantile"])
+    return replace(file.header.calibration or CalibrationEntry(), **new)
 
 
 def _write(
     file: ModelFile,
     frames: Sequence[Frame],
-    calibration: dict[str, Any],
+    calibration: CalibrationEntry,
     tensors: dict[str, np.ndarray],
     options: CalibrateOptions,
     command: str,
 ) -> None:
-    old = file.header["provenance"]
-    earlier = [old["command"]] if old["command"] else []
+    old = file.header.provenance
+    earlier = [old.command] if old.command else []
     provenance = Provenance(
-        " && ".join([*earlier, command]), old["licence"], copy.deepcopy(old["data"]), copy.deepcopy(old["roles"]), file.section("roles")
-    )
-    known = {entry["sha256"] for entry in old["data"]}
+        " && ".join([*earlier, command]), old.licence, list(old.data), copy.deepcopy(old.roles), file.section("roles")
+    )  # fmt: skip
+    known = {entry.sha256 for entry in old.data}
     provenance.add_files([path for path in options.data if hash_file(path) not in known], frames)
     noted = set(provenance.hashes.get(ROLE, np.zeros(0, np.uint64)).tolist())
     provenance.add_role(ROLE, [frame for frame in frames if frame.key not in noted])
-    header = file.header | {"calibration": calibration, "provenance": provenance.header()}
-    dropped = ("roles/",) if "quantile_network" in calibration and not tensors else ("roles/", f"{SECTION}/")
+    header = replace(file.header, calibration=calibration, provenance=provenance.entry())
+    dropped = ("roles/",) if calibration.quantile_network and not tensors else ("roles/", f"{SECTION}/")
     kept = {name: array for name, array in file.tensors.items() if not name.startswith(dropped)}
     modelfile.write(options.out, header, kept | tensors | provenance.tensors())

@@ -35,6 +35,5 @@ def convert(name: str, out: str | Path, *, head: str | None = None, licence: str
     check_target(out, "out")
     source = open_backbone(name, head)
     provenance = Provenance.inherit(source, command, licence)
-    header = source.header() | {"posterior": None, "grade": None, "calibration": None, "provenance": provenance.header()}
     tensors = {f"backbone/{key}": value for key, value in source.tensors.items()}
-    modelfile.write(out, header, tensors | provenance.tensors())
+    modelfile.write(out, source.header(provenance.entry()), tensors | provenance.tensors())

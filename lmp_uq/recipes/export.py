@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from lmp_uq import __version__, modelfile
+from lmp_uq.backbone.families import LINEAR
 from lmp_uq.backbone.load import load_backbone
 from lmp_uq.errors import UqError, argument
 from lmp_uq.files import atomic_file
-from lmp_uq.modelfile.check_linear import FAMILIES
 
 
 def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
@@ -39,9 +39,9 @@ def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
     """
     file = modelfile.read(modelfile.resolve(model))
     header = file.header
-    family = header["backbone"]["family"]
-    if family not in FAMILIES:
-        raise UqError(f"{model} holds a model of family {family}; accepted: {' or '.join(FAMILIES)}, a linear potential")
+    family = header.backbone.family
+    if family not in LINEAR:
+        raise UqError(f"{model} holds a model of family {family}; accepted: {' or '.join(LINEAR)}, a linear potential")
     prefix = Path(out)
     if not prefix.name or any(c.isspace() for c in out):
         raise UqError(f"{argument('out')} {out!r}; accepted: a prefix of file names without white space")
@@ -62,7 +62,7 @@ def export(model: str, out: str, member: int | None = None) -> dict[str, Path]:
 
 def settings_of(file: modelfile.ModelFile) -> Any:
     """Settings of a linear potential: its descriptors, what is beneath it, the files of its pair style."""
-    backbone: Any = load_backbone(file.header["backbone"], file.section("backbone"), elements=file.header["elements"])
+    backbone: Any = load_backbone(file.header.backbone.to_dict(), file.section("backbone"), elements=file.header.elements)
     return backbone.settings
 
 

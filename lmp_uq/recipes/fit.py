@@ -29,6 +29,7 @@ from lmp_uq.frames.frame import Frame, check_elements, split_hold_out
 from lmp_uq.frames.memory import FrameSource
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.frames.units import unit_warnings
+from lmp_uq.modelfile.header import CalibrationEntry, GradeEntry, Header, PosteriorEntry
 from lmp_uq.modelfile.provenance import Provenance
 from lmp_uq.modelfile.source import BackboneSource
 from lmp_uq.novelty.fit import fit_novelty_blocks, fit_scaled_novelty
@@ -136,7 +137,7 @@ class _Fitted:
     floors: list
     weights: Weighting
     novelty: Novelty
-    calibration: dict | None
+    calibration: CalibrationEntry | None
     counts: dict
     counts_by_group: dict
 
@@ -261,7 +262,7 @@ def _read_for_role(options: FitOptions) -> Sequence[Frame]:
     return read_frames(paths, options.keys, options.group_key) if paths else []
 
 
-def _calibrate(checked: Stream | None, box: Box, novelty: Novelty, backbone: Any) -> dict[str, Any] | None:
+def _calibrate(checked: Stream | None, box: Box, novelty: Novelty, backbone: Any) -> CalibrationEntry | None:
     """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels."""
     if checked is None:
         return None
@@ -280,7 +281,7 @@ def _calibrate(checked: Stream | None, box: Box, novelty: Novelty, backbone: Any
         log.warning("%s", text)
     bars = {name: bar.to_dict() for name, bar in found.bars.items()}
     left_out = found.reports[FORCES.bar]["leave_one_group_out"]
-    return {FORCES.bar: bars.pop(FORCES.bar), "leave_one_group_out": left_out} | bars
+    return CalibrationEntry.from_dict(bars | {"leave_one_group_out": left_out})
 
 
 def _report(fitted: _Fitted, n_frames: int, offsets: dict[str, float]) -> dict[str, Any]:
@@ -294,34 +295,34 @@ def _report(fitted: _Fitted, n_frames: int, offsets: dict[str, float]) -> dict[s
         "floor_path": fitted.pops.floor_path_ or [],
         "ridge": float(fitted.pops.ridge_relative_),
         "floors_tried": [{"floor": f, "std_over_rmse": r} for f, r in fitted.floors],
-        "force_error_leave_one_group_out": (fitted.calibration or {}).get("leave_one_group_out", {}),
+        "force_error_leave_one_group_out": fitted.calibration.leave_one_group_out if fitted.calibration else {},
         "energy_offsets": offsets,
     }
 
 
 def _header(
     source: BackboneSource, options: FitOptions, fitted: _Fitted, n_members: int, report: dict[str, Any], provenance: Provenance
-) -> dict[str, Any]:
+) -> Header:
     pops, novelty = fitted.pops, fitted.novelty
-    posterior = {
-        "n_features": source.entry["n_features"],
-        "n_modes": len(pops.box_.lower),
-        "n_members": n_members,
-        "n_force_members": options.n_force_members,
-        "bias": options.bias,
-        "ridge": options.ridge if isinstance(options.ridge, str) else float(options.ridge),
-        "ridge_relative": float(pops.ridge_relative_),
-        "leverage_floor": report["leverage_floor"],
-        "axes": options.axes,
-        "floors_tried": report["floors_tried"],
-        "rows": list(options.rows),
-        "n_force_rows": options.n_force_rows,
-        "kind_weight": mean_weights(report["rows"]),
-        "counts": report["rows"] | {"frames": report["n_frames"], "groups": report["groups"]},
-        "seed": options.seed,
-        "dof": report["dof"],
-        "energy_offsets": report["energy_offsets"],
-    }
+    posterior = PosteriorEntry(
+        n_features=source.entry.n_features,
+        n_modes=len(pops.box_.lower),
+        n_members=n_members,
+        n_force_members=options.n_force_members,
+        bias=options.bias,
+        ridge=options.ridge if isinstance(options.ridge, str) else float(options.ridge),
+        ridge_relative=float(pops.ridge_relative_),
+        leverage_floor=report["leverage_floor"],
+        axes=options.axes,
+        floors_tried=report["floors_tried"],
+        rows=list(options.rows),
+        n_force_rows=options.n_force_rows,
+        kind_weight=mean_weights(report["rows"]),
+        counts=report["rows"] | {"frames": report["n_frames"], "groups": report["groups"]},
+        seed=options.seed,
+        dof=report["dof"],
+        energy_offsets=report["energy_offsets"],
+    )
     known = [e for e, r in zip(source.elements, novelty.radius, strict=True) if np.isfinite(r)]
-    grade = {"percentile": 99.9, "folds": 5, "elements": known}
-    return source.header() | {"posterior": posterior, "grade": grade, "calibration": fitted.calibration, "provenance": provenance.header()}
+    grade = GradeEntry(more={"percentile": 99.9, "folds": 5, "elements": known})
+    return source.header(provenance.entry(), posterior=posterior, grade=grade, calibration=fitted.calibration)

@@ -3,23 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from lmp_uq.backbone.families import MACE
 from lmp_uq.errors import UqError
 from lmp_uq.frames.reading import LabelKeys
+from lmp_uq.modelfile.header import Header
 from lmp_uq.quantities import FORCE_ROWS
 
 
-def default_force_rows(header: Mapping[str, Any]) -> int | None:
+def default_force_rows(header: Header) -> int | None:
     """Force components of a frame that become rows unless the user says otherwise; None: all, which cost a linear potential nothing."""
-    return FORCE_ROWS if header["backbone"]["family"] == "mace" else None
+    return FORCE_ROWS if header.backbone.family == MACE else None
 
 
-def members_in_use(header: Mapping[str, Any], asked: int | None, name: str) -> int:
+def members_in_use(header: Header, asked: int | None, name: str) -> int:
     """K of the bounds: as many members as are asked for, None: all of the file; UqError for more than it holds."""
-    held = header["posterior"]["n_members"]
+    held = header.fitted.n_members
     if asked is not None and not 1 <= asked <= held:
         raise UqError(f"members {asked} asked for, {name} holds {held}; accepted: 1 to {held}")
     return asked or held

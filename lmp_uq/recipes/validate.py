@@ -60,17 +60,17 @@ def validate(options: ValidateOptions) -> tuple[dict, dict]:
         baselines without frames of the fit.
     """
     file = modelfile.read(modelfile.resolve(options.model))
-    if not file.header["posterior"]:
+    if file.header.posterior is None:
         raise UqError(f"{options.model} has no posterior to validate: lmp-uq fit writes one")
     n_members = members_in_use(file.header, options.n_members, options.model)
-    frames = read_frames(options.data, options.keys, options.group_key, file.header["cutoff"])
+    frames = read_frames(options.data, options.keys, options.group_key, file.header.cutoff)
     if not options.in_sample:
         _refuse_other_roles(file, frames)
     if options.baselines:
         read_fit_frames(file, options)  # a wrong file is better refused before the evaluation than after it
     n_force_rows = options.n_force_rows or default_force_rows(file.header)
     backbone, predictions = predict_by_file(file, frames, options, n_force_rows=n_force_rows)
-    stored = file.header["posterior"].get("energy_offsets") or {}
+    stored = file.header.posterior.energy_offsets or {}
     match_energy_zero(predictions, stored, options.fit_offsets, backbone)
     samples = collect(file, predictions, backbone, n_members)
     result = {"model": options.model, "sha256": file.sha256, "n_frames": len(frames), "in_sample": options.in_sample}

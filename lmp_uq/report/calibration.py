@@ -12,6 +12,7 @@ from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, GRADE_OFF
 from lmp_uq.calibration.force_error_1 import ForceError1
 from lmp_uq.calibration.grade_error import ENERGY_OFFSET, GradeError, bar_of_energies
 from lmp_uq.calibration.versions import force_error_of
+from lmp_uq.modelfile.header import CalibrationEntry
 from lmp_uq.quantities import FORCES, QUANTITIES, SCALED
 from lmp_uq.report.columns import LEFT_OUT_COLUMNS
 from lmp_uq.report.text import Column, entry, number, printable, table, wrap
@@ -127,23 +128,22 @@ def _learned_text(found):
     return f"learned quantile ({parts} frames, {found['epochs']} epochs), on its conformal frames: " + "; ".join(texts)
 
 
-def calibration_lines(calibration: Mapping[str, Any] | None) -> list[str]:
+def calibration_lines(calibration: CalibrationEntry | None) -> list[str]:
     """Lines of ``lmp-uq inspect`` on the header entry calibration."""
-    calibration = calibration or {}
+    calibration = calibration or CalibrationEntry()
     lines = _force_error_lines(calibration)
     for name in (quantity.bar for quantity in SCALED):
-        bar = calibration.get(name)
+        bar = getattr(calibration, name)
         if bar:
-            lines += entry("", _scaled_text(name, bar_of_energies(bar)))
-    network = calibration.get("quantile_network")
-    if network:
-        levels = ", ".join(f"{level:g}" for level in network["levels"])
+            lines += entry("", _scaled_text(name, bar_of_energies(bar.to_dict())))
+    if calibration.quantile_network:
+        levels = ", ".join(f"{level:g}" for level in calibration.quantile_network.levels)
         lines += entry("", f"learned quantile of force_error, levels {levels}, where grade <= 1")
-    for found in calibration.get("adaptations", []):
+    for found in calibration.adaptations or []:
         lines += entry("", f"adapted to {found['n_frames']} frames: all bars of forces times {found['factor']:.3g}")
-    if calibration.get("in_sample"):
+    if calibration.in_sample:
         lines += entry("", "calibrated in sample: frames with another role in this file were accepted")
-    by_group = calibration.get("leave_one_group_out")
+    by_group = calibration.leave_one_group_out
     if isinstance(by_group, Mapping) and by_group:
         lines += ["", *left_out_lines(by_group), ""]
     return lines
@@ -168,9 +168,9 @@ def left_out_lines(by_group) -> list[str]:
 
 
 def _force_error_lines(calibration):
-    if not calibration.get(FORCES.bar):
+    if not calibration.force_error:
         return entry("calibration", "none: force_error cannot be computed; lmp-uq fit --calibration adds it")
-    bar = force_error_of(calibration["force_error"])
+    bar = force_error_of(calibration.force_error.to_dict())
     return _lines_of_version_1(bar) if isinstance(bar, ForceError1) else _lines_of_version_2(bar)
 
 

@@ -75,7 +75,7 @@ def predict_by_file(
     """
     backbone = backbone_of_file(file, options.precision, options.device, engine=options.engine, threads=options.threads)
     check_elements(frames, backbone.elements)
-    bias = (file.header["posterior"] or {"bias": "none"})["bias"]
+    bias = file.header.posterior.bias if file.header.posterior else "none"
     rows = RowOptions(kinds, n_force_rows, bias, options.seed, progress=what if options.progress else "")
     return backbone, predict(backbone, frames, rows)
 

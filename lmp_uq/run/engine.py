@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lmp_uq import modelfile
+from lmp_uq.backbone.families import MACE
 from lmp_uq.backbone.graph import Graph
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.calibration.force_error import LEVEL, ForceError
@@ -23,9 +24,11 @@ from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError
 from lmp_uq.modelfile import ModelFile
+from lmp_uq.modelfile.header import Header
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias
+from lmp_uq.quantities import FORCES, SCALED
 
 FIELDS = (
     "energy_std", "energy_lower", "energy_upper", "force_error", "grade", "force_error_50", "force_error_95",
@@ -57,7 +60,7 @@ class Engine:
         Members in use: of the bounds and of the members' energies; of the force and stress bars.
     sha256, summary, warning : str
         Hash of the file's bytes; one line for the log; empty or what the user should know.
-    header : dict
+    header : lmp_uq.modelfile.Header
         Of the file.
     exchange : lmp_uq.backbone.graph.Exchange or None
         That of the graph whose derivatives are kept: `member_gradients` moves ghost rows through it.
@@ -84,17 +87,17 @@ class Engine:
         self.sha256 = file.sha256
         self._species = np.asarray(species, dtype=np.int64)
         self._conservative = conservative
-        self._bias = header["posterior"]["bias"] if header["posterior"] else "none"
+        self._bias = header.posterior.bias if header.posterior else "none"
         # None where the file has no such section; `offers` is asked before they are
-        self._box: Any = Box.from_tensors(file.section("posterior")) if header["posterior"] else None
-        self._novelty: Any = Novelty.from_tensors(file.section("grade")) if header["grade"] else None
-        calibration = header["calibration"] or {}
-        self._force_error: Any = force_error_of(calibration["force_error"]) if calibration.get("force_error") else None
+        self._box: Any = Box.from_tensors(file.section("posterior")) if header.posterior else None
+        self._novelty: Any = Novelty.from_tensors(file.section("grade")) if header.grade else None
+        bars = header.bars()
+        self._force_error: Any = force_error_of(bars[FORCES.bar]) if FORCES.bar in bars else None
         self._network = _network(file) if learned else None
-        self._totals = {name: bar_of_energies(calibration[name]) for name in ("energy_error", "stress_error") if calibration.get(name)}
+        self._totals = {quantity.bar: bar_of_energies(bars[quantity.bar]) for quantity in SCALED if quantity.bar in bars}
         self.n_members = _members_in_use(header, n_members)
         self.n_force_members = _force_members_in_use(header, n_force_members)
-        self._members = file.tensors["posterior/members"][: self.n_members] if header["posterior"] else None
+        self._members = file.tensors["posterior/members"][: self.n_members] if header.posterior else None
         self._force_members = file.tensors.get("posterior/force_members", np.zeros((0, 0)))[: self.n_force_members]
         self.n_features = 0 if self._box is None else len(self._box.coefficients)
         self.summary = self._summarise(header)
@@ -142,11 +145,11 @@ class Engine:
         if not isinstance(device, str):
             raise UqError(f"device is {device!r}; accepted: auto, cpu, cuda or cuda:N")
         file = modelfile.read(modelfile.resolve(name_of_model(name)))
-        if file.header["backbone"]["family"] != "mace" and not linear:
+        if file.header.backbone.family != MACE and not linear:
             raise UqError(f"{name} {NOT_MACE}")
-        if options.get("learned") and not (file.header["calibration"] or {}).get("quantile_network"):
+        if options.get("learned") and not (file.header.calibration and file.header.calibration.quantile_network):
             raise UqError(f"{name} holds no learned quantile: lmp-uq calibrate --learned-quantile adds one; quantile loglinear needs none")
-        known = file.header["elements"]
+        known = file.header.elements
         elements = known if elements is None else elements
         if not elements:
             raise UqError(f"no atom type is given an element; elements of {name}: {' '.join(known)}")
@@ -347,20 +350,20 @@ class Engine:
         self._descriptors = self._node_species = self._energies = None
         self._state = self.exchange = None
 
-    def _summarise(self, header: Mapping[str, Any]) -> str:
+    def _summarise(self, header: Header) -> str:
         posterior = f"POPS posterior with {self.n_members} members" if self._box is not None else "no posterior"
         if self.n_force_members:
             posterior += f" and {self.n_force_members} force members"
         fields = [f for f in FIELDS if self.offers(f)]
         return (
-            f"{' '.join(header['elements'])}, cutoff {self.cutoff:g} Angstrom, {self.backbone.precision} on {self.backbone.device}, "
+            f"{' '.join(header.elements)}, cutoff {self.cutoff:g} Angstrom, {self.backbone.precision} on {self.backbone.device}, "
             f"{posterior}, fields: {', '.join(fields) or 'none'}"
         )
 
-    def _warn_about_elements(self, header: Mapping[str, Any]) -> str:
+    def _warn_about_elements(self, header: Header) -> str:
         if self._novelty is None:
             return ""
-        unknown = [header["elements"][s] for s in sorted(set(self._species.tolist())) if not np.isfinite(self._novelty.radius[s])]
+        unknown = [header.elements[s] for s in sorted(set(self._species.tolist())) if not np.isfinite(self._novelty.radius[s])]
         if not unknown:
             return ""
         return f"no training atoms of {' '.join(unknown)} in this file: their grade and force_error are inf"
@@ -381,20 +384,21 @@ def check_counts(**counts: Any) -> None:
 
 
 def _network(file: ModelFile) -> QuantileNetwork:
-    return QuantileNetwork.from_tensors(file.header["calibration"]["quantile_network"], file.section(SECTION))
+    calibration: Any = file.header.calibration
+    return QuantileNetwork.from_tensors(calibration.quantile_network.to_dict(), file.section(SECTION))
 
 
-def _members_in_use(header: Mapping[str, Any], n_members: int) -> int:
-    if not header["posterior"]:
+def _members_in_use(header: Header, n_members: int) -> int:
+    if not header.posterior:
         return 0
-    available = header["posterior"]["n_members"]
+    available = header.posterior.n_members
     if not 0 <= n_members <= available:
         raise UqError(f"members {n_members} asked for, the file holds {available}")
     return n_members or available
 
 
-def _force_members_in_use(header: Mapping[str, Any], n_force_members: int) -> int:
-    available = (header["posterior"] or {}).get("n_force_members", 0)
+def _force_members_in_use(header: Header, n_force_members: int) -> int:
+    available = (header.posterior and header.posterior.n_force_members) or 0
     if not 0 <= n_force_members <= available:
         raise UqError(f"force_members {n_force_members} asked for, the file holds {available}")
     return n_force_members or min(FORCE_MEMBERS, available)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from lmp_uq.errors import UqError, argument
 from lmp_uq.fitting.weighting import Blocks, weighting
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.modelfile import ModelFile
+from lmp_uq.modelfile.header import PosteriorEntry, given
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.parallel.ranks import Ranks
 from lmp_uq.quantities import FORCE_ROWS, FORCES, by_key
@@ -39,7 +39,7 @@ def read_fit_frames(file: ModelFile, options: Any) -> list:
     UqError
         No files given, or none of their frames is one of the file's; names the files that the fit had.
     """
-    names = ", ".join(d["path"] for d in file.header["provenance"]["data"]) or "none known"
+    names = ", ".join(data.path for data in file.header.provenance.data) or "none known"
     if not options.fit_data:
         asked, with_them = argument("baselines", True), argument("fit_data")
         raise UqError(f"{asked} needs the frames of the fit: give them with {with_them} (files of the fit: {names})")
@@ -63,12 +63,12 @@ def add_baselines(file: ModelFile, backbone: Any, predictions: Predictions, samp
         n_fit_frames, n_fit_frames_of_file, n_fit_rows.
     """
     frames = read_fit_frames(file, options)
-    posterior = file.header["posterior"]
+    posterior = file.header.fitted
     rows = RowOptions(
-        kinds=tuple(posterior["rows"]),
-        n_force_rows=posterior.get("n_force_rows", FORCE_ROWS),
-        bias=posterior["bias"],
-        seed=posterior.get("seed", 0),
+        kinds=tuple(posterior.rows),
+        n_force_rows=given(posterior.n_force_rows, FORCE_ROWS),
+        bias=posterior.bias,
+        seed=posterior.seed or 0,
         progress="frames of the fit" if options.progress else "",
     )
     n_known = len(file.section("roles")["posterior"])
@@ -77,7 +77,7 @@ def add_baselines(file: ModelFile, backbone: Any, predictions: Predictions, samp
         log.warning("%s holds %d of the %d frames of the fit: baselines are fitted on those", *found)
     with tempfile.TemporaryDirectory(prefix="lmp-uq-") as folder:
         training = Stream(backbone, frames, rows, Cache(folder, ""), Ranks())
-        offsets = posterior.get("energy_offsets") or {}
+        offsets = posterior.energy_offsets or {}
         training.offsets = np.array([offsets.get(element, 0.0) for element in backbone.elements])
         n_rows = _row_bars(posterior, training, predictions, samples, options.seed)
         if FORCES.bar in samples:
@@ -85,11 +85,11 @@ def add_baselines(file: ModelFile, backbone: Any, predictions: Predictions, samp
     return {"n_fit_frames": len(frames), "n_fit_frames_of_file": n_known, "n_fit_rows": n_rows}
 
 
-def _row_bars(posterior: Mapping[str, Any], training: Stream, predictions: Predictions, samples: dict[str, Any], seed: int) -> int:
+def _row_bars(posterior: PosteriorEntry, training: Stream, predictions: Predictions, samples: dict[str, Any], seed: int) -> int:
     """Bagging and LLPR, fitted on the rows of the fit with its ridge; the number of those rows."""
     kinds, drawn = training.collect(lambda part, first: (part.rows.kinds, part.rows.frames + first))
-    ridge = float(posterior.get("ridge_relative", posterior["ridge"]))
-    fitted = fit_row_baselines(Blocks(training, weighting(training)), drawn, kinds, ridge, posterior["leverage_floor"], seed)
+    ridge = float(given(posterior.ridge_relative, posterior.ridge))
+    fitted = fit_row_baselines(Blocks(training, weighting(training)), drawn, kinds, ridge, posterior.leverage_floor, seed)
     for quantity in by_key(samples):
         features = features_of(predictions, rows_of(predictions, quantity), quantity)
         bagged, rescaled, llpr = fitted.bars(features, quantity.row)

@@ -89,7 +89,7 @@ def _samples(
 
 def _calibrated(file: ModelFile, predictions: Predictions, rows: Any, quantity: Quantity, std: np.ndarray) -> CalibratedBars | None:
     """The calibrated bars of energies or stresses, None without."""
-    calibration = (file.header["calibration"] or {}).get(quantity.bar) if quantity in SCALED else None
+    calibration = file.header.bars().get(quantity.bar) if quantity in SCALED else None
     if not calibration:
         return None
     bar = bar_of_energies(calibration)
@@ -104,26 +104,24 @@ def _certifiable(file: ModelFile, rows: Any) -> np.ndarray | None:
     factor = file.section("posterior").get("leverage_factor")
     if factor is None:
         return None
-    posterior = file.header["posterior"]
-    weights = posterior.get("kind_weight")
+    posterior = file.header.fitted
+    weights = posterior.kind_weight or None
     if factor.ndim != 2 or len(factor) != rows.features.shape[1] or not isinstance(weights, dict):
         raise UqError(
             f"tensor 'posterior/leverage_factor' of shape {factor.shape} with posterior.kind_weight {weights!r}; accepted: "
             f"({rows.features.shape[1]}, any) and an object of numbers by kind, as lmp-uq fit writes them"
         )
     weight = np.array([float(weights.get(LABELS[k], 0.0)) for k in rows.kinds.tolist()])
-    return weight * np.sum((rows.features @ factor) ** 2, axis=1) >= posterior["leverage_floor"]
+    return weight * np.sum((rows.features @ factor) ** 2, axis=1) >= posterior.leverage_floor
 
 
 def _atom_samples(file: ModelFile, predictions: Predictions, backbone: Any) -> AtomSamples | None:
-    calibration = file.header["calibration"] or {}
-    if not file.header["grade"] or not calibration.get(FORCES.bar):
+    calibrated = file.header.bars().get(FORCES.bar)
+    if file.header.grade is None or calibrated is None:
         return None
-    bar = force_error_of(calibration[FORCES.bar])
-    centre = Box.from_tensors(file.section("posterior")).centre()
-    needed = centre if bar.correction_slope > 0.0 else None
-    needed = centre if bar.correction_slope > 0.0 else None
-    labels = force_labels(predictions, Novelty.from_tensors(file.section("grade")), backbone, needed)
+    bar = force_error_of(calibrated)
+    centre = Box.from_tensors(file.section("posterior")).centre() if bar.correction_slope > 0.0 else None
+    labels = force_labels(predictions, Novelty.from_tensors(file.section("grade")), backbone, centre)
     atoms = labels.atoms
     levels = {level: bar.predict(atoms.variables, level=level) for level in bar.levels}
     return AtomSamples(

@@ -57,7 +57,7 @@ def _evaluate(path: str, frames: Sequence[Frame], options: Any) -> tuple[Predict
     """Predictions of one more model, without rows, and what its energies lack to the labels."""
     file = modelfile.read(modelfile.resolve(path))
     backbone, predictions = predict_by_file(file, frames, options, kinds=(), what=f"frames, {path}")
-    stored = (file.header["posterior"] or {}).get("energy_offsets") or {}
+    stored = (file.header.posterior and file.header.posterior.energy_offsets) or {}
     return predictions, energy_lack(predictions, stored, backbone.elements, options.fit_offsets)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import ase.io
@@ -32,9 +33,8 @@ def data(tmp_path_factory, mace_reference):
 def sections(path):
     """A model file without the text of the command that made it, and without names and hashes of data files."""
     file = modelfile.read(path)
-    provenance = file.header["provenance"]
-    provenance["command"] = ""
-    return file.header, {name: (a.dtype, a.shape, a.tobytes()) for name, a in file.tensors.items()}
+    header = replace(file.header, provenance=replace(file.header.provenance, command=""))
+    return header.to_dict(), {name: (a.dtype, a.shape, a.tobytes()) for name, a in file.tensors.items()}
 
 
 def options_of(models, data, **changes):
@@ -54,14 +54,14 @@ def test_a_fit_is_that_of_the_command_line(fitted, models, data, tmp_path, capsy
     assert fitted.to_dict() == json.loads(found.read_text())
     assert str(fitted).replace(fitted.out, str(out)) == capsys.readouterr().out.rstrip()
     assert repr(fitted) == str(fitted) and fitted.rows["energy"].rows == fitted.n_frames == 24
-    command = modelfile.read(fitted.out).header["provenance"]["command"]
+    command = modelfile.read(fitted.out).header.provenance.command
     assert command.startswith(f"lmp_uq.fit(backbone={str(models.bare)!r}, data=['{data['train']}']")
     assert fitted.model().members == 16
 
 
 def test_the_same_bytes_under_the_same_command(fitted, models, data, tmp_path):
     out = tmp_path / "again.uq"
-    command = modelfile.read(fitted.out).header["provenance"]["command"]
+    command = modelfile.read(fitted.out).header.provenance.command
     lmp_uq.fit(data=Path(data["train"]), out=out, command=command, **options_of(models, data))
     assert out.read_bytes() == Path(fitted.out).read_bytes()
 
@@ -88,7 +88,7 @@ def test_a_calibration_is_that_of_the_command_line(models, data, tmp_path, capsy
     assert sections(result.out) == sections(out) and result.to_dict() == json.loads(found.read_text())
     assert str(result).replace(result.out, str(out)) == capsys.readouterr().out.rstrip()
     after = result.labels["force_error"].after
-    assert after.factor == modelfile.read(out).header["calibration"]["force_error"]["factors"][1]
+    assert after.factor == modelfile.read(out).header.calibration.force_error.factors[1]
     assert Model.load(result.out).fields == result.model().fields
 
 

@@ -145,7 +145,7 @@ def test_a_table_has_a_row_for_each_frame(loaded, frames):
 
 
 def test_what_a_model_says_of_itself(loaded, models):
-    header = modelfile.read(models.full).header
+    header = modelfile.read(models.full).header.to_dict()
     assert loaded.elements == tuple(header["elements"]) and loaded.cutoff == header["cutoff"] and loaded.info == header
     assert loaded.members == 64 and Model.load(models.full, n_members=5).members == 5
     assert {"energy_std", "force_error", "grade", "forces_std", "stress_std", "members"} <= set(loaded.fields)

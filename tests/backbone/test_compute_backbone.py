@@ -17,13 +17,13 @@ FIELDS = ("descriptors", "force_rows", "virial_rows", "forces", "virial")
 
 def backbone_of(source, seed=0):
     """The potential of a source with random Theta."""
-    theta = 0.1 * np.random.default_rng(seed).normal(size=source.entry["n_parameters"])
-    return linear_class(source.entry["family"])(source.entry["architecture"], {"coefficients": theta}, source.elements)
+    theta = 0.1 * np.random.default_rng(seed).normal(size=source.entry.n_parameters)
+    return linear_class(source.entry.family)(source.entry.architecture, {"coefficients": theta}, source.elements)
 
 
 def without(source, *roles):
     """The same potential, whose derivatives no compute gives."""
-    source.entry["architecture"]["computes"] |= dict.fromkeys(roles, "")
+    source.entry.architecture["computes"] |= dict.fromkeys(roles, "")
     return backbone_of(source)
 
 
@@ -137,6 +137,6 @@ def test_tabs_and_an_encoding_mark_are_read(tmp_path):
 def test_words_of_pod_in_a_model_file_are_checked(tmp_path):
     """A header is as a fit writes it, or by any hand."""
     source = linear_source(compute_file(tmp_path, pod_lines(tmp_path)), (), (), ())
-    source.entry["architecture"]["computes"]["descriptors"] = "pod/atom"
+    source.entry.architecture["computes"]["descriptors"] = "pod/atom"
     with pytest.raises(UqError, match="the model file: 'pod/atom'; accepted: pod/atom FILE"):
         backbone_of(source)

@@ -45,8 +45,8 @@ def folder(tmp_path_factory):
     torch.save(random_mpa0(), path / "mpa0.model")
     convert(str(path / "mpa0.model"), path / "mpa0.uq")
     header = modelfile.read(path / "mpa0.uq").header
-    assert header["backbone"]["n_parameters"] == MPA0_PARAMETERS == 9_063_204
-    assert header["backbone"]["n_features"] == 256 and len(header["elements"]) == 89
+    assert header.backbone.n_parameters == MPA0_PARAMETERS == 9_063_204
+    assert header.backbone.n_features == 256 and len(header.elements) == 89
     (path / "in.mpa0").write_text(SCRIPT)
     return path
 

@@ -67,7 +67,7 @@ def test_openmp_chooses_where_nobody_says(tmp_path):
     """In a process of its own, without torch, which has its own mind about OpenMP's threads."""
     code = (
         "from lmp_uq import modelfile; from lmp_uq.backbone.load import load_backbone; f = modelfile.read(modelfile.resolve('nbmotaw')); "
-        "print(load_backbone(f.header['backbone'], f.section('backbone'), engine='native').n_threads)"
+        "print(load_backbone(f.header.backbone.to_dict(), f.section('backbone'), engine='native').n_threads)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -119,7 +119,7 @@ def test_samples_are_independent_draws_of_the_box():
 def test_a_fit_stores_draws_of_its_box(models):
     file = modelfile.read(models.full)
     box, drawn = Box.from_tensors(file.section("posterior")), file.tensors["posterior/force_members"]
-    assert file.header["posterior"]["n_force_members"] == len(drawn) == 32
+    assert file.header.posterior.n_force_members == len(drawn) == 32
     u = np.linalg.lstsq(box.modes, (drawn - box.coefficients).T, rcond=None)[0].T
     slack = 1e-6 * (box.upper - box.lower)
     assert np.all(u >= box.lower - slack) and np.all(u <= box.upper + slack)

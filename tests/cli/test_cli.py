@@ -249,7 +249,7 @@ def test_a_file_name_that_is_no_text(models, tmp_path):
     os.rename(tmp_path / "some.xyz", data)
     ended = run("calibrate", models.full, "--data", data, "--in-sample", "--out", out)
     assert ended.returncode == 0 and re.search(r"/o\S*fc\.uq: written", ended.stdout)
-    provenance = modelfile.read(out).header["provenance"]
+    provenance = modelfile.read(out).header.provenance.to_dict()
     assert "d\\xfc.xyz" in [entry["path"] for entry in provenance["data"]] and "o\\xfc.uq" in provenance["command"]
     report = tmp_path / "report"
     assert run("validate", out, "--data", data, "--in-sample", "--report", report, "--json", tmp_path / "x.json").returncode == 0

@@ -128,8 +128,8 @@ def test_the_number_of_ranks_changes_nothing(data, models, tmp_path, n, engine):
         np.testing.assert_allclose(getattr(other, figure)(rows), getattr(box, figure)(rows), rtol=1e-9)
     mine, theirs = (Novelty.from_tensors(f.section("grade")).radius for f in (alone, file))
     np.testing.assert_allclose(theirs, mine, rtol=1e-10)
-    assert file.header["posterior"]["counts"] == alone.header["posterior"]["counts"]
-    found, wanted = (f.header["calibration"]["force_error"] for f in (file, alone))
+    assert file.header.posterior.counts == alone.header.posterior.counts
+    found, wanted = (f.header.calibration.force_error.to_dict() for f in (file, alone))
     assert set(found) == set(wanted)
     means = [list(bar["group_means"].values()) for bar in (found, wanted)]
     np.testing.assert_allclose(*means, rtol=0, atol=1e-9)

@@ -56,8 +56,8 @@ def assert_same_but_provenance(one, other):
     for name, array in first.tensors.items():
         if not name.startswith("roles/"):
             np.testing.assert_array_equal(array, second.tensors[name], err_msg=name)
-    assert first.header["posterior"] == second.header["posterior"] and first.header["calibration"] == second.header["calibration"]
-    assert first.header["provenance"]["roles"] == second.header["provenance"]["roles"]
+    assert first.header.posterior == second.header.posterior and first.header.calibration == second.header.calibration
+    assert first.header.provenance.roles == second.header.provenance.roles
 
 
 def test_bars_with_isolated_atoms_are_those_without(models, data, tmp_path, cache):
@@ -176,5 +176,5 @@ def test_names_of_labels_on_the_command_line(models, data, tmp_path, cache):
     names = ["--energy-key", "REF_energy", "--forces-key", "f", "--virials-key", "v"]
     assert main([*given, "--data", str(tmp_path / "own.xyz"), *names, "--out", str(tmp_path / "own.uq")]) == 0
     assert main([*given, "--data", str(data / "train.xyz"), "--out", str(tmp_path / "plain.uq")]) == 0
-    own, plain = (modelfile.read(tmp_path / f"{name}.uq").header["posterior"]["counts"] for name in ("own", "plain"))
+    own, plain = (modelfile.read(tmp_path / f"{name}.uq").header.posterior.counts for name in ("own", "plain"))
     assert own == plain and own["stress"]["rows"] == 240

@@ -87,7 +87,7 @@ def test_the_posterior_is_about_departures(folder, file, report):
     pops = POPS("evidence", leverage_floor=report["leverage_floor"], axes="given").fit(rows.features, rows.targets, rows.weights())
     # no other definition of the axes: those of scaled columns give another width
     assert np.allclose(box.std(rows.features), pops.box_.std(rows.features), rtol=1e-4, atol=1e-12)
-    assert file.header["posterior"]["axes"] == "given"
+    assert file.header.posterior.axes == "given"
     low, high = box.exact_bounds(rows.features[pops.kept_])
     slack = 1e-3 * np.abs(residual).max()  # modes below the threshold are dropped
     assert ((low - slack <= residual[pops.kept_]) & (residual[pops.kept_] <= high + slack)).all()
@@ -102,7 +102,7 @@ def test_rows_of_the_fitted_model_are_its_residuals(folder, file):
 
 
 def test_the_defaults_are_those_of_a_linear_potential(file, report):
-    posterior = file.header["posterior"]
+    posterior = file.header.posterior.to_dict()
     assert posterior["ridge"] == "evidence" and posterior["bias"] == "element" and posterior["n_force_rows"] is None
     assert report["leverage_floor"] in (1e-4, 1e-3, 1e-2, 1e-1) and len(report["floors_tried"]) == 4
     assert report["rows"]["forces"]["rows"] == 60 * 4 * 3
@@ -180,7 +180,7 @@ def binary(request, tmp_path_factory):
     ase.io.write(path / "train.xyz", labelled("bulk", 40, 1, ("W", "Be")), format="extxyz")
     parameter_file(path, twojmax=2, quadraticflag=request.param)
     fit(options(path, "x.uq", elements=("W:0.5:1.0", "Be:0.42:0.96"), ridge=1e-8, calibration=(), leverage_floor=1e-2))
-    axes = modelfile.read(path / "x.uq").header["posterior"]["axes"]
+    axes = modelfile.read(path / "x.uq").header.posterior.axes
     assert axes == ("scaled" if request.param else "given")
     return path
 
@@ -252,7 +252,7 @@ def test_validate_with_baselines(folder, file):
 def test_calibrate_and_inspect(folder, file, capsys):
     ase.io.write(folder / "more.xyz", labelled("more", 25, 6), format="extxyz")
     assert main(["calibrate", str(folder / "x.uq"), "--data", str(folder / "more.xyz"), "--out", str(folder / "y.uq"), "--quiet"]) == 0
-    new, old = (modelfile.read(folder / name).header["calibration"] for name in ("y.uq", "x.uq"))
+    new, old = (modelfile.read(folder / name).header.calibration.to_dict() for name in ("y.uq", "x.uq"))
     assert new["energy_error"]["n_blocks"] == 25 and new["force_error"]["quantiles"] != old["force_error"]["quantiles"]
     capsys.readouterr()
     assert main(["inspect", str(folder / "x.uq")]) == 0

@@ -198,7 +198,7 @@ def test_what_lammps_refuses_on_two_ranks_ends_both(pod, run):
 
 def test_no_pair_style_stated(sna, run, tmp_path):
     settings, potential = sna
-    header = dict(potential.file.header)
+    header = potential.file.header.to_dict()
     header["backbone"] = header["backbone"] | {"architecture": header["backbone"]["architecture"] | {"pair": ""}}
     modelfile.write(tmp_path / "x.uq", header, dict(potential.file.tensors))
     arguments = settings.compute_arguments()

@@ -130,7 +130,7 @@ def test_calibrated_errors_are_factors_of_the_bars(lammps, models, tmp_path):
 
 @pytest.fixture(scope="module")
 def without(tmp_path_factory, models):
-    own = modelfile.read(models.full).header["calibration"]["force_error"]
+    own = modelfile.read(models.full).header.calibration.force_error.to_dict()
     only = {name: own[name][1:2] for name in ("levels", "factors", "conservative_factors", "floors")}
     calibration = {"energy_error": None, "stress_error": None, "force_error": only}
     return changed(models.full, tmp_path_factory.mktemp("without") / "without.uq", force_members=None, calibration=calibration)

@@ -148,17 +148,17 @@ class InPython:
 
         file = modelfile.read(path)
         header = file.header
-        backbone = load_backbone(header["backbone"], file.section("backbone"), "float64", engine="torch")
+        backbone = load_backbone(header.backbone.to_dict(), file.section("backbone"), "float64", engine="torch")
         frame = Frame(atoms, float("nan"), None, None, "", "", 0)
         found = predict(backbone, [frame], RowOptions(kinds=()))
         descriptors, species = found.descriptors[0], found.species[0]
         self.box = Box.from_tensors(file.section("posterior"))
-        self.features = append_bias(descriptors, species, header["posterior"]["bias"], len(header["elements"]))
-        self.n_members = n_members or header["posterior"]["n_members"]
+        self.features = append_bias(descriptors, species, header.posterior.bias, len(header.elements))
+        self.n_members = n_members or header.posterior.n_members
         self.energy = found.energies[0]
         self.grade = Novelty.from_tensors(file.section("grade")).grade(descriptors, species)
         norm = np.linalg.norm(found.forces[0], axis=1)
-        bar = ForceError.from_dict(header["calibration"]["force_error"])
+        bar = ForceError.from_dict(header.bars()["force_error"])
         self.force_error = bar.predict(norm, self.grade, conservative)
         if network is not None:
             self.force_error = network.predict(descriptors, norm, self.grade, bar, conservative=conservative)
@@ -197,11 +197,12 @@ def test_the_learned_quantile_is_that_of_python(conservative, lammps, models, tm
     file, atoms = modelfile.read(models.full), CELLS["triclinic"]()
     grade = InPython(models.full, atoms).grade
     file.tensors["grade/radius"] *= np.median(grade)
-    network = random_network(n_features=file.header["backbone"]["n_features"])
-    file.header["calibration"]["quantile_network"] = network.header()
+    network = random_network(n_features=file.header.backbone.n_features)
+    header = file.header.to_dict()
+    header["calibration"]["quantile_network"] = network.header()
     file.tensors |= {f"{SECTION}/{name}": array for name, array in network.tensors().items()}
     path = tmp_path / "learned.uq"
-    modelfile.write(path, file.header, file.tensors)
+    modelfile.write(path, header, file.tensors)
     python = InPython(path, atoms, conservative=conservative == "yes", network=network)
     assert python.grade.min() < 1.0 < python.grade.max()
     plain = InPython(path, atoms, conservative=conservative == "yes").force_error

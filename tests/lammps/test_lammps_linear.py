@@ -174,7 +174,7 @@ def test_bad_commands(potential, run, name):
 
 
 def test_a_file_without_members_or_posterior(potential, run, tmp_path):
-    header, tensors = dict(potential.file.header), dict(potential.file.tensors)
+    header, tensors = potential.file.header.to_dict(), dict(potential.file.tensors)
     header["posterior"] = header["posterior"] | {"n_members": 0}
     tensors["posterior/members"] = tensors["posterior/members"][:0]
     modelfile.write(tmp_path / "none.uq", header, tensors)

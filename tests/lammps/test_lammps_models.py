@@ -135,7 +135,7 @@ def silicon_only(models, tmp_path_factory):
     """The full model as if no oxygen had been in the training frames."""
     file = modelfile.read(models.full)
     radius = file.tensors["grade/radius"].copy()
-    radius[file.header["elements"].index("O")] = np.nan
+    radius[file.header.elements.index("O")] = np.nan
     path = tmp_path_factory.mktemp("silicon") / "silicon.uq"
     modelfile.write(path, file.header, file.tensors | {"grade/radius": radius})
     return path

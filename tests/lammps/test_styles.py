@@ -242,7 +242,7 @@ def test_the_same_input_gives_the_same_bytes(lammps):
 def test_an_element_without_training_atoms_is_infinitely_new(n, lammps, models):
     folder, file = lammps.new_folder(), modelfile.read(models.full)
     tensors = {name: array.copy() for name, array in file.tensors.items()}
-    tensors["grade/radius"][file.header["elements"].index("O")] = np.nan
+    tensors["grade/radius"][file.header.elements.index("O")] = np.nan
     modelfile.write(folder / "m.uq", file.header, tensors)
     atoms = crystal()
     result = lammps.run(atoms, *STATE, n=n, folder=folder, model="m.uq")

@@ -102,7 +102,7 @@ def test_header_length_that_looks_like_a_pickle_is_read(model, start):
         length += 1 << 16
     padding = b" " * (length - (end - 8))
     model.write_bytes(length.to_bytes(8, "little") + content[8:end] + padding + content[end:])
-    assert modelfile.read(model).header == HEADER
+    assert modelfile.read(model).header.to_dict() == HEADER
 
 
 @pytest.mark.parametrize("length", [2**63, 10**12, 90_000_000])

@@ -31,7 +31,7 @@ def test_complete_small_and_with_a_card(name):
         assert word in card
     file = modelfile.read(path)
     assert file.sha256[:12] in card, "the card describes another file"
-    engine = Engine.load(name, file.header["elements"])
+    engine = Engine.load(name, file.header.elements)
     assert all(engine.offers(field) for field in FIELDS)
     assert engine.n_members == 512 and engine.warning == ""
 

@@ -11,7 +11,7 @@ import pytest
 from model_example import make_header
 from scipy.special import ndtri
 
-from lmp_uq import _native_head, modelfile
+from lmp_uq import _native, modelfile
 from lmp_uq.backbone.graph import Graph
 from lmp_uq.backbone.protocol import Evaluation
 from lmp_uq.errors import UqError
@@ -90,7 +90,7 @@ def both(path, n=131, elements=(0, 1, 2), scale=1.0, **options):
     descriptors, energies, force_norm = scale * rng.normal(size=(n, P)), rng.normal(size=n), rng.exponential(size=n)
     engine = Engine(modelfile.read(path), Descriptors(descriptors, energies), elements, **options)
     engine.evaluate(Graph(species, n, *(np.zeros(0, np.int64),) * 2, np.zeros((0, 3)), None), np.empty(n), np.empty((0, 3)))
-    native = _native_head.NativePosterior(path, elements, **options)
+    native = _native.NativePosterior(path, elements, **options)
     return SimpleNamespace(
         engine=engine, native=native, species=species, descriptors=descriptors, energies=energies, force_norm=force_norm
     )
@@ -132,7 +132,7 @@ def test_threads_change_no_bit(full, n, learned):
     case = both(full, n=n)
 
     def fields(threads):
-        head = _native_head.NativePosterior(full, (0, 1, 2), learned=learned, threads=threads)
+        head = _native.NativePosterior(full, (0, 1, 2), learned=learned, threads=threads)
         grade = head.grades(case.descriptors, case.species)
         bars = [head.force_errors(case.descriptors, case.species, case.force_norm, grade, level) for level in FIELDS.values()]
         return [*head.energy_bars(case.descriptors, case.species, case.energies), grade, *bars]
@@ -190,13 +190,13 @@ def test_embedded_model():
     path = modelfile.resolve("nbmotaw")
     file = modelfile.read(path)
     rng, n = np.random.default_rng(1), 300
-    elements = tuple(range(len(file.header["elements"])))
+    elements = tuple(range(len(file.header.elements)))
     species, mean = rng.integers(0, len(elements), n), file.tensors["grade/mean"]
     descriptors = mean[species] * (1.0 + 0.05 * rng.normal(size=(n, mean.shape[1])))
     engine = Engine(file, Descriptors(descriptors, np.zeros(n)), elements)
-    engine.backbone.elements = tuple(file.header["elements"])
+    engine.backbone.elements = tuple(file.header.elements)
     engine.evaluate(Graph(species, n, *(np.zeros(0, np.int64),) * 2, np.zeros((0, 3)), None), np.empty(n), np.empty((0, 3)))
-    native = _native_head.NativePosterior(path, elements)
+    native = _native.NativePosterior(path, elements)
     case = SimpleNamespace(engine=engine, native=native, species=species, descriptors=descriptors, energies=np.zeros(n))
     case.force_norm = rng.exponential(size=n)
     check_fields(case)
@@ -205,11 +205,11 @@ def test_embedded_model():
 def test_counts_and_force_members(full):
     file = modelfile.read(full)
     for asked, used in ((0, 8), (3, 3), (11, 11)):
-        native = _native_head.NativePosterior(full, (0,), n_members=7, n_force_members=asked)
+        native = _native.NativePosterior(full, (0,), n_members=7, n_force_members=asked)
         assert native.counts == (P, P + 3, 7, used)
         close(native.force_members(), file.tensors["posterior/force_members"][:used, :P])
-    assert _native_head.NativePosterior(full, (0, 1, 2, 1)).unknown_elements == [1]
-    assert _native_head.NativePosterior(full, (0, 2)).unknown_elements == []
+    assert _native.NativePosterior(full, (0, 1, 2, 1)).unknown_elements == [1]
+    assert _native.NativePosterior(full, (0, 2)).unknown_elements == []
 
 
 def test_numbers_of_an_element_without_radius_mean_nothing(tmp_path):
@@ -225,7 +225,7 @@ def test_file_without_posterior(tmp_path):
         for name in [name for name in tensors if name.startswith(("posterior/", "grade/", "calibration/"))]:
             del tensors[name]
 
-    native = _native_head.NativePosterior(write_model(tmp_path / "a.uq", change=strip), (0,))
+    native = _native.NativePosterior(write_model(tmp_path / "a.uq", change=strip), (0,))
     assert native.offers() == (False, False, False) and native.counts == (P, 0, 0, 0)
 
 
@@ -233,7 +233,7 @@ def test_file_without_posterior(tmp_path):
 def test_normal_score(tmp_path, n_members):
     """Bounds of a box whose modes are many and equal are mean -/+ z'(K) std; here z' comes from scipy."""
     z = ndtri((n_members - 0.375) / (n_members + 0.25))
-    assert abs(_native_head.normal_score(0.625 / (n_members + 0.25)) - z) < 1e-9 * (1.0 + z)
+    assert abs(_native.normal_score(0.625 / (n_members + 0.25)) - z) < 1e-9 * (1.0 + z)
 
 
 # --- the same errors ----------------------------------------------------------------------------------------
@@ -280,17 +280,17 @@ def test_bad_calibrations(tmp_path, name):
     path = write_model(tmp_path / "a.uq", change=BAD[name])
     backbone = Descriptors(np.zeros((0, P)), np.zeros(0))
     expected = refusal(lambda: Engine(modelfile.read(path), backbone, [0], learned=True))
-    assert refusal(lambda: _native_head.NativePosterior(path, [0], learned=True)) == expected
+    assert refusal(lambda: _native.NativePosterior(path, [0], learned=True)) == expected
 
 
 def test_bad_requests(tmp_path, full):
     backbone = Descriptors(np.zeros((0, P)), np.zeros(0))
     for options in ({"n_members": 41}, {"n_force_members": 12}):
         expected = refusal(lambda options=options: Engine(modelfile.read(full), backbone, [0], **options))
-        assert refusal(lambda options=options: _native_head.NativePosterior(full, [0], **options)) == expected
+        assert refusal(lambda options=options: _native.NativePosterior(full, [0], **options)) == expected
     bare = write_model(tmp_path / "a.uq", change=lambda h, t: (h["calibration"].pop("quantile_network"), drop_network(t)))
     expected = refusal(lambda: Engine.load(bare, ["W"], learned=True))
-    assert refusal(lambda: _native_head.NativePosterior(bare, [0], learned=True)) == expected
+    assert refusal(lambda: _native.NativePosterior(bare, [0], learned=True)) == expected
     case, atoms = both(full, 3), np.zeros(3)
     case.engine._force_error.position(0.9)
     expected = refusal(lambda: case.engine._force_error.predict(atoms, atoms, level=0.7))
@@ -313,6 +313,6 @@ def test_a_change_of_one_number_is_seen(tmp_path, full, name):
         tensors[name].flat[0] += 1e-6
 
     case = both(full)
-    case.native = _native_head.NativePosterior(write_model(tmp_path / "a.uq", change=nudge), (0, 1, 2))
+    case.native = _native.NativePosterior(write_model(tmp_path / "a.uq", change=nudge), (0, 1, 2))
     with pytest.raises(AssertionError):
         check_fields(case)

@@ -80,15 +80,13 @@ def changed(data, name, change, source="warm"):
 def test_the_new_file_is_the_old_one_with_new_factors(models, data, done):
     report, new = done
     old = modelfile.read(models.full)
-    assert {k: v for k, v in new.header.items() if k not in ("calibration", "provenance")} == {
-        k: v for k, v in old.header.items() if k not in ("calibration", "provenance")
-    }
+    assert replace(new.header, calibration=None, provenance=None) == replace(old.header, calibration=None, provenance=None)
     same = [name for name in old.tensors if not name.startswith("roles/")]
     assert same and all(np.array_equal(old.tensors[n], new.tensors[n], equal_nan=old.tensors[n].dtype.kind == "f") for n in same)
-    calibration, provenance = new.header["calibration"], new.header["provenance"]
+    calibration, provenance = new.header.calibration.to_dict(), new.header.provenance.to_dict()
     bar = force_error_of(calibration["force_error"])
     assert bar.levels == (0.5, 0.9, 0.95) and (bar.n_blocks, bar.n_groups) == (32, 2)
-    assert bar != force_error_of(old.header["calibration"]["force_error"])
+    assert bar != force_error_of(old.header.calibration.force_error.to_dict())
     for name in ("energy_error", "stress_error"):
         assert bar_of_energies(calibration[name]).n_blocks == 32
         assert set(calibration[name]["leave_one_group_out"]) == {"warm", "mild"}
@@ -111,14 +109,14 @@ def test_bars_cover_the_frames_they_come_from_and_not_twice_their_errors(models,
     frames = read_frames([data / "warm.xyz", data / "mild.xyz"])
     backbone, predicted, _ = recipe._predict(new, frames, options(models, data, "none"))
     labelled = recipe._labels(new, predicted, backbone)
-    bar = force_error_of(new.header["calibration"]["force_error"])
+    bar = force_error_of(new.header.calibration.force_error.to_dict())
     atoms = labelled.of(FORCES).atoms
     bars = bar.predict(atoms.variables)
     assert np.mean(atoms.error <= bars) == pytest.approx(report["labels"]["force_error"]["after"]["coverage"], abs=0.03)
     assert np.mean(2 * atoms.error <= bars) < 0.85
     for quantity in SCALED:
         labels = labelled.of(quantity)
-        bars = bar_of_energies(new.header["calibration"][quantity.bar]).of(labels)
+        bars = bar_of_energies(new.header.calibration.to_dict()[quantity.bar]).of(labels)
         assert np.mean(np.abs(labels.error) <= bars) >= 0.88
         assert np.mean(np.abs(2 * labels.error) <= bars) < 0.85
 
@@ -130,7 +128,7 @@ def test_factors_are_those_of_the_rows(models, data, done):
     predicted = prediction.predict(Engine.load(str(models.full), ["Si", "O"]).backbone, frames, RowOptions(kinds=("stress",)))
     box = Box.from_tensors(new.section("posterior"))
     ratios = np.abs(predicted.rows.targets) / box.rms(predicted.rows.features)
-    factor = new.header["calibration"]["stress_error"]["factor"]
+    factor = new.header.calibration.stress_error.factor
     assert factor == pytest.approx(conformal_quantile(ratios, 0.9, predicted.rows.frames), rel=1e-9)
 
 
@@ -140,7 +138,7 @@ def test_the_order_of_the_frames_changes_nothing(models, data, done):
     ase.io.write(data / "shuffled.xyz", shuffled)
     report = calibrate(options(models, data, data / "shuffled.uq", ["shuffled"]))
     assert report["labels"] == done[0]["labels"]
-    assert modelfile.read(data / "shuffled.uq").header["calibration"] == done[1].header["calibration"]
+    assert modelfile.read(data / "shuffled.uq").header.calibration == done[1].header.calibration
 
 
 def test_the_text_holds_the_figures_within_its_columns(done):
@@ -167,8 +165,8 @@ def test_frames_of_another_role_are_refused_unless_told_so(models, data, caplog)
     assert not (data / "no.uq").exists()
     report = calibrate(replace(options(models, data, data / "in.uq"), data=mixed, in_sample=True))
     new = modelfile.read(data / "in.uq")
-    assert report["in_sample"] and new.header["calibration"]["in_sample"] and "accepted: the new bars are" in describe_calibration(report)
-    assert "in sample" in describe_model(new) and new.header["provenance"]["roles"]["train"] == {"posterior": 40, "calibration": 40}
+    assert report["in_sample"] and new.header.calibration.in_sample and "accepted: the new bars are" in describe_calibration(report)
+    assert "in sample" in describe_model(new) and new.header.provenance.roles["train"] == {"posterior": 40, "calibration": 40}
     assert "56 independent frames, fewer than 100" in caplog.text
 
 
@@ -176,8 +174,8 @@ def test_calibrating_again_notes_a_frame_once(models, data, done):
     again = replace(options(models, data, data / "again.uq"), model=str(data / "done.uq"))
     report = calibrate(again)
     new = modelfile.read(data / "again.uq")
-    assert new.header["provenance"]["roles"] == done[1].header["provenance"]["roles"]
-    assert new.header["calibration"]["force_error"] == done[1].header["calibration"]["force_error"]
+    assert new.header.provenance.roles == done[1].header.provenance.roles
+    assert new.header.calibration.force_error == done[1].header.calibration.force_error
     for mine in report["labels"].values():
         assert mine["before"] == mine["after"]
 
@@ -190,7 +188,7 @@ def test_labels_that_are_missing_leave_their_factors_as_they_were(models, data, 
     given = replace(options(models, data, data / "e.uq", [name]), model=str(data / "done.uq"))
     report = calibrate(given)
     assert set(report["labels"]) == {"energy_error"} and set(report["left_out"]) == {"force_error", "stress_error"}
-    new, old = modelfile.read(data / "e.uq").header["calibration"], done[1].header["calibration"]
+    new, old = modelfile.read(data / "e.uq").header.calibration.to_dict(), done[1].header.calibration.to_dict()
     assert new["force_error"] == old["force_error"] and new["energy_error"]["n_blocks"] == 16 != old["energy_error"]["n_blocks"]
     text = describe_calibration(report)
     assert "force_error: not calibrated: no frame has force labels" in text and "no group could be left out" in text
@@ -198,7 +196,7 @@ def test_labels_that_are_missing_leave_their_factors_as_they_were(models, data, 
 
 def test_atoms_without_grade_are_counted_and_take_no_part(models, data, caplog):
     file = modelfile.read(models.full)
-    oxygen = file.header["elements"].index("O")
+    oxygen = file.header.elements.index("O")
     tensors = dict(file.tensors) | {"grade/radius": file.tensors["grade/radius"].copy()}
     tensors["grade/radius"][oxygen] = np.nan
     modelfile.write(data / "part.uq", file.header, tensors)
@@ -256,7 +254,7 @@ def test_command_line_with_a_learned_quantile(models, data, mace_reference, caps
     # a calibration without it drops it, and says so
     report = calibrate(replace(options(models, data, data / "dropped.uq"), model=str(out)))
     new = modelfile.read(data / "dropped.uq")
-    assert "quantile_network" not in new.header["calibration"] and not new.section("calibration")
+    assert "quantile_network" not in new.header.calibration.to_dict() and not new.section("calibration")
     assert any("learned quantile of the file is dropped" in text for text in report["warnings"])
 
 

@@ -47,13 +47,13 @@ def test_the_same_seed_gives_the_same_bytes(models, data, tmp_path):
 
 def test_every_row_that_shaped_the_box_lies_inside_it(models, data):
     file = modelfile.read(models.full)
-    engine = Engine.load(str(models.full), file.header["elements"])
-    drawn = RowOptions(n_force_rows=file.header["posterior"]["n_force_rows"])
+    engine = Engine.load(str(models.full), file.header.elements)
+    drawn = RowOptions(n_force_rows=file.header.posterior.n_force_rows)
     rows = predict(engine.backbone, read_frames([data / "train.xyz"]), drawn).rows
     box = Box.from_tensors(file.section("posterior"))
     lower, upper = box.exact_bounds(rows.features)
     outside = (rows.targets < lower - 1e-9) | (rows.targets > upper + 1e-9)
-    counts = file.header["posterior"]["counts"]
+    counts = file.header.posterior.counts
     below = sum(counts[kind]["below_floor"] for kind in ("energy", "forces", "stress"))
     assert outside.sum() <= below
     energy = rows.kinds == ENERGY.row
@@ -79,8 +79,8 @@ def test_force_rows_are_as_many_as_a_hundred_rows_per_feature_take(models, data)
     assert enough_force_rows(frames, ("energy",), 10**6) == 24
     file = modelfile.read(models.full)
     found = enough_force_rows(frames, kinds, len(file.section("posterior")["coefficients"]))
-    assert file.header["posterior"]["n_force_rows"] == found
-    assert file.header["posterior"]["counts"]["forces"]["rows"] == np.minimum(sizes, found).sum()
+    assert file.header.posterior.n_force_rows == found
+    assert file.header.posterior.counts["forces"]["rows"] == np.minimum(sizes, found).sum()
 
 
 def test_few_rows_are_said(models, data, tmp_path, caplog):
@@ -88,7 +88,7 @@ def test_few_rows_are_said(models, data, tmp_path, caplog):
     fit(options(data, models, tmp_path / "few.uq", n_force_rows=30, calibration=()))
     said = [text for text in caplog.messages if "rows per feature" in text]
     file = modelfile.read(tmp_path / "few.uq")
-    n_rows = sum(file.header["posterior"]["counts"][kind]["rows"] for kind in ("energy", "forces", "stress"))
+    n_rows = sum(file.header.posterior.counts[kind]["rows"] for kind in ("energy", "forces", "stress"))
     n_features = len(file.section("posterior")["coefficients"])
     assert 500 < n_rows < 100 * n_features, "enough for five components, not for all features"
     assert len(said) == 1 and said[0].startswith(f"{n_rows / n_features:.0f} rows per feature; below 100")
@@ -99,7 +99,7 @@ def test_few_rows_are_said(models, data, tmp_path, caplog):
 
 def test_engine_totals_are_the_bars_of_the_summed_features(models):
     file = modelfile.read(models.full)
-    engine = Engine.load(str(models.full), file.header["elements"])
+    engine = Engine.load(str(models.full), file.header.elements)
     from lmp_uq.backbone.graph import graph_of_frames
 
     atoms = crystal((1, 1, 1), rattle=0.1, seed=5)
@@ -108,7 +108,7 @@ def test_engine_totals_are_the_bars_of_the_summed_features(models):
     engine.evaluate(graph, energies, gradients)
     box = Box.from_tensors(file.section("posterior"))
     evaluation = engine.backbone.evaluate(graph)
-    features = append_bias(evaluation.descriptors, graph.species, file.header["posterior"]["bias"], 2).sum(axis=0)
+    features = append_bias(evaluation.descriptors, graph.species, file.header.posterior.bias, 2).sum(axis=0)
     std, lower, upper = engine.totals(engine.feature_sum(), energies.sum())
     mean_squared = box.std(features) ** 2 + (features @ box.centre()) ** 2
     assert std == pytest.approx(np.sqrt(mean_squared), rel=1e-12)
@@ -119,7 +119,7 @@ def test_engine_totals_are_the_bars_of_the_summed_features(models):
 
 
 def test_fewer_members_make_narrower_bounds(models):
-    names = modelfile.read(models.full).header["elements"]
+    names = modelfile.read(models.full).header.elements
     from lmp_uq.backbone.graph import graph_of_frames
 
     widths = []
@@ -170,7 +170,7 @@ def test_hold_out_takes_a_role_and_may_be_validated(models, data, tmp_path):
     out = tmp_path / "x.uq"
     given = options(data, models, out, calibration=(), leverage_floor=1e-3, hold_out="config_type=hot", n_members=16)
     fit(replace(given, data=(str(mixed),)))
-    roles = modelfile.read(out).header["provenance"]["roles"]
+    roles = modelfile.read(out).header.provenance.roles
     assert roles == {"train": {"posterior": 40}, "hot": {"test": 12}}
     result, _ = validate(ValidateOptions(str(out), (str(data / "hot.xyz"),), progress=False))
     assert result["n_frames"] == 12
@@ -239,7 +239,7 @@ def test_cli_line(models, data, tmp_path, capsys):
     out = tmp_path / "x.uq"
     assert main(["fit", "--backbone", str(models.bare), "--data", str(data / "train.xyz"), "--calibration", str(data / "cold.xyz"),
                  str(data / "hot.xyz"), "--out", str(out), "--members", "16", "--element-bias", "--quiet"]) == 0
-    assert modelfile.read(out).header["posterior"]["bias"] == "element"
+    assert modelfile.read(out).header.posterior.bias == "element"
     report = tmp_path / "report"
     assert main(["validate", str(out), "--data", str(data / "hot.xyz"), "--in-sample", "--json", str(tmp_path / "x.json"),
                  "--report", str(report), "--quiet"]) == 0
@@ -257,7 +257,7 @@ def test_files_that_go_to_standard_output_have_it_for_themselves(models, data, t
     assert main(["convert", str(models.mace), "--out", "-"]) == 0
     model, told = capfdbinary.readouterr()
     (tmp_path / "x.uq").write_bytes(model)
-    assert modelfile.read(tmp_path / "x.uq").header["elements"] == ["O", "Si"] and b"-: written" in told
+    assert modelfile.read(tmp_path / "x.uq").header.elements == ["O", "Si"] and b"-: written" in told
     assert main(["validate", str(models.full), "--data", str(data / "hot.xyz"), "--in-sample", "--json", "-", "--quiet"]) == 0
     figures, told = capfdbinary.readouterr()
     assert {"energy_per_atom", "forces", "groups"} <= set(json.loads(figures)) and b"Force components" in told

@@ -7,6 +7,7 @@ import base64
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -138,7 +139,7 @@ def test_baselines_need_the_frames_of_the_fit(models):
 @pytest.fixture(scope="session")
 def predicted(models):
     file = modelfile.read(models.full)
-    backbone = load_backbone(file.header["backbone"], file.section("backbone"), "float64", "cpu", engine="torch")
+    backbone = load_backbone(file.header.backbone.to_dict(), file.section("backbone"), "float64", "cpu", engine="torch")
     frames = read_frames([models.full.parent / "hot.xyz"])
     return file, backbone, predict(backbone, frames, RowOptions(n_force_rows=3))
 
@@ -162,10 +163,10 @@ def test_rows_below_the_floor_are_counted_where_the_file_tells(predicted):
     file, backbone, predictions = predicted
     silent = modelfile.ModelFile(file.header, {n: t for n, t in file.tensors.items() if n != "posterior/leverage_factor"})
     assert collect(silent, predictions, backbone, 64)["forces"].certifiable is None
-    told = modelfile.ModelFile(json.loads(json.dumps(file.header)), dict(file.tensors))
+    posterior = replace(file.header.posterior, kind_weight={"energy": 1.0, "forces": 2.0, "stress": 0.0}, leverage_floor=0.5)
+    told = modelfile.ModelFile(replace(file.header, posterior=posterior), dict(file.tensors))
     n = len(file.tensors["posterior/coefficients"])
     told.tensors["posterior/leverage_factor"] = np.eye(n)
-    told.header["posterior"] |= {"kind_weight": {"energy": 1.0, "forces": 2.0, "stress": 0.0}, "leverage_floor": 0.5}
     samples = collect(told, predictions, backbone, 64)
     rows = predictions.rows.select(predictions.rows.kinds == 1)
     np.testing.assert_array_equal(samples["forces"].certifiable, 2.0 * np.sum(rows.features**2, axis=1) >= 0.5)

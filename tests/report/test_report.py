@@ -172,7 +172,7 @@ def test_describe_model_holds_what_is_in_the_file():
     header["calibration"]["leave_one_group_out"] = FIT["force_error_leave_one_group_out"]
     header["provenance"]["data"][0]["sha256"] = "0123456789abcdef" * 4
     tensors["grade/radius"][0] = np.nan
-    text = describe_model(ModelFile(header, tensors, "5f" * 32))
+    text = describe_model(ModelFile(modelfile.Header.from_dict(header), tensors, "5f" * 32))
     assert within_columns(text)
     for part in (
         "W Ta", "4.5 Angstrom", "float64", "mace, 12 parameters, 3 features", "4 members", "2 modes",
@@ -192,7 +192,7 @@ def test_describe_model_says_what_is_missing_and_what_follows():
     header = make_header() | {"posterior": None, "grade": None, "calibration": None}
     header["provenance"] |= {"data": [], "roles": {}, "versions": {}, "command": ""}
     tensors = {name: array for name, array in make_tensors().items() if name.startswith("backbone/")}
-    text = describe_model(ModelFile(header, tensors))
+    text = describe_model(ModelFile(modelfile.Header.from_dict(header), tensors))
     assert within_columns(text)
     for part in ("posterior", "grade", "calibration"):
         assert line_of(text, part)[1] == "none:"
@@ -211,7 +211,7 @@ def test_describe_model_of_many_elements_stays_within_its_columns():
     header, tensors = make_header(), make_tensors()
     header["elements"] = [f"X{k}" for k in range(89)]
     tensors["grade/radius"] = np.linspace(1.0, 20.0, 89)
-    text = describe_model(ModelFile(header, tensors))
+    text = describe_model(ModelFile(modelfile.Header.from_dict(header), tensors))
     assert within_columns(text) and "X88 20" in unwrapped(text)
 
 
@@ -219,7 +219,7 @@ def test_foreign_names_do_not_reach_the_terminal_as_they_are():
     header = make_header()
     header["provenance"]["licence"] = "\x1b[31mred\x07\nline"
     header["provenance"]["command"] = "word " * 100
-    text = describe_model(ModelFile(header, make_tensors()))
+    text = describe_model(ModelFile(modelfile.Header.from_dict(header), make_tensors()))
     assert "\x1b" not in text and "\x07" not in text and within_columns(text)
 
 

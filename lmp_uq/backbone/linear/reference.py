@@ -9,21 +9,13 @@ from dataclasses import dataclass
 
 from ase.data import atomic_numbers
 
+from lmp_uq import _native
 from lmp_uq.errors import UqError, piece
 
 REFERENCE_WORDS = re.compile(r"[A-Za-z0-9 _./*+-]+")
-PAIR_STYLES = (
-    "adp", "airebo", "airebo/morse", "beck", "born", "born/coul/dsf", "born/coul/wolf", "born/gauss", "buck", "buck/coul/cut", "buck/mdf",
-    "coul/cut", "coul/debye", "coul/dsf", "coul/slater/cut", "coul/streitz", "coul/wolf", "dispersion/d3", "eam", "eam/alloy", "eam/cd",
-    "eam/fs", "eam/he", "edip", "edip/multi", "eim", "extep", "gauss", "gauss/cut", "gw", "gw/zbl", "harmonic/cut", "lcbop", "lennard/mdf",
-    "lj/cubic", "lj/cut", "lj/cut/coul/cut", "lj/cut/coul/debye", "lj/cut/coul/dsf", "lj/cut/coul/wolf", "lj/expand", "lj/gromacs",
-    "lj/mdf", "lj/smooth", "lj/smooth/linear", "lj96/cut", "meam", "meam/ms", "meam/spline", "meam/sw/spline", "mie/cut", "morse",
-    "morse/smooth/linear", "nb3b/harmonic", "nb3b/screened", "nm/cut", "pedone", "polymorphic", "rebo", "rebomos", "snap", "soft", "sw",
-    "sw/mod", "table", "tersoff", "tersoff/mod", "tersoff/mod/c", "tersoff/table", "tersoff/zbl", "threebody/table", "uf3", "vashishta",
-    "vashishta/table", "wf/cut", "yukawa", "zbl",
-)  # fmt: skip
+PAIR_STYLES = _native.pair_styles()
 """Those that a model file may name: formulas of LAMMPS itself that run no code of a file or of another program, need no long-range solver
-and have no sub-styles. csrc/engine/model_check_linear.cpp has the same list."""
+and have no sub-styles."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 from ase import Atoms
 
 from lmp_uq import modelfile
+from lmp_uq.backbone.families import LINEAR
 from lmp_uq.backbone.load import linear_class
 from lmp_uq.errors import UqError
-from lmp_uq.modelfile.check_linear import FAMILIES
 from lmp_uq.posterior.box import Box
 from lmp_uq.properties.potential.system import LinearSystem
 
@@ -50,12 +50,12 @@ class LinearPotential:
 
     def __init__(self, file: modelfile.ModelFile, name: str, communicator: Any = None):
         header = file.header
-        family = header["backbone"]["family"]
-        if family not in FAMILIES:
-            raise UqError(f"{name} holds a model of family {family}; accepted: {' or '.join(FAMILIES)}, a linear potential")
-        if header["posterior"] is None:
+        family = header.backbone.family
+        if family not in LINEAR:
+            raise UqError(f"{name} holds a model of family {family}; accepted: {' or '.join(LINEAR)}, a linear potential")
+        if header.posterior is None:
             raise UqError(f"{name} holds no posterior: lmp-uq fit adds one")
-        self.elements = tuple(header["elements"])
+        self.elements = tuple(header.elements)
         self.theta = np.array(file.tensors["backbone/coefficients"])
         self.posterior = Box.from_tensors(file.section("posterior"))
         self.departures = np.array(file.tensors["posterior/members"])
@@ -63,7 +63,7 @@ class LinearPotential:
         self.shared: dict[Any, Any] = {}
         self.communicator = communicator
         tensors = {"coefficients": np.zeros(len(self.theta))}
-        self._reference = linear_class(family)(header["backbone"]["architecture"], tensors, self.elements, communicator)
+        self._reference = linear_class(family)(header.backbone.architecture, tensors, self.elements, communicator)
         self._reference.settings.pair_lines("theta")  # a potential that no pair style runs is refused here
 
     @classmethod

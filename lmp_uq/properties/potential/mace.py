@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from lmp_uq import modelfile
+from lmp_uq.backbone.families import MACE
 from lmp_uq.backbone.graph import forces_of, graph_of_frames
 from lmp_uq.backbone.linear.potential import LinearEvaluation
 from lmp_uq.backbone.load import backbone_of_file
@@ -25,7 +26,6 @@ from lmp_uq.properties.minima.descent import descend
 from lmp_uq.properties.potential.linear import LinearPotential
 from lmp_uq.properties.potential.system import Relaxed, free_strains, placed
 
-FAMILY = "mace"
 LEVER = 20.0
 """Angstrom: how a strain counts among displacements in a relaxation. Large: the first step then is a small strain."""
 
@@ -47,16 +47,16 @@ class MacePotential:
 
     def __init__(self, file: modelfile.ModelFile, name: str) -> None:
         header = file.header
-        if header["backbone"]["family"] != FAMILY:
-            raise UqError(f"{name} holds a model of family {header['backbone']['family']}; accepted here: {FAMILY}")
-        if header["posterior"] is None:
+        if header.backbone.family != MACE:
+            raise UqError(f"{name} holds a model of family {header.backbone.family}; accepted here: {MACE}")
+        if header.posterior is None:
             raise UqError(f"{name} holds no posterior: lmp-uq fit adds one")
-        self.elements, self.sha256 = tuple(header["elements"]), file.sha256
+        self.elements, self.sha256 = tuple(header.elements), file.sha256
         self.shared: dict[Any, Any] = {}
         self.posterior = Box.from_tensors(file.section("posterior"))
         self.departures = np.array(file.tensors["posterior/members"])
         self.theta = np.zeros(self.departures.shape[1])
-        self.bias = header["posterior"]["bias"]
+        self.bias = header.posterior.bias
         # differences of forces need the digits
         self.backbone = backbone_of_file(file, "float64", "cpu", engine="auto", threads=1)
 
@@ -83,7 +83,7 @@ class MacePotential:
 def open_potential(name: str, communicator: Any = None) -> LinearPotential | MacePotential:
     """The potential of a model file, or of an embedded model, whatever its family; communicator as in `LinearPotential`."""
     file = modelfile.read(modelfile.resolve(name))
-    return MacePotential(file, name) if file.header["backbone"]["family"] == FAMILY else LinearPotential(file, name, communicator)
+    return MacePotential(file, name) if file.header.backbone.family == MACE else LinearPotential(file, name, communicator)
 
 
 class MaceSystem:

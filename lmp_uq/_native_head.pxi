@@ -1,57 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# cython: language_level=3
-# distutils: language = c++
-"""The door from Python into csrc/engine: its reader of model files and its posterior head. What they refuse is a `lmp_uq.errors.UqError`
-with their text."""
-from libc.stdint cimport int64_t
-from libc.string cimport memcpy
-from libcpp cimport bool as cbool
-from libcpp.map cimport map as cmap
-from libcpp.string cimport string
-from libcpp.vector cimport vector
-from cython.operator cimport dereference, preincrement
-
-import contextlib
-
-import numpy as np
-
-from lmp_uq.errors import UqError
-
-cdef extern from "base/json.h" namespace "lmp_uq":
-    cdef cppclass Json:
-        Json()
-        cbool is_null() const
-        cbool is_bool() const
-        cbool is_integer() const
-        cbool is_number() const
-        cbool is_string() const
-        cbool is_array() const
-        # of another kind of value these throw; here they are called of the right one only
-        cbool boolean() const
-        double number() const
-        const string &digits() const
-        const string &text "string" () const
-        const vector[Json] &array() const
-        const vector[string] &keys() const
-        const vector[Json] &values() const
-    Json parse_json "lmp_uq::Json::parse" (const string &) except +
-
-cdef extern from "file/tensor.h" namespace "lmp_uq":
-    cdef enum DType "lmp_uq::DType":
-        pass
-    cdef cppclass Tensor:
-        DType dtype
-        vector[size_t] shape
-        const void *data
-        size_t size() const
-        vector[double] doubles() except +
-    const char *numpy_name(DType)
-
-cdef extern from "file/model_file.h" namespace "lmp_uq":
-    cdef cppclass ModelFile:
-        const Json &header() const
-        const cmap[string, Tensor] &tensors() const
-        const string &sha256() const
+# Part of _native.pyx: the posterior head, descriptors in and bars out.
 
 cdef extern from "head/posterior.h" namespace "lmp_uq":
     cdef cppclass PosteriorOptions:
@@ -60,7 +8,7 @@ cdef extern from "head/posterior.h" namespace "lmp_uq":
         cbool conservative, learned
         string name
     cdef cppclass CPosterior "lmp_uq::Posterior":
-        CPosterior(const ModelFile &, const vector[int] &, const PosteriorOptions &) except +
+        CPosterior(const ModelFile &, const vector[int] &, const PosteriorOptions &) except +raise_uq_error
         cbool has_box() const
         cbool has_grade() const
         cbool has_force_error() const
@@ -74,56 +22,16 @@ cdef extern from "head/posterior.h" namespace "lmp_uq":
         const double *force_member(int) const
         vector[int] unknown_elements() const
         void use_threads(int)
-        void energy_bars(size_t, const double *, const int64_t *, const double *, double *, double *, double *) except +
-        void grades(size_t, const double *, const int64_t *, double *) except +
-        void force_errors(size_t, const double *, const int64_t *, const double *, const double *, double, double *) except +
-        void feature_sum(size_t, const double *, const int64_t *, double *) except +
-        void totals(const double *, double, double *) except +
-        void member_energies(const double *, double, double *) except +
+        void energy_bars(size_t, const double *, const int64_t *, const double *, double *, double *, double *) except +raise_uq_error
+        void grades(size_t, const double *, const int64_t *, double *) except +raise_uq_error
+        void force_errors(size_t, const double *, const int64_t *, const double *, const double *, double, double *) except +raise_uq_error
+        void feature_sum(size_t, const double *, const int64_t *, double *) except +raise_uq_error
+        void totals(const double *, double, double *) except +raise_uq_error
+        void member_energies(const double *, double, double *) except +raise_uq_error
 
 cdef extern from "head/box.h" namespace "lmp_uq":
     double c_normal_score "lmp_uq::normal_score" (double)
 
-cdef extern from *:
-    """
-    static lmp_uq::ModelFile *new_model_file(const std::string &path) { return new lmp_uq::ModelFile(lmp_uq::ModelFile::read(path)); }
-    """
-    ModelFile *new_model_file(const string &) except +
-
-
-cdef object to_python(const Json &value):
-    cdef size_t k
-    if value.is_null():
-        return None
-    if value.is_bool():
-        return bool(value.boolean())
-    if value.is_integer():
-        return int(value.digits())
-    if value.is_number():
-        return value.number()
-    if value.is_string():
-        return value.text().decode()
-    if value.is_array():
-        return [to_python(value.array()[k]) for k in range(value.array().size())]
-    return {value.keys()[k].decode(): to_python(value.values()[k]) for k in range(value.keys().size())}
-
-
-cdef object to_array(const Tensor &tensor):
-    out = np.empty(tuple(tensor.shape), dtype=(<bytes> numpy_name(tensor.dtype)).decode())
-    cdef char[::1] bytes_out
-    if out.size:
-        bytes_out = out.reshape(-1).view(np.int8)
-        memcpy(&bytes_out[0], tensor.data, out.nbytes)
-    return out
-
-
-def json_of(text):
-    """What the engine's parser makes of a JSON text.  UqError with its message for a text that it refuses."""
-    data = text.encode() if isinstance(text, str) else text
-    try:
-        return to_python(parse_json(data))
-    except RuntimeError as error:
-        raise UqError(str(error)) from None
 
 
 def normal_score(double tail):
@@ -131,33 +39,8 @@ def normal_score(double tail):
     return c_normal_score(tail)
 
 
-def read_model(path):
-    """A model file as the engine's reader sees it: a header, arrays by name (copies) and the SHA-256 of the file.
-
-    Raises
-    ------
-    UqError
-        What `lmp_uq.modelfile.file.read` refuses, with the same text.
-    """
-    tensors = {}
-    cdef cmap[string, Tensor].const_iterator item
-    cdef ModelFile *file
-    try:
-        file = new_model_file(str(path).encode())
-    except RuntimeError as error:
-        raise UqError(str(error)) from None
-    try:
-        item = file.tensors().const_begin()
-        while item != file.tensors().const_end():
-            tensors[dereference(item).first.decode()] = to_array(dereference(item).second)
-            preincrement(item)
-        return to_python(file.header()), tensors, file.sha256().decode()
-    finally:
-        del file
-
-
 cdef class NativePosterior:
-    """The posterior head of the native engine, fed with descriptors; see csrc/engine/posterior.h.
+    """The posterior head of the native engine, fed with descriptors; see csrc/head/posterior.h.
 
     Parameters
     ----------
@@ -182,13 +65,11 @@ cdef class NativePosterior:
         cdef PosteriorOptions options
         cdef ModelFile *file = NULL
         options.n_members, options.n_force_members = n_members, n_force_members
-        options.conservative, options.learned, options.name = conservative, learned, str(path).encode()
+        options.conservative, options.learned, options.name = conservative, learned, os.fsencode(path)
         try:
-            file = new_model_file(str(path).encode())
+            file = new_model_file(os.fsencode(path))
             self.head = new CPosterior(dereference(file), elements, options)
             self.head.use_threads(threads)
-        except RuntimeError as error:
-            raise UqError(str(error)) from None
         finally:
             del file
 
@@ -224,8 +105,7 @@ cdef class NativePosterior:
         cdef int64_t[::1] s = self.column(species, np.int64, len(d))
         cdef double[::1] e = self.column(energies, np.float64, len(d))
         cdef double[:, ::1] out = np.empty((3, len(d) + 1))
-        with translated():
-            self.head.energy_bars(len(d) - 1, &d[0, 0], &s[0], &e[0], &out[0, 0], &out[1, 0], &out[2, 0])
+        self.head.energy_bars(len(d) - 1, &d[0, 0], &s[0], &e[0], &out[0, 0], &out[1, 0], &out[2, 0])
         return np.asarray(out)[:, : len(d) - 1]
 
     def grades(self, descriptors, species):
@@ -233,8 +113,7 @@ cdef class NativePosterior:
         cdef double[:, ::1] d = self.rows(descriptors)
         cdef int64_t[::1] s = self.column(species, np.int64, len(d))
         cdef double[::1] out = np.empty(len(d))
-        with translated():
-            self.head.grades(len(d) - 1, &d[0, 0], &s[0], &out[0])
+        self.head.grades(len(d) - 1, &d[0, 0], &s[0], &out[0])
         return np.asarray(out)[: len(d) - 1]
 
     def force_errors(self, descriptors, species, force_norm, grade, double level):
@@ -244,8 +123,7 @@ cdef class NativePosterior:
         cdef double[::1] f = self.column(force_norm, np.float64, len(d))
         cdef double[::1] g = self.column(grade, np.float64, len(d))
         cdef double[::1] out = np.empty(len(d))
-        with translated():
-            self.head.force_errors(len(d) - 1, &d[0, 0], &s[0], &f[0], &g[0], level, &out[0])
+        self.head.force_errors(len(d) - 1, &d[0, 0], &s[0], &f[0], &g[0], level, &out[0])
         return np.asarray(out)[: len(d) - 1]
 
     def feature_sum(self, descriptors, species):
@@ -254,14 +132,13 @@ cdef class NativePosterior:
         cdef int64_t[::1] s = self.column(species, np.int64, len(d))
         cdef double[::1] out = np.empty(self.head.n_features() + 1)
         self.head.feature_sum(len(d) - 1, &d[0, 0], &s[0], &out[0])
-        return np.asarray(out)[:-1]
+        return np.asarray(out)[: self.head.n_features()]
 
     def totals(self, feature_sum, double energy):
         """(3,) array: std, lower, upper in eV."""
         cdef double[::1] total = self.column(feature_sum, np.float64, self.head.n_features() + 1)
         cdef double[::1] out = np.empty(3)
-        with translated():
-            self.head.totals(&total[0], energy, &out[0])
+        self.head.totals(&total[0], energy, &out[0])
         return np.asarray(out)
 
     def member_energies(self, feature_sum, double energy):
@@ -269,7 +146,7 @@ cdef class NativePosterior:
         cdef double[::1] total = self.column(feature_sum, np.float64, self.head.n_features() + 1)
         cdef double[::1] out = np.empty(self.head.n_members() + 1)
         self.head.member_energies(&total[0], energy, &out[0])
-        return np.asarray(out)[:-1]
+        return np.asarray(out)[: self.head.n_members()]
 
     # one row more than there are atoms: an array without numbers has no address
     cdef rows(self, descriptors):
@@ -283,12 +160,3 @@ cdef class NativePosterior:
         if values.shape != (length - 1,):
             raise UqError(f"found an array of shape {values.shape}; accepted: ({length - 1},)")
         return np.append(values, np.zeros(1, dtype=dtype))
-
-
-@contextlib.contextmanager
-def translated():
-    """RuntimeError of the engine -> UqError."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise UqError(str(error)) from None
