@@ -9,6 +9,7 @@ stay: so few labels do not tell them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -57,7 +58,7 @@ def adapt(bar: ForceError, labels: ForceLabels) -> tuple[ForceError, dict]:
     return new, report | {"coverage_before": shares[0], "coverage_after": shares[1]}
 
 
-def _shift_of(bar, frames):
+def _shift_of(bar: ForceError, frames: Sequence[LabelledAtoms]) -> float:
     shift = 0.0
     for atoms in frames:
         shift += STEP * (_outside(shifted(bar, shift), atoms) - (1.0 - LEVEL))
@@ -66,11 +67,11 @@ def _shift_of(bar, frames):
 
 def shifted(bar: ForceError, shift: float) -> ForceError:
     """The bar with the logarithm of all its levels moved."""
-    curves = {name: tuple(value + shift for value in getattr(bar, name)) for name in ("quantiles", "conservative_quantiles")}
-    return replace(bar, **curves)
+    curve, wide = (tuple(value + shift for value in one) for one in (bar.quantiles, bar.conservative_quantiles))
+    return replace(bar, quantiles=curve, conservative_quantiles=wide)
 
 
-def _outside(bar, atoms):
+def _outside(bar: ForceError, atoms: LabelledAtoms) -> float:
     return float(np.mean(atoms.error > bar.predict(atoms.variables)))
 
 
@@ -95,10 +96,11 @@ def few_frames_adapted(bar: ForceError, atoms: LabelledAtoms, *, n_frames: int =
     frames = [atoms.take(atoms.blocks == block) for block in np.unique(atoms.blocks)]
     if len(frames) < n_frames + MIN_REST:
         return None
-    rng, found = np.random.default_rng(seed), {"others": [], "adapted": []}
+    rng = np.random.default_rng(seed)
+    found: dict[str, list[float]] = {"others": [], "adapted": []}
     for _ in range(n_draws):
         order = rng.permutation(len(frames))
         shift = _shift_of(bar, [frames[k] for k in order[:n_frames]])
         for name, one in (("others", bar), ("adapted", shifted(bar, shift))):
-            found[name].append(1.0 - np.mean([_outside(one, frames[k]) for k in order[n_frames:]]))
+            found[name].append(1.0 - float(np.mean([_outside(one, frames[k]) for k in order[n_frames:]])))
     return {"n_frames": len(frames)} | {name: float(np.mean(values)) for name, values in found.items()}

@@ -51,10 +51,11 @@ def advice(labels: ForceLabels, bar: ForceError) -> list[str]:
     return out + _elements(labels, bar)
 
 
-def _elements(labels, bar):
+def _elements(labels: ForceLabels, bar: ForceError) -> list[str]:
     labels = labels.take(labels.atoms.telling())
     inside = labels.atoms.error <= bar.predict(labels.atoms.variables)
-    weights, out = labels.atoms.weights(), []
+    weights = labels.atoms.weights()
+    out = []
     for element, mine in split_by_group(labels.elements, len(inside)) if len(inside) else []:
         coverage = np.average(inside[mine], weights=weights[mine])
         if coverage < LEAST_ELEMENT_COVERAGE:

@@ -90,7 +90,7 @@ class ForceError:
     n_blocks: int = 0
     correction_slope: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("intercept", *SLOPES, "correction_slope", "spread", "n_blocks"):
             finite_number(getattr(self, name), name)
         for name in (*SLOPES, "correction_slope", "spread", "n_blocks"):
@@ -105,7 +105,7 @@ class ForceError:
             raise UqError("force_error: a conservative quantile is below the quantile; accepted: none is")
         self._check_levels()
 
-    def _check_levels(self):
+    def _check_levels(self) -> None:
         percents = [100.0 * level for level in self.levels]
         whole = all(abs(p - round(p)) < 1e-9 and 0 < p < 100 for p in percents)
         if not percents or not whole or np.any(np.diff(percents) <= 0):
@@ -178,7 +178,7 @@ class ForceError:
         out[known] = design(variables.take(known), with_correction) @ numbers
         return out
 
-    def _curve(self, conservative):
+    def _curve(self, conservative: bool) -> tuple[float, ...]:
         return self.conservative_quantiles if conservative else self.quantiles
 
     def to_dict(self) -> dict:
@@ -191,10 +191,11 @@ class ForceError:
         other = {name: values.get(name) for name, number in FORM.items() if values.get(name) != number}
         if other:
             raise UqError(f"force_error: found {piece(other)}; accepted here: { {name: FORM[name] for name in other} }")
-        values = {name: value for name, value in values.items() if name not in FORM}
-        if set(values) != set(cls.__dataclass_fields__):
-            raise UqError(f"force_error: found entries {piece(sorted(values))}, expected {sorted(cls.__dataclass_fields__)}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        found: dict[str, Any] = {name: value for name, value in values.items() if name not in FORM}
+        if set(found) != set(cls.__dataclass_fields__):
+            raise UqError(f"force_error: found entries {piece(sorted(found))}, expected {sorted(cls.__dataclass_fields__)}")
+        numbers: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+        return cls(**numbers)
 
 
 def design(variables: ForceVariables, with_correction: bool = False) -> np.ndarray:
@@ -215,7 +216,7 @@ def design(variables: ForceVariables, with_correction: bool = False) -> np.ndarr
     return np.stack(columns, axis=-1)
 
 
-def finite_number(value, name: str, what: str = FORCES.bar) -> float:
+def finite_number(value: Any, name: str, what: str = FORCES.bar) -> float:
     """The value as a float.  UqError if it is none."""
     try:
         number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan

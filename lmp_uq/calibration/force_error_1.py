@@ -8,7 +8,9 @@ with a factor and a floor for every level; forces in eV/Angstrom.  Today's form:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +69,7 @@ class ForceError1:
     floor_exponent: float = 0.0
     least_bar: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("intercept", "force_exponent", "grade_exponent", "n_groups", "n_blocks", *_SINCE_FLOORS_GROW):
             number = finite_number(getattr(self, name), name)
             object.__setattr__(self, name, int(number) if name.startswith("n_") else number)
@@ -78,7 +80,7 @@ class ForceError1:
             object.__setattr__(self, name, tuple(finite_number(value, name) for value in values))
         self._check_ranges()
 
-    def _check_ranges(self):
+    def _check_ranges(self) -> None:
         pairs = zip(self.factors, self.conservative_factors, strict=True)
         if not all(0 <= pooled <= wide for pooled, wide in pairs) or self.n_groups < 1 or self.n_blocks < 0:
             raise UqError(
@@ -112,19 +114,19 @@ class ForceError1:
         """Factor of a level.  UqError if it was not fitted."""
         return (self.conservative_factors if conservative else self.factors)[self.position(level)]
 
-    def position(self, level):
+    def position(self, level: float) -> int:
         """Index of a level in `levels`.  UqError if it was not fitted."""
         if level not in self.levels:
             known = ", ".join(f"{one:g}" for one in self.levels)
             raise UqError(f"force_error: level {level!r} was not calibrated; accepted: {known}")
         return self.levels.index(level)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The numbers by name, ready for JSON."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: Mapping[str, Any]) -> ForceError1:
         """Inverse of `to_dict`; also reads the form with one level (``factor``, ``level`` ... as plain numbers).
 
         Raises

@@ -5,10 +5,13 @@ an equal share. Left out are atoms whose force vanishes by symmetry.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from lmp_uq.calibration.conformal import enough_blocks, least_blocks, split_by_group
-from lmp_uq.calibration.force_error import ERROR_OFFSET, LEVEL, LEVELS, ForceError, design
+from lmp_uq.calibration.force_error import ERROR_OFFSET, LEVEL, LEVELS, SLOPES, ForceError, design
 from lmp_uq.calibration.grouped_fit import GroupedFit
 from lmp_uq.calibration.labelled_atoms import LabelledAtoms
 from lmp_uq.errors import UqError
@@ -20,7 +23,7 @@ N_FOLDS = 5
 """Of the frames of a single group, where there is no group to leave out."""
 
 
-def fit_force_error(atoms: LabelledAtoms, *, levels=LEVELS, with_correction: bool = False) -> ForceError:
+def fit_force_error(atoms: LabelledAtoms, *, levels: Sequence[float] = LEVELS, with_correction: bool = False) -> ForceError:
     """Fit and calibrate the force bar.
 
     Parameters
@@ -46,7 +49,7 @@ def fit_force_error(atoms: LabelledAtoms, *, levels=LEVELS, with_correction: boo
     return _bar(_grouped(atoms, with_correction), (), levels)
 
 
-def _telling(atoms):
+def _telling(atoms: LabelledAtoms) -> LabelledAtoms:
     atoms = atoms.graded()
     atoms = atoms.take(atoms.telling())
     if not len(atoms.error):
@@ -54,7 +57,7 @@ def _telling(atoms):
     return atoms
 
 
-def _affordable(levels, n_blocks):
+def _affordable(levels: Sequence[float], n_blocks: int) -> tuple[float, ...]:
     kept = tuple(level for level in levels if enough_blocks(n_blocks, level))
     if not kept or (LEVEL in levels and LEVEL not in kept):
         wanted = LEVEL if LEVEL in levels else min(levels)
@@ -65,17 +68,17 @@ def _affordable(levels, n_blocks):
     return kept
 
 
-def _grouped(atoms, with_correction):
+def _grouped(atoms: LabelledAtoms, with_correction: bool) -> GroupedFit:
     x, y = design(atoms.variables, with_correction), np.log(atoms.error + ERROR_OFFSET)
     return GroupedFit(x, y, atoms.weights(), atoms.groups, atoms.blocks)
 
 
-def _bar(fit, left_out=(), levels=(LEVEL,)):
+def _bar(fit: GroupedFit, left_out: tuple[int, ...] = (), levels: tuple[float, ...] = (LEVEL,)) -> ForceError:
     found = fit.calibrated(left_out)
-    numbers = [*found.coefficients.tolist(), *[0.0] * (6 - len(found.coefficients))]
-    curves = (tuple(curve.tolist()) for curve in (found.quantiles, found.conservative_quantiles))
-    more = (levels, found.group_means, found.spread, fit.n_blocks(left_out))
-    return ForceError(*numbers[:5], *curves, *more, correction_slope=numbers[5])
+    numbers: dict[str, Any] = dict(zip(("intercept", *SLOPES, "correction_slope"), found.coefficients.tolist(), strict=False))
+    numbers |= {name: tuple(getattr(found, name).tolist()) for name in ("quantiles", "conservative_quantiles")}
+    numbers |= {"group_means": found.group_means, "spread": found.spread, "n_blocks": fit.n_blocks(left_out)}
+    return ForceError(**numbers, levels=levels)
 
 
 def leave_one_group_out(atoms: LabelledAtoms, *, level: float = LEVEL, with_correction: bool = False) -> dict:
@@ -97,8 +100,8 @@ def leave_one_group_out(atoms: LabelledAtoms, *, level: float = LEVEL, with_corr
     known = atoms.variables.graded()
     telling = atoms.telling() & known
     used = atoms.take(telling)
-    fit = _grouped(used, with_correction) if telling.any() else None
-    report = {}
+    fit: Any = _grouped(used, with_correction) if telling.any() else None
+    report: dict[str, Any] = {}
     for group, inside in split_by_group(atoms.groups, len(atoms.error), at_least=2):
         mine, others = atoms.take(inside & telling), used.take(used.groups != group)
         counts = {"n_frames": len(np.unique(atoms.blocks[inside]))}
@@ -129,8 +132,9 @@ def needs_correction(atoms: LabelledAtoms) -> tuple[bool, float]:
     return ratio <= 1.0 - ENOUGH, ratio
 
 
-def _left_out_losses(atoms, with_correction):
-    fit, out = _grouped(atoms, with_correction), []
+def _left_out_losses(atoms: LabelledAtoms, with_correction: bool) -> list[float]:
+    fit = _grouped(atoms, with_correction)
+    out = []
     for k, mine in enumerate(fit.members):
         held = atoms.take(mine)
         bars = _bar(fit, (k,)).predict(held.variables)

@@ -11,10 +11,12 @@ systematic, the std is better: so the choice is made by the loss on groups left 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.calibration.conformal import enough_blocks, least_blocks
 from lmp_uq.calibration.force_error import GRADE_OFFSET, LEVEL, finite_number
@@ -63,7 +65,7 @@ class GradeError:
     n_blocks: int = 1
     variable: ClassVar[str] = VARIABLE
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             finite_number(value, name, "energy_error")
         ordered = self.slope >= 0 and self.quantile <= self.conservative_quantile and 0 < self.level < 1 and self.spread >= 0
@@ -71,7 +73,7 @@ class GradeError:
             needs = "slope, spread >= 0, quantile <= conservative_quantile, level in (0, 1), counts >= 1"
             raise UqError(f"energy_error: needs {needs}: {self}")
 
-    def predict(self, mean_grade, conservative: bool = False) -> np.ndarray:
+    def predict(self, mean_grade: ArrayLike, conservative: bool = False) -> np.ndarray:
         """(...) bar in eV/atom; inf where the mean grade is."""
         c = self.conservative_quantile if conservative else self.quantile
         grade = np.asarray(mean_grade, dtype=np.float64)
@@ -81,7 +83,7 @@ class GradeError:
 
     def of(self, labels: ScaledLabels, conservative: bool = False) -> np.ndarray:
         """(n,) bars of labels."""
-        return self.predict(labels.mean_grade, conservative)
+        return self.predict(labels.grades(), conservative)
 
     def factor(self, conservative: bool = False) -> float:
         """exp(c): what the median error of a mean grade is multiplied with."""
@@ -92,7 +94,7 @@ class GradeError:
         return {"variable": VARIABLE, "grade_offset": GRADE_OFFSET, "energy_offset": ENERGY_OFFSET} | asdict(self)
 
     @classmethod
-    def from_dict(cls, values) -> GradeError:
+    def from_dict(cls, values: Mapping[str, Any]) -> GradeError:
         """Inverse of `to_dict`; further entries are ignored.  UqError if a number is missing or bad, or the formula another one."""
         form = {"variable": VARIABLE, "grade_offset": GRADE_OFFSET, "energy_offset": ENERGY_OFFSET}
         other = {name: values.get(name) for name, number in form.items() if values.get(name) != number}
@@ -103,7 +105,7 @@ class GradeError:
         return cls(**{name: values[name] for name in cls.__dataclass_fields__ if name != "variable"})
 
 
-def bar_of_energies(values) -> ScaledError | GradeError:
+def bar_of_energies(values: Mapping[str, Any]) -> ScaledError | GradeError:
     """From the header entry calibration.energy_error of a model file, whichever variable it has."""
     return (GradeError if "variable" in values else ScaledError).from_dict(values)
 
@@ -126,30 +128,33 @@ def fit_grade_error(labels: ScaledLabels, *, level: float = LEVEL) -> GradeError
     return _bar(_grouped(labels), (), level)
 
 
-def _graded(labels, level):
-    labels = labels.take(np.isfinite(labels.mean_grade))
+def _graded(labels: ScaledLabels, level: float) -> ScaledLabels:
+    labels = labels.take(np.isfinite(labels.grades()))
     n_blocks = len(np.unique(labels.blocks))
     if not enough_blocks(n_blocks, level):
         raise UqError(f"{n_blocks} frames of finite mean grade are too few for level {level:g}; accepted: {least_blocks(level)} or more")
     return labels
 
 
-def _grouped(labels):
-    x = np.column_stack([np.ones(len(labels.error)), np.log(labels.mean_grade + GRADE_OFFSET)])
+def _grouped(labels: ScaledLabels) -> GroupedFit:
+    x = np.column_stack([np.ones(len(labels.error)), np.log(labels.grades() + GRADE_OFFSET)])
     y = np.log(np.abs(labels.error) + ENERGY_OFFSET)
     return GroupedFit(x, y, labels.weights(), labels.groups, labels.blocks)
 
 
-def _bar(fit, left_out, level):
+def _bar(fit: GroupedFit, left_out: tuple[int, ...], level: float) -> GradeError:
     found, which = fit.calibrated(left_out), round(100.0 * level)
-    numbers = (float(value) for value in (*found.coefficients, found.quantiles[which], found.conservative_quantiles[which]))
-    return GradeError(*numbers, level, found.spread, len(found.group_means), fit.n_blocks(left_out))
+    (intercept, slope), pair = found.coefficients.tolist(), (found.quantiles[which], found.conservative_quantiles[which])
+    return GradeError(
+        intercept, slope, float(pair[0]), float(pair[1]), level, found.spread, len(found.group_means), fit.n_blocks(left_out)
+    )
 
 
 def grade_leave_one_group_out(labels: ScaledLabels, *, level: float = LEVEL) -> dict:
     """As `lmp_uq.calibration.scaled_error.scaled_leave_one_group_out`."""
-    known = labels.take(np.isfinite(labels.mean_grade))
-    fit, report = _grouped(known), {}
+    known = labels.take(np.isfinite(labels.grades()))
+    fit = _grouped(known)
+    report: dict[str, Any] = {}
     for k, group in enumerate(fit.groups):
         mine = known.take(fit.members[k])
         if enough_blocks(fit.n_blocks((k,)), level):
@@ -177,7 +182,7 @@ def choose_energy_bar(labels: ScaledLabels) -> tuple[ScaledError | GradeError, d
     """
     several = len(np.unique(labels.groups)) > 1
     by_std = fit_scaled_error(*labels.columns()), scaled_leave_one_group_out(*labels.columns()) if several else {}
-    if not several or labels.mean_grade is None or np.isfinite(labels.mean_grade).mean() < 1.0:
+    if not several or labels.mean_grade is None or np.isfinite(labels.grades()).mean() < 1.0:
         return *by_std, {"variable": "std", "pinball_ratio": None}
     by_grade = fit_grade_error(labels), grade_leave_one_group_out(labels)
     pairs = [(mine["pinball"], by_std[1][group]["pinball"]) for group, mine in by_grade[1].items()]

@@ -20,9 +20,11 @@ take the spread that many groups of a metal and its alloys had.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 from scipy.stats import norm, t
 
@@ -66,14 +68,14 @@ class GroupedFit:
         Group, and independent block (frame) of each.
     """
 
-    def __init__(self, x, y, weights, groups, blocks):
+    def __init__(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, groups: ArrayLike, blocks: ArrayLike) -> None:
         self.x, self.y, self.weights = x, y, weights
         self.blocks = np.asarray(blocks)
         members = split_by_group(groups, len(y))
         self.groups, self.members = [str(name) for name, _ in members], [np.flatnonzero(mask) for _, mask in members]
         self._normal = np.array([self._normal_equations(mine) for mine in self.members])
 
-    def _normal_equations(self, mine):
+    def _normal_equations(self, mine: np.ndarray) -> np.ndarray:
         x = np.column_stack([self.x[mine], self.y[mine]])
         return x.T @ (self.weights[mine, None] * x)
 
@@ -102,7 +104,7 @@ class GroupedFit:
         return Calibrated(every, names, spread, curve, conservative)
 
 
-def _non_negative(normal):
+def _non_negative(normal: np.ndarray) -> np.ndarray:
     """Minimiser of the quadratic form of (x, y), intercept free, slopes at least 0; normal: (P + 1, P + 1) products of (1, x, y)."""
     total, mean = normal[0, 0], normal[0] / normal[0, 0]
     centred = normal / total - np.outer(mean, mean)
@@ -113,7 +115,9 @@ def _non_negative(normal):
     return np.concatenate([[mean[-1] - mean[1:-1] @ slopes], slopes])
 
 
-def quantile_curves(residuals, means, weights, n_blocks: int) -> tuple[float, np.ndarray, np.ndarray]:
+def quantile_curves(
+    residuals: Sequence[np.ndarray], means: np.ndarray, weights: np.ndarray, n_blocks: int
+) -> tuple[float, np.ndarray, np.ndarray]:
     """tau, and the two curves of the module's docstring at `PROBABILITIES`.
 
     Parameters

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.calibration.conformal import block_weights, split_by_group
 from lmp_uq.calibration.variables import ForceVariables
@@ -17,7 +19,7 @@ SYMMETRIC = 1e-3
 """eV/Angstrom: an atom whose |F| and error are both below it has no force by symmetry, for the reference as for any model."""
 
 
-def group_weights(groups, blocks) -> np.ndarray:
+def group_weights(groups: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     """(n,) weights: every group has sum 1, the blocks of a group equal shares, the members of a block too."""
     weights = np.zeros(len(groups))
     for _, inside in split_by_group(groups, len(weights)):
@@ -39,7 +41,9 @@ class LabelledAtoms:
     blocks: np.ndarray
 
     @classmethod
-    def checked(cls, error, variables: ForceVariables, groups, blocks=None) -> LabelledAtoms:
+    def checked(
+        cls, error: ArrayLike, variables: ForceVariables, groups: ArrayLike, blocks: ArrayLike | None = None
+    ) -> LabelledAtoms:
         """From array-likes; without blocks every atom is its own.  UqError for wrong shapes, NaN, negative numbers."""
         error = np.asarray(error, dtype=np.float64)
         n = error.shape
@@ -56,7 +60,7 @@ class LabelledAtoms:
         block_weights(blocks, n[0])
         return cls(error, variables, groups, np.arange(n[0]) if blocks is None else np.asarray(blocks))
 
-    def take(self, mask) -> LabelledAtoms:
+    def take(self, mask: Any) -> LabelledAtoms:
         """The atoms where mask is true."""
         return LabelledAtoms(self.error[mask], self.variables.take(mask), self.groups[mask], self.blocks[mask])
 
@@ -110,13 +114,19 @@ class ScaledLabels:
     blocks: np.ndarray
     mean_grade: np.ndarray | None = None
 
-    def columns(self):
+    def columns(self) -> tuple[np.ndarray, ...]:
         """Errors, stds, groups and blocks."""
         return self.error, self.std, self.groups, self.blocks
 
-    def take(self, mask) -> ScaledLabels:
+    def take(self, mask: Any) -> ScaledLabels:
         """The labels where mask is true."""
-        return ScaledLabels(*(None if column is None else column[mask] for column in vars(self).values()))
+        return ScaledLabels(**{name: column[mask] for name, column in vars(self).items() if column is not None})
+
+    def grades(self) -> np.ndarray:
+        """(n,) mean grades.  UqError where the model has none."""
+        if self.mean_grade is None:
+            raise UqError("the file has no grade; lmp-uq fit writes one")
+        return self.mean_grade
 
     def weights(self) -> np.ndarray:
         """(n,) every group has sum 1, its frames equal shares."""

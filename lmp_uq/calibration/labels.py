@@ -14,7 +14,7 @@ from lmp_uq.calibration.few_frames import few_frames_of_a_group
 from lmp_uq.calibration.force_error import ERROR_OFFSET, LEVEL, ForceError
 from lmp_uq.calibration.force_error_fit import fit_force_error, leave_one_group_out, needs_correction
 from lmp_uq.calibration.grade_error import GradeError, bar_of_energies, choose_energy_bar
-from lmp_uq.calibration.labelled_atoms import ForceLabels, Labels, ScaledLabels
+from lmp_uq.calibration.labelled_atoms import ForceLabels, LabelledAtoms, Labels, ScaledLabels
 from lmp_uq.calibration.quantile_network import QuantileNetwork, train_quantile_network
 from lmp_uq.calibration.scaled_error import ScaledError, element_factors, fit_scaled_error, scaled_leave_one_group_out
 from lmp_uq.calibration.versions import AnyForceError, force_error_of
@@ -54,7 +54,7 @@ def calibrate_bars(labels: Labels, before: Mapping[str, Any] | None = None, seed
     for quantity in (FORCES, *SCALED):
         try:
             mine = labels.of(quantity)
-            bar, left_out, choice = force_bar(mine) if quantity is FORCES else scaled_bar(mine, quantity)
+            bar, left_out, choice = force_bar(mine) if isinstance(mine, ForceLabels) else scaled_bar(mine, quantity)
             report = {"leave_one_group_out": left_out, "choice": choice}
             if before is not None:
                 judge: Any = force_report if quantity is FORCES else scaled_report
@@ -98,7 +98,7 @@ def force_bar(labels: ForceLabels) -> tuple[ForceError, dict, dict]:
     return bar, left_out, {"with_correction": with_correction, "pinball_ratio": ratio}
 
 
-def scaled_report(labels: ScaledLabels, before, after: ScaledError | GradeError, seed: int) -> dict:
+def scaled_report(labels: ScaledLabels, before: Any, after: ScaledError | GradeError, seed: int) -> dict:
     """What a bar is worth, beside an older one.
 
     Returns
@@ -117,7 +117,7 @@ def scaled_report(labels: ScaledLabels, before, after: ScaledError | GradeError,
     return report | {"few_frames": _few_frames(labels.groups, labels.blocks, lambda inside: scores, seed)}
 
 
-def _factors(bar):
+def _factors(bar: Any) -> dict[str, float]:
     if isinstance(bar, ScaledError):
         return {"factor": bar.factor, "conservative_factor": bar.conservative_factor}
     return {"factor": bar.factor(), "conservative_factor": bar.factor(conservative=True)}
@@ -141,8 +141,9 @@ def force_report(labels: ForceLabels, before: AnyForceError | None, after: Force
     return report | {"few_frames": _few_frames_of_forces(atoms, after, seed), "per_element": _per_element(known, after)}
 
 
-def _few_frames_of_forces(atoms, after, seed):
-    out, members = {}, split_by_group(atoms.groups, len(atoms.error))
+def _few_frames_of_forces(atoms: LabelledAtoms, after: ForceError, seed: int) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    members = split_by_group(atoms.groups, len(atoms.error))
     for group, inside in members if len(members) > 1 else []:
         try:
             others = fit_force_error(atoms.take(~inside), levels=(LEVEL,), with_correction=after.correction_slope > 0.0)
@@ -154,7 +155,7 @@ def _few_frames_of_forces(atoms, after, seed):
     return out
 
 
-def _relative_errors(bar, atoms):
+def _relative_errors(bar: ForceError, atoms: LabelledAtoms) -> np.ndarray:
     return (atoms.error + ERROR_OFFSET) / np.exp(bar.log_scale(atoms.variables))
 
 

@@ -26,6 +26,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.calibration.conformal import block_weights, conformal_quantile, enough_blocks
 from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, GRADE_OFFSET, LEVEL, LEVELS
@@ -56,7 +57,7 @@ TENSOR_NAMES = ("input_mean", "input_scale", *_LAYERS, "lower", "upper", "factor
 def tensor_shapes(n_features: int, hidden: Sequence[int], n_levels: int, n_variables: int) -> dict[str, tuple[int, ...]]:
     """Shapes of the stored arrays, all float64, by name; n_variables: inputs beside the descriptor."""
     sizes = (n_features + n_variables, *hidden, n_levels)
-    shapes = {"input_mean": (sizes[0],), "input_scale": (sizes[0],)}
+    shapes: dict[str, tuple[int, ...]] = {"input_mean": (sizes[0],), "input_scale": (sizes[0],)}
     for k, (width, length) in enumerate(pairwise(sizes)):
         shapes |= {f"weight_{k}": (length, width), f"bias_{k}": (length,)}
     return shapes | {"lower": (n_levels,), "upper": (n_levels,), "factors": (n_levels,)}
@@ -109,7 +110,7 @@ class QuantileNetwork:
         """P, length of a descriptor."""
         return self.arrays["input_mean"].size - self.n_variables
 
-    def quantiles(self, descriptors, variables: ForceVariables):
+    def quantiles(self, descriptors: ArrayLike, variables: ForceVariables) -> np.ndarray:
         """Bars of all levels, without hand-over.
 
         Parameters
@@ -128,7 +129,9 @@ class QuantileNetwork:
         # the factors of two levels may differ the other way round, so a bar is at least that of the level below
         return np.maximum.accumulate(arrays["factors"] * np.exp(inside), axis=1)
 
-    def predict(self, descriptors, variables: ForceVariables, fallback, level=LEVEL, conservative=False):
+    def predict(
+        self, descriptors: ArrayLike, variables: ForceVariables, fallback: Any, level: float = LEVEL, conservative: bool = False
+    ) -> np.ndarray:
         """Bar of the force error.
 
         Parameters
@@ -161,7 +164,7 @@ class QuantileNetwork:
         bars[known] = mine[:, self.levels.index(level)]
         return bars
 
-    def conformalised(self, atoms: LabelledAtoms, descriptors):
+    def conformalised(self, atoms: LabelledAtoms, descriptors: ArrayLike) -> QuantileNetwork:
         """The same network with conformal factors from labelled atoms that had no part in its training.
 
         Raises
@@ -193,14 +196,14 @@ class QuantileNetwork:
         arrays = {name: tensors[name] for name in TENSOR_NAMES if name in tensors}
         return cls(tuple(header["levels"]), arrays, header.get("n_variables", 1))
 
-    def _log_quantiles(self, descriptors, variables):
+    def _log_quantiles(self, descriptors: ArrayLike, variables: ForceVariables) -> np.ndarray:
         x = inputs(descriptors, variables, self.n_variables)
         if x.shape[1] != self.arrays["input_mean"].size:
             raise UqError(f"learned quantile: descriptors have length {x.shape[1] - self.n_variables}, accepted: {self.n_features}")
         return log_quantiles(self.arrays, (x - self.arrays["input_mean"]) / self.arrays["input_scale"])
 
 
-def log_quantiles(arrays, z):
+def log_quantiles(arrays: Mapping[str, np.ndarray], z: np.ndarray) -> np.ndarray:
     """(n, L) log q of scaled inputs, neither clamped nor calibrated."""
     for k in range(len(HIDDEN)):
         z = z @ arrays[f"weight_{k}"].T + arrays[f"bias_{k}"]
@@ -209,7 +212,7 @@ def log_quantiles(arrays, z):
     return np.cumsum(np.concatenate([z[:, :1], np.logaddexp(0.0, z[:, 1:])], axis=1), axis=1)
 
 
-def inputs(descriptors, variables: ForceVariables, n_variables: int = N_VARIABLES):
+def inputs(descriptors: ArrayLike, variables: ForceVariables, n_variables: int = N_VARIABLES) -> np.ndarray:
     """(n, P + n_variables): descriptors, log(|F| + 0.01) and, of three, log(grade + 0.05) and log(G + 0.05)."""
     descriptors = np.asarray(descriptors, dtype=np.float64)
     if descriptors.ndim != 2 or len(variables) != len(descriptors):
@@ -218,7 +221,9 @@ def inputs(descriptors, variables: ForceVariables, n_variables: int = N_VARIABLE
     return np.concatenate([descriptors, *(np.log(column)[:, None] for column in columns[:n_variables])], axis=1)
 
 
-def train_quantile_network(atoms: LabelledAtoms, descriptors, *, levels=LEVELS, seed=0, max_epochs=MAX_EPOCHS):
+def train_quantile_network(
+    atoms: LabelledAtoms, descriptors: ArrayLike, *, levels: Sequence[float] = LEVELS, seed: int = 0, max_epochs: int = MAX_EPOCHS
+) -> tuple[QuantileNetwork, dict[str, Any]]:
     """Train, stop early and conformalise, each on frames of its own.
 
     Parameters
@@ -246,7 +251,8 @@ def train_quantile_network(atoms: LabelledAtoms, descriptors, *, levels=LEVELS, 
     fit, stop, check = parts = _split(atoms.blocks, rng)
     mean, spread = _mean_and_scale(x[fit])
     z, target, weights = (x - mean) / spread, np.log(atoms.error + ERROR_OFFSET), block_weights(atoms.blocks, len(atoms.error))
-    layers, epochs = _train(*((z[part], target[part], weights[part]) for part in (fit, stop)), levels, rng, max_epochs)
+    known, judge = ((z[part], target[part], weights[part]) for part in (fit, stop))
+    layers, epochs = _train(known, judge, levels, rng, max_epochs)
     found = log_quantiles(layers, z[fit])
     arrays = layers | {"input_mean": mean, "input_scale": spread, "factors": np.ones(len(levels))}
     arrays |= {"lower": found.min(axis=0), "upper": found.max(axis=0)}

@@ -70,7 +70,7 @@ class ScaledError:
         """(n,) bars of labels."""
         return self.predict(labels.std, conservative)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The numbers by name, ready for JSON."""
         return asdict(self)
 

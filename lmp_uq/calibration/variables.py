@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,17 +28,19 @@ class ForceVariables:
     correction: np.ndarray | None = None
 
     @classmethod
-    def of(cls, force, grade, neighbours, correction=None) -> ForceVariables:
+    def of(
+        cls, force: ArrayLike, grade: ArrayLike, neighbours: ArrayLike, correction: ArrayLike | None = None
+    ) -> ForceVariables:
         """From array-likes, as float64 arrays."""
-        columns = [np.atleast_1d(np.asarray(values, dtype=np.float64)) for values in (force, grade, neighbours)]
-        return cls(*columns, None if correction is None else np.atleast_1d(np.asarray(correction, dtype=np.float64)))
+        columns = {"force": force, "grade": grade, "neighbours": neighbours, "correction": correction}
+        return cls(**{name: np.atleast_1d(np.asarray(v, dtype=np.float64)) for name, v in columns.items() if v is not None})
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.force)
 
-    def take(self, mask) -> ForceVariables:
+    def take(self, mask: Any) -> ForceVariables:
         """The atoms where mask is true."""
-        return ForceVariables(*(None if column is None else column[mask] for column in self.columns().values()))
+        return ForceVariables(**{name: column[mask] for name, column in self.columns().items() if column is not None})
 
     def without_correction(self) -> ForceVariables:
         """The same atoms, the mean correction forgotten."""

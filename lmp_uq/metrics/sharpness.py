@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmp_uq.metrics.bars import spearman
 
@@ -11,7 +15,7 @@ IN_BAND = (0.85, 0.97)
 """Coverage that counts as right for level 0.9."""
 
 
-def weighted_quantiles(values, probabilities, weights=None) -> np.ndarray:
+def weighted_quantiles(values: ArrayLike, probabilities: ArrayLike, weights: Any = None) -> np.ndarray:
     """Smallest values that at least these shares of the weight do not exceed.
 
     Parameters
@@ -33,16 +37,16 @@ def weighted_quantiles(values, probabilities, weights=None) -> np.ndarray:
     return values[order][np.minimum(np.searchsorted(reached, wanted), len(values) - 1)]
 
 
-def pinball_loss(error, bar, level: float, weights=None) -> float:
+def pinball_loss(error: ArrayLike, bar: ArrayLike, level: float, weights: Any = None) -> float:
     """Weighted mean of max(level u, (level - 1) u), u = error - bar, in their unit: smallest for the true quantile.
 
     R. Koenker, G. Bassett, Econometrica 46, 33 (1978).
     """
-    excess = np.asarray(error) - bar
+    excess = np.asarray(error) - np.asarray(bar)
     return float(np.average(np.maximum(level * excess, (level - 1.0) * excess), weights=weights))
 
 
-def sharpness(error, bar, level: float, weights=None) -> dict:
+def sharpness(error: ArrayLike, bar: ArrayLike, level: float, weights: Any = None) -> dict[str, Any]:
     """Figures of bars of one level in one group.
 
     Parameters
@@ -63,15 +67,16 @@ def sharpness(error, bar, level: float, weights=None) -> dict:
     error, bar = np.asarray(error, dtype=np.float64), np.asarray(bar, dtype=np.float64)
     names = ("coverage", "width", "oracle", "width_over_oracle", "pinball", "spearman")
     if not len(error):
-        return {"n": 0} | dict.fromkeys(names)
-    coverage = float(np.average(error <= bar, weights=weights))
+        return {"n": 0, **dict.fromkeys(names)}
+    coverage = float(np.average((error <= bar).astype(float), weights=weights))
     width, oracle = (float(weighted_quantiles(values, [share], weights)[0]) for values, share in ((bar, 0.5), (error, level)))
     best = pinball_loss(error, oracle, level, weights)
     ratios = (width / oracle if oracle > 0 else None, pinball_loss(error, bar, level, weights) / best if best > 0 else None)
-    return {"n": len(error)} | dict(zip(names, (coverage, width, oracle, *ratios, spearman(error, bar)), strict=True))
+    figures = (coverage, width, oracle, *ratios, spearman(error, bar))
+    return {"n": len(error), **dict(zip(names, figures, strict=True))}
 
 
-def geometric_mean(values) -> float | None:
+def geometric_mean(values: Iterable[float | None]) -> float | None:
     """Of the positive values that are not None; None without any."""
     logs = [np.log(value) for value in values if value]
     return float(np.exp(np.mean(logs))) if logs else None

@@ -169,6 +169,7 @@ class CalibrationEntry(Record):
     per_element: dict[str, float] | Absent = ABSENT
     in_sample: bool | Absent = ABSENT
     energy_offsets: dict[str, float] | Absent = ABSENT
+    adaptations: list[dict[str, Any]] | Absent = ABSENT
 
     PARTS: ClassVar = {
         "force_error": ForceErrorEntry,

@@ -106,7 +106,7 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     report["learned_quantile"], tensors = _learn(labels, predictions, found.bars, options)
     report["warnings"] = _warnings(file, frames, report)
     if FORCES.bar in found.bars and not options.adapt:
-        report["warnings"] += advice(labels.of(FORCES), found.bars[FORCES.bar])
+        report["warnings"] += advice(cast(ForceLabels, labels.of(FORCES)), found.bars[FORCES.bar])
     for text in report["warnings"]:
         log.warning("%s", text)
     _write(file, frames, _section(file, found.bars, report), tensors, options, command)

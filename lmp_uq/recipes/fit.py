@@ -13,7 +13,7 @@ import numpy as np
 from lmp_uq import modelfile
 from lmp_uq.calibration.advice import advice
 from lmp_uq.calibration.conformal import least_blocks
-from lmp_uq.calibration.force_error import LEVEL
+from lmp_uq.calibration.force_error import LEVEL, ForceError
 from lmp_uq.calibration.labelled_atoms import ForceLabels
 from lmp_uq.calibration.labels import calibrate_bars
 from lmp_uq.errors import UqError, argument
@@ -277,7 +277,7 @@ def _calibrate(checked: Stream | None, box: Box, novelty: Novelty, backbone: Any
     for quantity in SCALED:
         if quantity.bar in found.reasons and labels.has(quantity):
             log.warning("no %s: %s", quantity.bar, found.reasons[quantity.bar])
-    for text in advice(forces, found.bars[FORCES.bar]):
+    for text in advice(forces, cast(ForceError, found.bars[FORCES.bar])):
         log.warning("%s", text)
     bars = {name: bar.to_dict() for name, bar in found.bars.items()}
     left_out = found.reports[FORCES.bar]["leave_one_group_out"]

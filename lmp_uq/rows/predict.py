@@ -80,7 +80,7 @@ def predict_by_file(
     return backbone, predict(backbone, frames, rows)
 
 
-def correction_forces(backbone, frames: Sequence[Frame], centre: np.ndarray, batch_atoms: int = 256) -> list[np.ndarray]:
+def correction_forces(backbone: Any, frames: Sequence[Frame], centre: np.ndarray, batch_atoms: int = 256) -> list[np.ndarray]:
     """Forces (N, 3) in eV/Angstrom of the posterior's mean correction on each frame; centre (P',): `lmp_uq.posterior.box.Box.centre`."""
     theta, out = centre[: backbone.n_features], []
     if getattr(backbone, "linear", False):

@@ -228,8 +228,8 @@ class Engine:
     def per_atom(
         self,
         field: str,
-        force_norm: np.ndarray | None = None,
-        neighbours: np.ndarray | None = None,
+        force_norm: Any = None,
+        neighbours: Any = None,
         correction: np.ndarray | None = None,
         threshold: float | None = None,
     ) -> np.ndarray:

@@ -110,7 +110,7 @@ class Samples:
             "envelope_violation_certifiable": violation(self.error[above], self.lower[above], self.upper[above]),
         }
 
-    def _calibrated_metrics(self, mask):
+    def _calibrated_metrics(self, mask: np.ndarray) -> dict[str, Any]:
         """What the calibrated bar is worth, for a file that holds one."""
         if self.calibrated is None:
             return {}
