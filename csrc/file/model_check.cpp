@@ -108,12 +108,26 @@ class BlockCheck {
   const Refusals &refusals_;
 };
 
+void check_curves(const Json &force_error, const Json &header, const Refusals &refusals)
+{
+  const auto &curve = force_error.at("quantiles").array(), &wide = force_error.at("conservative_quantiles").array();
+  for (std::size_t k = 0; k < curve.size(); k++)
+    if (wide[k].number() < curve[k].number())
+      refusals.reject("calibration.force_error.conservative_quantiles", &wide[k], "numbers of which none is below its quantile");
+  if (force_error.at("correction_slope").number() > 0.0 && !is_given(header.find("posterior")))
+    refusals.reject("posterior", &header.at("posterior"), "an object, because calibration.force_error needs its mean correction");
+}
+
 // What one entry demands of another.
 void check_relations(const Json &header, const Refusals &refusals)
 {
   const Json *force_error = find_path(header, "calibration.force_error");
   if (is_given(force_error) && !is_given(header.find("grade")))
     refusals.reject("grade", &header.at("grade"), "an object, because calibration.force_error is predicted from the grade");
+  if (is_given(force_error) && force_error->has("version")) check_curves(*force_error, header, refusals);
+  const Json *energy_error = find_path(header, "calibration.energy_error");
+  if (is_given(energy_error) && energy_error->has("variable") && !is_given(header.find("grade")))
+    refusals.reject("grade", &header.at("grade"), "an object, because calibration.energy_error is predicted from the grade");
   if (is_given(find_path(header, "calibration.quantile_network")) && !is_given(force_error))
     refusals.reject("calibration.force_error", force_error,
                     "an object, because calibration.quantile_network hands over to it where grade > 1");

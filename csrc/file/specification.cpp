@@ -29,24 +29,27 @@ bool has_inner_switch(const Json &header)
 bool has_one_level(const Json &header)
 {
   const Json *found = find_path(header, "calibration.force_error");
-  return found->has("level") || found->has("factor") || !found->has("levels");
+  return !found->has("version") && (found->has("level") || found->has("factor") || !found->has("levels"));
 }
-bool has_levels(const Json &header) { return !has_one_level(header); }
+bool states_version(const Json &header) { return find_path(header, "calibration.force_error")->has("version"); }
+bool has_levels(const Json &header) { return !has_one_level(header) && !states_version(header); }
+bool is_of_mean_grade(const Json &header) { return find_path(header, "calibration.energy_error")->has("variable"); }
+bool is_of_std(const Json &header) { return !is_of_mean_grade(header); }
 
 bool has_posterior(const Json &header) { return is_given(header.find("posterior")); }
 bool has_grade(const Json &header) { return is_given(header.find("grade")); }
 bool has_network(const Json &header) { return is_given(find_path(header, "calibration.quantile_network")); }
 bool has_force_members(const Json &header) { return has_posterior(header) && length("M", header) != 0; }
 
-HeaderBlock scaled_error(const char *key)
+HeaderBlock scaled_error(const char *key, const char *form, bool (*has_form)(const Json &))
 {
-  return {key, "", nullptr, {
+  return {key, form, has_form, {
     {"factor", &NUMBER, REQUIRED, "", "the bar is the factor times the root mean square of x.Theta over the box; >= 0"},
     {"conservative_factor", &NUMBER, REQUIRED, "", "at least `factor`"},
     {"level", &NUMBER, REQUIRED, "", "coverage that they aim at"},
     {"n_groups", &NUMBER, REQUIRED, "", "calibration groups"},
     {"n_blocks", &NUMBER, REQUIRED, "", "calibration frames"},
-    {"leave_one_group_out", FREE, OR_ABSENT, "", "of each group left out: coverage, width, number of labels"}}};
+    {"leave_one_group_out", FREE, OR_ABSENT, "", "of each group left out: the figures of its bars"}}};
 }
 
 // clang-format off
@@ -94,8 +97,29 @@ const std::vector<HeaderBlock> BLOCKS = {
     {"leave_one_group_out", FREE, OR_ABSENT, "", "of `force_error`: coverage, mean width and number of atoms of each group left out"},
     {"per_element", FREE, OR_ABSENT, "", "the factor at level 0.9 that an element alone would need"},
     {"in_sample", FREE, OR_ABSENT, "", "whether frames with another role were accepted"},
-    {"energy_offsets", FREE, OR_ABSENT, "eV", "as in `posterior`, of the calibration frames"}}},
-  {"calibration.force_error", "levels", has_levels, {
+    {"energy_offsets", FREE, OR_ABSENT, "eV", "as in `posterior`, of the calibration frames"},
+    {"adaptations", &LIST, OR_ABSENT, "", "of `force_error` to a few frames: `n_frames`, `factor` and what else was found"}}},
+  {"calibration.force_error", "version 2", states_version, {
+    {"version", &EXACTLY_2, REQUIRED, "", "of the formula"},
+    {"intercept", &NUMBER, REQUIRED, "", "b0 of the [formula](uncertainty.md#force_error), for forces in eV/Angstrom"},
+    {"force_slope", &NOT_NEGATIVE, REQUIRED, "", "bF"},
+    {"grade_slope", &NOT_NEGATIVE, REQUIRED, "", "bg"},
+    {"known_slope", &NOT_NEGATIVE, REQUIRED, "", "bl"},
+    {"new_slope", &NOT_NEGATIVE, REQUIRED, "", "bh"},
+    {"correction_slope", &NOT_NEGATIVE, REQUIRED, "", "bm, of the force of the posterior's mean correction; above 0 it needs `posterior`"},
+    {"quantiles", &CURVE, REQUIRED, "", "of the log residuals, in steps of 0.01"},
+    {"conservative_quantiles", &CURVE, REQUIRED, "", "likewise, none below its quantile"},
+    {"levels", &PERCENTS, REQUIRED, "", "coverages that have a bar"},
+    {"group_means", &NUMBERS_BY_NAME, REQUIRED, "", "mean log residual of each calibration group, under coefficients of the others"},
+    {"spread", &NOT_NEGATIVE, REQUIRED, "", "their standard deviation"},
+    {"n_blocks", &NOT_NEGATIVE, REQUIRED, "", "independent frames of the calibration"},
+    {"force_offset", &EXACTLY_0_01, REQUIRED, FORCE, "in the logarithm of the force"},
+    {"grade_offset", &EXACTLY_0_05, REQUIRED, "", "in the logarithm of the grades"},
+    {"error_offset", &EXACTLY_0_005, REQUIRED, FORCE, "in the logarithm of the error"},
+    {"least_bar", &EXACTLY_0_01, REQUIRED, FORCE, "smallest bar"},
+    {"power", &EXACTLY_4, REQUIRED, "", "of the grades in the mean over the neighbours"},
+    {"hops", &EXACTLY_2, REQUIRED, "", "over which it reaches"}}},
+  {"calibration.force_error", "levels, as versions before 0.2 wrote it", has_levels, {
     {"levels", &LEVELS, REQUIRED, "", "L coverages between 0 and 1, rising"},
     {"intercept", &NUMBER, REQUIRED, "", "b0 of the [formula](uncertainty.md#force_error), for forces in eV/Angstrom"},
     {"force_exponent", &NUMBER, REQUIRED, "", "bF"},
@@ -118,12 +142,26 @@ const std::vector<HeaderBlock> BLOCKS = {
     {"level", &NUMBER, REQUIRED, "", "coverage between 0 and 1"},
     {"floor_exponent", &NUMBER, OR_ABSENT, "", "as above"},
     {"least_bar", &NUMBER, OR_ABSENT, FORCE, "as above"}}},
-  scaled_error("calibration.energy_error"),
-  scaled_error("calibration.stress_error"),
+  scaled_error("calibration.energy_error", "of the std", is_of_std),
+  {"calibration.energy_error", "of the mean grade", is_of_mean_grade, {
+    {"variable", &MEAN_GRADE, REQUIRED, "", "needs `grade`"},
+    {"intercept", &NUMBER, REQUIRED, "", "b0 of the [formula](uncertainty.md#energy_error), for energies in eV/atom"},
+    {"slope", &NOT_NEGATIVE, REQUIRED, "", "bg"},
+    {"quantile", &NUMBER, REQUIRED, "", "c"},
+    {"conservative_quantile", &NUMBER, REQUIRED, "", "at least `quantile`"},
+    {"level", &NUMBER, REQUIRED, "", "coverage that they aim at"},
+    {"spread", &NOT_NEGATIVE, REQUIRED, "", "standard deviation of the mean log error between groups"},
+    {"n_groups", &NUMBER, REQUIRED, "", "calibration groups"},
+    {"n_blocks", &NUMBER, REQUIRED, "", "calibration frames"},
+    {"grade_offset", &EXACTLY_0_05, REQUIRED, "", "in the logarithm of the grade"},
+    {"energy_offset", &EXACTLY_0_0005, REQUIRED, "eV/atom", "in the logarithm of the error"},
+    {"leave_one_group_out", FREE, OR_ABSENT, "", "of each group left out: the figures of its bars"}}},
+  scaled_error("calibration.stress_error", "", nullptr),
   {"calibration.quantile_network", "", nullptr, {
     {"n_features", &AS_FEATURES, REQUIRED, "", "P"},
     {"levels", &LEVELS, REQUIRED, "", "L coverages between 0 and 1, rising"},
-    {"hidden", &HIDDEN, REQUIRED, "", "H1 and H2, widths of the hidden layers"}}},
+    {"hidden", &HIDDEN, REQUIRED, "", "H1 and H2, widths of the hidden layers"},
+    {"n_variables", &ONE_OR_THREE, OR_ABSENT, "", "V, inputs beside the descriptor: 3, or 1 in files before 0.2; absent means 1"}}},
   {"provenance", "", nullptr, {
     {"command", &TEXT, REQUIRED, "", "command line that made the file"},
     {"versions", &OBJECT, REQUIRED, "", "package to version"},
@@ -176,9 +214,9 @@ const std::vector<TensorEntry> TENSORS = {
   {"grade/mean", {"Z", "P"}, "float64", has_grade, "", "mean descriptor of an element's training atoms"},
   {"grade/radius", {"Z"}, "float64", has_grade, "", "distance that has grade 1, above 0; nan for an element without training atoms, whose mean and whitening mean nothing"},
   {"grade/whitening", {"Z", "P", "P"}, "float64", has_grade, "", "W; an atom's distance is the norm of W (D - mean)"},
-  {"calibration/quantile_network/input_mean", {"P + 1"}, "float64", has_network, "", "of the descriptors and log(abs(F) + 0.01)"},
-  {"calibration/quantile_network/input_scale", {"P + 1"}, "float64", has_network, "", "likewise"},
-  {"calibration/quantile_network/weight_0", {"H1", "P + 1"}, "float64", has_network, "", "first layer"},
+  {"calibration/quantile_network/input_mean", {"P + V"}, "float64", has_network, "", "of the descriptors, log(abs(F) + 0.01) and, with V = 3, log(grade + 0.05), log(grade of the neighbours + 0.05)"},
+  {"calibration/quantile_network/input_scale", {"P + V"}, "float64", has_network, "", "likewise"},
+  {"calibration/quantile_network/weight_0", {"H1", "P + V"}, "float64", has_network, "", "first layer"},
   {"calibration/quantile_network/bias_0", {"H1"}, "float64", has_network, "", "first layer"},
   {"calibration/quantile_network/weight_1", {"H2", "H1"}, "float64", has_network, "", "second layer"},
   {"calibration/quantile_network/bias_1", {"H2"}, "float64", has_network, "", "second layer"},
@@ -218,13 +256,13 @@ std::size_t length(const std::string &symbol, const Json &header)
 {
   if (symbol == "Z") return header.at("elements").array().size();
   if (symbol == "P") return count(header, "backbone.n_features");
-  if (symbol == "P + 1") return length("P", header) + 1;
   if (symbol == "P + Z") return length("P", header) + length("Z", header);
   if (symbol == "P'") return length("P", header) + bias_columns(header);
   if (symbol == "R") return count(header, "posterior.n_modes");
   if (symbol == "K") return count(header, "posterior.n_members");
   if (symbol == "M") return count(header, "posterior.n_force_members");
   const Json &network = *find_path(header, "calibration.quantile_network");
+  if (symbol == "P + V") return length("P", header) + (network.has("n_variables") ? network.at("n_variables").integer() : 1);
   if (symbol == "L") return network.at("levels").array().size();
   if (symbol == "H1" || symbol == "H2") return network.at("hidden").array()[symbol == "H2"].integer();
   throw std::logic_error("specification: no length is called " + symbol);

@@ -187,13 +187,14 @@ class ForceError:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ForceError:
-        """Inverse of `to_dict`.  UqError if a number is missing, unknown or out of range, or the formula is another one."""
+        """Inverse of `to_dict`.  Further entries are ignored.  UqError if a number is missing or out of range, or the formula is another one."""
         other = {name: values.get(name) for name, number in FORM.items() if values.get(name) != number}
         if other:
             raise UqError(f"force_error: found {piece(other)}; accepted here: { {name: FORM[name] for name in other} }")
-        found: dict[str, Any] = {name: value for name, value in values.items() if name not in FORM}
-        if set(found) != set(cls.__dataclass_fields__):
-            raise UqError(f"force_error: found entries {piece(sorted(found))}, expected {sorted(cls.__dataclass_fields__)}")
+        found: dict[str, Any] = {name: value for name, value in values.items() if name in cls.__dataclass_fields__}
+        missing = [name for name in cls.__dataclass_fields__ if name not in found]
+        if missing:
+            raise UqError(f"force_error: entries {', '.join(missing)} are missing, found {piece(', '.join(sorted(found)))}")
         numbers: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
         return cls(**numbers)
 

@@ -117,16 +117,31 @@ class GradeEntry(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class ForceErrorEntry(Record):
-    """calibration.force_error, with lists by level or, as version 0.1.0 wrote it, one number each."""
+    """calibration.force_error: of version 2, or older with lists by level or, as version 0.1.0 wrote it, one number each."""
 
     intercept: float
-    force_exponent: float
-    grade_exponent: float
-    n_groups: float
     n_blocks: float | Absent = ABSENT
-    floor_exponent: float | Absent = ABSENT
     least_bar: float | Absent = ABSENT
     levels: list[float] | Absent = ABSENT
+    version: int | Absent = ABSENT
+    force_slope: float | Absent = ABSENT
+    grade_slope: float | Absent = ABSENT
+    known_slope: float | Absent = ABSENT
+    new_slope: float | Absent = ABSENT
+    correction_slope: float | Absent = ABSENT
+    quantiles: list[float] | Absent = ABSENT
+    conservative_quantiles: list[float] | Absent = ABSENT
+    group_means: dict[str, float] | Absent = ABSENT
+    spread: float | Absent = ABSENT
+    force_offset: float | Absent = ABSENT
+    grade_offset: float | Absent = ABSENT
+    error_offset: float | Absent = ABSENT
+    power: int | Absent = ABSENT
+    hops: int | Absent = ABSENT
+    force_exponent: float | Absent = ABSENT
+    grade_exponent: float | Absent = ABSENT
+    n_groups: float | Absent = ABSENT
+    floor_exponent: float | Absent = ABSENT
     factors: list[float] | Absent = ABSENT
     conservative_factors: list[float] | Absent = ABSENT
     floors: list[float] | Absent = ABSENT
@@ -137,8 +152,28 @@ class ForceErrorEntry(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnergyErrorEntry(Record):
+    """calibration.energy_error: a factor of the std, or a formula of the mean grade."""
+
+    level: float
+    n_groups: float
+    n_blocks: float
+    factor: float | Absent = ABSENT
+    conservative_factor: float | Absent = ABSENT
+    variable: str | Absent = ABSENT
+    intercept: float | Absent = ABSENT
+    slope: float | Absent = ABSENT
+    quantile: float | Absent = ABSENT
+    conservative_quantile: float | Absent = ABSENT
+    spread: float | Absent = ABSENT
+    grade_offset: float | Absent = ABSENT
+    energy_offset: float | Absent = ABSENT
+    leave_one_group_out: dict[str, dict] | Absent = ABSENT
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScaledErrorEntry(Record):
-    """calibration.energy_error and calibration.stress_error: a factor of the std."""
+    """calibration.stress_error: a factor of the std."""
 
     factor: float
     conservative_factor: float
@@ -155,6 +190,7 @@ class QuantileNetworkEntry(Record):
     n_features: int
     levels: list[float]
     hidden: list[int]
+    n_variables: int | Absent = ABSENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +198,7 @@ class CalibrationEntry(Record):
     """calibration: factors of the bars."""
 
     force_error: ForceErrorEntry | Absent | None = ABSENT
-    energy_error: ScaledErrorEntry | Absent | None = ABSENT
+    energy_error: EnergyErrorEntry | Absent | None = ABSENT
     stress_error: ScaledErrorEntry | Absent | None = ABSENT
     quantile_network: QuantileNetworkEntry | Absent | None = ABSENT
     leave_one_group_out: dict[str, dict] | Absent = ABSENT
@@ -173,7 +209,7 @@ class CalibrationEntry(Record):
 
     PARTS: ClassVar = {
         "force_error": ForceErrorEntry,
-        "energy_error": ScaledErrorEntry,
+        "energy_error": EnergyErrorEntry,
         "stress_error": ScaledErrorEntry,
         "quantile_network": QuantileNetworkEntry,
     }

@@ -25,11 +25,18 @@ from lmp_uq.frames.energy_zero import check_energy_zero, match_energy_zero
 from lmp_uq.frames.frame import Frame, check_elements
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.modelfile import ModelFile
-from lmp_uq.modelfile.header import ABSENT, CalibrationEntry, ForceErrorEntry, QuantileNetworkEntry, ScaledErrorEntry
+from lmp_uq.modelfile.header import (
+    ABSENT,
+    CalibrationEntry,
+    EnergyErrorEntry,
+    ForceErrorEntry,
+    QuantileNetworkEntry,
+    ScaledErrorEntry,
+)
 from lmp_uq.modelfile.provenance import Provenance, frames_with_other_role
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
-from lmp_uq.quantities import FORCES, SCALED
+from lmp_uq.quantities import ENERGY, FORCES, SCALED, STRESS
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labelled_descriptors, labels_of
 from lmp_uq.rows.predict import predict_by_file
@@ -38,6 +45,7 @@ from lmp_uq.rows.rows import Predictions
 log = logging.getLogger("lmp_uq")
 
 ROLE = "calibration"
+_SCALED: dict[str, Any] = {ENERGY.bar: EnergyErrorEntry, STRESS.bar: ScaledErrorEntry}
 FEW_FRAMES = 100
 """Below this number of frames a coverage is uncertain by more than 0.03 (one standard deviation)."""
 
@@ -233,7 +241,7 @@ def _section(file: ModelFile, entries: Mapping[str, Any], report: dict[str, Any]
             new |= {name: ForceErrorEntry.from_dict(bar.to_dict()), "leave_one_group_out": mine["leave_one_group_out"]}
             new |= {"per_element": own, "quantile_network": ABSENT}
         else:
-            new[name] = ScaledErrorEntry(**bar.to_dict(), leave_one_group_out=mine["leave_one_group_out"])
+            new[name] = _SCALED[name].from_dict(bar.to_dict() | {"leave_one_group_out": mine["leave_one_group_out"]})
     if report["learned_quantile"] is not None:
         new["quantile_network"] = QuantileNetworkEntry.from_dict(report["learned_quantile"].pop("header") | report["learned_quantile"])
     return replace(file.header.calibration or CalibrationEntry(), **new)

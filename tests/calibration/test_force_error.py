@@ -357,7 +357,7 @@ def test_dictionary_round_trip():
 @pytest.mark.parametrize(
     "change",
     [
-        {"extra": 1.0}, {"force_slope": -0.1}, {"force_slope": float("nan")}, {"intercept": "x"}, {"quantiles": [0.0] * 100},
+        {"force_slope": -0.1}, {"force_slope": float("nan")}, {"intercept": "x"}, {"quantiles": [0.0] * 100},
         {"quantiles": [1.0] + [0.0] * 100}, {"conservative_quantiles": [-9.0] * 101}, {"levels": [0.5, 0.905]}, {"levels": []},
         {"levels": [0.9, 0.5]}, {"version": 3}, {"power": 8}, {"hops": 1}, {"spread": -1.0}, {"n_blocks": None},
     ],

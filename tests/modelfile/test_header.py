@@ -21,7 +21,7 @@ RECORDS = {
     "posterior": records.PosteriorEntry,
     "calibration": CalibrationEntry,
     "calibration.force_error": records.ForceErrorEntry,
-    "calibration.energy_error": records.ScaledErrorEntry,
+    "calibration.energy_error": records.EnergyErrorEntry,
     "calibration.stress_error": records.ScaledErrorEntry,
     "calibration.quantile_network": records.QuantileNetworkEntry,
     "provenance": records.ProvenanceEntry,
