@@ -88,10 +88,10 @@ def raw_container(path: Path, header: dict, tensors: dict[str, np.ndarray]) -> P
     return path
 
 
-def random_network(seed=0, n_features=3, levels=(0.5, 0.9, 0.95), **changes):
+def random_network(seed=0, n_features=3, levels=(0.5, 0.9, 0.95), n_variables=3, **changes):
     """A learned quantile of random weights."""
     rng = np.random.default_rng(seed)
-    arrays = {name: rng.normal(size=shape) for name, shape in tensor_shapes(n_features, HIDDEN, len(levels)).items()}
+    arrays = {name: rng.normal(size=shape) for name, shape in tensor_shapes(n_features, HIDDEN, len(levels), n_variables).items()}
     arrays["input_scale"] = np.exp(arrays["input_scale"])
     arrays |= {"lower": np.full(len(levels), -3.0), "upper": np.full(len(levels), 2.0), "factors": np.array([1.0, 0.7, 1.4])[: len(levels)]}
-    return QuantileNetwork(levels, arrays | changes)
+    return QuantileNetwork(levels, arrays | changes, n_variables)

@@ -172,6 +172,7 @@ void check_posterior(const Json &header, const std::string &where)
 // files with one level have plain numbers, others lists of one number for each level
 void check_force_error(const Json &force_error, const std::string &where)
 {
+  if (force_error.has("version")) return check_force_error_2(force_error, where);
   const bool old = force_error.has("level") || force_error.has("factor") || !force_error.has("levels");
   const std::string start = "calibration.force_error.";
   for (const char *key : old ? ONE_LEVEL_KEYS : MORE_LEVELS_KEYS)
@@ -197,6 +198,9 @@ void check_network(const Json &network, const Json &header, const std::string &w
   const bool two = hidden && hidden->is_array() && hidden->array().size() == 2;
   if (!two || !is_count(&hidden->array()[0], 1, MAX_COUNT) || !is_count(&hidden->array()[1], 1, MAX_COUNT))
     reject(where, start + "hidden", hidden, "a list of two whole numbers from 1 to " + std::to_string(MAX_COUNT));
+  const Json *n_variables = network.find("n_variables");
+  const bool known = n_variables && n_variables->is_integer() && (n_variables->digits() == "1" || n_variables->digits() == "3");
+  if (n_variables && !known) reject(where, start + "n_variables", n_variables, "1 or 3");
 }
 
 void check_calibration(const Json &header, const std::string &where)
@@ -210,6 +214,9 @@ void check_calibration(const Json &header, const std::string &where)
     check_force_error(calibration.at("force_error"), where);
     if (header.at("grade").is_null())
       reject(where, "grade", nullptr, "an object, because calibration.force_error is predicted from the grade");
+    const Json &force_error = calibration.at("force_error");
+    if (force_error.has("version") && force_error.at("correction_slope").number() > 0.0 && header.at("posterior").is_null())
+      reject(where, "posterior", nullptr, "an object, because calibration.force_error is predicted from its mean correction");
   }
   for (const char *name : {"energy_error", "stress_error"}) {
     const Json *entry = calibration.find(name);

@@ -14,6 +14,9 @@ namespace lmp_uq {
 bool is_number(const Json *value);      // JSON holds whole numbers that no float can
 bool are_numbers(const Json *values);   // a list of at least one
 
+// Of the header entry calibration.force_error that states its version.
+void check_force_error_2(const Json &values, const std::string &where);
+
 // Of the header of a linear potential that has passed the other rules: lmp_uq/modelcheck_linear.py.
 void check_linear(const Json &header, const std::string &where);
 

@@ -35,7 +35,8 @@ NamedShapes network_shapes(const Json &header)
 {
   const Json *network = header.at("calibration").find("quantile_network");
   if (!network || network->is_null()) return {};
-  const std::string inputs = sum_of_digits(network->at("n_features").digits(), "1");
+  const Json *n_variables = network->find("n_variables");
+  const std::string inputs = sum_of_digits(network->at("n_features").digits(), n_variables ? n_variables->digits() : "1");
   const auto &hidden = network->at("hidden").array();
   const std::string levels = std::to_string(network->at("levels").array().size());
   const std::string sizes[] = {inputs, hidden[0].digits(), hidden[1].digits(), levels};

@@ -95,19 +95,22 @@ class ForceError:
             if getattr(self, name) < 0:
                 raise UqError(f"force_error: {name} is {getattr(self, name)!r}; accepted: 0 or more")
         for name in ("quantiles", "conservative_quantiles"):
-            values = tuple(finite_number(value, name) for value in getattr(self, name))
+            values = finite_numbers(getattr(self, name), name)
             if len(values) != len(PROBABILITIES) or np.any(np.diff(values) < 0):
                 raise UqError(f"force_error: {name} holds {len(values)} numbers; accepted: {len(PROBABILITIES)} that do not fall")
             object.__setattr__(self, name, values)
         if np.any(np.less(self.conservative_quantiles, self.quantiles)):
             raise UqError("force_error: a conservative quantile is below the quantile; accepted: none is")
-        self._check_levels()
+        self._check_levels_and_groups()
 
-    def _check_levels(self):
-        percents = [100.0 * level for level in self.levels]
+    def _check_levels_and_groups(self):
+        percents = [100.0 * level for level in finite_numbers(self.levels, "levels")]
         whole = all(abs(p - round(p)) < 1e-9 and 0 < p < 100 for p in percents)
         if not percents or not whole or np.any(np.diff(percents) <= 0):
-            raise UqError(f"force_error: levels={self.levels}; accepted: rising multiples of 0.01 between 0 and 1")
+            raise UqError(f"force_error: levels={piece(self.levels)}; accepted: rising multiples of 0.01 between 0 and 1")
+        if not isinstance(self.group_means, dict):
+            raise UqError(f"force_error: group_means holds {piece(repr(self.group_means))}; accepted: an object of numbers")
+        finite_numbers(tuple(self.group_means.values()), "group_means")
 
     @property
     def n_groups(self) -> int:
@@ -151,8 +154,8 @@ class ForceError:
         UqError
             A threshold that is negative or not a number.
         """
-        if not isinstance(threshold, Real) or not threshold >= 0:
-            raise UqError(f"error_above: threshold {threshold!r}; accepted: 0 or more, eV/Angstrom")
+        if not isinstance(threshold, Real) or isinstance(threshold, bool) or not 0 <= threshold < math.inf:
+            raise UqError(f"error_above: threshold {threshold!r}; accepted: a number of 0 or more, eV/Angstrom")
         residual = math.log(threshold + ERROR_OFFSET) - self.log_scale(variables)
         return 1.0 - np.interp(residual, self._curve(conservative), PROBABILITIES)
 
@@ -213,8 +216,18 @@ def design(variables: ForceVariables, with_correction: bool = False) -> np.ndarr
     return np.stack(columns, axis=-1)
 
 
+def finite_numbers(values, name):
+    """The values of a list or tuple as a tuple of floats.  UqError if there is anything else."""
+    if not isinstance(values, list | tuple):
+        raise UqError(f"force_error: {name} holds {piece(repr(values))}; accepted: a list of numbers")
+    return tuple(finite_number(value, name) for value in values)
+
+
 def finite_number(value, name):
     """The value as a float.  UqError if it is none."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-        raise UqError(f"force_error: {name} holds {piece(repr(value))}; accepted: a finite number")
-    return float(value)
+    try:
+        if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    except OverflowError:  # a whole number that no float can hold
+        pass
+    raise UqError(f"force_error: {name} holds {piece(repr(value))}; accepted: a finite number")

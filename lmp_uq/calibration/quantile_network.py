@@ -8,8 +8,8 @@
 
 W and c by the pinball loss on log(|error| + 0.005), frames with equal weights; a quantile of the logarithm is the logarithm
 of the quantile, and the errors span orders of magnitude.  lower and upper are the range of q over the training atoms: beyond
-it a network extrapolates at will.  Files before 0.2 have networks without grade and G, the grade of the neighbours, among the inputs.  The factors are conformal ones of frames that had no part in the training
-(`lmp_uq.calibration.conformal`).  Where grade > 1 the bar is that of a `ForceError`: measured, a learned quantile is the best
+it a network extrapolates at will.  Files before 0.2 have networks without grade and G, the grade of the neighbours,
+among the inputs.  The factors are conformal ones of frames that had no part in the training (`lmp_uq.calibration.conformal`).  Where grade > 1 the bar is that of a `ForceError`: measured, a learned quantile is the best
 bar in domain and the worst in new chemistry, where its own confidence does not drop.
 
 Method: Ho, Ortner, Wang, arXiv:2510.00721 (environment-dependent quantiles by pinball loss); pinball loss: R. Koenker,
@@ -134,7 +134,7 @@ class QuantileNetwork:
         descriptors : array_like, shape (n, P)
         variables : ForceVariables
         fallback : ForceError or ForceError1
-            Gives the bar where grade > 1, and where it or that of the neighbours is inf or NaN.
+            Gives the bar where grade > 1, and where that of the neighbours, if it is an input, is inf or NaN.
         level : float
             One of `levels`.
         conservative : bool
@@ -154,7 +154,9 @@ class QuantileNetwork:
             known = ", ".join(f"{one:g}" for one in self.levels)
             raise UqError(f"learned quantile: level {level!r} was not trained; accepted: {known}")
         bars = np.array(fallback.predict(variables, conservative, level))
-        known = (variables.grade <= 1.0) & variables.graded()
+        known = variables.grade <= 1.0
+        if self.n_variables > 1:
+            known &= variables.graded()
         mine = self.quantiles(np.asarray(descriptors)[known], variables.take(known))
         bars[known] = mine[:, self.levels.index(level)]
         return bars

@@ -10,6 +10,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from lmp_uq.calibration.quantile_network import SECTION, tensor_shapes
+from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError, piece
 from lmp_uq.modelfile.check_linear import FAMILIES as LINEAR
 from lmp_uq.modelfile.check_linear import check_linear
@@ -200,6 +201,9 @@ def _check_calibration(header: dict[str, Any], where: str) -> None:
         if header["grade"] is None:
             accepted = "an object, because calibration.force_error is predicted from the grade"
             _reject(where, "grade", None, accepted)
+        if "version" in force_error and force_error["correction_slope"] > 0 and header["posterior"] is None:
+            accepted = "an object, because calibration.force_error is predicted from its mean correction"
+            _reject(where, "posterior", None, accepted)
     for name in ("energy_error", "stress_error"):
         for key in _SCALED_ERROR_KEYS if calibration.get(name) is not None else ():
             if not _is_number(calibration[name].get(key)):
@@ -210,6 +214,10 @@ def _check_calibration(header: dict[str, Any], where: str) -> None:
 
 def _check_force_error(force_error: dict[str, Any], where: str) -> None:
     if "version" in force_error:
+        try:
+            force_error_of(force_error)
+        except UqError as failure:
+            raise UqError(f"{where}: {failure}") from None
         return
     old = "level" in force_error or "factor" in force_error or "levels" not in force_error
     growing = tuple(key for key in _GROWING_FLOOR_KEYS if key in force_error)
@@ -237,6 +245,9 @@ def _check_network(network: dict[str, Any], header: dict[str, Any], where: str) 
     if not isinstance(hidden, list) or len(hidden) != 2 or not all(_is_count(one, 1, MAX_COUNT) for one in hidden):
         accepted = f"a list of two whole numbers from 1 to {MAX_COUNT}"
         _reject(where, "calibration.quantile_network.hidden", hidden, accepted)
+    n_variables = network.get("n_variables", 1)
+    if type(n_variables) is not int or n_variables not in (1, 3):
+        _reject(where, "calibration.quantile_network.n_variables", n_variables, "1 or 3")
 
 
 def _are_levels(values: Any) -> bool:
