@@ -104,7 +104,7 @@ void ForceError1::check_ranges() const
 
 std::string ForceError1::text() const
 {
-  return "ForceError(intercept=" + to_text(intercept_) + ", force_exponent=" + to_text(force_exponent_) +
+  return "ForceError1(intercept=" + to_text(intercept_) + ", force_exponent=" + to_text(force_exponent_) +
       ", grade_exponent=" + to_text(grade_exponent_) + ", factors=" + tuple_of(factors_) +
       ", conservative_factors=" + tuple_of(conservative_factors_) + ", floors=" + tuple_of(floors_) + ", levels=" + tuple_of(levels_) +
       ", n_groups=" + whole(n_groups_) + ", n_blocks=" + whole(n_blocks_) +

@@ -34,6 +34,7 @@ PROBABILITIES = np.linspace(0.0, 1.0, 101)
 """Of the stored quantiles."""
 
 SLOPES = ("force_slope", "grade_slope", "known_slope", "new_slope")
+LISTS = ("quantiles", "conservative_quantiles", "levels")
 FORM = {
     "version": VERSION,
     "force_offset": FORCE_OFFSET,
@@ -195,7 +196,8 @@ class ForceError:
         values = {name: value for name, value in values.items() if name not in FORM}
         if set(values) != set(cls.__dataclass_fields__):
             raise UqError(f"force_error: found entries {piece(sorted(values))}, expected {sorted(cls.__dataclass_fields__)}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        lists = {name: tuple(values[name]) for name in LISTS if isinstance(values[name], list)}
+        return cls(**values | lists)
 
 
 def design(variables: ForceVariables, with_correction: bool = False) -> np.ndarray:
