@@ -151,7 +151,7 @@ class InPython:
 
         file = modelfile.read(path)
         header = file.header
-        backbone = load_backbone(header["backbone"], file.section("backbone"), "float64", engine="torch")
+        backbone = load_backbone(header["backbone"], file.section("backbone"), "float64", engine="native")
         frame = Frame(atoms, float("nan"), None, None, "", "", 0)
         found = predict(backbone, [frame], RowOptions(kinds=()))
         descriptors, species = found.descriptors[0], found.species[0]
