@@ -4,6 +4,7 @@
 
 #include "mace/cpu/engine.h"
 #include "model_name.h"
+#include "native_exchange.h"
 #include "head/posterior.h"
 #include "base/text.h"
 
@@ -79,7 +80,6 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   bool offers(int index) const;
   uq_model_info describe() const;
   lmp_uq::AtomGraph atom_graph(const uq_graph &graph);
-  static lmp_uq::GhostExchange exchange(const uq_graph &graph);
   void correct(const uq_graph &graph, int n, const double *coefficients, double *gradients);
   const double *bars(int field);
   const double *grades();
@@ -197,34 +197,6 @@ lmp_uq::AtomGraph NativeEvaluator::atom_graph(const uq_graph &graph)
   return {graph.n_local, n_nodes, node_elements_.data(), graph.n_edges, graph.centres, graph.neighbours, graph.vectors};
 }
 
-// the engine's rows in the words of bridge.h
-uq_rows rows_of(const lmp_uq::GhostRows &rows) { return {rows.holder, rows.width, rows.get, rows.put, rows.add}; }
-
-lmp_uq::GhostExchange NativeEvaluator::exchange(const uq_graph &graph)
-{
-  lmp_uq::GhostExchange out;
-  out.context = const_cast<uq_graph *>(&graph);
-  out.forward = [](void *context, double *buffer, int width) {
-    const auto &of = *static_cast<const uq_graph *>(context);
-    return of.forward(of.context, buffer, width);
-  };
-  out.reverse = [](void *context, double *buffer, int width) {
-    const auto &of = *static_cast<const uq_graph *>(context);
-    return of.reverse(of.context, buffer, width);
-  };
-  out.forward_rows = [](void *context, const lmp_uq::GhostRows &rows) {
-    const auto &of = *static_cast<const uq_graph *>(context);
-    const uq_rows view = rows_of(rows);
-    return of.forward_rows(of.context, &view);
-  };
-  out.reverse_rows = [](void *context, const lmp_uq::GhostRows &rows) {
-    const auto &of = *static_cast<const uq_graph *>(context);
-    const uq_rows view = rows_of(rows);
-    return of.reverse_rows(of.context, &view);
-  };
-  return out;
-}
-
 void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients)
 {
   has_grades_ = has_bars_ = false;
@@ -234,8 +206,8 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
   energies_.resize(graph.n_local + 1);    // never empty: a rank without atoms still hands pointers over
   descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
   weights_.assign(graph.n_local + 1, 1.0);
-  auto state = engine_->evaluate(atoms, exchange(graph), energies_.data(), descriptors_.data());
-  engine_->pull(*state, exchange(graph), 1, weights_.data(), nullptr, edge_gradients);
+  auto state = engine_->evaluate(atoms, lmp_uq::exchange_of(graph), energies_.data(), descriptors_.data());
+  engine_->pull(*state, lmp_uq::exchange_of(graph), 1, weights_.data(), nullptr, edge_gradients);
   std::copy_n(energies_.data(), graph.n_local, energies);
   if (keep) state_ = std::move(state);
 }
@@ -243,7 +215,7 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
 void NativeEvaluator::feature_sum_of(const uq_graph &graph, double *sum)
 {
   other_descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
-  engine_->evaluate(atom_graph(graph), exchange(graph), nullptr, other_descriptors_.data());
+  engine_->evaluate(atom_graph(graph), lmp_uq::exchange_of(graph), nullptr, other_descriptors_.data());
   head_->feature_sum(species_.size(), other_descriptors_.data(), species_.data(), sum);
 }
 
@@ -256,7 +228,7 @@ void NativeEvaluator::correct(const uq_graph &graph, int n, const double *coeffi
   for (int k = 0; k < n; k++)
     for (std::size_t i = 0; i < n_local; i++)
       if (species_[i] >= 0) std::copy_n(coefficients + k * width, width, weights_.data() + (k * n_local + i) * width);
-  engine_->pull(*state_, exchange(graph), n, nullptr, weights_.data(), gradients);
+  engine_->pull(*state_, lmp_uq::exchange_of(graph), n, nullptr, weights_.data(), gradients);
 }
 
 void NativeEvaluator::per_atom(int field, const uq_force_variables *variables, double threshold, double *column)
