@@ -89,12 +89,12 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_fields_are_those_of_python(layout, engine, n, lammps, files):
     make, options, more = LAYOUTS[layout]
-    file = files["corrected" if layout in ("brick", "atoms that migrate") else "plain"]
+    file = files["plain" if layout == "images" else "corrected"]
     state = lammps.state(make(), *more, n=n, pair=with_engine(engine), model=file, **options)
     assert (0 in map(len, state["tags"])) == (layout == "a rank without atoms" and n > 1)
     expected = assert_is_python(state, file, make(), engine)
     assert (np.ptp(expected, axis=0) > 0).all() and (expected[:, :3] > 0.011).all(), "fields that say nothing"
-    assert state["asked"].get("correction", 0) == (engine == "torch") * (1 if layout == "brick" else 2 if more is MOTION else 0)
+    assert state["asked"].get("correction", 0) == (engine == "torch") * (0 if layout == "images" else 2 if more is MOTION else 1)
 
 
 @pytest.mark.parametrize("engine", ["native", "torch"])
@@ -230,6 +230,18 @@ def test_halt_select_and_fix_pair(name, n, lammps, files):
         assert_equal("force_error", columns["force_error"], rows[:, 2], relative=1e-6)
         assert_equal("largest", rows[:, 1].max(), above[frame.info["step"]], relative=1e-9)
         assert (rows[:, 3] < rows[:, 1]).any() and "neighbour_grade" in columns and "force_std" not in columns
+
+
+SELECTED = [("plain", "grade", True), ("corrected", "grade", False), ("corrected", "force_error_50", True)]
+
+
+@pytest.mark.parametrize(("name", "field", "has"), SELECTED)
+def test_select_writes_no_field_that_is_dearer_than_its_own(name, field, has, lammps, files):
+    select = f"fix s all uq/select 1 {field} 0 INF file s.extxyz"
+    result = lammps.run(crystal(), HOT, "thermo_style custom step temp pe press", select, "run 1", model=files[name])
+    columns = columns_of(ase.io.read(result.folder / "s.extxyz"))
+    assert ("force_error" in columns) == ("force_error_95" in columns) == has
+    assert "neighbour_grade" in columns and "error_above" not in columns and "force_std" not in columns
 
 
 def test_a_mean_correction_is_pulled_once_and_only_where_asked(lammps, files):
