@@ -140,7 +140,8 @@ class ForceError:
         UqError
             A level that was not calibrated.
         """
-        bars = np.exp(self.log_scale(variables) + self.quantile(level, conservative)) - ERROR_OFFSET
+        with np.errstate(over="ignore"):  # far beyond all calibration atoms a bar may be infinite
+            bars = np.exp(self.log_scale(variables) + self.quantile(level, conservative)) - ERROR_OFFSET
         return np.maximum(bars, LEAST_BAR)  # NaN stays NaN
 
     def probability(self, variables: ForceVariables, threshold: float, conservative: bool = False) -> np.ndarray:
