@@ -10,8 +10,6 @@
 #include <string>
 #include <vector>
 
-struct uq_model_info;
-
 namespace lmp_uq {
 class ForceComputation;
 }

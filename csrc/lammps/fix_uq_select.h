@@ -46,7 +46,7 @@ class FixUqSelect : public Fix {
   lmp_uq::OutputFile out;
   bigint maximum = 1000, written = 0;
   bool append = false;
-  std::vector<lmp_uq::Field> columns;    // that the model file offers, at no more passes than the one that selects; error_above only beside itself
+  std::vector<lmp_uq::Field> columns;    // offered, of no more passes than the one that selects; error_above only beside itself
   Moment moment;
 
   void look();
