@@ -41,6 +41,7 @@ VARIANTS = {
     PLAIN: ("", ""),
     "energy_std, energy_lower, energy_upper": ("", observed("energy_std", "energy_lower", "energy_upper")),
     "grade": ("", observed("grade_max", per_atom="grade")),
+    "neighbour_grade": ("", observed("neighbour_grade_max", per_atom="neighbour_grade")),
     "force_error": ("", observed("force_error_max", per_atom="force_error")),
     "force_std, 8 members": ("force_members 8", observed("force_std_max", per_atom="force_std")),
     "force_std, 8 members, every 10": ("force_members 8", observed("force_std_max", per_atom="force_std", every=10)),
@@ -51,6 +52,11 @@ VARIANTS = {
     "averages of the energy and the pressure": ("", averaged("c_thermo_pe", "c_thermo_press")),
     "averages of six pressure components": ("", averaged("c_thermo_press[*]")),
 }
+
+
+def chosen(name: str, only: list[str]) -> bool:
+    """Whether a variant is asked for."""
+    return not only or name == PLAIN or name in only
 
 
 def started(options, keywords: str, extra: str):
@@ -73,12 +79,14 @@ def main():
     parser.add_argument("--cells", type=int, default=4)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--only", nargs="*", default=[], metavar="VARIANT", help="of those above, beside the plain step")
     options = parser.parse_args()
     preload_mpi()
     from mpi4py import MPI
 
-    works = {name: [started(options, *lines)] for name, lines in VARIANTS.items()}
-    works[COMMITTEE] = [started(options, "", "") for _ in range(4)]
+    works = {name: [started(options, *lines)] for name, lines in VARIANTS.items() if chosen(name, options.only)}
+    if chosen(COMMITTEE, options.only):
+        works[COMMITTEE] = [started(options, "", "") for _ in range(4)]
     n_atoms = works[PLAIN][0].get_natoms()
     samples = {name: [] for name in works}
     for repeat in range(options.repeats + 1):

@@ -23,6 +23,7 @@ cdef extern from "bridge.h":
         double cutoff
         int n_features, n_members, n_force_members
         double energy_factor, stress_factor
+        int uses_correction
         int available[UQ_N_QUANTITIES]
         char sha256[65]
         char summary[1024]
@@ -37,12 +38,17 @@ cdef extern from "bridge.h":
         void *context
         int (*forward)(void *, double *, int) nogil
         int (*reverse)(void *, double *, int) nogil
+    ctypedef struct uq_force_variables:
+        const double *force_norm
+        const double *neighbour_grade
+        const double *correction_norm
     ctypedef struct uq_bridge:
         int version
         int (*load)(void **, const uq_settings *, const char *, int, const char *const *, uq_model_info *, char *) noexcept
         int (*evaluate)(void *, const uq_graph *, int, double *, double *, char *) noexcept
         int (*member_gradients)(void *, const uq_graph *, int, int, double *, char *) noexcept
-        int (*per_atom)(void *, int, int, const double *, double *, char *) noexcept
+        int (*correction_gradients)(void *, const uq_graph *, double *, char *) noexcept
+        int (*per_atom)(void *, int, int, const uq_force_variables *, double, double *, char *) noexcept
         int (*feature_sum)(void *, double *, char *) noexcept
         int (*feature_sum_of)(void *, const uq_graph *, double *, char *) noexcept
         int (*totals)(void *, const double *, double, double *, char *) noexcept
@@ -150,6 +156,7 @@ cdef int load(void **engine, const uq_settings *settings, const char *file, int 
         info.cutoff = obj.cutoff
         info.n_features, info.n_members, info.n_force_members = obj.n_features, obj.n_members, obj.n_force_members
         info.energy_factor, info.stress_factor = obj.factor("energy_error"), obj.factor("stress_error")
+        info.uses_correction = obj.uses_correction
         for k in range(UQ_N_QUANTITIES):
             info.available[k] = obj.offers((FIELDS + TOTALS)[k])
         put_text(info.sha256, obj.sha256, 65)
@@ -183,14 +190,20 @@ cdef int evaluate(void *engine, const uq_graph *g, int keep, double *energies, d
         exchange.graph = NULL
 
 
+cdef Exchange lent(object engine, const uq_graph *g):
+    """The exchange of the graph whose derivatives an engine has kept, for one more call."""
+    cdef Exchange exchange = engine.exchange
+    if exchange is None:
+        raise RuntimeError("no derivatives were kept")
+    exchange.graph = g
+    return exchange
+
+
 cdef int member_gradients(void *engine, const uq_graph *g, int first, int n, double *gradients, char *message) noexcept with gil:
     cdef Exchange exchange = None
     try:
         obj = <object> <PyObject *> engine
-        exchange = obj.exchange
-        if exchange is None:
-            raise RuntimeError("no derivatives were kept")
-        exchange.graph = g
+        exchange = lent(obj, g)
         obj.member_gradients(first, doubles(gradients, n * g.n_edges, 3).reshape(n, g.n_edges, 3))
         return 0
     except BaseException:
@@ -201,11 +214,34 @@ cdef int member_gradients(void *engine, const uq_graph *g, int first, int n, dou
             exchange.graph = NULL
 
 
-cdef int per_atom(void *engine, int field, int n_local, const double *force_norm, double *column, char *message) noexcept with gil:
+cdef int correction_gradients(void *engine, const uq_graph *g, double *gradients, char *message) noexcept with gil:
+    cdef Exchange exchange = None
+    try:
+        obj = <object> <PyObject *> engine
+        exchange = lent(obj, g)
+        obj.correction_gradients(doubles(gradients, g.n_edges, 3))
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+    finally:
+        if exchange is not None:
+            exchange.graph = NULL
+
+
+cdef object column_of(const double *data, int n):
+    return doubles(data, n, 1)[:, 0] if data != NULL else None
+
+
+cdef int per_atom(void *engine, int field, int n_local, const uq_force_variables *variables, double threshold, double *column,
+                  char *message) noexcept with gil:
     try:
         from lmp_uq.run.engine import FIELDS
-        norm = doubles(force_norm, n_local, 1)[:, 0] if force_norm != NULL else None
-        doubles(column, n_local, 1)[:, 0] = (<object> <PyObject *> engine).per_atom(FIELDS[field], norm)
+        given = {}
+        if variables != NULL:
+            given = {"force_norm": column_of(variables.force_norm, n_local), "neighbours": column_of(variables.neighbour_grade, n_local),
+                     "correction": column_of(variables.correction_norm, n_local), "threshold": threshold}
+        doubles(column, n_local, 1)[:, 0] = (<object> <PyObject *> engine).per_atom(FIELDS[field], **given)
         return 0
     except BaseException:
         put_failure(message)
@@ -277,6 +313,7 @@ def register(uintptr_t address):
     table.load = load
     table.evaluate = evaluate
     table.member_gradients = member_gradients
+    table.correction_gradients = correction_gradients
     table.per_atom = per_atom
     table.feature_sum = feature_sum
     table.feature_sum_of = feature_sum_of

@@ -7,12 +7,20 @@ cdef extern from "head/posterior.h" namespace "lmp_uq":
         int n_members, n_force_members
         cbool conservative, learned
         string name
+    cdef struct ForceColumns "lmp_uq::ForceColumns":
+        const double *force
+        const double *grade
+        const double *neighbours
+        const double *correction
     cdef cppclass CPosterior "lmp_uq::Posterior":
         CPosterior(const ModelFile &, const vector[int] &, const PosteriorOptions &) except +raise_uq_error
         cbool has_box() const
         cbool has_grade() const
         cbool has_force_error() const
         cbool has_level(double) const
+        cbool has_quantiles() const
+        cbool uses_correction() const
+        const double *mean_correction() const
         double energy_factor() const
         double stress_factor() const
         int n_descriptors() const
@@ -24,7 +32,8 @@ cdef extern from "head/posterior.h" namespace "lmp_uq":
         void use_threads(int)
         void energy_bars(size_t, const double *, const int64_t *, const double *, double *, double *, double *) except +raise_uq_error
         void grades(size_t, const double *, const int64_t *, double *) except +raise_uq_error
-        void force_errors(size_t, const double *, const int64_t *, const double *, const double *, double, double *) except +raise_uq_error
+        void force_errors(size_t, const double *, const int64_t *, const ForceColumns &, double, double *) except +raise_uq_error
+        void errors_above(size_t, const int64_t *, const ForceColumns &, double, double *) except +raise_uq_error
         void feature_sum(size_t, const double *, const int64_t *, double *) except +raise_uq_error
         void totals(const double *, double, double *) except +raise_uq_error
         void member_energies(const double *, double, double *) except +raise_uq_error
@@ -116,15 +125,36 @@ cdef class NativePosterior:
         self.head.grades(len(d) - 1, &d[0, 0], &s[0], &out[0])
         return np.asarray(out)[: len(d) - 1]
 
-    def force_errors(self, descriptors, species, force_norm, grade, double level):
-        """(n,) array, eV/Angstrom."""
+    @property
+    def has_quantiles(self):
+        """Whether there are probabilities of errors above a threshold."""
+        return self.head.has_quantiles()
+
+    def mean_correction(self):
+        """(P,) array, where force_error uses the mean correction; else None."""
+        if not self.head.uses_correction():
+            return None
+        return np.array([self.head.mean_correction()[p] for p in range(self.head.n_descriptors())])
+
+    def force_errors(self, descriptors, species, variables, double level):
+        """(n,) array, eV/Angstrom; variables: a `lmp_uq.calibration.variables.ForceVariables`."""
         cdef double[:, ::1] d = self.rows(descriptors)
         cdef int64_t[::1] s = self.column(species, np.int64, len(d))
-        cdef double[::1] f = self.column(force_norm, np.float64, len(d))
-        cdef double[::1] g = self.column(grade, np.float64, len(d))
+        cdef double[:, ::1] v = self.columns(variables, len(d))
+        cdef ForceColumns given = self.pointers(v)
         cdef double[::1] out = np.empty(len(d))
-        self.head.force_errors(len(d) - 1, &d[0, 0], &s[0], &f[0], &g[0], level, &out[0])
+        self.head.force_errors(len(d) - 1, &d[0, 0], &s[0], given, level, &out[0])
         return np.asarray(out)[: len(d) - 1]
+
+    def errors_above(self, species, variables, double threshold):
+        """(n,) array of probabilities that the force error exceeds a threshold, eV/Angstrom."""
+        cdef Py_ssize_t length = len(species) + 1
+        cdef int64_t[::1] s = self.column(species, np.int64, length)
+        cdef double[:, ::1] v = self.columns(variables, length)
+        cdef ForceColumns given = self.pointers(v)
+        cdef double[::1] out = np.empty(length)
+        self.head.errors_above(length - 1, &s[0], given, threshold, &out[0])
+        return np.asarray(out)[: length - 1]
 
     def feature_sum(self, descriptors, species):
         """(n_features,) array."""
@@ -154,6 +184,15 @@ cdef class NativePosterior:
         if descriptors.ndim != 2 or descriptors.shape[1] != self.head.n_descriptors():
             raise UqError(f"descriptors have shape {descriptors.shape}; accepted: (n, {self.head.n_descriptors()})")
         return np.ascontiguousarray(np.vstack([descriptors, np.zeros((1, self.head.n_descriptors()))]))
+
+    cdef columns(self, variables, Py_ssize_t length):
+        return np.array([self.column(values, np.float64, length) for values in variables.columns().values() if values is not None])
+
+    cdef ForceColumns pointers(self, double[:, ::1] v):
+        cdef ForceColumns out
+        out.force, out.grade, out.neighbours = &v[0, 0], &v[1, 0], &v[2, 0]
+        out.correction = &v[3, 0] if v.shape[0] > 3 else NULL
+        return out
 
     cdef column(self, values, dtype, Py_ssize_t length):
         values = np.asarray(values, dtype=dtype)

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from lmp_uq import modelfile
 from lmp_uq.calibration.force_error import LEVEL
+from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.errors import UqError
 from lmp_uq.files import hash_file
 from lmp_uq.frames.frame import Frame, check_elements
@@ -26,13 +27,13 @@ from lmp_uq.frames.memory import FrameSource, sources_of
 from lmp_uq.frames.reading import read_atoms
 from lmp_uq.rows.predict import RowOptions, batches
 from lmp_uq.run.engine import Engine, check_counts, name_of_model
-from lmp_uq.run.evaluation import DEAR, evaluate, gives, has_volume
+from lmp_uq.run.evaluation import DEAR, error_above, evaluate, gives, has_volume
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 PER_FRAME = ("energy_std", "energy_lower", "energy_upper", "energy_error")
-PER_ATOM = ("force_error", "grade", "forces_std")
+PER_ATOM = ("force_error", "grade", "neighbour_grade", "forces_std")
 OF_LEVELS = {0.5: "force_error_50", LEVEL: "force_error", 0.95: "force_error_95"}
 QUIET = 1.0
 """Seconds for which no progress bar is shown."""
@@ -64,7 +65,7 @@ class Model:
         self.name, self.sha256, self._engine, self.options = name, engine.sha256, engine, options
         self.elements = tuple(engine.header.elements)
         self.cutoff, self.members = float(engine.cutoff), int(engine.n_members)
-        self.fields = tuple(name for name in (*PER_FRAME, *PER_ATOM, "stress_std", "members") if _gives(engine, name))
+        self.fields = tuple(name for name in (*PER_FRAME, *PER_ATOM, "error_above", "stress_std", "members") if _gives(engine, name))
 
     @classmethod
     def load(
@@ -230,6 +231,11 @@ class Prediction:
         """Novelty (n_atoms,) of each frame's atoms; 1 is the edge of the training atoms."""
         return self._arrays("grade")
 
+    @property
+    def neighbour_grade(self) -> list[np.ndarray]:
+        """Novelty (n_atoms,) of the atoms that the force of each atom depends on; see `lmp_uq.novelty.neighbours`."""
+        return self._arrays("neighbour_grade")
+
     def force_error(self, level: float = LEVEL) -> list[np.ndarray]:
         """Calibrated quantile of the force error (n_atoms,) of each frame's atoms, eV/Angstrom.
 
@@ -249,6 +255,23 @@ class Prediction:
             raise UqError(f"force_error: level {level!r} is not in {self.model.name}; accepted: {', '.join(f'{one:g}' for one in known)}")
         return self._arrays(OF_LEVELS[level], "force_error")
 
+    def error_above(self, threshold: float) -> list[np.ndarray]:
+        """Probability (n_atoms,) that the force error of an atom exceeds a threshold, of each frame.
+
+        Parameters
+        ----------
+        threshold : float
+            eV/Angstrom, 0 or more.
+
+        Raises
+        ------
+        UqError
+            A threshold that is negative or not a number; a file without force_error, or with one of lmp-uq before 0.2.
+        """
+        self._refuse_missing("force_error")
+        self._engine.error_above(ForceVariables.of([], [], [], []), threshold)  # what cannot be is said before anything is computed
+        return [error_above(self._engine, found, threshold) for found in self._results(dear=False)]
+
     @property
     def forces_std(self) -> list[np.ndarray]:
         """How far the force members are from the model: root mean square (n_atoms, 3) of each frame, eV/Angstrom."""
@@ -266,7 +289,7 @@ class Prediction:
         -------
         list of ase.Atoms
             Energy, forces and, where there is a cell, stress as the results of a SinglePointCalculator; bars of the energy in ``info``,
-            grade, force_error and, if it was asked for before, forces_std in ``arrays``.
+            grade, neighbour_grade, force_error and, if it was asked for before, forces_std in ``arrays``.
         """
         per_atom = [name for name in PER_ATOM if name in self.model.fields and (name not in DEAR or "_dear" in vars(self))]
         out = []

@@ -41,9 +41,9 @@ def count_passes(name: str) -> None:
 def count_fields() -> None:
     plain = Engine.per_atom
 
-    def counted(self, field, force_norm=None):
+    def counted(self, field, **variables):
         ASKED[field] += 1
-        return plain(self, field, force_norm)
+        return plain(self, field, **variables)
 
     gradients = Engine.member_gradients
 
@@ -51,7 +51,13 @@ def count_fields() -> None:
         ASKED["force_members"] += len(out)
         return gradients(self, first, out)
 
-    Engine.per_atom, Engine.member_gradients = counted, counted_members
+    correction = Engine.correction_gradients
+
+    def counted_correction(self, out):
+        ASKED["correction"] += 1
+        return correction(self, out)
+
+    Engine.per_atom, Engine.member_gradients, Engine.correction_gradients = counted, counted_members, counted_correction
     count_passes("evaluate")
     count_passes("feature_sum_of")
 

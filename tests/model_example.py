@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
+from lmp_uq.calibration.force_error import PROBABILITIES, ForceError
 from lmp_uq.calibration.quantile_network import HIDDEN, N_VARIABLES, QuantileNetwork, tensor_shapes
 
 HEADER = {
@@ -95,3 +96,14 @@ def random_network(seed=0, n_features=3, levels=(0.5, 0.9, 0.95), n_variables=N_
     arrays["input_scale"] = np.exp(arrays["input_scale"])
     arrays |= {"lower": np.full(len(levels), -3.0), "upper": np.full(len(levels), 2.0), "factors": np.array([1.0, 0.7, 1.4])[: len(levels)]}
     return QuantileNetwork(levels, arrays | changes, n_variables)
+
+
+def some_force_error(correction_slope=0.0, seed=0, **changes) -> ForceError:
+    """A force_error of today's version, of made-up numbers; no two quantiles are equal."""
+    rng = np.random.default_rng(seed)
+    quantiles = np.cumsum(rng.uniform(0.01, 0.09, len(PROBABILITIES))) - 2.6
+    curves = tuple(quantiles.tolist()), tuple((quantiles + 0.3 + 0.2 * PROBABILITIES).tolist())
+    numbers = {"intercept": -0.51, "force_slope": 0.5, "grade_slope": 0.17, "known_slope": 1.0, "new_slope": 0.16}
+    numbers |= {"quantiles": curves[0], "conservative_quantiles": curves[1], "levels": (0.5, 0.9, 0.95), "n_blocks": 20}
+    numbers |= {"group_means": {"cold": -0.2, "hot": 0.2}, "spread": 0.3, "correction_slope": correction_slope}
+    return ForceError(**numbers | changes)

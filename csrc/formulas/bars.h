@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Formulas of the error bars of one atom or one total: those of lmp_uq.posterior.box, lmp_uq.calibration.force_error and
-// lmp_uq.calibration.quantile_network, where their sources stand.
+// Formulas of the error bars of one atom or one total: those of lmp_uq.posterior.box, lmp_uq.calibration.force_error, force_error_1 and
+// quantile_network, where their sources stand.
 #ifndef LMP_UQ_BARS_H
 #define LMP_UQ_BARS_H
 
@@ -14,6 +14,10 @@ namespace lmp_uq {
 constexpr double MIN_EFFECTIVE_MODES = 1.5;
 // eV/Angstrom, and of a grade: they keep atoms without force or grade from dominating.
 constexpr double FORCE_OFFSET = 0.01, GRADE_OFFSET = 0.05;
+// eV/Angstrom: inside the logarithm of an error, and the smallest bar, about the noise of DFT forces
+constexpr double ERROR_OFFSET = 0.005, LEAST_BAR = 0.01;
+// of stored residuals: at probabilities 0, 0.01 ... 1
+constexpr int N_QUANTILES = 101;
 // Numbers in a row of modes are padded with zeros to a multiple of this: independent sums that a processor adds side by side.
 constexpr int MODE_LANES = 8;
 
@@ -52,14 +56,60 @@ LMP_UQ_HD BoxBars box_bars(const double *reach, int n, double z)
   return {std, corrected * std < exact ? corrected * std : exact};
 }
 
-struct ForceBar {
+// What the bar of an atom's force error is a function of; forces in eV/Angstrom.
+struct ForceVariables {
+  double force;         // |F| of the model
+  double grade;
+  double neighbours;    // the neighbour grade, G
+  double correction;    // |F| of the posterior's mean correction; not looked at where its slope is 0
+};
+
+struct ForceScale {
+  double intercept, force_slope, grade_slope, known_slope, new_slope, correction_slope;    // b0, bF, bg, bl, bh, bm
+};
+
+// log q; infinite for an atom that has no finite grade within two hops
+LMP_UQ_HD double log_force_scale(const ForceScale &b, const ForceVariables &v)
+{
+  if (!std::isfinite(v.grade) || !std::isfinite(v.neighbours)) return std::fabs(v.grade + v.neighbours);    // NaN stays NaN
+  const double news = std::log(v.neighbours + GRADE_OFFSET);
+  double out = b.intercept + b.force_slope * std::log(v.force + FORCE_OFFSET) + b.grade_slope * std::log(v.grade + GRADE_OFFSET) +
+      (news < 0.0 ? b.known_slope : b.new_slope) * news;
+  if (b.correction_slope > 0.0) out += b.correction_slope * std::log(v.correction + FORCE_OFFSET);
+  return out;
+}
+
+// bar of the level whose quantile of the residuals is c
+LMP_UQ_HD double force_bar(double log_scale, double c)
+{
+  const double bar = std::exp(log_scale + c) - ERROR_OFFSET;
+  return bar < LEAST_BAR ? LEAST_BAR : bar;    // NaN stays NaN
+}
+
+// Probability that the error exceeds a threshold: 1 less the distribution of the residuals, between whose quantiles (N_QUANTILES) it is linear.
+LMP_UQ_HD double probability_above(double log_scale, const double *quantiles, double threshold)
+{
+  const double residual = std::log(threshold + ERROR_OFFSET) - log_scale;
+  if (std::isnan(residual)) return residual;
+  if (residual < quantiles[0]) return 1.0;
+  int below = 0, above = N_QUANTILES;    // the last of several equal quantiles
+  while (above - below > 1) {
+    const int middle = (below + above) / 2;
+    (quantiles[middle] <= residual ? below : above) = middle;
+  }
+  if (above == N_QUANTILES) return 0.0;
+  return 1.0 - (below + (residual - quantiles[below]) / (quantiles[above] - quantiles[below])) / (N_QUANTILES - 1);
+}
+
+// The bar of files before 0.2.
+struct ForceBar1 {
   double intercept, force_exponent, grade_exponent;    // b0, bF, bG
   double factor, floor, floor_exponent, least_bar;
 };
 
 // exp(b0 + bF log(|F| + 0.01) + bG log(grade + 0.05)) times a factor, at least the floor times (grade + 0.05)^fG, and at least the least bar;
 // an unknown element has no bar
-LMP_UQ_HD double force_bar(const ForceBar &b, double force_norm, double grade)
+LMP_UQ_HD double force_bar_1(const ForceBar1 &b, double force_norm, double grade)
 {
   if (!std::isfinite(grade)) return std::fabs(grade);
   const double grown = b.floor * std::pow(grade + GRADE_OFFSET, b.floor_exponent), floor = grown < b.least_bar ? b.least_bar : grown;

@@ -21,13 +21,13 @@ Box::Box(const Tensors &posterior, int n_descriptors, const std::string &bias, i
     if (upper[k] > lower[k]) extended.push_back(static_cast<int>(k));
   n_modes_ = static_cast<int>(extended.size());
   mean_ = PackedMatrix::padded(n_modes_);
+  centre_ = coefficients;
+  for (int row = 0; row < n_features_; row++)
+    for (std::size_t k = 0; k < lower.size(); k++) centre_[row] += modes[row * lower.size() + k] * 0.5 * (upper[k] + lower[k]);
   const auto entry = [&](int row, int column) {
     const double *mode = modes.data() + row * lower.size();
     if (column < n_modes_) return mode[extended[column]] * 0.5 * (upper[extended[column]] - lower[extended[column]]);
-    if (column < mean_) return 0.0;
-    double centre = coefficients[row];
-    for (std::size_t k = 0; k < lower.size(); k++) centre += mode[k] * 0.5 * (upper[k] + lower[k]);
-    return centre;
+    return column < mean_ ? 0.0 : centre_[row];
   };
   matrix_ = PackedMatrix(n_descriptors, mean_ + 1, entry);
   bias_.zero(static_cast<std::size_t>(n_features_ - n_descriptors) * stride());

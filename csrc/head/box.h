@@ -17,9 +17,12 @@ class Box {
   // bias: none, constant, element; n_members: K of the bounds
   Box(const Tensors &posterior, int n_descriptors, const std::string &bias, int n_elements, int n_members);
 
+  // the first n coefficients of the mean of the distribution, Theta* + V mid
+  std::vector<double> centre(int n) const { return {centre_.begin(), centre_.begin() + n}; }
+
   int n_features() const { return n_features_; }    // descriptors and bias columns
   int stride() const { return matrix_.stride(); }
-  std::size_t n_bytes() const { return matrix_.n_bytes() + bytes_of(bias_, members_); }
+  std::size_t n_bytes() const { return matrix_.n_bytes() + bytes_of(bias_, members_, centre_); }
 
   // Bars of at most PackedMatrix::BLOCK atoms, eV: std about the model that runs, expected extremes of K members.
   // descriptors (n, P); elements (n) index into the file's elements; scratch (n, stride()) aligned to 64 bytes
@@ -48,6 +51,7 @@ class Box {
   int mean_;                    // column of the mean
   Aligned<double> bias_;        // (bias columns, stride()): what each column adds
   std::vector<double> members_; // (K, n_features)
+  std::vector<double> centre_;  // (n_features)
 };
 
 // Phi^-1(1 - tail) for 0 < tail <= 1/2

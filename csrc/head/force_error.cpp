@@ -1,107 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "head/force_error.h"
 
-#include "formulas/bars.h"
 #include "base/text.h"
+#include "head/force_error_1.h"
 
 #include <algorithm>
 #include <cmath>
-#include <iomanip>
-#include <map>
-#include <set>
+#include <locale>
 #include <sstream>
 #include <stdexcept>
 
 namespace lmp_uq {
 namespace {
 
-// model files written before there were several levels
-const std::map<std::string, std::string> ONE_LEVEL = {
-    {"level", "levels"}, {"factor", "factors"}, {"conservative_factor", "conservative_factors"}, {"floor", "floors"}};
-const std::vector<std::string> ENTRIES = {"conservative_factors", "factors",   "floor_exponent", "floors",   "force_exponent", "grade_exponent",
-                                          "intercept",            "least_bar", "levels",         "n_blocks", "n_groups"};
-
-std::vector<double> numbers(const Json &value)
+std::vector<double> numbers(const Json &values)
 {
-  if (!value.is_array()) return {value.number()};
   std::vector<double> out;
-  for (const Json &item : value.array()) out.push_back(item.number());
+  for (const Json &value : values.array()) out.push_back(value.number());
   return out;
 }
 
-std::string whole(double value)
-{
-  std::ostringstream out;
-  out.imbue(std::locale::classic());
-  out << std::fixed << std::setprecision(0) << value;
-  return out.str();
-}
+class ForceError2 : public ForceError {
+ public:
+  explicit ForceError2(const Json &values)
+      : quantiles_(numbers(values.at("quantiles"))), conservative_quantiles_(numbers(values.at("conservative_quantiles")))
+  {
+    const auto slope = [&](const char *name) { return values.at(name).number(); };
+    scale_ = {slope("intercept"),   slope("force_slope"), slope("grade_slope"),
+              slope("known_slope"), slope("new_slope"),   slope("correction_slope")};
+    levels_ = numbers(values.at("levels"));
+  }
 
-std::string tuple_of(const std::vector<double> &values)
-{
-  std::vector<std::string> texts;
-  for (const double value : values) texts.push_back(to_text(value));
-  return "(" + joined(texts, ", ") + (texts.size() == 1 ? ",)" : ")");
-}
+  double bar(int which, bool conservative, const ForceVariables &of) const override
+  {
+    const double c = curve(conservative)[std::lround(100.0 * levels_[which])];
+    return force_bar(log_force_scale(scale_, of), c);
+  }
 
-// a number below the one before it
-bool falls(const std::vector<double> &values) { return !std::is_sorted(values.begin(), values.end()); }
+  bool uses_correction() const override { return scale_.correction_slope > 0.0; }
+  bool has_quantiles() const override { return true; }
+  double above(double threshold, bool conservative, const ForceVariables &of) const override
+  {
+    return probability_above(log_force_scale(scale_, of), curve(conservative), threshold);
+  }
+
+ private:
+  const double *curve(bool conservative) const { return (conservative ? conservative_quantiles_ : quantiles_).data(); }
+
+  ForceScale scale_;
+  std::vector<double> quantiles_, conservative_quantiles_;    // (N_QUANTILES) rising
+};
 
 }    // namespace
 
-ForceError::ForceError(const Json &values)
+std::unique_ptr<ForceError> ForceError::of(const Json &values)
 {
-  const bool one_level = values.has("level") && !values.has("levels");
-  std::map<std::string, const Json *> entries;
-  for (std::size_t k = 0; k < values.keys().size(); k++) {
-    const auto renamed = ONE_LEVEL.find(values.keys()[k]);
-    entries[one_level && renamed != ONE_LEVEL.end() ? renamed->second : values.keys()[k]] = &values.values()[k];
-  }
-  std::vector<std::string> found;
-  for (const auto &entry : entries) found.push_back(entry.first);
-  if (one_level && !entries.count("n_blocks")) found.insert(std::lower_bound(found.begin(), found.end(), "n_blocks"), "n_blocks");
-  std::set<std::string> names(found.begin(), found.end());
-  names.insert({"floor_exponent", "least_bar"});
-  if (std::vector<std::string>(names.begin(), names.end()) != ENTRIES)
-    throw std::runtime_error("ForceError: found entries " + piece(joined(found, ", ")) + ", expected " + joined(ENTRIES, ", "));
-  const Json *n_blocks = entries.count("n_blocks") ? entries.at("n_blocks") : nullptr;
-  if (n_blocks && !n_blocks->is_number())
-    throw std::runtime_error("ForceError: n_blocks holds " + piece(json_text(*n_blocks)) + ", which is not a number");
-  intercept_ = entries.at("intercept")->number();
-  force_exponent_ = entries.at("force_exponent")->number();
-  grade_exponent_ = entries.at("grade_exponent")->number();
-  if (entries.count("floor_exponent")) floor_exponent_ = entries.at("floor_exponent")->number();
-  if (entries.count("least_bar")) least_bar_ = entries.at("least_bar")->number();
-  n_groups_ = std::trunc(entries.at("n_groups")->number()) + 0.0;    // not -0
-  n_blocks_ = n_blocks ? std::trunc(n_blocks->number()) + 0.0 : 0.0;
-  levels_ = numbers(*entries.at("levels"));
-  factors_ = numbers(*entries.at("factors"));
-  conservative_factors_ = numbers(*entries.at("conservative_factors"));
-  floors_ = numbers(*entries.at("floors"));
-  check_ranges();
-}
-
-void ForceError::check_ranges() const
-{
-  bool ordered = n_groups_ >= 1 && n_blocks_ >= 0;
-  for (std::size_t k = 0; k < levels_.size(); k++) ordered = ordered && 0 <= factors_[k] && factors_[k] <= conservative_factors_[k];
-  if (!ordered)
-    throw std::runtime_error("ForceError: needs 0 <= factor <= conservative factor, n_groups >= 1, n_blocks >= 0: " + text());
-  if (!is_rising(levels_))
-    throw std::runtime_error("ForceError: levels=" + tuple_of(levels_) + ", accepted are rising numbers between 0 and 1");
-  if (floor_exponent_ < 0 || least_bar_ < 0)
-    throw std::runtime_error("ForceError: floor_exponent and least_bar must not be negative: " + text());
-  if (floors_[0] < 0 || falls(factors_) || falls(conservative_factors_) || falls(floors_))
-    throw std::runtime_error("ForceError: factors and floors (>= 0) must not fall from a level to the next: " + text());
-}
-
-std::string ForceError::text() const
-{
-  return "ForceError(intercept=" + to_text(intercept_) + ", force_exponent=" + to_text(force_exponent_) +
-      ", grade_exponent=" + to_text(grade_exponent_) + ", factors=" + tuple_of(factors_) +
-      ", conservative_factors=" + tuple_of(conservative_factors_) + ", floors=" + tuple_of(floors_) + ", levels=" + tuple_of(levels_) +
-      ", n_groups=" + whole(n_groups_) + ", n_blocks=" + whole(n_blocks_) +
-      ", floor_exponent=" + to_text(floor_exponent_) + ", least_bar=" + to_text(least_bar_) + ")";
+  if (values.has("version")) return std::make_unique<ForceError2>(values);
+  return std::make_unique<ForceError1>(values);
 }
 
 bool ForceError::has(double level) const { return std::find(levels_.begin(), levels_.end(), level) != levels_.end(); }
@@ -114,10 +69,9 @@ int ForceError::position(double level) const
   return static_cast<int>(found - levels_.begin());
 }
 
-double ForceError::bar(int which, bool conservative, double force_norm, double grade) const
+double ForceError::above(double, bool, const ForceVariables &) const
 {
-  const double factor = (conservative ? conservative_factors_ : factors_)[which];
-  return force_bar({intercept_, force_exponent_, grade_exponent_, factor, floors_[which], floor_exponent_, least_bar_}, force_norm, grade);
+  throw std::runtime_error("error_above: this file's force_error was calibrated before 0.2; accepted: lmp-uq calibrate makes a new one");
 }
 
 std::string levels_text(const std::vector<double> &levels)

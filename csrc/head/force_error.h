@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The calibrated bar of the force error: numbers of lmp_uq.calibration.force_error.ForceError.
+// The calibrated bar of the force error: numbers of lmp_uq.calibration.force_error.ForceError, or of an older version.
 #ifndef LMP_UQ_FORCE_ERROR_H
 #define LMP_UQ_FORCE_ERROR_H
 
 #include "base/json.h"
+#include "formulas/bars.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,24 +14,25 @@ namespace lmp_uq {
 
 class ForceError {
  public:
-  // values: header entry calibration.force_error of a file that has passed its checks
+  virtual ~ForceError() = default;
+
+  // values: header entry calibration.force_error of a file that has passed its checks; without a version it is of version 1
   // std::runtime_error: numbers out of range, entries that are missing or unknown
-  explicit ForceError(const Json &values);
+  static std::unique_ptr<ForceError> of(const Json &values);
 
   bool has(double level) const;
   int position(double level) const;    // std::runtime_error for a level that was not calibrated
 
-  // bar in eV/Angstrom of level number `which`; force_norm |F| in eV/Angstrom, grade may be infinite
-  double bar(int which, bool conservative, double force_norm, double grade) const;
+  // bar in eV/Angstrom of level number `which`; infinite for an atom without grade
+  virtual double bar(int which, bool conservative, const ForceVariables &of) const = 0;
 
- private:
-  void check_ranges() const;
-  std::string text() const;
+  virtual bool uses_correction() const { return false; }    // of the variables; the others always are there
+  virtual bool has_quantiles() const { return false; }      // of the residuals, which the next method needs
+  // probability that the force error exceeds a threshold (eV/Angstrom, 0 or more); std::runtime_error without quantiles
+  virtual double above(double threshold, bool conservative, const ForceVariables &of) const;
 
-  double intercept_, force_exponent_, grade_exponent_;
-  double floor_exponent_ = 0.0, least_bar_ = 0.0;    // 0 in files written before floors grew with the grade
-  std::vector<double> levels_, factors_, conservative_factors_, floors_;
-  double n_groups_, n_blocks_;    // whole
+ protected:
+  std::vector<double> levels_;
 };
 
 std::string levels_text(const std::vector<double> &levels);    // "0.5, 0.9"

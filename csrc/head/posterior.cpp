@@ -71,6 +71,7 @@ void Posterior::read_posterior(const ModelFile &file, const PosteriorOptions &op
   const int n_elements = static_cast<int>(header.at("elements").array().size());
   const Tensors tensors = file.section("posterior");
   box_ = std::make_unique<Box>(tensors, n_descriptors_, posterior.at("bias").string(), n_elements, n_members_);
+  mean_correction_ = box_->centre(n_descriptors_);
   for (int k = 0; k < n_force_members_; k++) {
     const Tensor &members = tensors.at("force_members");
     const double *member = static_cast<const double *>(members.data) + static_cast<std::size_t>(k) * members.shape[1];
@@ -84,7 +85,7 @@ void Posterior::read_calibration(const ModelFile &file, const PosteriorOptions &
   const Json *network = given(calibration, "quantile_network"), *force_error = given(calibration, "force_error");
   if (options.learned && !network)
     throw std::runtime_error(options.name + " holds no learned quantile: lmp-uq calibrate --learned-quantile adds one; quantile loglinear needs none");
-  if (force_error) force_error_ = std::make_unique<ForceError>(*force_error);
+  if (force_error) force_error_ = ForceError::of(*force_error);
   if (options.learned) network_ = std::make_unique<QuantileNetwork>(*network, file.section("calibration/quantile_network"));
   energy_factor_ = factor(calibration, "energy_error", conservative_);
   stress_factor_ = factor(calibration, "stress_error", conservative_);
@@ -100,7 +101,7 @@ std::vector<int> Posterior::unknown_elements() const
 
 std::size_t Posterior::n_bytes() const
 {
-  std::size_t n = bytes_of(force_members_) + (box_ ? box_->n_bytes() : 0) + (novelty_ ? novelty_->n_bytes() : 0) +
+  std::size_t n = bytes_of(force_members_, mean_correction_) + (box_ ? box_->n_bytes() : 0) + (novelty_ ? novelty_->n_bytes() : 0) +
       (network_ ? network_->n_bytes() : 0);
   for (const Scratch &s : scratch_) n += bytes_of(s.in, s.out);
   return n;
@@ -164,38 +165,43 @@ void Posterior::grades(std::size_t first, std::size_t last, const double *descri
   }
 }
 
-void Posterior::force_errors(std::size_t n, const double *descriptors, const std::int64_t *species, const double *force_norm,
-                             const double *grade, double level, double *bar)
+void Posterior::force_errors(std::size_t n, const double *descriptors, const std::int64_t *species, const ForceColumns &variables, double level,
+                             double *bar)
 {
   const int learned = network_ ? network_->position(level) : 0, which = force_error_->position(level);
-  for (std::size_t i = 0; i < n; i++) bar[i] = force_error_->bar(which, conservative_, force_norm[i], grade[i]);
+  for (std::size_t i = 0; i < n; i++) bar[i] = force_error_->bar(which, conservative_, variables.of(i));
   if (network_)
-    share_out(n, [&](std::size_t first, std::size_t last, Scratch &s) {
-      learned_bars(learned, first, last, descriptors, force_norm, grade, s, bar);
-    });
+    share_out(n, [&](std::size_t first, std::size_t last, Scratch &s) { learned_bars(learned, first, last, descriptors, variables, s, bar); });
   for (std::size_t i = 0; i < n; i++)
     if (species[i] < 0) bar[i] = 0.0;
 }
 
-// the learned quantile is for atoms like the calibration atoms only: where the grade is above 1 the bar stays what it is
-void Posterior::learned_bars(int which, std::size_t first, std::size_t last, const double *descriptors, const double *force_norm,
-                             const double *grade, Scratch &s, double *bar) const
+void Posterior::learned_bars(int which, std::size_t first, std::size_t last, const double *descriptors, const ForceColumns &variables,
+                             Scratch &s, double *bar) const
 {
   std::size_t atoms[BLOCK];
   Rows rows;
-  double norms[BLOCK], bars[BLOCK];
+  ForceVariables mine[BLOCK];
+  double bars[BLOCK];
   int count = 0;
   for (std::size_t i = first; i <= last; i++) {
-    if (i < last && grade[i] <= 1.0) {
+    if (i < last && network_->is_for(variables.of(i))) {
       atoms[count] = i;
-      norms[count] = force_norm[i];
+      mine[count] = variables.of(i);
       rows[count++] = descriptors + i * n_descriptors_;
     }
     if (count < BLOCK && (i < last || !count)) continue;
-    network_->bars(which, count, rows, norms, s.in.data(), s.out.data(), bars);
+    network_->bars(which, count, rows, mine, s.in.data(), s.out.data(), bars);
     for (int k = 0; k < count; k++) bar[atoms[k]] = bars[k];
     count = 0;
   }
+}
+
+void Posterior::errors_above(std::size_t n, const std::int64_t *species, const ForceColumns &variables, double threshold,
+                             double *probability) const
+{
+  for (std::size_t i = 0; i < n; i++)
+    probability[i] = species[i] < 0 ? 0.0 : force_error_->above(threshold, conservative_, variables.of(i));
 }
 
 void Posterior::feature_sum(std::size_t n, const double *descriptors, const std::int64_t *species, double *sum) const

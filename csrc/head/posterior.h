@@ -26,6 +26,14 @@ struct PosteriorOptions {
   std::string name;             // of the file, for messages
 };
 
+// What the bars of the force errors of n atoms are made of, (n) each; see ForceVariables.
+struct ForceColumns {
+  const double *force, *grade, *neighbours;
+  const double *correction;    // or nullptr where nobody uses it
+
+  ForceVariables of(std::size_t i) const { return {force[i], grade[i], neighbours[i], correction ? correction[i] : 0.0}; }
+};
+
 class Posterior {
  public:
   static constexpr int FORCE_MEMBERS = 8;
@@ -38,6 +46,8 @@ class Posterior {
   bool has_grade() const { return novelty_ != nullptr; }
   bool has_force_error() const { return force_error_ && novelty_; }
   bool has_level(double level) const { return has_force_error() && force_error_->has(level); }
+  bool has_quantiles() const { return has_force_error() && force_error_->has_quantiles(); }          // of its residuals: for errors_above()
+  bool uses_correction() const { return has_force_error() && force_error_->uses_correction(); }      // ForceColumns::correction is needed
   double energy_factor() const { return energy_factor_; }     // error / std of a total energy; 0: not calibrated
   double stress_factor() const { return stress_factor_; }
 
@@ -46,6 +56,7 @@ class Posterior {
   int n_members() const { return n_members_; }
   int n_force_members() const { return n_force_members_; }
   const double *force_member(int k) const { return force_members_.data() + static_cast<std::size_t>(k) * n_descriptors_; }    // (P)
+  const double *mean_correction() const { return mean_correction_.data(); }                 // (P) of the posterior, about the model that runs
   std::vector<int> unknown_elements() const;    // in use, without training atoms
   std::size_t n_bytes() const;
 
@@ -60,10 +71,12 @@ class Posterior {
   // std (n) of rows of descriptors' derivatives (n, P), which have no bias columns, in their own unit
   void row_std(std::size_t n, const double *rows, double *std);
 
-  // bar (n) eV/Angstrom of a level; force_norm (n) |F| in eV/Angstrom; grade (n) as grades() gives it
+  // bar (n) eV/Angstrom of a level; variables: grade as grades() gives it
   // std::runtime_error for a level that the file does not hold
-  void force_errors(std::size_t n, const double *descriptors, const std::int64_t *species, const double *force_norm, const double *grade,
-                    double level, double *bar);
+  void force_errors(std::size_t n, const double *descriptors, const std::int64_t *species, const ForceColumns &variables, double level,
+                    double *bar);
+  // probability (n) that the force error exceeds a threshold, eV/Angstrom; std::runtime_error of a file without quantiles
+  void errors_above(std::size_t n, const std::int64_t *species, const ForceColumns &variables, double threshold, double *probability) const;
 
   // sum (n_features()) over the atoms that take part; written
   void feature_sum(std::size_t n, const double *descriptors, const std::int64_t *species, double *sum) const;
@@ -83,8 +96,8 @@ class Posterior {
   void energy_bars(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, const double *energies,
                    Scratch &s, double *const bars[3]) const;
   void grades(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, Scratch &s, double *grade) const;
-  void learned_bars(int which, std::size_t first, std::size_t last, const double *descriptors, const double *force_norm, const double *grade,
-                    Scratch &s, double *bar) const;
+  void learned_bars(int which, std::size_t first, std::size_t last, const double *descriptors, const ForceColumns &variables, Scratch &s,
+                    double *bar) const;
 
   int n_descriptors_, n_members_ = 0, n_force_members_ = 0;
   std::vector<int> elements_;
@@ -94,6 +107,7 @@ class Posterior {
   std::unique_ptr<Novelty> novelty_;
   std::unique_ptr<ForceError> force_error_;
   std::unique_ptr<QuantileNetwork> network_;
+  std::vector<double> mean_correction_;
   std::vector<double> force_members_;    // (n_force_members_, P): bias columns have no derivative
   std::vector<Scratch> scratch_;         // one for each thread
 };

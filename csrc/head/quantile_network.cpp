@@ -2,7 +2,6 @@
 #include "head/quantile_network.h"
 
 #include "formulas/activations.h"
-#include "formulas/bars.h"
 #include "head/force_error.h"
 #include "base/text.h"
 
@@ -17,6 +16,7 @@ QuantileNetwork::QuantileNetwork(const Json &header, const Tensors &arrays)
   for (const Json &level : header.at("levels").array()) levels_.push_back(level.number());
   if (!is_rising(levels_))
     throw std::runtime_error("QuantileNetwork: levels=(" + levels_text(levels_) + "), accepted are rising numbers between 0 and 1");
+  if (const Json *n = header.find("n_variables")) n_variables_ = static_cast<int>(n->integer());
   mean_ = arrays.at("input_mean").doubles();
   scale_ = arrays.at("input_scale").doubles();
   lower_ = arrays.at("lower").doubles();
@@ -55,14 +55,24 @@ int QuantileNetwork::width() const
   return width;
 }
 
-void QuantileNetwork::bars(int which, int n, const double *const *rows, const double *force_norm, double *in, double *out,
+// It is for atoms like the calibration atoms only: measured, a learned quantile is the worst bar in new chemistry.
+bool QuantileNetwork::is_for(const ForceVariables &of) const
+{
+  return of.grade <= 1.0 && (n_variables_ == 1 || std::isfinite(of.neighbours));
+}
+
+void QuantileNetwork::bars(int which, int n, const double *const *rows, const ForceVariables *variables, double *in, double *out,
                            double *bar) const
 {
-  const int n_inputs = weight_[0].depth();
+  const int n_inputs = weight_[0].depth(), n_descriptors = n_inputs - n_variables_;
   for (int i = 0; i < n; i++) {
+    const ForceVariables &of = variables[i];
+    const double more[] = {of.force + FORCE_OFFSET, of.grade + GRADE_OFFSET, of.neighbours + GRADE_OFFSET};
     double *x = in + static_cast<std::size_t>(i) * n_inputs;
-    for (int p = 0; p < n_inputs; p++)
-      x[p] = ((p < n_inputs - 1 ? rows[i][p] : std::log(force_norm[i] + FORCE_OFFSET)) - mean_[p]) / scale_[p];
+    for (int p = 0; p < n_inputs; p++) {
+      const double value = p < n_descriptors ? rows[i][p] : std::log(more[p - n_descriptors]);
+      x[p] = (value - mean_[p]) / scale_[p];
+    }
   }
   std::size_t in_stride = n_inputs;
   for (int k = 0; k < N_LAYERS; k++) {

@@ -4,6 +4,7 @@
 #define LMP_UQ_QUANTILE_NETWORK_H
 
 #include "base/json.h"
+#include "formulas/bars.h"
 #include "head/packed_matrix.h"
 #include "file/tensor.h"
 
@@ -21,14 +22,17 @@ class QuantileNetwork {
   std::size_t n_bytes() const { return weight_[0].n_bytes() + weight_[1].n_bytes() + weight_[2].n_bytes(); }
   int width() const;                   // numbers that an atom needs of each scratch array
 
-  // Bars (eV/Angstrom) of level number `which` of at most PackedMatrix::BLOCK atoms: rows[i] points to P descriptors, force_norm[i] is
-  // |F|. in and out: (n, width()) scratch, aligned to 64 bytes
-  void bars(int which, int n, const double *const *rows, const double *force_norm, double *in, double *out, double *bar) const;
+  // Whether it is for an atom; elsewhere the bar is that of a ForceError.
+  bool is_for(const ForceVariables &of) const;
+  // Bars (eV/Angstrom) of level number `which` of at most PackedMatrix::BLOCK atoms: rows[i] points to P descriptors.
+  // in and out: (n, width()) scratch, aligned to 64 bytes
+  void bars(int which, int n, const double *const *rows, const ForceVariables *variables, double *in, double *out, double *bar) const;
 
  private:
   static constexpr int N_LAYERS = 3;
   void check() const;
 
+  int n_variables_ = 1;    // inputs beside the descriptor: 3, or 1 (the force) in files before 0.2
   std::vector<double> levels_, mean_, scale_, lower_, upper_, factors_;
   PackedMatrix weight_[N_LAYERS];             // transposed
   std::vector<double> bias_[N_LAYERS];

@@ -11,7 +11,7 @@
 
 using namespace LAMMPS_NS;
 
-lmp_uq::AtomMaximum lmp_uq::find_maximum(LAMMPS *lmp, ForceComputation &last, int field, int groupbit)
+lmp_uq::AtomMaximum lmp_uq::find_maximum(LAMMPS *lmp, ForceComputation &last, const Field &field, int groupbit)
 {
   const double *values = last.field(field), *part = last.participation();
   const Atom &atom = *lmp->atom;

@@ -13,6 +13,7 @@ class LAMMPS;
 namespace lmp_uq {
 
 class ForceComputation;
+struct Field;
 
 // The atom of a group where a field is largest, over all ranks; of equal values the smallest atom ID, so that the answer does not depend on
 // the number of ranks. Atoms of NULL types, and excluded ones, do not count.
@@ -23,7 +24,7 @@ struct AtomMaximum {
   int type = 0;
 };
 
-AtomMaximum find_maximum(LAMMPS_NS::LAMMPS *lmp, ForceComputation &last, int field, int groupbit);
+AtomMaximum find_maximum(LAMMPS_NS::LAMMPS *lmp, ForceComputation &last, const Field &field, int groupbit);
 
 }    // namespace lmp_uq
 #endif

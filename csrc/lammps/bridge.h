@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define UQ_BRIDGE_VERSION 4
+#define UQ_BRIDGE_VERSION 5
 #define UQ_MESSAGE_LENGTH 16384
 
 #ifdef __cplusplus
@@ -16,7 +16,7 @@ extern "C" {
 /* per-atom fields in the order of lmp_uq.run.engine.FIELDS, then quantities of the whole system in that of TOTALS; both as in fields.cpp */
 enum {
   UQ_ENERGY_STD, UQ_ENERGY_LOWER, UQ_ENERGY_UPPER, UQ_FORCE_ERROR, UQ_GRADE, UQ_FORCE_ERROR_50, UQ_FORCE_ERROR_95,
-  UQ_FORCE_STD, UQ_FORCE_STD_X, UQ_FORCE_STD_Y, UQ_FORCE_STD_Z, UQ_N_FIELDS,
+  UQ_FORCE_STD, UQ_FORCE_STD_X, UQ_FORCE_STD_Y, UQ_FORCE_STD_Z, UQ_NEIGHBOUR_GRADE, UQ_ERROR_ABOVE, UQ_N_FIELDS,
   UQ_STRESS_STD = UQ_N_FIELDS, UQ_MEMBERS, UQ_ENERGY_ERROR, UQ_STRESS_ERROR, UQ_N_QUANTITIES
 };
 
@@ -39,6 +39,7 @@ typedef struct uq_model_info {
   int n_members, n_force_members;     /* in use: K, K' */
   double energy_factor;               /* energy_error / energy_std of the total; 0 = not calibrated */
   double stress_factor;               /* stress_error / stress_std; 0 = not calibrated */
+  int uses_correction;                /* 1: force_error and error_above need the force of the posterior's mean correction */
   int available[UQ_N_QUANTITIES];     /* 1 where the file holds what the field or total needs */
   char sha256[65];                    /* of the file's bytes */
   char summary[1024];                 /* one line for the log */
@@ -69,6 +70,13 @@ typedef struct uq_graph {
   int (*reverse_rows)(void *context, const uq_rows *rows);    /* ghost rows are left as they come */
 } uq_graph;
 
+/* what force_error, its levels and error_above are made of beside the grade, (n_local) each */
+typedef struct uq_force_variables {
+  const double *force_norm;           /* |F| of the model, eV/Angstrom */
+  const double *neighbour_grade;
+  const double *correction_norm;      /* |F| of the posterior's mean correction, eV/Angstrom; NULL where the file does not use it */
+} uq_force_variables;
+
 /* every function returns 0, or 1 with a text in message (UQ_MESSAGE_LENGTH bytes) */
 typedef struct uq_bridge {
   int version;
@@ -79,8 +87,10 @@ typedef struct uq_bridge {
   /* of the graph last evaluated, handed in again because ghosts are exchanged inside; collective, also for ranks without atoms */
   int (*member_gradients)(void *engine, const uq_graph *graph, int first, int n,
                           double *gradients /* (n, n_edges, 3) d(member - model)/dr_ij, eV/Angstrom */, char *message);
-  int (*per_atom)(void *engine, int field, int n_local, const double *force_norm /* (n_local) eV/Angstrom, or NULL */,
-                  double *column /* (n_local) */, char *message);
+  /* the same of the posterior's mean correction */
+  int (*correction_gradients)(void *engine, const uq_graph *graph, double *gradients /* (n_edges, 3) eV/Angstrom */, char *message);
+  int (*per_atom)(void *engine, int field, int n_local, const uq_force_variables *variables /* or NULL */,
+                  double threshold /* of error_above, eV/Angstrom */, double *column /* (n_local) */, char *message);
   int (*feature_sum)(void *engine, double *sum /* (n_features) over this rank's atoms */, char *message);
   /* the same of the graph last evaluated with other vectors, by a forward pass alone; all that is kept stays; collective */
   int (*feature_sum_of)(void *engine, const uq_graph *graph, double *sum, char *message);

@@ -2,7 +2,7 @@
 #include "compute_uq.h"
 
 #include "atom_maximum.h"
-#include "fields.h"
+#include "field_words.h"
 #include "force_computation.h"
 #include "guard.h"
 #include "over_ranks.h"
@@ -25,7 +25,7 @@ ComputeUq::ComputeUq(LAMMPS *lmp, int narg, char **arg) : Compute(lmp, narg, arg
 {
   if (narg < 4) error->all(FLERR, "Compute uq needs at least one field (accepted: {} {})", ACCEPTED, lmp_uq::field_names());
   pair();
-  for (int i = 3; i < narg; i++) items.push_back(parse(arg[i]));
+  for (int at = 3; at < narg;) items.push_back(parse(narg, arg, at));
   require();
   for (const auto &item : items)
     if (item.kind < MAXIMUM && igroup != 0) error->all(FLERR, "Compute uq: the error bar of the total energy or stress needs group all");
@@ -56,30 +56,28 @@ lmp_uq::ForceComputation &ComputeUq::last() const { return pair().last(); }
 
 const uq_model_info &ComputeUq::model_info() const { return pair().model().info; }
 
-ComputeUq::Item ComputeUq::parse(const std::string &word)
+ComputeUq::Item ComputeUq::parse(int narg, char **arg, int &at)
 {
-  if (word == "energy_std") return {TOTAL, UQ_ENERGY_STD, 0};
-  if (word == "energy_lower") return {TOTAL, UQ_ENERGY_LOWER, 1};
-  if (word == "energy_upper") return {TOTAL, UQ_ENERGY_UPPER, 2};
-  if (word == "energy_error") return {ENERGY_ERROR, UQ_ENERGY_ERROR};
-  if (word == "members") return {MEMBERS, UQ_MEMBERS};
-  if (word == "stress_std") return {STRESS_STD, UQ_STRESS_STD};
-  if (word == "stress_error") return {STRESS_ERROR, UQ_STRESS_ERROR};
+  const std::string word = arg[at++];
+  if (word == "energy_std") return {TOTAL, {UQ_ENERGY_STD}, 0};
+  if (word == "energy_lower") return {TOTAL, {UQ_ENERGY_LOWER}, 1};
+  if (word == "energy_upper") return {TOTAL, {UQ_ENERGY_UPPER}, 2};
+  if (word == "energy_error") return {ENERGY_ERROR, {UQ_ENERGY_ERROR}};
+  if (word == "members") return {MEMBERS, {UQ_MEMBERS}};
+  if (word == "stress_std") return {STRESS_STD, {UQ_STRESS_STD}};
+  if (word == "stress_error") return {STRESS_ERROR, {UQ_STRESS_ERROR}};
   const auto cut = word.rfind('_');
-  if (cut != std::string::npos) {
-    const int field = lmp_uq::find_field(word.substr(0, cut));
-    const std::string suffix = word.substr(cut + 1);
-    if (field >= 0 && suffix == "max") return {MAXIMUM, field};
-    if (field >= 0 && suffix == "tag") return {TAG, field};
-    if (field >= 0 && suffix == "mean") return {MEAN, field};
-  }
-  error->all(FLERR, "Unknown compute uq field {} (accepted: {} {})", word, ACCEPTED, lmp_uq::field_names());
-  return {};
+  const std::string suffix = cut == std::string::npos ? "" : word.substr(cut + 1);
+  const bool known = suffix == "max" || suffix == "tag" || suffix == "mean";
+  lmp_uq::Field field = {known ? lmp_uq::find_field(word.substr(0, cut)) : -1};
+  if (field.index < 0) error->all(FLERR, "Unknown compute uq field {} (accepted: {} {})", word, ACCEPTED, lmp_uq::field_names());
+  if (field.index == UQ_ERROR_ABOVE) field.threshold = lmp_uq::read_threshold(lmp, WHO, word, narg, arg, at);
+  return {suffix == "max" ? MAXIMUM : suffix == "tag" ? TAG : MEAN, field};
 }
 
 void ComputeUq::require()
 {
-  for (const auto &item : items) pair().require_field(item.needs, WHO);
+  for (const auto &item : items) pair().require_field(item.needs.index, WHO);
 }
 
 // sets the columns of every item; returns the number of all columns
@@ -170,7 +168,7 @@ void ComputeUq::fill(const Item &item, double *out)
   }
 }
 
-double ComputeUq::mean(int field)
+double ComputeUq::mean(const lmp_uq::Field &field)
 {
   const double *atoms = last().field(field), *part = last().participation();
   double sum_here = 0.0, number_here = 0.0;

@@ -2,6 +2,7 @@
 #ifndef LMP_COMPUTE_UQ_H
 #define LMP_COMPUTE_UQ_H
 
+#include "fields.h"
 #include "total_features.h"
 
 #include "lammps/compute.h"
@@ -9,15 +10,14 @@
 #include <string>
 #include <vector>
 
-struct uq_model_info;
-
 namespace lmp_uq {
 class ForceComputation;
 }
 
 namespace LAMMPS_NS {
 
-// compute ID group uq field ...: bars of the total energy and of the stress, the members' energies; X_max X_tag X_mean of a per-atom field X
+// compute ID group uq field ...: bars of the total energy and of the stress, the members' energies; X_max X_tag X_mean of a
+// per-atom field X, of error_above with its threshold behind it
 class ComputeUq : public Compute, public lmp_uq::TotalFeatures {
  public:
   ComputeUq(class LAMMPS *, int, char **);
@@ -41,7 +41,7 @@ class ComputeUq : public Compute, public lmp_uq::TotalFeatures {
   enum Kind { TOTAL, ENERGY_ERROR, STRESS_STD, STRESS_ERROR, MEMBERS, MAXIMUM, TAG, MEAN };
   struct Item {
     Kind kind;
-    int needs;         // the per-atom field, or what the model file must hold
+    lmp_uq::Field needs;    // the per-atom field, or what the model file must hold
     int index = 0;     // TOTAL: 0 std, 1 lower, 2 upper
     int width = 1;     // columns
   };
@@ -52,14 +52,14 @@ class ComputeUq : public Compute, public lmp_uq::TotalFeatures {
   class PairMaceUq &pair() const;    // looked up each time: pair styles come and go
   lmp_uq::ForceComputation &last() const;
   const uq_model_info &model_info() const;
-  Item parse(const std::string &);
+  Item parse(int narg, char **arg, int &at);
   void require();
   int lay_out();
   void evaluate();
   void fill_all();
   void ask_totals();
   void fill(const Item &, double *);
-  double mean(int field);
+  double mean(const lmp_uq::Field &);
 };
 
 }    // namespace LAMMPS_NS

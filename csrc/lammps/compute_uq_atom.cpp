@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "compute_uq_atom.h"
 
-#include "fields.h"
+#include "field_words.h"
 #include "fix_uq_columns.h"
 #include "force_computation.h"
 #include "guard.h"
@@ -18,11 +18,7 @@ static constexpr char WHO[] = "Compute uq/atom";
 ComputeUqAtom::ComputeUqAtom(LAMMPS *lmp, int narg, char **arg) : Compute(lmp, narg, arg)
 {
   if (narg < 4) error->all(FLERR, "Compute uq/atom needs at least one field (accepted: {})", lmp_uq::field_names());
-  for (int i = 3; i < narg; i++) {
-    const int field = lmp_uq::find_field(arg[i]);
-    if (field < 0) error->all(FLERR, "Unknown compute uq/atom field {} (accepted: {})", arg[i], lmp_uq::field_names());
-    fields.push_back(field);
-  }
+  for (int at = 3; at < narg;) fields.push_back(lmp_uq::read_field(lmp, WHO, narg, arg, at));
   require();
   peratom_flag = 1;
   size_peratom_cols = fields.size() == 1 ? 0 : static_cast<int>(fields.size());
@@ -36,7 +32,7 @@ ComputeUqAtom::~ComputeUqAtom() { FixUqColumns::remove(lmp, this); }
 void ComputeUqAtom::require()
 {
   PairMaceUq *pair = PairMaceUq::find(lmp, WHO);
-  for (int field : fields) pair->require_field(field, WHO);
+  for (const auto &field : fields) pair->require_field(field.index, WHO);
 }
 
 void ComputeUqAtom::init()

@@ -2,13 +2,15 @@
 #ifndef LMP_COMPUTE_UQ_ATOM_H
 #define LMP_COMPUTE_UQ_ATOM_H
 
+#include "fields.h"
+
 #include "lammps/compute.h"
 
 #include <vector>
 
 namespace LAMMPS_NS {
 
-// compute ID group uq/atom field ...
+// compute ID group uq/atom field ...: of error_above its threshold follows
 class ComputeUqAtom : public Compute {
  public:
   ComputeUqAtom(class LAMMPS *, int, char **);
@@ -18,7 +20,7 @@ class ComputeUqAtom : public Compute {
   void compute_peratom() override;
 
  private:
-  std::vector<int> fields;
+  std::vector<lmp_uq::Field> fields;
 
   void require();
 };

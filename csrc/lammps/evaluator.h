@@ -28,8 +28,12 @@ class Evaluator {
   // d(member - model)/dr_ij (n, n_edges, 3) of n force members, of the graph last evaluated; collective
   virtual void member_gradients(const uq_graph &graph, int first, int n, double *gradients) = 0;
 
-  // one cheap per-atom field (n_local) of the configuration last evaluated; force_norm = |F_predicted|, only for force_error and its levels
-  virtual void per_atom(int field, const double *force_norm, double *column) = 0;
+  // the same (n_edges, 3) of the posterior's mean correction, where the file uses it
+  virtual void correction_gradients(const uq_graph &graph, double *gradients) = 0;
+
+  // one cheap per-atom field (n_local) of the configuration last evaluated, but neighbour_grade, which takes the whole graph; variables, only
+  // for what is made of them: force_error, its levels and error_above, whose threshold is in eV/Angstrom
+  virtual void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) = 0;
 
   // sum of this rank's features, bias columns included; the sums of all ranks, added, go into totals()
   virtual void feature_sum(double *sum) = 0;

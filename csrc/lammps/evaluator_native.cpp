@@ -4,6 +4,7 @@
 
 #include "mace/cpu/engine.h"
 #include "model_name.h"
+#include "native_exchange.h"
 #include "head/posterior.h"
 #include "base/text.h"
 
@@ -62,8 +63,12 @@ class NativeEvaluator : public lmp_uq::Evaluator {
 
   uq_model_info load(const std::string &name, const std::vector<std::string> &elements) override;
   void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override;
-  void member_gradients(const uq_graph &graph, int first, int n, double *gradients) override;
-  void per_atom(int field, const double *force_norm, double *column) override;
+  void member_gradients(const uq_graph &graph, int first, int n, double *gradients) override
+  {
+    correct(graph, n, head_->force_member(first), gradients);
+  }
+  void correction_gradients(const uq_graph &graph, double *gradients) override { correct(graph, 1, head_->mean_correction(), gradients); }
+  void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) override;
   void feature_sum(double *sum) override { head_->feature_sum(species_.size(), descriptors_.data(), species_.data(), sum); }
   void feature_sum_of(const uq_graph &graph, double *sum) override;
   void totals(const double *sum, double energy, double std_lower_upper[3]) override { head_->totals(sum, energy, std_lower_upper); }
@@ -75,7 +80,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   bool offers(int index) const;
   uq_model_info describe() const;
   lmp_uq::AtomGraph atom_graph(const uq_graph &graph);
-  static lmp_uq::GhostExchange exchange(const uq_graph &graph);
+  void correct(const uq_graph &graph, int n, const double *coefficients, double *gradients);
   const double *bars(int field);
   const double *grades();
 
@@ -140,8 +145,10 @@ void NativeEvaluator::make_engine()
 bool NativeEvaluator::offers(int index) const
 {
   switch (index) {
-    case UQ_GRADE: return head_->has_grade();
+    case UQ_GRADE:
+    case UQ_NEIGHBOUR_GRADE: return head_->has_grade();
     case UQ_FORCE_ERROR: return head_->has_force_error();
+    case UQ_ERROR_ABOVE: return head_->has_quantiles();
     case UQ_FORCE_ERROR_50: return head_->has_level(LEVEL_50);
     case UQ_FORCE_ERROR_95: return head_->has_level(LEVEL_95);
     case UQ_ENERGY_ERROR: return head_->has_box() && head_->energy_factor() != 0.0;
@@ -160,6 +167,7 @@ uq_model_info NativeEvaluator::describe() const
   info.n_force_members = head_->n_force_members();
   info.energy_factor = head_->energy_factor();
   info.stress_factor = head_->stress_factor();
+  info.uses_correction = head_->uses_correction();
   std::vector<std::string> fields, unknown;
   for (int k = 0; k < UQ_N_QUANTITIES; k++) {
     info.available[k] = offers(k);
@@ -189,34 +197,6 @@ lmp_uq::AtomGraph NativeEvaluator::atom_graph(const uq_graph &graph)
   return {graph.n_local, n_nodes, node_elements_.data(), graph.n_edges, graph.centres, graph.neighbours, graph.vectors};
 }
 
-// the engine's rows in the words of bridge.h
-uq_rows rows_of(const lmp_uq::GhostRows &rows) { return {rows.holder, rows.width, rows.get, rows.put, rows.add}; }
-
-lmp_uq::GhostExchange NativeEvaluator::exchange(const uq_graph &graph)
-{
-  lmp_uq::GhostExchange out;
-  out.context = const_cast<uq_graph *>(&graph);
-  out.forward = [](void *context, double *buffer, int width) {
-    const auto &of = *static_cast<const uq_graph *>(context);
-    return of.forward(of.context, buffer, width);
-  };
-  out.reverse = [](void *context, double *buffer, int width) {
-    const auto &of = *static_cast<const uq_graph *>(context);
-    return of.reverse(of.context, buffer, width);
-  };
-  out.forward_rows = [](void *context, const lmp_uq::GhostRows &rows) {
-    const auto &of = *static_cast<const uq_graph *>(context);
-    const uq_rows view = rows_of(rows);
-    return of.forward_rows(of.context, &view);
-  };
-  out.reverse_rows = [](void *context, const lmp_uq::GhostRows &rows) {
-    const auto &of = *static_cast<const uq_graph *>(context);
-    const uq_rows view = rows_of(rows);
-    return of.reverse_rows(of.context, &view);
-  };
-  return out;
-}
-
 void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients)
 {
   has_grades_ = has_bars_ = false;
@@ -226,8 +206,8 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
   energies_.resize(graph.n_local + 1);    // never empty: a rank without atoms still hands pointers over
   descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
   weights_.assign(graph.n_local + 1, 1.0);
-  auto state = engine_->evaluate(atoms, exchange(graph), energies_.data(), descriptors_.data());
-  engine_->pull(*state, exchange(graph), 1, weights_.data(), nullptr, edge_gradients);
+  auto state = engine_->evaluate(atoms, lmp_uq::exchange_of(graph), energies_.data(), descriptors_.data());
+  engine_->pull(*state, lmp_uq::exchange_of(graph), 1, weights_.data(), nullptr, edge_gradients);
   std::copy_n(energies_.data(), graph.n_local, energies);
   if (keep) state_ = std::move(state);
 }
@@ -235,31 +215,37 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
 void NativeEvaluator::feature_sum_of(const uq_graph &graph, double *sum)
 {
   other_descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
-  engine_->evaluate(atom_graph(graph), exchange(graph), nullptr, other_descriptors_.data());
+  engine_->evaluate(atom_graph(graph), lmp_uq::exchange_of(graph), nullptr, other_descriptors_.data());
   head_->feature_sum(species_.size(), other_descriptors_.data(), species_.data(), sum);
 }
 
-void NativeEvaluator::member_gradients(const uq_graph &graph, int first, int n, double *gradients)
+// gradients (n, n_edges, 3) of corrections by coefficients (n, P)
+void NativeEvaluator::correct(const uq_graph &graph, int n, const double *coefficients, double *gradients)
 {
   if (!state_) throw std::runtime_error("no derivatives were kept");
   const std::size_t width = head_->n_descriptors(), n_local = species_.size();
   weights_.assign(n * n_local * width + 1, 0.0);
   for (int k = 0; k < n; k++)
     for (std::size_t i = 0; i < n_local; i++)
-      if (species_[i] >= 0) std::copy_n(head_->force_member(first + k), width, weights_.data() + (k * n_local + i) * width);
-  engine_->pull(*state_, exchange(graph), n, nullptr, weights_.data(), gradients);
+      if (species_[i] >= 0) std::copy_n(coefficients + k * width, width, weights_.data() + (k * n_local + i) * width);
+  engine_->pull(*state_, lmp_uq::exchange_of(graph), n, nullptr, weights_.data(), gradients);
 }
 
-void NativeEvaluator::per_atom(int field, const double *force_norm, double *column)
+void NativeEvaluator::per_atom(int field, const uq_force_variables *variables, double threshold, double *column)
 {
   const std::size_t n_local = species_.size();
   const double level = field == UQ_FORCE_ERROR_50 ? LEVEL_50 : field == UQ_FORCE_ERROR_95 ? LEVEL_95 : LEVEL;
-  if (field == UQ_GRADE)
+  if (field == UQ_GRADE) {
     std::copy_n(grades(), n_local, column);
-  else if (lmp_uq::FIELDS[field].of_force_norm)
-    head_->force_errors(n_local, descriptors_.data(), species_.data(), force_norm, grades(), level, column);
-  else
+  } else if (lmp_uq::FIELDS[field].of_force) {
+    const lmp_uq::ForceColumns of = {variables->force_norm, grades(), variables->neighbour_grade, variables->correction_norm};
+    if (field == UQ_ERROR_ABOVE)
+      head_->errors_above(n_local, species_.data(), of, threshold, column);
+    else
+      head_->force_errors(n_local, descriptors_.data(), species_.data(), of, level, column);
+  } else {
     std::copy_n(bars(field), n_local, column);
+  }
 }
 
 double NativeEvaluator::memory_usage()

@@ -40,9 +40,13 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   {
     check(bridge_.member_gradients(engine_, &graph, first, n, gradients, text()));
   }
-  void per_atom(int field, const double *force_norm, double *column) override
+  void correction_gradients(const uq_graph &graph, double *gradients) override
   {
-    check(bridge_.per_atom(engine_, field, n_local_, force_norm, column, text()));
+    check(bridge_.correction_gradients(engine_, &graph, gradients, text()));
+  }
+  void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) override
+  {
+    check(bridge_.per_atom(engine_, field, n_local_, variables, threshold, column, text()));
   }
   void feature_sum(double *sum) override { check(bridge_.feature_sum(engine_, sum, text())); }
   void feature_sum_of(const uq_graph &graph, double *sum) override { check(bridge_.feature_sum_of(engine_, &graph, sum, text())); }

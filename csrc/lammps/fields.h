@@ -12,10 +12,19 @@ namespace lmp_uq {
 struct FieldInfo {
   const char *name, *unit, *needs;    // needs: what a model file must hold, in words
   bool dear;                          // made from the derivatives of force members
-  bool of_force_norm;                 // made from |F_predicted|
+  bool of_force;                      // made from |F_predicted| and the neighbour grade, see uq_force_variables
 };
 extern const FieldInfo FIELDS[UQ_N_FIELDS];
 extern const FieldInfo TOTALS[UQ_N_QUANTITIES - UQ_N_FIELDS];
+
+// What is asked for: a field, and of error_above its threshold.
+struct Field {
+  int index = -1;
+  double threshold = 0.0;    // eV/Angstrom
+
+  const FieldInfo &info() const { return FIELDS[index]; }
+  std::string text() const;    // as input scripts have it: "grade", "error_above 0.3"
+};
 
 const FieldInfo &quantity(int index);       // a field, or a total behind the fields
 int find_field(const std::string &name);    // index, or -1

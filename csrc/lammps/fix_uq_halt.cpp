@@ -2,7 +2,7 @@
 #include "fix_uq_halt.h"
 
 #include "atom_maximum.h"
-#include "fields.h"
+#include "field_words.h"
 #include "force_computation.h"
 #include "guard.h"
 #include "pair_mace_uq.h"
@@ -29,13 +29,14 @@ FixUqHalt::FixUqHalt(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
   if (narg < 7) utils::missing_cmd_args(FLERR, "fix uq/halt (N field > x [consecutive m] [error soft|hard])", error);
   nevery = utils::inumeric(FLERR, arg[3], false, lmp);
   if (nevery < 1) error->all(FLERR, "Fix uq/halt: N must be 1 or more, found {}", arg[3]);
-  field = lmp_uq::find_field(arg[4]);
-  if (field < 0) error->all(FLERR, "Unknown fix uq/halt field {} (accepted: {})", arg[4], lmp_uq::field_names());
-  if (strcmp(arg[5], ">") != 0 && strcmp(arg[5], ">=") != 0)
-    error->all(FLERR, "Fix uq/halt: unknown operator {} (accepted: >, >=)", arg[5]);
-  or_equal = strcmp(arg[5], ">=") == 0;
-  threshold = utils::numeric(FLERR, arg[6], false, lmp);
-  for (int i = 7; i < narg; i += 2) {
+  int at = 4;
+  field = lmp_uq::read_field(lmp, WHO, narg, arg, at);
+  if (at + 1 >= narg) utils::missing_cmd_args(FLERR, "fix uq/halt (N field > x [consecutive m] [error soft|hard])", error);
+  if (strcmp(arg[at], ">") != 0 && strcmp(arg[at], ">=") != 0)
+    error->all(FLERR, "Fix uq/halt: unknown operator {} (accepted: >, >=)", arg[at]);
+  or_equal = strcmp(arg[at], ">=") == 0;
+  threshold = utils::numeric(FLERR, arg[at + 1], false, lmp);
+  for (int i = at + 2; i < narg; i += 2) {
     if (i + 1 >= narg) error->all(FLERR, "Fix uq/halt: keyword {} needs a value", arg[i]);
     if (strcmp(arg[i], "consecutive") == 0) {
       consecutive = utils::inumeric(FLERR, arg[i + 1], false, lmp);
@@ -51,14 +52,14 @@ FixUqHalt::FixUqHalt(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
   extscalar = 0;
   global_freq = nevery;
   dynamic_group_allow = 1;
-  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
+  PairMaceUq::find(lmp, WHO)->require_field(field.index, WHO);
 }
 
 int FixUqHalt::setmask() { return FixConst::END_OF_STEP | FixConst::MIN_POST_FORCE | FixConst::POST_RUN; }
 
 void FixUqHalt::init()
 {
-  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
+  PairMaceUq::find(lmp, WHO)->require_field(field.index, WHO);
   const std::string who_waits = hard ? "" : waiting();
   if (!who_waits.empty())
     error->all(FLERR, "{} {}: error soft cannot stop {}, which would wait for ever for steps that a stopped run no longer makes; accepted: error "
@@ -109,8 +110,8 @@ void FixUqHalt::look()
 
   const bool rerun = runs("rerun");
   const auto message = fmt::format("{} {}: {} at step {}: {} = {:.6g} {} {:g} ({}) on atom {} ({}), check {} in a row", WHO, id,
-                                   rerun && !hard ? "beyond" : "run stops", update->ntimestep, lmp_uq::FIELDS[field].name, worst.value,
-                                   or_equal ? ">=" : ">", threshold, lmp_uq::FIELDS[field].unit, worst.tag, pair.model().element_of_type[worst.type], count);
+                                   rerun && !hard ? "beyond" : "run stops", update->ntimestep, field.text(), worst.value,
+                                   or_equal ? ">=" : ">", threshold, field.info().unit, worst.tag, pair.model().element_of_type[worst.type], count);
   if (hard) error->all(FLERR, message);
   count = 0;
   if (rerun) {    // its loop looks at nothing that could end it

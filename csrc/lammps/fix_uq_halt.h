@@ -2,6 +2,8 @@
 #ifndef LMP_FIX_UQ_HALT_H
 #define LMP_FIX_UQ_HALT_H
 
+#include "fields.h"
+
 #include "lammps/fix.h"
 
 #include <string>
@@ -20,7 +22,8 @@ class FixUqHalt : public Fix {
   double compute_scalar() override;
 
  private:
-  int field = -1, consecutive = 1, count = 0;
+  lmp_uq::Field field;
+  int consecutive = 1, count = 0;
   bool or_equal = false, hard = false;
   double threshold = 0.0, last = 0.0;
   bigint minimized = -1;    // step of the minimization that was checked last

@@ -2,7 +2,7 @@
 #include "fix_uq_select.h"
 
 #include "atom_maximum.h"
-#include "fields.h"
+#include "field_words.h"
 #include "force_computation.h"
 #include "guard.h"
 #include "over_ranks.h"
@@ -33,13 +33,14 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
   if (narg < 9) utils::missing_cmd_args(FLERR, "fix uq/select (N field lo hi file F [max m] [append yes|no])", error);
   nevery = utils::inumeric(FLERR, arg[3], false, lmp);
   if (nevery < 1) error->all(FLERR, "Fix uq/select: N must be 1 or more, found {}", arg[3]);
-  field = lmp_uq::find_field(arg[4]);
-  if (field < 0) error->all(FLERR, "Unknown fix uq/select field {} (accepted: {})", arg[4], lmp_uq::field_names());
-  lo = utils::numeric(FLERR, arg[5], false, lmp);
-  hi = strcmp(arg[6], "INF") == 0 ? HUGE_VAL : utils::numeric(FLERR, arg[6], false, lmp);
-  if (hi <= lo) error->all(FLERR, "Fix uq/select: hi must be above lo, found {} {}", arg[5], arg[6]);
+  int at = 4;
+  field = lmp_uq::read_field(lmp, WHO, narg, arg, at);
+  if (at + 1 >= narg) utils::missing_cmd_args(FLERR, "fix uq/select (N field lo hi file F [max m] [append yes|no])", error);
+  lo = utils::numeric(FLERR, arg[at], false, lmp);
+  hi = strcmp(arg[at + 1], "INF") == 0 ? HUGE_VAL : utils::numeric(FLERR, arg[at + 1], false, lmp);
+  if (hi <= lo) error->all(FLERR, "Fix uq/select: hi must be above lo, found {} {}", arg[at], arg[at + 1]);
   std::string file;
-  for (int i = 7; i < narg; i += 2) {
+  for (int i = at + 2; i < narg; i += 2) {
     const std::string keyword = arg[i];
     if (i + 1 >= narg) error->all(FLERR, "Fix uq/select: keyword {} needs a value", keyword);
     if (keyword == "file")
@@ -58,7 +59,7 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
   global_freq = 1;
   restart_global = 1;
   dynamic_group_allow = 1;
-  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
+  PairMaceUq::find(lmp, WHO)->require_field(field.index, WHO);
   out.open(file, append, lmp_uq::broken_frames);
 }
 
@@ -67,11 +68,12 @@ int FixUqSelect::setmask() { return FixConst::POST_FORCE | FixConst::POST_FORCE_
 void FixUqSelect::init()
 {
   PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
-  pair.require_field(field, WHO);
+  pair.require_field(field.index, WHO);
   columns.clear();
-  const bool dear = lmp_uq::FIELDS[field].dear;    // else nobody has paid for these fields
+  const int paid = pair.model().passes(field.index);    // of dearer fields nobody has paid the passes
   for (int k = 0; k < UQ_N_FIELDS; k++)
-    if (pair.model().info.available[k] && (dear || !lmp_uq::FIELDS[k].dear)) columns.push_back(k);
+    if (pair.model().info.available[k] && pair.model().passes(k) <= paid && (k != UQ_ERROR_ABOVE || k == field.index))
+      columns.push_back({k, k == field.index ? field.threshold : 0.0});
 }
 
 // frames of a rerun have no other hook
@@ -130,7 +132,7 @@ std::vector<double> FixUqSelect::own_rows(lmp_uq::ForceComputation &last)
   const std::size_t width = FIELDS + columns.size();
   std::vector<double> rows(static_cast<std::size_t>(atom->nlocal) * width);
   std::vector<const double *> fields;
-  for (int column : columns) fields.push_back(last.field(column));
+  for (const auto &column : columns) fields.push_back(last.field(column));
   const double *forces = last.model_forces(), *part = last.participation();
   const double to_momentum = std::sqrt(force->mvv2e);    // u Angstrom/ps to sqrt(u eV), so that p^2/2m is in eV
   for (int i = 0; i < atom->nlocal; i++) {
@@ -180,9 +182,10 @@ std::string FixUqSelect::format_frame(PairMaceUq &pair, const std::vector<double
   auto text = fmt::format("{}\nLattice=\"{:.16g} 0.0 0.0 {:.16g} {:.16g} 0.0 {:.16g} {:.16g} {:.16g}\" pbc=\"{} {} {}\" ", n, box[0], box[3],
                           box[1], box[4], box[5], box[2], periodic(domain->xperiodic), periodic(domain->yperiodic), periodic(domain->zperiodic));
   text += fmt::format("step={} selected_by={} selected_value={:.8g} selected_atom={} mace_energy={:.12g} ", update->ntimestep,
-                      lmp_uq::FIELDS[field].name, worst.value, worst.tag, energy);
+                      field.info().name, worst.value, worst.tag, energy);
+  if (field.index == UQ_ERROR_ABOVE) text += fmt::format("selected_threshold={} ", field.threshold);
   text += "Properties=species:S:1:pos:R:3:id:I:1:masses:R:1:momenta:R:3:mace_forces:R:3";
-  for (int column : columns) text += fmt::format(":{}:R:1", lmp_uq::FIELDS[column].name);
+  for (const auto &column : columns) text += fmt::format(":{}:R:1", column.info().name);
   text += "\n";
   for (const double *row : sorted) {
     const std::string element = row[TYPE] == 0.0 ? "NULL" : pair.model().element_of_type[static_cast<int>(row[TYPE])];

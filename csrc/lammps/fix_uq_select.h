@@ -2,6 +2,7 @@
 #ifndef LMP_FIX_UQ_SELECT_H
 #define LMP_FIX_UQ_SELECT_H
 
+#include "fields.h"
 #include "output_file.h"
 
 #include "lammps/fix.h"
@@ -40,12 +41,12 @@ class FixUqSelect : public Fix {
     double box[6] = {};          // lengths, then xy xz yz, Angstrom
   };
 
-  int field = -1;
+  lmp_uq::Field field;
   double lo = 0.0, hi = 0.0;
   lmp_uq::OutputFile out;
   bigint maximum = 1000, written = 0;
   bool append = false;
-  std::vector<int> columns;    // per-atom fields that the model file offers; force_std only beside itself
+  std::vector<lmp_uq::Field> columns;    // offered, of no more passes than the one that selects; error_above only beside itself
   Moment moment;
 
   void look();

@@ -4,13 +4,10 @@
 #include "base/bytes.h"
 #include "cell_volume.h"
 #include "guard.h"
-#include "over_ranks.h"
-#include "virial_rows.h"
 
 #include "lammps/atom.h"
 #include "lammps/error.h"
 #include "lammps/fmt/format.h"
-#include "lammps/force.h"
 #include "lammps/update.h"
 
 #include <algorithm>
@@ -38,9 +35,11 @@ void ForceComputation::init()
 void ForceComputation::forget()
 {
   configuration_.drop();
-  has_force_norm_ = has_derivatives_ = false;
+  has_derivatives_ = false;
+  norms_.forget();
   members_.forget();
-  for (bool &known : evaluated_) known = false;
+  for (Column &column : columns_) column.known = false;
+  for (auto &above : above_) above.second.known = false;
 }
 
 void ForceComputation::compute(const NeighList &list)
@@ -111,9 +110,10 @@ void ForceComputation::check_finite()
 
 std::size_t ForceComputation::n_bytes() const
 {
-  std::size_t bytes = graph_.n_bytes() + configuration_.n_bytes() + members_.n_bytes() +
-      bytes_of(energies_, edge_gradients_, forces_, force_norm_);
-  for (const auto &column : columns_) bytes += bytes_of(column);
+  std::size_t bytes = graph_.n_bytes() + configuration_.n_bytes() + members_.n_bytes() + norms_.n_bytes() +
+      neighbour_grade_.n_bytes() + bytes_of(energies_, edge_gradients_, forces_);
+  for (const Column &column : columns_) bytes += bytes_of(column.values);
+  for (const auto &above : above_) bytes += bytes_of(above.second.values);
   return bytes;
 }
 
@@ -141,64 +141,86 @@ const double *ForceComputation::as_present(const std::vector<double> &rows, std:
   return buffer.data();
 }
 
-const double *ForceComputation::field(int index)
+ForceComputation::Column &ForceComputation::column_of(const Field &asked)
+{
+  return asked.index == UQ_ERROR_ABOVE ? above_[asked.threshold] : columns_[asked.index];
+}
+
+const double *ForceComputation::field(const Field &asked)
 {
   current_or_error();
-  guarded([&] { evaluate_field(index); });
-  return as_present(columns_[index], present_[index]);
+  guarded([&] { evaluate_field(asked); });
+  Column &column = column_of(asked);
+  return as_present(column.values, column.present);
 }
 
 // into a column of the atoms whose forces were computed
-void ForceComputation::evaluate_field(int index)
+const ForceComputation::Column &ForceComputation::evaluate_field(const Field &asked)
 {
-  if (evaluated_[index]) return;
+  Column &column = column_of(asked);
+  if (column.known) return column;
   const auto watch = clock_.watch(StepClock::BARS);
-  if (FIELDS[index].dear) {
+  if (asked.info().dear) {
     compute_member_forces();
-    members_.force_std(graph_, columns_ + UQ_FORCE_STD);
-    for (int k = UQ_FORCE_STD; k <= UQ_FORCE_STD_Z; k++) evaluated_[k] = true;
-    return;
+    std::vector<double> *std[4];
+    for (int k = 0; k < 4; k++) std[k] = &columns_[UQ_FORCE_STD + k].values;
+    members_.force_std(graph_, std);
+    for (int k = 0; k < 4; k++) columns_[UQ_FORCE_STD + k].known = true;
+    return column;
   }
-  if (FIELDS[index].of_force_norm) compute_force_norm();
-  auto &column = columns_[index];
-  const int n = graph_.n_local();
-  column.resize(n + 1);
-  model_.evaluator->per_atom(index, force_norm_.data(), column.data());
-  for (int i = 0; i < n; i++) {
-    if (!graph_.takes_part(i)) column[i] = 0.0;
-    if (std::isnan(column[i])) fail_here(fmt::format("{} of atom {} is not a number", FIELDS[index].name, configuration_.tag(i)));
-  }
-  evaluated_[index] = true;
+  evaluate_cheap(asked, column.values);
+  column.known = true;
+  return column;
 }
 
-void ForceComputation::compute_force_norm()
+void ForceComputation::evaluate_cheap(const Field &asked, std::vector<double> &column)
 {
-  if (has_force_norm_) return;
   const int n = graph_.n_local();
-  ghosts_.send_home(forces_.data(), 3);    // this style's own force: parts on ghosts go home, other styles' forces stay out
-  force_norm_.resize(n + 1);
-  for (int i = 0; i < n; i++) {
-    const double *f = forces_.data() + 3 * static_cast<std::size_t>(i);
-    force_norm_[i] = std::sqrt(f[0] * f[0] + f[1] * f[1] + f[2] * f[2]);
+  column.resize(n + 1);
+  if (asked.index == UQ_NEIGHBOUR_GRADE) {
+    neighbour_grade_.compute(graph_, ghosts_, evaluate_field({UQ_GRADE}).values.data(), column.data());
+  } else if (asked.info().of_force) {
+    const uq_force_variables variables = force_variables();
+    model_.evaluator->per_atom(asked.index, &variables, asked.threshold, column.data());
+  } else {
+    model_.evaluator->per_atom(asked.index, nullptr, 0.0, column.data());
   }
-  has_force_norm_ = true;
+  for (int i = 0; i < n; i++) {
+    if (!graph_.takes_part(i)) column[i] = 0.0;
+    if (std::isnan(column[i])) fail_here(fmt::format("{} of atom {} is not a number", asked.text(), configuration_.tag(i)));
+  }
+}
+
+uq_force_variables ForceComputation::force_variables()
+{
+  uq_force_variables out = {norms_.of_model(graph_, ghosts_, forces_), evaluate_field({UQ_NEIGHBOUR_GRADE}).values.data(), nullptr};
+  if (model_.info.uses_correction) {
+    need_derivatives("bars made of the mean correction");
+    out.correction_norm = norms_.of_correction(*model_.evaluator, graph_, graph_view(), ghosts_);
+  }
+  return out;
+}
+
+void ForceComputation::need_derivatives(const char *what)
+{
+  if (!has_derivatives_)
+    error->all(FLERR,
+               "Pair style mace/uq: {} were asked for on step {}, but nothing had asked for them when that run was set up, "
+               "so its derivatives were not kept: run again",
+               what, update->ntimestep);
 }
 
 void ForceComputation::compute_member_forces()
 {
   if (members_.known()) return;
-  if (!has_derivatives_)
-    error->all(FLERR,
-               "Pair style mace/uq: force members were asked for on step {}, but nothing had asked for them when that run was set up, "
-               "so its derivatives were not kept: run again",
-               update->ntimestep);
+  need_derivatives("force members");
   members_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, model_.info.n_force_members, configuration_);
 }
 
 const double *ForceComputation::model_forces()
 {
   current_or_error();
-  guarded([&] { compute_force_norm(); });    // for it, parts on ghosts have gone home
+  guarded([&] { norms_.of_model(graph_, ghosts_, forces_); });    // for them, parts on ghosts have gone home
   return as_present(forces_, present_forces_, 3);
 }
 
@@ -212,81 +234,13 @@ const double *ForceComputation::participation()
 
 // Fix pair asks after the forces of its steps, and once when it is defined. A field is evaluated when it is first asked for on a step, so
 // fix pair's flag has nothing to do; but fix pair does not come back at the set-up of a run, so who asks for a dear field is remembered.
-double *ForceComputation::observed(int index)
+double *ForceComputation::observed(const Field &asked)
 {
-  const bool dear = FIELDS[index].dear;
+  const bool dear = model_.passes(asked.index) > 0;
   if (dear) derivatives_observed_ = true;
   const bool of_this_step = update->whichflag != 0 && configuration_.step() == update->ntimestep;
-  if (of_this_step && (has_derivatives_ || !dear)) return const_cast<double *>(field(index));
-  guarded([&] { columns_[index].resize(atom->nmax + 1); });
-  return columns_[index].data();
-}
-
-/* ---- of the whole system --------------------------------------------------------------------------------------------------- */
-
-double ForceComputation::energy()
-{
-  current_or_error();
-  return sum_over_ranks(world, local_energy_);
-}
-
-// features summed over all atoms; returns the total energy
-double ForceComputation::sum_features(std::vector<double> &sum)
-{
-  std::vector<double> of_this_rank(model_.info.n_features, 0.0);
-  model_.evaluator->feature_sum(of_this_rank.data());
-  sum = sum_over_ranks(world, of_this_rank);
-  return sum_over_ranks(world, local_energy_);
-}
-
-void ForceComputation::totals(double std_lower_upper[3])
-{
-  current_or_error();
-  guarded([&] {
-    const auto watch = clock_.watch(StepClock::BARS);
-    std::vector<double> sum;
-    const double total = sum_features(sum);
-    model_.evaluator->totals(sum.data(), total, std_lower_upper);
-  });
-}
-
-void ForceComputation::member_energies(double *energies)
-{
-  current_or_error();
-  guarded([&] {
-    const auto watch = clock_.watch(StepClock::BARS);
-    std::vector<double> sum;
-    const double total = sum_features(sum);
-    model_.evaluator->member_energies(sum.data(), total, energies);
-  });
-}
-
-void ForceComputation::stress_std(double bar[6])
-{
-  current_or_error();
-  guarded([&] {
-    const auto watch = clock_.watch(StepClock::BARS);
-    compute_member_forces();
-  });
-  members_.virial_std(bar);
-  for (int a = 0; a < 6; a++) bar[a] = bar[a] / volume_ * force->nktv2p;
-}
-
-void ForceComputation::total_features(double *sum)
-{
-  current_or_error();
-  guarded([&] {
-    std::vector<double> features;
-    sum_features(features);
-    std::copy(features.begin(), features.end(), sum);
-  });
-}
-
-void ForceComputation::virial_rows(bool trace, double *rows)
-{
-  current_or_error();
-  guarded([&] {
-    const std::vector<double> all_rows = lmp_uq::virial_rows(world, *model_.evaluator, graph_view(), model_.info.n_features, trace);
-    std::copy(all_rows.begin(), all_rows.end(), rows);
-  });
+  if (of_this_step && (has_derivatives_ || !dear)) return const_cast<double *>(field(asked));
+  auto &column = column_of(asked).values;
+  guarded([&] { column.resize(atom->nmax + 1); });
+  return column.data();
 }

@@ -7,16 +7,19 @@
 #include "configuration.h"
 #include "exclusions.h"
 #include "fields.h"
+#include "force_norms.h"
 #include "ghost_comm.h"
 #include "graph.h"
 #include "loaded_model.h"
 #include "member_forces.h"
+#include "neighbour_grade.h"
 #include "step_clock.h"
 
 #include "lammps/pointers.h"
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <vector>
 
 namespace LAMMPS_NS {
@@ -33,7 +36,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   // For the computes and fixes of this plugin. Collective: every rank calls them. They describe the atoms whose forces were computed last,
   // evaluate a field when it is first asked for on a step, and stop with an error where there are no forces of this step, or of these atoms.
   // Per-atom values are in LAMMPS' present order and last until the next call.
-  const double *field(int index);                    // (nlocal)
+  const double *field(const Field &asked);           // (nlocal)
   const double *participation();                     // (nlocal) 1, or 0 for atoms that take no part: they have no value
   const double *model_forces();                      // (nlocal, 3) of this style alone, eV/Angstrom
   double energy();                                   // total over ranks, eV
@@ -48,7 +51,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   void forget();
   void compute(const LAMMPS_NS::NeighList &list);
   void keep_derivatives() { derivatives_wanted_ = true; }    // of the coming run
-  double *observed(int index);                               // by fix pair, which takes it whenever LAMMPS has forces
+  double *observed(const Field &asked);                      // by fix pair, which takes it whenever LAMMPS has forces
   void settle() { configuration_.settle(); }                 // at the end of a run
   void guarded(const std::function<void()> &work) { ghosts_.guarded(work); }
   GhostComm &ghosts() { return ghosts_; }
@@ -66,8 +69,16 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   void evaluate();
   void check_finite();
   void current_or_error();
-  void evaluate_field(int index);
-  void compute_force_norm();
+  struct Column {
+    bool known = false;
+    std::vector<double> values;     // (n_local)
+    std::vector<double> present;    // as the present atoms have them, where they are reordered
+  };
+  Column &column_of(const Field &asked);
+  const Column &evaluate_field(const Field &asked);
+  void evaluate_cheap(const Field &asked, std::vector<double> &column);
+  void need_derivatives(const char *what);
+  uq_force_variables force_variables();
   void compute_member_forces();
   const double *as_present(const std::vector<double> &rows, std::vector<double> &buffer, int width = 1);
   double sum_features(std::vector<double> &sum);
@@ -87,17 +98,16 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   std::vector<double> energies_;                   // (n_local) eV
   std::vector<double> edge_gradients_;             // (n_edges, 3) eV/Angstrom
   std::vector<double> forces_;                     // (n_nodes, 3) of this style alone
-  std::vector<double> force_norm_;                 // (n_local), valid if has_force_norm_
+  ForceNorms norms_;
+  NeighbourGrade neighbour_grade_;
   double local_energy_ = 0.0;                      // of this rank's atoms, eV
   double volume_ = 0.0;                            // Angstrom^3
-  bool has_force_norm_ = false;
   bool has_derivatives_ = false;                   // of this step: the evaluator can pull members
   MemberForces members_;
-  bool evaluated_[UQ_N_FIELDS] = {};
-  std::vector<double> columns_[UQ_N_FIELDS];       // (n_local)
+  Column columns_[UQ_N_FIELDS];
+  std::map<double, Column> above_;                 // error_above by its threshold
   std::vector<double> part_;                       // (n_local) 1 for atoms that take part, else 0
-  std::vector<double> present_[UQ_N_FIELDS];       // columns as the present atoms have them, where they are reordered; and part
-  std::vector<double> present_part_, present_forces_;
+  std::vector<double> present_part_, present_forces_;    // as the present atoms have them, where they are reordered
 };
 
 }    // namespace lmp_uq

@@ -57,6 +57,11 @@ void GhostComm::serve(uq_graph &view)
   view.reverse_rows = [](void *self, const uq_rows *rows) { return static_cast<GhostComm *>(self)->exchange(*rows, false); };
 }
 
+void GhostComm::send_out(double *rows, int width)
+{
+  if (exchange(rows, width, true)) std::rethrow_exception(pending_);
+}
+
 void GhostComm::send_home(double *rows, int width)
 {
   if (exchange(rows, width, false)) std::rethrow_exception(pending_);

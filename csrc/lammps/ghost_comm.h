@@ -32,6 +32,8 @@ class GhostComm : protected LAMMPS_NS::Pointers {
   }
 
   void serve(uq_graph &view);    // sets its callbacks
+  // rows (n_nodes, width): those of ghosts become copies of their owners'
+  void send_out(double *rows, int width);
   // rows (n_nodes, width): the parts that lie on ghosts are added to their owners' and leave zeros
   void send_home(double *rows, int width);
 

@@ -46,6 +46,12 @@ void LoadedModel::require(LAMMPS *lmp, int index, const char *who) const
 {
   if (!evaluator) lmp->error->all(FLERR, "{} must come after the pair_coeff command of pair style mace/uq", who);
   if (!info.available[index])
-    lmp->error->all(FLERR, "{}: field {} needs {}, which {} does not hold (see lmp-uq inspect; lmp-uq fit writes it)", who,
+    lmp->error->all(FLERR, "{}: field {} needs {}, which {} does not hold (see lmp-uq inspect; lmp-uq fit and lmp-uq calibrate write it)", who,
                     quantity(index).name, quantity(index).needs, file);
+}
+
+int LoadedModel::passes(int index) const
+{
+  if (quantity(index).dear) return info.n_force_members;
+  return quantity(index).of_force ? info.uses_correction : 0;
 }

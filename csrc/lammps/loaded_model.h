@@ -31,6 +31,9 @@ struct LoadedModel {
   // Error if the file does not hold what a field or total needs.
   void require(LAMMPS_NS::LAMMPS *lmp, int index, const char *who) const;
 
+  // Backward passes that a field or total costs, for which the derivatives of the step are kept; 0: none.
+  int passes(int index) const;
+
   std::string name_and_hash() const { return file + ", sha256 " + std::string(info.sha256).substr(0, 16); }
 };
 

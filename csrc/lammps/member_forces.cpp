@@ -50,17 +50,17 @@ void MemberForces::check_finite(const Graph &graph, const Configuration &configu
         fail_here(lmp, PAIR_STYLE, fmt::format("the force of member {} on atom {} is not a finite number", k / 3 + 1, configuration.tag(i)));
 }
 
-void MemberForces::force_std(const Graph &graph, std::vector<double> columns[4]) const
+void MemberForces::force_std(const Graph &graph, std::vector<double> *const columns[4]) const
 {
   const int n = graph.n_local();
-  for (int k = 0; k < 4; k++) columns[k].assign(n + 1, 0.0);
+  for (int k = 0; k < 4; k++) columns[k]->assign(n + 1, 0.0);
   for (int i = 0; i < n; i++) {
     if (!graph.takes_part(i)) continue;
     const double *row = forces_.data() + 3 * static_cast<std::size_t>(i) * n_members_;
     double square[3] = {};
     for (int k = 0; k < 3 * n_members_; k++) square[k % 3] += row[k] * row[k] / n_members_;
-    columns[0][i] = std::sqrt(square[0] + square[1] + square[2]);
-    for (int a = 0; a < 3; a++) columns[1 + a][i] = std::sqrt(square[a]);
+    (*columns[0])[i] = std::sqrt(square[0] + square[1] + square[2]);
+    for (int a = 0; a < 3; a++) (*columns[1 + a])[i] = std::sqrt(square[a]);
   }
 }
 

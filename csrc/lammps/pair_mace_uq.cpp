@@ -2,6 +2,7 @@
 #include "pair_mace_uq.h"
 
 #include "compute_uq.h"
+#include "field_words.h"
 #include "force_computation.h"
 #include "launcher_check.h"
 #include "restart_text.h"
@@ -254,7 +255,7 @@ const lmp_uq::LoadedModel &PairMaceUq::model() const { return impl->model; }
 void PairMaceUq::require_field(int index, const char *who)
 {
   impl->model.require(lmp, index, who);
-  if (lmp_uq::quantity(index).dear) impl->last.keep_derivatives();
+  if (impl->model.passes(index) > 0) impl->last.keep_derivatives();
 }
 
 void PairMaceUq::row_bars(const double *row, double value, double std_lower_upper[3])
@@ -276,18 +277,19 @@ void *PairMaceUq::extract(const char *name, int &dim)
     impl->cutoff_copy = impl->model.info.cutoff;
     return &impl->cutoff_copy;
   }
-  for (int index = 0; index < UQ_N_FIELDS; index++)
-    if (std::string(name) == std::string(lmp_uq::FIELDS[index].name) + "_flag") return &impl->flags[index];
-  return nullptr;
+  const std::string word = name, end = "_flag";
+  if (word.size() <= end.size() || word.compare(word.size() - end.size(), end.size(), end) != 0) return nullptr;
+  const int index = lmp_uq::field_of_fix_pair(lmp, word.substr(0, word.size() - end.size())).index;
+  return index < 0 ? nullptr : &impl->flags[index];
 }
 
 void *PairMaceUq::extract_peratom(const char *name, int &n_columns)
 {
-  const int index = lmp_uq::find_field(name);
-  if (index < 0) return nullptr;
-  require_field(index, "fix pair");
+  const lmp_uq::Field field = lmp_uq::field_of_fix_pair(lmp, name);
+  if (field.index < 0) return nullptr;
+  require_field(field.index, "fix pair");
   n_columns = 0;
-  return impl->last.observed(index);
+  return impl->last.observed(field);
 }
 
 double PairMaceUq::memory_usage()

@@ -36,6 +36,7 @@ FORCE_OFFSET, GRADE_OFFSET, ERROR_OFFSET = 0.01, 0.05, 0.005
 """Inside the logarithms: they keep atoms without force, grade or error from dominating the fit."""
 
 SLOPES = ("force_slope", "grade_slope", "known_slope", "new_slope")
+LISTS = ("quantiles", "conservative_quantiles", "levels")
 FORM = {
     "version": VERSION,
     "force_offset": FORCE_OFFSET,
@@ -97,19 +98,22 @@ class ForceError:
             if getattr(self, name) < 0:
                 raise UqError(f"force_error: {name} is {getattr(self, name)!r}; accepted: 0 or more")
         for name in ("quantiles", "conservative_quantiles"):
-            values = tuple(finite_number(value, name) for value in getattr(self, name))
+            values = finite_numbers(getattr(self, name), name)
             if len(values) != len(PROBABILITIES) or np.any(np.diff(values) < 0):
                 raise UqError(f"force_error: {name} holds {len(values)} numbers; accepted: {len(PROBABILITIES)} that do not fall")
             object.__setattr__(self, name, values)
         if np.any(np.less(self.conservative_quantiles, self.quantiles)):
             raise UqError("force_error: a conservative quantile is below the quantile; accepted: none is")
-        self._check_levels()
+        self._check_levels_and_groups()
 
-    def _check_levels(self) -> None:
-        percents = [100.0 * level for level in self.levels]
+    def _check_levels_and_groups(self) -> None:
+        percents = [100.0 * level for level in finite_numbers(self.levels, "levels")]
         whole = all(abs(p - round(p)) < 1e-9 and 0 < p < 100 for p in percents)
         if not percents or not whole or np.any(np.diff(percents) <= 0):
-            raise UqError(f"force_error: levels={self.levels}; accepted: rising multiples of 0.01 between 0 and 1")
+            raise UqError(f"force_error: levels={piece(self.levels)}; accepted: rising multiples of 0.01 between 0 and 1")
+        if not isinstance(self.group_means, dict):
+            raise UqError(f"force_error: group_means holds {piece(repr(self.group_means))}; accepted: an object of numbers")
+        finite_numbers(tuple(self.group_means.values()), "group_means")
 
     @property
     def n_groups(self) -> int:
@@ -138,7 +142,8 @@ class ForceError:
         UqError
             A level that was not calibrated.
         """
-        bars = np.exp(self.log_scale(variables) + self.quantile(level, conservative)) - ERROR_OFFSET
+        with np.errstate(over="ignore"):  # far beyond all calibration atoms a bar may be infinite
+            bars = np.exp(self.log_scale(variables) + self.quantile(level, conservative)) - ERROR_OFFSET
         return np.maximum(bars, LEAST_BAR)  # NaN stays NaN
 
     def probability(self, variables: ForceVariables, threshold: float, conservative: bool = False) -> np.ndarray:
@@ -153,8 +158,8 @@ class ForceError:
         UqError
             A threshold that is negative or not a number.
         """
-        if not isinstance(threshold, Real) or not threshold >= 0:
-            raise UqError(f"error_above: threshold {threshold!r}; accepted: 0 or more, eV/Angstrom")
+        if not isinstance(threshold, Real) or isinstance(threshold, bool) or not 0 <= threshold < math.inf:
+            raise UqError(f"error_above: threshold {threshold!r}; accepted: a number of 0 or more, eV/Angstrom")
         residual = math.log(threshold + ERROR_OFFSET) - self.log_scale(variables)
         return 1.0 - np.interp(residual, self._curve(conservative), PROBABILITIES)
 
@@ -187,7 +192,7 @@ class ForceError:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ForceError:
-        """Inverse of `to_dict`.  Further entries are ignored.  UqError if a number is missing or out of range, or the formula is another one."""
+        """Inverse of `to_dict`; further entries are ignored.  UqError if a number is missing or bad, or the formula another one."""
         other = {name: values.get(name) for name, number in FORM.items() if values.get(name) != number}
         if other:
             raise UqError(f"force_error: found {piece(other)}; accepted here: { {name: FORM[name] for name in other} }")
@@ -215,6 +220,13 @@ def design(variables: ForceVariables, with_correction: bool = False) -> np.ndarr
             raise UqError("force_error: the bar needs the force of the mean correction, which was not computed")
         columns.append(np.log(variables.correction + FORCE_OFFSET))
     return np.stack(columns, axis=-1)
+
+
+def finite_numbers(values: Any, name: str) -> tuple[float, ...]:
+    """The values of a list or tuple as a tuple of floats.  UqError if there is anything else."""
+    if not isinstance(values, list | tuple):
+        raise UqError(f"force_error: {name} holds {piece(repr(values))}; accepted: a list of numbers")
+    return tuple(finite_number(value, name) for value in values)
 
 
 def finite_number(value: Any, name: str, what: str = FORCES.bar) -> float:

@@ -139,7 +139,7 @@ class QuantileNetwork:
         descriptors : array_like, shape (n, P)
         variables : ForceVariables
         fallback : ForceError or ForceError1
-            Gives the bar where grade > 1, and where it or that of the neighbours is inf or NaN.
+            Gives the bar where grade > 1, and where that of the neighbours, if it is an input, is inf or NaN.
         level : float
             One of `levels`.
         conservative : bool
@@ -159,9 +159,11 @@ class QuantileNetwork:
             known = ", ".join(f"{one:g}" for one in self.levels)
             raise UqError(f"learned quantile: level {level!r} was not trained; accepted: {known}")
         bars = np.array(fallback.predict(variables, conservative, level))
-        known = (variables.grade <= 1.0) & variables.graded()
-        mine = self.quantiles(np.asarray(descriptors)[known], variables.take(known))
-        bars[known] = mine[:, self.levels.index(level)]
+        mine_is = variables.grade <= 1.0
+        if self.n_variables > 1:
+            mine_is &= variables.graded()
+        mine = self.quantiles(np.asarray(descriptors)[mine_is], variables.take(mine_is))
+        bars[mine_is] = mine[:, self.levels.index(level)]
         return bars
 
     def conformalised(self, atoms: LabelledAtoms, descriptors: ArrayLike) -> QuantileNetwork:

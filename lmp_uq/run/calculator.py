@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes, all_properties
 from ase.io import extxyz
@@ -16,11 +17,11 @@ from ase.outputs import ArrayProperty, ScalarProperty, all_outputs
 from lmp_uq import modelfile
 from lmp_uq.errors import UqError
 from lmp_uq.run.engine import Engine, name_of_model
-from lmp_uq.run.evaluation import DEAR, evaluate, gives
+from lmp_uq.run.evaluation import DEAR, error_above, evaluate, gives
 
 BARS = {
     "energy_std": (), "energy_lower": (), "energy_upper": (), "energy_error": (), "force_error": ("natoms",), "grade": ("natoms",),
-    "forces_std": ("natoms", 3), "stress_std": (6,),
+    "neighbour_grade": ("natoms",), "forces_std": ("natoms", 3), "stress_std": (6,),
 }  # fmt: skip
 """Properties beside those of ASE, and their shapes."""
 
@@ -49,12 +50,15 @@ class UqCalculator(Calculator):
     energy_error              eV      its calibrated 90 % bar
     force_error               (n,)    calibrated 90 % quantile of the force error of each atom, eV/Angstrom
     grade                     (n,)    novelty of each atom; 1 is the edge of the training atoms
+    neighbour_grade           (n,)    the same of the atoms that its force depends on
     forces_std                (n, 3)  root mean square over the force members of force less the model's, eV/Angstrom
     stress_std                (6,)    the same of the stress, eV/Angstrom^3, Voigt order of ASE
     ========================  ======  ========================================================================
 
     All but the last two come with every evaluation; forces_std, stress_std and stresses are computed when they are asked for, and kept
     until the atoms change.
+
+    `get_error_above` gives the probability that a force error exceeds a threshold.
 
     Copies, also those that pickle makes for other processes, hold what this one was made from and load the model when they need it.
 
@@ -124,10 +128,36 @@ class UqCalculator(Calculator):
         dear, stresses = any(name in DEAR for name in properties), "stresses" in properties
         known = {} if system_changes else self.results  # asked for one after another: a writer finds them all
         (found,) = evaluate(self._engine, [cast(Atoms, self.atoms)], dear=dear, stresses=stresses)
+        self._found = found
         self.results = known | {name: value for name, value in found.items() if name in self.implemented_properties}
 
+    def get_error_above(self, threshold: float, atoms: Atoms | None = None) -> np.ndarray:
+        """Probability that the force error of an atom exceeds a threshold.
+
+        Parameters
+        ----------
+        threshold : float
+            eV/Angstrom, 0 or more.
+        atoms : ase.Atoms or None
+            None: those of the last calculation.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            A file without a calibration of force_error, or with one of lmp-uq before 0.2: `lmp-uq calibrate` makes a new one.
+        UqError
+            A threshold that is negative or not a number.
+        """
+        self._refuse_missing("error_above")
+        self.get_property("neighbour_grade", atoms)
+        return error_above(self._engine, self._found, threshold)
+
     def _refuse_missing(self, name: str) -> None:
-        if name in BARS and not gives(self._engine, name):
+        if name in (*BARS, "error_above") and not gives(self._engine, name):
             raise PropertyNotImplementedError(f"{name}: the model file holds nothing that gives it")
 
 

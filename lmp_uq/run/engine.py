@@ -32,7 +32,7 @@ from lmp_uq.quantities import FORCES, SCALED
 
 FIELDS = (
     "energy_std", "energy_lower", "energy_upper", "force_error", "grade", "force_error_50", "force_error_95",
-    "force_std", "force_std_x", "force_std_y", "force_std_z",
+    "force_std", "force_std_x", "force_std_y", "force_std_z", "neighbour_grade", "error_above",
 )  # fmt: skip
 """Per-atom fields, in the order of csrc/lammps/bridge.h."""
 TOTALS = ("stress_std", "members", "energy_error", "stress_error")
@@ -244,19 +244,30 @@ class Engine:
         """
         if field == "grade":
             return self._grades()
-        if field == ERROR_ABOVE:
+        if field in ("force_error", *_LEVELS, ERROR_ABOVE):
             variables = ForceVariables.of(force_norm, self._grades(), neighbours, correction)
-            return self._force_error.probability(variables, threshold, self._conservative)
-        if field in ("force_error", *_LEVELS):
-            level, variables = _LEVELS.get(field, LEVEL), ForceVariables.of(force_norm, self._grades(), neighbours, correction)
-            if self._network is None:
-                return self._force_error.predict(variables, self._conservative, level)
-            return self._network.predict(self._descriptors, variables, self._force_error, level, self._conservative)
+            return self.error_above(variables, threshold) if field == ERROR_ABOVE else self._force_bars(field, variables)
         if field not in self._cache:
             self._cache["energy_std"], self._cache["energy_lower"], self._cache["energy_upper"] = self._bars(
                 self._features(), self._energies
             )
         return self._cache[field]
+
+    def error_above(self, variables: ForceVariables, threshold: float | None) -> np.ndarray:
+        """Probability (n,) that the force error exceeds a threshold, eV/Angstrom, from what `per_atom` makes it of.
+
+        Raises
+        ------
+        UqError
+            A threshold that is negative or not a number; a file without residual quantiles.
+        """
+        return self._force_error.probability(variables, threshold, self._conservative)
+
+    def _force_bars(self, field: str, variables: ForceVariables) -> np.ndarray:
+        level = _LEVELS.get(field, LEVEL)
+        if self._network is not None:
+            return self._network.predict(self._descriptors, variables, self._force_error, level, self._conservative)
+        return self._force_error.predict(variables, self._conservative, level)
 
     def feature_sum(self) -> np.ndarray:
         """Sum of the features of this rank's atoms that take part, (n_features,)."""

@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from lmp_uq.backbone.graph import Graph, graph_of_frames
+from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.novelty.neighbours import neighbour_grade
 from lmp_uq.rows.predict import forces_of
 from lmp_uq.run.engine import Engine
@@ -52,7 +53,8 @@ def evaluate(
     list of dict
         energy, free_energy, energy_std, energy_lower, energy_upper, energy_error (eV); energies (n,) eV; forces, forces_std (n, 3)
         eV/Angstrom; stress, stress_std (6,), stresses (n, 6) eV/Angstrom^3, Voigt order and sign of ASE, where there is a volume;
-        force_error, force_error_50, force_error_95 (n,) eV/Angstrom; grade (n,); feature_sum (P',).
+        force_error, force_error_50, force_error_95 (n,) eV/Angstrom; grade, neighbour_grade (n,); feature_sum (P',); correction_norm
+        (n,) eV/Angstrom, the force of the posterior's mean correction, where force_error is made of it.
 
     Raises
     ------
@@ -62,6 +64,18 @@ def evaluate(
     if getattr(engine.backbone, "linear", False):
         return [_Linear(engine, atoms).results(dear) for atoms in frames]
     return _Graphs(engine, frames, names, dear).results(dear, stresses)
+
+
+def error_above(engine: Engine, found: dict, threshold: float) -> np.ndarray:
+    """Probability (n,) that the force error of an atom exceeds a threshold, eV/Angstrom; found: one entry of what `evaluate` returns.
+
+    Raises
+    ------
+    UqError
+        As `lmp_uq.run.engine.Engine.error_above`.
+    """
+    force, correction = np.linalg.norm(found["forces"], axis=1), found.get("correction_norm")
+    return engine.error_above(ForceVariables.of(force, found["grade"], found["neighbour_grade"], correction), threshold)
 
 
 class _Graphs:
@@ -168,6 +182,8 @@ def _bars(engine: Engine, norm: np.ndarray, graph: Graph, correction: np.ndarray
     for name in ("force_error", "force_error_50", "force_error_95"):
         if engine.offers(name):
             fields[name] = engine.per_atom(name, norm, fields["neighbour_grade"], correction)
+    if correction is not None:
+        fields["correction_norm"] = correction
     sums = engine.feature_sums(sizes) if engine.offers("energy_std") else None
     return _Bars(fields, sums)
 

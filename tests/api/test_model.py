@@ -10,6 +10,7 @@ import ase.build
 import ase.io
 import numpy as np
 import pytest
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 from lammps_cases import assert_equal, crystal
 
@@ -20,7 +21,7 @@ from lmp_uq.frames.frame import Frame
 from lmp_uq.rows.predict import RowOptions, predict
 
 TOTALS = ("energy", "energy_std", "energy_lower", "energy_upper", "energy_error", "stress", "stress_std")
-PER_ATOM = ("forces", "grade", "forces_std")
+PER_ATOM = ("forces", "grade", "neighbour_grade", "forces_std")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,9 @@ def test_predictions_are_those_of_the_calculator(loaded, models, frames):
             expected = calculator.get_property(name, atoms)
             np.testing.assert_allclose(getattr(found, name)[k], expected, rtol=1e-10, atol=1e-12, err_msg=name)
         np.testing.assert_allclose(found.force_error()[k], calculator.get_property("force_error", atoms), rtol=1e-10)
+        above = calculator.get_error_above(0.05, atoms)
+        np.testing.assert_allclose(found.error_above(0.05)[k], above, rtol=1e-10, atol=1e-12)
+        assert ((above >= 0.0) & (above <= 1.0)).all()
 
 
 def test_predictions_are_those_of_the_rows(loaded, models, frames):
@@ -148,7 +152,8 @@ def test_what_a_model_says_of_itself(loaded, models):
     header = modelfile.read(models.full).header.to_dict()
     assert loaded.elements == tuple(header["elements"]) and loaded.cutoff == header["cutoff"] and loaded.info == header
     assert loaded.members == 64 and Model.load(models.full, n_members=5).members == 5
-    assert {"energy_std", "force_error", "grade", "forces_std", "stress_std", "members"} <= set(loaded.fields)
+    assert {"energy_std", "force_error", "error_above", "grade", "neighbour_grade"} <= set(loaded.fields)
+    assert {"forces_std", "stress_std", "members"} <= set(loaded.fields)
     assert Model.load(models.bare).fields == () and "no posterior" in repr(Model.load(models.bare))
     loaded.info["elements"].clear()
     assert loaded.info == header
@@ -178,6 +183,8 @@ def test_a_linear_potential(linear_model, tmp_path):
     assert_equal("forces_std", found.forces_std[1][1, 2], expected, relative=1e-5)
     assert found.stress.shape == found.stress_std.shape == (2, 6) and found.members.shape == (2, loaded.members)
     assert (found.stress_std > 0.0).all() and np.isfinite(found.force_error(0.9)[0]).all()
+    bars, above = found.force_error(0.9)[0], found.error_above(0.3)[0]
+    assert ((above > 0.1) == (bars > 0.3)).all() and (found.neighbour_grade[0] > 0.0).all()
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +218,32 @@ def test_no_model(name, said):
     for load in (Model.load, UqCalculator):
         with pytest.raises(UqError, match=said):
             load(name)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, np.nan, np.inf, "0.3", None, True])
+def test_thresholds_that_are_none(threshold, loaded, frames, models, passes):
+    found, calculator = loaded.predict(frames), UqCalculator(models.full)
+    with pytest.raises(UqError, match="; accepted: a number of 0 or more, eV/Angstrom"):
+        found.error_above(threshold)
+    assert not passes
+    with pytest.raises(UqError, match="accepted: a number of 0 or more"):
+        calculator.get_error_above(threshold, frames[0])
+
+
+def test_files_too_old_for_probabilities(models, frames, tmp_path):
+    old = {"intercept": -1.0, "force_exponent": 0.5, "grade_exponent": 0.3, "n_groups": 2, "factor": 1.0, "conservative_factor": 1.0}
+    file = modelfile.read(models.full)
+    file.header["calibration"]["force_error"] = old | {"floor": 0.1, "level": 0.9}
+    modelfile.write(tmp_path / "old.uq", file.header, file.tensors)
+    found = Model.load(tmp_path / "old.uq").predict(frames)
+    with pytest.raises(UqError, match=r"calibrated before 0\.2; accepted: lmp-uq calibrate makes a new one"):
+        found.error_above(0.3)
+    assert "error_above" not in found.model.fields and "neighbour_grade" in found.model.fields
+    norm, grade = np.linalg.norm(found.forces[0], axis=1), found.grade[0]
+    bars = np.maximum(0.1, np.exp(-1.0 + 0.5 * np.log(norm + 0.01) + 0.3 * np.log(grade + 0.05)))
+    np.testing.assert_allclose(found.force_error(0.9)[0], bars, rtol=1e-12)
+    with pytest.raises(PropertyNotImplementedError, match="error_above: the model file holds nothing that gives it"):
+        UqCalculator(tmp_path / "old.uq").get_error_above(0.3, frames[0])
 
 
 def test_files_and_options_that_are_no_model(models, tmp_path):

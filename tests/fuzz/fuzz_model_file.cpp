@@ -104,7 +104,9 @@ void use(const lmp_uq::ModelFile &file, Random &random)
   for (auto &d : descriptors) d = static_cast<double>(random()) / 1e19 - 0.9;
   double *a = out.data(), *b = a + n + 1, *c = b + n + 1;
   if (head.has_grade()) head.grades(n, descriptors.data(), species.data(), a);
-  if (head.has_level(0.9)) head.force_errors(n, descriptors.data(), species.data(), norm.data(), a, 0.9, b);
+  const lmp_uq::ForceColumns variables = {norm.data(), a, a, head.uses_correction() ? norm.data() : nullptr};
+  if (head.has_level(0.9)) head.force_errors(n, descriptors.data(), species.data(), variables, 0.9, b);
+  if (head.has_quantiles()) head.errors_above(n, species.data(), variables, 0.1, b);
   if (!head.has_box()) return;
   head.energy_bars(n, descriptors.data(), species.data(), energies.data(), a, b, c);
   head.feature_sum(n, descriptors.data(), species.data(), sum.data());

@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "modelfile"))
 
 import torch
 from linear_example import compute_content, model_content
 from model_example import make_header, make_tensors
-from test_native_posterior import write_model
+from posterior_example import today, write_model
 from tiny_models import density_model
 
 from lmp_uq import modelfile
@@ -22,6 +21,7 @@ folder = Path(sys.argv[1])
 if not (folder / "mace.uq").exists():
     modelfile.write(folder / "small.uq", make_header(), make_tensors())
     write_model(folder / "posterior.uq")
+    write_model(folder / "today.uq", change=today(0.4))
     modelfile.write(folder / "snap.uq", *model_content(folder, quadraticflag=1))
     modelfile.write(folder / "compute.uq", *compute_content(folder))
     torch.save(density_model(), folder / "mace.model")

@@ -181,8 +181,15 @@ def lammps_commands() -> list[tuple[str, list[str]]]:
     return out
 
 
+def without_thresholds(words: list[str]) -> list[str]:
+    """Without the words behind error_above, error_above_max and the like, if they are numbers."""
+    pairs = zip(["", *words], words, strict=False)
+    return [word for before, word in pairs if not (before.startswith("error_above") and re.fullmatch(r"[\d.]+", word))]
+
+
 def foreign_words(words: list[str]) -> set[str]:
     """Fields and keywords of a style command that its parser would refuse."""
+    words = without_thresholds(words)
     fields = set(field_names())
     ends = {f"{f}_{end}" for f in fields for end in ("max", "tag", "mean")}
     if words[:2] == ["pair_style", "mace/uq"]:
@@ -213,6 +220,7 @@ def test_style_commands_in_the_pages_are_accepted(page, words):
         ("pair_style mace/uq devise cpu", {"devise"}),
         ("compute a all uq/atom grade_max", {"grade_max"}),
         ("compute a all uq grade", {"grade"}),
+        ("compute a all uq/atom grade 0.3 error_above x", {"0.3", "x"}),
         ("compute a all uq/atom stress_std", {"stress_std"}),
         ("compute a all uq stress_std members force_std force_std_max", {"force_std"}),
         ("fix h all uq/halt 1 grade < 2 consecutive 2", {"<"}),

@@ -137,18 +137,21 @@ class InPython:
     """Fields of a system from the parts that a fit uses, without engine and without LAMMPS."""
 
     def __init__(self, path, atoms, *, n_members=None, conservative=False, network=None):
+        from lmp_uq.backbone.graph import graph_of_frames
         from lmp_uq.backbone.load import load_backbone
-        from lmp_uq.calibration.force_error import ForceError
+        from lmp_uq.calibration.variables import ForceVariables
+        from lmp_uq.calibration.versions import force_error_of
         from lmp_uq.frames.frame import Frame
         from lmp_uq.novelty.grade import Novelty
+        from lmp_uq.novelty.neighbours import neighbour_grade
         from lmp_uq.posterior.box import Box
         from lmp_uq.posterior.features import append_bias
-        from lmp_uq.rows.predict import predict
+        from lmp_uq.rows.predict import forces_of, predict
         from lmp_uq.rows.rows import RowOptions
 
         file = modelfile.read(path)
         header = file.header
-        backbone = load_backbone(header.backbone.to_dict(), file.section("backbone"), "float64", engine="torch")
+        backbone = load_backbone(header.backbone.to_dict(), file.section("backbone"), "float64", engine="native")
         frame = Frame(atoms, float("nan"), None, None, "", "", 0)
         found = predict(backbone, [frame], RowOptions(kinds=()))
         descriptors, species = found.descriptors[0], found.species[0]
@@ -157,11 +160,14 @@ class InPython:
         self.n_members = n_members or header.posterior.n_members
         self.energy = found.energies[0]
         self.grade = Novelty.from_tensors(file.section("grade")).grade(descriptors, species)
-        norm = np.linalg.norm(found.forces[0], axis=1)
-        bar = ForceError.from_dict(header.bars()["force_error"])
-        self.force_error = bar.predict(norm, self.grade, conservative)
+        norm, graph = np.linalg.norm(found.forces[0], axis=1), graph_of_frames([atoms], backbone.elements, backbone.cutoff)[0]
+        gradients = backbone.pull(backbone.evaluate(graph).state, None, np.tile(self.box.centre()[: descriptors.shape[1]], (len(atoms), 1)))
+        correction = np.linalg.norm(forces_of(graph, gradients), axis=1)
+        variables = ForceVariables.of(norm, self.grade, neighbour_grade(self.grade, graph.centres, graph.neighbours), correction)
+        bar = force_error_of(header.bars()["force_error"])
+        self.force_error = bar.predict(variables, conservative)
         if network is not None:
-            self.force_error = network.predict(descriptors, norm, self.grade, bar, conservative=conservative)
+            self.force_error = network.predict(descriptors, variables, bar, conservative=conservative)
 
     def fields(self, energies):
         lower, upper = self.box.bounds(self.features, self.n_members)

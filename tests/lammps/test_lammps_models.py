@@ -149,9 +149,9 @@ def test_an_unknown_element_is_infinitely_novel(n, lammps, silicon_only):
     more = ("fix s all uq/select 1 grade 5 INF file s.extxyz", "fix h all uq/halt 1 force_error > 1e6", "timestep 1e-6", "fix nve all nve")
     result = lammps.run(atoms, *more, *ASK_FIELDS, "run 3", n=n, model=silicon_only)
     oxygen = atoms.symbols == "O"
-    for column in (3, 4):
-        values = result.snapshots["end"]["uq"][:, column]
-        assert np.isposinf(values[oxygen]).all() and np.isfinite(values[~oxygen]).all()
+    force_error, grade = result.snapshots["end"]["uq"].T[3:]
+    assert np.isposinf(grade[oxygen]).all() and np.isfinite(grade[~oxygen]).all()
+    assert np.isposinf(force_error).all(), "every atom of this cell has oxygen within two hops"
     assert "no training atoms of O in this file" in result.log
     assert "run stops at step 1: force_error = inf > 1e+06 (eV/Angstrom) on atom" in result.log
     frames = ase.io.read(result.folder / "s.extxyz", ":")

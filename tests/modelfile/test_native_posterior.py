@@ -9,113 +9,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from model_example import make_header
+from posterior_example import FIELDS, Descriptors, P, both, check_fields, close, refusal, today, with_variables, write_model
 from scipy.special import ndtri
 
 from lmp_uq import _native, modelfile
 from lmp_uq.backbone.graph import Graph
-from lmp_uq.backbone.protocol import Evaluation
-from lmp_uq.errors import UqError
+from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.run.engine import Engine
-
-P, ELEMENTS = 19, ["W", "Ta", "Mo"]
-LEVELS = (0.5, 0.9, 0.95)
-FIELDS = {"force_error": 0.9, "force_error_50": 0.5, "force_error_95": 0.95}
-
-
-def write_model(path, *, bias="element", n_modes=13, n_members=40, change=None):
-    """A model file with everything that the head reads, of random numbers; change(header, tensors) before it is written."""
-    rng, n_elements = np.random.default_rng(5), len(ELEMENTS)
-    columns = P + {"none": 0, "constant": 1, "element": n_elements}[bias]
-    header = make_header() | {"elements": ELEMENTS}
-    header["backbone"] |= {"n_features": P}
-    header["posterior"] |= {"n_features": P, "n_modes": n_modes, "n_members": n_members, "n_force_members": 11, "bias": bias}
-    force_error = {"intercept": -1.5, "force_exponent": 0.4, "grade_exponent": 1.25, "n_groups": 2, "n_blocks": 20}
-    force_error |= {"levels": LEVELS, "factors": (0.6, 1.1, 1.6), "conservative_factors": (0.8, 1.9, 2.0), "floors": (0.01, 0.02, 0.02)}
-    force_error |= {"floor_exponent": 0.7, "least_bar": 0.015}
-    scaled = {"factor": 1.7, "conservative_factor": 2.5, "level": 0.9, "n_groups": 2, "n_blocks": 20}
-    network = {"levels": LEVELS, "n_features": P, "hidden": [9, 5]}
-    header["calibration"] = {"force_error": force_error, "energy_error": scaled, "quantile_network": network}
-    upper = rng.uniform(0.1, 2.0, n_modes)
-    upper[2::5] = -0.25  # modes without an extent
-    sizes = {"input_mean": P + 1, "weight_0": (9, P + 1), "bias_0": 9, "weight_1": (5, 9), "bias_1": 5, "weight_2": (3, 5), "bias_2": 3}
-    tensors = {f"calibration/quantile_network/{name}": rng.normal(size=size) for name, size in sizes.items()}
-    tensors |= {
-        "calibration/quantile_network/input_scale": rng.uniform(0.5, 2.0, P + 1),
-        "calibration/quantile_network/lower": np.array([-1.0, -0.8, -0.5]),
-        "calibration/quantile_network/upper": np.array([0.5, 1.0, 2.0]),
-        "calibration/quantile_network/factors": np.array([1.3, 1.0, 1.2]),
-        "backbone/weight": rng.normal(size=12),
-        "posterior/coefficients": 0.1 * rng.normal(size=columns),
-        "posterior/modes": rng.normal(size=(columns, n_modes)),
-        "posterior/lower": np.where(upper < 0, upper, -rng.uniform(0.1, 2.0, n_modes)),
-        "posterior/upper": upper,
-        "posterior/members": rng.normal(size=(n_members, columns)),
-        "posterior/force_members": rng.normal(size=(11, columns)),
-        "grade/mean": rng.normal(size=(n_elements, P)),
-        "grade/whitening": rng.normal(size=(n_elements, P, P)),
-        "grade/radius": np.array([10.0, np.nan, 25.0]),
-        "roles/fit": np.arange(3, dtype=np.uint64),
-        "roles/calibration": np.arange(1, dtype=np.uint64),
-    }
-    if change:
-        change(header, tensors)
-    modelfile.write(path, header, tensors)
-    return path
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
     return write_model(tmp_path_factory.mktemp("posterior") / "full.uq")
-
-
-class Descriptors:
-    """Stands for a backbone: the descriptors and energies of its atoms are what they are."""
-
-    elements, cutoff, precision, device = tuple(ELEMENTS), 4.5, "float64", "cpu"
-
-    def __init__(self, descriptors, energies):
-        self.evaluation = Evaluation(energies, descriptors)
-
-    def evaluate(self, graph):
-        return self.evaluation
-
-    def pull(self, state, weights):
-        return np.zeros((0, 3))
-
-
-def both(path, n=131, elements=(0, 1, 2), scale=1.0, **options):
-    """The two heads on the same n atoms, with all that is asked of them."""
-    rng = np.random.default_rng(n)
-    species = rng.integers(-1, len(elements), n)
-    descriptors, energies, force_norm = scale * rng.normal(size=(n, P)), rng.normal(size=n), rng.exponential(size=n)
-    engine = Engine(modelfile.read(path), Descriptors(descriptors, energies), elements, **options)
-    engine.evaluate(Graph(species, n, *(np.zeros(0, np.int64),) * 2, np.zeros((0, 3)), None), np.empty(n), np.empty((0, 3)))
-    native = _native.NativePosterior(path, elements, **options)
-    return SimpleNamespace(
-        engine=engine, native=native, species=species, descriptors=descriptors, energies=energies, force_norm=force_norm
-    )
-
-
-def close(found, expected, taking_part=None):
-    """Assert agreement to 1e-10, relative to the larger of 1 and the number; atoms that take no part have 0."""
-    expected = np.asarray(expected) if taking_part is None else np.where(taking_part, expected, 0.0)
-    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
-
-
-def check_fields(case):
-    inside = case.species >= 0
-    bars = case.native.energy_bars(case.descriptors, case.species, case.energies)
-    for row, field in enumerate(("energy_std", "energy_lower", "energy_upper")):
-        close(bars[row], case.engine.per_atom(field), inside)
-    grade = case.native.grades(case.descriptors, case.species)
-    close(grade, case.engine.per_atom("grade"), inside)
-    for field, level in FIELDS.items():
-        bar = case.native.force_errors(case.descriptors, case.species, case.force_norm, grade, level)
-        close(bar, case.engine.per_atom(field, case.force_norm), inside)
-    total = case.engine.feature_sum()
-    close(case.native.feature_sum(case.descriptors, case.species), total)
-    close(case.native.totals(total, -7.5), case.engine.totals(total, -7.5))
-    close(case.native.member_energies(total, -7.5), case.engine.member_energies(total, -7.5))
 
 
 # --- the same numbers ---------------------------------------------------------------------------------------
@@ -134,7 +39,7 @@ def test_threads_change_no_bit(full, n, learned):
     def fields(threads):
         head = _native.NativePosterior(full, (0, 1, 2), learned=learned, threads=threads)
         grade = head.grades(case.descriptors, case.species)
-        bars = [head.force_errors(case.descriptors, case.species, case.force_norm, grade, level) for level in FIELDS.values()]
+        bars = [head.force_errors(case.descriptors, case.species, case.variables, level) for level in FIELDS.values()]
         return [*head.energy_bars(case.descriptors, case.species, case.energies), grade, *bars]
 
     one = fields(1)
@@ -172,7 +77,7 @@ def test_calibration(full, conservative, learned):
     case = both(full, scale=0.3, conservative=conservative, learned=learned)
     check_fields(case)
     assert case.native.factors == (case.engine.factor("energy_error"), case.engine.factor("stress_error"))
-    grade, bar = (case.engine.per_atom(field, case.force_norm)[case.species >= 0] for field in ("grade", "force_error"))
+    grade, bar = (case.engine.per_atom(field, **case.given)[case.species >= 0] for field in ("grade", "force_error"))
     assert np.any(grade <= 1) and np.any(grade > 1) and len(np.unique(bar)) > 30
 
 
@@ -180,9 +85,8 @@ def test_one_level(tmp_path):
     old = make_header()["calibration"]
     path = write_model(tmp_path / "a.uq", change=lambda h, t: (h.update(calibration=old), drop_network(t)))
     case = both(path)
-    grade = case.native.grades(case.descriptors, case.species)
-    bar = case.native.force_errors(case.descriptors, case.species, case.force_norm, grade, 0.9)
-    close(bar, case.engine.per_atom("force_error", case.force_norm), case.species >= 0)
+    bar = case.native.force_errors(case.descriptors, case.species, case.variables, 0.9)
+    close(bar, case.engine.per_atom("force_error", **case.given), case.species >= 0)
     assert case.native.offers(0.9)[2] and not case.native.offers(0.5)[2]
 
 
@@ -198,8 +102,7 @@ def test_embedded_model():
     engine.evaluate(Graph(species, n, *(np.zeros(0, np.int64),) * 2, np.zeros((0, 3)), None), np.empty(n), np.empty((0, 3)))
     native = _native.NativePosterior(path, elements)
     case = SimpleNamespace(engine=engine, native=native, species=species, descriptors=descriptors, energies=np.zeros(n))
-    case.force_norm = rng.exponential(size=n)
-    check_fields(case)
+    check_fields(with_variables(case, *(rng.exponential(size=n) for _ in range(3))))
 
 
 def test_counts_and_force_members(full):
@@ -269,12 +172,6 @@ BAD = {
 }
 
 
-def refusal(make):
-    with pytest.raises(UqError) as caught:
-        make()
-    return str(caught.value)
-
-
 @pytest.mark.parametrize("name", BAD)
 def test_bad_calibrations(tmp_path, name):
     path = write_model(tmp_path / "a.uq", change=BAD[name])
@@ -291,10 +188,14 @@ def test_bad_requests(tmp_path, full):
     bare = write_model(tmp_path / "a.uq", change=lambda h, t: (h["calibration"].pop("quantile_network"), drop_network(t)))
     expected = refusal(lambda: Engine.load(bare, ["W"], learned=True))
     assert refusal(lambda: _native.NativePosterior(bare, [0], learned=True)) == expected
-    case, atoms = both(full, 3), np.zeros(3)
-    case.engine._force_error.position(0.9)
-    expected = refusal(lambda: case.engine._force_error.predict(atoms, atoms, level=0.7))
-    assert refusal(lambda: case.native.force_errors(case.descriptors, case.species, atoms, atoms, 0.7)) == expected
+    atoms = np.zeros(3)
+    variables = ForceVariables.of(atoms, atoms, atoms)
+    for case in (both(full, 3), both(write_model(tmp_path / "b.uq", change=today()), 3)):
+        expected = refusal(lambda case=case: case.engine._force_error.predict(variables, level=0.7))
+        assert refusal(lambda case=case: case.native.force_errors(case.descriptors, case.species, variables, 0.7)) == expected
+    expected = refusal(lambda: both(full, 3).engine.error_above(variables, 0.3))
+    assert refusal(lambda: both(full, 3).native.errors_above(np.zeros(3), variables, 0.3)) == expected
+    assert "accepted: lmp-uq calibrate makes a new one" in expected
 
 
 def test_no_members(tmp_path):

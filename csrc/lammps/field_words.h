@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Fields as the commands of this plugin name them.
+#ifndef LMP_UQ_FIELD_WORDS_H
+#define LMP_UQ_FIELD_WORDS_H
+
+#include "fields.h"
+
+#include <string>
+
+namespace LAMMPS_NS {
+class LAMMPS;
+}
+
+namespace lmp_uq {
+
+// The field that words[at] names, and the threshold in the next word where it takes one; at: moved behind them. who begins the messages.
+Field read_field(LAMMPS_NS::LAMMPS *lmp, const char *who, int n_words, char **words, int &at);
+
+// The threshold of error_above in words[at], moved behind it; said: the word before it, for the message.
+double read_threshold(LAMMPS_NS::LAMMPS *lmp, const char *who, const std::string &said, int n_words, char **words, int &at);
+
+// The field of fix pair, which has one word for it: error_above:0.3. Index -1 where there is no such field.
+Field field_of_fix_pair(LAMMPS_NS::LAMMPS *lmp, const std::string &word);
+
+}    // namespace lmp_uq
+#endif

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What ForceComputation answers of the whole system.
+#include "force_computation.h"
+
+#include "over_ranks.h"
+#include "virial_rows.h"
+
+#include "lammps/force.h"
+
+#include <algorithm>
+
+using namespace LAMMPS_NS;
+using lmp_uq::ForceComputation;
+
+double ForceComputation::energy()
+{
+  current_or_error();
+  return sum_over_ranks(world, local_energy_);
+}
+
+// features summed over all atoms; returns the total energy
+double ForceComputation::sum_features(std::vector<double> &sum)
+{
+  std::vector<double> of_this_rank(model_.info.n_features, 0.0);
+  model_.evaluator->feature_sum(of_this_rank.data());
+  sum = sum_over_ranks(world, of_this_rank);
+  return sum_over_ranks(world, local_energy_);
+}
+
+void ForceComputation::totals(double std_lower_upper[3])
+{
+  current_or_error();
+  guarded([&] {
+    const auto watch = clock_.watch(StepClock::BARS);
+    std::vector<double> sum;
+    const double total = sum_features(sum);
+    model_.evaluator->totals(sum.data(), total, std_lower_upper);
+  });
+}
+
+void ForceComputation::member_energies(double *energies)
+{
+  current_or_error();
+  guarded([&] {
+    const auto watch = clock_.watch(StepClock::BARS);
+    std::vector<double> sum;
+    const double total = sum_features(sum);
+    model_.evaluator->member_energies(sum.data(), total, energies);
+  });
+}
+
+void ForceComputation::stress_std(double bar[6])
+{
+  current_or_error();
+  guarded([&] {
+    const auto watch = clock_.watch(StepClock::BARS);
+    compute_member_forces();
+  });
+  members_.virial_std(bar);
+  for (int a = 0; a < 6; a++) bar[a] = bar[a] / volume_ * force->nktv2p;
+}
+
+void ForceComputation::total_features(double *sum)
+{
+  current_or_error();
+  guarded([&] {
+    std::vector<double> features;
+    sum_features(features);
+    std::copy(features.begin(), features.end(), sum);
+  });
+}
+
+void ForceComputation::virial_rows(bool trace, double *rows)
+{
+  current_or_error();
+  guarded([&] {
+    const std::vector<double> all_rows = lmp_uq::virial_rows(world, *model_.evaluator, graph_view(), model_.info.n_features, trace);
+    std::copy(all_rows.begin(), all_rows.end(), rows);
+  });
+}
