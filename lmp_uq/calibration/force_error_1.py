@@ -140,5 +140,5 @@ class ForceError1:
             values.setdefault("n_blocks", 0)
         names = set(cls.__dataclass_fields__)
         if set(values) | set(_SINCE_FLOORS_GROW) != names:
-            raise UqError(f"ForceError: found entries {piece(sorted(values))}, expected {sorted(names)}")
+            raise UqError(f"ForceError: found entries {piece(', '.join(sorted(values)))}, expected {', '.join(sorted(names))}")
         return cls(**values)

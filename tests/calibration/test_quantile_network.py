@@ -148,7 +148,7 @@ def test_round_trip_through_a_model_file(tmp_path, n_variables):
     network = random_network(n_variables=n_variables)
     modelfile.write(tmp_path / "m.uq", *with_network(make_header(), network))
     file = modelfile.read(tmp_path / "m.uq")
-    again = QuantileNetwork.from_tensors(file.header["calibration"]["quantile_network"], file.section(SECTION))
+    again = QuantileNetwork.from_tensors(file.header.calibration.quantile_network.to_dict(), file.section(SECTION))
     rng = np.random.default_rng(0)
     sample = rng.normal(size=(20, 3)), at(rng.random(20))
     np.testing.assert_array_equal(again.quantiles(*sample), network.quantiles(*sample))
@@ -163,12 +163,12 @@ def test_round_trip_through_a_model_file(tmp_path, n_variables):
         (lambda h, t: t.update({f"{SECTION}/upper": np.full(3, np.nan)}), "upper' has 3 NaN"),
         (lambda h, t: t.update({f"{SECTION}/more": np.zeros(3)}), "unknown tensor calibration/quantile_network/more"),
         (lambda h, t: h["calibration"].update(quantile_network=None), "unknown tensor calibration/quantile_network/bias_0"),
-        (lambda h, t: h["calibration"].update(force_error=None), "'calibration.force_error' is None"),
+        (lambda h, t: h["calibration"].update(force_error=None), "'calibration.force_error' is null"),
         (lambda h, t: h["calibration"]["quantile_network"].update(n_features=4), "quantile_network.n_features' is 4"),
         (lambda h, t: h["calibration"]["quantile_network"].update(hidden=[64]), r"hidden' is \[64\]"),
         (lambda h, t: h["calibration"]["quantile_network"].update(levels=0.9), "levels' is 0.9"),
         (lambda h, t: h["calibration"]["quantile_network"].update(n_variables=2), "n_variables|input_mean"),
-        (lambda h, t: h["calibration"].update(energy_error={"factor": 1.0}), "energy_error.conservative_factor' is None"),
+        (lambda h, t: h["calibration"].update(energy_error={"factor": 1.0}), "calibration.energy_error.conservative_factor"),
         (lambda h, t: h["calibration"].update(stress_error=[1]), r"'calibration.stress_error' is \[1\]"),
     ],
 )
