@@ -22,7 +22,8 @@ cdef extern from "bridge.h":
     ctypedef struct uq_model_info:
         double cutoff
         int n_features, n_members, n_force_members
-        double energy_factor, stress_factor
+        double energy_factor, stress_factor, energy_intercept, energy_slope
+        int energy_of_grade
         int uses_correction
         int available[UQ_N_QUANTITIES]
         char sha256[65]
@@ -156,6 +157,8 @@ cdef int load(void **engine, const uq_settings *settings, const char *file, int 
         info.cutoff = obj.cutoff
         info.n_features, info.n_members, info.n_force_members = obj.n_features, obj.n_members, obj.n_force_members
         info.energy_factor, info.stress_factor = obj.factor("energy_error"), obj.factor("stress_error")
+        info.energy_of_grade = obj.of_mean_grade
+        info.energy_intercept, info.energy_slope = obj.energy_of_mean_grade()
         info.uses_correction = obj.uses_correction
         for k in range(UQ_N_QUANTITIES):
             info.available[k] = obj.offers((FIELDS + TOTALS)[k])

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Part of _native.pyx: the posterior head, descriptors in and bars out.
 
+cdef extern from "formulas/bars.h" namespace "lmp_uq":
+    cdef struct EnergyBar "lmp_uq::EnergyBar":
+        double factor
+    double c_energy_bar "lmp_uq::energy_bar" (const EnergyBar &, double, double, double)
+
 cdef extern from "head/posterior.h" namespace "lmp_uq":
     cdef cppclass PosteriorOptions:
         PosteriorOptions()
@@ -19,9 +24,9 @@ cdef extern from "head/posterior.h" namespace "lmp_uq":
         cbool has_force_error() const
         cbool has_level(double) const
         cbool has_quantiles() const
+        const EnergyBar &energy_error() const
         cbool uses_correction() const
         const double *mean_correction() const
-        double energy_factor() const
         double stress_factor() const
         int n_descriptors() const
         int n_features() const
@@ -93,7 +98,7 @@ cdef class NativePosterior:
     @property
     def factors(self):
         """Error over std of a total energy and of a stress; 0 where not calibrated."""
-        return self.head.energy_factor(), self.head.stress_factor()
+        return self.head.energy_error().factor, self.head.stress_factor()
 
     @property
     def unknown_elements(self):
@@ -170,6 +175,10 @@ cdef class NativePosterior:
         cdef double[::1] out = np.empty(3)
         self.head.totals(&total[0], energy, &out[0])
         return np.asarray(out)
+
+    def energy_error(self, double std, double mean_grade, double n_atoms):
+        """Calibrated bar of a total energy, eV."""
+        return c_energy_bar(self.head.energy_error(), std, mean_grade, n_atoms)
 
     def member_energies(self, feature_sum, double energy):
         """(n_members,) array, eV."""

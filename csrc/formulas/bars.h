@@ -14,6 +14,7 @@ namespace lmp_uq {
 constexpr double MIN_EFFECTIVE_MODES = 1.5;
 // eV/Angstrom, and of a grade: they keep atoms without force or grade from dominating.
 constexpr double FORCE_OFFSET = 0.01, GRADE_OFFSET = 0.05;
+constexpr double ENERGY_OFFSET = 0.0005;    // eV/atom
 // eV/Angstrom: inside the logarithm of an error, and the smallest bar, about the noise of DFT forces
 constexpr double ERROR_OFFSET = 0.005, LEAST_BAR = 0.01;
 // of stored residuals: at probabilities 0, 0.01 ... 1
@@ -84,6 +85,21 @@ LMP_UQ_HD double force_bar(double log_scale, double c)
 {
   const double bar = std::exp(log_scale + c) - ERROR_OFFSET;
   return bar < LEAST_BAR ? LEAST_BAR : bar;    // NaN stays NaN
+}
+
+// energy_error of a total energy: a factor of its std, or a function of the mean grade of its atoms (lmp_uq.calibration.grade_error)
+struct EnergyBar {
+  double factor = 0.0;    // 0: of the mean grade, or not calibrated
+  bool of_mean_grade = false;
+  double intercept = 0.0, slope = 0.0;    // b0 with the c of the level, bg
+};
+
+LMP_UQ_HD double energy_bar(const EnergyBar &b, double std, double mean_grade, double n_atoms)
+{
+  if (!b.of_mean_grade) return b.factor * std;
+  if (!std::isfinite(mean_grade)) return std::fabs(mean_grade);    // NaN stays NaN
+  const double bar = std::exp(b.intercept + b.slope * std::log(mean_grade + GRADE_OFFSET)) - ENERGY_OFFSET;
+  return n_atoms * (bar < 0.0 ? 0.0 : bar);
 }
 
 // Probability that the error exceeds a threshold: 1 less the distribution of the residuals, between whose quantiles (N_QUANTILES) it is linear.

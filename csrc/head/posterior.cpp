@@ -31,6 +31,20 @@ double factor(const Json &calibration, const char *name, bool conservative)
   return entry ? entry->at(conservative ? "conservative_factor" : "factor").number() : 0.0;
 }
 
+EnergyBar energy_bar_of(const Json &calibration, bool conservative)
+{
+  EnergyBar out;
+  const Json *entry = given(calibration, "energy_error");
+  if (!entry || !entry->has("variable")) {
+    out.factor = factor(calibration, "energy_error", conservative);
+    return out;
+  }
+  out.of_mean_grade = true;
+  out.intercept = entry->at("intercept").number() + entry->at(conservative ? "conservative_quantile" : "quantile").number();
+  out.slope = entry->at("slope").number();
+  return out;
+}
+
 }    // namespace
 
 Posterior::Posterior(const ModelFile &file, const std::vector<int> &elements, const PosteriorOptions &options)
@@ -87,7 +101,7 @@ void Posterior::read_calibration(const ModelFile &file, const PosteriorOptions &
     throw std::runtime_error(options.name + " holds no learned quantile: lmp-uq calibrate --learned-quantile adds one; quantile loglinear needs none");
   if (force_error) force_error_ = ForceError::of(*force_error);
   if (options.learned) network_ = std::make_unique<QuantileNetwork>(*network, file.section("calibration/quantile_network"));
-  energy_factor_ = factor(calibration, "energy_error", conservative_);
+  energy_error_ = energy_bar_of(calibration, conservative_);
   stress_factor_ = factor(calibration, "stress_error", conservative_);
 }
 

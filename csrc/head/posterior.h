@@ -48,7 +48,8 @@ class Posterior {
   bool has_level(double level) const { return has_force_error() && force_error_->has(level); }
   bool has_quantiles() const { return has_force_error() && force_error_->has_quantiles(); }          // of its residuals: for errors_above()
   bool uses_correction() const { return has_force_error() && force_error_->uses_correction(); }      // ForceColumns::correction is needed
-  double energy_factor() const { return energy_factor_; }     // error / std of a total energy; 0: not calibrated
+  const EnergyBar &energy_error() const { return energy_error_; }    // of a total energy
+  bool has_energy_error() const { return has_box() && (energy_error_.factor != 0.0 || (energy_error_.of_mean_grade && novelty_)); }
   double stress_factor() const { return stress_factor_; }
 
   int n_descriptors() const { return n_descriptors_; }
@@ -102,7 +103,8 @@ class Posterior {
   int n_descriptors_, n_members_ = 0, n_force_members_ = 0;
   std::vector<int> elements_;
   bool conservative_;
-  double energy_factor_ = 0.0, stress_factor_ = 0.0;
+  EnergyBar energy_error_;
+  double stress_factor_ = 0.0;
   std::unique_ptr<Box> box_;
   std::unique_ptr<Novelty> novelty_;
   std::unique_ptr<ForceError> force_error_;

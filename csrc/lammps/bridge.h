@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define UQ_BRIDGE_VERSION 5
+#define UQ_BRIDGE_VERSION 6
 #define UQ_MESSAGE_LENGTH 16384
 
 #ifdef __cplusplus
@@ -37,7 +37,9 @@ typedef struct uq_model_info {
   double cutoff;                      /* Angstrom */
   int n_features;                     /* length of a feature sum, bias columns included; 0 = no posterior */
   int n_members, n_force_members;     /* in use: K, K' */
-  double energy_factor;               /* energy_error / energy_std of the total; 0 = not calibrated */
+  double energy_factor;               /* energy_error / energy_std of the total; 0 = not calibrated, or of the mean grade */
+  int energy_of_grade;                /* 1: energy_error is made of the mean grade, with the next two numbers */
+  double energy_intercept, energy_slope;
   double stress_factor;               /* stress_error / stress_std; 0 = not calibrated */
   int uses_correction;                /* 1: force_error and error_above need the force of the posterior's mean correction */
   int available[UQ_N_QUANTITIES];     /* 1 where the file holds what the field or total needs */

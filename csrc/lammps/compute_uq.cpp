@@ -152,7 +152,7 @@ void ComputeUq::ask_totals()
 void ComputeUq::fill(const Item &item, double *out)
 {
   if (item.kind == TOTAL) out[0] = total[item.index];
-  if (item.kind == ENERGY_ERROR) out[0] = model_info().energy_factor * total[0];
+  if (item.kind == ENERGY_ERROR) out[0] = last().energy_error(total[0]);
   if (item.kind == STRESS_STD) std::copy_n(stress, 6, out);
   if (item.kind == STRESS_ERROR)
     for (int k = 0; k < 6; k++) out[k] = model_info().stress_factor * stress[k];

@@ -60,7 +60,7 @@ ComputeUqLinear::ComputeUqLinear(LAMMPS *lmp, int narg, char **arg) : Compute(lm
   peratom_flag = vector_flag = timeflag = peflag = 1;    // peflag: the pair energy is tallied where it is compared with
   size_peratom_cols = fields.size() == 1 ? 0 : static_cast<int>(fields.size());
   columns.resize(fields.size());
-  totals.assign((potential->posterior().energy_factor() != 0.0 ? 4 : 3) + (virial_id.empty() ? 0 : 6), 0.0);
+  totals.assign((potential->posterior().has_energy_error() ? 4 : 3) + (virial_id.empty() ? 0 : 6), 0.0);
   size_vector = static_cast<int>(totals.size());
   vector = totals.data();
   extvector = -1;
@@ -238,23 +238,25 @@ void ComputeUqLinear::compute_vector()
   invoked_vector = update->ntimestep;
   guarded([&] {
     if (!same_atoms(totals_step)) return;
-    double energy = 0.0;
-    const std::vector<double> features = feature_sum(energy);
-    potential->posterior().totals(features.data(), energy, totals.data());
-    if (potential->posterior().energy_factor() != 0.0) totals[3] = potential->posterior().energy_factor() * totals[0];
+    auto &head = potential->posterior();
+    double energy = 0.0, grades[2] = {0.0, 0.0};
+    const std::vector<double> features = feature_sum(energy, head.energy_error().of_mean_grade ? grades : nullptr);
+    head.totals(features.data(), energy, totals.data());
+    if (head.has_energy_error())
+      totals[3] = lmp_uq::energy_bar(head.energy_error(), totals[0], grades[1] > 0.0 ? grades[0] / grades[1] : 0.0, grades[1]);
     if (!virial_id.empty()) stress_std(totals.data() + totals.size() - 6);
     totals_step = update->ntimestep;
   });
 }
 
-// features and energy summed over all atoms of all ranks
-std::vector<double> ComputeUqLinear::feature_sum(double &energy)
+// features and energy summed over all atoms of all ranks; grades: their sum and the number of atoms, where somebody asks
+std::vector<double> ComputeUqLinear::feature_sum(double &energy, double *grades)
 {
   Compute *source = descriptors();
   invoke(source);
   auto &head = potential->posterior();
   const std::size_t n_features = head.n_features(), width = potential->width();
-  std::vector<double> of_this_rank(n_features + 1, 0.0), of_atom(n_features);    // the energy behind the features
+  std::vector<double> of_this_rank(n_features + 3, 0.0), of_atom(n_features);    // behind the features: energy, grades, atoms
   for (int i = 0; i < atom->nlocal; i++) {
     const std::int64_t element = element_of_type[atom->type[i]];
     if (element < 0) continue;
@@ -263,10 +265,15 @@ std::vector<double> ComputeUqLinear::feature_sum(double &energy)
     head.feature_sum(1, rows.data(), &element, of_atom.data());
     for (std::size_t p = 0; p < n_features; p++) of_this_rank[p] += of_atom[p];
     of_this_rank[n_features] += potential->energy(static_cast<int>(element), row_of(source, i));
+    double grade = 0.0;
+    if (grades) head.grades(1, rows.data(), &element, &grade);
+    of_this_rank[n_features + 1] += grade;
+    of_this_rank[n_features + 2] += 1.0;
   }
   std::vector<double> sum = lmp_uq::sum_over_ranks(world, of_this_rank);
-  energy = sum.back();
-  sum.pop_back();
+  energy = sum[n_features];
+  if (grades) std::copy_n(sum.begin() + n_features + 1, 2, grades);
+  sum.resize(n_features);
   return sum;
 }
 

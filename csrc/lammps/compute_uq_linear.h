@@ -75,7 +75,7 @@ class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
   void force_fields();
   void gradient_row(Compute *, int i, int axis, double *row) const;    // (width): -d(sum of D)/dr of an atom, blocks of the elements
   void publish(bool same);
-  std::vector<double> feature_sum(double &energy);
+  std::vector<double> feature_sum(double &energy, double *grades = nullptr);
   std::vector<double> virial_sum();                                     // (6, width of a row) of all ranks, xx yy zz xy xz yz
   void stress_std(double bar[6]);
   double own_energy(const std::vector<int> &elements, long setting, std::string &words);    // all ranks, eV

@@ -151,7 +151,7 @@ bool NativeEvaluator::offers(int index) const
     case UQ_ERROR_ABOVE: return head_->has_quantiles();
     case UQ_FORCE_ERROR_50: return head_->has_level(LEVEL_50);
     case UQ_FORCE_ERROR_95: return head_->has_level(LEVEL_95);
-    case UQ_ENERGY_ERROR: return head_->has_box() && head_->energy_factor() != 0.0;
+    case UQ_ENERGY_ERROR: return head_->has_energy_error();
     case UQ_STRESS_ERROR: return head_->n_force_members() > 0 && head_->stress_factor() != 0.0;
     case UQ_STRESS_STD: return head_->n_force_members() > 0;
     default: return lmp_uq::quantity(index).dear ? head_->n_force_members() > 0 : head_->has_box();
@@ -165,7 +165,10 @@ uq_model_info NativeEvaluator::describe() const
   info.n_features = head_->n_features();
   info.n_members = head_->n_members();
   info.n_force_members = head_->n_force_members();
-  info.energy_factor = head_->energy_factor();
+  info.energy_factor = head_->energy_error().factor;
+  info.energy_of_grade = head_->energy_error().of_mean_grade;
+  info.energy_intercept = head_->energy_error().intercept;
+  info.energy_slope = head_->energy_error().slope;
   info.stress_factor = head_->stress_factor();
   info.uses_correction = head_->uses_correction();
   std::vector<std::string> fields, unknown;

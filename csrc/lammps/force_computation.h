@@ -41,6 +41,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   const double *model_forces();                      // (nlocal, 3) of this style alone, eV/Angstrom
   double energy();                                   // total over ranks, eV
   void totals(double std_lower_upper[3]);            // of the total energy, eV
+  double energy_error(double std);                   // calibrated, of the total energy with this std, eV
   void stress_std(double bar[6]);                    // xx yy zz xy xz yz
   void member_energies(double *energies);            // (n_members) total energies, eV
   void total_features(double *sum);                  // (n_features) summed over all atoms

@@ -2,9 +2,11 @@
 // What ForceComputation answers of the whole system.
 #include "force_computation.h"
 
+#include "formulas/bars.h"
 #include "over_ranks.h"
 #include "virial_rows.h"
 
+#include "lammps/atom.h"
 #include "lammps/force.h"
 
 #include <algorithm>
@@ -47,6 +49,23 @@ void ForceComputation::member_energies(double *energies)
     const double total = sum_features(sum);
     model_.evaluator->member_energies(sum.data(), total, energies);
   });
+}
+
+double ForceComputation::energy_error(double std)
+{
+  const auto &info = model_.info;
+  double sums[2] = {0.0, 0.0};    // of the grades, and of the atoms that have one
+  if (info.energy_of_grade) {
+    const double *grade = field({UQ_GRADE}), *part = participation();
+    for (int i = 0; i < atom->nlocal; i++) {
+      if (part[i] > 0.0) sums[0] += grade[i];
+      sums[1] += part[i];
+    }
+    const std::vector<double> all = sum_over_ranks(world, std::vector<double>(sums, sums + 2));
+    std::copy(all.begin(), all.end(), sums);
+  }
+  const EnergyBar bar = {info.energy_factor, info.energy_of_grade != 0, info.energy_intercept, info.energy_slope};
+  return energy_bar(bar, std, sums[1] > 0.0 ? sums[0] / sums[1] : 0.0, sums[1]);
 }
 
 void ForceComputation::stress_std(double bar[6])

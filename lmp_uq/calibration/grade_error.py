@@ -78,7 +78,8 @@ class GradeError:
         c = self.conservative_quantile if conservative else self.quantile
         grade = np.asarray(mean_grade, dtype=np.float64)
         known = np.isfinite(grade)
-        bar = np.exp(self.intercept + c + self.slope * np.log(np.where(known, grade, 1.0) + GRADE_OFFSET)) - ENERGY_OFFSET
+        with np.errstate(over="ignore"):  # far beyond all calibration frames a bar may be infinite
+            bar = np.exp(self.intercept + c + self.slope * np.log(np.where(known, grade, 1.0) + GRADE_OFFSET)) - ENERGY_OFFSET
         return np.where(known, np.maximum(bar, 0.0), np.abs(grade))  # NaN stays NaN
 
     def of(self, labels: ScaledLabels, conservative: bool = False) -> np.ndarray:

@@ -37,7 +37,8 @@ FEW_GROUPS = 4
 """Below this number of groups their spread is not known."""
 USUAL_SPREAD = 0.4
 """tau where it cannot be found: that of the log force errors of 26 groups of tungsten, tantalum, molybdenum, niobium and their alloys."""
-_TINY = 1e-12
+_TINY = 1e-8
+"""Share of its mean square below which the variance of a column is rounding or chance."""
 
 
 @dataclass(frozen=True, eq=False)

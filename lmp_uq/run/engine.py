@@ -189,6 +189,13 @@ class Engine:
         """Whether energy_error is made of the mean grade, and not of the std."""
         return isinstance(self._totals.get("energy_error"), GradeError)
 
+    def energy_of_mean_grade(self) -> tuple[float, float]:
+        """Intercept, with the level's quantile, and slope of an energy_error of the mean grade; zeros where it is none."""
+        bar = self._totals.get("energy_error")
+        if not isinstance(bar, GradeError):
+            return 0.0, 0.0
+        return bar.intercept + (bar.conservative_quantile if self._conservative else bar.quantile), bar.slope
+
     def energy_error(self, std: float, mean_grade: float, n_atoms: int) -> float:
         """Calibrated bar of a total energy, eV, of its std (eV), or of the mean grade of its atoms."""
         if self.of_mean_grade:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from lammps_cases import PLAIN, assert_equal, crystal
 
-from lmp_uq import Model
+from lmp_uq import Model, modelfile
+from lmp_uq.calibration import ScaledError
+from lmp_uq.calibration.grade_error import GradeError
 
 PER_ATOM = ("force_std_x", "force_std_y", "force_std_z", "force_error", "force_error_50", "grade")
 TOTALS = ("energy_std", "energy_lower", "energy_upper", "energy_error", "stress_std")
@@ -36,10 +38,42 @@ FRAMES = {
 }
 
 
+OF_GRADE = GradeError(-3.3, 1.4, 1.1, 1.6)
+OF_STD = ScaledError(1.7, 2.4)
+
+
+def with_energy_error(path, out, bar):
+    """A copy of a model file with another bar of energies."""
+    file = modelfile.read(path)
+    header = file.header.to_dict()
+    header["calibration"]["energy_error"] = bar.to_dict()
+    modelfile.write(out, header, file.tensors)
+    return out
+
+
 @pytest.fixture(scope="module")
 def prediction(models):
     model = Model.load(models.full, engine="native", precision="float64", n_force_members=5, n_members=16)
     return model.predict(FRAMES.values(), progress=False)
+
+
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize("engine", ["native", "torch"])
+@pytest.mark.parametrize("conservative", ["no", "yes"])
+@pytest.mark.parametrize("bar", [OF_GRADE, OF_STD], ids=["mean grade", "std"])
+def test_energy_error_of_the_mean_grade_or_of_the_std(models, lammps, tmp_path, bar, conservative, engine, n):
+    path, atoms = with_energy_error(models.full, tmp_path / "e.uq", bar), FRAMES["orthogonal"]
+    model = Model.load(path, engine=engine, precision="float64", conservative=conservative == "yes")
+    mine = model.predict(atoms, progress=False)
+    words = f"mace/uq engine {engine} precision float64 conservative {conservative}"
+    pair = PLAIN.replace("mace/uq", words, 1).replace("{model}", str(path))
+    ask = "compute tot all uq energy_error energy_std grade_mean\nthermo_style custom step temp pe press c_tot[*]"
+    found = lammps.state(atoms, ask, "run 0", "#snapshot end", pair=pair, n=n)["tot"]
+    assert_equal("energy_error", found[0], mine.energy_error[0], relative=1e-10)
+    std, grade = mine.energy_std[0], mine.grade[0].mean()
+    flag = conservative == "yes"
+    expected = len(atoms) * bar.predict(grade, flag) if bar is OF_GRADE else bar.predict(std, flag)
+    assert mine.energy_error[0] == pytest.approx(float(expected), rel=1e-12)
 
 
 @pytest.mark.parametrize("n", [1, 2])
