@@ -20,10 +20,10 @@ from lmp_uq.calibration.labels import calibrate_bars, calibrate_learned, force_r
 from lmp_uq.calibration.quantile_network import SECTION
 from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError, argument
-from lmp_uq.files import check_target, hash_file
+from lmp_uq.files import check_target
 from lmp_uq.frames.energy_zero import check_energy_zero, match_energy_zero
 from lmp_uq.frames.frame import Frame, check_elements
-from lmp_uq.frames.reading import read_frames
+from lmp_uq.frames.reading import hash_file, read_frames
 from lmp_uq.modelfile import ModelFile
 from lmp_uq.modelfile.header import (
     ABSENT,
@@ -60,6 +60,7 @@ class CalibrateOptions(RecipeOptions):
     in_sample: bool = False
     learned_quantile: bool = False
     adapt: bool = False
+    licence: str | None = None
 
 
 class _Found(NamedTuple):
@@ -258,7 +259,7 @@ def _write(
     old = file.header.provenance
     earlier = [old.command] if old.command else []
     provenance = Provenance(
-        " && ".join([*earlier, command]), old.licence, list(old.data), copy.deepcopy(old.roles), file.section("roles")
+        " && ".join([*earlier, command]), options.licence or old.licence, list(old.data), copy.deepcopy(old.roles), file.section("roles")
     )  # fmt: skip
     known = {entry.sha256 for entry in old.data}
     provenance.add_files([path for path in options.data if hash_file(path) not in known], frames)
