@@ -122,7 +122,7 @@ def _add_calibrate(verbs):
     frames.add_argument("--adapt", nargs="+", metavar="F", help="a few frames of a new system: shift `force_error` to them, keep the rest")
     p.add_argument("--out", required=True, metavar="Y.uq", help="file to write")
     p.add_argument("--in-sample", action="store_true", help="accept frames that have another role in the file")
-    p.add_argument("--licence", metavar="TEXT", help="licence of model and data, in the place of that in the file")
+    p.add_argument("--licence", metavar="TEXT", default="", help="licence of model and data, in the place of that in the file")
     p.add_argument("--learned-quantile", action="store_true", help="also train a network for force_error where grade <= 1")
     p.add_argument("--seed", type=count, default=0, help="of the random choices of ten frames, and of the network")
     p.add_argument("--json", metavar="OUT", help=JSON)

@@ -139,6 +139,10 @@ def ending_together(everyone: Ranks) -> Iterator[None]:
         everyone.abort()
 
 
+MAIN = "import sys; sys.path = [p for p in sys.path if p]; from lmp_uq.cli import main; raise SystemExit(main())"
+"""As ``python -m lmp_uq.cli``, but in the root of a source tree too, whose folder of that name has no extensions."""
+
+
 def run_on_ranks(n_ranks: int, arguments: list[str]) -> int:
     """Run ``lmp-uq`` with these arguments on ranks of MPI, by the mpiexec of this Python environment or the one on PATH.
 
@@ -160,4 +164,4 @@ def run_on_ranks(n_ranks: int, arguments: list[str]) -> int:
     program = beside if os.path.exists(beside) else shutil.which("mpiexec")
     if program is None:
         raise UqError(f"--ranks {n_ranks} needs mpiexec, which is neither beside {sys.executable} nor on PATH; accepted: --ranks 1")
-    return subprocess.call([program, "-n", str(n_ranks), sys.executable, "-m", "lmp_uq.cli", *arguments])
+    return subprocess.call([program, "-n", str(n_ranks), sys.executable, "-c", MAIN, *arguments])

@@ -60,7 +60,7 @@ class CalibrateOptions(RecipeOptions):
     in_sample: bool = False
     learned_quantile: bool = False
     adapt: bool = False
-    licence: str | None = None
+    licence: str = ""
 
 
 class _Found(NamedTuple):

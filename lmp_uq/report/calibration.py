@@ -46,7 +46,7 @@ FEW_COLUMNS = (
 ADAPTED_COLUMNS = (
     Column("", "frames", ("n_frames",), "d", "frames of the group"),
     Column("coverage of the rest", "the others", ("others",), ".3f", "the bar has seen no frame of the group"),
-    Column("coverage of the rest", "--adapt", ("adapted",), ".3f", f"the bar of the others, adapted to {TRUSTED} frames of the group"),
+    Column("coverage of the rest", "adapted", ("adapted",), ".3f", f"the bar of the others, adapted to {TRUSTED} frames of the group"),
 )
 ELEMENT_COLUMNS = (
     Column("", "atoms", ("n",), "d", "atoms of the element"),
@@ -158,7 +158,7 @@ def _scaled_text(name, bar):
     return f"{name} = {formula} ({UNITS[name]}); aim: covers {bar.level:g}; conservative factor {wide:.4g}; {bar.n_blocks} frames"
 
 
-def left_out_lines(by_group) -> list[str]:
+def left_out_lines(by_group: Any) -> list[str]:
     """Table of force_error in groups left out, or why there is none."""
     if not by_group:
         text = "force_error: no group could be left out; that needs calibration frames of two groups or more"
