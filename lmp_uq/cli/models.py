@@ -90,6 +90,9 @@ def _add_calibrate(verbs):
     p.add_argument("--out", required=True, metavar="Y.uq")
     p.add_argument("--in-sample", action="store_true", help="accept frames that have another role in the file")
     p.add_argument("--learned-quantile", action="store_true", help="also train a network for force_error where grade <= 1")
+    p.add_argument(
+        "--classifier", nargs="+", action="extend", default=[], choices=["probe", "ordinal"], help="also train these: of frames, of atoms"
+    )
     p.add_argument("--seed", type=count, default=0)
     p.add_argument("--json", metavar="OUT", help="write what was found here")
     _add_own_offsets(add_labels(p))
@@ -207,6 +210,7 @@ def _calibrate(options, command):
         options.out,
         in_sample=options.in_sample,
         learned_quantile=options.learned_quantile,
+        classifier=options.classifier,
         **_common(options),
         command=command,
     )

@@ -11,6 +11,7 @@ from ase.data import atomic_numbers
 
 from lmp_uq.calibration.quantile_network import SECTION, tensor_shapes
 from lmp_uq.errors import UqError, piece
+from lmp_uq.modelfile.check_classifiers import check_classifiers, classifier_shapes
 from lmp_uq.modelfile.check_linear import FAMILIES as LINEAR
 from lmp_uq.modelfile.check_linear import check_linear
 
@@ -206,6 +207,7 @@ def _check_calibration(header: dict[str, Any], where: str) -> None:
                 _reject(where, f"calibration.{name}.{key}", calibration[name].get(key), "a number")
     if network is not None:
         _check_network(network, header, where)
+    check_classifiers(header, lambda key, found, accepted: _reject(where, key, found, accepted))
 
 
 def _check_force_error(force_error: dict[str, Any], where: str) -> None:
@@ -275,11 +277,12 @@ def _check_names(header: dict[str, Any], tensors: dict[str, np.ndarray], where: 
         present = [name for name in tensors if name.startswith(section + "/")]
         if present and header[section] is None:
             raise UqError(f"{where}: header key '{section}' is null, but there is the tensor '{piece(present[0])}'")
-    expected = {f"{SECTION}/{name}" for name in _network_shapes(header)}
+    expected = {f"{SECTION}/{name}" for name in _network_shapes(header)} | set(classifier_shapes(header))
     foreign = sorted(name for name in tensors if name.startswith("calibration/") and name not in expected)
     if foreign:
         raise UqError(
-            f"{where}: unknown tensor {piece(foreign[0])}; accepted in calibration: those of {SECTION}, if the header has that entry"
+            f"{where}: unknown tensor {piece(foreign[0])}; accepted in calibration: those of quantile_network, probe and ordinal, if the "
+            "header has that entry"
         )
     if "posterior/force_members" in tensors and not header["posterior"].get("n_force_members"):
         found = tensors["posterior/force_members"].shape
@@ -311,7 +314,7 @@ def _expected_shapes(header: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     if header["grade"] is not None:
         shapes |= {"grade/mean": (n_elements, n_features), "grade/radius": (n_elements,)}
         shapes |= {"grade/whitening": (n_elements, n_features, n_features)}
-    return shapes | {f"{SECTION}/{name}": shape for name, shape in _network_shapes(header).items()}
+    return shapes | {f"{SECTION}/{name}": shape for name, shape in _network_shapes(header).items()} | classifier_shapes(header)
 
 
 def _check_parameters(header: dict[str, Any], tensors: dict[str, np.ndarray], where: str) -> None:

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmp_uq import modelfile
+from lmp_uq.calibration import ordinal_head, probe
 from lmp_uq.calibration.labels import calibrate_bars, calibrate_learned
+from lmp_uq.calibration.ordinal_head import calibrate_ordinal
+from lmp_uq.calibration.probe_training import calibrate_probe
 from lmp_uq.calibration.quantile_network import SECTION
 from lmp_uq.errors import UqError
 from lmp_uq.files import check_target, hash_file
@@ -22,7 +25,7 @@ from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
 from lmp_uq.quantities import FORCES, SCALED
 from lmp_uq.recipes.options import RecipeOptions
-from lmp_uq.rows.labelled import labelled_descriptors, labels_of
+from lmp_uq.rows.labelled import energy_labels, labelled_descriptors, labels_of
 from lmp_uq.rows.predict import correction_forces, predict_by_file
 
 log = logging.getLogger("lmp_uq")
@@ -41,6 +44,7 @@ class CalibrateOptions(RecipeOptions):
     out: str
     in_sample: bool = False
     learned_quantile: bool = False
+    classifier: tuple[str, ...] = ()
 
 
 def calibrate(options: CalibrateOptions, command: str = "") -> dict:
@@ -52,13 +56,14 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     -------
     dict
         n_frames, in_sample, warnings, energy_offsets (eV/atom); labels: {force_error, energy_error, stress_error: the report of
-        `lmp_uq.calibration.labels`}; left_out: {label: why there is none}; learned_quantile: its report or None.
+        `lmp_uq.calibration.labels`}; left_out: {label: why there is none}; learned_quantile: its report or None; classifiers: {probe,
+        ordinal: the header entry of each that was asked for}.
 
     Raises
     ------
     UqError
         No posterior in the file; frames that had another role in it, unless in_sample; elements other than the
-        file's; no kind of label that could be calibrated; too few frames for a learned quantile.
+        file's; no kind of label that could be calibrated; too few frames for a learned quantile or a classifier.
     """
     check_target(options.out, "--out")
     file = modelfile.read(modelfile.resolve(options.model))
@@ -77,11 +82,12 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
         raise UqError("nothing can be calibrated: " + "; ".join(f"{name}: {why}" for name, why in left_out.items()))
     report = {"n_frames": len(frames), "in_sample": in_sample, "labels": found, "left_out": left_out, "energy_offsets": offsets}
     report["learned_quantile"], tensors = _learn(labels, predictions, entries, options)
+    report["classifiers"], more = _classify(file, labels, predictions, entries, options)
     report["warnings"] = _warnings(file, frames, report)
     for text in report["warnings"]:
         log.warning("%s", text)
     calibration = _section(file, entries, report)
-    _write(file, frames, calibration, tensors, options, command)
+    _write(file, frames, calibration, tensors | more, options, command)
     return report
 
 
@@ -134,6 +140,22 @@ def _learn(labels, predictions, entries, options):
     return report | {"header": network.header()}, {f"{SECTION}/{name}": array for name, array in network.tensors().items()}
 
 
+def _classify(file, labels, predictions, entries, options):
+    """Header entries and tensors of the classifiers that were asked for."""
+    found = {}
+    if "probe" in options.classifier:
+        novelty = Novelty.from_tensors(file.section("grade")) if file.header["grade"] else None
+        frames = energy_labels(predictions, Box.from_tensors(file.section("posterior")), novelty)
+        found["probe"] = probe.SECTION, calibrate_probe(frames, options.seed)
+    if "ordinal" in options.classifier:
+        if FORCES.bar not in entries:
+            raise UqError("--classifier ordinal: no force_error could be calibrated, which it hands over to where grade > 1")
+        descriptors, _ = labelled_descriptors(predictions)
+        found["ordinal"] = ordinal_head.SECTION, calibrate_ordinal(labels.of(FORCES).atoms, descriptors, options.seed)
+    tensors = {f"{section}/{name}": array for section, one in found.values() for name, array in one.tensors().items()}
+    return {name: one.header() for name, (_, one) in found.items()}, tensors
+
+
 def _warnings(file, frames, report):
     out = []
     n_blocks, n_groups = len({frame.key for frame in frames}), len({frame.group for frame in frames})
@@ -173,6 +195,8 @@ def _section(file, entries, report):
             out[name]["leave_one_group_out"] = mine["leave_one_group_out"]
     if report["learned_quantile"] is not None:
         out["quantile_network"] = report["learned_quantile"].pop("header") | report["learned_quantile"]
+    # a classifier that is not trained anew stays: it knows the model and its own labels, and no bar
+    out |= report["classifiers"]
     return out | {"in_sample": report["in_sample"], "energy_offsets": report["energy_offsets"]}
 
 
@@ -187,6 +211,6 @@ def _write(file, frames, calibration, tensors, options, command):
     noted = set(provenance.hashes.get(ROLE, np.zeros(0, np.uint64)).tolist())
     provenance.add_role(ROLE, [frame for frame in frames if frame.key not in noted])
     header = file.header | {"calibration": calibration, "provenance": provenance.header()}
-    dropped = ("roles/",) if "quantile_network" in calibration and not tensors else ("roles/", f"{SECTION}/")
+    dropped = ("roles/",) if "quantile_network" in calibration else ("roles/", f"{SECTION}/")
     kept = {name: array for name, array in file.tensors.items() if not name.startswith(dropped)}
     modelfile.write(options.out, header, kept | tensors | provenance.tensors())

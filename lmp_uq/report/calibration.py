@@ -11,6 +11,7 @@ from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, GRADE_OFF
 from lmp_uq.calibration.force_error_1 import ForceError1
 from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.quantities import QUANTITIES, SCALED
+from lmp_uq.report.classifiers import classifier_blocks, classifier_lines
 from lmp_uq.report.columns import LEFT_OUT_COLUMNS
 from lmp_uq.report.text import Column, entry, number, printable, table, wrap
 
@@ -78,6 +79,7 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
         blocks.append(["force_error by element", *table("element", ELEMENT_COLUMNS, elements)])
     if report["learned_quantile"]:
         blocks.append(wrap(_learned_text(report["learned_quantile"])))
+    blocks += classifier_blocks(report["classifiers"])
     return "\n\n".join("\n".join(lines) for lines in blocks)
 
 
@@ -119,6 +121,7 @@ def calibration_lines(calibration: Mapping[str, Any] | None) -> list[str]:
     if network:
         levels = ", ".join(f"{level:g}" for level in network["levels"])
         lines += entry("", f"learned quantile of force_error, levels {levels}, where grade <= 1")
+    lines += classifier_lines(calibration)
     if calibration.get("in_sample"):
         lines += entry("", "calibrated in sample: frames with another role in this file were accepted")
     by_group = calibration.get("leave_one_group_out")

@@ -12,6 +12,7 @@ import numpy as np
 
 from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.calibration.labelled_atoms import ForceLabels, LabelledAtoms, Labels, ScaledLabels
+from lmp_uq.calibration.probe_training import LabelledFrames
 from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.novelty.neighbours import neighbour_grade
@@ -65,6 +66,17 @@ def force_labels(source, novelty: Novelty, backbone, corrections: Sequence[np.nd
         correction = np.linalg.norm(_joined(mine, (0, 3)), axis=1)
     atoms = LabelledAtoms(error, ForceVariables(norm, grade, neighbours, correction), groups, blocks)
     return ForceLabels(atoms, frames, np.asarray(backbone.elements, dtype=object)[species])
+
+
+def energy_labels(predictions: Predictions, box: Box, novelty: Novelty | None) -> LabelledFrames:
+    """The frames that have energy rows, what their energies are off by, and what else may tell the good ones."""
+    rows = rows_of(predictions, ENERGY)
+    signals = {"max |F|": np.array([np.linalg.norm(predictions.forces[k], axis=1).max() for k in rows.frames])}
+    signals["energy_std/N"] = box.rms(rows.features)
+    if novelty is not None:
+        signals["mean grade"] = np.array([novelty.grade(predictions.descriptors[k], predictions.species[k]).mean() for k in rows.frames])
+    groups, blocks = groups_of(predictions.frames)[rows.frames], blocks_of(predictions.frames)[rows.frames]
+    return LabelledFrames([predictions.descriptors[k] for k in rows.frames], np.abs(rows.targets), groups, blocks, signals)
 
 
 def labelled_frames(predictions: Predictions) -> list[int]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lmp_uq import modelfile
 from lmp_uq.backbone.load import backbone_of_file
+from lmp_uq.calibration import ordinal_head, probe
 from lmp_uq.calibration.force_error import LEVEL, ForceError
 from lmp_uq.calibration.quantile_network import SECTION, QuantileNetwork
 from lmp_uq.calibration.variables import ForceVariables
@@ -31,7 +32,7 @@ NOT_MACE = (
     "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files, compute uq/linear gives its bars; "
     "accepted here: family mace"
 )
-NEIGHBOUR_GRADE, ERROR_ABOVE = "neighbour_grade", "error_above"
+NEIGHBOUR_GRADE, ERROR_ABOVE, RELIABILITY = "neighbour_grade", "error_above", "reliability"
 _LEVELS = {"force_error_50": 0.5, "force_error_95": 0.95}
 
 
@@ -52,6 +53,8 @@ class Engine:
         Of the file.
     exchange : lmp_uq.backbone.graph.Exchange or None
         That of the graph whose derivatives are kept: `member_gradients` moves ghost rows through it.
+    probe : lmp_uq.calibration.probe.Probe or None
+        The file's classifier of frames.
     """
 
     def __init__(self, file, backbone, species, *, n_members=0, n_force_members=0, conservative=False, learned=False):
@@ -67,6 +70,8 @@ class Engine:
         calibration = header["calibration"] or {}
         self._force_error = force_error_of(calibration["force_error"]) if calibration.get("force_error") else None
         self._network = _network(file) if learned else None
+        self.probe = _classifier(file, "probe", probe.Probe, probe.SECTION)
+        self._ordinal = _classifier(file, "ordinal", ordinal_head.OrdinalHead, ordinal_head.SECTION)
         self._factors = {name: _factor(calibration.get(name), conservative) for name in ("energy_error", "stress_error")}
         self.n_members = _members_in_use(header, n_members)
         self.n_force_members = _force_members_in_use(header, n_force_members)
@@ -127,8 +132,9 @@ class Engine:
             return self._novelty is not None
         if field in ("force_error", *_LEVELS):
             return self._force_error is not None and self._novelty is not None
-        if field == ERROR_ABOVE:
-            return self._novelty is not None and isinstance(self._force_error, ForceError)
+        if field in (ERROR_ABOVE, RELIABILITY):
+            there = self._novelty is not None and isinstance(self._force_error, ForceError)
+            return there and (field == ERROR_ABOVE or self._ordinal is not None)
         if field.startswith(("force_std", "stress")):
             return self.n_force_members > 0
         return self._box is not None
@@ -173,12 +179,17 @@ class Engine:
         Parameters
         ----------
         force_norm, neighbours, correction : (n_local,) array or None
-            As in `lmp_uq.calibration.variables.ForceVariables`, for force_error, its levels and error_above only.
+            As in `lmp_uq.calibration.variables.ForceVariables`, for force_error, its levels, error_above and reliability only.
         threshold : float or None
-            Of error_above, eV/Angstrom.
+            Of error_above, eV/Angstrom; of reliability, which is the probability that the force error is not above it: one of those that
+            the file's head was trained for, None: the middle one.
         """
         if field == "grade":
             return self._grades()
+        if field == RELIABILITY:
+            variables = ForceVariables.of(force_norm, self._grades(), neighbours, correction)
+            options = {"threshold": threshold, "conservative": self._conservative}
+            return 1.0 - self._ordinal.error_above(self._descriptors, variables, self._force_error, **options)
         if field == ERROR_ABOVE:
             variables = ForceVariables.of(force_norm, self._grades(), neighbours, correction)
             return self._force_error.probability(variables, threshold, self._conservative)
@@ -307,6 +318,11 @@ class Engine:
 
 def _network(file):
     return QuantileNetwork.from_tensors(file.header["calibration"]["quantile_network"], file.section(SECTION))
+
+
+def _classifier(file, name, kind, section):
+    header = (file.header["calibration"] or {}).get(name)
+    return kind.from_tensors(header, file.section(section)) if header else None
 
 
 def _members_in_use(header, n_members):
