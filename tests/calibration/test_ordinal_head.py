@@ -94,10 +94,10 @@ def test_shuffled_labels_give_no_skill():
 
 
 def test_figures_beside_error_above():
-    atoms, descriptors, _ = toy(100, 20, 6)
+    atoms, descriptors, _ = toy(200, 10, 6)
     head = calibrate_ordinal(atoms, descriptors)
     figures = head.figures
-    assert figures["n_frames"] == {"training": 83, "stopping": 17} and set(figures["groups_left_out"]) == {"a", "b"}
+    assert figures["n_frames"] == {"training": 167, "stopping": 33} and set(figures["groups_left_out"]) == {"a", "b"}
     for found in (figures["held_out"], *figures["groups_left_out"].values()):
         # only the descriptors tell what the force does not
         assert found["ordinal"] > found["error_above"] + 0.05 and 0.3 < found["above"] < 0.7
