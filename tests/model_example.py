@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from lmp_uq.calibration.quantile_network import HIDDEN, QuantileNetwork, tensor_shapes
+from lmp_uq.calibration.quantile_network import HIDDEN, N_VARIABLES, QuantileNetwork, tensor_shapes
 
 HEADER = {
     "format": "lmp-uq",
@@ -88,10 +88,10 @@ def raw_container(path: Path, header: dict, tensors: dict[str, np.ndarray]) -> P
     return path
 
 
-def random_network(seed=0, n_features=3, levels=(0.5, 0.9, 0.95), **changes):
+def random_network(seed=0, n_features=3, levels=(0.5, 0.9, 0.95), n_variables=N_VARIABLES, **changes):
     """A learned quantile of random weights."""
     rng = np.random.default_rng(seed)
-    arrays = {name: rng.normal(size=shape) for name, shape in tensor_shapes(n_features, HIDDEN, len(levels)).items()}
+    arrays = {name: rng.normal(size=shape) for name, shape in tensor_shapes(n_features, HIDDEN, len(levels), n_variables).items()}
     arrays["input_scale"] = np.exp(arrays["input_scale"])
     arrays |= {"lower": np.full(len(levels), -3.0), "upper": np.full(len(levels), 2.0), "factors": np.array([1.0, 0.7, 1.4])[: len(levels)]}
-    return QuantileNetwork(levels, arrays | changes)
+    return QuantileNetwork(levels, arrays | changes, n_variables)

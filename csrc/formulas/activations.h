@@ -15,6 +15,13 @@ LMP_UQ_HD double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 // weight x sigmoid(x); the order of the factors is that of the energies of models, to the last digit
 LMP_UQ_HD double silu(double x, double weight = 1.0) { return weight * x / (1.0 + std::exp(-x)); }
 
+// weight times its derivative; the order of the factors is that of the forces of models, and in silu_jet that of their radial functions
+LMP_UQ_HD double silu_slope(double x, double weight)
+{
+  const double s = sigmoid(x);
+  return weight * s * (1.0 + x * (1.0 - s));
+}
+
 // with derivatives
 LMP_UQ_HD Jet silu_jet(double x)
 {

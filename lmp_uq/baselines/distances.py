@@ -24,7 +24,7 @@ MAX_NEIGHBOURS_FROM = 5000
 BLOCK_ATOMS = 1024
 
 
-def maxvol(A, tolerance: float = MAXVOL_TOLERANCE) -> np.ndarray:
+def maxvol(A, tolerance: float = MAXVOL_TOLERANCE, start=None) -> np.ndarray:
     """Rows of a tall matrix that span a nearly largest volume.
 
     Parameters
@@ -32,6 +32,8 @@ def maxvol(A, tolerance: float = MAXVOL_TOLERANCE) -> np.ndarray:
     A : (n, r) of rank r
     tolerance : float
         Rows are exchanged while that enlarges the volume by more than 1 + tolerance.
+    start : (r,) int
+        Rows to begin with; None: those of a pivoted QR.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def maxvol(A, tolerance: float = MAXVOL_TOLERANCE) -> np.ndarray:
     if len(A) < A.shape[1]:
         raise UqError(f"maxvol: found {len(A)} rows for {A.shape[1]} columns, needs at least as many rows")
     # pivoted QR of the transpose is a good start: few exchanges remain
-    rows = qr(A.T, mode="economic", pivoting=True)[2][: A.shape[1]].copy()
+    rows = np.array(qr(A.T, mode="economic", pivoting=True)[2][: A.shape[1]] if start is None else start)
     B = np.linalg.solve(A[rows].T, A.T).T
     for swap in range(MAX_SWAPS):
         i, j = np.unravel_index(np.argmax(np.abs(B)), B.shape)

@@ -17,9 +17,11 @@ from numbers import Real
 
 import numpy as np
 
+from lmp_uq.calibration.grouped_fit import PROBABILITIES
 from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.errors import UqError, piece
 from lmp_uq.novelty.neighbours import HOPS, POWER
+from lmp_uq.quantities import FORCES
 
 VERSION = 2
 LEVEL = 0.9
@@ -30,8 +32,6 @@ LEAST_BAR = 0.01
 """Smallest bar, eV/Angstrom: about the noise of DFT forces."""
 FORCE_OFFSET, GRADE_OFFSET, ERROR_OFFSET = 0.01, 0.05, 0.005
 """Inside the logarithms: they keep atoms without force, grade or error from dominating the fit."""
-PROBABILITIES = np.linspace(0.0, 1.0, 101)
-"""Of the stored quantiles."""
 
 SLOPES = ("force_slope", "grade_slope", "known_slope", "new_slope")
 FORM = {
@@ -163,7 +163,7 @@ class ForceError:
             raise UqError(f"force_error: level {level!r} was not calibrated; accepted: {known}")
         return self._curve(conservative)[round(100.0 * level)]
 
-    def factor(self, level: float = LEVEL, conservative: bool = False) -> float:
+    def factor(self, level: float = LEVEL, *, conservative: bool = False) -> float:
         """exp(c) of a level: what q is multiplied with.  UqError for a level that was not calibrated."""
         return math.exp(self.quantile(level, conservative))
 
@@ -213,8 +213,12 @@ def design(variables: ForceVariables, with_correction: bool = False) -> np.ndarr
     return np.stack(columns, axis=-1)
 
 
-def finite_number(value, name):
+def finite_number(value, name: str, what: str = FORCES.bar) -> float:
     """The value as a float.  UqError if it is none."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-        raise UqError(f"force_error: {name} holds {piece(repr(value))}; accepted: a finite number")
-    return float(value)
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number of more digits than a double has
+        number = math.inf
+    if not math.isfinite(number):
+        raise UqError(f"{what}: {name} holds {piece(repr(value))}; accepted: a finite number")
+    return number

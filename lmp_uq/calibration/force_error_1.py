@@ -95,7 +95,7 @@ class ForceError1:
 
     def predict(self, variables: ForceVariables, conservative: bool = False, level: float = LEVEL) -> np.ndarray:
         """(n,) bar of the force error in eV/Angstrom, as `lmp_uq.calibration.force_error.ForceError.predict`."""
-        which, factor = self.position(level), self.factor(level, conservative)
+        which, factor = self.position(level), self.factor(level, conservative=conservative)
         known = np.isfinite(variables.grade)
         finite = np.where(known, variables.grade, 1.0)
         floor = np.maximum(self.least_bar, self.floors[which] * (finite + GRADE_OFFSET) ** self.floor_exponent)
@@ -108,7 +108,7 @@ class ForceError1:
         """UqError: the file is too old to tell."""
         raise UqError("error_above: this file's force_error was calibrated before 0.2; accepted: lmp-uq calibrate makes a new one")
 
-    def factor(self, level: float = LEVEL, conservative: bool = False) -> float:
+    def factor(self, level: float = LEVEL, *, conservative: bool = False) -> float:
         """Factor of a level.  UqError if it was not fitted."""
         return (self.conservative_factors if conservative else self.factors)[self.position(level)]
 

@@ -1,100 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How the bar of the force error is calibrated: every group counts the same, and is judged by what the others say of it.
-
-Coefficients by least squares on log(|error| + 0.005) with slopes of at least 0 (C. L. Lawson, R. J. Hanson, "Solving Least Squares
-Problems", 1974), which makes the bar rise with the force and with both novelties. Weights: every group 1, its frames equal shares.
-Left out are atoms whose force vanishes by symmetry.
-
-The residuals r of a group are taken under coefficients fitted without it; u is their mean, tau the standard deviation of u over the
-K groups. With Q_p the quantile of all r,
-
-    c_p = Q_p(r) + (t_(p, K-1) sqrt(1 + 1/K) - z_p) tau
-
-t and z are the quantiles of Student and Gauss: r holds the spread between groups already, the term pays for knowing it from K groups
-only (prediction of a new group's level, as for a new observation of a Gaussian sample). Conservative: the quantile inside a group
-whose own level is at its 0.9 quantile,
-
-    Q_p(r - u) + mean(u) + t_(0.9, K-1) sqrt(1 + 1/K) tau
-
-With one or two groups nothing is known of another: tau is 0, and Q has the finite-sample level p (B + 1) / B of B frames
-(`lmp_uq.calibration.conformal`): such bars hold for these kinds of structure. Their conservative bars, and those of three groups,
-take the spread that many groups of a metal and its alloys had.
+"""How the bar of the force error is calibrated: by `lmp_uq.calibration.grouped_fit`, on log(|error| + 0.005), every frame of a group with
+an equal share. Left out are atoms whose force vanishes by symmetry.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import nnls
-from scipy.stats import norm, t
 
 from lmp_uq.calibration.conformal import enough_blocks, least_blocks, split_by_group
-from lmp_uq.calibration.force_error import ERROR_OFFSET, LEVEL, LEVELS, PROBABILITIES, ForceError, design
+from lmp_uq.calibration.force_error import ERROR_OFFSET, LEVEL, LEVELS, ForceError, design
+from lmp_uq.calibration.grouped_fit import GroupedFit
 from lmp_uq.calibration.labelled_atoms import LabelledAtoms
 from lmp_uq.errors import UqError
-from lmp_uq.metrics.sharpness import geometric_mean, pinball_loss, sharpness, weighted_quantiles
+from lmp_uq.metrics.sharpness import geometric_mean, pinball_loss, sharpness
 
-FEW_GROUPS = 4
-"""Below this number of groups their spread is not known."""
-USUAL_SPREAD = 0.4
-"""tau where it cannot be found: what 26 groups of tungsten, tantalum, molybdenum, niobium and their alloys had."""
 ENOUGH = 0.1
 """Relative fall of the pinball loss that pays for the mean correction, which costs a backward pass."""
 N_FOLDS = 5
 """Of the frames of a single group, where there is no group to leave out."""
-_TINY = 1e-12
-
-
-class GroupedFit:
-    """Least squares by group: leaving one out is a sum over the others.
-
-    Parameters
-    ----------
-    atoms : LabelledAtoms
-        That have a bar.
-    with_correction : bool
-        Whether the mean correction is a variable.
-    """
-
-    def __init__(self, atoms: LabelledAtoms, with_correction: bool = False):
-        self.x, self.y = design(atoms.variables, with_correction), np.log(atoms.error + ERROR_OFFSET)
-        self.weights = atoms.weights()
-        members = split_by_group(atoms.groups, len(self.y))
-        self.groups, self.members = [str(name) for name, _ in members], [np.flatnonzero(mask) for _, mask in members]
-        self._normal = np.array([self._normal_equations(mine) for mine in self.members])
-
-    def _normal_equations(self, mine):
-        x = np.column_stack([self.x[mine], self.y[mine]])
-        return x.T @ (self.weights[mine, None] * x)
-
-    def coefficients(self, left_out: tuple[int, ...] = ()) -> np.ndarray:
-        """Intercept and slopes without some groups, given by their numbers."""
-        used = [k for k in range(len(self.groups)) if k not in left_out]
-        return _non_negative(self._normal[used].sum(axis=0))
-
-    def residuals(self, coefficients: np.ndarray, group: int) -> np.ndarray:
-        """Residuals of the atoms of a group."""
-        mine = self.members[group]
-        return self.y[mine] - self.x[mine] @ coefficients
-
-    def fitted(self, left_out: tuple[int, ...] = ()) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
-        """Coefficients without some groups, the numbers of the others, and the residuals of each: left out too, where they are three."""
-        used = [k for k in range(len(self.groups)) if k not in left_out]
-        coefficients = self.coefficients(left_out)
-        several = len(used) > 2
-        return coefficients, used, [
-            self.residuals(self.coefficients((*left_out, k)) if several else coefficients, k) for k in used
-        ]  # fmt: skip
-
-
-def _non_negative(normal):
-    """Minimiser of the quadratic form of (x, y), intercept free, slopes at least 0; normal: (P + 1, P + 1) products of (1, x, y)."""
-    total, mean = normal[0, 0], normal[0] / normal[0, 0]
-    centred = normal / total - np.outer(mean, mean)
-    values, vectors = np.linalg.eigh(centred[1:-1, 1:-1])
-    kept = values > _TINY * max(values[-1], _TINY)  # a column that does not vary has no slope
-    roots = np.sqrt(values[kept])
-    slopes = nnls((vectors[:, kept] * roots).T, vectors[:, kept].T @ centred[1:-1, -1] / roots)[0] if kept.any() else np.zeros(len(values))
-    return np.concatenate([[mean[-1] - mean[1:-1] @ slopes], slopes])
 
 
 def fit_force_error(atoms: LabelledAtoms, *, levels=LEVELS, with_correction: bool = False) -> ForceError:
@@ -120,7 +43,7 @@ def fit_force_error(atoms: LabelledAtoms, *, levels=LEVELS, with_correction: boo
     """
     atoms = _telling(atoms)
     levels = _affordable(levels, atoms.n_blocks)
-    return _calibrated(GroupedFit(atoms, with_correction), (), levels, atoms.n_blocks)
+    return _bar(_grouped(atoms, with_correction), (), levels)
 
 
 def _telling(atoms):
@@ -142,48 +65,17 @@ def _affordable(levels, n_blocks):
     return kept
 
 
-def _calibrated(fit, left_out, levels, n_blocks):
-    coefficients, used, residuals = fit.fitted(left_out)
-    weights = np.concatenate([fit.weights[fit.members[k]] for k in used])
-    means = np.array([np.average(r, weights=fit.weights[fit.members[k]]) for k, r in zip(used, residuals, strict=True)])
-    spread, curve, conservative = quantile_curves(residuals, means, weights, n_blocks)
-    names = dict(zip([fit.groups[k] for k in used], means.tolist(), strict=True))
-    numbers = [*coefficients.tolist(), *[0.0] * (6 - len(coefficients))]
-    return ForceError(
-        *numbers[:5], tuple(curve.tolist()), tuple(conservative.tolist()), levels, names, spread, n_blocks, correction_slope=numbers[5]
-    )
+def _grouped(atoms, with_correction):
+    x, y = design(atoms.variables, with_correction), np.log(atoms.error + ERROR_OFFSET)
+    return GroupedFit(x, y, atoms.weights(), atoms.groups, atoms.blocks)
 
 
-def quantile_curves(residuals, means, weights, n_blocks: int) -> tuple[float, np.ndarray, np.ndarray]:
-    """tau, and the two curves of the module's docstring at `PROBABILITIES`.
-
-    Parameters
-    ----------
-    residuals : list of (n_k,) ndarray
-        Of each group.
-    means : (K,) ndarray
-        u of each.
-    weights : (n,) ndarray
-        Of the residuals of all groups, one after another.
-    n_blocks : int
-        B.
-    """
-    n_groups = len(means)
-    spread = float(np.std(means, ddof=1)) if n_groups > 2 else 0.0
-    if n_groups == FEW_GROUPS - 1:
-        spread = max(spread, USUAL_SPREAD)
-    if n_groups > 2:
-        wanted, root = PROBABILITIES, np.sqrt(1.0 + 1.0 / n_groups)
-        inner = np.clip(PROBABILITIES, 0.005, 0.995)  # of the ends neither quantile is finite
-        widening = (t.ppf(inner, n_groups - 1) * root - norm.ppf(inner)) * spread
-        level = t.ppf(0.9, n_groups - 1) * root * spread
-    else:
-        wanted, widening = np.minimum(PROBABILITIES * (n_blocks + 1) / n_blocks, 1.0), 0.0
-        level = norm.ppf(0.9) * np.sqrt(1.0 + 1.0 / n_groups) * USUAL_SPREAD
-    curve = weighted_quantiles(np.concatenate(residuals), wanted, weights) + widening
-    within = np.concatenate([r - u for r, u in zip(residuals, means, strict=True)])
-    conservative = weighted_quantiles(within, wanted, weights) + float(np.mean(means)) + level
-    return spread, curve, np.maximum(conservative, curve)
+def _bar(fit, left_out=(), levels=(LEVEL,)):
+    found = fit.calibrated(left_out)
+    numbers = [*found.coefficients.tolist(), *[0.0] * (6 - len(found.coefficients))]
+    curves = (tuple(curve.tolist()) for curve in (found.quantiles, found.conservative_quantiles))
+    more = (levels, found.group_means, found.spread, fit.n_blocks(left_out))
+    return ForceError(*numbers[:5], *curves, *more, correction_slope=numbers[5])
 
 
 def leave_one_group_out(atoms: LabelledAtoms, *, level: float = LEVEL, with_correction: bool = False) -> dict:
@@ -205,7 +97,7 @@ def leave_one_group_out(atoms: LabelledAtoms, *, level: float = LEVEL, with_corr
     known = atoms.variables.graded()
     telling = atoms.telling() & known
     used = atoms.take(telling)
-    fit = GroupedFit(used, with_correction) if telling.any() else None
+    fit = _grouped(used, with_correction) if telling.any() else None
     report = {}
     for group, inside in split_by_group(atoms.groups, len(atoms.error), at_least=2):
         mine, others = atoms.take(inside & telling), used.take(used.groups != group)
@@ -215,7 +107,7 @@ def leave_one_group_out(atoms: LabelledAtoms, *, level: float = LEVEL, with_corr
         bars = np.zeros(0)
         if enough:
             left_out = tuple(k for k, name in enumerate(fit.groups) if name == str(group))
-            bars = _calibrated(fit, left_out, (level,), others.n_blocks).predict(mine.variables, level=level)
+            bars = _bar(fit, left_out, (level,)).predict(mine.variables, level=level)
         taken = slice(None) if enough else slice(0)
         report[group] = sharpness(mine.error[taken], bars, level, mine.weights()[taken] if len(mine.error) else None) | counts
         report[group]["n"] = len(mine.error)
@@ -238,9 +130,9 @@ def needs_correction(atoms: LabelledAtoms) -> tuple[bool, float]:
 
 
 def _left_out_losses(atoms, with_correction):
-    fit, out = GroupedFit(atoms, with_correction), []
+    fit, out = _grouped(atoms, with_correction), []
     for k, mine in enumerate(fit.members):
-        others, held = atoms.take(atoms.groups.astype(str) != fit.groups[k]), atoms.take(mine)
-        bars = _calibrated(fit, (k,), (LEVEL,), others.n_blocks).predict(held.variables)
+        held = atoms.take(mine)
+        bars = _bar(fit, (k,)).predict(held.variables)
         out.append(pinball_loss(held.error, bars, LEVEL, held.weights()))
     return out

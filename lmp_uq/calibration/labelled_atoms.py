@@ -17,6 +17,14 @@ SYMMETRIC = 1e-3
 """eV/Angstrom: an atom whose |F| and error are both below it has no force by symmetry, for the reference as for any model."""
 
 
+def group_weights(groups, blocks) -> np.ndarray:
+    """(n,) weights: every group has sum 1, the blocks of a group equal shares, the members of a block too."""
+    weights = np.zeros(len(groups))
+    for _, inside in split_by_group(groups, len(weights)):
+        weights[inside] = block_weights(blocks[inside], int(inside.sum())) / len(np.unique(blocks[inside]))
+    return weights
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledAtoms:
     """Labelled atoms; all arrays have length n.
@@ -65,10 +73,7 @@ class LabelledAtoms:
 
     def weights(self) -> np.ndarray:
         """(n,) every group has sum 1, the frames of a group equal shares, the atoms of a frame too."""
-        weights = np.zeros(len(self.error))
-        for _, inside in split_by_group(self.groups, len(self.error)):
-            weights[inside] = block_weights(self.blocks[inside], int(inside.sum())) / len(np.unique(self.blocks[inside]))
-        return weights
+        return group_weights(self.groups, self.blocks)
 
     @property
     def n_blocks(self) -> int:
@@ -95,16 +100,27 @@ class ForceLabels:
 
 @dataclass(frozen=True)
 class ScaledLabels:
-    """Energies per atom or virial components; arrays (n,): error (label minus model), std, group, block."""
+    """Energies per atom or virial components; arrays (n,): error (label minus model), std, group, block, mean grade of the frame's atoms,
+    None where the model has no grade.
+    """
 
     error: np.ndarray
     std: np.ndarray
     groups: np.ndarray
     blocks: np.ndarray
+    mean_grade: np.ndarray | None = None
 
     def columns(self):
-        """The four arrays."""
+        """Errors, stds, groups and blocks."""
         return self.error, self.std, self.groups, self.blocks
+
+    def take(self, mask) -> ScaledLabels:
+        """The labels where mask is true."""
+        return ScaledLabels(*(None if column is None else column[mask] for column in vars(self).values()))
+
+    def weights(self) -> np.ndarray:
+        """(n,) every group has sum 1, its frames equal shares."""
+        return group_weights(self.groups, self.blocks)
 
 
 @dataclass(frozen=True)
@@ -133,7 +149,7 @@ class Labels:
         mine[mine] = has_bar(self.rows.std[mine])
         if not mine.any():
             raise UqError("no label has a bar: the posterior's std vanishes")
-        return ScaledLabels(*(column[mine] for column in self.rows.columns()))
+        return self.rows.take(mine)
 
     def _forces(self):
         if self.forces is None:

@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lmp_uq.calibration.adaptation import few_frames_adapted
 from lmp_uq.calibration.conformal import block_weights, share_by_block, split_by_group
 from lmp_uq.calibration.few_frames import few_frames_of_a_group
 from lmp_uq.calibration.force_error import ERROR_OFFSET, LEVEL, ForceError
 from lmp_uq.calibration.force_error_fit import fit_force_error, leave_one_group_out, needs_correction
+from lmp_uq.calibration.grade_error import GradeError, bar_of_energies, choose_energy_bar
 from lmp_uq.calibration.labelled_atoms import ForceLabels, Labels, ScaledLabels
 from lmp_uq.calibration.quantile_network import QuantileNetwork, train_quantile_network
 from lmp_uq.calibration.scaled_error import ScaledError, element_factors, fit_scaled_error, scaled_leave_one_group_out
 from lmp_uq.calibration.versions import AnyForceError, force_error_of
 from lmp_uq.errors import UqError
 from lmp_uq.metrics.sharpness import pinball_loss
-from lmp_uq.quantities import FORCES, SCALED
+from lmp_uq.quantities import ENERGY, FORCES, SCALED, Quantity
 
 MIN_ELEMENT_FRAMES = 20
 """Frames that must hold an element before it gets a factor of its own."""
@@ -27,7 +29,7 @@ MIN_ELEMENT_FRAMES = 20
 class Calibrated(NamedTuple):
     """By name of the bar: the new bars and their reports, or why there is none; every kind of label is in the first two or in the last."""
 
-    bars: dict[str, ForceError | ScaledError]
+    bars: dict[str, ForceError | ScaledError | GradeError]
     reports: dict[str, dict]
     reasons: dict[str, UqError]
 
@@ -39,7 +41,7 @@ def calibrate_bars(labels: Labels, before: Mapping[str, Any] | None = None, seed
     ----------
     labels : Labels
     before : dict or None
-        Older bars by name, as a model file has them, for the reports; None: the reports hold leave_one_group_out only.
+        Older bars by name, as a model file has them, for the reports; None: the reports hold leave_one_group_out and choice only.
     seed : int
         Of the random choices in few_frames.
 
@@ -52,12 +54,12 @@ def calibrate_bars(labels: Labels, before: Mapping[str, Any] | None = None, seed
     for quantity in (FORCES, *SCALED):
         try:
             mine = labels.of(quantity)
-            bar, left_out = force_bar(mine) if quantity is FORCES else scaled_bar(mine)
-            report = {"leave_one_group_out": left_out}
+            bar, left_out, choice = force_bar(mine) if quantity is FORCES else scaled_bar(mine, quantity)
+            report = {"leave_one_group_out": left_out, "choice": choice}
             if before is not None:
                 judge = force_report if quantity is FORCES else scaled_report
                 old = before.get(quantity.bar)
-                read = force_error_of if quantity is FORCES else type(bar).from_dict
+                read = force_error_of if quantity is FORCES else bar_of_energies
                 report |= judge(mine, read(old) if old else None, bar, seed)
         except UqError as reason:
             found.reasons[quantity.bar] = reason
@@ -66,15 +68,22 @@ def calibrate_bars(labels: Labels, before: Mapping[str, Any] | None = None, seed
     return found
 
 
-def scaled_bar(labels: ScaledLabels) -> tuple[ScaledError, dict]:
-    """Factors of energies or stresses, and their coverage of groups left out, empty with one group.  UqError for too few frames."""
+def scaled_bar(labels: ScaledLabels, quantity: Quantity) -> tuple[ScaledError | GradeError, dict, dict]:
+    """The bar of energies or stresses, its figures in groups left out, empty with one group, and what was chosen, empty for stresses.
+
+    UqError for too few frames.
+    """
+    if quantity is ENERGY:
+        return choose_energy_bar(labels)
     columns = labels.columns()
     several = len(np.unique(labels.groups)) > 1
-    return fit_scaled_error(*columns), scaled_leave_one_group_out(*columns) if several else {}
+    return fit_scaled_error(*columns), scaled_leave_one_group_out(*columns) if several else {}, {}
 
 
-def force_bar(labels: ForceLabels) -> tuple[ForceError, dict]:
-    """The force bar, with the variables that pay, and what it is worth in groups left out, empty with one group.
+def force_bar(labels: ForceLabels) -> tuple[ForceError, dict, dict]:
+    """The force bar, with the variables that pay, its figures in groups left out, empty with one group, and what was chosen.
+
+    The last: with_correction; pinball_ratio, loss with the mean correction over that without, None where its force is not known.
 
     Raises
     ------
@@ -82,14 +91,14 @@ def force_bar(labels: ForceLabels) -> tuple[ForceError, dict]:
         Too few frames for level 0.9, or no atom of finite grade.
     """
     atoms = labels.atoms
-    with_correction = atoms.variables.correction is not None and needs_correction(atoms)[0]
+    with_correction, ratio = (False, None) if atoms.variables.correction is None else needs_correction(atoms)
     bar = fit_force_error(atoms, with_correction=with_correction)
-    if len(np.unique(labels.graded().atoms.groups)) < 2:
-        return bar, {}
-    return bar, leave_one_group_out(atoms, with_correction=with_correction)
+    several = len(np.unique(labels.graded().atoms.groups)) > 1
+    left_out = leave_one_group_out(atoms, with_correction=with_correction) if several else {}
+    return bar, left_out, {"with_correction": with_correction, "pinball_ratio": ratio}
 
 
-def scaled_report(labels: ScaledLabels, before: ScaledError | None, after: ScaledError, seed: int) -> dict:
+def scaled_report(labels: ScaledLabels, before, after: ScaledError | GradeError, seed: int) -> dict:
     """What a bar is worth, beside an older one.
 
     Returns
@@ -102,17 +111,23 @@ def scaled_report(labels: ScaledLabels, before: ScaledError | None, after: Scale
     for name, bar in (("before", before), ("after", after)):
         report[name] = None
         if bar is not None:
-            factors = {"factor": bar.factor, "conservative_factor": bar.conservative_factor}
-            report[name] = factors | _worth(np.abs(labels.error), bar.predict(labels.std), labels.blocks)
-    scores = np.abs(labels.error) / labels.std
+            report[name] = _factors(bar) | _worth(np.abs(labels.error), bar.of(labels), labels.blocks)
+    bars = after.of(labels)
+    scores = np.abs(labels.error) / np.maximum(bars, np.finfo(float).tiny)
     return report | {"few_frames": _few_frames(labels.groups, labels.blocks, lambda inside: scores, seed)}
+
+
+def _factors(bar):
+    if isinstance(bar, ScaledError):
+        return {"factor": bar.factor, "conservative_factor": bar.conservative_factor}
+    return {"factor": bar.factor(), "conservative_factor": bar.factor(conservative=True)}
 
 
 def force_report(labels: ForceLabels, before: AnyForceError | None, after: ForceError, seed: int) -> dict:
     """As `scaled_report` for level 0.9, of the atoms that have a bar and whose force does not vanish by symmetry.
 
-    Also per_element: {element: n, n_blocks, coverage of the bars of all elements together, factor (None where fewer than 20 frames hold
-    the element)}.
+    few_frames: {group: figures of `lmp_uq.calibration.adaptation.few_frames_adapted`}; per_element: {element: n, n_blocks, coverage of the
+    bars of all elements together, factor (None where fewer than 20 frames hold the element)}.
     """
     known = labels.graded()
     known = known.take(known.atoms.telling())
@@ -121,15 +136,22 @@ def force_report(labels: ForceLabels, before: AnyForceError | None, after: Force
     for name, bar in (("before", before), ("after", after)):
         report[name] = None
         if bar is not None:
-            factors = {"factor": bar.factor(LEVEL), "conservative_factor": bar.factor(LEVEL, conservative=True)}
-            report[name] = factors | _worth(atoms.error, bar.predict(atoms.variables), atoms.blocks)
+            report[name] = _factors(bar) | _worth(atoms.error, bar.predict(atoms.variables), atoms.blocks)
 
-    def scores(inside):
-        others = fit_force_error(atoms.take(~inside), with_correction=after.correction_slope > 0.0)
-        return _relative_errors(others, atoms)
+    return report | {"few_frames": _few_frames_of_forces(atoms, after, seed), "per_element": _per_element(known, after)}
 
-    few_frames = _few_frames(atoms.groups, atoms.blocks, scores, seed)
-    return report | {"few_frames": few_frames, "per_element": _per_element(known, after)}
+
+def _few_frames_of_forces(atoms, after, seed):
+    out, members = {}, split_by_group(atoms.groups, len(atoms.error))
+    for group, inside in members if len(members) > 1 else []:
+        try:
+            others = fit_force_error(atoms.take(~inside), levels=(LEVEL,), with_correction=after.correction_slope > 0.0)
+        except UqError:  # the other groups have too few frames
+            continue
+        found = few_frames_adapted(others, atoms.take(inside), seed=seed)
+        if found is not None:
+            out[group] = found
+    return out
 
 
 def _relative_errors(bar, atoms):

@@ -159,15 +159,17 @@ class OrdinalHead:
         return cls(tuple(header["thresholds"]), dict(tensors), figures)
 
 
-def calibrate_ordinal(atoms: LabelledAtoms, descriptors, seed: int = 0) -> OrdinalHead:
+def calibrate_ordinal(atoms: LabelledAtoms, descriptors, force_error: ForceError, seed: int = 0) -> OrdinalHead:
     """Train the head, and judge it in groups that had no part in it.
 
     Parameters
     ----------
     atoms : LabelledAtoms
     descriptors : array_like, shape (n, P)
+    force_error : ForceError
+        Of these atoms: what it is a function of is what it is compared with.
     seed : int
-        Of the split, the first weights and the order of the batches.
+        Of the splits, the first weights and the order of the batches.
 
     Returns
     -------
@@ -186,18 +188,20 @@ def calibrate_ordinal(atoms: LabelledAtoms, descriptors, seed: int = 0) -> Ordin
     frames = np.unique(atoms.blocks)
     held = np.isin(atoms.blocks, np.random.default_rng([seed, 1]).permutation(frames)[: round(SHARE * len(frames))])
     members = split_by_group(atoms.groups, len(atoms.error))
-    figures = {"held_out": _worth(atoms, descriptors, held, seed)}
-    figures["groups_left_out"] = {str(g): _worth(atoms, descriptors, m, seed) for g, m in members} if len(members) > 1 else {}
+    with_correction = force_error.correction_slope > 0.0
+    figures = {"held_out": _worth(atoms, descriptors, held, with_correction, seed)}
+    left_out = members if len(members) > 1 else []
+    figures["groups_left_out"] = {str(group): _worth(atoms, descriptors, mine, with_correction, seed) for group, mine in left_out}
     return replace(head, figures=head.figures | figures)
 
 
-def _worth(atoms, descriptors, away, seed):
+def _worth(atoms, descriptors, away, with_correction, seed):
     """Figures of atoms that have no part in what answers; away: (n,) their mask."""
     # a frame that stands in several groups is not new to the others
     others = ~np.isin(atoms.blocks, np.unique(atoms.blocks[away]))
     mine = away & atoms.variables.graded() & atoms.telling()
     try:
-        fallback = fit_force_error(atoms.take(others))
+        fallback = fit_force_error(atoms.take(others), with_correction=with_correction)
         head = train_ordinal_head(atoms.take(others), descriptors[others], seed=seed)
     except UqError:
         return None

@@ -8,9 +8,10 @@
 
 W and c by the pinball loss on log(|error| + 0.005), frames with equal weights; a quantile of the logarithm is the logarithm
 of the quantile, and the errors span orders of magnitude.  lower and upper are the range of q over the training atoms: beyond
-it a network extrapolates at will.  Files before 0.2 have networks without grade and G, the grade of the neighbours, among the inputs.  The factors are conformal ones of frames that had no part in the training
-(`lmp_uq.calibration.conformal`).  Where grade > 1 the bar is that of a `ForceError`: measured, a learned quantile is the best
-bar in domain and the worst in new chemistry, where its own confidence does not drop.
+it a network extrapolates at will.  The factors are conformal ones of frames that had no part in the training
+(`lmp_uq.calibration.conformal`).  G is the grade of the neighbours; files before 0.2 hold networks of D and |F| only.  Where
+grade > 1 the bar is that of a `ForceError`: measured, a learned quantile is the best bar in domain and the worst in new
+chemistry, where its own confidence does not drop.
 
 Method: Ho, Ortner, Wang, arXiv:2510.00721 (environment-dependent quantiles by pinball loss); pinball loss: R. Koenker,
 G. Bassett, Econometrica 46, 33 (1978); conformal step: Y. Romano, E. Patterson, E. Candes, NeurIPS 32 (2019).  Inference is

@@ -15,11 +15,12 @@ from lmp_uq.calibration.conformal import (
     conformal_quantile,
     least_blocks,
     pooled_and_conservative,
-    share_by_block,
     split_by_group,
 )
 from lmp_uq.calibration.force_error import LEVEL
+from lmp_uq.calibration.labelled_atoms import ScaledLabels
 from lmp_uq.errors import UqError
+from lmp_uq.metrics.sharpness import sharpness
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class ScaledError:
     def predict(self, std, conservative=False):
         """(...) bar in the unit of std."""
         return (self.conservative_factor if conservative else self.factor) * np.asarray(std, dtype=np.float64)
+
+    def of(self, labels: ScaledLabels, conservative: bool = False) -> np.ndarray:
+        """(n,) bars of labels."""
+        return self.predict(labels.std, conservative)
 
     def to_dict(self):
         """The numbers by name, ready for JSON."""
@@ -118,8 +123,8 @@ def scaled_leave_one_group_out(error, std, groups, blocks=None, *, level=LEVEL):
     Returns
     -------
     dict
-        {group: {"coverage", "n", "width"}}: share of labels inside the bar (blocks have equal weights), number of labels,
-        mean bar in the unit of std; coverage and width are None where the others have too few blocks for the level.
+        {group: figures of `lmp_uq.metrics.sharpness.sharpness`}, blocks with equal weights; None but for n where the others have too few
+        blocks for the level.
     """
     scores, std = _scores(error, std), np.asarray(std, dtype=np.float64)
     weights = block_weights(blocks, scores.size)
@@ -127,10 +132,9 @@ def scaled_leave_one_group_out(error, std, groups, blocks=None, *, level=LEVEL):
     report = {}
     for group, inside in split_by_group(groups, scores.size, at_least=2):
         factor = conformal_quantile(scores[~inside], level, blocks[~inside])
-        report[group] = {"coverage": None, "n": int(inside.sum()), "width": None}
-        if math.isfinite(factor):
-            report[group]["coverage"] = share_by_block(scores[inside] <= factor, blocks[inside])
-            report[group]["width"] = float(factor * np.average(std[inside], weights=weights[inside]))
+        taken = np.flatnonzero(inside) if math.isfinite(factor) else np.zeros(0, int)
+        report[group] = sharpness(scores[taken] * std[taken], factor * std[taken], level, weights[taken])
+        report[group]["n"] = int(inside.sum())
     return report
 
 

@@ -61,6 +61,8 @@ def _parser():
     models.add_verbs(verbs)
     materials.add_verbs(verbs)
     about.add_verbs(verbs, _parser)
+    for verb in parser.verbs().values():
+        verb.show_plain_help()
     return parser
 
 

@@ -41,7 +41,7 @@ def add_verbs(verbs, make_parser) -> None:
     """Add the other verbs; make_parser gives the whole parser, which completion is made from."""
     inspect = add_verb(verbs, "inspect", _inspect, "say what a model file holds")
     inspect.add_argument("model", help="*.uq file or embedded model")
-    inspect.add_argument("--json", action="store_true", help="print the header as it is")
+    inspect.add_argument("--json", action="store_true", help="print the header of the file as it is, as JSON")
     models = add_verb(verbs, "models", _models, "list the embedded models")
     models.add_argument("--json", action="store_true", help="print them as JSON")
     env = add_verb(verbs, "env", _env, "print what a plain lmp needs in its environment")

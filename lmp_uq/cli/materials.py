@@ -7,8 +7,14 @@ import logging
 import math
 import sys
 
-from lmp_uq.cli.parser import add_engine, add_messages, add_verb, check_json, count, positive, present, shows_progress
+from lmp_uq.cli.parser import BOUNDS, JSON, add_engine, add_messages, add_verb, check_json, count, positive, present, shows_progress
 from lmp_uq.errors import UqError
+
+RESULTS = "folder of the results, made if it is missing; members that it holds are not computed again"
+SPOT_CHECKS = (
+    "members by brute force beside an expansion, at most those of the file; with `--members` all of those are compared; 0: none"
+)
+FRAMES = "files of frames, in the order of the run: LAMMPS dumps (text), extxyz, or what else ASE reads"
 
 
 def add_verbs(verbs) -> None:
@@ -21,27 +27,27 @@ def _add_propagate(verbs):
     p = add_verb(verbs, "propagate", _propagate, "properties of materials with the bounds that the posterior gives them")
     p.add_argument("model", help="*.uq file of a linear potential or a MACE model, or an embedded model")
     p.add_argument("--suite", required=True, metavar="W.yaml", help="which properties, with references and rankings")
-    p.add_argument("--out", required=True, metavar="DIR", help="results; members that it holds are not computed again")
-    p.add_argument("--members", type=positive, metavar="K", help="by brute force: K members compute each property anew")
+    p.add_argument("--out", required=True, metavar="DIR", help=RESULTS)
+    p.add_argument("--members", type=positive, metavar="K", help="by brute force: the first K of the file compute each property anew")
     p.add_argument("--first-order", action="store_true", help="by derivatives at the mean, no member at all")
-    p.add_argument("--implicit", action="store_true", help="all members by an expansion about the mean (default if no method is named)")
-    p.add_argument("--spot-checks", type=count, default=5, metavar="N", help="members by brute force beside an expansion (default 5)")
-    p.add_argument("--ranks", type=positive, default=1, metavar="N", help="processes that share the members (default 1)")
+    p.add_argument("--implicit", action="store_true", help="all members by an expansion about the mean; done if no method is named")
+    p.add_argument("--spot-checks", type=count, default=5, metavar="N", help=SPOT_CHECKS)
+    p.add_argument("--ranks", type=positive, default=1, metavar="N", help="processes that share the members; `mpiexec -n N` does the same")
     add_messages(p)
 
 
 def _add_reweight(verbs):
     p = add_verb(verbs, "reweight", _reweight, "thermal averages over frames of a run, with error bars due to the potential")
     p.add_argument("model", help="*.uq file or embedded model that made the run")
-    p.add_argument("--frames", required=True, nargs="+", metavar="F", help="dumps, extxyz or what ASE reads, in the order of the run")
+    p.add_argument("--frames", required=True, nargs="+", metavar="F", help=FRAMES)
     p.add_argument("--temperature", required=True, type=float, metavar="T", help="of the canonical ensemble, K")
     p.add_argument("--observables", metavar="TABLE", help="text table of further observables, one line for each frame")
     p.add_argument("--pressure", action="store_true", help="also the pressure")
-    p.add_argument("--rdf", nargs=2, metavar=("CUTOFF", "BINS"), help="also g(r) of all pairs")
-    p.add_argument("--elements", nargs="+", default=[], metavar="El", help="of the atom types of a dump without column element")
-    p.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N frames")
-    p.add_argument("--members", type=int, default=None, metavar="K", help="K of the bounds (default: all members of the file)")
-    p.add_argument("--json", metavar="OUT", help="write the figures here")
+    p.add_argument("--rdf", nargs=2, metavar=("CUTOFF", "BINS"), help="also g(r) of all pairs; the cutoff in Angstrom, bins of equal width")
+    p.add_argument("--elements", nargs="+", default=[], metavar="El", help="of the atom types of a dump without a column `element`")
+    p.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N frames, and lines of the table")
+    p.add_argument("--members", type=int, default=None, metavar="K", help=BOUNDS)
+    p.add_argument("--json", metavar="OUT", help=JSON)
     add_engine(p)
     add_messages(p)
 

@@ -7,6 +7,8 @@ import logging
 import warnings
 
 from lmp_uq.cli.parser import (
+    BOUNDS,
+    JSON,
     add_engine,
     add_labels,
     add_messages,
@@ -21,7 +23,38 @@ from lmp_uq.cli.parser import (
     shows_progress,
     tell,
 )
-from lmp_uq.quantities import LABELS
+from lmp_uq.quantities import FORCE_ROWS, LABELS
+
+BACKBONE = (
+    "`*.uq` file, embedded model, mace-torch file, a [name that mace-torch knows](convert.md#names), or a linear potential: "
+    "[`snap:X.snapparam`](linear.md), [`compute:X.compute`](descriptors.md)"
+)
+LABELLED = "labelled frames, with files and labels as in [fit](fit.md#data)"
+CALIBRATION = "labelled frames of force_error, whole groups that are not in `--data`, and of the choice of the leverage floor"
+HOLD_OUT = "frames of `--data` to leave out, by an entry of their comment line; noted in the file as `test`"
+CACHE = "keep descriptors in this folder; without it they are in `X.uq.cache` until X.uq is written"
+ELEMENTS = "of SNAP: elements in the order of atom types, with radius and weight; one element needs none: 0.5 and 1.0"
+REFERENCE = 'of a linear potential: pair styles beneath it, as `"zbl 4.0 4.8"`'
+REFERENCE_COEFF = 'their `pair_coeff` lines, as `"1 1 zbl 74 74"`; those of zbl are made'
+CLASSIFIERS = ("probe", "ordinal")
+CLASSIFIER = "also train a [classifier](reliability.md) of frames (`probe`), of atoms (`ordinal`), or both"
+FIT_FORCE_ROWS = (
+    f"force components per frame, drawn at random; `auto`: {FORCE_ROWS}, or as many more as 100 rows per feature take; "
+    "of a linear potential all"
+)
+FORCE_ROWS_CHECKED = (
+    f"force components per frame, drawn at random, whose bars are checked; {FORCE_ROWS} of a foundation model, all of a linear potential"
+)
+ROWS = f"which labels become rows: any of {', '.join(f'`{label}`' for label in LABELS)}"
+ENERGY_SCALE = "weight energies by exp(-(E - E_min)/A), A in eV/atom, E_min the lowest of the same composition"
+FORCE_SCALE = "weight force components by exp(-|F|/B), B in eV/Angstrom"
+RIDGE = "relative ridge >= 0, `evidence`, or `groups`; `auto`: 0.01, of a linear potential `evidence`"
+FLOOR = "relative leverage floor >= 0, `auto` (by the calibration frames) or `groups` (by left-out groups of `--data`)"
+COMPONENTS = "fit on the first N principal components of the features only: fewer give wider bars"
+AXES = (
+    "[principal axes of the box](linear.md#axes-of-the-box): `scaled` columns, `given` units; `auto`: given for SNAP without quadratic "
+    "terms, else scaled"
+)
 
 
 def add_verbs(verbs) -> None:
@@ -36,8 +69,8 @@ def add_verbs(verbs) -> None:
 def _add_convert(verbs):
     p = add_verb(verbs, "convert", _convert, "make a *.uq file without posterior from a mace-torch model")
     p.add_argument("model", help="mace-torch file (a pickle: it can run code, name only files you trust) or a name mace-torch knows")
-    p.add_argument("--out", required=True, metavar="X.uq")
-    p.add_argument("--head", help="which head of a multi-head model")
+    p.add_argument("--out", required=True, metavar="X.uq", help="file to write")
+    p.add_argument("--head", help="which head of a model with several")
     p.add_argument("--licence", default="unstated", help="licence of the model, stored in the file")
     add_messages(p)
 
@@ -45,56 +78,58 @@ def _add_convert(verbs):
 def _add_fit(verbs):
     p = add_verb(verbs, "fit", _fit, "fit posterior, grade and force_error on DFT frames")
     files = p.add_argument_group("files")
-    files.add_argument("--backbone", required=True, metavar="M", help="*.uq, embedded model, mace-torch model, snap:FILE or compute:FILE")
-    files.add_argument("--data", required=True, nargs="+", metavar="F", help="frames of the posterior and the grade")
-    files.add_argument("--out", required=True, metavar="X.uq")
-    files.add_argument("--calibration", nargs="+", default=[], metavar="F", help="frames of force_error: whole groups not in --data")
+    files.add_argument("--backbone", required=True, metavar="M", help=BACKBONE)
+    files.add_argument("--data", required=True, nargs="+", metavar="F", help="labelled frames of the posterior and the grade")
+    files.add_argument("--out", required=True, metavar="X.uq", help="file to write")
+    files.add_argument("--calibration", nargs="+", default=[], metavar="F", help=CALIBRATION)
     files.add_argument("--backbone-training", nargs="+", default=[], metavar="F", help="frames the backbone was trained on; only noted")
-    files.add_argument("--hold-out", metavar="KEY=VALUE", help="frames of --data to leave out (role test)")
-    files.add_argument("--cache", metavar="DIR", help="keep descriptors here (default: X.uq.cache, removed when X.uq is written)")
-    files.add_argument("--json", metavar="OUT", help="write what was found here")
-    files.add_argument("--head", help="which head of a multi-head model")
+    files.add_argument("--hold-out", metavar="KEY=VALUE", help=HOLD_OUT)
+    files.add_argument("--cache", metavar="DIR", help=CACHE)
+    files.add_argument("--json", metavar="OUT", help=JSON)
+    files.add_argument("--head", help="which head of a mace-torch model with several")
     files.add_argument("--licence", default="unstated", help="licence of model and data, stored in the file")
     add_labels(p).add_argument("--fit-offsets", action="store_true", help="take per-element energy offsets off the labels")
     _add_rows(p.add_argument_group("rows and their weights"))
     _add_posterior(p.add_argument_group("posterior"))
     linear = p.add_argument_group("linear potentials")
-    linear.add_argument("--elements", nargs="+", default=[], metavar="El:R:w", help="snap: elements of types 1, 2, ...; radius, weight")
-    linear.add_argument("--reference", nargs="+", default=[], metavar="STYLE", help='pair styles beneath it, as "zbl 4.0 4.8"')
-    linear.add_argument("--reference-coeff", nargs="+", default=[], metavar="C", help='their pair_coeff lines, as "1 1 zbl 74 74"')
+    linear.add_argument("--elements", nargs="+", default=[], metavar="El:R:w", help=ELEMENTS)
+    linear.add_argument("--reference", nargs="+", default=[], metavar="STYLE", help=REFERENCE)
+    linear.add_argument("--reference-coeff", nargs="+", default=[], metavar="C", help=REFERENCE_COEFF)
     add_engine(p)
     add_messages(p)
 
 
 def _add_rows(p):
-    p.add_argument("--rows", nargs="+", default=list(LABELS), choices=LABELS)
-    p.add_argument("--force-rows", type=positive_or_auto, default="auto", metavar="N", help="force components per frame, or auto")
-    p.add_argument("--energy-scale", type=scale, default=None, metavar="A", help="weights exp(-(E - E_min)/A) of energies, eV/atom")
-    p.add_argument("--force-scale", type=scale, default=None, metavar="B", help="weights exp(-|F|/B) of forces, eV/Angstrom")
+    p.add_argument("--rows", nargs="+", default=list(LABELS), choices=LABELS, metavar="KIND", help=ROWS)
+    p.add_argument("--force-rows", type=positive_or_auto, default="auto", metavar="N", help=FIT_FORCE_ROWS)
+    p.add_argument("--energy-scale", type=scale, default=None, metavar="A", help=ENERGY_SCALE)
+    p.add_argument("--force-scale", type=scale, default=None, metavar="B", help=FORCE_SCALE)
 
 
 def _add_posterior(p):
-    p.add_argument("--ridge", type=number_or("auto", "evidence", "groups"), default="auto", help="number, evidence or groups")
-    p.add_argument("--leverage-floor", type=number_or("auto", "groups"), default="auto", help="relative, auto (default) or groups")
-    p.add_argument("--components", type=positive, default=None, metavar="N", help="fit on the first N principal components")
-    p.add_argument("--axes", default="auto", choices=["auto", "scaled", "given"], help="principal axes of the box (default auto)")
-    p.add_argument("--element-bias", action="store_true", help="one constant per element instead of one for all")
-    p.add_argument("--members", type=positive, default=512, metavar="K", help="members drawn and stored (default 512)")
-    p.add_argument("--seed", type=count, default=0)
+    p.add_argument("--ridge", type=number_or("auto", "evidence", "groups"), default="auto", help=RIDGE)
+    p.add_argument("--leverage-floor", type=number_or("auto", "groups"), default="auto", metavar="FLOOR", help=FLOOR)
+    p.add_argument("--components", type=positive, default=None, metavar="N", help=COMPONENTS)
+    p.add_argument("--axes", default="auto", choices=["auto", "scaled", "given"], help=AXES)
+    p.add_argument("--element-bias", action="store_true", help="one constant column per element instead of one for all")
+    p.add_argument("--members", type=positive, default=512, metavar="K", help="members drawn and stored")
+    p.add_argument("--seed", type=count, default=0, help="of the drawn force rows, the folds of the grade and the members")
 
 
 def _add_calibrate(verbs):
     p = add_verb(verbs, "calibrate", _calibrate, "new factors of force_error, energy_error and stress_error on labelled frames")
     p.add_argument("model", help="*.uq file or embedded model")
-    p.add_argument("--data", required=True, nargs="+", metavar="F", help="frames like those of the runs to come")
-    p.add_argument("--out", required=True, metavar="Y.uq")
+    frames = p.add_mutually_exclusive_group(required=True)
+    frames.add_argument("--data", nargs="+", metavar="F", help=f"{LABELLED}, groups of unlike kinds, known ones too")
+    frames.add_argument("--adapt", nargs="+", metavar="F", help="a few frames of a new system: shift `force_error` to them, keep the rest")
+    p.add_argument("--out", required=True, metavar="Y.uq", help="file to write")
     p.add_argument("--in-sample", action="store_true", help="accept frames that have another role in the file")
     p.add_argument("--learned-quantile", action="store_true", help="also train a network for force_error where grade <= 1")
     p.add_argument(
-        "--classifier", nargs="+", action="extend", default=[], choices=["probe", "ordinal"], help="also train these: of frames, of atoms"
+        "--classifier", nargs="+", action="extend", default=[], choices=CLASSIFIERS, help=CLASSIFIER
     )
-    p.add_argument("--seed", type=count, default=0)
-    p.add_argument("--json", metavar="OUT", help="write what was found here")
+    p.add_argument("--seed", type=count, default=0, help="of the random choices of ten frames, and of the networks")
+    p.add_argument("--json", metavar="OUT", help=JSON)
     _add_own_offsets(add_labels(p))
     add_engine(p)
     add_messages(p)
@@ -107,17 +142,17 @@ def _add_own_offsets(p):
 def _add_validate(verbs):
     p = add_verb(verbs, "validate", _validate, "errors and coverage on labelled frames")
     p.add_argument("model", help="*.uq file or embedded model")
-    p.add_argument("--data", required=True, nargs="+", metavar="F")
+    p.add_argument("--data", required=True, nargs="+", metavar="F", help=LABELLED)
     p.add_argument("--in-sample", action="store_true", help="accept frames that shaped the file")
-    p.add_argument("--json", metavar="OUT", help="write the figures here")
-    p.add_argument("--report", metavar="DIR", help="write report.html, tables and figures into this folder")
-    p.add_argument("--force-rows", type=positive, metavar="N", help="force components per frame (default 24, of a linear potential all)")
-    p.add_argument("--members", type=positive, default=None, metavar="K", help="K of the bounds (default: all members of the file)")
-    p.add_argument("--seed", type=count, default=0)
-    p.add_argument("--blocks", default="frame", choices=["frame", "group"], help="what the bootstrap draws (default frame)")
+    p.add_argument("--json", metavar="OUT", help=JSON)
+    p.add_argument("--report", metavar="DIR", help="write `report.html`, tables and figures into this folder")
+    p.add_argument("--force-rows", type=positive, metavar="N", help=FORCE_ROWS_CHECKED)
+    p.add_argument("--members", type=positive, default=None, metavar="K", help=BOUNDS)
+    p.add_argument("--seed", type=count, default=0, help="of the drawn force components")
+    p.add_argument("--blocks", default="frame", choices=["frame", "group"], help="what the bootstrap draws: `frame` or `group`")
     other = p.add_argument_group("other methods")
-    other.add_argument("--baselines", action="store_true", help="compare with bagging, LLPR, MaxVol gamma and kNN; needs --fit-data")
-    other.add_argument("--fit-data", nargs="+", default=[], metavar="F", help="files that hold the posterior frames of the fit")
+    other.add_argument("--baselines", action="store_true", help="compare with bagging, LLPR, MaxVol gamma and kNN; needs `--fit-data`")
+    other.add_argument("--fit-data", nargs="+", default=[], metavar="F", help="files that hold the frames that the posterior was fitted on")
     other.add_argument("--committee", nargs="+", default=[], metavar="X.uq", help="compare with the spread over these models and this one")
     _add_own_offsets(add_labels(p))
     add_engine(p)
@@ -127,8 +162,8 @@ def _add_validate(verbs):
 def _add_export(verbs):
     p = add_verb(verbs, "export", _export, "write a linear potential as the files of LAMMPS' own pair style")
     p.add_argument("model", help="*.uq file of a linear potential")
-    p.add_argument("--out", required=True, metavar="PREFIX", help="of the files, as PREFIX.snapcoeff and PREFIX.in")
-    p.add_argument("--member", type=positive, metavar="K", help="write the K-th member, counted from 1, in place of the mean")
+    p.add_argument("--out", required=True, metavar="PREFIX", help="of the files, as `PREFIX.in`; its folder must be there")
+    p.add_argument("--member", type=positive, metavar="K", help="the K-th member of the posterior, counted from 1, in place of the mean")
     add_messages(p)
 
 
@@ -206,8 +241,9 @@ def _calibrate(options, command):
     check_json(options)
     result = calibrate(
         options.model,
-        options.data,
+        options.adapt or options.data,
         options.out,
+        adapt=options.adapt is not None,
         in_sample=options.in_sample,
         learned_quantile=options.learned_quantile,
         classifier=options.classifier,

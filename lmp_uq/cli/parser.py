@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import math
+import re
 import sys
 from collections.abc import Iterable
 
@@ -13,6 +14,35 @@ from lmp_uq.errors import UqError
 
 MODELS_FOLLOW = ("committee",)
 """Options of several model files: a file behind them is one of theirs."""
+
+# help is Markdown: the pages of the verbs are made of it
+JSON = "write what was found here, as JSON; `-`: to standard output, the text then goes to standard error"
+BOUNDS = "K of the bounds, at most the members of the file; without it all of them"
+DEVICE = (
+    "`auto`, `cpu`, `cuda` or `cuda:N`; `auto` is the CPU, and with `--engine torch` a GPU if there is one; a GPU is not "
+    "verified"
+)
+ENGINE = (
+    "`native` (C++, CPU, many times faster), `torch`, or `auto`: native where it can run the model, and torch where it cannot "
+    "or `--device` asks for a GPU"
+)
+PRECISION = "arithmetic of a foundation model: `file`, `float32` or `float64`"
+THREADS = "threads of the backbone; 0 is `OMP_NUM_THREADS` or all cores, of several ranks one for each"
+
+
+WITHOUT_VALUE = ("required", "off", "none")
+LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+
+
+def default_text(action: argparse.Action) -> str:
+    """What an option is when it is not given, or one of `WITHOUT_VALUE`."""
+    if action.required:
+        return "required"
+    if action.nargs == 0:
+        return "off"
+    if action.default is None or action.default == []:
+        return "none"
+    return " ".join(action.default) if isinstance(action.default, list) else str(action.default)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -30,6 +60,14 @@ class Parser(argparse.ArgumentParser):
     def verbs(self) -> dict[str, Parser]:
         """Names to parsers."""
         return next(action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction))
+
+    def show_plain_help(self) -> None:
+        """Keep the help of every option, which is Markdown, for the pages, and show it as plain text with its default."""
+        for action in self._actions:
+            action.markdown = action.help or ""
+            action.help = LINK.sub(r"\1", action.markdown).replace("`", "")
+            if default_text(action) not in WITHOUT_VALUE:
+                action.help += f" (default {default_text(action)})"
 
     def parse_args(self, args=None, namespace=None):
         """See `argparse.ArgumentParser.parse_args`."""
@@ -101,19 +139,19 @@ def add_verb(verbs, name: str, run, text: str, **keywords) -> Parser:
 def add_engine(parser) -> None:
     """Options of what evaluates the backbone."""
     p = parser.add_argument_group("what evaluates the backbone")
-    p.add_argument("--device", default="auto", help="auto | cpu | cuda[:n]")
-    p.add_argument("--precision", default="file", choices=["file", "float32", "float64"])
-    p.add_argument("--engine", default="auto", choices=["auto", "native", "torch"], help="default auto")
-    p.add_argument("--threads", type=count, default=0, help="threads of the backbone (default: OMP_NUM_THREADS or all cores)")
+    p.add_argument("--device", default="auto", help=DEVICE)
+    p.add_argument("--engine", default="auto", choices=["auto", "native", "torch"], help=ENGINE)
+    p.add_argument("--precision", default="file", choices=["file", "float32", "float64"], metavar="P", help=PRECISION)
+    p.add_argument("--threads", type=count, default=0, metavar="N", help=THREADS)
 
 
 def add_labels(parser):
     """Options of what labelled frames hold; returns their group."""
     p = parser.add_argument_group("labels")
-    p.add_argument("--energy-key", help="label names; default REF_energy, REF_forces, REF_stress, then energy, forces, stress")
-    for label in ("forces", "stress", "virials"):
-        p.add_argument(f"--{label}-key")
-    p.add_argument("--group-key", default="config_type", help="what names a frame's group (default config_type)")
+    for label in ("energy", "forces", "stress"):
+        p.add_argument(f"--{label}-key", metavar="KEY", help=f"name of the label; without it `REF_{label}`, then `{label}`")
+    p.add_argument("--virials-key", metavar="KEY", help="name of the virials, in place of the stress")
+    p.add_argument("--group-key", metavar="KEY", default="config_type", help="entry of the comment line that names a frame's group")
     return p
 
 

@@ -7,16 +7,14 @@ from bisect import bisect_left
 
 import numpy as np
 
-from lmp_uq.quantities import ENERGY, FORCES, QUANTITIES, STRESS
+from lmp_uq.quantities import ENERGY, FORCE_ROWS, FORCES, QUANTITIES, STRESS
 
 ROWS_PER_FEATURE = 100
 """Rows per feature below which the box is narrower than the errors of unseen force labels (docs/proof.md)."""
-MIN_FORCE_ROWS = 24
-"""Force rows per frame where there are rows enough."""
 
 
 def enough_force_rows(frames, kinds, n_features: int) -> int:
-    """Force rows per frame: 24, or as many more as 100 rows per feature take, or all.
+    """Force rows per frame: `FORCE_ROWS`, or as many more as 100 rows per feature take, or all.
 
     The box is as wide as the extremes of the corrections, so it grows with the number of rows: with fewer it is too narrow.
 
@@ -31,14 +29,14 @@ def enough_force_rows(frames, kinds, n_features: int) -> int:
     Returns
     -------
     int
-        At least 24, at most the number of force components of the largest frame that has force labels.
+        At least `FORCE_ROWS`, at most the number of force components of the largest frame that has force labels.
     """
     n_energies = sum(np.isfinite(f.energy) for f in frames) if ENERGY.label in kinds else 0
     n_stresses = len(STRESS.components) * sum(f.stress is not None for f in frames) if STRESS.label in kinds else 0
     sizes = np.array([3 * len(f.atoms) for f in frames if f.forces is not None and FORCES.label in kinds], dtype=np.int64)
     wanted = ROWS_PER_FEATURE * n_features - n_energies - n_stresses
-    candidates = range(MIN_FORCE_ROWS, max(sizes.max(initial=0), MIN_FORCE_ROWS))
-    return MIN_FORCE_ROWS + bisect_left(candidates, wanted, key=lambda n: np.minimum(sizes, n).sum())
+    candidates = range(FORCE_ROWS, max(sizes.max(initial=0), FORCE_ROWS))
+    return FORCE_ROWS + bisect_left(candidates, wanted, key=lambda n: np.minimum(sizes, n).sum())
 
 
 def count_rows(stream, pops, weights) -> tuple[dict, dict]:

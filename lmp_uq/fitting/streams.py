@@ -9,11 +9,10 @@ from lmp_uq.backbone.identity import identity_of
 from lmp_uq.backbone.load import load_backbone
 from lmp_uq.errors import UqError
 from lmp_uq.files import is_stream
-from lmp_uq.fitting.counts import MIN_FORCE_ROWS
 from lmp_uq.fitting.posterior import Judged
 from lmp_uq.fitting.sources import is_linear, with_coefficients
 from lmp_uq.posterior.box import departures
-from lmp_uq.quantities import LABELS
+from lmp_uq.quantities import FORCE_ROWS, LABELS
 from lmp_uq.rows.cache import Cache
 from lmp_uq.rows.rows import RowOptions
 from lmp_uq.rows.stream import Stream
@@ -56,7 +55,7 @@ class FitStreams:
 
         def judge(pops):
             mine = with_coefficients(source, pops.coef_) if is_linear(source) else source
-            n_force_rows = None if is_linear(source) else self._options.n_force_rows or MIN_FORCE_ROWS
+            n_force_rows = None if is_linear(source) else self._options.n_force_rows or FORCE_ROWS
             checked = self.stream(mine, self.load(mine), calibration, "calibration frames", n_force_rows) if calibration else None
             if checked is not None:
                 checked.offsets = training.offsets

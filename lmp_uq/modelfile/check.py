@@ -202,6 +202,8 @@ def _check_calibration(header: dict[str, Any], where: str) -> None:
             accepted = "an object, because calibration.force_error is predicted from the grade"
             _reject(where, "grade", None, accepted)
     for name in ("energy_error", "stress_error"):
+        if calibration.get(name) is not None and "variable" in calibration[name]:
+            continue
         for key in _SCALED_ERROR_KEYS if calibration.get(name) is not None else ():
             if not _is_number(calibration[name].get(key)):
                 _reject(where, f"calibration.{name}.{key}", calibration[name].get(key), "a number")

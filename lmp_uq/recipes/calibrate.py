@@ -1,25 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``lmp-uq calibrate``: a model file and labelled frames in, the same file with factors for these frames out."""
+"""``lmp-uq calibrate``: a model file and labelled frames in, the same file with bars for such frames out."""
 
 from __future__ import annotations
 
 import copy
 import logging
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from lmp_uq import modelfile
 from lmp_uq.calibration import ordinal_head, probe
-from lmp_uq.calibration.labels import calibrate_bars, calibrate_learned
+from lmp_uq.calibration.adaptation import adapt
+from lmp_uq.calibration.advice import advice
+from lmp_uq.calibration.force_error import ForceError
+from lmp_uq.calibration.labels import calibrate_bars, calibrate_learned, force_report
 from lmp_uq.calibration.ordinal_head import calibrate_ordinal
 from lmp_uq.calibration.probe_training import calibrate_probe
 from lmp_uq.calibration.quantile_network import SECTION
+from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError
-from lmp_uq.files import check_target, hash_file
+from lmp_uq.files import check_target
 from lmp_uq.frames.energy_zero import check_energy_zero, match_energy_zero
 from lmp_uq.frames.frame import check_elements
-from lmp_uq.frames.reading import read_frames
+from lmp_uq.frames.reading import hash_file, read_frames
 from lmp_uq.modelfile.provenance import Provenance, frames_with_other_role
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
@@ -45,50 +50,89 @@ class CalibrateOptions(RecipeOptions):
     in_sample: bool = False
     learned_quantile: bool = False
     classifier: tuple[str, ...] = ()
+    adapt: bool = False
+
+
+class _Found(NamedTuple):
+    """New bars by name, their reports, why others have none, and what else the report says."""
+
+    bars: dict
+    reports: dict
+    left_out: dict
+    more: dict
 
 
 def calibrate(options: CalibrateOptions, command: str = "") -> dict:
-    """Calibrate and write ``options.out`` (whole or not at all).
+    """Calibrate, or adapt to a few frames, and write ``options.out`` (whole or not at all).
 
-    The result does not depend on the order of the frames.
+    The result of a calibration does not depend on the order of the frames; an adaptation takes them in the order given.
 
     Returns
     -------
     dict
         n_frames, in_sample, warnings, energy_offsets (eV/atom); labels: {force_error, energy_error, stress_error: the report of
         `lmp_uq.calibration.labels`}; left_out: {label: why there is none}; learned_quantile: its report or None; classifiers: {probe,
-        ordinal: the header entry of each that was asked for}.
+        ordinal: the header entry of each that was asked for}; adaptation: the report of `lmp_uq.calibration.adaptation` or None.
 
     Raises
     ------
     UqError
         No posterior in the file; frames that had another role in it, unless in_sample; elements other than the
-        file's; no kind of label that could be calibrated; too few frames for a learned quantile or a classifier.
+        file's; no kind of label that could be calibrated; too few frames for a learned quantile or a classifier; nothing that could be
+        adapted.
     """
     check_target(options.out, "--out")
     file = modelfile.read(modelfile.resolve(options.model))
     if not file.header["posterior"]:
         raise UqError(f"{options.model} has no posterior to calibrate: lmp-uq fit writes one")
+    before = _bar_to_adapt(file, options) if options.adapt else None
     frames = read_frames(options.data, options.keys, options.group_key, file.header["cutoff"])
     check_elements(frames, file.header["elements"])
     in_sample = _other_roles(file, frames, options.in_sample)
-    # sums are then the same whatever the order of the files
-    frames = sorted(frames, key=lambda frame: (frame.key, frame.group, frame.source))
+    if not options.adapt:  # sums are then the same whatever the order of the files
+        frames = sorted(frames, key=lambda frame: (frame.key, frame.group, frame.source))
     backbone, predictions, offsets = _predict(file, frames, options)
     labels = _labels(file, predictions, backbone)
-    entries, found, reasons = calibrate_bars(labels, file.header["calibration"] or {}, options.seed)
+    found = _adapted(labels, before, options) if before is not None else _calibrated(file, labels, options)
+    report = {"n_frames": len(frames), "in_sample": in_sample, "labels": found.reports, "left_out": found.left_out}
+    report |= {"energy_offsets": offsets, "adaptation": None} | found.more
+    report["learned_quantile"], tensors = _learn(labels, predictions, found.bars, options)
+    report["classifiers"], more = _classify(file, labels, predictions, found.bars, options)
+    report["warnings"] = _warnings(file, frames, report)
+    if FORCES.bar in found.bars and not options.adapt:
+        report["warnings"] += advice(labels.of(FORCES), found.bars[FORCES.bar])
+    for text in report["warnings"]:
+        log.warning("%s", text)
+    _write(file, frames, _section(file, found.bars, report), tensors | more, options, command)
+    return report
+
+
+def _calibrated(file, labels, options):
+    entries, reports, reasons = calibrate_bars(labels, file.header["calibration"] or {}, options.seed)
     left_out = {name: str(reason).removeprefix(f"{name}: ") for name, reason in reasons.items()}
     if not entries:
         raise UqError("nothing can be calibrated: " + "; ".join(f"{name}: {why}" for name, why in left_out.items()))
-    report = {"n_frames": len(frames), "in_sample": in_sample, "labels": found, "left_out": left_out, "energy_offsets": offsets}
-    report["learned_quantile"], tensors = _learn(labels, predictions, entries, options)
-    report["classifiers"], more = _classify(file, labels, predictions, entries, options)
-    report["warnings"] = _warnings(file, frames, report)
-    for text in report["warnings"]:
-        log.warning("%s", text)
-    calibration = _section(file, entries, report)
-    _write(file, frames, calibration, tensors | more, options, command)
-    return report
+    return _Found(entries, reports, left_out, {})
+
+
+def _bar_to_adapt(file, options):
+    """The force_error of the file.  UqError if it is none that can be adapted."""
+    values = (file.header["calibration"] or {}).get(FORCES.bar)
+    bar = force_error_of(values) if values else None
+    if not isinstance(bar, ForceError):
+        found = "was calibrated before 0.2" if bar else "is not there"
+        raise UqError(f"--adapt: force_error of {options.model} {found}; accepted: a file that lmp-uq calibrate --data made")
+    for name, given in (("--learned-quantile", options.learned_quantile), ("--classifier", options.classifier)):
+        if given:
+            raise UqError(f"--adapt and {name} exclude each other: a few frames cannot train a network")
+    return bar
+
+
+def _adapted(labels, before, options):
+    mine = labels.of(FORCES)
+    after, report = adapt(before, mine)
+    judged = {"leave_one_group_out": {}} | force_report(mine, before, after, options.seed) | {"few_frames": {}}
+    return _Found({FORCES.bar: after}, {FORCES.bar: judged}, {}, {"adaptation": report})
 
 
 def _other_roles(file, frames, accept):
@@ -151,23 +195,27 @@ def _classify(file, labels, predictions, entries, options):
         if FORCES.bar not in entries:
             raise UqError("--classifier ordinal: no force_error could be calibrated, which it hands over to where grade > 1")
         descriptors, _ = labelled_descriptors(predictions)
-        found["ordinal"] = ordinal_head.SECTION, calibrate_ordinal(labels.of(FORCES).atoms, descriptors, options.seed)
+        head = calibrate_ordinal(labels.of(FORCES).atoms, descriptors, entries[FORCES.bar], options.seed)
+        found["ordinal"] = ordinal_head.SECTION, head
     tensors = {f"{section}/{name}": array for section, one in found.values() for name, array in one.tensors().items()}
     return {name: one.header() for name, (_, one) in found.items()}, tensors
 
 
 def _warnings(file, frames, report):
     out = []
-    n_blocks, n_groups = len({frame.key for frame in frames}), len({frame.group for frame in frames})
+    n_blocks = len({frame.key for frame in frames})
     if n_blocks < FEW_FRAMES:
         sd = 0.3 / np.sqrt(n_blocks)
         out.append(f"{n_blocks} independent frames, fewer than {FEW_FRAMES}: a coverage of 0.90 is uncertain by {sd:.2f}")
-    if n_groups < 2:
-        out.append("one group only: the conservative factors are the pooled ones, and nothing is known of a group left out")
     ungraded = _ungraded(file, frames)
     if ungraded:
         out.append(f"no training atoms of {', '.join(f'{e} ({n} atoms)' for e, n in ungraded.items())}: they took no part in force_error")
     had_network = (file.header["calibration"] or {}).get("quantile_network")
+    if report["adaptation"]:
+        networks = {"quantile_network": "learned quantile", "ordinal": "ordinal head"}
+        for name in [name for name in networks if (file.header["calibration"] or {}).get(name)]:
+            out.append(f"the {networks[name]} of the file is not adapted: it answers as before where grade <= 1")
+        return out
     if had_network and report["learned_quantile"] is None and FORCES.bar in report["labels"]:
         out.append("the learned quantile of the file is dropped: it belongs to the old force_error; --learned-quantile makes a new one")
     return out
@@ -184,6 +232,10 @@ def _ungraded(file, frames):
 def _section(file, entries, report):
     """The new header entry: what could not be calibrated stays as it was."""
     out = copy.deepcopy(file.header["calibration"] or {})
+    if report["adaptation"]:
+        earlier = out.get("adaptations", [])
+        return out | {FORCES.bar: entries[FORCES.bar].to_dict(), "adaptations": [*earlier, report["adaptation"]]}
+    out.pop("adaptations", None)
     for name, bar in entries.items():
         mine = report["labels"][name]
         out[name] = bar.to_dict()

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lmp_uq import modelfile
+from lmp_uq.calibration.advice import advice
 from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL
 from lmp_uq.calibration.labels import calibrate_bars
 from lmp_uq.errors import UqError
 from lmp_uq.files import check_folder, check_target
-from lmp_uq.fitting.counts import MIN_FORCE_ROWS, ROWS_PER_FEATURE, count_rows, enough_force_rows
+from lmp_uq.fitting.counts import ROWS_PER_FEATURE, count_rows, enough_force_rows
 from lmp_uq.fitting.posterior import Judged, fit_posterior
 from lmp_uq.fitting.sources import is_linear, open_fit_source, options_of_family
 from lmp_uq.fitting.streams import FitStreams
@@ -28,7 +29,7 @@ from lmp_uq.modelfile.provenance import Provenance
 from lmp_uq.novelty.fit import fit_novelty_blocks, fit_scaled_novelty
 from lmp_uq.parallel.ranks import ranks
 from lmp_uq.posterior.features import n_bias_columns
-from lmp_uq.quantities import FORCES, LABELS, SCALED
+from lmp_uq.quantities import FORCE_ROWS, FORCES, LABELS, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labels_of
 from lmp_uq.rows.predict import correction_forces
@@ -192,8 +193,8 @@ def _with_force_rows(options, frames, backbone, everyone):
         return options
     n_features = options.n_components or backbone.n_features + n_bias_columns(options.bias, len(backbone.elements))
     found = enough_force_rows(frames, options.rows, n_features)
-    if found > MIN_FORCE_ROWS and everyone.rank == 0:
-        log.info("%d force rows per frame: %d would make fewer than %d rows per feature", found, MIN_FORCE_ROWS, ROWS_PER_FEATURE)
+    if found > FORCE_ROWS and everyone.rank == 0:
+        log.info("%d force rows per frame: %d would make fewer than %d rows per feature", found, FORCE_ROWS, ROWS_PER_FEATURE)
     return replace(options, n_force_rows=found)
 
 
@@ -254,6 +255,8 @@ def _calibrate(checked, box, novelty, backbone):
     for quantity in SCALED:
         if quantity.bar in found.reasons and labels.has(quantity):
             log.warning("no %s: %s", quantity.bar, found.reasons[quantity.bar])
+    for text in advice(labels.forces, found.bars[FORCES.bar]):
+        log.warning("%s", text)
     bars = {name: bar.to_dict() for name, bar in found.bars.items()}
     left_out = found.reports[FORCES.bar]["leave_one_group_out"]
     return {FORCES.bar: bars.pop(FORCES.bar), "leave_one_group_out": left_out} | bars

@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 
 from lmp_uq.errors import UqError
 from lmp_uq.frames.reading import LabelKeys
-
-DEFAULT_FORCE_ROWS = 24
-"""Force components of a frame that become rows where each costs a pass through the model."""
+from lmp_uq.quantities import FORCE_ROWS
 
 
 def default_force_rows(header) -> int | None:
     """Force components of a frame that become rows unless the user says otherwise; None: all, which cost a linear potential nothing."""
-    return DEFAULT_FORCE_ROWS if header["backbone"]["family"] == "mace" else None
+    return FORCE_ROWS if header["backbone"]["family"] == "mace" else None
 
 
 def members_in_use(header, asked: int | None, name: str) -> int:

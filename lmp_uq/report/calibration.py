@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lmp_uq.calibration.adaptation import TRUSTED
 from lmp_uq.calibration.few_frames import MIN_REST, N_FRAMES
 from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, GRADE_OFFSET, LEAST_BAR, LEVEL, ForceError
 from lmp_uq.calibration.force_error_1 import ForceError1
+from lmp_uq.calibration.grade_error import ENERGY_OFFSET, GradeError, bar_of_energies
 from lmp_uq.calibration.versions import force_error_of
-from lmp_uq.quantities import QUANTITIES, SCALED
+from lmp_uq.quantities import FORCES, QUANTITIES, SCALED
 from lmp_uq.report.classifiers import classifier_blocks, classifier_lines
 from lmp_uq.report.columns import LEFT_OUT_COLUMNS
 from lmp_uq.report.text import Column, entry, number, printable, table, wrap
@@ -31,7 +33,8 @@ FACTOR_COLUMNS = (
 SCALED_LEFT_OUT_COLUMNS = (
     Column("", "labels", ("n",), "d", "labels of the group"),
     Column("", "coverage", ("coverage",), ".3f", "share of labels inside the bar"),
-    Column("", "mean width", ("width",), "#.3g", "mean bar"),
+    Column("median", "width", ("width",), "#.3g", "median bar"),
+    Column("", "pinball", ("pinball",), "#.3g", "loss over that of the best constant, known afterwards"),
 )
 _FROM = "coverage of the rest, factor from"
 FEW_COLUMNS = (
@@ -39,6 +42,11 @@ FEW_COLUMNS = (
     Column(_FROM, "the others", ("others",), ".3f", "no frame of the group is known"),
     Column(_FROM, f"others + {N_FRAMES}", ("added",), ".3f", "frames of the group are added to the others"),
     Column(_FROM, f"{N_FRAMES} alone", ("alone",), ".3f", "the factor comes from frames of the group alone"),
+)
+ADAPTED_COLUMNS = (
+    Column("", "frames", ("n_frames",), "d", "frames of the group"),
+    Column("coverage of the rest", "the others", ("others",), ".3f", "the bar has seen no frame of the group"),
+    Column("coverage of the rest", "--adapt", ("adapted",), ".3f", f"the bar of the others, adapted to {TRUSTED} frames of the group"),
 )
 ELEMENT_COLUMNS = (
     Column("", "atoms", ("n",), "d", "atoms of the element"),
@@ -67,15 +75,17 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
     blocks.append([*wrap(f"bars of level {LEVEL:g}; old bars on these frames, and new ones"), *table("", FACTOR_COLUMNS, rows)])
     blocks += [wrap(f"{name}: not calibrated: {printable(why)}") for name, why in report["left_out"].items()]
     for name, mine in report["labels"].items():
-        blocks.append(_left_out_block(name, titles[name], mine))
+        if not report.get("adaptation"):
+            blocks.append(_left_out_block(name, titles[name], mine))
         if mine["few_frames"]:
-            head = f"{titles[name]}: what {N_FRAMES} labelled frames of a new system change (means over random choices)"
-            blocks.append([*wrap(head), *table("group", FEW_COLUMNS, sorted(mine["few_frames"].items()))])
-    if not any(mine["few_frames"] for mine in report["labels"].values()):
+            number, columns = (TRUSTED, ADAPTED_COLUMNS) if name == FORCES.bar else (N_FRAMES, FEW_COLUMNS)
+            head = f"{titles[name]}: what {number} labelled frames of a new system change (means over random choices)"
+            blocks.append([*wrap(head), *table("group", columns, sorted(mine["few_frames"].items()))])
+    if not report.get("adaptation") and not any(mine["few_frames"] for mine in report["labels"].values()):
         needed = N_FRAMES + MIN_REST
         blocks.append(wrap(f"what {N_FRAMES} labelled frames of a new system change: needs two groups, one of {needed} frames or more"))
-    if "force_error" in report["labels"]:
-        elements = sorted(report["labels"]["force_error"]["per_element"].items())
+    if FORCES.bar in report["labels"]:
+        elements = sorted(report["labels"][FORCES.bar]["per_element"].items())
         blocks.append(["force_error by element", *table("element", ELEMENT_COLUMNS, elements)])
     if report["learned_quantile"]:
         blocks.append(wrap(_learned_text(report["learned_quantile"])))
@@ -85,15 +95,26 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
 
 def _headline(report):
     text = f"calibrated on {report['n_frames']} frames"
+    if report.get("adaptation"):
+        text = _adaptation_text(report["adaptation"])
     if report["in_sample"]:
         text += "; frames with another role in the file were accepted: the new bars are too narrow for other frames"
     return text
 
 
+def _adaptation_text(found):
+    n, inside = found["n_frames"], f"{found['coverage_before']:.2f} before and {found['coverage_after']:.2f} after"
+    trust = f"with {TRUSTED} or more frames most groups were then covered as they should" if n >= TRUSTED else f"take {TRUSTED} or more"
+    return (
+        f"force_error adapted to {n} frames: all its bars times {found['factor']:.3g}; the bars of level {LEVEL:g} cover {inside} of "
+        f"the atoms of these frames; trust it for structures like these only, {trust}"
+    )
+
+
 def _left_out_block(name, title, mine):
     if not mine["leave_one_group_out"]:
         return wrap(f"{title}: no group could be left out; that needs two groups or more")
-    columns = LEFT_OUT_COLUMNS if name == "force_error" else SCALED_LEFT_OUT_COLUMNS
+    columns = LEFT_OUT_COLUMNS if name == FORCES.bar else SCALED_LEFT_OUT_COLUMNS
     head = wrap(f"{title} in a group left out, calibrated on the others (aim: coverage {LEVEL:.2f})")
     return head + table("group", columns, sorted(mine["leave_one_group_out"].items()))
 
@@ -103,7 +124,7 @@ def _learned_text(found):
     texts = [
         f"{name} pinball loss {number(mine['pinball'], '#.3g')}, mean width {number(mine['width'], '#.3g')}, "
         f"coverage {number(mine['coverage'], '.3f')}"
-        for name, mine in (("learned", found["learned"]), ("force_error", found["force_error"]))
+        for name, mine in (("learned", found["learned"]), (FORCES.bar, found[FORCES.bar]))
     ]
     return f"learned quantile ({parts} frames, {found['epochs']} epochs), on its conformal frames: " + "; ".join(texts)
 
@@ -115,19 +136,29 @@ def calibration_lines(calibration: Mapping[str, Any] | None) -> list[str]:
     for name in (quantity.bar for quantity in SCALED):
         bar = calibration.get(name)
         if bar:
-            text = f"{name} = {bar['factor']:.4g} std ({UNITS[name]}); aim: covers {bar['level']:g}; "
-            lines += entry("", f"{text}conservative factor {bar['conservative_factor']:.4g}; {bar['n_blocks']} frames")
+            lines += entry("", _scaled_text(name, bar_of_energies(bar)))
     network = calibration.get("quantile_network")
     if network:
         levels = ", ".join(f"{level:g}" for level in network["levels"])
         lines += entry("", f"learned quantile of force_error, levels {levels}, where grade <= 1")
     lines += classifier_lines(calibration)
+    for found in calibration.get("adaptations", []):
+        lines += entry("", f"adapted to {found['n_frames']} frames: all bars of forces times {found['factor']:.3g}")
     if calibration.get("in_sample"):
         lines += entry("", "calibrated in sample: frames with another role in this file were accepted")
     by_group = calibration.get("leave_one_group_out")
     if isinstance(by_group, Mapping) and by_group:
         lines += ["", *left_out_lines(by_group), ""]
     return lines
+
+
+def _scaled_text(name, bar):
+    if isinstance(bar, GradeError):
+        formula = f"{bar.factor():.4g} exp({bar.intercept:.4g} {_signed(bar.slope)} log(mean grade + {GRADE_OFFSET:g})) - {ENERGY_OFFSET:g}"
+        wide = bar.factor(conservative=True)
+    else:
+        formula, wide = f"{bar.factor:.4g} std", bar.conservative_factor
+    return f"{name} = {formula} ({UNITS[name]}); aim: covers {bar.level:g}; conservative factor {wide:.4g}; {bar.n_blocks} frames"
 
 
 def left_out_lines(by_group) -> list[str]:
@@ -140,7 +171,7 @@ def left_out_lines(by_group) -> list[str]:
 
 
 def _force_error_lines(calibration):
-    if not calibration.get("force_error"):
+    if not calibration.get(FORCES.bar):
         return entry("calibration", "none: force_error cannot be computed; lmp-uq fit --calibration adds it")
     bar = force_error_of(calibration["force_error"])
     return _lines_of_version_1(bar) if isinstance(bar, ForceError1) else _lines_of_version_2(bar)
@@ -156,7 +187,7 @@ def _lines_of_version_2(bar: ForceError) -> list[str]:
         (bar.correction_slope, f"log(|F of the mean correction| + {FORCE_OFFSET:g})"),
     ]
     exponent = f"{bar.intercept:.4g} " + " ".join(f"{_signed(slope)} {text}" for slope, text in terms if slope)
-    factors = {level: [bar.factor(level, wide) for wide in (False, True)] for level in bar.levels}
+    factors = {level: [bar.factor(level, conservative=wide) for wide in (False, True)] for level in bar.levels}
     text = f"force_error = max({LEAST_BAR:g}, {factors[main][0]:.4g} exp({exponent}) - {ERROR_OFFSET:g}), "
     lines = entry("calibration", text + f"n = log(grade of the neighbours + {GRADE_OFFSET:g})")
     lines += entry("", f"eV/Angstrom; aim: covers {main:g} of the atoms of a new group; conservative factor {factors[main][1]:.4g}")

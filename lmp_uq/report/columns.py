@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from lmp_uq.quantities import FORCES
 from lmp_uq.report.text import Column
 
 _RATIO = "mean |err|/std of"
@@ -33,9 +34,9 @@ FORCE_ERROR_COLUMNS = (
     Column("", "atoms", ("n_atoms",), "d", "atoms with force labels"),
     Column("", "coverage", ("coverage",), ".3f", "share of atoms with |F error| <= force_error; aim: 0.90"),
     Column("median", "width", ("median_width",), "#.3g", "median of force_error"),
-    Column(_RANK, "force_error", (_RHO,), ".2f", "rank correlation of |F error| with force_error"),
+    Column(_RANK, FORCES.bar, (_RHO,), ".2f", "rank correlation of |F error| with force_error"),
     Column(_RANK, "|F|", (*_NORM, _RHO), ".2f", "rank correlation of |F error| with |F_predicted|"),
-    Column(_AUROC, "force_error", (_EVENT,), ".2f", "chance that force_error is larger for |F error| > 0.3"),
+    Column(_AUROC, FORCES.bar, (_EVENT,), ".2f", "chance that force_error is larger for |F error| > 0.3"),
     Column(_AUROC, "|F|", (*_NORM, _EVENT), ".2f", "chance that |F_predicted| is; a constant has 0.5"),
     Column("grade", "> 1", ("grade_above_1",), ".3f", "share of atoms beyond the edge of the training atoms"),
     Column("no", "bar", ("n_infinite",), "d", "atoms of an element without grade; not in coverage and width"),

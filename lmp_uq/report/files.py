@@ -56,7 +56,7 @@ def write_json(path: str | Path, result: Mapping[str, Any]) -> None:
         stream.write(text.encode() + b"\n")
 
 
-def write_report(folder: str | Path, result: Mapping[str, Any], samples: Mapping[str, Any]) -> None:
+def write_report(folder: str | Path, result: Mapping[str, Any], samples: Mapping[str, Any], figures: Mapping = FIGURES) -> None:
     """Write report.html, report.md and the figures into a folder, which is made if it is missing.
 
     All are made before the first one is written, and each appears complete or not at all. report.html holds the figures itself.
@@ -66,13 +66,15 @@ def write_report(folder: str | Path, result: Mapping[str, Any], samples: Mapping
     folder : str or Path
     result, samples : dict
         As `lmp_uq.recipes.validate.validate` returns them.
+    figures : dict
+        Names to the functions that draw them.
 
     Raises
     ------
     UqError
         The folder cannot be made, or a file in it not be written.
     """
-    drawn = {f"{name}.png": draw(name, samples) for name in FIGURES}
+    drawn = {f"{name}.png": figure_of(samples) for name, figure_of in figures.items()}
     images = {name: _png(figure) for name, figure in drawn.items() if figure is not None}
     files = images | {"report.html": html_page(result, images).encode(), "report.md": markdown(result).encode()}
     folder = Path(folder)

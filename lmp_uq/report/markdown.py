@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lmp_uq.quantities import by_key
+from lmp_uq.quantities import FORCES, by_key
 from lmp_uq.report.columns import BAR_COLUMNS, CALIBRATION_COLUMNS, COMPARISON_COLUMNS, FORCE_ERROR_COLUMNS, RANKING_COLUMNS
 from lmp_uq.report.text import printable
 from lmp_uq.report.validation import group_rows, headline, method_rows, verdict, warnings_of
@@ -31,10 +31,10 @@ def markdown(result: Mapping[str, Any]) -> str:
         lines += _section(BAR_COLUMNS, rows) + _section(CALIBRATION_COLUMNS, rows)
         lines += ["", "Methods on the same labels; a star marks bars scaled with hindsight."]
         lines += _section(COMPARISON_COLUMNS, method_rows(result, quantity.key), "method")
-    if "force_error" in result:
+    if FORCES.bar in result:
         lines += ["", "## force_error of atoms (eV/Angstrom)"]
-        lines += _section(FORCE_ERROR_COLUMNS, group_rows(result, "force_error"))
-        lines += _section(RANKING_COLUMNS, method_rows(result, "force_error"), "score")
+        lines += _section(FORCE_ERROR_COLUMNS, group_rows(result, FORCES.bar))
+        lines += _section(RANKING_COLUMNS, method_rows(result, FORCES.bar), "score")
     return "\n".join(lines) + "\n"
 
 

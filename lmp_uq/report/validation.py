@@ -47,15 +47,15 @@ def describe_validation(result: Mapping[str, Any]) -> str:
         blocks.append(table("group", CALIBRATION_COLUMNS, rows))
         blocks.append(_calibrated_lines(rows, quantity))
     blocks = [lines for lines in blocks if lines]
-    if "force_error" in result:
-        blocks.append([ATOMS_TITLE, *table("group", FORCE_ERROR_COLUMNS, group_rows(result, "force_error"))])
+    if FORCES.bar in result:
+        blocks.append([ATOMS_TITLE, *table("group", FORCE_ERROR_COLUMNS, group_rows(result, FORCES.bar))])
     if has_more_methods(result):
         for quantity in by_key(result):
             head = wrap(f"{heading(quantity)}: methods on the same labels (* scaled with hindsight)")
             blocks.append([*head, *table("method", COMPARISON_COLUMNS, method_rows(result, quantity.key))])
-        if "force_error" in result:
+        if FORCES.bar in result:
             head = ["Atoms: scores that rank |F error|"]
-            blocks.append([*head, *table("score", RANKING_COLUMNS, method_rows(result, "force_error"))])
+            blocks.append([*head, *table("score", RANKING_COLUMNS, method_rows(result, FORCES.bar))])
     blocks += [wrap(sentence) for sentence in warnings_of(result)]
     return "\n\n".join("\n".join(lines) for lines in blocks)
 
@@ -65,9 +65,9 @@ def _calibrated_lines(rows, quantity):
     found = [(name, figures["calibrated"]) for name, figures in rows if figures.get("calibrated")]
     if not found:
         return []
-    level, factor = found[0][1]["level"], found[0][1]["factor"]
+    level = found[0][1]["level"]
     shares = ", ".join(f"{printable(name)} {number(one['coverage'], '.3f')}" for name, one in found[:8])
-    return wrap(f"{quantity.bar}, {factor:.3g} std (aim: {level:.2f}), covers: {shares}")
+    return wrap(f"{quantity.bar} (aim: {level:.2f}) covers: {shares}")
 
 
 def heading(quantity: Quantity) -> str:
@@ -108,7 +108,7 @@ def has_more_methods(result: Mapping[str, Any]) -> bool:
 def warnings_of(result: Mapping[str, Any]) -> list[str]:
     """One sentence for each way in which the bars fall short."""
     starts = {quantity.key: f"{quantity.title}: the bars rank" for quantity in QUANTITIES}
-    starts["force_error"] = "force_error ranks"
+    starts[FORCES.bar] = "force_error ranks"
     out = []
     for key, start in starts.items():
         figures = result.get(key, {})
@@ -156,10 +156,10 @@ def _noise(share, n):
 
 
 def _coverage_warnings(result):
-    if "force_error" not in result:
+    if FORCES.bar not in result:
         return []
     low, high = COVERAGE_LIMITS
-    (_, overall), *groups = [(name, f["coverage"]) for name, f in group_rows(result, "force_error")]
+    (_, overall), *groups = [(name, f["coverage"]) for name, f in group_rows(result, FORCES.bar)]
     out = []
     if overall is not None and not low <= overall <= high:
         out.append(f"force_error covers {overall:.3f} of the errors, outside {low} to {high} (aim: 0.90).")
@@ -174,7 +174,7 @@ def _coverage_warnings(result):
 def verdict(result: Mapping[str, Any]) -> list[str]:
     """One sentence per quantity in plain words: does it cover, how wide is it, does it rank better than |F_predicted|."""
     out = [s for quantity in by_key(result) if (s := _bar_sentence(result[quantity.key], quantity.title))]
-    figures = result.get("force_error")
+    figures = result.get(FORCES.bar)
     if figures and figures["coverage"] is not None:
         low, high = COVERAGE_LIMITS
         c = figures["coverage"]

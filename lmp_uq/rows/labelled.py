@@ -26,10 +26,12 @@ def labels_of(source, box: Box, novelty: Novelty | None, backbone, corrections=N
 
     def pick(part, first):
         rows = part.rows
-        return rows.kinds, rows.targets, box.rms(rows.features), rows.frames + first
+        grades = np.zeros(len(part.frames)) if novelty is None else mean_grades(part, novelty)
+        return rows.kinds, rows.targets, box.rms(rows.features), rows.frames + first, grades[rows.frames]
 
-    kinds, targets, std, frames = source.collect(pick)
-    rows = ScaledLabels(targets, std, groups_of(source.frames)[frames], blocks_of(source.frames)[frames])
+    kinds, targets, std, frames, grades = source.collect(pick)
+    graded = None if novelty is None else grades
+    rows = ScaledLabels(targets, std, groups_of(source.frames)[frames], blocks_of(source.frames)[frames], graded)
     return Labels(None if novelty is None else force_labels(source, novelty, backbone, corrections), kinds, rows)
 
 
@@ -74,9 +76,15 @@ def energy_labels(predictions: Predictions, box: Box, novelty: Novelty | None) -
     signals = {"max |F|": np.array([np.linalg.norm(predictions.forces[k], axis=1).max() for k in rows.frames])}
     signals["energy_std/N"] = box.rms(rows.features)
     if novelty is not None:
-        signals["mean grade"] = np.array([novelty.grade(predictions.descriptors[k], predictions.species[k]).mean() for k in rows.frames])
+        signals["mean grade"] = mean_grades(predictions, novelty)[rows.frames]
     groups, blocks = groups_of(predictions.frames)[rows.frames], blocks_of(predictions.frames)[rows.frames]
     return LabelledFrames([predictions.descriptors[k] for k in rows.frames], np.abs(rows.targets), groups, blocks, signals)
+
+
+def mean_grades(predictions: Predictions, novelty: Novelty) -> np.ndarray:
+    """(n_frames,) mean grade of the atoms of each frame."""
+    pairs = zip(predictions.descriptors, predictions.species, strict=True)
+    return np.array([np.mean(novelty.grade(descriptors, species)) for descriptors, species in pairs])
 
 
 def labelled_frames(predictions: Predictions) -> list[int]:

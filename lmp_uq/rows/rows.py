@@ -17,7 +17,7 @@ import numpy as np
 
 from lmp_uq.frames.frame import Frame
 from lmp_uq.posterior.weights import group_weights
-from lmp_uq.quantities import ENERGY, LABELS, STRESS
+from lmp_uq.quantities import ENERGY, FORCE_ROWS, LABELS, STRESS
 
 VOIGT = tuple(tuple("xyz".index(axis) for axis in name) for name in STRESS.components)
 """Axes of the components of virial rows: xx yy zz xy xz yz."""
@@ -100,7 +100,7 @@ class RowOptions:
     """Which rows to make. n_force_rows: per frame, drawn at random; None: all force components."""
 
     kinds: tuple[str, ...] = LABELS
-    n_force_rows: int | None = 24
+    n_force_rows: int | None = FORCE_ROWS
     bias: str = "constant"
     seed: int = 0
     batch_atoms: int = 256

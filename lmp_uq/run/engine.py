@@ -11,7 +11,9 @@ from lmp_uq import modelfile
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.calibration import ordinal_head, probe
 from lmp_uq.calibration.force_error import LEVEL, ForceError
+from lmp_uq.calibration.grade_error import GradeError, bar_of_energies
 from lmp_uq.calibration.quantile_network import SECTION, QuantileNetwork
+from lmp_uq.calibration.scaled_error import ScaledError
 from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError
@@ -72,7 +74,7 @@ class Engine:
         self._network = _network(file) if learned else None
         self.probe = _classifier(file, "probe", probe.Probe, probe.SECTION)
         self._ordinal = _classifier(file, "ordinal", ordinal_head.OrdinalHead, ordinal_head.SECTION)
-        self._factors = {name: _factor(calibration.get(name), conservative) for name in ("energy_error", "stress_error")}
+        self._totals = {name: bar_of_energies(calibration[name]) for name in ("energy_error", "stress_error") if calibration.get(name)}
         self.n_members = _members_in_use(header, n_members)
         self.n_force_members = _force_members_in_use(header, n_force_members)
         self._members = file.tensors["posterior/members"][: self.n_members] if header["posterior"] else None
@@ -124,7 +126,9 @@ class Engine:
 
     def offers(self, field: str) -> bool:
         """Whether the file holds what a field or a total needs."""
-        if field in self._factors and not self._factors[field]:
+        if field in ("energy_error", "stress_error") and field not in self._totals:
+            return False
+        if field == "energy_error" and self.of_mean_grade and self._novelty is None:
             return False
         if field in _LEVELS and _LEVELS[field] not in (self._force_error.levels if self._force_error else ()):
             return False
@@ -140,8 +144,22 @@ class Engine:
         return self._box is not None
 
     def factor(self, name: str) -> float:
-        """What turns the std into energy_error or stress_error; 0 without a calibration."""
-        return self._factors[name]
+        """What turns the std into energy_error or stress_error; 0 without a calibration, and where it is not made of the std."""
+        bar = self._totals.get(name)
+        if not isinstance(bar, ScaledError):
+            return 0.0
+        return bar.conservative_factor if self._conservative else bar.factor
+
+    @property
+    def of_mean_grade(self) -> bool:
+        """Whether energy_error is made of the mean grade, and not of the std."""
+        return isinstance(self._totals.get("energy_error"), GradeError)
+
+    def energy_error(self, std: float, mean_grade: float, n_atoms: int) -> float:
+        """Calibrated bar of a total energy, eV, of its std (eV), or of the mean grade of its atoms."""
+        if self.of_mean_grade:
+            return float(n_atoms * self._totals["energy_error"].predict(mean_grade, self._conservative))
+        return self.factor("energy_error") * std
 
     def evaluate(self, graph, energies, edge_gradients, keep=False) -> None:
         """Energies and edge gradients of the model itself; descriptors are kept for the methods below.
@@ -339,9 +357,3 @@ def _force_members_in_use(header, n_force_members):
     if not 0 <= n_force_members <= available:
         raise UqError(f"force_members {n_force_members} asked for, the file holds {available}")
     return n_force_members or min(FORCE_MEMBERS, available)
-
-
-def _factor(calibration, conservative):
-    if not calibration:
-        return 0.0
-    return float(calibration["conservative_factor" if conservative else "factor"])

@@ -96,7 +96,7 @@ class _Graphs:
             out["stress"] = self._stress(k, self.gradients)
             if stresses:
                 out["stresses"] = self._stresses(k)
-        out |= _energy_bars(self.engine, bars, k, energies.sum()) | {name: field[mine] for name, field in bars.fields.items()}
+        out |= _energy_bars(self.engine, bars, k, energies.sum(), mine) | {name: field[mine] for name, field in bars.fields.items()}
         if away is not None:
             out["forces_std"] = _rms([forces[mine] for _, forces in away])
             if has_volume(self.frames[k]):
@@ -144,7 +144,7 @@ class _Linear:
         if self.engine.uses_correction:
             correction = np.linalg.norm((one.force_rows @ self.engine.mean_correction).reshape(-1, 3), axis=1)
         bars = _bars(self.engine, np.linalg.norm(one.forces, axis=1), graph, correction, [len(self.atoms)])
-        out |= _energy_bars(self.engine, bars, 0, one.energy) | bars.fields
+        out |= _energy_bars(self.engine, bars, 0, one.energy, slice(0, len(self.atoms))) | bars.fields
         if dear:
             theta = self.engine.force_members
             out["forces_std"] = _rms((one.force_rows @ theta.T).T).reshape(-1, 3)
@@ -172,13 +172,16 @@ def _bars(engine, norm, graph, correction, sizes):
     return _Bars(fields, sums)
 
 
-def _energy_bars(engine, bars, k, energy):
+def _energy_bars(engine, bars, k, energy, atoms):
     out = {"energy": energy, "free_energy": energy}
     if bars.sums is None:
         return out
     std, lower, upper = engine.totals(bars.sums[k], energy)
     out |= {"energy_std": std, "energy_lower": lower, "energy_upper": upper, "feature_sum": bars.sums[k]}
-    return out | ({"energy_error": engine.factor("energy_error") * std} if engine.offers("energy_error") else {})
+    if engine.offers("energy_error"):
+        grade = np.mean(bars.fields["grade"][atoms]) if engine.of_mean_grade else np.nan
+        out["energy_error"] = engine.energy_error(std, grade, atoms.stop - atoms.start)
+    return out
 
 
 def _rms(away):

@@ -15,7 +15,7 @@ from lmp_uq.fitting.weighting import Blocks, weighting
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.parallel.ranks import Ranks
-from lmp_uq.quantities import FORCES, by_key
+from lmp_uq.quantities import FORCE_ROWS, FORCES, by_key
 from lmp_uq.rows.cache import Cache
 from lmp_uq.rows.labelled import features_of, labelled_descriptors, rows_of
 from lmp_uq.rows.rows import RowOptions
@@ -26,7 +26,6 @@ log = logging.getLogger("lmp_uq")
 
 BAGGING, RESCALED, LLPR = "bagging", "bagging, rescaled", "LLPR"
 GAMMA, NEIGHBOURS = "gamma", "kNN"
-DEFAULT_FORCE_ROWS = 24
 
 
 def read_fit_frames(file, options) -> list:
@@ -63,7 +62,7 @@ def add_baselines(file, backbone, predictions, samples, options) -> dict:
     posterior = file.header["posterior"]
     rows = RowOptions(
         kinds=tuple(posterior["rows"]),
-        n_force_rows=posterior.get("n_force_rows", DEFAULT_FORCE_ROWS),
+        n_force_rows=posterior.get("n_force_rows", FORCE_ROWS),
         bias=posterior["bias"],
         seed=posterior.get("seed", 0),
         progress="frames of the fit" if options.progress else "",

@@ -5,14 +5,26 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmp_uq.calibration.grade_error import bar_of_energies
+from lmp_uq.calibration.scaled_error import ScaledError
 from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
 from lmp_uq.quantities import FORCES, LABELS, QUANTITIES, SCALED, STRESS
-from lmp_uq.rows.labelled import features_of, force_labels, force_norms, groups_of, predicted_values, row_species, rows_of, stress_factor
+from lmp_uq.rows.labelled import (
+    features_of,
+    force_labels,
+    force_norms,
+    groups_of,
+    mean_grades,
+    predicted_values,
+    row_species,
+    rows_of,
+    stress_factor,
+)
 from lmp_uq.rows.predict import correction_forces
-from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, Samples
+from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, CalibratedBars, Samples
 
 
 def collect(file, predictions, backbone, n_members: int) -> dict:
@@ -58,7 +70,7 @@ def _samples(file, predictions, rows, quantity, box, n_members, elements):
     predicted = predicted_values(predictions, rows, quantity)
     targets = rows.targets * stress_factor(predictions, rows) if quantity is STRESS else rows.targets
     lower, upper = box.bounds(features, n_members)
-    calibration = (file.header["calibration"] or {}).get(quantity.bar) if quantity in SCALED else None
+    calibrated = _calibrated(file, predictions, rows, quantity, box.rms(features))
     return Samples(
         predicted + targets, predicted, box.rms(features), lower, upper, force_norms(predictions, rows, quantity),
         groups_of(predictions.frames)[rows.frames].astype(object),
@@ -66,8 +78,20 @@ def _samples(file, predictions, rows, quantity, box, n_members, elements):
         elements=elements[row_species(predictions, rows)] if quantity is FORCES else None,
         certifiable=_certifiable(file, rows),
         thresholds=FORCE_THRESHOLDS if quantity is FORCES else (),
-        calibrated=calibration if isinstance(calibration, dict) and "factor" in calibration else None,
+        calibrated=calibrated,
     )  # fmt: skip
+
+
+def _calibrated(file, predictions, rows, quantity, std):
+    """The calibrated bars of energies or stresses, None without."""
+    calibration = (file.header["calibration"] or {}).get(quantity.bar) if quantity in SCALED else None
+    if not calibration:
+        return None
+    bar = bar_of_energies(calibration)
+    if isinstance(bar, ScaledError):
+        return CalibratedBars(bar.predict(std), bar.level)
+    grades = mean_grades(predictions, Novelty.from_tensors(file.section("grade")))
+    return CalibratedBars(bar.predict(grades[rows.frames]), bar.level)
 
 
 def _certifiable(file, rows):

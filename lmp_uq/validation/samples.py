@@ -21,7 +21,8 @@ from lmp_uq.metrics.bars import (
     width_metrics,
 )
 from lmp_uq.metrics.bootstrap import intervals, share_interval
-from lmp_uq.quantities import by_key
+from lmp_uq.metrics.sharpness import sharpness
+from lmp_uq.quantities import FORCES, by_key
 
 FORCE_THRESHOLDS = (0.1, 0.3, 1.0)
 """eV/Angstrom: what the figures auroc count as a large error."""
@@ -41,13 +42,21 @@ class Bars:
 
 
 @dataclass
+class CalibratedBars:
+    """bar (n,): that abs(error) is below with a probability of level; unit of the label."""
+
+    bar: np.ndarray
+    level: float
+
+
+@dataclass
 class Samples:
     """Labels of one quantity with everything the figures need; all arrays have length n.
 
     reference, predicted, std, lower, upper: unit of the quantity; force_norm: |F_predicted| of the row's atom (energies, stress: root
     mean square over the frame), eV/Angstrom; groups: group of the row's frame; frames: its index; elements: of the row's atom, None
     where a label belongs to no atom; certifiable: False for rows below the leverage floor of the file, None where the file does not
-    say; others: bars of other methods by name; thresholds: of abs(error) for auroc; calibrated: factor and level of a calibrated bar.
+    say; others: bars of other methods by name; thresholds: of abs(error) for auroc; calibrated: energy_error or stress_error of the labels.
     """
 
     reference: np.ndarray
@@ -62,7 +71,7 @@ class Samples:
     certifiable: np.ndarray | None = None
     others: dict[str, Bars] = field(default_factory=dict)
     thresholds: tuple[float, ...] = ()
-    calibrated: dict | None = None
+    calibrated: CalibratedBars | None = None
 
     @property
     def error(self):
@@ -101,12 +110,12 @@ class Samples:
         }
 
     def _calibrated_metrics(self, mask):
-        """Coverage of factor * std, for a file that holds such a factor."""
-        if not self.calibrated:
+        """What the calibrated bar is worth, for a file that holds one."""
+        if self.calibrated is None:
             return {}
-        factor, level = float(self.calibrated["factor"]), float(self.calibrated.get("level", 0.9))
-        inside = np.abs(self.error[mask]) <= factor * self.std[mask]
-        return {"calibrated": {"factor": factor, "level": level, "coverage": share(inside)}}
+        mine = mask & np.isfinite(self.calibrated.bar)
+        error, bar, level = np.abs(self.error[mine]), self.calibrated.bar[mine], self.calibrated.level
+        return {"calibrated": {"level": level} | sharpness(error, bar, level)}
 
     def bars(self) -> dict[str, Bars]:
         """Bars of all methods by name: of the posterior, the two that know nothing (scaled with hindsight), and the others."""
@@ -198,7 +207,7 @@ class AtomSamples:
 
     def comparison(self) -> dict[str, dict]:
         """How well the scores of atoms rank |F error|, by name."""
-        scores = {"force_error": self.force_error, FORCE_NORM: self.force_norm, "grade": self.grade} | self.scores
+        scores = {FORCES.bar: self.force_error, FORCE_NORM: self.force_norm, "grade": self.grade} | self.scores
         out = {name: {"n": len(self.error)} | _ranking(self.error, score, self.groups) for name, score in scores.items()}
         return out | {CONSTANT: {"n": len(self.error)} | dict.fromkeys(_ranking(self.error, self.error, self.groups))}
 
@@ -248,7 +257,7 @@ def _part(samples, axis, value, n_members, blocks):
     for name, mine in samples.items():
         mask = np.ones(len(mine.groups), bool) if axis is None else getattr(mine, axis) == value
         block = mine.groups.astype(str) if blocks == "group" else mine.frames
-        out[name] = mine.metrics(mask, block) if name == "force_error" else mine.metrics(mask, n_members, block)
-    if "force_error" in out and "forces" in out:
-        out["forces"]["force_error_coverage"] = out["force_error"]["coverage"]
+        out[name] = mine.metrics(mask, block) if name == FORCES.bar else mine.metrics(mask, n_members, block)
+    if FORCES.bar in out and FORCES.key in out:
+        out[FORCES.key]["force_error_coverage"] = out[FORCES.bar]["coverage"]
     return out

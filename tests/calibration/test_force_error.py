@@ -1,391 +1,393 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Conformal factors and the force bar: coverage on synthetic data whose errors are known."""
+"""The force bar: identities of its fit, and coverage on atoms whose errors are known."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm, t
 
-from lmp_uq.calibration import (
-    ForceError,
-    conformal_quantile,
-    fit_force_error,
-    group_quantiles,
-    leave_one_group_out,
-    leave_one_group_out_coverage,
-    pooled_and_conservative,
-    split_by_group,
-)
-from lmp_uq.calibration.conformal import least_blocks
+from lmp_uq.calibration import ForceError, ForceVariables, fit_force_error, force_error_of, leave_one_group_out
+from lmp_uq.calibration.adaptation import adapt, few_frames_adapted, shifted
+from lmp_uq.calibration.advice import advice
+from lmp_uq.calibration.force_error import ERROR_OFFSET, PROBABILITIES, design
+from lmp_uq.calibration.force_error_fit import needs_correction
+from lmp_uq.calibration.grouped_fit import USUAL_SPREAD, GroupedFit, quantile_curves
+from lmp_uq.calibration.labelled_atoms import ForceLabels, LabelledAtoms
 from lmp_uq.errors import UqError
+from lmp_uq.metrics.sharpness import sharpness, weighted_quantiles
 
-GROUP_SCALE = {"bulk": 1.0, "liquid": 1.0, "surface": 1.0, "alloy": 2.5}
+SLOPES = {"force": 0.5, "grade": 0.2, "known": 1.0, "new": 0.15}
 
 
-def labelled_atoms(n=4000, seed=0, scales=GROUP_SCALE):
-    """(error, force, grade, groups): errors grow with force and grade, and differ by group."""
+def atoms_of(groups, seed=0, *, frames=20, size=12, spread=0.3, slopes=SLOPES, correction=False):
+    """Atoms of several groups: errors follow the formula, a level of the group, and a Gaussian in the logarithm."""
     rng = np.random.default_rng(seed)
-    force, grade = rng.lognormal(-0.5, 1.0, n), rng.lognormal(-1.0, 0.5, n)
-    groups = rng.choice(list(scales), n)
-    size = 0.2 * force**0.6 * grade**0.5 * np.array([scales[group] for group in groups])
-    return size * np.abs(rng.standard_normal((n, 3))).max(axis=1), force, grade, groups
+    n = frames * size
+    parts = []
+    for number, group in enumerate(groups):
+        force, grade = rng.lognormal(-1.0, 1.0, n), rng.lognormal(-0.7, 0.8, n)
+        neighbours = grade * rng.lognormal(0.0, 0.5, n)
+        new = np.log(neighbours + 0.05)
+        scale = -0.5 + slopes["force"] * np.log(force + 0.01) + slopes["grade"] * np.log(grade + 0.05)
+        scale += slopes["known"] * np.minimum(new, 0) + slopes["new"] * np.maximum(new, 0)
+        noise = rng.normal(0.0, 0.7, n)
+        error = np.maximum(np.exp(scale + spread * rng.standard_normal() + noise) - ERROR_OFFSET, 1e-4)
+        hint = np.maximum(np.exp(noise) * 0.1 - 0.01, 0.0) if correction else None
+        blocks = number * frames + np.repeat(np.arange(frames), size)
+        parts.append((error, ForceVariables(force, grade, neighbours, hint), np.full(n, group), blocks))
+    return joined([LabelledAtoms.checked(*part) for part in parts])
 
 
-def test_exponents_are_recovered():
-    fitted = fit_force_error(*labelled_atoms(20_000, scales={"a": 1.0, "b": 1.0}))
-    assert fitted.force_exponent == pytest.approx(0.6, abs=0.05)
-    assert fitted.grade_exponent == pytest.approx(0.5, abs=0.06)
+def joined(parts):
+    """Several sets of atoms as one."""
+    columns = zip(*(part.variables.columns().values() for part in parts), strict=True)
+    variables = ForceVariables(*(None if one[0] is None else np.concatenate(one) for one in columns))
+    rest = (np.concatenate([getattr(part, name) for part in parts]) for name in ("groups", "blocks"))
+    return LabelledAtoms(np.concatenate([part.error for part in parts]), variables, *rest)
 
 
-@pytest.mark.parametrize("level", [0.5, 0.9, 0.97])
-def test_bar_covers_new_atoms_at_the_level(level):
-    fitted = fit_force_error(*labelled_atoms(seed=0), levels=(level,), least_bar=0.0, learn_floors=False)
-    error, force, grade, _ = labelled_atoms(seed=1)
-    assert np.mean(error <= fitted.predict(force, grade, level=level)) == pytest.approx(level, abs=0.025)
-    # Heteroscedastic errors: the bar must also rank them, which a constant of the same coverage cannot.
-    low, high = np.array_split(np.argsort(fitted.predict(force, grade, level=level)), 2)
-    assert error[high].mean() > 2 * error[low].mean()
+NAMES = [f"group {k}" for k in range(12)]
+ATOMS = atoms_of(NAMES)
 
 
-@pytest.mark.parametrize("planted", [1.0, 0.5, 2.0])
-def test_planted_factor_is_found_by_the_coverage(planted):
-    fitted = fit_force_error(*labelled_atoms(seed=0), least_bar=0.0, learn_floors=False)
-    wrong = dataclasses.replace(fitted, intercept=fitted.intercept + np.log(planted))
-    error, force, grade, _ = labelled_atoms(seed=1)
-    coverage = np.mean(error <= wrong.predict(force, grade))
-    assert (abs(coverage - 0.9) < 0.02) == (planted == 1.0)
+def test_slopes_are_recovered():
+    fitted = fit_force_error(atoms_of(NAMES, frames=100, spread=0.0))
+    found = (fitted.force_slope, fitted.grade_slope, fitted.known_slope, fitted.new_slope)
+    assert found == pytest.approx(tuple(SLOPES.values()), abs=0.04)
 
 
-def test_conservative_bar_covers_the_worst_group():
-    atoms = labelled_atoms()
-    fitted = fit_force_error(*atoms)
-    error, force, grade, groups = labelled_atoms(seed=1)
-    pooled, wide = (fitted.predict(force, grade, conservative=flag) for flag in (False, True))
-    assert np.all(wide >= pooled)
-    alloy = groups == "alloy"
-    assert np.mean((error <= pooled)[alloy]) < 0.8
-    assert np.mean((error <= wide)[alloy]) > 0.85
-    assert fitted.n_groups == 4
+def test_bar_is_the_formula():
+    fitted = fit_force_error(ATOMS)
+    force, grade, near = 0.3, 0.7, 1.4
+    log_q = fitted.intercept + fitted.force_slope * math.log(0.31) + fitted.grade_slope * math.log(0.75)
+    log_q += fitted.new_slope * math.log(1.45)
+    at = ForceVariables.of([force], [grade], [near])
+    for level in (0.5, 0.9, 0.95):
+        expected = math.exp(log_q + fitted.quantiles[round(100 * level)]) - 0.005
+        assert fitted.predict(at, level=level)[0] == pytest.approx(expected, rel=1e-13)
+    assert fitted.predict(ForceVariables.of([0.0], [0.0], [0.0]))[0] >= 0.01
+    with pytest.raises(UqError, match=r"level 0\.8 was not calibrated; accepted: 0\.5, 0\.9, 0\.95"):
+        fitted.predict(at, level=0.8)
 
 
-def test_conservative_factor_is_the_largest_of_the_left_out_groups():
-    error, force, grade, groups = labelled_atoms()
-    fitted = fit_force_error(error, force, grade, groups)
-    needed = []
-    for group in np.unique(groups):
-        inside = groups == group
-        others = fit_force_error(error[~inside], force[~inside], grade[~inside], groups[~inside], least_bar=0.0, learn_floors=False)
-        scale = others.predict(force[inside], grade[inside]) / others.factors[1]
-        needed.append(conformal_quantile(error[inside] / scale, 0.9))
-    assert fitted.conservative_factors[1] == pytest.approx(max(needed))
+def test_bars_rise_with_force_and_both_novelties_and_levels_never_cross():
+    fitted = fit_force_error(ATOMS)
+    axes = np.meshgrid(np.geomspace(1e-6, 1e2, 15), np.geomspace(1e-4, 1e2, 15), np.geomspace(1e-4, 1e2, 15), indexing="ij")
+    at = ForceVariables.of(*(axis.ravel() for axis in axes))
+    for conservative in (False, True):
+        bars = [fitted.predict(at, conservative, level).reshape(axes[0].shape) for level in fitted.levels]
+        assert np.all(np.diff(bars, axis=0) >= 0)
+        assert all(np.all(np.diff(bars[1], axis=axis) >= 0) for axis in range(3))
+    assert np.all(fitted.predict(at, True) >= fitted.predict(at))
 
 
-def test_one_group_has_no_conservative_factor_of_its_own():
-    error, force, grade, _ = labelled_atoms()
-    fitted = fit_force_error(error, force, grade, np.zeros(len(error), int))
-    assert fitted.n_groups == 1
-    assert fitted.conservative_factors == fitted.factors
+# What groups are worth
 
 
-def test_a_small_group_does_not_make_the_bar_infinite():
-    error, force, grade, groups = labelled_atoms()
-    groups[:3] = "rare"
-    fitted = fit_force_error(error, force, grade, groups)
-    assert np.isfinite(fitted.conservative_factors).all() and fitted.n_groups == 5
+def test_leaving_a_group_out_is_a_refit_without_it():
+    x, y = design(ATOMS.variables), np.log(ATOMS.error + ERROR_OFFSET)
+    fit = GroupedFit(x, y, ATOMS.weights(), ATOMS.groups, ATOMS.blocks)
+    for k in (0, 5):
+        others = ATOMS.take(ATOMS.groups != fit.groups[k])
+        again = fit_force_error(others)
+        named = dict(zip(("intercept", "force_slope", "grade_slope", "known_slope", "new_slope"), fit.coefficients((k,)), strict=True))
+        assert named == pytest.approx({name: getattr(again, name) for name in named}, rel=1e-9)
+        found = fit.calibrated((k,))
+        np.testing.assert_allclose(found.quantiles, again.quantiles, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(found.conservative_quantiles, again.conservative_quantiles, rtol=0, atol=1e-9)
 
 
-def test_infinite_grade_passes_through():
-    error, force, grade, groups = labelled_atoms()
-    fitted = fit_force_error(error, force, grade, groups)
-    bars = fitted.predict([1.0, 1.0, 0.0], [np.inf, 0.3, np.inf])
-    np.testing.assert_array_equal(np.isinf(bars), [True, False, True])
-    falling = dataclasses.replace(fitted, grade_exponent=-1.0)
-    assert np.isinf(falling.predict([1.0], [np.inf])[0])
-    assert np.isnan(fitted.predict([1.0], [np.nan])[0])
-    unknown = np.arange(len(grade)) % 10 == 0
-    partly = fit_force_error(error, force, np.where(unknown, np.inf, grade), groups)
-    seen = fit_force_error(error[~unknown], force[~unknown], grade[~unknown], groups[~unknown])
-    assert partly == seen
+def test_left_out_figures_are_those_of_a_bar_of_the_others():
+    report = leave_one_group_out(ATOMS)
+    for group in NAMES[:3]:
+        inside = ATOMS.groups == group
+        mine, bar = ATOMS.take(inside), fit_force_error(ATOMS.take(~inside), levels=(0.9,))
+        expected = sharpness(mine.error, bar.predict(mine.variables), 0.9, mine.weights())
+        assert {name: report[group][name] for name in expected} == pytest.approx(expected, rel=1e-9)
+        assert (report[group]["n_frames"], report[group]["n_infinite"], report[group]["n_symmetric"]) == (20, 0, 0)
 
 
-def test_bar_never_falls_below_its_floor():
-    fitted = fit_force_error(*labelled_atoms(), least_bar=0.02, learn_floors=False)
-    assert fitted.predict([0.0], [0.0])[0] == 0.02
-    assert fitted.predict([0.0], [0.0], conservative=True)[0] == 0.02
-    bars = fitted.predict(np.linspace(0, 5, 50), 0.5)
-    assert bars.shape == (50,) and bars.min() >= 0.02 and np.all(np.diff(bars) >= 0)
+def test_groups_count_the_same_whatever_their_size():
+    """The same atoms five times over are the same group."""
+    inside = ATOMS.groups == NAMES[3]
+    more = [dataclasses.replace(ATOMS.take(inside), blocks=ATOMS.blocks[inside] + 1000 * k) for k in range(5)]
+    larger = joined([ATOMS.take(~inside), *more])
+    first, second = fit_force_error(ATOMS), fit_force_error(larger)
+    assert second.intercept == pytest.approx(first.intercept, rel=1e-9) and second.force_slope == pytest.approx(first.force_slope, rel=1e-9)
+    np.testing.assert_allclose(second.quantiles, first.quantiles, rtol=0, atol=1e-9)
+    # a frame five times as large has the weight of a frame
+    frame = ATOMS.blocks == ATOMS.blocks[0]
+    again = fit_force_error(joined([ATOMS, *[ATOMS.take(frame)] * 4]))
+    np.testing.assert_allclose(again.quantiles, first.quantiles, rtol=0, atol=1e-9)
 
 
-def test_leave_one_group_out_report_uses_other_groups_only():
-    error, force, grade, groups = labelled_atoms()
-    report = leave_one_group_out(error, force, grade, groups, learn_floors=False)
-    assert set(report) == set(GROUP_SCALE)
-    assert sum(entry["n"] for entry in report.values()) == len(error)
-    assert report["alloy"]["coverage"] < 0.6 < report["bulk"]["coverage"]
-    # The errors of a group change its coverage but never its own bar.
-    doubled = np.where(groups == "alloy", 2 * error, error)
-    again = leave_one_group_out(doubled, force, grade, groups, learn_floors=False)
-    assert again["alloy"]["width"] == report["alloy"]["width"]
-    assert again["alloy"]["coverage"] < report["alloy"]["coverage"]
-    assert again["bulk"]["width"] > report["bulk"]["width"]
+def test_a_group_under_two_names_is_counted_twice():
+    inside = ATOMS.groups == NAMES[3]
+    twin = dataclasses.replace(ATOMS.take(inside), groups=np.full(inside.sum(), "twin"), blocks=ATOMS.blocks[inside] + 1000)
+    twice = fit_force_error(joined([ATOMS, twin]))
+    assert abs(twice.intercept - fit_force_error(ATOMS).intercept) > 1e-6
 
 
-def test_leave_one_group_out_counts_infinite_grades_apart():
-    error, force, grade, groups = labelled_atoms()
-    report = leave_one_group_out(error, force, np.where(groups == "alloy", np.inf, grade), groups)
-    n_alloy = int(np.sum(groups == "alloy"))
-    assert report["alloy"] == {"coverage": None, "n": 0, "width": None, "n_infinite": n_alloy}
-    assert report["bulk"]["n_infinite"] == 0
+def test_curves_are_those_of_the_stated_formula():
+    rng = np.random.default_rng(4)
+    residuals = [rng.normal(mean, 0.5, 40) for mean in (0.3, -0.2, 0.1, 0.6, -0.5)]
+    means = np.array([r.mean() for r in residuals])
+    weights = np.full(200, 1 / 40)
+    spread, curve, conservative = quantile_curves(residuals, means, weights, 200)
+    assert spread == pytest.approx(means.std(ddof=1))
+    pooled, within = np.sort(np.concatenate(residuals)), np.sort(np.concatenate([r - m for r, m in zip(residuals, means, strict=True)]))
+    for p in (0.5, 0.9, 0.95):
+        rank = round(200 * p) - 1
+        expected = pooled[rank] + (t.ppf(p, 4) * math.sqrt(1.2) - norm.ppf(p)) * spread
+        assert curve[round(100 * p)] == pytest.approx(expected, rel=1e-12)
+        wide = within[rank] + means.mean() + t.ppf(0.9, 4) * math.sqrt(1.2) * spread
+        assert conservative[round(100 * p)] == pytest.approx(max(wide, expected), rel=1e-12)
+    assert np.all(np.diff(curve) >= 0)
+
+
+def test_new_groups_are_covered_and_a_planted_factor_is_not():
+    covered = {factor: [] for factor in (0.5, 1.0, 2.0)}
+    for seed in range(30):
+        fitted = fit_force_error(atoms_of(NAMES, seed))
+        new = atoms_of(["new"], 1000 + seed)
+        for factor, found in covered.items():
+            found.append(np.mean(new.error <= factor * fitted.predict(new.variables)))
+    assert 0.88 < np.mean(covered[1.0]) < 0.96
+    assert np.mean(covered[0.5]) < 0.83 and np.mean(covered[2.0]) > 0.97
+    wide = [np.mean(new.error <= fit_force_error(atoms_of(NAMES, s)).predict(new.variables, True)) for s in range(5)]
+    assert np.mean(wide) > 0.9
+
+
+def test_shuffled_labels_give_no_skill():
+    rng = np.random.default_rng(0)
+    shuffled = dataclasses.replace(ATOMS, error=rng.permutation(ATOMS.error))
+    assert abs(np.mean([mine["spearman"] or 0.0 for mine in leave_one_group_out(shuffled).values()])) < 0.05
+    assert np.mean([mine["spearman"] for mine in leave_one_group_out(ATOMS).values()]) > 0.5
+
+
+@pytest.mark.parametrize("n_groups", [1, 2])
+def test_one_or_two_groups_have_frames_as_blocks(n_groups):
+    atoms = atoms_of(NAMES[:n_groups], spread=0.0)
+    fitted = fit_force_error(atoms)
+    assert fitted.n_groups == n_groups and fitted.spread == 0.0 and fitted.n_blocks == 20 * n_groups
+    fit = GroupedFit(design(atoms.variables), np.log(atoms.error + ERROR_OFFSET), atoms.weights(), atoms.groups, atoms.blocks)
+    residuals, b = fit.y - fit.x @ fit.coefficients(), 20 * n_groups
+    assert fitted.quantile(0.9) == pytest.approx(weighted_quantiles(residuals, [0.9 * (b + 1) / b], fit.weights)[0])
+    wide = norm.ppf(0.9) * math.sqrt(1 + 1 / n_groups) * USUAL_SPREAD
+    assert fitted.quantile(0.9, True) > fitted.quantile(0.9) + 0.5 * wide
+    new = atoms_of(["new"], 7, spread=0.0)
+    assert 0.85 < np.mean(new.error <= fitted.predict(new.variables)) < 0.96
+
+
+def test_three_groups_take_the_usual_spread():
+    assert fit_force_error(atoms_of(NAMES[:3], spread=0.0)).spread == USUAL_SPREAD
+    assert fit_force_error(atoms_of(NAMES[:4], spread=0.0)).spread < 0.2
+
+
+def test_few_frames():
+    atoms = atoms_of(["a"], frames=18, size=1)
+    assert fit_force_error(atoms).levels == (0.5, 0.9)
+    assert fit_force_error(atoms_of(["a"], frames=19, size=1)).levels == (0.5, 0.9, 0.95)
+    with pytest.raises(UqError, match=r"8 frames .* too few for level 0\.9; accepted: 9 or more"):
+        fit_force_error(atoms.take(atoms.blocks < 8))
+    # a group of one frame has its say
+    one = joined([ATOMS, atoms_of(["single"], 3, frames=1)])
+    assert fit_force_error(one).n_groups == 13 and np.isfinite(fit_force_error(one).quantiles).all()
+    assert leave_one_group_out(one)["single"]["n_frames"] == 1
+
+
+# Atoms without grade, without force
+
+
+def test_atoms_without_grade_have_no_bar_and_take_no_part():
+    fitted = fit_force_error(ATOMS)
+    bars = fitted.predict(ForceVariables.of([1.0, 1.0, 1.0, 0.0], [np.inf, 0.3, 0.3, np.nan], [np.inf, 0.3, np.inf, 0.3]))
+    np.testing.assert_array_equal(np.isinf(bars), [True, False, True, False])
+    assert np.isnan(bars[3])
+    flat = dataclasses.replace(fitted, grade_slope=0.0, known_slope=0.0, new_slope=0.0)
+    assert np.isinf(flat.predict(ForceVariables.of([1.0], [0.3], [np.inf]))[0])
+    unknown = np.arange(len(ATOMS.error)) % 10 == 0
+    near = dataclasses.replace(ATOMS.variables, neighbours=np.where(unknown, np.inf, ATOMS.variables.neighbours))
+    partly = dataclasses.replace(ATOMS, variables=near)
+    assert fit_force_error(partly) == fit_force_error(ATOMS.take(~unknown))
+    assert leave_one_group_out(partly)[NAMES[0]]["n_infinite"] == unknown[ATOMS.groups == NAMES[0]].sum()
+    lost = dataclasses.replace(near, grade=np.where(ATOMS.groups == NAMES[2], np.inf, near.grade))
+    report = leave_one_group_out(dataclasses.replace(ATOMS, variables=lost))
+    assert report[NAMES[2]]["n"] == 0 and report[NAMES[2]]["coverage"] is None
     json.dumps(report, allow_nan=False)
 
 
+def test_atoms_whose_force_vanishes_by_symmetry_take_no_part():
+    n = len(ATOMS.error)
+    flat = ForceVariables(np.full(n, 1e-5), ATOMS.variables.grade, ATOMS.variables.neighbours)
+    more = joined([ATOMS, LabelledAtoms(np.full(n, 1e-5), flat, ATOMS.groups, ATOMS.blocks)])
+    assert fit_force_error(more) == fit_force_error(ATOMS)
+    report = leave_one_group_out(more)[NAMES[0]]
+    assert report["n_symmetric"] == report["n"] == 240
+    # a relaxed atom with an error does say something
+    wrong = joined([ATOMS, LabelledAtoms(np.full(n, 0.5), flat, ATOMS.groups, ATOMS.blocks)])
+    at = ForceVariables.of([1e-5], [0.5], [0.5])
+    assert fit_force_error(wrong).predict(at)[0] > 2 * fit_force_error(ATOMS).predict(at)[0]
+    alone = LabelledAtoms(np.full(n, 1e-5), flat, ATOMS.groups, ATOMS.blocks)
+    with pytest.raises(UqError, match="vanish by symmetry"):
+        fit_force_error(alone)
+
+
+def test_slopes_never_fall_below_zero():
+    falling = atoms_of(NAMES, slopes={"force": -0.5, "grade": 0.2, "known": -0.4, "new": 0.15}, spread=0.0)
+    fitted = fit_force_error(falling)
+    assert fitted.force_slope == 0.0 and fitted.known_slope == 0.0 and fitted.grade_slope >= 0.0
+    # columns that do not vary have no slope
+    same = np.full(len(ATOMS.error), 0.3)
+    constant = fit_force_error(dataclasses.replace(ATOMS, variables=ForceVariables(same, same, same)))
+    assert (constant.force_slope, constant.grade_slope, constant.known_slope, constant.new_slope) == (0.0,) * 4
+
+
+# Probabilities
+
+
+def test_probability_falls_with_the_threshold_and_is_one_minus_level_at_a_bar():
+    fitted, at = fit_force_error(ATOMS), ATOMS.variables
+    thresholds = np.append(0.0, np.geomspace(1e-3, 1e2, 60))
+    found = np.array([fitted.probability(at, threshold) for threshold in thresholds])
+    assert np.all(np.diff(found, axis=0) <= 0) and np.all((found >= 0) & (found <= 1))
+    for conservative in (False, True):
+        for level in fitted.levels:
+            bars = fitted.predict(at, conservative, level)
+            for k in np.flatnonzero(bars > 0.01)[:20]:
+                one = at.take(np.array([k]))
+                assert fitted.probability(one, bars[k], conservative)[0] == pytest.approx(1 - level, abs=1e-9)
+    unknown = ForceVariables.of([0.1, 0.1], [np.inf, np.nan], [0.1, 0.1])
+    np.testing.assert_array_equal(fitted.probability(unknown, 1e6), [1.0, np.nan])
+    for bad in (-0.1, math.nan, "0.3"):
+        with pytest.raises(UqError, match="error_above: threshold"):
+            fitted.probability(at, bad)
+
+
+def test_probability_is_the_share_of_errors_above_in_new_groups():
+    shares = []
+    for seed in range(20):
+        fitted, new = fit_force_error(atoms_of(NAMES, seed)), atoms_of(["new"], 500 + seed)
+        shares.append([np.mean(new.error > 0.3), np.mean(fitted.probability(new.variables, 0.3))])
+    seen, said = np.mean(shares, axis=0)
+    assert said == pytest.approx(seen, abs=0.05)
+
+
+# The mean correction
+
+
+def test_mean_correction_is_taken_only_where_it_pays():
+    useful, useless = atoms_of(NAMES, correction=True), atoms_of(NAMES, correction=True)
+    assert needs_correction(useful)[0]
+    noise = np.random.default_rng(1).permutation(useless.variables.correction)
+    taken, ratio = needs_correction(dataclasses.replace(useless, variables=dataclasses.replace(useless.variables, correction=noise)))
+    assert not taken and ratio > 0.95
+    assert needs_correction(useful.take(useful.groups == NAMES[0]))[0]  # frames where there is one group
+    bar = fit_force_error(useful, with_correction=True)
+    assert bar.correction_slope > 0.3
+    with pytest.raises(UqError, match="needs the force of the mean correction"):
+        bar.predict(useful.variables.without_correction())
+    assert np.all(np.isfinite(bar.predict(useful.variables)))
+
+
+# A few frames of a new system
+
+
+def labels_of_atoms(atoms, element="W"):
+    return ForceLabels(atoms, atoms.blocks, np.full(len(atoms.error), element, dtype=object))
+
+
+def test_adaptation_is_the_stated_rule():
+    bar, new = fit_force_error(ATOMS), atoms_of(["new"], 3, spread=0.0)
+    worse = dataclasses.replace(new, error=5 * new.error)
+    c = 0.0
+    for block in np.unique(worse.blocks):
+        mine = worse.blocks == block
+        m = np.mean(worse.error[mine] > np.maximum(np.exp(bar.log_scale(worse.variables.take(mine)) + bar.quantile(0.9) + c) - 0.005, 0.01))
+        c += 0.7 * (m - 0.1)
+    after, report = adapt(bar, labels_of_atoms(worse))
+    assert report["shift"] == pytest.approx(c, abs=1e-12) and report["n_frames"] == 20 and c > 0.5
+    np.testing.assert_allclose(after.quantiles, np.add(bar.quantiles, c), rtol=0, atol=1e-12)
+    assert report["coverage_before"] < 0.6 < 0.8 < report["coverage_after"]
+    calm, _ = adapt(bar, labels_of_atoms(dataclasses.replace(new, error=0.1 * new.error)))
+    assert calm.quantile(0.9) < bar.quantile(0.9)
+    assert after.force_slope == bar.force_slope and shifted(after, -c) != after
+    few = few_frames_adapted(bar, worse)
+    assert few["others"] < few["adapted"] and few["n_frames"] == 20
+    assert few_frames_adapted(bar, worse.take(worse.blocks < worse.blocks.min() + 9)) is None
+    nothing = ForceVariables(np.full(12, 0.1), np.full(12, np.inf), np.full(12, np.inf))
+    with pytest.raises(UqError, match="nothing to adapt to"):
+        adapt(bar, labels_of_atoms(LabelledAtoms(np.ones(12), nothing, np.full(12, "a"), np.zeros(12))))
+
+
+def test_advice_names_what_is_missing():
+    def said(atoms, elements=None):
+        labels = labels_of_atoms(atoms)
+        if elements is not None:
+            labels = dataclasses.replace(labels, elements=elements)
+        return " ".join(advice(labels, fit_force_error(atoms)))
+
+    assert "ONLY 2 calibration groups" in said(atoms_of(NAMES[:2]))
+    near = dataclasses.replace(ATOMS.variables, grade=1.5 * ATOMS.variables.grade)
+    seven = dataclasses.replace(ATOMS, variables=near).take(np.isin(ATOMS.groups, NAMES[:7]))
+    assert said(seven).startswith("7 calibration groups of forces (0 of known, 7 of nearly known, 0 of new kind)")
+    known = dataclasses.replace(ATOMS.variables, grade=0.3 * ATOMS.variables.grade)
+    assert said(dataclasses.replace(ATOMS, variables=known)) == ""
+    assert "no calibration group has a median grade below 0.5" in said(dataclasses.replace(ATOMS, variables=near))
+    rare = np.where(np.arange(len(ATOMS.error)) % 50 == 0, "Ta", "W").astype(object)
+    worse = dataclasses.replace(ATOMS, error=np.where(rare == "Ta", 30 * ATOMS.error, ATOMS.error))
+    assert "of the atoms of Ta (aim: 0.90): do not trust it" in said(worse, rare)
+
+
+# Files
+
+
 def test_dictionary_round_trip():
-    fitted = fit_force_error(*labelled_atoms())
-    text = json.dumps(fitted.to_dict(), allow_nan=False)
-    assert ForceError.from_dict(json.loads(text)) == fitted
-    values = fitted.to_dict()
-    for broken in (
-        {**values, "extra": 1.0},
-        {key: values[key] for key in values if key != "floors"},
-        {**values, "factors": [1.0, float("nan"), 2.0]},
-        {**values, "factors": [1.0, 10**400, 2.0]},
-        {**values, "factors": values["factors"][:2]},
-        {**values, "factors": 1.0},
-        {**values, "conservative_factors": [0.5 * factor for factor in values["factors"]]},
-        {**values, "floors": values["floors"][::-1] if values["floors"][0] < values["floors"][-1] else [0.3, 0.2, 0.1]},
-        {**values, "levels": ["low", 0.9, 0.95]},
-        {**values, "floor_exponent": -0.5},
-        {**values, "least_bar": -0.01},
-        {**values, "levels": [0.5, 0.95, 0.9]},
-        {**values, "levels": [0.5, 0.9, 1.0]},
-    ):
-        with pytest.raises(UqError, match="ForceError"):
-            ForceError.from_dict(broken)
+    fitted = fit_force_error(ATOMS)
+    values = json.loads(json.dumps(fitted.to_dict(), allow_nan=False))
+    assert force_error_of(values) == fitted and values["version"] == 2 and len(values["quantiles"]) == len(PROBABILITIES) == 101
+    assert set(values["group_means"]) == set(NAMES)
 
 
-# Levels and floors
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"extra": 1.0}, {"force_slope": -0.1}, {"force_slope": float("nan")}, {"intercept": "x"}, {"quantiles": [0.0] * 100},
+        {"quantiles": [1.0] + [0.0] * 100}, {"conservative_quantiles": [-9.0] * 101}, {"levels": [0.5, 0.905]}, {"levels": []},
+        {"levels": [0.9, 0.5]}, {"version": 3}, {"power": 8}, {"hops": 1}, {"spread": -1.0}, {"n_blocks": None},
+    ],
+)  # fmt: skip
+def test_bad_numbers_are_refused(change):
+    values = fit_force_error(ATOMS).to_dict()
+    with pytest.raises(UqError, match="force_error"):
+        ForceError.from_dict(values | change)
 
 
-@pytest.mark.parametrize("conservative", [False, True])
-def test_levels_never_cross(conservative):
-    fitted = fit_force_error(*labelled_atoms())
-    assert fitted.levels == (0.5, 0.9, 0.95)
-    force, grade = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e-6, 1e3, 40), np.geomspace(1e-4, 1e3, 40)))
-    bars = [fitted.predict(force, grade, conservative, level) for level in fitted.levels]
-    assert np.all(np.diff(bars, axis=0) >= 0) and np.any(np.diff(bars, axis=0) > 0)
-    np.testing.assert_array_equal(fitted.predict(force, grade, conservative), bars[1])
-    with pytest.raises(UqError, match=r"level 0\.8 was not calibrated; accepted: 0\.5, 0\.9, 0\.95"):
-        fitted.predict(force, grade, level=0.8)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"error": -ATOMS.error}, "error holds negative"),
+        ({"error": ATOMS.error[1:]}, "shape"),
+        ({"groups": ATOMS.groups[:-1]}, "groups"),
+        ({"blocks": ATOMS.blocks[:-1]}, "blocks: found shape"),
+        ({"variables": dataclasses.replace(ATOMS.variables, grade=np.full(len(ATOMS.error), np.nan))}, "grade holds"),
+        ({"variables": dataclasses.replace(ATOMS.variables, force=ATOMS.variables.force[1:])}, "force has shape"),
+    ],
+)
+def test_unusable_atoms_are_refused(change, words):
+    columns = {"error": ATOMS.error, "variables": ATOMS.variables, "groups": ATOMS.groups, "blocks": ATOMS.blocks} | change
+    with pytest.raises(UqError, match=words):
+        LabelledAtoms.checked(**columns)
 
 
-@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95, 0.99])
-def test_the_least_number_of_blocks_is_what_makes_the_quantile_finite(level):
-    n = least_blocks(level)
-    assert np.isfinite(conformal_quantile(np.ones(n), level))
-    assert n == 1 or np.isinf(conformal_quantile(np.ones(n - 1), level))
-
-
-def test_levels_that_the_blocks_cannot_guarantee_are_left_out():
-    assert fit_force_error(*(column[:18] for column in labelled_atoms())).levels == (0.5, 0.9)
-    assert fit_force_error(*(column[:19] for column in labelled_atoms())).levels == (0.5, 0.9, 0.95)
-
-
-def test_files_with_one_level_are_read():
-    old = {
-        "intercept": -1.5, "force_exponent": 0.4, "grade_exponent": 1.25, "factor": 1.1, "conservative_factor": 1.75,
-        "n_groups": 2, "floor": 0.01, "level": 0.9,
-    }  # fmt: skip
-    bar = ForceError.from_dict(old)
-    assert bar.levels == (0.9,) and bar.n_groups == 2 and ForceError.from_dict(bar.to_dict()) == bar
-    expected = 1.1 * np.exp(-1.5 + 0.4 * np.log(0.3 + 0.01) + 1.25 * np.log(0.7 + 0.05))
-    assert bar.predict([0.3], [0.7])[0] == pytest.approx(expected, rel=1e-14)
-    assert bar.predict([0.0], [0.0])[0] == 0.01
-    with pytest.raises(UqError, match=r"accepted: 0\.9"):
-        bar.predict([0.3], [0.7], level=0.5)
-    with pytest.raises(UqError, match="expected"):
-        ForceError.from_dict({**old, "levels": [0.9]})
-
-
-def with_relaxed_atoms(seed, n=4000, share=0.2):
-    """MD-like atoms, and a share of relaxed ones: |F| goes to 0 and the errors do not."""
-    error, force, grade, groups = labelled_atoms(n, seed, {"md": 1.0})
-    rng = np.random.default_rng(100 + seed)
-    relaxed = np.arange(n) < share * n
-    force = np.where(relaxed, 10.0 ** rng.uniform(-6, -3, n), force)
-    return np.where(relaxed, 0.08 * np.abs(rng.standard_normal(n)), error), force, grade, groups, relaxed
-
-
-def test_relaxed_atoms_are_covered_by_the_floor():
-    *atoms, _ = with_relaxed_atoms(0)
-    fitted, bare = fit_force_error(*atoms), fit_force_error(*atoms, learn_floors=False)
-    error, force, grade, _, relaxed = with_relaxed_atoms(1)
-    for level in fitted.levels:
-        inside = error <= fitted.predict(force, grade, level=level)
-        assert inside[relaxed].mean() > level - 0.05
-    assert fitted.predict([0.0], [np.median(grade)])[0] == pytest.approx(0.08 * 1.645, rel=0.1)
-    # a floor that is not learned is what loses them
-    calm = relaxed & (grade < np.median(grade))
-    assert np.mean((error <= bare.predict(force, grade))[calm]) < 0.8 < np.mean((error <= fitted.predict(force, grade))[calm])
-
-
-def test_atoms_without_force_by_symmetry_say_nothing_of_the_floor():
-    error, force, grade, groups, _ = with_relaxed_atoms(0)
-    fitted = fit_force_error(error, force, grade, groups)
-    more = np.zeros(2000)
-    columns = (np.append(error, more), np.append(force, more), np.append(grade, more + 0.1), np.append(groups, more.astype(str)))
-    again = fit_force_error(*columns)
-    assert (again.floors, again.floor_exponent) == (fitted.floors, fitted.floor_exponent)
-    # the same atoms with errors say what an error is at zero force
-    wrong = fit_force_error(np.append(error, more + 0.5), *columns[1:])
-    assert wrong.floors[1] * 0.15**wrong.floor_exponent == pytest.approx(0.5)
-    # at one grade nothing can be learned of how they grow
-    assert wrong.floor_exponent == 0.0
-
-
-def test_floors_grow_with_the_grade_where_errors_of_relaxed_atoms_do():
-    def atoms(seed):
-        error, force, grade, groups, relaxed = with_relaxed_atoms(seed)
-        # far above the offset of 0.005 eV/Angstrom inside the logarithm
-        return np.where(relaxed, 10.0 * error * (grade + 0.05) ** 1.5, error), force, grade, groups, relaxed
-
-    *known, _ = atoms(0)
-    fitted = fit_force_error(*known)
-    assert fitted.floor_exponent == pytest.approx(1.5, abs=0.25)
-    error, force, grade, _, relaxed = atoms(1)
-    inside, low = error <= fitted.predict(force, grade), grade < np.median(grade)
-    for part in (relaxed & low, relaxed & ~low):
-        assert inside[part].mean() > 0.85
-    assert fitted.predict([0.0], [0.1])[0] < 0.4 * fitted.predict([0.0], [1.0])[0]
-
-
-def test_few_atoms_get_the_smallest_bar():
-    assert fit_force_error(*labelled_atoms(59)).floors == (0.0,) * 3
-    assert fit_force_error(*labelled_atoms(59)).predict([0.0], [0.0], level=0.5)[0] == 0.01
-    assert fit_force_error(*labelled_atoms(60)).floors[1] > 0.01
-
-
-# Blocks
-
-
-def grouped_scores(rng, n_sets, n_blocks, size=8):
-    """Scores of blocks: a factor that a block shares, which does most, times a number of each score."""
-    shared = rng.lognormal(0.0, 1.0, (n_sets, n_blocks, 1))
-    return shared * (1.0 + 0.2 * rng.random((n_sets, n_blocks, size)))
-
-
-@pytest.mark.parametrize("n_blocks", [9, 12, 40])
-def test_blocks_cover_a_new_block_and_single_scores_do_not(n_blocks):
-    rng = np.random.default_rng(n_blocks)
-    sets = grouped_scores(rng, 1000, n_blocks + 1)
-    blocks = np.repeat(np.arange(n_blocks), 8)
-    by_block, by_score = [], []
-    for scores in sets:
-        known, new = scores[:-1].ravel(), scores[-1]
-        by_block.append(np.mean(new <= conformal_quantile(known, 0.9, blocks)))
-        by_score.append(np.mean(new <= conformal_quantile(known, 0.9)))
-    assert 0.9 - 0.01 < np.mean(by_block) < 0.9 + 1 / (n_blocks + 1) + 0.01
-    if n_blocks == 12:  # twelve frames are not 96 measurements
-        assert np.mean(by_score) < 0.87
-
-
-def test_blocks_have_equal_weights_whatever_their_size():
-    scores, blocks = np.concatenate([np.full(1000, 5.0), np.arange(18.0)]), np.append(np.zeros(1000), np.arange(1, 19))
-    assert conformal_quantile(scores, 0.9, blocks) == 16.0
-    assert conformal_quantile(scores, 0.9) == 5.0
-    assert conformal_quantile(scores[-8:], 0.9, blocks[-8:]) == np.inf
-    order = np.random.default_rng(0).permutation(len(scores))
-    assert conformal_quantile(scores[order], 0.9, blocks[order]) == 16.0
-
-
-def test_one_score_per_block_is_split_conformal():
-    scores = np.random.default_rng(3).exponential(size=200)
-    for n in (1, 8, 9, 10, 19, 20, 133, 200):
-        for level in (0.5, 0.9, 0.95):
-            assert conformal_quantile(scores[:n], level, np.arange(n)) == conformal_quantile(scores[:n], level)
-    atoms = labelled_atoms(300)
-    # equal weights of 1 change nothing but the rounding of the least squares
-    assert fit_force_error(*atoms, blocks=np.arange(300)) == fit_force_error(*atoms)
-
-
-def test_bar_of_frames_covers_atoms_of_new_frames():
-    def frames(seed, n=60, size=10):
-        rng = np.random.default_rng(seed)
-        force, grade = rng.lognormal(-0.5, 1.0, n * size), rng.lognormal(-1.0, 0.5, n * size)
-        shared = np.repeat(rng.lognormal(0.0, 0.7, n), size)
-        return 0.2 * force**0.6 * shared * np.abs(rng.standard_normal(n * size)), force, grade, np.repeat(np.arange(n), size)
-
-    found = {factor: [] for factor in (1.0, 2.0)}
-    for seed in range(40):
-        error, force, grade, blocks = frames(seed)
-        fitted = fit_force_error(error, force, grade, np.zeros(600, int), blocks=blocks, least_bar=0.0, learn_floors=False)
-        error, force, grade, _ = frames(1000 + seed)
-        for factor, coverages in found.items():
-            coverages.append(np.mean(factor * error <= fitted.predict(force, grade)))
-    assert 0.88 < np.mean(found[1.0]) < 0.94
-    # planted: errors of twice the size must not pass for covered
-    assert np.mean(found[2.0]) < 0.8
-    assert fitted.n_blocks == 60
-
-
-# Conformal factors
-
-
-def test_quantile_is_the_stated_order_statistic():
-    scores = np.random.default_rng(0).permutation(np.arange(1.0, 10.0))
-    assert conformal_quantile(scores, 0.9) == 9.0
-    assert conformal_quantile(scores, 0.5) == 5.0
-    assert conformal_quantile(scores, 0.901) == np.inf
-    assert conformal_quantile(scores[:8], 0.9) == np.inf
-
-
-@pytest.mark.parametrize("n", [9, 19, 50])
-def test_quantile_covers_exchangeable_scores(n):
-    scores = np.random.default_rng(n).exponential(size=(20_000, n + 1))
-    ordered = np.sort(scores[:, :n], axis=1)
-    rank = np.flatnonzero(ordered[0] == conformal_quantile(scores[0, :n], 0.9))[0]
-    coverage = np.mean(scores[:, n] <= ordered[:, rank])
-    assert 0.9 - 0.007 < coverage < 0.9 + 1 / (n + 1) + 0.007
-
-
-def test_factors_by_group():
-    rng = np.random.default_rng(0)
-    groups = rng.choice([1, 2, 5], 3000)
-    scores = rng.exponential(size=3000) * np.where(groups == 5, 3.0, 1.0)
-    factors = group_quantiles(scores, groups, 0.9)
-    pooled, conservative = pooled_and_conservative(scores, groups, 0.9)
-    assert factors[5] == max(factors.values()) == conservative > pooled == conformal_quantile(scores, 0.9)
-    report = leave_one_group_out_coverage(scores, groups, 0.9)
-    assert report[5]["coverage"] < 0.7 and report[1]["coverage"] > 0.93
-    assert report[5]["factor"] == conformal_quantile(scores[groups != 5], 0.9)
-    assert {group: members.sum() for group, members in split_by_group(groups, 3000)} == {
-        group: entry["n"] for group, entry in report.items()
-    }
-    assert group_quantiles([1.0, 2.0], ["a", "a"], 0.9) == {"a": 2.0}
-
-
-def test_unusable_input_is_refused():
-    error, force, grade, groups = labelled_atoms(200)
-    for scores, level in (([], 0.9), ([np.nan], 0.9), ([-1.0], 0.9), ([1.0], 1.0), ([1.0], 0.0)):
-        with pytest.raises(UqError, match="conformal"):
-            conformal_quantile(scores, level)
-    with pytest.raises(UqError, match="error_norm"):
-        fit_force_error(-error, force, grade, groups)
-    with pytest.raises(UqError, match="force_norm"):
-        fit_force_error(error, force[1:], grade, groups)
-    with pytest.raises(UqError, match="grade"):
-        fit_force_error(error, force, np.full(200, np.nan), groups)
+def test_atoms_without_any_grade_are_refused():
+    nothing = ForceVariables(ATOMS.variables.force, np.full(len(ATOMS.error), np.inf), ATOMS.variables.neighbours)
     with pytest.raises(UqError, match="finite grade"):
-        fit_force_error(error, force, np.full(200, np.inf), groups)
-    with pytest.raises(UqError, match="too few"):
-        fit_force_error(error[:8], force[:8], grade[:8], groups[:8])
-    with pytest.raises(UqError, match=r"4 frames or atoms of finite grade are too few for level 0\.9"):
-        fit_force_error(error, force, grade, groups, blocks=np.arange(200) % 4)
-    with pytest.raises(UqError, match="blocks: found shape"):
-        fit_force_error(error, force, grade, groups, blocks=np.arange(199))
-    with pytest.raises(UqError, match="groups"):
-        fit_force_error(error, force, grade, groups[:-1])
+        fit_force_error(dataclasses.replace(ATOMS, variables=nothing))
     with pytest.raises(UqError, match="at least 2"):
-        leave_one_group_out(error, force, grade, np.zeros(200, int))
+        leave_one_group_out(atoms_of(["alone"]))

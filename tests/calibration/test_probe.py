@@ -152,7 +152,7 @@ def test_shuffled_labels_give_no_skill():
     found = []
     for seed in range(2):
         shuffled = replace(frames, error=rng.permutation(frames.error))
-        probe, _ = train_probe(shuffled.take(frames.blocks < 120), shuffled.take((120 <= frames.blocks) & (frames.blocks < 150)), seed, 8)
+        probe, _ = train_probe(shuffled.take(frames.blocks < 120), shuffled.take((frames.blocks >= 120) & (frames.blocks < 150)), seed, 8)
         found.append(worth(probe, shuffled.take(frames.blocks >= 150))["auroc"])
     assert abs(np.mean(found) - 0.5) < 0.12
 

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shlex
 from pathlib import Path
 
+import options
 import pytest
 
 from lmp_uq import cli
@@ -130,46 +130,26 @@ def test_planted_errors_in_a_style_page_are_seen():
 # ---- command line -----------------------------------------------------------------------------------------
 
 
-def verbs() -> dict[str, argparse.ArgumentParser]:
-    actions = cli._parser()._actions
-    return next(a for a in actions if isinstance(a, argparse._SubParsersAction)).choices
-
-
-VERBS = verbs()
-
-
-def rows_missing(text: str, parser: argparse.ArgumentParser) -> list[str]:
-    """Options that have no row in the page's table, or a row with another default."""
-    out = []
-    for action in parser._actions:
-        for option in (o for o in action.option_strings if o.startswith("--") and o != "--help"):
-            row = re.search(rf"^\| `{option}(?: [^`]*)?` \| ([^|]+) \|", text, re.M)
-            if row is None or row.group(1).strip() != default_text(action):
-                out.append(option)
-    return out
-
-
-def default_text(action: argparse.Action) -> str:
-    if action.required:
-        return "required"
-    if action.const is True:
-        return "off"
-    if action.default is None or action.default == []:
-        return "none"
-    return " ".join(action.default) if isinstance(action.default, list) else str(action.default)
+VERBS = options.verbs()
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_a_page_with_its_options_and_defaults(verb):
+def test_every_verb_has_a_page_with_the_options_of_its_parser(verb):
     text = read(DOCS / f"{verb}.md")
     assert text.startswith(f"# lmp-uq {verb}\n")
-    assert not rows_missing(text, VERBS[verb])
+    for action in options.options_of(VERBS[verb]):
+        assert action.markdown and all(f"`{choice}`" in action.markdown for choice in action.choices or ()), action.option_strings
+        assert "`" not in action.help and "](" not in action.help
+    if options.options_of(VERBS[verb]):
+        assert text == options.with_table(text, VERBS[verb]), "stale: python docs/options.py writes it anew"
 
 
 def test_planted_errors_in_a_verb_page_are_seen():
-    text = read(DOCS / "fit.md")
-    assert rows_missing(text.replace("`--seed SEED`", "`--sed SEED`"), VERBS["fit"]) == ["--seed"]
-    assert rows_missing(text.replace("| 512 |", "| 500 |"), VERBS["fit"]) == ["--members"]
+    text, parser = read(DOCS / "fit.md"), VERBS["fit"]
+    for old, new in (("`--seed SEED`", "`--sed SEED`"), ("| 512 |", "| 500 |"), ("Also `-q`", "Also `-p`"), (r"\|F\|", "|F|")):
+        assert old in text and options.with_table(text.replace(old, new, 1), parser) == text
+    with pytest.raises(ValueError, match="page without"):
+        options.with_table(text.replace(options.END, ""), parser)
 
 
 def shell_commands() -> list[tuple[str, str]]:
@@ -277,6 +257,25 @@ def test_planted_broken_links_are_seen():
         "no-such-page.md",
         "fit.md#no-such-heading",
     ]
+
+
+def paths_missing(text: str) -> list[str]:
+    """Paths of the tree, as code in a text, that are not there."""
+    named = re.findall(r"`((?:csrc|lmp_uq|tests|docs|examples|benchmarks|cmake)/[\w./-]*)`", text)
+    assert named
+    return [path for path in named if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_paths_in_the_plans_are_there(page):
+    text = read(ROOT / page)
+    assert not paths_missing(text) and paths_missing(text + "`csrc/no/such.cpp`") == ["csrc/no/such.cpp"]
+
+
+def test_rooms_in_the_plan_are_those_of_the_tree():
+    rooms = re.search(r"^    lmp_uq/\n(.*?)^    tests/", read(ROOT / "ARCHITECTURE.md"), re.M | re.S).group(1)
+    named = set(re.findall(r"(\w+)/(?= )", rooms)) | {"models"}
+    assert named >= {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
 
 
 def test_index_names_every_page():

@@ -6,7 +6,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from test_docs import ROOT, SPDX, STYLES_FOLDER, read, source_files
+from test_docs import PACKAGE, ROOT, SPDX, STYLES_FOLDER, read, source_files
+
+from lmp_uq.quantities import FORCE_ROWS
 
 MAX_LINES = 400
 CSRC = ROOT / "csrc"
@@ -112,4 +114,12 @@ def test_what_the_styles_share_is_written_once(words):
 
 def test_activations_are_written_once():
     sources = [p for p in CSRC.rglob("*") if p.suffix in (".cpp", ".h")]
-    assert {p.name for p in sources if re.search(r"1\.0 \+ std::(exp\(-|tanh\()", read(p))} == {"activations.h"}
+    for formula in (r"1\.0 \+ std::(exp\(-|tanh\()", r"1\.0 - s\b"):  # the functions; the derivative of a sigmoid s
+        assert {p.name for p in sources if re.search(formula, read(p))} == {"activations.h"}
+
+
+def test_names_and_numbers_of_forces_are_those_of_quantities():
+    judged = [*(PACKAGE / "report").rglob("*.py"), PACKAGE / "validation" / "samples.py"]
+    assert not [path for path in judged if '"force_error"' in read(path)]
+    rows = re.compile(rf"(?i)force_rows\b.*= {FORCE_ROWS}\b")
+    assert [path.name for path in PACKAGE.rglob("*.py") if rows.search(read(path))] == ["quantities.py"]

@@ -36,9 +36,9 @@ def at(potential, share, n=4):
     return potential.theta + share * potential.departures[:n]
 
 
-def fresh(crystal):
+def fresh(crystal, **options):
     """Its expansion without memory of Theta that were asked for."""
-    return CrystalExpansion(crystal)
+    return CrystalExpansion(crystal, **options)
 
 
 def fresh_grid(crystal):
@@ -127,17 +127,15 @@ def test_members_that_leave_have_no_value_either_way(name, sign, expected, poten
     assert all(np.isnan(energy) == bool(why) for energy, why in zip(found.energy, reasons, strict=True))
 
 
-def test_a_member_that_does_not_settle_is_told(laves, potential, monkeypatch):
-    monkeypatch.setattr(crystal_expansion, "EVALUATIONS", 2)
-    found = fresh(laves).minima(at(potential, FAR, 2))
+def test_a_member_that_does_not_settle_is_told(laves, potential):
+    found = fresh(laves, evaluations=2).minima(at(potential, FAR, 2))
     assert found.reasons == [(UNSETTLED,)] * 2 and np.isnan(found.energy).all() and np.isnan(found.volume).all()
 
 
-def test_a_mean_that_jumps_ends_its_grid(laves, monkeypatch):
+def test_a_mean_that_jumps_ends_its_grid(laves):
     volumes = fresh(laves).curve.volumes
     moves = [np.linalg.norm(laves.coordinates.displacements(b - a), axis=1).max() for a, b in pairwise(fresh_grid(laves))]
-    monkeypatch.setattr(crystal_expansion, "JUMP", 0.999 * max(moves))
-    assert len(fresh(laves).curve.volumes) < len(volumes)
+    assert len(fresh(laves, jump=0.999 * max(moves)).curve.volumes) < len(volumes)
 
 
 def test_minima_that_symmetry_alone_holds_are_counted_alike(potential):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -143,13 +144,12 @@ def test_the_symmetry_projects(potential, crystal):
     assert SiteSymmetry(moved, atoms.cell.array, atoms.positions[0]).order < 48
 
 
-def test_half_way_is_the_top_of_the_band(hop, potential, monkeypatch):
+def test_half_way_is_the_top_of_the_band(hop, potential):
     """The point by symmetry = the highest image of a nudged elastic band, and falls off along it."""
     path = band_of_hop(potential, hop._excess)
     assert path.barrier == pytest.approx(hop._excess.mean, abs=0.01)
     assert path.energies[0] == pytest.approx(path.energies[-1], abs=1e-6) and path.energies.argmax() == len(path.energies) // 2
-    monkeypatch.setattr("lmp_uq.properties.kinds.hop.band_of_hop", lambda *_: path)
-    curves = hop.curves(potential.members(2))
+    curves = hop.along(path, potential.members(2))
     assert np.allclose(curves.mean, path.energies - path.energies[0], atol=1e-9) and curves.members.shape == (2, len(curves.x))
     assert curves.members[0].max() == pytest.approx(hop._excess.first_order(potential.members(1))[0], rel=0.2)
     top = hop._excess.states[0][1]
@@ -222,6 +222,7 @@ def test_faces_of_one_kind_cost_the_same(potential, crystal):
     assert abs(unrelaxed(potential, crystal, "100", 20.0)[0] / unrelaxed(potential, crystal, "100", 20.0)[1] - values[0]) > 1e-4
 
 
-def test_a_band_that_does_not_converge_leaves_the_figure_out(hop, potential, monkeypatch):
-    monkeypatch.setattr("lmp_uq.properties.kinds.band.STEPS", 1)
-    assert hop.curves(potential.members(2)) is None
+def test_a_band_that_does_not_converge_leaves_the_figure_out(hop, potential):
+    short = copy.copy(hop)
+    short.steps = 1
+    assert short.curves(potential.members(2)) is None

@@ -10,9 +10,9 @@ from defect_example import write_potential
 from lmp_uq.errors import UqError
 from lmp_uq.properties.failure import PropertyFailure
 from lmp_uq.properties.kinds.defects import interstitial, vacancy
-from lmp_uq.properties.minima import stationary
 from lmp_uq.properties.minima.implicit import HessianProducts, adjoint_gradient, displacement_derivative, without_translation
 from lmp_uq.properties.minima.quasi_newton import UNSETTLED
+from lmp_uq.properties.minima.stationary import RECONSTRUCTED, StationaryState
 from lmp_uq.properties.potential.linear import LinearPotential
 
 
@@ -144,10 +144,9 @@ def test_one_adjoint_solve_is_the_derivative_by_every_parameter(state, direction
     assert found == pytest.approx((up - down) / (2.0 * step), rel=1e-2)
 
 
-def test_an_adjoint_solve_that_does_not_converge_is_refused(state, monkeypatch):
-    monkeypatch.setattr("lmp_uq.properties.minima.implicit.MAX_PRODUCTS", 1)
+def test_an_adjoint_solve_that_does_not_converge_is_refused(state):
     with pytest.raises(UqError, match="residual"):
-        adjoint_gradient(products_of(state), random_forces(state), np.zeros((state.positions.size, 2)))
+        adjoint_gradient(products_of(state, max_products=1), random_forces(state), np.zeros((state.positions.size, 2)))
 
 
 def slope_of(errors):
@@ -188,16 +187,13 @@ def test_repeating_the_step_is_brute_force_at_moderate_departures(state, potenti
     assert 2 < found.n_evaluations < len(counted) and found.displacement == pytest.approx(exact.displacement, rel=0.05)
 
 
-def test_an_expansion_that_does_not_settle_or_leaves_is_flagged(state, potential, monkeypatch):
+def test_an_expansion_that_does_not_settle_or_leaves_is_flagged(state, potential):
     theta = potential.members(1)[0]
-    monkeypatch.setattr(stationary, "EVALUATIONS", 2)
-    monkeypatch.setattr(stationary, "SETTLED", 1e-9)
-    assert state.expand(theta).flags == (UNSETTLED,)
-    monkeypatch.undo()
-    monkeypatch.setattr(stationary, "BASIN", 1e-3)
-    assert state.expand(theta).flags == (stationary.RECONSTRUCTED,)
-    with pytest.raises(PropertyFailure, match=stationary.RECONSTRUCTED):
-        state.relax(theta)
+    assert state.expand(theta, evaluations=2, settled=1e-9).flags == (UNSETTLED,)
+    narrow = StationaryState(state.system, state.theta, state._neighbours, basin=1e-3, reach=1.0)
+    assert narrow.expand(theta).flags == (RECONSTRUCTED,)
+    with pytest.raises(PropertyFailure, match=RECONSTRUCTED):
+        narrow.relax(theta)
 
 
 def test_a_departure_of_nothing_changes_nothing(state):
@@ -209,6 +205,6 @@ def test_a_departure_of_nothing_changes_nothing(state):
 def test_a_departure_too_large_is_flagged_or_fails(state, potential, k, size):
     """Many members' worth of change, after which a relaxation leaves the basin: the expansion says so."""
     theta = state.theta + size * potential.departures[k]
-    with pytest.raises(PropertyFailure, match=stationary.RECONSTRUCTED):
+    with pytest.raises(PropertyFailure, match=RECONSTRUCTED):
         state.relax(theta)
-    assert stationary.RECONSTRUCTED in state.expand(theta).flags
+    assert RECONSTRUCTED in state.expand(theta).flags

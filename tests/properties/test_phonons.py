@@ -9,7 +9,6 @@ from ase.data import atomic_masses
 from defect_example import write_potential
 
 from lmp_uq.properties.crystal.bcc import lattice_grid, supercell
-from lmp_uq.properties.kinds import phonons
 from lmp_uq.properties.kinds.excess import NO_LATTICE
 from lmp_uq.properties.kinds.phonons import POINTS, TERAHERTZ, PhononDispersion, PhononTable, frequencies
 from lmp_uq.properties.potential.linear import LinearPotential
@@ -29,9 +28,7 @@ def potential(tmp_path_factory):
 def table(potential):
     """Wave vectors near the origin, and special points; 250 atoms, whose half is twice the cutoff less a little."""
     vectors = np.vstack([SMALL * LONG, [POINTS[name] for name in ("H", "P", "N")], [[0.2, 0.4, 0.6], [0.4, 0.6, 0.2]]])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(phonons, "SPACING", NEAR)
-        return PhononTable(potential, "W", lattice_grid(potential, "W"), vectors, size=5)
+    return PhononTable(potential, "W", lattice_grid(potential, "W"), vectors, size=5, spacing=NEAR)
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +85,11 @@ def test_a_member_off_the_table_is_nan(table, potential):
     assert np.isnan(frequencies(table.dynamical(-potential.theta))).all()
 
 
-def test_the_property_gives_points_path_and_gradient(potential, monkeypatch):
-    monkeypatch.setattr(phonons, "SPACING", NEAR)
-    prop = PhononDispersion(potential, "test", {"size": 3, "element": ""})
+def test_the_property_gives_points_path_and_gradient(potential):
+    class Short(PhononDispersion):
+        spacing = NEAR
+
+    prop = Short(potential, "test", {"size": 3, "element": ""})
     mean, members = prop.mean(), potential.members(2)
     assert [q.name for q in prop.quantities] == ["H", "P", "N_low", "N_middle", "N_high"] and (mean > 0.5).all()
     assert np.allclose(prop.expansion(potential.theta[None]).values[0], mean)

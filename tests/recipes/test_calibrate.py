@@ -241,8 +241,7 @@ def test_refusals(models, data):
     assert not x.exists()
 
 
-def test_command_line_with_a_learned_quantile(models, data, mace_reference, capsys, monkeypatch):
-    monkeypatch.setattr("lmp_uq.calibration.quantile_network.PATIENCE", 3)
+def test_command_line_with_a_learned_quantile(models, data, mace_reference, capsys):
     ase.io.write(data / "many.xyz", labelled_frames(mace_reference, "many", np.full(84, 0.05), 13))
     out = data / "learned.uq"
     words = ["calibrate", str(models.full), "--data", str(data / "many.xyz"), "--out", str(out), "--learned-quantile", "--quiet"]

@@ -107,21 +107,21 @@ def test_reliability_of_atoms(model, frames):
     np.testing.assert_array_equal(prediction.to_ase()[0].arrays["reliability"], found[0])
     model.predict(frames[50], progress=False).energy  # noqa: B018  the engine holds its atoms now
     norm, grade = np.linalg.norm(prediction.forces[0], axis=1), engine.per_atom("grade")
-    neighbours = np.maximum(grade, 0.3)
-    above = [engine.per_atom(RELIABILITY, norm, neighbours, threshold=t) for t in (0.1, 0.3, 1.0)]
+    others = np.maximum(grade, 0.3), np.full(len(grade), 0.1)
+    above = [engine.per_atom(RELIABILITY, norm, *others, threshold=t) for t in (0.1, 0.3, 1.0)]
     assert np.all(np.diff(above, axis=0) >= 0)
-    np.testing.assert_array_equal(engine.per_atom(RELIABILITY, norm, neighbours), above[1])
+    np.testing.assert_array_equal(engine.per_atom(RELIABILITY, norm, *others), above[1])
     beyond = grade > 1
-    fallback = 1.0 - engine.per_atom(ERROR_ABOVE, norm, neighbours, threshold=0.3)
+    fallback = 1.0 - engine.per_atom(ERROR_ABOVE, norm, *others, threshold=0.3)
     np.testing.assert_array_equal(above[1][beyond], fallback[beyond])
     assert np.any(above[1][~beyond] != fallback[~beyond])
     with pytest.raises(UqError, match=r"threshold 0.2 was not trained; accepted: 0.1, 0.3, 1 eV/Angstrom"):
-        engine.per_atom(RELIABILITY, norm, neighbours, threshold=0.2)
+        engine.per_atom(RELIABILITY, norm, *others, threshold=0.2)
 
 
 def test_a_new_calibration_keeps_what_it_does_not_train(done, frames, tmp_path):
     folder, _ = done
-    result = calibrate(folder / "both.uq", frames[:40], tmp_path / "again.uq", progress=False)
+    result = calibrate(folder / "both.uq", frames[::3], tmp_path / "again.uq", progress=False)
     old, new = modelfile.read(folder / "both.uq"), modelfile.read(tmp_path / "again.uq")
     assert result.found["classifiers"] == {} and new.header["calibration"]["force_error"] != old.header["calibration"]["force_error"]
     for name in ("probe", "ordinal"):
@@ -133,7 +133,7 @@ def test_a_new_calibration_keeps_what_it_does_not_train(done, frames, tmp_path):
 
 
 def test_without_the_option_nothing_is_there(models, frames, tmp_path):
-    calibrate(models.full, frames[:40], tmp_path / "plain.uq", progress=False)
+    calibrate(models.full, frames[::3], tmp_path / "plain.uq", progress=False)
     file = modelfile.read(tmp_path / "plain.uq")
     assert not file.section("calibration") and not {"probe", "ordinal"} & set(file.header["calibration"])
     assert "reliability" not in Model.load(tmp_path / "plain.uq").fields
@@ -158,9 +158,9 @@ def test_refusals(models, frames, tmp_path, capsys):
     target = tmp_path / "no.uq"
     cases = {
         "classifier is .'tree',.; accepted: probe, ordinal": (frames, "tree"),
-        "classifier probe: 40 independent frames with energies": (frames[:40], "probe"),
+        "classifier probe: 32 independent frames with energies": (frames[::3], "probe"),
         "classifier probe: 0 independent frames with energies": (stripped(frames, "REF_energy"), "probe"),
-        "classifier ordinal: 40 frames hold atoms of grade <= 1": (frames[:40], "ordinal"),
+        "classifier ordinal: 32 frames hold atoms of grade <= 1": (frames[::3], "ordinal"),
         "--classifier ordinal: no force_error could be calibrated": (stripped(frames, "REF_forces"), "ordinal"),
     }
     for message, (given, classifier) in cases.items():

@@ -32,7 +32,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.sources, self.tables, self.words, self.tags = [], [], 0, [], set()
+        self.open, self.sources, self.tables, self.words, self.tags, self.ids = [], [], 0, [], set(), set()
         self.feed(text)
         self.close()
         assert not self.open
@@ -41,6 +41,7 @@ class Page(HTMLParser):
         self.tags.add(tag)
         self.tables += tag == "table"
         self.sources += [value for key, value in attributes if key in ("src", "href")]
+        self.ids |= {f"#{value}" for key, value in attributes if key == "id"}
         if tag not in VOID:
             self.open.append(tag)
 
@@ -98,7 +99,8 @@ def test_the_page_is_well_formed_self_contained_and_complete(outcome):
     text = (folder / "report.html").read_text()
     page = Page(text)
     images = [source for source in page.sources if source.startswith("data:image/png;base64,")]
-    assert images == page.sources and not re.search(r"https?://|<script|@import|url\(", text)
+    assert set(page.sources) == page.ids | set(images) and len(page.ids) == 2 + 4
+    assert not re.search(r"https?://|<script|@import|url\(", text)
     assert {base64.b64decode(s.partition(",")[2]) for s in images} == {(folder / name).read_bytes() for name in FIGURES}
     for title, caption in FIGURES.values():
         assert title in page.text and caption in page.text

@@ -116,10 +116,7 @@ void MaceEngine<T>::energy_gradient(const Layer<T> &layer, const LayerState &sta
   std::vector<double> gate(n_gate, 0.0);
   for (int c = 0; c < n_channels; ++c)
     for (int k = 0; k < n_gate; ++k) gate[k] += layer.readout_gate()[c * n_gate + k] * static_cast<double>(scalars[c]);
-  for (int k = 0; k < n_gate; ++k) {
-    const double s = sigmoid(gate[k]);
-    gate[k] = weight * layer.readout_gated()[k] * s * (1.0 + gate[k] * (1.0 - s));
-  }
+  for (int k = 0; k < n_gate; ++k) gate[k] = silu_slope(gate[k], weight * layer.readout_gated()[k]);
   for (int c = 0; c < n_channels; ++c)
     for (int k = 0; k < n_gate; ++k) out[c] += layer.readout_gate()[c * n_gate + k] * gate[k];
 }

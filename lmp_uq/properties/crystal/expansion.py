@@ -25,7 +25,7 @@ RIGID_GRID = np.linspace(0.75, 1.35, 121)
 FREE_GRID = np.linspace(0.82, 1.24, 22)
 """The same of a crystal with internal coordinates or a free shape, which has to be relaxed at each."""
 JUMP = 0.1
-"""Angstrom that an atom of the mean may go from one volume of the grid to the next: farther, it is in another minimum."""
+"""Angstrom."""
 DIFFERENCE = 0.01
 """Angstrom, of the differences of forces that make H and curvatures."""
 SOFTEST = 0.004
@@ -37,7 +37,6 @@ LARGEST_SHAPE = 0.06
 TOLERANCE = 1e-7
 """eV per atom that the last step gains."""
 EVALUATIONS = 20
-"""In which a member has to settle."""
 LONGEST = 0.1
 """Angstrom of one step, root mean square of the atoms."""
 PRODUCTS, REMAINDER = 5, 0.01
@@ -73,10 +72,15 @@ class CrystalExpansion:
     Parameters
     ----------
     crystal : lmp_uq.properties.crystal.minimum.Crystal
+    evaluations : int
+        In which a member has to settle.
+    jump : float
+        Angstrom that an atom of the mean may go from one volume of the grid to the next: farther, it is in another minimum.
     """
 
-    def __init__(self, crystal):
+    def __init__(self, crystal, *, evaluations: int = EVALUATIONS, jump: float = JUMP):
         self._crystal, self._at, self._curve, self._hessian, self._found = crystal, crystal.coordinates, None, None, {}
+        self._evaluations, self._jump = evaluations, jump
 
     @property
     def curve(self) -> VolumeCurve:
@@ -146,7 +150,7 @@ class CrystalExpansion:
     def _settled(self, function, start, metric):
         """Volume, energy, bulk modulus and coordinates of one Theta; PropertyFailure if it has no such minimum."""
         crystal, at, n = self._crystal, self._at, self._at.n_atoms
-        limits = {"tolerance": TOLERANCE * n, "evaluations": EVALUATIONS, "longest": LONGEST * np.sqrt(n)}
+        limits = {"tolerance": TOLERANCE * n, "evaluations": self._evaluations, "longest": LONGEST * np.sqrt(n)}
         best = minimise(function, start, metric, **limits)
         x = best.x + best.step * best.converged
         reason = crystal.why_another(x) or UNSETTLED * (not best.converged)
@@ -204,7 +208,7 @@ class CrystalExpansion:
                     break
                 before, x = x, self._at.with_volume(np.append(0.0, found.x), volume)
                 jump = np.linalg.norm(self._at.displacements(x - before), axis=1).max()
-                if jump > JUMP or crystal.why_another(x):
+                if jump > self._jump or crystal.why_another(x):
                     break
                 out[k] = x
         if len(out) <= DEGREE:

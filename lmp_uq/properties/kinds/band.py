@@ -62,7 +62,7 @@ class SystemCalculator(Calculator):
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
 
 
-def minimum_energy_path(system, theta: np.ndarray, start: np.ndarray, end: np.ndarray, images: int = IMAGES) -> Path:
+def minimum_energy_path(system, theta: np.ndarray, start: np.ndarray, end: np.ndarray, images: int = IMAGES, steps: int = STEPS) -> Path:
     """The path between two minima in the system's cell, its highest image climbing.
 
     Parameters
@@ -73,6 +73,8 @@ def minimum_energy_path(system, theta: np.ndarray, start: np.ndarray, end: np.nd
         Relaxed.
     images : int
         Between them; with an odd number one may sit half-way.
+    steps : int
+        In which it has to converge.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def minimum_energy_path(system, theta: np.ndarray, start: np.ndarray, end: np.nd
         image.calc = SystemCalculator(system, theta)
         band.append(image)
     chain = NEB(band, climb=True, method="improvedtangent", allow_shared_calculator=False)
-    if not FIRE(chain, logfile=None, maxstep=0.1).run(fmax=TOLERANCE, steps=STEPS):
+    if not FIRE(chain, logfile=None, maxstep=0.1).run(fmax=TOLERANCE, steps=steps):
         raise PropertyFailure("the nudged elastic band does not converge")
     positions = np.array([image.positions for image in band])
     lengths = np.linalg.norm(np.diff(positions, axis=0), axis=(1, 2))

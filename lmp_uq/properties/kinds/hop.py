@@ -11,7 +11,7 @@ from lmp_uq.properties.crystal.bcc import STRUCTURES, lattice_grid, supercell
 from lmp_uq.properties.crystal.lattice import LatticeGrid
 from lmp_uq.properties.crystal.site_symmetry import SiteSymmetry
 from lmp_uq.properties.failure import PropertyFailure
-from lmp_uq.properties.kinds.band import Path, minimum_energy_path
+from lmp_uq.properties.kinds.band import STEPS, Path, minimum_energy_path
 from lmp_uq.properties.kinds.defects import SIZE, SIZE_OPTION
 from lmp_uq.properties.kinds.excess import ELEMENT, ExcessEnergy, ExcessProperty
 from lmp_uq.properties.minima.stationary import StationaryState
@@ -52,13 +52,13 @@ def barrier(potential, element: str, size: int = SIZE, crystal: LatticeGrid | No
     return ExcessEnergy([(1.0, top), (-1.0, start)], crystal)
 
 
-def band_of_hop(potential, found: ExcessEnergy) -> Path:
+def band_of_hop(potential, found: ExcessEnergy, steps: int = STEPS) -> Path:
     """Minimum energy path of a hop under the mean, from what `barrier` gives; its barrier should be that of the point half-way."""
     start = found.states[1][1]
     after = start.system.atoms.copy()
     after.positions[0] = 0.0
     end = StationaryState(potential.system(after), start.theta, STRUCTURES["bcc"] * found.a)
-    return minimum_energy_path(start.system, start.theta, start.positions, end.positions)
+    return minimum_energy_path(start.system, start.theta, start.positions, end.positions, steps=steps)
 
 
 class VacancyHop(ExcessProperty):
@@ -66,6 +66,7 @@ class VacancyHop(ExcessProperty):
 
     OPTIONS: ClassVar = {"size": SIZE_OPTION, "element": ELEMENT}
     quantity = Quantity("barrier", "eV")
+    steps = STEPS
 
     def excess(self, element):
         """See `ExcessProperty.excess`."""
@@ -73,11 +74,14 @@ class VacancyHop(ExcessProperty):
 
     def curves(self, thetas):
         """See `Property.curves`: the mean's band, and the energies of members on its images, from its start; None without a band."""
-        start = self._excess.states[1][1]
         try:
-            path = band_of_hop(self.potential, self._excess)
+            return self.along(band_of_hop(self.potential, self._excess, self.steps), thetas)
         except PropertyFailure:
             return None
+
+    def along(self, path: Path, thetas) -> Curves:
+        """Energies of the mean and of members (K, P) on the images of a path, from its start."""
+        start = self._excess.states[1][1]
         rows = [start.system.energy_row(positions, start.cell) for positions in path.positions]
         phi, reference = (np.array(part) for part in zip(*rows, strict=True))
         energies = (phi - phi[0]) @ np.vstack([self.potential.theta, thetas]).T + (reference - reference[0])[:, None]

@@ -32,7 +32,6 @@ MODES = (("H", "H", (0, 1, 2)), ("P", "P", (0, 1, 2)), ("N_low", "N", (0,)), ("N
 """Quantities: name, special point, and which of its modes in the order of frequencies."""
 UNSTABLE = "a mode is unstable"
 SPACING = np.arange(-3, 10) / 100.0
-"""Lattice constants of the table, relative to the mean's less one."""
 TERAHERTZ = 15.633302
 """Frequency of sqrt(1 eV/(Angstrom^2 amu)) in THz."""
 
@@ -50,24 +49,26 @@ class PhononTable:
         In 2 pi over the lattice constant.
     size : int
         Conventional cells along each side of the supercell.
+    spacing : (m,)
+        Lattice constants of the table, relative to the mean's less one.
     """
 
-    def __init__(self, potential, element: str, crystal: LatticeGrid, vectors: np.ndarray, size: int = SIZE):
+    def __init__(self, potential, element: str, crystal: LatticeGrid, vectors: np.ndarray, size: int = SIZE, spacing=SPACING):
         self.vectors, self.crystal, self.theta = np.asarray(vectors, dtype=np.float64), crystal, potential.theta
         self.a = crystal.constant(potential.theta)
+        self._constants = self.a * (1.0 + np.asarray(spacing))
         self._atoms = supercell(element, "bcc", self.a, size)
         self._system = potential.system(self._atoms)
         self._mass = atomic_masses[atomic_numbers[element]]
         turned = [np.roll(self.vectors, -axis, axis=1) for axis in range(3)]  # about the threefold axis, which takes x to y to z
         self._phases = np.array([_phases(self._atoms, one, self.a) for one in turned])
-        tables = [self._rows(self.a * (1.0 + s)) for s in SPACING]
         # local: force constants jump where a shell of neighbours crosses the cutoff
-        self._table = Akima1DInterpolator(self.a * (1.0 + SPACING), np.array(tables))
+        self._table = Akima1DInterpolator(self._constants, np.array([self._rows(a) for a in self._constants]))
 
     def dynamical(self, theta: np.ndarray, a: float | None = None) -> np.ndarray:
         """(Q, 3, 3) real symmetric, eV/(Angstrom^2 amu), at a or at the member's lattice constant; nan where it has none in the table."""
         a = self.crystal.constant(theta) if a is None else a
-        if not self.a * (1.0 + SPACING[0]) <= a <= self.a * (1.0 + SPACING[-1]):
+        if not self._constants[0] <= a <= self._constants[-1]:
             return np.full((len(self.vectors), 3, 3), np.nan)
         return self._table(a) @ np.append(theta, 1.0)
 
@@ -155,13 +156,15 @@ class PhononDispersion(Property):
         "element": ELEMENT,
     }
     expansion_rests_on = EXACT
+    spacing = SPACING
 
     def mean(self):
         """See `Property.mean`."""
         element = element_of(self.potential, self.options["element"])
         path, self._along, self._corners = path_vectors()
         vectors = np.vstack([[POINTS[point] for _, point, _ in MODES], path])
-        self.table = PhononTable(self.potential, element, lattice_grid(self.potential, element), vectors, self.options["size"])
+        crystal, size = lattice_grid(self.potential, element), self.options["size"]
+        self.table = PhononTable(self.potential, element, crystal, vectors, size, self.spacing)
         self.quantities = [Quantity(name, "THz") for name, _, _ in MODES]
         return self._values(self.table.dynamical(self.potential.theta))
 

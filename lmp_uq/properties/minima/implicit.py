@@ -23,7 +23,6 @@ RTOL = 1e-3
 ROUNDING = 1e-12
 """Part of a force below which what the projection leaves of it is nothing."""
 MAX_PRODUCTS = 300
-"""Products with the Hessian that one solve may cost."""
 
 Forces = Callable[[np.ndarray], np.ndarray]
 
@@ -68,6 +67,8 @@ class HessianProducts:
         Solve with MINRES, which needs no definite matrix; otherwise with conjugate gradients.
     step : float
         Angstrom.
+    max_products : int
+        That one solve may cost.
 
     Attributes
     ----------
@@ -75,9 +76,10 @@ class HessianProducts:
         Products so far; each costs two evaluations of forces.
     """
 
-    def __init__(self, forces: Forces, positions: np.ndarray, project=without_translation, *, saddle: bool = False, step: float = STEP):
+    def __init__(self, forces: Forces, positions: np.ndarray, project=without_translation, *, saddle: bool = False, step: float = STEP,
+                 max_products: int = MAX_PRODUCTS):  # fmt: skip
         self._forces, self._positions, self._project = forces, np.array(positions), project
-        self.saddle, self._step = saddle, step
+        self.saddle, self._step, self._max_products = saddle, step, max_products
         self.n_products, self._along, self._products = 0, [], []
 
     def product(self, vector: np.ndarray) -> np.ndarray:
@@ -162,7 +164,7 @@ class HessianProducts:
         size = target.size
         operator = LinearOperator((size, size), matvec=lambda v: self.product(v).ravel(), dtype=np.float64)
         solver = minres if self.saddle else cg
-        solver(operator, target, rtol=rtol, maxiter=MAX_PRODUCTS)
+        solver(operator, target, rtol=rtol, maxiter=self._max_products)
 
 
 def displacement_derivative(hessian: HessianProducts, force_rows: np.ndarray, direction: np.ndarray) -> Solution:

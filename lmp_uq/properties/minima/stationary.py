@@ -18,11 +18,9 @@ LARGEST_STEP = 0.3
 SETTLED = 1e-4
 """eV that the last step of an expansion gains; that step is taken off and not evaluated."""
 EVALUATIONS = 10
-"""In which an expansion has to settle."""
 ROUGH = 0.1
 """Residual of the solves after the first, whose answers are improved by what the steps meet."""
 BASIN = 0.2
-"""Displacement over the distance of neighbours beyond which a relaxed member is in another place than the mean."""
 UNSOLVED = "the solve with the Hessian does not converge"
 CLOSEST = 0.55
 """Distance of two atoms over that of neighbours below which they have fallen onto one another."""
@@ -72,6 +70,8 @@ class StationaryState:
         Perhaps no minimum within these displacements: solved with MINRES.
     reach : float
         Angstrom: how far an atom of the mean may go from the start.
+    basin : float
+        Displacement over the distance of neighbours beyond which a relaxed member is in another place than the mean.
 
     Raises
     ------
@@ -80,12 +80,12 @@ class StationaryState:
     """
 
     def __init__(self, system, theta: np.ndarray, neighbours: float, project=without_translation, *, saddle: bool = False,
-                 reach: float | None = None):  # fmt: skip
+                 reach: float | None = None, basin: float = BASIN):  # fmt: skip
         self.system, self.theta, self.project = system, np.array(theta), project
-        self._neighbours = neighbours
+        self._neighbours, self._basin = neighbours, basin
         self.cell = system.atoms.cell.array.copy()
         start = system.atoms.get_positions()
-        self.positions, self.energy, self.virial = self._relax(self.theta, start, self.cell, reach or BASIN * neighbours)
+        self.positions, self.energy, self.virial = self._relax(self.theta, start, self.cell, reach or basin * neighbours)
         self.displacement = _farthest(self.positions - start)
         self._coordination = self._neighbour_counts(self.positions, self.cell)
         self.hessian = HessianProducts(lambda x: system.evaluate(self.theta, x, self.cell)[1], self.positions, project, saddle=saddle)
@@ -94,11 +94,11 @@ class StationaryState:
         """(P,) dE/dTheta, which at a stationary point is that of the relaxed energy too."""
         return self.system.phi(self.positions, self.cell)
 
-    def expand(self, theta: np.ndarray, scale: float = 1.0) -> MemberEnergy:
+    def expand(self, theta: np.ndarray, scale: float = 1.0, *, settled: float = SETTLED, evaluations: int = EVALUATIONS) -> MemberEnergy:
         """E(Theta) at the point that implicit differentiation predicts: strained by the lattice, then moved by z = H^+ f, and again.
 
         The energy there is evaluated with the member's own Theta. The forces that are left there, of second order in a departure, say how
-        far it still is from the member's stationary energy: f.H^+ f / 2. Once that is below `SETTLED` it is taken off; before, the step
+        far it still is from the member's stationary energy: f.H^+ f / 2. Once that is below `settled` it is taken off; before, the step
         is repeated, with H improved by what the steps meet. ``quadratic`` is the form without any such evaluation; it errs by the third
         order.
 
@@ -107,6 +107,10 @@ class StationaryState:
         theta : (P,)
         scale : float
             Lattice constant of the member over the mean's.
+        settled : float
+            eV that the last step gains.
+        evaluations : int
+            In which it has to settle.
 
         Raises
         ------
@@ -120,14 +124,14 @@ class StationaryState:
         if not solution.converged:
             return MemberEnergy(affine[0], (UNSOLVED,), 0.0)
         found = minimise(
-            function, np.zeros(start.size), LimitedMetric(self._answer), tolerance=SETTLED, evaluations=EVALUATIONS - 1,
+            function, np.zeros(start.size), LimitedMetric(self._answer), tolerance=settled, evaluations=evaluations - 1,
             longest=LARGEST_STEP, length=lambda step: _farthest(step.reshape(start.shape)), first=affine,
         )  # fmt: skip
         moved = (found.x + found.step * found.converged).reshape(start.shape)
         far = _farthest(moved)
         checks = (
             (not found.converged, UNSETTLED),
-            (far > BASIN * scale * self._neighbours, RECONSTRUCTED),
+            (far > self._basin * scale * self._neighbours, RECONSTRUCTED),
             (self._collapsed(start + moved, cell), COLLAPSED),
         )
         flags = tuple(reason for wrong, reason in checks if wrong)
@@ -149,7 +153,7 @@ class StationaryState:
             It does not relax.
         """
         start, cell = scale * self.positions, scale * self.cell
-        positions, energy, _ = self._relax(np.asarray(theta), start, cell, BASIN * scale * self._neighbours)
+        positions, energy, _ = self._relax(np.asarray(theta), start, cell, self._basin * scale * self._neighbours)
         flags = () if self._same_neighbours(positions, cell) else (COORDINATION,)
         return MemberEnergy(energy, flags, _farthest(positions - start))
 

@@ -28,6 +28,12 @@ MIN_IN_BIN = 5
 MAX_BINS = 12
 MAX_LABELS = 4000
 """Labels whose Gaussians make the predicted distribution; of more an even part is used."""
+BINS_LEGEND = {
+    "error as large as predicted": Line2D([], [], color=LINES),
+    "largest error in a bin": Line2D([], [], color=COLOURS[0], marker="^", linestyle=""),
+    "mean error in a bin": Line2D([], [], color=MEDIANS, marker="o"),
+    "labels": Line2D([], [], color=POINTS, marker=".", linestyle=""),
+}
 STYLES = {POPS_NAME: ("#332288", "-", 2.4), CONSTANT: (OTHERS, "--", 1.5), FORCE_NORM: ("#CC6677", "-.", 1.5)}
 
 
@@ -51,9 +57,14 @@ def draw_error_distribution(samples: Mapping[str, Any]) -> Figure:
             _distribution_panel(panel, mine)
         else:
             no_labels(panel)
-    handles = [Patch(color=POINTS), Line2D([], [], color=MEDIANS, linewidth=2.0), Patch(color=ENVELOPE, alpha=0.4)]
-    names = ["errors found", "errors that the std predict (mean of one Gaussian per label)", "from median lower to median upper bound"]
-    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=SMALL)
+    _legend(
+        figure,
+        {
+            "errors found": Patch(color=POINTS),
+            "errors that the std predict (mean of one Gaussian per label)": Line2D([], [], color=MEDIANS, linewidth=2.0),
+            "from median lower to median upper bound": Patch(color=ENVELOPE, alpha=0.4),
+        },
+    )
     return figure
 
 
@@ -100,10 +111,9 @@ def draw_binned_errors(samples: Mapping[str, Any]) -> Figure:
     """
     figure, panels = _side_by_side(samples, 5.4)
     for panel, quantity in panels:
-        mine, unit = samples[quantity.key], quantity.plotted_unit
-        label(panel, quantity.title, f"half distance of the bounds, {unit}", f"|error|, {unit}")
-        _bins_panels([panel], mine, [Bars(mine.std, mine.lower, mine.upper)])
-    _bins_legend(figure)
+        mine = samples[quantity.key]
+        _bins_panels([panel], [quantity.title], quantity, mine, [Bars(mine.std, mine.lower, mine.upper)])
+    _legend(figure, BINS_LEGEND)
     return figure
 
 
@@ -116,21 +126,27 @@ def draw_bagging(samples: Mapping[str, Any]) -> Figure | None:
     figure = new_figure(15.0, 5.0 * len(quantities) + 0.6)
     grid = figure.subplots(len(quantities), len(names), squeeze=False)
     for panels, quantity in zip(grid, quantities, strict=True):
-        mine, unit = samples[quantity.key], quantity.plotted_unit
+        mine = samples[quantity.key]
         bars = [mine.bars()[name] for name in names]
-        for panel, name, one in zip(panels, names, bars, strict=True):
-            bar = has_bar(mine.std)
-            error = mine.error[bar]
-            outside = np.mean((error < one.lower[bar]) | (error > one.upper[bar])) if len(error) else np.nan
-            text = f"{quantity.title}, {name}" + f"\n{100.0 * outside:.1f} % outside the bounds" * bool(len(error))
-            label(panel, text, f"half distance of the bounds, {unit}", f"|error|, {unit}")
-        _bins_panels(panels, mine, bars)
-    _bins_legend(figure)
+        titles = [f"{quantity.title}, {name}{_share_outside(mine, one)}" for name, one in zip(names, bars, strict=True)]
+        _bins_panels(panels, titles, quantity, mine, bars)
+    _legend(figure, BINS_LEGEND)
     return figure
 
 
-def _bins_panels(panels, mine, bars):
+def _share_outside(mine, bars):
+    """A line of a title."""
+    bar = has_bar(mine.std)
+    error = mine.error[bar]
+    outside = (error < bars.lower[bar]) | (error > bars.upper[bar])
+    return f"\n{100.0 * np.mean(outside):.1f} % outside the bounds" if len(error) else ""
+
+
+def _bins_panels(panels, titles, quantity, mine, bars):
     """Panels of one quantity with common axes."""
+    unit = quantity.plotted_unit
+    for panel, title in zip(panels, titles, strict=True):
+        label(panel, title, f"half distance of the bounds, {unit}", f"|error|, {unit}")
     bar = has_bar(mine.std)
     error = np.abs(mine.error[bar])
     widths = [0.5 * (one.upper - one.lower)[bar] for one in bars]
@@ -163,17 +179,6 @@ def binned_errors(width: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.
     # of the labels, not of the bin: a wide bin with its labels at one end would shift against the line
     centres = np.array([np.exp(np.log(width[bins == k]).mean()) for k in used])
     return centres, np.array([error[bins == k].mean() for k in used]), np.array([error[bins == k].max() for k in used])
-
-
-def _bins_legend(figure):
-    handles = [
-        Line2D([], [], color=LINES),
-        Line2D([], [], color=COLOURS[0], marker="^", linestyle=""),
-        Line2D([], [], color=MEDIANS, marker="o"),
-        Line2D([], [], color=POINTS, marker=".", linestyle=""),
-    ]
-    names = ["error as large as predicted", "largest error in a bin", "mean error in a bin", "labels"]
-    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=SMALL)
 
 
 def draw_calibration(samples: Mapping[str, Any]) -> Figure:
@@ -248,14 +253,18 @@ def _curves(samples, draw, oracle=False):
         if oracle:
             style = {"color": LINES, "linestyle": ":", "linewidth": 1.5}
             draw(panel, mine.error[bar], np.abs(mine.error[bar]), styles.setdefault("errors themselves (best possible)", style))
-    handles = [Line2D([], [], **style) for style in styles.values()]
-    figure.legend(handles, list(styles), loc="outside lower center", ncols=min(len(styles), 4) or 1, fontsize=SMALL)
+    _legend(figure, {name: Line2D([], [], **style) for name, style in styles.items()})
     return figure, panels
 
 
 def _style(name, k):
     colour, dashes, width = STYLES.get(name, (COLOURS[1 + k % (len(COLOURS) - 1)], "-", 1.5))
     return {"color": colour, "linestyle": dashes, "linewidth": width}
+
+
+def _legend(figure, handles):
+    """One legend under all panels, from names to what stands beside them."""
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 4) or 1, fontsize=SMALL)
 
 
 def _side_by_side(samples, height):
