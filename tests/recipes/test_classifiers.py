@@ -23,10 +23,10 @@ from lmp_uq.run.engine import ERROR_ABOVE, RELIABILITY
 @pytest.fixture(scope="module")
 def frames(mace_reference):
     """96 labelled frames of two groups that `models` has never seen."""
-    found = [labelled_frames(mace_reference, name, np.full(48, rattle), seed) for name, rattle, seed in (("mild", 0.05, 21), ("warm", 0.1, 22))]
-    for atoms in found[0] + found[1]:
+    mild, warm = (labelled_frames(mace_reference, *words) for words in (("mild", np.full(48, 0.05), 21), ("warm", np.full(48, 0.1), 22)))
+    for atoms in mild + warm:
         atoms.calc = None
-    return found[0] + found[1]
+    return mild + warm
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,8 @@ def test_refusals(models, frames, tmp_path, capsys):
         with pytest.raises(UqError, match=message):
             calibrate(models.full, given, target, classifier=classifier, progress=False)
     assert not target.exists()
-    assert main(["calibrate", str(models.full), "--data", "x.xyz", "--out", str(target), "--classifier", "tree"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["calibrate", str(models.full), "--data", "x.xyz", "--out", str(target), "--classifier", "tree"])
     assert "invalid choice: 'tree' (choose from" in capsys.readouterr().err
 
 
