@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def _check_probe(entry, key, reject):
 def _check_ordinal(entry, key, reject):
     thresholds, hidden = entry.get("thresholds"), entry.get("hidden")
     listed = isinstance(thresholds, list) and 0 < len(thresholds) <= MAX_THRESHOLDS and all(map(_is_positive, thresholds))
-    if not listed or any(a >= b for a, b in zip(thresholds, thresholds[1:], strict=False)):
+    if not listed or any(a >= b for a, b in pairwise(thresholds)):
         reject(f"{key}.thresholds", thresholds, f"a list of at most {MAX_THRESHOLDS} rising numbers above 0 (eV/Angstrom)")
     if not isinstance(hidden, list) or len(hidden) != 2 or not all(map(_is_size, hidden)):
         reject(f"{key}.hidden", hidden, f"a list of two whole numbers from 1 to {MAX_SIZE}")

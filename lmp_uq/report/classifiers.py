@@ -44,7 +44,7 @@ def classifier_blocks(classifiers: Mapping[str, Mapping[str, Any]]) -> list[list
     if "ordinal" in classifiers:
         mine = classifiers["ordinal"]
         middle = mine["thresholds"][len(mine["thresholds"]) // 2]
-        head = f"classifier ordinal, of atoms: force error above {middle:g} eV/Angstrom, beside error_above; where grade > 1 both are the same"
+        head = f"classifier ordinal, of atoms: force error above {middle:g} eV/Angstrom, beside error_above, which it is where grade > 1"
         blocks.append([*wrap(head), *table("", ORDINAL_COLUMNS, _rows(mine))])
     return blocks
 
