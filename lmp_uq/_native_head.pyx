@@ -3,7 +3,7 @@
 # distutils: language = c++
 """The door from Python into csrc/engine: its reader of model files and its posterior head. What they refuse is a `lmp_uq.errors.UqError`
 with their text."""
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uintptr_t
 from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 from libcpp.map cimport map as cmap
@@ -81,14 +81,29 @@ cdef extern from "head/posterior.h" namespace "lmp_uq":
         void totals(const double *, double, double *) except +
         void member_energies(const double *, double, double *) except +
 
+cdef extern from "head/ordinal_head.h" namespace "lmp_uq":
+    cdef cppclass OrdinalVariables "lmp_uq::OrdinalHead::Variables":
+        double force, grade, neighbours
+    cdef cppclass COrdinalHead "lmp_uq::OrdinalHead":
+        COrdinalHead(const Json &, const cmap[string, Tensor] &) except +
+        double middle() const
+        int position(double) except +
+        int width() const
+        void above(int, int, const double *const *, const OrdinalVariables *, double *, double *, double *) except +
+
 cdef extern from "head/box.h" namespace "lmp_uq":
     double c_normal_score "lmp_uq::normal_score" (double)
 
 cdef extern from *:
     """
     static lmp_uq::ModelFile *new_model_file(const std::string &path) { return new lmp_uq::ModelFile(lmp_uq::ModelFile::read(path)); }
+    static lmp_uq::OrdinalHead *new_ordinal_head(const lmp_uq::ModelFile &file)
+    {
+      return new lmp_uq::OrdinalHead(file.header().at("calibration").at("ordinal"), file.section("calibration/ordinal"));
+    }
     """
     ModelFile *new_model_file(const string &) except +
+    COrdinalHead *new_ordinal_head(const ModelFile &) except +
 
 
 cdef object to_python(const Json &value):
@@ -283,6 +298,48 @@ cdef class NativePosterior:
         if values.shape != (length - 1,):
             raise UqError(f"found an array of shape {values.shape}; accepted: ({length - 1},)")
         return np.append(values, np.zeros(1, dtype=dtype))
+
+
+def ordinal_above(path, threshold, descriptors, force, grade, neighbours):
+    """Probability (n,) that the force error exceeds a threshold, None: the middle one, by the ordinal head of a model file.
+
+    Parameters
+    ----------
+    path : str or Path
+    threshold : float or None
+        eV/Angstrom.
+    descriptors : (n, P) array
+    force, grade, neighbours : (n,) arrays
+        As in `lmp_uq.calibration.variables.ForceVariables`.
+
+    Raises
+    ------
+    UqError
+        What the reader or the head refuses.
+    """
+    cdef ModelFile *file = NULL
+    cdef COrdinalHead *head = NULL
+    cdef double[:, ::1] d = np.ascontiguousarray(descriptors, dtype=np.float64)
+    cdef double[::1] f = np.ascontiguousarray(force, dtype=np.float64), g = np.ascontiguousarray(grade, dtype=np.float64)
+    cdef double[::1] h = np.ascontiguousarray(neighbours, dtype=np.float64), out = np.empty(len(d))
+    cdef const double *row
+    cdef OrdinalVariables variables
+    cdef uintptr_t scratch
+    try:
+        file = new_model_file(str(path).encode())
+        head = new_ordinal_head(dereference(file))
+        which = head.position(head.middle() if threshold is None else threshold)
+        memory = np.empty(2 * head.width() + 16)
+        scratch = (<uintptr_t>memory.ctypes.data + 63) // 64 * 64
+        for i in range(len(d)):
+            row, variables.force, variables.grade, variables.neighbours = &d[i, 0], f[i], g[i], h[i]
+            head.above(which, 1, &row, &variables, <double *>scratch, <double *>scratch + head.width(), &out[i])
+        return np.asarray(out)
+    except RuntimeError as error:
+        raise UqError(str(error)) from None
+    finally:
+        del head
+        del file
 
 
 @contextlib.contextmanager

@@ -218,6 +218,7 @@ void check_calibration(const Json &header, const std::string &where)
       if (!is_number(entry->find(key))) reject(where, std::string("calibration.") + name + "." + key, entry->find(key), "a number");
   }
   if (is_given(calibration.find("quantile_network"))) check_network(calibration.at("quantile_network"), header, where);
+  check_classifiers(header, where);
 }
 
 void check_provenance(const Json &provenance, const std::string &where)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "file/model_check.h"
+#include "file/model_check_rules.h"
 #include "base/text.h"
 
 #include <algorithm>
@@ -10,9 +11,6 @@
 
 namespace lmp_uq {
 namespace {
-
-using Shape = std::vector<std::string>;    // decimal lengths: a header may announce more than any integer holds
-using NamedShapes = std::vector<std::pair<std::string, Shape>>;
 
 const char *const SECTIONS[] = {"backbone/", "posterior/", "grade/", "calibration/", "roles/"};
 constexpr char NETWORK[] = "calibration/quantile_network/";
@@ -73,8 +71,7 @@ NamedShapes expected_shapes(const Json &header)
     out.push_back({"grade/radius", {elements}});
     out.push_back({"grade/whitening", {elements, features, features}});
   }
-  const NamedShapes network = network_shapes(header);
-  out.insert(out.end(), network.begin(), network.end());
+  for (const NamedShapes &more : {network_shapes(header), classifier_shapes(header)}) out.insert(out.end(), more.begin(), more.end());
   return out;
 }
 
@@ -102,11 +99,12 @@ void check_names(const Json &header, const Tensors &tensors, const std::string &
 {
   check_sections(header, tensors, where);
   std::set<std::string> expected;
-  for (const auto &named : network_shapes(header)) expected.insert(named.first);
+  for (const NamedShapes &more : {network_shapes(header), classifier_shapes(header)})
+    for (const auto &named : more) expected.insert(named.first);
   for (const auto &named : tensors)
     if (begins_with(named.first, "calibration/") && !expected.count(named.first))
       refuse(where, "unknown tensor " + piece(named.first) +
-                 "; accepted in calibration: those of calibration/quantile_network, if the header has that entry");
+                 "; accepted in calibration: those of quantile_network, probe and ordinal, if the header has that entry");
   const auto force_members = tensors.find("posterior/force_members");
   if (force_members == tensors.end()) return;
   const Json *count = header.at("posterior").find("n_force_members");

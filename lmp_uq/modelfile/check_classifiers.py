@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
-
-import numpy as np
 
 from lmp_uq.calibration import ordinal_head, probe
 
@@ -58,7 +57,7 @@ def _is_size(value, most=MAX_SIZE):
 
 
 def _is_positive(value):
-    return type(value) in (int, float) and 0 < value <= np.finfo(np.float64).max
+    return type(value) in (int, float) and 0 < value <= sys.float_info.max
 
 
 def classifier_shapes(header: dict[str, Any]) -> dict[str, tuple[int, ...]]:
