@@ -2,6 +2,7 @@
 #include "head/ordinal_head.h"
 
 #include "base/text.h"
+#include "formulas/activations.h"
 #include "formulas/bars.h"
 #include "head/force_error.h"
 
@@ -42,7 +43,7 @@ void OrdinalHead::above(int which, int n, const double *const *rows, const Varia
     const double *outputs = found.first + i * found.stride;
     double logit = outputs[0];    // falls from threshold to threshold
     for (int k = 1; k <= which; k++) logit -= softplus(outputs[k]);
-    probability[i] = 1.0 / (1.0 + std::exp(-logit));
+    probability[i] = sigmoid(logit);
   }
 }
 

@@ -47,6 +47,8 @@ Header keys; all are there, those marked ? may be null::
                                    energy per atom, of a virial component per atom
                     quantile_network ?
                                    levels (L of them), n_features P, hidden [H1, H2]; needs force_error
+                    probe ?        n_features P, hidden H, width W, heads (divides W), boundary (eV/atom)
+                    ordinal ?      n_features P, hidden [H1, H2], thresholds (L of them, rising, eV/Angstrom); needs force_error
     provenance      command        text
                     versions       {package: version}
                     licence        text
@@ -75,6 +77,8 @@ Tensors; those of posterior and grade are there exactly if the header key is not
       weight_2, bias_2         (L, H2), (L,)     float64
       lower, upper             (L,)    float64  range of log q over the training atoms
       factors                  (L,)    float64  conformal factors
+    calibration/probe/<name>, calibration/ordinal/<name>: those of `lmp_uq.calibration.probe` and `ordinal_head`, float64,
+    there exactly if the header has calibration.probe, calibration.ordinal
     roles/<role>            (frames,)  uint64   content hash (`lmp_uq.frames.frame.Frame.key`) of every frame in
                                                 this role, duplicates included: the sum of provenance.roles
 

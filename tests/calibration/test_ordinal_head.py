@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -128,3 +129,11 @@ def test_storage_and_refusals():
     for message, make in bad.items():
         with pytest.raises(UqError, match=message):
             make()
+
+
+def test_without_torch_it_answers_and_training_says_what_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    atoms, descriptors, _ = toy(90, 5, 9)
+    assert np.isfinite(random_head().error_above(descriptors, atoms.variables, FALLBACK)).all()
+    with pytest.raises(UqError, match="the training of a classifier needs torch and mace-torch, and torch is not installed; accepted:"):
+        calibrate_ordinal(atoms, descriptors, FALLBACK)

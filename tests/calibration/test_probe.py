@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -202,3 +203,11 @@ def test_large_frames_take_no_part(monkeypatch):
     n_large = sum(len(one) > 12 for one in frames.descriptors)
     probe = calibrate_probe(frames, max_epochs=1)
     assert 0 < n_large == probe.figures["n_too_large"] and sum(probe.figures["n_frames"].values()) == 160 - n_large
+
+
+def test_without_torch_it_answers_and_training_says_what_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    frames, _ = toy(90, 8)
+    assert 0.0 < random_probe().assess(frames.descriptors[0])[0] < 1.0
+    with pytest.raises(UqError, match="the training of a classifier needs torch and mace-torch, and torch is not installed; accepted:"):
+        calibrate_probe(frames)
