@@ -31,7 +31,7 @@ from lmp_uq.posterior.box import Box
 from lmp_uq.quantities import FORCES, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import energy_labels, labelled_descriptors, labels_of
-from lmp_uq.rows.predict import correction_forces, predict_by_file
+from lmp_uq.rows.predict import predict_by_file
 
 log = logging.getLogger("lmp_uq")
 
@@ -168,9 +168,7 @@ def _warn_of_energy_zero(frames, residuals, elements):
 def _labels(file, predictions, backbone):
     """Labels of the predictions, with the bars and the grade of the file."""
     novelty = Novelty.from_tensors(file.section("grade")) if file.header["grade"] else None
-    box = Box.from_tensors(file.section("posterior"))
-    corrections = None if novelty is None else correction_forces(backbone, predictions.frames, box.centre())
-    return labels_of(predictions, box, novelty, backbone, corrections)
+    return labels_of(predictions, Box.from_tensors(file.section("posterior")), novelty, backbone)
 
 
 def _learn(labels, predictions, entries, options):

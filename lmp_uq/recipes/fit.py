@@ -32,7 +32,6 @@ from lmp_uq.posterior.features import n_bias_columns
 from lmp_uq.quantities import FORCE_ROWS, FORCES, LABELS, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labels_of
-from lmp_uq.rows.predict import correction_forces
 
 log = logging.getLogger("lmp_uq")
 
@@ -245,10 +244,10 @@ def _calibrate(checked, box, novelty, backbone):
     """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels."""
     if checked is None:
         return None
-    labels = labels_of(checked, box, novelty, backbone, correction_forces(backbone, checked.frames, box.centre()))
+    labels = labels_of(checked, box, novelty, backbone)
     labels = replace(labels, forces=labels.forces.graded())
     if not len(labels.forces.frames):
-        raise UqError("calibration frames: no force labels on atoms whose element is among the posterior frames; force_error needs some")
+        raise UqError("calibration frames: no force labels on atoms that have a grade with all atoms within two hops, as force_error needs")
     found = calibrate_bars(labels)
     if FORCES.bar in found.reasons:
         raise found.reasons[FORCES.bar]

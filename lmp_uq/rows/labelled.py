@@ -6,8 +6,6 @@ All take a stream of predictions or `lmp_uq.rows.rows.Predictions`: what both ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lmp_uq.backbone.graph import graph_of_frames
@@ -18,11 +16,12 @@ from lmp_uq.novelty.grade import Novelty
 from lmp_uq.novelty.neighbours import neighbour_grade
 from lmp_uq.posterior.box import Box
 from lmp_uq.quantities import ENERGY, FORCES, STRESS, Quantity
+from lmp_uq.rows.predict import correction_forces
 from lmp_uq.rows.rows import VOIGT, Predictions, Rows
 
 
-def labels_of(source, box: Box, novelty: Novelty | None, backbone, corrections=None) -> Labels:
-    """All labels of frames, with the std of a posterior and the grade; the rest as for `force_labels`."""
+def labels_of(source, box: Box, novelty: Novelty | None, backbone) -> Labels:
+    """All labels of frames, with the std of a posterior, the grade and the mean correction; the rest as for `force_labels`."""
 
     def pick(part, first):
         rows = part.rows
@@ -32,10 +31,10 @@ def labels_of(source, box: Box, novelty: Novelty | None, backbone, corrections=N
     kinds, targets, std, frames, grades = source.collect(pick)
     graded = None if novelty is None else grades
     rows = ScaledLabels(targets, std, groups_of(source.frames)[frames], blocks_of(source.frames)[frames], graded)
-    return Labels(None if novelty is None else force_labels(source, novelty, backbone, corrections), kinds, rows)
+    return Labels(None if novelty is None else force_labels(source, novelty, backbone, box.centre()), kinds, rows)
 
 
-def force_labels(source, novelty: Novelty, backbone, corrections: Sequence[np.ndarray] | None = None) -> ForceLabels:
+def force_labels(source, novelty: Novelty, backbone, centre: np.ndarray | None = None) -> ForceLabels:
     """The atoms of the frames that have force labels, in the order of the frames; there may be none.
 
     Parameters
@@ -44,8 +43,8 @@ def force_labels(source, novelty: Novelty, backbone, corrections: Sequence[np.nd
     novelty : Novelty
     backbone : Backbone
         Of the predictions: its elements and cutoff.
-    corrections : list over frames of (N, 3) or None
-        `lmp_uq.rows.predict.correction_forces`.
+    centre : (P',) array or None
+        `lmp_uq.posterior.box.Box.centre`, for the forces of the mean correction, which cost another evaluation; None: without.
     """
 
     def pick(part, first):
@@ -57,16 +56,14 @@ def force_labels(source, novelty: Novelty, backbone, corrections: Sequence[np.nd
         grade = novelty.grade(descriptors, species) if chosen else np.zeros(0)
         graph, _ = graph_of_frames([part.frames[k].atoms for k in chosen], backbone.elements, backbone.cutoff)
         neighbours = neighbour_grade(grade, graph.centres, graph.neighbours)
-        error = np.linalg.norm(reference - predicted, axis=1)
-        return error, np.linalg.norm(predicted, axis=1), grade, neighbours, species.astype(int), frames
+        forces = [] if centre is None else correction_forces(backbone, [part.frames[k] for k in chosen], centre)
+        error, norm, correction = (np.linalg.norm(f, axis=1) for f in (reference - predicted, predicted, _joined(forces, (0, 3))))
+        return error, norm, grade, neighbours, correction, species.astype(int), frames
 
-    error, norm, grade, neighbours, species, frames = source.collect(pick)
+    error, norm, grade, neighbours, correction, species, frames = source.collect(pick)
     groups, blocks = groups_of(source.frames)[frames], blocks_of(source.frames)[frames]
-    correction = None
-    if corrections is not None:
-        mine = [corrections[k] for k, frame in enumerate(source.frames) if frame.forces is not None]
-        correction = np.linalg.norm(_joined(mine, (0, 3)), axis=1)
-    atoms = LabelledAtoms(error, ForceVariables(norm, grade, neighbours, correction), groups, blocks)
+    variables = ForceVariables(norm, grade, neighbours, None if centre is None else correction)
+    atoms = LabelledAtoms(error, variables, groups, blocks)
     return ForceLabels(atoms, frames, np.asarray(backbone.elements, dtype=object)[species])
 
 

@@ -23,7 +23,6 @@ from lmp_uq.rows.labelled import (
     rows_of,
     stress_factor,
 )
-from lmp_uq.rows.predict import correction_forces
 from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, CalibratedBars, Samples
 
 
@@ -116,8 +115,9 @@ def _atom_samples(file, predictions, backbone):
         return None
     bar = force_error_of(calibration[FORCES.bar])
     centre = Box.from_tensors(file.section("posterior")).centre()
-    corrections = correction_forces(backbone, predictions.frames, centre) if bar.correction_slope > 0.0 else None
-    labels = force_labels(predictions, Novelty.from_tensors(file.section("grade")), backbone, corrections)
+    needed = centre if bar.correction_slope > 0.0 else None
+    needed = centre if bar.correction_slope > 0.0 else None
+    labels = force_labels(predictions, Novelty.from_tensors(file.section("grade")), backbone, needed)
     atoms = labels.atoms
     levels = {level: bar.predict(atoms.variables, level=level) for level in bar.levels}
     return AtomSamples(

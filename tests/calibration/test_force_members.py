@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from force_members import Members, changed
@@ -10,6 +12,7 @@ from lammps_cases import crystal
 from model_example import HEADER
 
 from lmp_uq import modelfile
+from lmp_uq.calibration import ForceVariables
 from lmp_uq.errors import UqError
 from lmp_uq.posterior.box import Box
 from lmp_uq.run.engine import FORCE_MEMBERS, Engine
@@ -181,17 +184,15 @@ def test_levels_of_force_error_are_those_of_its_calibration(models, monkeypatch)
     engine = Engine.load(models.full, ["Si", "O"], device="cpu")
     assert engine.offers("force_error_50") and engine.offers("force_error_95")
 
-    class Levels:
-        levels = (0.5, 0.9)
-
-        def predict(self, force_norm, grade, conservative=False, level=0.9):
-            return np.array([level, conservative])
-
-    engine._force_error = Levels()
-    monkeypatch.setattr(engine, "_grades", lambda: None)
+    engine._force_error = bar = replace(engine._force_error, levels=(0.5, 0.9), correction_slope=0.0)
     assert engine.offers("force_error_50") and not engine.offers("force_error_95")
-    assert engine.per_atom("force_error_50", np.ones(2)).tolist() == [0.5, 0.0]
-    assert engine.per_atom("force_error", np.ones(2)).tolist() == [0.9, 0.0]
+    norm, grade, near = np.array([0.1, 2.0]), np.array([0.3, 0.8]), np.array([0.5, 0.4])
+    monkeypatch.setattr(engine, "_grades", lambda: grade)
+    for field, level in (("force_error_50", 0.5), ("force_error", 0.9)):
+        expected = bar.predict(ForceVariables.of(norm, grade, near), level=level)
+        assert engine.per_atom(field, norm, near).tolist() == expected.tolist()
+    above = engine.per_atom("error_above", norm, near, threshold=0.3)
+    assert above.tolist() == bar.probability(ForceVariables.of(norm, grade, near), 0.3).tolist()
 
 
 def test_derivatives_are_kept_only_on_request(models, members):

@@ -167,7 +167,7 @@ def test_round_trip_through_a_model_file(tmp_path, n_variables):
         (lambda h, t: h["calibration"]["quantile_network"].update(n_features=4), "quantile_network.n_features' is 4"),
         (lambda h, t: h["calibration"]["quantile_network"].update(hidden=[64]), r"hidden' is \[64\]"),
         (lambda h, t: h["calibration"]["quantile_network"].update(levels=0.9), "levels' is 0.9"),
-        (lambda h, t: h["calibration"]["quantile_network"].update(n_variables=2), "n_variables"),
+        (lambda h, t: h["calibration"]["quantile_network"].update(n_variables=2), "n_variables|input_mean"),
         (lambda h, t: h["calibration"].update(energy_error={"factor": 1.0}), "energy_error.conservative_factor' is None"),
         (lambda h, t: h["calibration"].update(stress_error=[1]), r"'calibration.stress_error' is \[1\]"),
     ],

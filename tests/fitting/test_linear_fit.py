@@ -253,7 +253,7 @@ def test_calibrate_and_inspect(folder, file, capsys):
     ase.io.write(folder / "more.xyz", labelled("more", 25, 6), format="extxyz")
     assert main(["calibrate", str(folder / "x.uq"), "--data", str(folder / "more.xyz"), "--out", str(folder / "y.uq"), "--quiet"]) == 0
     new, old = (modelfile.read(folder / name).header["calibration"] for name in ("y.uq", "x.uq"))
-    assert new["energy_error"]["n_blocks"] == 25 and new["force_error"]["factors"] != old["force_error"]["factors"]
+    assert new["energy_error"]["n_blocks"] == 25 and new["force_error"]["quantiles"] != old["force_error"]["quantiles"]
     capsys.readouterr()
     assert main(["inspect", str(folder / "x.uq")]) == 0
     text = capsys.readouterr().out

@@ -145,7 +145,7 @@ def predicted(models):
 
 def test_stress_is_compared_in_its_own_unit_and_sign(predicted):
     file, backbone, predictions = predicted
-    samples = collect(file, predictions, backbone.elements, 64)["stress"]
+    samples = collect(file, predictions, backbone, 64)["stress"]
     frames = predictions.frames
     expected = np.concatenate([[f.stress[a, b] for a, b in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))] for f in frames])
     np.testing.assert_allclose(samples.reference, expected, rtol=1e-9, atol=1e-12)
@@ -161,15 +161,15 @@ def test_stress_is_compared_in_its_own_unit_and_sign(predicted):
 def test_rows_below_the_floor_are_counted_where_the_file_tells(predicted):
     file, backbone, predictions = predicted
     silent = modelfile.ModelFile(file.header, {n: t for n, t in file.tensors.items() if n != "posterior/leverage_factor"})
-    assert collect(silent, predictions, backbone.elements, 64)["forces"].certifiable is None
+    assert collect(silent, predictions, backbone, 64)["forces"].certifiable is None
     told = modelfile.ModelFile(json.loads(json.dumps(file.header)), dict(file.tensors))
     n = len(file.tensors["posterior/coefficients"])
     told.tensors["posterior/leverage_factor"] = np.eye(n)
     told.header["posterior"] |= {"kind_weight": {"energy": 1.0, "forces": 2.0, "stress": 0.0}, "leverage_floor": 0.5}
-    samples = collect(told, predictions, backbone.elements, 64)
+    samples = collect(told, predictions, backbone, 64)
     rows = predictions.rows.select(predictions.rows.kinds == 1)
     np.testing.assert_array_equal(samples["forces"].certifiable, 2.0 * np.sum(rows.features**2, axis=1) >= 0.5)
     assert not samples["stress"].certifiable.any()
     told.tensors["posterior/leverage_factor"] = np.eye(n)[:-1]
     with pytest.raises(UqError, match="leverage_factor"):
-        collect(told, predictions, backbone.elements, 64)
+        collect(told, predictions, backbone, 64)

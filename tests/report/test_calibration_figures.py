@@ -26,7 +26,7 @@ from lmp_uq.metrics.bars import (
 )
 from lmp_uq.report.plots.calibration import binned_errors, mixture_density
 from lmp_uq.report.validation import verdict, warnings_of
-from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, Bars, Samples, figures
+from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, Bars, CalibratedBars, Samples, figures
 
 N = 40_000
 
@@ -212,10 +212,11 @@ def test_rows_below_the_leverage_floor_are_counted_and_told_apart():
 
 def test_a_calibrated_factor_has_its_own_coverage():
     error, std = gaussian(5000)
-    mine = Samples(2 * error, np.zeros(5000), std, -std, std, std, np.full(5000, "a", dtype=object), calibrated={"factor": 3.29})
+    bars = CalibratedBars(3.29 * std, 0.9)
+    mine = Samples(2 * error, np.zeros(5000), std, -std, std, std, np.full(5000, "a", dtype=object), calibrated=bars)
     found = mine.metrics(np.ones(5000, bool), 100)["calibrated"]
     assert found["coverage"] == pytest.approx(0.9, abs=0.02) and found["level"] == 0.9
-    mine.calibrated = {"factor": 1.645}
+    mine.calibrated = CalibratedBars(1.645 * std, 0.9)
     assert mine.metrics(np.ones(5000, bool), 100)["calibrated"]["coverage"] < 0.7
 
 

@@ -37,8 +37,9 @@ FIT = {
         {"floor": 1e-1, "std_over_rmse": {"forces": 0.67}},
     ],
     "force_error_leave_one_group_out": {
-        "MoW": {"coverage": 0.913, "n": 301, "width": 0.456, "n_infinite": 0},
-        "V": {"coverage": None, "n": 0, "width": None, "n_infinite": 9},
+        "MoW": {"n_frames": 12, "n": 301, "coverage": 0.913, "width": 0.456, "width_over_oracle": 1.23, "pinball": 0.87, "spearman": 0.5}
+        | {"n_infinite": 0, "n_symmetric": 7},
+        "V": {"n_frames": 1, "n": 0, "coverage": None, "n_infinite": 9, "n_symmetric": 0},
     },
     "energy_offsets": {"W": 0.1234, "Ta": -0.0567},
 }
@@ -71,8 +72,8 @@ def test_describe_fit_holds_what_it_is_given():
     assert line_of(text, "0.01 ") == ["0.01", "1.23", "1.45", "chosen"]
     assert line_of(text, "0.001 ") == ["0.001", "5.12", "41.50"]
     assert line_of(text, "0.1 ") == ["0.1", "-", "0.67"]
-    assert line_of(text, "MoW") == ["MoW", "301", "0.913", "0.456", "0"]
-    assert line_of(text, "V ") == ["V", "0", "-", "-", "9"]
+    assert line_of(text, "MoW") == ["MoW", "12", "301", "0.913", "0.456", "1.23", "0.870", "0.50", "0", "7"]
+    assert line_of(text, "V ") == ["V", "1", "0", *["-"] * 5, "9", "0"]
     assert "W +0.1234, Ta -0.0567" in text
 
 
@@ -184,7 +185,7 @@ def test_describe_model_holds_what_is_in_the_file():
     ):  # fmt: skip
         assert part in text, part
     assert line_of(text, "bulk ") == ["bulk", "-", "2"] and line_of(text, "liquid ") == ["liquid", "1", "1"]
-    assert line_of(text, "MoW") == ["MoW", "301", "0.913", "0.456", "0"]
+    assert line_of(text, "MoW") == ["MoW", "12", "301", "0.913", "0.456", "1.23", "0.870", "0.50", "0", "7"]
 
 
 def test_describe_model_says_what_is_missing_and_what_follows():

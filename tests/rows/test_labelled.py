@@ -69,11 +69,13 @@ def test_each_quantity_has_its_own_names_and_rows():
 
 def test_labels_of_a_stream_are_those_of_predictions_in_memory(frames, predictions, box, novelty, tmp_path):
     stream = Stream(shared_backbone("density"), frames, OPTIONS, Cache(tmp_path, ""), Ranks())
-    one, other = (labels_of(source, box, novelty, ELEMENTS) for source in (stream, predictions))
+    one, other = (labels_of(source, box, novelty, shared_backbone("density")) for source in (stream, predictions))
     pairs = [(one.kinds, other.kinds), *zip(one.rows.columns(), other.rows.columns(), strict=True)]
     pairs += [(getattr(one.forces, name), getattr(other.forces, name)) for name in ("frames", "elements")]
-    atoms = ("error", "force", "grade", "groups", "blocks")
-    pairs += [(getattr(one.forces.atoms, name), getattr(other.forces.atoms, name)) for name in atoms]
+    pairs += [(getattr(one.forces.atoms, name), getattr(other.forces.atoms, name)) for name in ("error", "groups", "blocks")]
+    variables = ("force", "grade", "neighbours", "correction")
+    pairs += [(getattr(one.forces.atoms.variables, name), getattr(other.forces.atoms.variables, name)) for name in variables]
+    pairs += [(one.rows.mean_grade, other.rows.mean_grade)]
     for mine, wanted in pairs:
         assert len(mine) and mine.dtype.kind == wanted.dtype.kind
         if mine.dtype.kind == "f":
@@ -83,18 +85,18 @@ def test_labels_of_a_stream_are_those_of_predictions_in_memory(frames, predictio
 
 
 def test_every_labelled_atom_has_its_error_grade_group_block_and_element(frames, predictions, box, novelty):
-    labels = labels_of(predictions, box, novelty, ELEMENTS)
+    labels = labels_of(predictions, box, novelty, shared_backbone("density"))
     forces, row = labels.forces, 0
     for k, one in enumerate(frames):
         for i in range(len(one.atoms) if one.forces is not None else 0):
             assert forces.frames[row] == k and forces.elements[row] == one.atoms[i].symbol and forces.atoms.groups[row] == one.group
             assert forces.atoms.error[row] == pytest.approx(np.linalg.norm(one.forces[i] - predictions.forces[k][i]))
-            assert forces.atoms.force[row] == pytest.approx(np.linalg.norm(predictions.forces[k][i]))
+            assert forces.atoms.variables.force[row] == pytest.approx(np.linalg.norm(predictions.forces[k][i]))
             distance = np.linalg.norm(predictions.descriptors[k][i])
-            assert forces.atoms.grade[row] == (pytest.approx(distance) if one.atoms[i].symbol == "O" else np.inf)
+            assert forces.atoms.variables.grade[row] == (pytest.approx(distance) if one.atoms[i].symbol == "O" else np.inf)
             row += 1
     assert row == len(forces.frames)
-    assert set(forces.graded().elements) == {"O"}
+    assert set(forces.elements[np.isfinite(forces.atoms.variables.grade)]) == {"O"}
     blocks = {k: forces.atoms.blocks[forces.frames == k][0] for k in (0, 2, 3, 4)}
     assert blocks[0] == blocks[3] and len(set(blocks.values())) == 3, "equal frames are one block"
 
@@ -120,10 +122,10 @@ def test_rows_have_the_unit_of_their_quantity(frames, predictions):
 
 
 def test_what_cannot_be_calibrated_has_a_reason(predictions, box, novelty):
-    found = calibrate_bars(labels_of(predictions, box, None, ELEMENTS))
+    found = calibrate_bars(labels_of(predictions, box, None, shared_backbone("density")))
     assert not found.bars and not found.reports and list(found.reasons) == ["force_error", "energy_error", "stress_error"]
     assert "has no grade" in str(found.reasons["force_error"]) and "too few" in str(found.reasons["energy_error"])
-    labels = labels_of(predictions, box, novelty, ELEMENTS)
+    labels = labels_of(predictions, box, novelty, shared_backbone("density"))
     for quantity in SCALED:
         assert labels.has(quantity)
         with pytest.raises(UqError, match="no frame has such labels"):
