@@ -16,6 +16,7 @@ from lmp_uq import modelfile
 from lmp_uq.backbone.families import MACE
 from lmp_uq.backbone.graph import Graph
 from lmp_uq.backbone.load import backbone_of_file
+from lmp_uq.calibration import ordinal_head, probe
 from lmp_uq.calibration.force_error import LEVEL, ForceError
 from lmp_uq.calibration.grade_error import GradeError, bar_of_energies
 from lmp_uq.calibration.quantile_network import SECTION, QuantileNetwork
@@ -43,7 +44,7 @@ NOT_MACE = (
     "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files, compute uq/linear gives its bars; "
     "accepted here: family mace"
 )
-NEIGHBOUR_GRADE, ERROR_ABOVE = "neighbour_grade", "error_above"
+NEIGHBOUR_GRADE, ERROR_ABOVE, RELIABILITY = "neighbour_grade", "error_above", "reliability"
 _LEVELS = {"force_error_50": 0.5, "force_error_95": 0.95}
 
 
@@ -64,6 +65,8 @@ class Engine:
         Of the file.
     exchange : lmp_uq.backbone.graph.Exchange or None
         That of the graph whose derivatives are kept: `member_gradients` moves ghost rows through it.
+    probe : lmp_uq.calibration.probe.Probe or None
+        The file's classifier of frames.
     """
 
     _descriptors: Any
@@ -94,6 +97,8 @@ class Engine:
         bars = header.bars()
         self._force_error: Any = force_error_of(bars[FORCES.bar]) if FORCES.bar in bars else None
         self._network = _network(file) if learned else None
+        self.probe = _classifier(file, "probe", probe.Probe, probe.SECTION)
+        self._ordinal = _classifier(file, "ordinal", ordinal_head.OrdinalHead, ordinal_head.SECTION)
         self._totals = {quantity.bar: bar_of_energies(bars[quantity.bar]) for quantity in SCALED if quantity.bar in bars}
         self.n_members = _members_in_use(header, n_members)
         self.n_force_members = _force_members_in_use(header, n_force_members)
@@ -171,8 +176,9 @@ class Engine:
             return self._novelty is not None
         if field in ("force_error", *_LEVELS):
             return self._force_error is not None and self._novelty is not None
-        if field == ERROR_ABOVE:
-            return self._novelty is not None and isinstance(self._force_error, ForceError)
+        if field in (ERROR_ABOVE, RELIABILITY):
+            there = self._novelty is not None and isinstance(self._force_error, ForceError)
+            return there and (field == ERROR_ABOVE or self._ordinal is not None)
         if field.startswith(("force_std", "stress")):
             return self.n_force_members > 0
         return self._box is not None
@@ -245,14 +251,18 @@ class Engine:
         Parameters
         ----------
         force_norm, neighbours, correction : (n_local,) array or None
-            As in `lmp_uq.calibration.variables.ForceVariables`, for force_error, its levels and error_above only.
+            As in `lmp_uq.calibration.variables.ForceVariables`, for force_error, its levels, error_above and reliability only.
         threshold : float or None
-            Of error_above, eV/Angstrom.
+            Of error_above, eV/Angstrom; of reliability, which is the probability that the force error is not above it: one of those that
+            the file's head was trained for, None: the middle one.
         """
         if field == "grade":
             return self._grades()
-        if field in ("force_error", *_LEVELS, ERROR_ABOVE):
+        if field in ("force_error", *_LEVELS, ERROR_ABOVE, RELIABILITY):
             variables = ForceVariables.of(force_norm, self._grades(), neighbours, correction)
+            if field == RELIABILITY:
+                above = self._ordinal.error_above(self._descriptors, variables, self._force_error, threshold, self._conservative)
+                return 1.0 - above
             return self.error_above(variables, threshold) if field == ERROR_ABOVE else self._force_bars(field, variables)
         if field not in self._cache:
             self._cache["energy_std"], self._cache["energy_lower"], self._cache["energy_upper"] = self._bars(
@@ -404,6 +414,12 @@ def check_counts(**counts: Any) -> None:
 def _network(file: ModelFile) -> QuantileNetwork:
     calibration: Any = file.header.calibration
     return QuantileNetwork.from_tensors(calibration.quantile_network.to_dict(), file.section(SECTION))
+
+
+def _classifier(file: ModelFile, name: str, kind: Any, section: str) -> Any:
+    """The classifier of that name, None where the file has none."""
+    entry = getattr(file.header.calibration, name, None)
+    return kind.from_tensors(entry.to_dict(), file.section(section)) if entry else None
 
 
 def _members_in_use(header: Header, n_members: int) -> int:

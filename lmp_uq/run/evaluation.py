@@ -14,7 +14,7 @@ from lmp_uq.backbone.graph import Graph, graph_of_frames
 from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.novelty.neighbours import neighbour_grade
 from lmp_uq.rows.predict import forces_of
-from lmp_uq.run.engine import Engine
+from lmp_uq.run.engine import RELIABILITY, Engine
 
 DEAR = ("forces_std", "stress_std")
 """Results that cost a backward pass of each force member."""
@@ -53,8 +53,8 @@ def evaluate(
     list of dict
         energy, free_energy, energy_std, energy_lower, energy_upper, energy_error (eV); energies (n,) eV; forces, forces_std (n, 3)
         eV/Angstrom; stress, stress_std (6,), stresses (n, 6) eV/Angstrom^3, Voigt order and sign of ASE, where there is a volume;
-        force_error, force_error_50, force_error_95 (n,) eV/Angstrom; grade, neighbour_grade (n,); feature_sum (P',); correction_norm
-        (n,) eV/Angstrom, the force of the posterior's mean correction, where force_error is made of it.
+        force_error, force_error_50, force_error_95 (n,) eV/Angstrom; grade, neighbour_grade, reliability (n,); feature_sum (P',);
+        correction_norm (n,) eV/Angstrom, the force of the posterior's mean correction, where force_error is made of it.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def _bars(engine: Engine, norm: np.ndarray, graph: Graph, correction: np.ndarray
     if engine.offers("grade"):
         fields["grade"] = engine.per_atom("grade")
         fields["neighbour_grade"] = neighbour_grade(fields["grade"], graph.centres, graph.neighbours)
-    for name in ("force_error", "force_error_50", "force_error_95"):
+    for name in ("force_error", "force_error_50", "force_error_95", RELIABILITY):
         if engine.offers(name):
             fields[name] = engine.per_atom(name, norm, fields["neighbour_grade"], correction)
     if correction is not None:
