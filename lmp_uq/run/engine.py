@@ -33,7 +33,7 @@ from lmp_uq.quantities import FORCES, SCALED
 
 FIELDS = (
     "energy_std", "energy_lower", "energy_upper", "force_error", "grade", "force_error_50", "force_error_95",
-    "force_std", "force_std_x", "force_std_y", "force_std_z", "neighbour_grade", "error_above",
+    "force_std", "force_std_x", "force_std_y", "force_std_z", "neighbour_grade", "error_above", "reliability",
 )  # fmt: skip
 """Per-atom fields, in the order of csrc/lammps/bridge.h."""
 TOTALS = ("stress_std", "members", "energy_error", "stress_error")
@@ -254,15 +254,14 @@ class Engine:
             As in `lmp_uq.calibration.variables.ForceVariables`, for force_error, its levels, error_above and reliability only.
         threshold : float or None
             Of error_above, eV/Angstrom; of reliability, which is the probability that the force error is not above it: one of those that
-            the file's head was trained for, None: the middle one.
+            the file's head was trained for, None or 0: the middle one.
         """
         if field == "grade":
             return self._grades()
         if field in ("force_error", *_LEVELS, ERROR_ABOVE, RELIABILITY):
             variables = ForceVariables.of(force_norm, self._grades(), neighbours, correction)
             if field == RELIABILITY:
-                above = self._ordinal.error_above(self._descriptors, variables, self._force_error, threshold, self._conservative)
-                return 1.0 - above
+                return 1.0 - self._ordinal.error_above(self._descriptors, variables, self._force_error, threshold or None, self._conservative)
             return self.error_above(variables, threshold) if field == ERROR_ABOVE else self._force_bars(field, variables)
         if field not in self._cache:
             self._cache["energy_std"], self._cache["energy_lower"], self._cache["energy_upper"] = self._bars(
@@ -279,6 +278,11 @@ class Engine:
             A threshold that is negative or not a number; a file without residual quantiles.
         """
         return self._force_error.probability(variables, threshold, self._conservative)
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Of reliability, eV/Angstrom; empty where the file does not offer it."""
+        return self._ordinal.thresholds if self.offers(RELIABILITY) else ()
 
     def _force_bars(self, field: str, variables: ForceVariables) -> np.ndarray:
         level = _LEVELS.get(field, LEVEL)
