@@ -5,7 +5,8 @@
 
 OUT_FOLDER gets one extxyz file for each source, so that a model file's provenance names sources; ``config_type`` is the group. Left out
 are frames that trained the backbone, every eighth frame of the W set of Liu et al. (what README judges by), labels above 30 eV/Angstrom,
-and groups whose forces vanish by symmetry. Long trajectories are thinned.
+and groups whose forces vanish by symmetry. Long trajectories are thinned. Energies of sources with another zero than the backbone's are
+left out, too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import numpy as np
 
 LARGEST_FORCE = 30.0
 """eV/Angstrom: beyond it labels are those of clashing atoms."""
+OTHER_ZERO = "fitsnap"
+"""Beginning of the names of sets whose energies are cohesive; those of the backbone are totals of VASP."""
 HELD_OUT = {"NbW_SS", "Nb_Surface"}
 SPLIT_SEED = 20261121
 """Of the split that trained the backbone."""
@@ -73,10 +76,16 @@ def main(folder: Path, out: Path) -> None:
         frames = read(folder / name)
         if name.startswith("W_DFT"):
             frames = [frame for k, frame in enumerate(frames) if k % 8]
-        write(out, name, [frame for taken in wanted for frame in chosen(frames, taken)])
+        mine = [frame for taken in wanted for frame in chosen(frames, taken)]
+        if name.startswith(OTHER_ZERO):
+            for frame in mine:
+                del frame.info["REF_energy"]
+        write(out, name, mine)
     validation, held_out = of_the_backbone(read(folder / "mvl_NbMoTaW.extxyz.gz"))
-    write(out, "mvl_NbMoTaW_valid.extxyz", [f for f in validation if not f.info["config_type"].endswith(("Elastic", "Surface"))])
-    wanted = (Taken("NbW_SS", "NbW solid solution"), Taken("Nb_Surface", "Nb surface"))
+    known = (Taken(f"{alloy}_SS", f"{alloy} solid solution, known") for alloy in ("MoTa", "NbMo", "TaW"))
+    hot = (Taken(f"{element}_AIMD", f"{element} AIMD, known") for element in ("Nb", "Mo", "Ta", "W"))
+    write(out, "mvl_NbMoTaW_valid.extxyz", [frame for taken in (*known, *hot) for frame in chosen(validation, taken)])
+    wanted = (Taken("NbW_SS", "NbW solid solution", 3), Taken("Nb_Surface", "Nb surface"))
     write(out, "mvl_NbMoTaW_held_out.extxyz", [frame for taken in wanted for frame in chosen(held_out, taken)])
 
 

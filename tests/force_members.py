@@ -69,6 +69,7 @@ def changed(source: Path, target: Path, *, calibration=None, **posterior) -> Pat
             file.tensors[f"posterior/{name}"] = array
         header["posterior"][f"n_{name}"] = 0 if array is None else len(array)
     for name, entry in (calibration or {}).items():
-        header["calibration"][name] = None if entry is None else header["calibration"][name] | entry
+        whole = entry is None or "n_groups" in entry
+        header["calibration"][name] = entry if whole else header["calibration"][name] | entry
     modelfile.write(target, header, file.tensors)
     return target

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-THRESHOLDS = {"grade": 2.0, "force_error": 80.0}
+THRESHOLDS = {"grade": 2.0, "force_error": 8.0}
 COLOURS = {"grade": "#0072B2", "force_error": "#D55E00"}
 MARKS = {"Ta": "o", "W": "s"}
 

@@ -121,8 +121,8 @@ def calibrate(
         What the file says of its origin; None: this call.
     **options
         As the options of ``lmp-uq calibrate``: in_sample, learned_quantile, classifier ("probe", "ordinal" or both), adapt (bool: data
-        are a few frames to adapt force_error to), seed, device, precision, engine, threads, keys (a dict), group_key, fit_offsets,
-        progress. Of a `Model`, engine, device, precision and threads are those it was loaded with.
+        are a few frames to adapt force_error to), licence, seed, device, precision, engine, threads, keys (a dict), group_key,
+        fit_offsets, progress. Of a `Model`, engine, device, precision and threads are those it was loaded with.
 
     Returns
     -------

@@ -124,6 +124,7 @@ def _add_calibrate(verbs):
     frames.add_argument("--adapt", nargs="+", metavar="F", help="a few frames of a new system: shift `force_error` to them, keep the rest")
     p.add_argument("--out", required=True, metavar="Y.uq", help="file to write")
     p.add_argument("--in-sample", action="store_true", help="accept frames that have another role in the file")
+    p.add_argument("--licence", metavar="TEXT", help="licence of model and data, in the place of that in the file")
     p.add_argument("--learned-quantile", action="store_true", help="also train a network for force_error where grade <= 1")
     p.add_argument(
         "--classifier", nargs="+", action="extend", default=[], choices=CLASSIFIERS, help=CLASSIFIER
@@ -244,6 +245,7 @@ def _calibrate(options, command):
         options.adapt or options.data,
         options.out,
         adapt=options.adapt is not None,
+        licence=options.licence,
         in_sample=options.in_sample,
         learned_quantile=options.learned_quantile,
         classifier=options.classifier,

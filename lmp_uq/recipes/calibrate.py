@@ -67,6 +67,7 @@ class CalibrateOptions(RecipeOptions):
     learned_quantile: bool = False
     classifier: tuple[str, ...] = ()
     adapt: bool = False
+    licence: str | None = None
 
 
 class _Found(NamedTuple):
@@ -291,7 +292,7 @@ def _write(
     old = file.header.provenance
     earlier = [old.command] if old.command else []
     provenance = Provenance(
-        " && ".join([*earlier, command]), old.licence, list(old.data), copy.deepcopy(old.roles), file.section("roles")
+        " && ".join([*earlier, command]), options.licence or old.licence, list(old.data), copy.deepcopy(old.roles), file.section("roles")
     )  # fmt: skip
     known = {entry.sha256 for entry in old.data}
     provenance.add_files([path for path in options.data if hash_file(path) not in known], frames)

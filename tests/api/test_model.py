@@ -233,8 +233,9 @@ def test_thresholds_that_are_none(threshold, loaded, frames, models, passes):
 def test_files_too_old_for_probabilities(models, frames, tmp_path):
     old = {"intercept": -1.0, "force_exponent": 0.5, "grade_exponent": 0.3, "n_groups": 2, "factor": 1.0, "conservative_factor": 1.0}
     file = modelfile.read(models.full)
-    file.header["calibration"]["force_error"] = old | {"floor": 0.1, "level": 0.9}
-    modelfile.write(tmp_path / "old.uq", file.header, file.tensors)
+    header = file.header.to_dict()
+    header["calibration"]["force_error"] = old | {"floor": 0.1, "level": 0.9}
+    modelfile.write(tmp_path / "old.uq", header, file.tensors)
     found = Model.load(tmp_path / "old.uq").predict(frames)
     with pytest.raises(UqError, match=r"calibrated before 0\.2; accepted: lmp-uq calibrate makes a new one"):
         found.error_above(0.3)

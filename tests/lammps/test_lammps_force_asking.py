@@ -17,6 +17,8 @@ thermo_style custom step temp pe press c_g[*]
 thermo_modify format float %.17g
 thermo 1"""
 
+from lmp_uq.calibration import ScaledError
+
 
 def warming():
     """A crystal at rest, whose bars grow as it heats up."""
@@ -111,8 +113,7 @@ def test_minimisation_and_restart(lammps):
 
 
 def test_calibrated_errors_are_factors_of_the_bars(lammps, models, tmp_path):
-    factors = {"energy_error": {"factor": 1.5, "conservative_factor": 4.0, "level": 0.9}}
-    factors["stress_error"] = {"factor": 2.5, "conservative_factor": 3.5, "level": 0.9}
+    factors = {"energy_error": ScaledError(1.5, 4.0).to_dict(), "stress_error": ScaledError(2.5, 3.5).to_dict()}
     file = changed(models.full, tmp_path / "calibrated.uq", calibration=factors)
     ask = ("compute tot all uq energy_std stress_std energy_error stress_error", "thermo_style custom step temp pe press c_tot[*]", "run 0",
            "#snapshot end")  # fmt: skip

@@ -29,15 +29,16 @@ MOTION = (HOT, COMPUTES, "run 20", "#snapshot end")
 def changed(source, target, force_error=None, network=None, without=()):
     """Copy of a model file with another force_error, a learned quantile, without training atoms of some elements."""
     file = modelfile.read(source)
+    header = file.header.to_dict()
     if force_error is not None:
-        file.header["calibration"]["force_error"] = force_error
+        header["calibration"]["force_error"] = force_error
     if network is not None:
-        file.header["calibration"]["quantile_network"] = network.header()
+        header["calibration"]["quantile_network"] = network.header()
         file.tensors |= {f"{SECTION}/{name}": array for name, array in network.tensors().items()}
     radius = file.tensors["grade/radius"].copy()
-    radius[[file.header["elements"].index(element) for element in without]] = np.nan
+    radius[[header["elements"].index(element) for element in without]] = np.nan
     file.tensors["grade/radius"] = radius
-    modelfile.write(target, file.header, file.tensors)
+    modelfile.write(target, header, file.tensors)
     return target
 
 
@@ -45,7 +46,7 @@ def changed(source, target, force_error=None, network=None, without=()):
 def files(tmp_path_factory, models):
     """With and without the mean correction among what the bar is made of; of one element only; with a learned quantile."""
     folder, plain = tmp_path_factory.mktemp("files"), some_force_error().to_dict()
-    network = random_network(n_features=modelfile.read(models.full).header["backbone"]["n_features"])
+    network = random_network(n_features=modelfile.read(models.full).header.backbone.n_features)
     return {
         "plain": changed(models.full, folder / "plain.uq", plain),
         "corrected": changed(models.full, folder / "corrected.uq", some_force_error(0.4).to_dict()),
