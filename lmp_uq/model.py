@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from tqdm import tqdm
 
 from lmp_uq import modelfile
 from lmp_uq.calibration.force_error import LEVEL
@@ -25,9 +24,9 @@ from lmp_uq.files import hash_file
 from lmp_uq.frames.frame import Frame, check_elements
 from lmp_uq.frames.memory import FrameSource, sources_of
 from lmp_uq.frames.reading import read_atoms
-from lmp_uq.rows.predict import RowOptions, batches
-from lmp_uq.run.engine import Engine, check_counts, name_of_model
-from lmp_uq.run.evaluation import DEAR, error_above, evaluate, gives, has_volume
+from lmp_uq.run.arguments import check_counts, name_of_model
+from lmp_uq.run.engine import Engine
+from lmp_uq.run.evaluation import DEAR, error_above, evaluate, gives, has_volume, in_batches
 from lmp_uq.run.reliability import Reliability, assess
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 PER_FRAME = ("energy_std", "energy_lower", "energy_upper", "energy_error")
 PER_ATOM = ("force_error", "grade", "neighbour_grade", "reliability", "forces_std")
 OF_LEVELS = {0.5: "force_error_50", LEVEL: "force_error", 0.95: "force_error_95"}
-QUIET = 1.0
-"""Seconds for which no progress bar is shown."""
 
 
 class Model:
@@ -159,7 +156,7 @@ class Model:
         if self._engine.probe is None:
             raise UqError(f"reliability: {self.name} holds no classifier of frames; lmp-uq calibrate --classifier probe adds one")
         found = self._read(frames)
-        parts = _in_batches(found, self.name, progress, lambda atoms, sources: zip(*assess(self._engine, atoms, sources), strict=True))
+        parts = in_batches(found, self.name, progress, lambda atoms, sources: zip(*assess(self._engine, atoms, sources), strict=True))
         probability, importance = zip(*parts, strict=True)
         atoms, sources = [one.atoms for one in found], [one.source for one in found]
         return Reliability(atoms, sources, self._engine.probe.boundary, np.array(probability), list(importance))
@@ -372,7 +369,7 @@ class Prediction:
         def work(atoms: list[Atoms], sources: list[str]) -> list[dict[str, Any]]:
             return evaluate(self._engine, atoms, sources, dear=dear)
 
-        return _in_batches(self._frames, self.model.name, self._progress, work)
+        return in_batches(self._frames, self.model.name, self._progress, work)
 
     def _refuse_missing(self, name: str) -> None:
         if name not in self.model.fields and name not in ("energy", "forces", "stress"):
@@ -392,18 +389,6 @@ class Prediction:
             more = f" and {len(open_frames) - 1} more" * (len(open_frames) > 1)
             raise UqError(f"{name}: {open_frames[0]}{more} has no volume; accepted: frames with a cell of three vectors")
         return self._column(name)
-
-
-def _in_batches(
-    frames: Sequence[Frame], name: str, progress: bool, work: Callable[[list[Atoms], list[str]], Iterable[Any]]
-) -> list[Any]:
-    """What work(atoms, sources) gives for each frame, batch by batch, with a progress bar."""
-    out: list[Any] = []
-    with tqdm(total=len(frames), desc=name, unit="frame", disable=not progress, delay=QUIET) as bar:
-        for batch in batches(frames, RowOptions().batch_atoms):
-            out += work([one.atoms for one in batch], [one.source for one in batch])
-            bar.update(len(batch))
-    return out
 
 
 def _gives(engine: Engine, name: str) -> bool:

@@ -98,6 +98,13 @@ def random_network(seed=0, n_features=3, levels=(0.5, 0.9, 0.95), n_variables=N_
     return QuantileNetwork(levels, arrays | changes, n_variables)
 
 
+def random_arrays(shapes, seed=0):
+    """Arrays of a small network by these shapes; scales of inputs above 0."""
+    rng = np.random.default_rng(seed)
+    arrays = {name: rng.normal(size=shape) / np.sqrt(shape[-1]) for name, shape in shapes.items()}
+    return arrays | {"input_scale": np.exp(arrays["input_scale"])}
+
+
 def some_force_error(correction_slope=0.0, seed=0, **changes) -> ForceError:
     """A force_error of today's version, of made-up numbers; no two quantiles are equal."""
     rng = np.random.default_rng(seed)

@@ -8,8 +8,9 @@ Arrays by these names, float64. What is written here serves numpy, which answers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -28,12 +29,12 @@ def layer_shapes(n_inputs: int, hidden: Sequence[int], n_outputs: int) -> dict[s
     return shapes
 
 
-def silu(z):
+def silu(z: np.ndarray) -> np.ndarray:
     """z / (1 + exp(-z)), without overflow."""
     return z * 0.5 * (1.0 + np.tanh(0.5 * z))
 
 
-def apply_layers(layers, z, silu=silu):
+def apply_layers(layers: Mapping[str, Any], z: Any, silu: Callable[[Any], Any] = silu) -> Any:
     """(n, outputs) of scaled inputs (n, inputs); of torch's tensors with torch's silu."""
     for k in range(N_LAYERS):
         z = z @ layers[f"weight_{k}"].T + layers[f"bias_{k}"]

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from lmp_uq.calibration.conformal import split_by_group
@@ -71,7 +72,7 @@ class OrdinalHead:
     arrays: dict[str, np.ndarray]
     figures: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         thresholds = tuple(float(t) for t in self.thresholds)
         if not thresholds or thresholds[0] <= 0 or np.any(np.diff(thresholds) <= 0) or not np.isfinite(thresholds).all():
             raise UqError(f"OrdinalHead: thresholds={self.thresholds}; accepted: rising numbers above 0, eV/Angstrom")
@@ -98,7 +99,7 @@ class OrdinalHead:
         """The threshold in the middle, eV/Angstrom."""
         return self.thresholds[len(self.thresholds) // 2]
 
-    def probabilities(self, descriptors, variables: ForceVariables) -> np.ndarray:
+    def probabilities(self, descriptors: ArrayLike, variables: ForceVariables) -> np.ndarray:
         """(n, K) P(error > t), falling along the thresholds, of atoms whose grades are finite; without hand-over."""
         x = inputs(descriptors, variables)
         if x.shape[1] != self.arrays["input_mean"].size:
@@ -107,7 +108,12 @@ class OrdinalHead:
         return expit(np.cumsum(np.concatenate([outputs[:, :1], -np.logaddexp(0.0, outputs[:, 1:])], axis=1), axis=1))
 
     def error_above(
-        self, descriptors, variables: ForceVariables, fallback: ForceError, threshold: float | None = None, conservative: bool = False
+        self,
+        descriptors: ArrayLike,
+        variables: ForceVariables,
+        fallback: ForceError,
+        threshold: float | None = None,
+        conservative: bool = False,
     ) -> np.ndarray:
         """Probability that the force error exceeds a threshold.
 
@@ -159,7 +165,7 @@ class OrdinalHead:
         return cls(tuple(header["thresholds"]), dict(tensors), figures)
 
 
-def calibrate_ordinal(atoms: LabelledAtoms, descriptors, force_error: ForceError, seed: int = 0) -> OrdinalHead:
+def calibrate_ordinal(atoms: LabelledAtoms, descriptors: ArrayLike, force_error: ForceError, seed: int = 0) -> OrdinalHead:
     """Train the head, and judge it in groups that had no part in it.
 
     Parameters
@@ -195,7 +201,9 @@ def calibrate_ordinal(atoms: LabelledAtoms, descriptors, force_error: ForceError
     return replace(head, figures=head.figures | figures)
 
 
-def _worth(atoms, descriptors, away, with_correction, seed):
+def _worth(
+    atoms: LabelledAtoms, descriptors: np.ndarray, away: np.ndarray, with_correction: bool, seed: int
+) -> dict[str, Any] | None:
     """Figures of atoms that have no part in what answers; away: (n,) their mask."""
     # a frame that stands in several groups is not new to the others
     others = ~np.isin(atoms.blocks, np.unique(atoms.blocks[away]))
@@ -212,7 +220,9 @@ def _worth(atoms, descriptors, away, with_correction, seed):
     return {"n": int(mine.sum()), "above": float(above.mean()) if len(above) else None} | worth
 
 
-def train_ordinal_head(atoms: LabelledAtoms, descriptors, *, thresholds=THRESHOLDS, seed=0, epochs=EPOCHS) -> OrdinalHead:
+def train_ordinal_head(
+    atoms: LabelledAtoms, descriptors: ArrayLike, *, thresholds: Sequence[float] = THRESHOLDS, seed: int = 0, epochs: int = EPOCHS
+) -> OrdinalHead:
     """Train on some frames, and keep the weights that are best on the others.  Arguments and errors as of `calibrate_ordinal`."""
     known = (atoms.variables.grade <= 1.0) & atoms.variables.graded() & atoms.telling()
     atoms, descriptors = atoms.take(known), np.asarray(descriptors)[known]
@@ -226,13 +236,15 @@ def train_ordinal_head(atoms: LabelledAtoms, descriptors, *, thresholds=THRESHOL
     x = inputs(descriptors, atoms.variables)
     mean, scale = mean_and_scale(x[~stop])
     z, above = (x - mean) / scale, (atoms.error[:, None] > np.array(thresholds)).astype(np.float64)
-    parts = [(z[part], above[part], atoms.take(part).weights()) for part in (~stop, stop)]
-    layers, best = _train(*parts, rng, epochs)
+    learned_from, judge = ((z[part], above[part], atoms.take(part).weights()) for part in (~stop, stop))
+    layers, best = _train(learned_from, judge, rng, epochs)
     n_frames = {"training": len(frames) - len(np.unique(atoms.blocks[stop])), "stopping": len(np.unique(atoms.blocks[stop]))}
     return OrdinalHead(tuple(thresholds), layers | {"input_mean": mean, "input_scale": scale}, {"n_frames": n_frames, "epochs": best})
 
 
-def _train(fit, stop, rng, epochs):
+def _train(
+    fit: Sequence[np.ndarray], stop: Sequence[np.ndarray], rng: np.random.Generator, epochs: int
+) -> tuple[dict[str, np.ndarray], int]:
     """Layers with the smallest loss on the frames for stopping, as arrays, and the number of epochs they took.
 
     fit, stop: (z, above, weights) of atoms.
@@ -245,24 +257,24 @@ def _train(fit, stop, rng, epochs):
         fit = [a[chosen] for a in fit]
     layers = first_layers(fit[0].shape[1], fit[1].shape[1], rng)
     layers[f"bias_{N_LAYERS - 1}"] = _first_outputs(fit[1], fit[2])
-    fit, stop = ([torch.from_numpy(np.ascontiguousarray(a)) for a in part] for part in (fit, stop))
+    known, judge = ([torch.from_numpy(np.ascontiguousarray(a)) for a in part] for part in (fit, stop))
     parameters = {name: torch.from_numpy(array).requires_grad_() for name, array in layers.items()}
     optimiser = torch.optim.AdamW(parameters.values(), lr=RATE)
     best, best_loss, best_epoch = {name: array.copy() for name, array in layers.items()}, np.inf, 0
     for epoch in range(1, epochs + 1):
         for batch in np.array_split(rng.permutation(len(fit[0])), -(-len(fit[0]) // BATCH)):
             optimiser.zero_grad()
-            _entropy(parameters, *(a[torch.from_numpy(batch)] for a in fit)).backward()
+            _entropy(parameters, *(a[torch.from_numpy(batch)] for a in known)).backward()
             optimiser.step()
         with torch.no_grad():
-            loss = float(_entropy(parameters, *stop))
+            loss = float(_entropy(parameters, *judge))
         if loss < best_loss:
             best_loss, best_epoch = loss, epoch
             best = {name: p.detach().numpy().copy() for name, p in parameters.items()}
     return best, best_epoch
 
 
-def _first_outputs(above, weights):
+def _first_outputs(above: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Outputs of the last layer that give the shares of all atoms together."""
     shares = np.clip(np.average(above, axis=0, weights=weights), 1e-3, 1.0 - 1e-3)
     logits = np.log(shares / (1.0 - shares))
@@ -270,7 +282,7 @@ def _first_outputs(above, weights):
     return np.concatenate([logits[:1], np.log(np.expm1(steps))])
 
 
-def _entropy(parameters, z, above, weights):
+def _entropy(parameters: Mapping[str, Any], z: Any, above: Any, weights: Any) -> Any:
     """Weighted mean over atoms and thresholds of the cross-entropy; `OrdinalHead.probabilities` in torch."""
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits, silu, softplus

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import expit, ndtr
 
 from lmp_uq.errors import UqError
@@ -59,7 +60,7 @@ class Functions(NamedTuple):
     drop: Callable
 
 
-def _softmax(x):
+def _softmax(x: np.ndarray) -> np.ndarray:
     weights = np.exp(x - x.max(axis=-1, keepdims=True))
     return weights / weights.sum(axis=-1, keepdims=True)
 
@@ -67,7 +68,7 @@ def _softmax(x):
 NUMPY = Functions(lambda x: x * ndtr(x), _softmax, np.where, np.amax, np.concatenate, lambda x: x)
 
 
-def logits_and_importance(arrays, z, present, heads: int, f: Functions):
+def logits_and_importance(arrays: Mapping[str, Any], z: Any, present: Any, heads: int, f: Functions) -> tuple[Any, Any]:
     """The formula, on frames padded to the same number of atoms.
 
     Parameters
@@ -98,31 +99,32 @@ def logits_and_importance(arrays, z, present, heads: int, f: Functions):
     return _dense(arrays, "classifier_2", z)[:, 0], received / n_atoms
 
 
-def _dense(arrays, name, z):
+def _dense(arrays: Mapping[str, Any], name: str, z: Any) -> Any:
     return z @ arrays[f"{name}_weight"].T + arrays[f"{name}_bias"]
 
 
-def _norm(arrays, name, z):
+def _norm(arrays: Mapping[str, Any], name: str, z: Any) -> Any:
     centred = z - z.mean(-1)[..., None]
     return centred / ((centred**2).mean(-1)[..., None] + _NORM) ** 0.5 * arrays[f"{name}_gain"] + arrays[f"{name}_shift"]
 
 
-def _attention(arrays, z, present, heads, f):
+def _attention(arrays: Mapping[str, Any], z: Any, present: Any, heads: int, f: Functions) -> tuple[Any, Any]:
     """(B, N, width) of the block before its residual, and (B, N) attention received, averaged over heads, summed over atoms."""
     n_frames, n_atoms, width = z.shape
     query, key, value = (
         _dense(arrays, name, z).reshape(n_frames, n_atoms, heads, width // heads).swapaxes(1, 2) for name in ("query", "key", "value")
     )
     there = present[:, None, None, :]
-    mixed, received, step = [], 0.0, max(1, _MAX_SCORES // (n_frames * heads * n_atoms))
+    received: Any = 0.0
+    mixed, step = [], max(1, _MAX_SCORES // (n_frames * heads * n_atoms))
     for first in range(0, n_atoms, step):
         mine = slice(first, first + step)
         scores = query[:, :, mine] @ key.swapaxes(2, 3) * (heads / width) ** 0.5
         attention = f.softmax(f.where(there, scores, -np.inf))
         mixed.append(attention @ value)
         received = received + (attention.mean(1) * present[:, mine, None]).sum(1)
-    mixed = f.concatenate(mixed, 2).swapaxes(1, 2).reshape(n_frames, n_atoms, width)
-    return _dense(arrays, "output", mixed), received
+    joined = f.concatenate(mixed, 2).swapaxes(1, 2).reshape(n_frames, n_atoms, width)
+    return _dense(arrays, "output", joined), received
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +153,7 @@ class Probe:
     arrays: dict[str, np.ndarray]
     figures: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.boundary > 0:
             raise UqError(f"Probe: boundary is {self.boundary!r}; accepted: above 0, eV/atom")
         # their lengths are those of the file
@@ -171,7 +173,7 @@ class Probe:
         """P, length of a descriptor."""
         return self.arrays["input_mean"].size
 
-    def assess(self, descriptors) -> tuple[float, np.ndarray]:
+    def assess(self, descriptors: ArrayLike) -> tuple[float, np.ndarray]:
         """One frame.
 
         Parameters

@@ -6,6 +6,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -42,9 +43,9 @@ class LabelledFrames:
     blocks: np.ndarray
     signals: Mapping[str, np.ndarray]
 
-    def take(self, mask) -> LabelledFrames:
+    def take(self, mask: np.ndarray) -> LabelledFrames:
         """The frames where mask is true."""
-        chosen = np.flatnonzero(mask)
+        chosen = np.flatnonzero(mask).tolist()
         signals = {name: values[chosen] for name, values in self.signals.items()}
         return LabelledFrames([self.descriptors[k] for k in chosen], self.error[chosen], self.groups[chosen], self.blocks[chosen], signals)
 
@@ -103,18 +104,18 @@ def worth(probe: Probe, frames: LabelledFrames) -> dict:
     return figures | {"auroc": auroc(doubt, bad), "signals": {name: auroc(values, bad) for name, values in frames.signals.items()}}
 
 
-def split(blocks, shares, rng) -> list[np.ndarray]:
+def split(blocks: np.ndarray, shares: Sequence[float], rng: np.random.Generator) -> list[np.ndarray]:
     """Masks of the frames of each part; a block is in one part only."""
     labels = rng.permutation(np.unique(blocks))
     cuts = np.round(np.cumsum(shares)[:-1] * len(labels)).astype(int)
     return [np.isin(blocks, part) for part in np.split(labels, cuts)]
 
 
-def _groups_left_out(frames, seed, max_epochs):
+def _groups_left_out(frames: LabelledFrames, seed: int, max_epochs: int) -> dict[str, dict[str, Any] | None]:
     labels = np.unique(frames.groups)
     if len(labels) < 2:
         return {}
-    out = {}
+    out: dict[str, dict[str, Any] | None] = {}
     for fold in range(min(MAX_FOLDS, len(labels))):
         mine = labels[fold :: min(MAX_FOLDS, len(labels))]
         # a frame that stands in several groups is not new to the others
@@ -160,7 +161,9 @@ def train_probe(training: LabelledFrames, stopping: LabelledFrames, seed: int = 
     return Probe(boundary, SIZES["heads"], layers | {"input_mean": mean, "input_scale": scale}), epochs
 
 
-def _train(fit, stop, targets, seed, max_epochs):
+def _train(
+    fit: Sequence[np.ndarray], stop: Sequence[np.ndarray], targets: Sequence[np.ndarray], seed: int, max_epochs: int
+) -> tuple[dict[str, np.ndarray], int]:
     """Arrays with the smallest loss on the frames for stopping, and the number of epochs they took."""
     with needs_torch("the training of a classifier"):
         import torch
@@ -186,11 +189,11 @@ def _train(fit, stop, targets, seed, max_epochs):
     return best, best_epoch
 
 
-def _copied(parameters):
+def _copied(parameters: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {name: parameter.detach().numpy().astype(np.float64) for name, parameter in parameters.items()}
 
 
-def _first(n_features, seed):
+def _first(n_features: int, seed: int) -> dict[str, np.ndarray]:
     """Random weights of variance 1 / fan-in, gains 1, the rest 0; of each array by its name, so that one more changes no other."""
     arrays = {}
     for name, shape in tensor_shapes(n_features, SIZES["hidden"], SIZES["width"]).items():
@@ -202,18 +205,18 @@ def _first(n_features, seed):
     return arrays
 
 
-def functions(draw) -> Functions:
+def functions(draw: Any) -> Functions:
     """torch's names of what `lmp_uq.calibration.probe` needs; draw: generator of the dropout, None: without."""
     import torch
 
-    def drop(x):
+    def drop(x: Any) -> Any:
         kept = torch.rand(x.shape, generator=draw) >= DROPOUT if draw is not None else 1.0
         return x * kept / (1.0 - DROPOUT) if draw is not None else x
 
     return Functions(torch.nn.functional.gelu, lambda x: torch.softmax(x, -1), torch.where, torch.amax, torch.cat, drop)
 
 
-def batches(sizes, rng) -> list[np.ndarray]:
+def batches(sizes: Sequence[int], rng: np.random.Generator | None) -> list[np.ndarray]:
     """Numbers of the frames of each batch, frames of like size together; shuffled, unless rng is None."""
     noise = 0.0 if rng is None else rng.uniform(-0.3, 0.3, len(sizes))
     order = np.argsort(np.log(sizes) + noise, kind="stable")
@@ -230,7 +233,7 @@ def padded(frames: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return z, present
 
 
-def _loss(parameters, frames, targets, f):
+def _loss(parameters: Mapping[str, Any], frames: Sequence[np.ndarray], targets: np.ndarray, f: Functions) -> Any:
     """Mean over the frames of cross-entropy / sqrt(N)."""
     import torch
 

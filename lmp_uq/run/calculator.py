@@ -16,7 +16,8 @@ from ase.outputs import ArrayProperty, ScalarProperty, all_outputs
 
 from lmp_uq import modelfile
 from lmp_uq.errors import UqError
-from lmp_uq.run.engine import Engine, name_of_model
+from lmp_uq.run.arguments import name_of_model
+from lmp_uq.run.engine import Engine
 from lmp_uq.run.evaluation import DEAR, error_above, evaluate, gives
 
 BARS = {

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.calibration import ordinal_head, probe
 from lmp_uq.calibration.force_error import LEVEL, ForceError
 from lmp_uq.calibration.grade_error import GradeError, bar_of_energies
-from lmp_uq.calibration.quantile_network import SECTION, QuantileNetwork
 from lmp_uq.calibration.scaled_error import ScaledError
 from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.calibration.versions import force_error_of
@@ -30,6 +28,7 @@ from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias
 from lmp_uq.quantities import FORCES, SCALED
+from lmp_uq.run.arguments import check_counts, classifier_of, force_members_in_use, members_in_use, name_of_model, network_of
 
 FIELDS = (
     "energy_std", "energy_lower", "energy_upper", "force_error", "grade", "force_error_50", "force_error_95",
@@ -38,8 +37,6 @@ FIELDS = (
 """Per-atom fields, in the order of csrc/lammps/bridge.h."""
 TOTALS = ("stress_std", "members", "energy_error", "stress_error")
 """Quantities of the whole system beside the bars of the total energy, in the order of csrc/lammps/bridge.h."""
-FORCE_MEMBERS = 8
-"""Force members of a run that does not say how many."""
 NOT_MACE = (
     "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files, compute uq/linear gives its bars; "
     "accepted here: family mace"
@@ -96,12 +93,12 @@ class Engine:
         self._novelty: Any = Novelty.from_tensors(file.section("grade")) if header.grade else None
         bars = header.bars()
         self._force_error: Any = force_error_of(bars[FORCES.bar]) if FORCES.bar in bars else None
-        self._network = _network(file) if learned else None
-        self.probe = _classifier(file, "probe", probe.Probe, probe.SECTION)
-        self._ordinal = _classifier(file, "ordinal", ordinal_head.OrdinalHead, ordinal_head.SECTION)
+        self._network = network_of(file) if learned else None
+        self.probe = classifier_of(file, "probe", probe.Probe, probe.SECTION)
+        self._ordinal = classifier_of(file, "ordinal", ordinal_head.OrdinalHead, ordinal_head.SECTION)
         self._totals = {quantity.bar: bar_of_energies(bars[quantity.bar]) for quantity in SCALED if quantity.bar in bars}
-        self.n_members = _members_in_use(header, n_members)
-        self.n_force_members = _force_members_in_use(header, n_force_members)
+        self.n_members = members_in_use(header, n_members)
+        self.n_force_members = force_members_in_use(header, n_force_members)
         self._members = file.tensors["posterior/members"][: self.n_members] if header.posterior else None
         self._force_members = file.tensors.get("posterior/force_members", np.zeros((0, 0)))[: self.n_force_members]
         self.n_features = 0 if self._box is None else len(self._box.coefficients)
@@ -261,7 +258,8 @@ class Engine:
         if field in ("force_error", *_LEVELS, ERROR_ABOVE, RELIABILITY):
             variables = ForceVariables.of(force_norm, self._grades(), neighbours, correction)
             if field == RELIABILITY:
-                return 1.0 - self._ordinal.error_above(self._descriptors, variables, self._force_error, threshold or None, self._conservative)
+                fallback, above = self._force_error, threshold or None
+                return 1.0 - self._ordinal.error_above(self._descriptors, variables, fallback, above, self._conservative)
             return self.error_above(variables, threshold) if field == ERROR_ABOVE else self._force_bars(field, variables)
         if field not in self._cache:
             self._cache["energy_std"], self._cache["energy_lower"], self._cache["energy_upper"] = self._bars(
@@ -399,44 +397,3 @@ class Engine:
         if not unknown:
             return ""
         return f"no training atoms of {' '.join(unknown)} in this file: their grade and force_error are inf"
-
-
-def name_of_model(name: str | os.PathLike[str]) -> str:
-    """A name or path as text.  UqError for something else."""
-    if not isinstance(name, str | os.PathLike):
-        raise UqError(f"a model cannot be loaded from a {type(name).__name__}; accepted: a *.uq file or the name of an embedded model")
-    return os.fspath(name)
-
-
-def check_counts(**counts: Any) -> None:
-    """UqError that names the first argument which is no whole number of 0 or more."""
-    for name, value in counts.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
-            raise UqError(f"{name} is {value!r}; accepted: a whole number of 0 or more")
-
-
-def _network(file: ModelFile) -> QuantileNetwork:
-    calibration: Any = file.header.calibration
-    return QuantileNetwork.from_tensors(calibration.quantile_network.to_dict(), file.section(SECTION))
-
-
-def _classifier(file: ModelFile, name: str, kind: Any, section: str) -> Any:
-    """The classifier of that name, None where the file has none."""
-    entry = getattr(file.header.calibration, name, None)
-    return kind.from_tensors(entry.to_dict(), file.section(section)) if entry else None
-
-
-def _members_in_use(header: Header, n_members: int) -> int:
-    if not header.posterior:
-        return 0
-    available = header.posterior.n_members
-    if not 0 <= n_members <= available:
-        raise UqError(f"members {n_members} asked for, the file holds {available}")
-    return n_members or available
-
-
-def _force_members_in_use(header: Header, n_force_members: int) -> int:
-    available = (header.posterior and header.posterior.n_force_members) or 0
-    if not 0 <= n_force_members <= available:
-        raise UqError(f"force_members {n_force_members} asked for, the file holds {available}")
-    return n_force_members or min(FORCE_MEMBERS, available)

@@ -3,21 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
+from tqdm import tqdm
 
 from lmp_uq.backbone.graph import Graph, graph_of_frames
 from lmp_uq.calibration.variables import ForceVariables
+from lmp_uq.frames.frame import Frame
 from lmp_uq.novelty.neighbours import neighbour_grade
-from lmp_uq.rows.predict import forces_of
+from lmp_uq.rows.predict import RowOptions, batches, forces_of
 from lmp_uq.run.engine import RELIABILITY, Engine
 
 DEAR = ("forces_std", "stress_std")
 """Results that cost a backward pass of each force member."""
+QUIET = 1.0
+"""Seconds for which no progress bar is shown."""
 _FIELD = {"forces_std": "force_std"}
 _VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 
@@ -64,6 +68,18 @@ def evaluate(
     if getattr(engine.backbone, "linear", False):
         return [_Linear(engine, atoms).results(dear) for atoms in frames]
     return _Graphs(engine, frames, names, dear).results(dear, stresses)
+
+
+def in_batches(
+    frames: Sequence[Frame], name: str, progress: bool, work: Callable[[list[Atoms], list[str]], Iterable[Any]]
+) -> list[Any]:
+    """What work(atoms, sources) gives for each frame, batch by batch, with a progress bar."""
+    out: list[Any] = []
+    with tqdm(total=len(frames), desc=name, unit="frame", disable=not progress, delay=QUIET) as bar:
+        for batch in batches(frames, RowOptions().batch_atoms):
+            out += work([one.atoms for one in batch], [one.source for one in batch])
+            bar.update(len(batch))
+    return out
 
 
 def error_above(engine: Engine, found: dict, threshold: float) -> np.ndarray:

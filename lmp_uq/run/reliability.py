@@ -37,10 +37,10 @@ class Reliability:
     probability: np.ndarray
     importance: list[np.ndarray]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.frames)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         good = int(np.sum(self.probability >= 0.5))
         return f"Reliability of {len(self)} frames: {good} probably within {self.boundary:.3g} eV/atom"
 

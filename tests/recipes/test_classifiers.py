@@ -14,7 +14,6 @@ from lmp_uq import Model, calibrate, modelfile
 from lmp_uq.calibration import ordinal_head, probe_training
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
-from lmp_uq.quantities import FORCES
 from lmp_uq.report.model import describe_model
 from lmp_uq.report.text import WIDTH
 from lmp_uq.run.engine import ERROR_ABOVE, RELIABILITY
@@ -51,7 +50,7 @@ def model(done):
 def test_what_is_written(models, done):
     folder, text = done
     file, old = modelfile.read(folder / "both.uq"), modelfile.read(models.full)
-    calibration = file.header["calibration"]
+    calibration = file.header.calibration.to_dict()
     assert calibration["probe"]["n_frames"] == {"training": 67, "stopping": 15, "held_out": 14}
     assert set(calibration["probe"]["groups_left_out"]) == set(calibration["ordinal"]["groups_left_out"]) == {"mild", "warm"}
     assert calibration["ordinal"]["thresholds"] == [0.1, 0.3, 1.0] and calibration["force_error"]["version"] == 2
@@ -80,7 +79,7 @@ def test_reliability_of_frames(model, frames, models, done):
     atoms = found.to_ase()[1]
     assert atoms.info["reliability"] == found.probability[1] and atoms.info["reliability_boundary"] == found.boundary
     np.testing.assert_array_equal(atoms.arrays["importance"], found.importance[1])
-    assert found.boundary == modelfile.read(done[0] / "both.uq").header["calibration"]["probe"]["boundary"]
+    assert found.boundary == modelfile.read(done[0] / "both.uq").header.calibration.probe.boundary
     assert "Reliability of 98 frames" in repr(found)
     with pytest.raises(UqError, match="holds no classifier of frames; lmp-uq calibrate --classifier probe adds one"):
         Model.load(models.full).reliability(frames[0])
@@ -123,19 +122,30 @@ def test_a_new_calibration_keeps_what_it_does_not_train(done, frames, tmp_path):
     folder, _ = done
     result = calibrate(folder / "both.uq", frames[::3], tmp_path / "again.uq", progress=False)
     old, new = modelfile.read(folder / "both.uq"), modelfile.read(tmp_path / "again.uq")
-    assert result.found["classifiers"] == {} and new.header["calibration"]["force_error"] != old.header["calibration"]["force_error"]
+    assert result.found["classifiers"] == {} and new.header.calibration.force_error != old.header.calibration.force_error
     for name in ("probe", "ordinal"):
-        assert new.header["calibration"][name] == old.header["calibration"][name]
+        assert getattr(new.header.calibration, name) == getattr(old.header.calibration, name)
         mine, before = (file.section(f"calibration/{name}") for file in (new, old))
         assert mine.keys() == before.keys() and all(np.array_equal(mine[k], before[k]) for k in before)
     kept = Model.load(tmp_path / "again.uq").reliability(frames[0]).probability
     assert kept == Model.load(folder / "both.uq").reliability(frames[0]).probability
 
 
+def test_adapted_bars_keep_the_classifiers(done, frames, tmp_path):
+    """And it is said that the ordinal head is not adapted."""
+    old = modelfile.read(done[0] / "both.uq")
+    result = calibrate(done[0] / "both.uq", frames[:9], tmp_path / "adapted.uq", adapt=True, progress=False)
+    new = modelfile.read(tmp_path / "adapted.uq")
+    assert new.header.calibration.force_error != old.header.calibration.force_error
+    assert new.header.calibration.ordinal == old.header.calibration.ordinal and new.header.calibration.probe == old.header.calibration.probe
+    assert new.section("calibration").keys() == old.section("calibration").keys()
+    assert any("ordinal head of the file is not adapted" in text for text in result.found["warnings"])
+
+
 def test_without_the_option_nothing_is_there(models, frames, tmp_path):
     calibrate(models.full, frames[::3], tmp_path / "plain.uq", progress=False)
     file = modelfile.read(tmp_path / "plain.uq")
-    assert not file.section("calibration") and not {"probe", "ordinal"} & set(file.header["calibration"])
+    assert not file.section("calibration") and not {"probe", "ordinal"} & set(file.header.calibration.to_dict())
     assert "reliability" not in Model.load(tmp_path / "plain.uq").fields
 
 
@@ -154,18 +164,24 @@ def stripped(frames, *names):
     return out
 
 
-def test_refusals(models, frames, tmp_path, capsys):
+def test_refusals(models, done, frames, tmp_path, capsys):
     target = tmp_path / "no.uq"
     cases = {
         "classifier is .'tree',.; accepted: probe, ordinal": (frames, "tree"),
         "classifier probe: 32 independent frames with energies": (frames[::3], "probe"),
         "classifier probe: 0 independent frames with energies": (stripped(frames, "REF_energy"), "probe"),
         "classifier ordinal: 32 frames hold atoms of grade <= 1": (frames[::3], "ordinal"),
-        "--classifier ordinal: no force_error could be calibrated": (stripped(frames, "REF_forces"), "ordinal"),
+        "classifier=.ordinal.: no force_error could be calibrated": (stripped(frames, "REF_forces"), "ordinal"),
     }
     for message, (given, classifier) in cases.items():
         with pytest.raises(UqError, match=message):
             calibrate(models.full, given, target, classifier=classifier, progress=False)
+    for keyword in ("classifier", "learned_quantile"):
+        with pytest.raises(UqError, match=f"adapt and {keyword} exclude each other: a few frames cannot train a network"):
+            calibrate(done[0] / "both.uq", frames[:5], target, adapt=True, **{keyword: "probe" if keyword == "classifier" else True})
+    words = ["calibrate", str(done[0] / "both.uq"), "--adapt", str(done[0] / "data.xyz"), "--out", str(target), "--classifier", "ordinal"]
+    assert main(words) != 0
+    assert "--adapt and --classifier exclude each other" in capsys.readouterr().err
     assert not target.exists()
     with pytest.raises(SystemExit, match="2"):
         main(["calibrate", str(models.full), "--data", "x.xyz", "--out", str(target), "--classifier", "tree"])
@@ -174,25 +190,26 @@ def test_refusals(models, frames, tmp_path, capsys):
 
 def test_files_that_contradict_themselves(done, tmp_path):
     file = modelfile.read(done[0] / "both.uq")
+    whole = file.header.to_dict()
+    calibration = whole["calibration"]
 
     def header(name, **changes):
-        calibration = file.header["calibration"]
-        return file.header | {"calibration": calibration | {name: calibration[name] | changes}}
+        return whole | {"calibration": calibration | {name: calibration[name] | changes}}
 
     without = {k: v for k, v in file.tensors.items() if k != "calibration/probe/query_bias"}
-    no_probe = file.header | {"calibration": file.header["calibration"] | {"probe": None}}
+    no_probe = whole | {"calibration": calibration | {"probe": None}}
     bad = {
-        "calibration.probe.heads' is 7; accepted: a divisor of width, 64": (header("probe", heads=7), file.tensors),
-        "calibration.probe.boundary' is 0; accepted: a number above 0": (header("probe", boundary=0), file.tensors),
+        "calibration.probe.heads' is 7; accepted: a whole number that divides width": (header("probe", heads=7), file.tensors),
+        "calibration.probe.boundary' is 0; accepted: a positive number .eV/atom.": (header("probe", boundary=0), file.tensors),
         "calibration.probe.n_features' is 3; accepted": (header("probe", n_features=3), file.tensors),
-        "calibration.probe.width' is True; accepted: a whole number from 1": (header("probe", width=True), file.tensors),
+        "calibration.probe.width' is true; accepted: a whole number from 1": (header("probe", width=True), file.tensors),
         "calibration.ordinal.thresholds' is .1, 0.5.; accepted: a list": (header("ordinal", thresholds=[1, 0.5]), file.tensors),
         "calibration.ordinal.hidden' is .64.; accepted: a list of two": (header("ordinal", hidden=[64]), file.tensors),
         "tensor 'calibration/ordinal/weight_2' has shape .3, 32.*accepted: .2, 32": (header("ordinal", thresholds=[0.1, 1]), file.tensors),
-        "tensor 'calibration/probe/query_bias' is missing": (file.header, without),
+        "tensor 'calibration/probe/query_bias' is missing": (whole, without),
         "unknown tensor calibration/probe/": (no_probe, file.tensors),
     }
     for message, (changed, tensors) in bad.items():
         with pytest.raises(UqError, match=message):
             modelfile.write(tmp_path / "bad.uq", changed, tensors)
-    assert FORCES.bar in file.header["calibration"] and ordinal_head.THRESHOLDS == (0.1, 0.3, 1.0)
+    assert ordinal_head.THRESHOLDS == (0.1, 0.3, 1.0)
