@@ -263,6 +263,8 @@ class Prediction:
     def neighbour_grade(self) -> list[np.ndarray]:
         """Novelty (n_atoms,) of the atoms that the force of each atom depends on; see `lmp_uq.novelty.neighbours`."""
         return self._arrays("neighbour_grade")
+
+    @property
     def reliability(self) -> list[np.ndarray]:
         """Probability (n_atoms,) that an atom's force error is at most the middle threshold of the file's ordinal head."""
         return self._arrays("reliability")

@@ -148,7 +148,7 @@ const std::vector<HeaderBlock> BLOCKS = {
   scaled_error("calibration.energy_error", "of the std", is_of_std),
   {"calibration.energy_error", "of the mean grade", is_of_mean_grade, {
     {"variable", &MEAN_GRADE, REQUIRED, "", "needs `grade`"},
-    {"intercept", &NUMBER, REQUIRED, "", "b0 of the [formula](uncertainty.md#energy_error), for energies in eV/atom"},
+    {"intercept", &NUMBER, REQUIRED, "", "b0 of the [formula](uncertainty.md#energy_error-and-stress_error), for energies in eV/atom"},
     {"slope", &NOT_NEGATIVE, REQUIRED, "", "bg"},
     {"quantile", &NUMBER, REQUIRED, "", "c"},
     {"conservative_quantile", &NUMBER, REQUIRED, "", "at least `quantile`"},
