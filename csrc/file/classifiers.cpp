@@ -15,11 +15,14 @@ bool has_ordinal(const Json &header) { return is_given(find_path(header, "calibr
 
 class Shapes {
  public:
-  Shapes(const char *section, bool (*is_there)(const Json &)) : section_(section), is_there_(is_there) {}
+  Shapes(std::vector<TensorEntry> &all, const char *section, bool (*is_there)(const Json &))
+      : all_(all), section_(section), is_there_(is_there)
+  {
+  }
 
   void add(const std::string &name, const std::vector<const char *> &shape, const char *meaning)
   {
-    all.push_back({section_ + name, shape, "float64", is_there_, "", meaning});
+    all_.push_back({section_ + name, shape, "float64", is_there_, "", meaning});
   }
 
   void dense(const std::string &name, const char *length, const char *width, const char *meaning)
@@ -34,16 +37,15 @@ class Shapes {
     add(name + "_shift", {length}, meaning);
   }
 
-  std::vector<TensorEntry> all;
-
  private:
+  std::vector<TensorEntry> &all_;
   const std::string section_;
   bool (*is_there_)(const Json &);
 };
 
-std::vector<TensorEntry> probe_tensors()
+void add_probe(std::vector<TensorEntry> &all)
 {
-  Shapes shapes(PROBE, has_probe);
+  Shapes shapes(all, PROBE, has_probe);
   shapes.add("input_mean", {"P"}, "of the descriptors");
   shapes.add("input_scale", {"P"}, "likewise");
   shapes.dense("encoder_0", "H", "P", "of an atom, first layer");
@@ -57,12 +59,11 @@ std::vector<TensorEntry> probe_tensors()
   shapes.dense("classifier_1", "W", "W", "second layer");
   shapes.norm("classifier_1", "W", "layer norm behind it");
   shapes.dense("classifier_2", "1", "W", "last layer: logit of an error above the boundary");
-  return shapes.all;
 }
 
-std::vector<TensorEntry> ordinal_tensors()
+void add_ordinal(std::vector<TensorEntry> &all)
 {
-  Shapes shapes(ORDINAL, has_ordinal);
+  Shapes shapes(all, ORDINAL, has_ordinal);
   shapes.add("input_mean", {"P + 3"}, "of the descriptors, log(abs(F) + 0.01), log(grade + 0.05), log(grade of the neighbours + 0.05)");
   shapes.add("input_scale", {"P + 3"}, "likewise");
   shapes.add("weight_0", {"O1", "P + 3"}, "first layer");
@@ -71,39 +72,39 @@ std::vector<TensorEntry> ordinal_tensors()
   shapes.add("bias_1", {"O2"}, "second layer");
   shapes.add("weight_2", {"T", "O2"}, "last layer: logit of the first threshold, then steps down through softplus");
   shapes.add("bias_2", {"T"}, "last layer");
-  return shapes.all;
 }
 
 }    // namespace
 
-std::vector<HeaderBlock> classifier_blocks()
+std::vector<HeaderBlock> with_classifiers(std::vector<HeaderBlock> all)
 {
-  constexpr Presence required = Presence::Required;
-  return {{"calibration.probe", "", nullptr, {
-             {"n_features", &AS_FEATURES, required, "", "P"},
-             {"hidden", &FROM_ONE, required, "", "H, width of the hidden layer of the encoder"},
-             {"width", &FROM_ONE, required, "", "W, length of the code of an atom"},
-             {"heads", &DIVIDES_WIDTH, required, "", "of the attention"},
-             {"boundary", &POSITIVE, required, "eV/atom", "of abs(energy error) / N, above which a frame is unreliable"},
-             {"n_frames", nullptr, Presence::OrAbsent, "", "of `training`, `stopping`, `held_out`"},
-             {"n_too_large", nullptr, Presence::OrAbsent, "", "frames of too many atoms to train on"},
-             {"epochs", nullptr, Presence::OrAbsent, "", "that the training took"},
-             {"held_out", nullptr, Presence::OrAbsent, "", "what it is worth on frames left out"},
-             {"groups_left_out", nullptr, Presence::OrAbsent, "", "likewise, of each group, by classifiers of the other groups"}}},
-          {"calibration.ordinal", "", nullptr, {
-             {"n_features", &AS_FEATURES, required, "", "P"},
-             {"hidden", &HIDDEN, required, "", "O1 and O2, widths of the hidden layers"},
-             {"thresholds", &THRESHOLDS, required, "eV/Angstrom", "T of them, of the force error"},
-             {"n_frames", nullptr, Presence::OrAbsent, "", "of `training`, `stopping`"},
-             {"epochs", nullptr, Presence::OrAbsent, "", "that the training took"},
-             {"held_out", nullptr, Presence::OrAbsent, "", "what it is worth on frames left out"},
-             {"groups_left_out", nullptr, Presence::OrAbsent, "", "likewise, of each group"}}}};
+  constexpr Presence required = Presence::Required, or_absent = Presence::OrAbsent;
+  all.push_back({"calibration.probe", "", nullptr, {
+    {"n_features", &AS_FEATURES, required, "", "P"},
+    {"hidden", &FROM_ONE, required, "", "H, width of the hidden layer of the encoder"},
+    {"width", &FROM_ONE, required, "", "W, length of the code of an atom"},
+    {"heads", &DIVIDES_WIDTH, required, "", "of the attention"},
+    {"boundary", &POSITIVE, required, "eV/atom", "of abs(energy error) / N, above which a frame is unreliable"},
+    {"n_frames", nullptr, or_absent, "", "of `training`, `stopping`, `held_out`"},
+    {"n_too_large", nullptr, or_absent, "", "frames of too many atoms to train on"},
+    {"epochs", nullptr, or_absent, "", "that the training took"},
+    {"held_out", nullptr, or_absent, "", "what it is worth on frames left out"},
+    {"groups_left_out", nullptr, or_absent, "", "likewise, of each group, by classifiers of the other groups"}}});
+  all.push_back({"calibration.ordinal", "", nullptr, {
+    {"n_features", &AS_FEATURES, required, "", "P"},
+    {"hidden", &HIDDEN, required, "", "O1 and O2, widths of the hidden layers"},
+    {"thresholds", &THRESHOLDS, required, "eV/Angstrom", "T of them, of the force error"},
+    {"n_frames", nullptr, or_absent, "", "of `training`, `stopping`"},
+    {"epochs", nullptr, or_absent, "", "that the training took"},
+    {"held_out", nullptr, or_absent, "", "what it is worth on frames left out"},
+    {"groups_left_out", nullptr, or_absent, "", "likewise, of each group, by heads of the other groups"}}});
+  return all;
 }
 
-std::vector<TensorEntry> classifier_tensors()
+std::vector<TensorEntry> with_classifiers(std::vector<TensorEntry> all)
 {
-  std::vector<TensorEntry> all = probe_tensors();
-  for (TensorEntry &entry : ordinal_tensors()) all.push_back(std::move(entry));
+  add_probe(all);
+  add_ordinal(all);
   return all;
 }
 

@@ -7,8 +7,8 @@
 
 namespace lmp_uq {
 
-std::vector<HeaderBlock> classifier_blocks();
-std::vector<TensorEntry> classifier_tensors();
+std::vector<HeaderBlock> with_classifiers(std::vector<HeaderBlock> all);
+std::vector<TensorEntry> with_classifiers(std::vector<TensorEntry> all);
 
 // As `length`; 0 for symbols of other parts.
 std::size_t classifier_length(const std::string &symbol, const Json &header);

@@ -231,12 +231,6 @@ const std::vector<TensorEntry> TENSORS = {
   {"roles/<role>", {"frames"}, "uint64", nullptr, "", "content hash of every frame in this role, repeated frames included: as many as `provenance.roles` counts"}};
 // clang-format on
 
-template <class T> std::vector<T> chained(std::vector<T> all, const std::vector<T> &more)
-{
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
-}
-
 std::size_t bias_columns(const Json &header)
 {
   const std::string &bias = find_path(header, "posterior.bias")->string();
@@ -247,13 +241,13 @@ std::size_t bias_columns(const Json &header)
 
 const std::vector<HeaderBlock> &header_blocks()
 {
-  static const std::vector<HeaderBlock> all = chained(BLOCKS, classifier_blocks());
+  static const std::vector<HeaderBlock> all = with_classifiers(BLOCKS);
   return all;
 }
 
 const std::vector<TensorEntry> &tensor_entries()
 {
-  static const std::vector<TensorEntry> all = chained(TENSORS, classifier_tensors());
+  static const std::vector<TensorEntry> all = with_classifiers(TENSORS);
   return all;
 }
 

@@ -161,7 +161,7 @@ def _scaled_text(name, bar):
     return f"{name} = {formula} ({UNITS[name]}); aim: covers {bar.level:g}; conservative factor {wide:.4g}; {bar.n_blocks} frames"
 
 
-def left_out_lines(by_group) -> list[str]:
+def left_out_lines(by_group: Mapping[str, Any] | None) -> list[str]:
     """Table of force_error in groups left out, or why there is none."""
     if not by_group:
         text = "force_error: no group could be left out; that needs calibration frames of two groups or more"
