@@ -6,6 +6,7 @@
 
 #include "lammps/comm.h"
 #include "lammps/error.h"
+#include "lammps/fmt/format.h"
 #include "lammps/lammps.h"
 #include "lammps/utils.h"
 
@@ -53,9 +54,9 @@ void LoadedModel::require(LAMMPS *lmp, const Field &field, const char *who) cons
   const double *first = info.thresholds, *last = first + info.n_thresholds;
   if (index != UQ_RELIABILITY || field.threshold == 0.0 || std::find(first, last, field.threshold) != last) return;
   std::vector<std::string> known;
-  for (const double *threshold = first; threshold < last; threshold++) known.push_back(to_text(*threshold));
+  for (const double *threshold = first; threshold < last; threshold++) known.push_back(fmt::format("{:g}", *threshold));
   lmp->error->all(FLERR, "{}: the threshold of {} is {} (accepted: {} eV/Angstrom, for which the classifier of {} was trained)", who,
-                  quantity(index).name, to_text(field.threshold), joined(known, ", "), file);
+                  quantity(index).name, fmt::format("{:g}", field.threshold), joined(known, ", "), file);
 }
 
 int LoadedModel::passes(int index) const

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""reliability in LAMMPS is that of Python, on any ranks and with either engine; who asks for it, with which threshold, and what is refused."""
+"""reliability in LAMMPS is that of Python, on any ranks and with either engine; who asks for it, and what is refused."""
 
 from __future__ import annotations
+
+import re
 
 import ase.io
 import numpy as np
@@ -101,11 +103,11 @@ def test_conservative(engine, lammps, files):
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_halt_select_and_fix_pair(n, lammps, files):
+def test_select_and_fix_pair(n, lammps, files):
     """Each with the threshold as its syntax has it, and without where it may be left out."""
     more = (
-        "thermo_style custom step temp pe press", "compute r all uq/atom reliability 2.0 reliability", "fix h all uq/halt 1 reliability >= 2.0",
-        "fix g all uq/halt 1 reliability 0.1 > 3.0", "fix s all uq/select 1 reliability 2.0 0 INF file s.extxyz",
+        "thermo_style custom step temp pe press", "compute r all uq/atom reliability 2.0 reliability",
+        "fix s all uq/select 1 reliability 2.0 0 INF file s.extxyz",
         "fix t all uq/select 1 grade 0 INF file t.extxyz", "fix p all pair 1 mace/uq reliability:2.0 0 reliability 1",
         "dump d all custom 1 d.dump id f_p[1] f_p[2] c_r[1] c_r[2]", "dump_modify d sort id format float %.17g", "run 3",
     )  # fmt: skip
@@ -121,9 +123,20 @@ def test_halt_select_and_fix_pair(n, lammps, files):
         assert np.array_equal(rows[:, 1:3], rows[:, 3:5]) and (rows[:, 1] > rows[:, 2]).any()
 
 
+@pytest.mark.parametrize(("n", "words"), [(1, "reliability 0.1"), (2, "reliability")])
+def test_halt(n, words, lammps, files):
+    """Its limit is the number behind the operator, whether there is a threshold or not."""
+    tables = "compute r all uq reliability_max 0.1 reliability_max"
+    more = (HOT, tables, "thermo_style custom step temp pe press c_r[*]", "thermo 1", f"fix h all uq/halt 1 {words} > -1.0", "run 3")
+    result = lammps.run(crystal((2, 1, 1)), *more, n=n, model=files["plain"])
+    found = re.search(rf"run stops at step 1: {words} = (\S+) > -1 \(probability\) on atom", result.log)
+    assert found and float(found[1]) == pytest.approx(result.thermo[0][f"c_r[{n}]"][1], rel=1e-4)
+
+
 # ---- errors ---------------------------------------------------------------------------------------------------------------------
 
-NUMBER = "(accepted: a number above 0, eV/Angstrom, for which the classifier was trained)"
+A_NUMBER = "a number above 0, eV/Angstrom, for which the classifier was trained)"
+NUMBER = f"(accepted: {A_NUMBER}"
 KNOWN = "(accepted: 0.1, 0.5, 2 eV/Angstrom, for which the classifier of"
 REFUSED = {
     "compute a all uq/atom reliability 0.2": f"Compute uq/atom: the threshold of reliability is 0.2 {KNOWN}",
@@ -139,7 +152,7 @@ REFUSED = {
     "fix a all uq/select 1 reliability 0.2 0 INF file x": f"Fix uq/select: the threshold of reliability is 0.2 {KNOWN}",
     "fix a all uq/select 1 reliability 0 INF file x": f"Fix uq/select: the threshold of reliability is 0 {NUMBER}",
     "fix a all pair 1 mace/uq reliability:0.2 1": f"fix pair: the threshold of reliability is 0.2 {KNOWN}",
-    "fix a all pair 1 mace/uq reliability:x 1": f"fix pair: the threshold of reliability is x (accepted: reliability:T with T {NUMBER[11:]}",
+    "fix a all pair 1 mace/uq reliability:x 1": f"fix pair: the threshold of reliability is x (accepted: reliability:T with T {A_NUMBER}",
 }
 
 
@@ -158,5 +171,6 @@ def test_a_file_without_a_head_refuses_the_field(engine, lammps, files):
     wrong = [line for command, who in asking.items() for line in (f"#fails {who}: {needs}", command)]
     lammps.run(crystal(), *wrong, "run 0", n=2, model=files["without"], pair=with_engine(engine))
     file = files["without"]
-    text = lammps.fails(crystal(), "compute a all uq/atom reliability 0.1 grade", f"pair_coeff * * {file} Si O", "run 0", model=files["plain"])
+    later = ("compute a all uq/atom reliability 0.1 grade", f"pair_coeff * * {file} Si O", "run 0")
+    text = lammps.fails(crystal(), *later, model=files["plain"])
     assert needs in text

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import labelled_frames
 
-from lmp_uq import Model, calibrate, modelfile
+from lmp_uq import Model, UqCalculator, calibrate, modelfile
 from lmp_uq.calibration import ordinal_head, probe_training
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
@@ -104,6 +104,8 @@ def test_reliability_of_atoms(model, frames):
     found, engine = prediction.reliability, model._engine
     assert "reliability" in model.fields and np.all((found[0] >= 0) & (found[0] <= 1))
     np.testing.assert_array_equal(prediction.to_ase()[0].arrays["reliability"], found[0])
+    calculator = UqCalculator(model.name)
+    np.testing.assert_array_equal(calculator.get_property("reliability", frames[50]), found[0])
     model.predict(frames[50], progress=False).energy  # noqa: B018  the engine holds its atoms now
     norm, grade = np.linalg.norm(prediction.forces[0], axis=1), engine.per_atom("grade")
     others = np.maximum(grade, 0.3), np.full(len(grade), 0.1)
