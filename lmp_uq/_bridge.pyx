@@ -14,7 +14,7 @@ import numpy as np
 from lmp_uq.errors import UqError
 
 cdef extern from "bridge.h":
-    enum: UQ_BRIDGE_VERSION, UQ_MESSAGE_LENGTH, UQ_N_FIELDS, UQ_N_QUANTITIES
+    enum: UQ_BRIDGE_VERSION, UQ_MESSAGE_LENGTH, UQ_MAX_THRESHOLDS, UQ_N_FIELDS, UQ_N_QUANTITIES
     ctypedef struct uq_settings:
         const char *device
         const char *precision
@@ -24,7 +24,8 @@ cdef extern from "bridge.h":
         int n_features, n_members, n_force_members
         double energy_factor, stress_factor, energy_intercept, energy_slope
         int energy_of_grade
-        int uses_correction
+        int uses_correction, n_thresholds
+        double thresholds[UQ_MAX_THRESHOLDS]
         int available[UQ_N_QUANTITIES]
         char sha256[65]
         char summary[1024]
@@ -160,6 +161,9 @@ cdef int load(void **engine, const uq_settings *settings, const char *file, int 
         info.energy_of_grade = obj.of_mean_grade
         info.energy_intercept, info.energy_slope = obj.energy_of_mean_grade()
         info.uses_correction = obj.uses_correction
+        info.n_thresholds = len(obj.thresholds)
+        for k in range(info.n_thresholds):
+            info.thresholds[k] = obj.thresholds[k]
         for k in range(UQ_N_QUANTITIES):
             info.available[k] = obj.offers((FIELDS + TOTALS)[k])
         put_text(info.sha256, obj.sha256, 65)

@@ -39,6 +39,8 @@ cdef extern from "head/posterior.h" namespace "lmp_uq":
         void grades(size_t, const double *, const int64_t *, double *) except +raise_uq_error
         void force_errors(size_t, const double *, const int64_t *, const ForceColumns &, double, double *) except +raise_uq_error
         void errors_above(size_t, const int64_t *, const ForceColumns &, double, double *) except +raise_uq_error
+        const vector[double] &thresholds() const
+        void reliabilities(size_t, const double *, const int64_t *, const ForceColumns &, double, double *) except +raise_uq_error
         void feature_sum(size_t, const double *, const int64_t *, double *) except +raise_uq_error
         void totals(const double *, double, double *) except +raise_uq_error
         void member_energies(const double *, double, double *) except +raise_uq_error
@@ -160,6 +162,21 @@ cdef class NativePosterior:
         cdef double[::1] out = np.empty(length)
         self.head.errors_above(length - 1, &s[0], given, threshold, &out[0])
         return np.asarray(out)[: length - 1]
+
+    @property
+    def thresholds(self):
+        """Of the ordinal head, eV/Angstrom; empty where the file has none."""
+        return tuple(self.head.thresholds())
+
+    def reliabilities(self, descriptors, species, variables, threshold=None):
+        """(n,) array of probabilities that the force error is at most a threshold of the ordinal head, eV/Angstrom; None: the one in the middle."""
+        cdef double[:, ::1] d = self.rows(descriptors)
+        cdef int64_t[::1] s = self.column(species, np.int64, len(d))
+        cdef double[:, ::1] v = self.columns(variables, len(d))
+        cdef ForceColumns given = self.pointers(v)
+        cdef double[::1] out = np.empty(len(d))
+        self.head.reliabilities(len(d) - 1, &d[0, 0], &s[0], given, 0.0 if threshold is None else threshold, &out[0])
+        return np.asarray(out)[: len(d) - 1]
 
     def feature_sum(self, descriptors, species):
         """(n_features,) array."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from tqdm import tqdm
 
 from lmp_uq import modelfile
 from lmp_uq.calibration.force_error import LEVEL
@@ -25,18 +24,17 @@ from lmp_uq.files import hash_file
 from lmp_uq.frames.frame import Frame, check_elements
 from lmp_uq.frames.memory import FrameSource, sources_of
 from lmp_uq.frames.reading import read_atoms
-from lmp_uq.rows.predict import RowOptions, batches
-from lmp_uq.run.engine import Engine, check_counts, name_of_model
-from lmp_uq.run.evaluation import DEAR, error_above, evaluate, gives, has_volume
+from lmp_uq.run.arguments import check_counts, name_of_model
+from lmp_uq.run.engine import Engine
+from lmp_uq.run.evaluation import DEAR, error_above, evaluate, gives, has_volume, in_batches
+from lmp_uq.run.reliability import Reliability, assess
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 PER_FRAME = ("energy_std", "energy_lower", "energy_upper", "energy_error")
-PER_ATOM = ("force_error", "grade", "neighbour_grade", "forces_std")
+PER_ATOM = ("force_error", "grade", "neighbour_grade", "reliability", "forces_std")
 OF_LEVELS = {0.5: "force_error_50", LEVEL: "force_error", 0.95: "force_error_95"}
-QUIET = 1.0
-"""Seconds for which no progress bar is shown."""
 
 
 class Model:
@@ -134,9 +132,39 @@ class Model:
         if n_threads is not None and n_threads != self.options["threads"]:
             check_counts(n_threads=n_threads)
             self._reload(n_threads)
+        return Prediction(self, self._read(frames), progress)
+
+    def reliability(self, frames: FrameSource | Iterable[FrameSource], *, progress: bool = True) -> Reliability:
+        """What the file's classifier says of the energies of structures; see docs/reliability.md for where it can be trusted.
+
+        Parameters
+        ----------
+        frames, progress
+            As `predict` takes them.
+
+        Returns
+        -------
+        Reliability
+            Of each frame the probability that abs(energy error) / N is at most the boundary of the classifier, and the attention that each
+            atom receives.
+
+        Raises
+        ------
+        UqError
+            A file without classifier; what `predict` raises.
+        """
+        if self._engine.probe is None:
+            raise UqError(f"reliability: {self.name} holds no classifier of frames; lmp-uq calibrate --classifier probe adds one")
+        found = self._read(frames)
+        parts = in_batches(found, self.name, progress, lambda atoms, sources: zip(*assess(self._engine, atoms, sources), strict=True))
+        probability, importance = zip(*parts, strict=True)
+        atoms, sources = [one.atoms for one in found], [one.source for one in found]
+        return Reliability(atoms, sources, self._engine.probe.boundary, np.array(probability), list(importance))
+
+    def _read(self, frames: FrameSource | Iterable[FrameSource]) -> list[Frame]:
         found = [Frame(atoms.copy(), np.nan, None, None, "", source, 0) for atoms, source in read_atoms(sources_of(frames, "frames"))]
         check_elements(found, self.elements)
-        return Prediction(self, found, progress)
+        return found
 
     @property
     def info(self) -> dict[str, Any]:
@@ -235,6 +263,11 @@ class Prediction:
     def neighbour_grade(self) -> list[np.ndarray]:
         """Novelty (n_atoms,) of the atoms that the force of each atom depends on; see `lmp_uq.novelty.neighbours`."""
         return self._arrays("neighbour_grade")
+
+    @property
+    def reliability(self) -> list[np.ndarray]:
+        """Probability (n_atoms,) that an atom's force error is at most the middle threshold of the file's ordinal head."""
+        return self._arrays("reliability")
 
     def force_error(self, level: float = LEVEL) -> list[np.ndarray]:
         """Calibrated quantile of the force error (n_atoms,) of each frame's atoms, eV/Angstrom.
@@ -335,13 +368,10 @@ class Prediction:
         return self._dear if dear else self._cheap
 
     def _evaluate(self, dear: bool) -> list[dict[str, Any]]:
-        bar = tqdm(total=len(self), desc=self.model.name, unit="frame", disable=not self._progress, delay=QUIET)
-        out = []
-        with bar:
-            for batch in batches(self._frames, RowOptions().batch_atoms):
-                out += evaluate(self._engine, [one.atoms for one in batch], [one.source for one in batch], dear=dear)
-                bar.update(len(batch))
-        return out
+        def work(atoms: list[Atoms], sources: list[str]) -> list[dict[str, Any]]:
+            return evaluate(self._engine, atoms, sources, dear=dear)
+
+        return in_batches(self._frames, self.model.name, self._progress, work)
 
     def _refuse_missing(self, name: str) -> None:
         if name not in self.model.fields and name not in ("energy", "forces", "stress"):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
+from lmp_uq.calibration import ordinal_head, probe
 from lmp_uq.calibration.force_error import PROBABILITIES, ForceError
 from lmp_uq.calibration.quantile_network import HIDDEN, N_VARIABLES, QuantileNetwork, tensor_shapes
 
@@ -98,6 +99,13 @@ def random_network(seed=0, n_features=3, levels=(0.5, 0.9, 0.95), n_variables=N_
     return QuantileNetwork(levels, arrays | changes, n_variables)
 
 
+def random_arrays(shapes, seed=0):
+    """Arrays of a small network by these shapes; scales of inputs above 0."""
+    rng = np.random.default_rng(seed)
+    arrays = {name: rng.normal(size=shape) / np.sqrt(shape[-1]) for name, shape in shapes.items()}
+    return arrays | {"input_scale": np.exp(arrays["input_scale"])}
+
+
 def some_force_error(correction_slope=0.0, seed=0, **changes) -> ForceError:
     """A force_error of today's version, of made-up numbers; no two quantiles are equal."""
     rng = np.random.default_rng(seed)
@@ -107,3 +115,20 @@ def some_force_error(correction_slope=0.0, seed=0, **changes) -> ForceError:
     numbers |= {"quantiles": curves[0], "conservative_quantiles": curves[1], "levels": (0.5, 0.9, 0.95), "n_blocks": 20}
     numbers |= {"group_means": {"cold": -0.2, "hot": 0.2}, "spread": 0.3, "correction_slope": correction_slope}
     return ForceError(**numbers | changes)
+
+
+THRESHOLDS = (0.1, 0.3, 1.0, 2.5)
+"""Of the ordinal head of `classifier_content`, eV/Angstrom."""
+
+
+def classifier_content() -> tuple[dict, dict[str, np.ndarray]]:
+    """Header and tensors of the same file with a classifier of frames and one of atoms, of random weights."""
+    header, tensors = make_header(), make_tensors()
+    n = header["backbone"]["n_features"]
+    parts = {probe.SECTION: probe.tensor_shapes(n, 5, 8), ordinal_head.SECTION: ordinal_head.tensor_shapes(n, (9, 5), len(THRESHOLDS))}
+    header["calibration"]["force_error"] = some_force_error().to_dict()
+    header["calibration"]["probe"] = {"n_features": n, "hidden": 5, "width": 8, "heads": 2, "boundary": 0.02, "epochs": 7}
+    header["calibration"]["ordinal"] = {"thresholds": list(THRESHOLDS), "n_features": n, "hidden": [9, 5]}
+    for section, shapes in parts.items():
+        tensors |= {f"{section}/{name}": array for name, array in random_arrays(shapes, 5).items()}
+    return header, tensors

@@ -131,6 +131,9 @@ void check_relations(const Json &header, const Refusals &refusals)
   if (is_given(find_path(header, "calibration.quantile_network")) && !is_given(force_error))
     refusals.reject("calibration.force_error", force_error,
                     "an object, because calibration.quantile_network hands over to it where grade > 1");
+  if (is_given(find_path(header, "calibration.ordinal")) && !(is_given(force_error) && force_error->has("version")))
+    refusals.reject("calibration.force_error", force_error,
+                    "an object of version 2, because calibration.ordinal hands over to it where grade > 1");
 }
 
 void check_linear(const Json &header, const Refusals &refusals)

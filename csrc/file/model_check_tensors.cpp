@@ -57,7 +57,7 @@ void check_names(const Json &header, const Tensors &tensors, const std::string &
   for (const auto &named : tensors)
     if (begins_with(named.first, "calibration/") && !expected.count(named.first))
       refuse(where, "unknown tensor " + piece(named.first) +
-                 "; accepted in calibration: those of calibration/quantile_network, if the header has that entry");
+                 "; accepted in calibration: those of quantile_network, probe and ordinal, if the header has that entry");
   const auto force_members = tensors.find("posterior/force_members");
   if (force_members != tensors.end() && !expected.count(force_members->first))
     refuse(where, "tensor 'posterior/force_members' has shape " + shape_text(force_members->second.shape) +

@@ -8,7 +8,7 @@
 namespace lmp_uq::rules {
 namespace {
 
-constexpr std::size_t N_QUANTILES = 101;
+constexpr std::size_t N_QUANTILES = 101, MAX_THRESHOLDS = 100;
 
 // a constant of a formula, which the file states
 Rule exactly(double number, const char *text)
@@ -34,6 +34,22 @@ bool are_percents(const Json &levels, const Json &)
   return true;
 }
 
+bool are_rising_above_zero(const Json &values, const Json &)
+{
+  if (!are_numbers(values) || values.array().size() > MAX_THRESHOLDS) return false;
+  double before = 0.0;
+  for (const Json &value : values.array()) {
+    if (value.number() <= before) return false;
+    before = value.number();
+  }
+  return true;
+}
+
+bool divides_width(const Json &heads, const Json &header)
+{
+  return FROM_ONE.fits(heads, header) && find_path(header, "calibration.probe.width")->integer() % heads.integer() == 0;
+}
+
 bool are_named_numbers(const Json &values, const Json &)
 {
   return values.is_object() && std::all_of(values.values().begin(), values.values().end(), [](const Json &one) { return is_number(&one); });
@@ -45,6 +61,8 @@ const Rule NOT_NEGATIVE = {"a number, 0 or more", [](const Json &value, const Js
 const Rule CURVE = {"a list of 101 numbers that do not fall", is_curve};
 const Rule PERCENTS = {"a list of rising multiples of 0.01 between 0 and 1", are_percents};
 const Rule NUMBERS_BY_NAME = {"an object of numbers", are_named_numbers};
+const Rule DIVIDES_WIDTH = {"a whole number that divides width", divides_width};
+const Rule THRESHOLDS = {"a list of at most " + std::to_string(MAX_THRESHOLDS) + " rising numbers above 0", are_rising_above_zero};
 const Rule LIST = {"a list", [](const Json &value, const Json &) { return value.is_array(); }};
 const Rule ONE_OR_THREE = {"1 or 3", [](const Json &value, const Json &) {
                              return value.is_integer() && (value.digits() == "1" || value.digits() == "3");

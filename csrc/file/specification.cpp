@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "file/specification.h"
 
+#include "file/classifiers.h"
 #include "file/rules.h"
 
 #include <algorithm>
@@ -94,6 +95,8 @@ const std::vector<HeaderBlock> BLOCKS = {
     {"energy_error", &OBJECT, OR_NEITHER, "", "of the energy per atom"},
     {"stress_error", &OBJECT, OR_NEITHER, "", "of a virial component per atom"},
     {"quantile_network", &OBJECT, OR_NEITHER, "", "the [learned quantile](calibrate.md#the-learned-quantile); needs `force_error`"},
+    {"probe", &OBJECT, OR_NEITHER, "", "[classifier](reliability.md) of frames"},
+    {"ordinal", &OBJECT, OR_NEITHER, "", "[classifier](reliability.md) of atoms; needs `force_error` of version 2"},
     {"leave_one_group_out", FREE, OR_ABSENT, "", "of `force_error`: coverage, mean width and number of atoms of each group left out"},
     {"per_element", FREE, OR_ABSENT, "", "the factor at level 0.9 that an element alone would need"},
     {"in_sample", FREE, OR_ABSENT, "", "whether frames with another role were accepted"},
@@ -228,12 +231,6 @@ const std::vector<TensorEntry> TENSORS = {
   {"roles/<role>", {"frames"}, "uint64", nullptr, "", "content hash of every frame in this role, repeated frames included: as many as `provenance.roles` counts"}};
 // clang-format on
 
-std::size_t count(const Json &header, const char *path)
-{
-  const Json *found = find_path(header, path);
-  return found ? static_cast<std::size_t>(found->integer()) : 0;
-}
-
 std::size_t bias_columns(const Json &header)
 {
   const std::string &bias = find_path(header, "posterior.bias")->string();
@@ -242,9 +239,17 @@ std::size_t bias_columns(const Json &header)
 
 }    // namespace
 
-const std::vector<HeaderBlock> &header_blocks() { return BLOCKS; }
+const std::vector<HeaderBlock> &header_blocks()
+{
+  static const std::vector<HeaderBlock> all = with_classifiers(BLOCKS);
+  return all;
+}
 
-const std::vector<TensorEntry> &tensor_entries() { return TENSORS; }
+const std::vector<TensorEntry> &tensor_entries()
+{
+  static const std::vector<TensorEntry> all = with_classifiers(TENSORS);
+  return all;
+}
 
 const std::vector<std::string> &tensor_sections()
 {
@@ -255,17 +260,24 @@ const std::vector<std::string> &tensor_sections()
 std::size_t length(const std::string &symbol, const Json &header)
 {
   if (symbol == "Z") return header.at("elements").array().size();
-  if (symbol == "P") return count(header, "backbone.n_features");
+  if (symbol == "P") return count_at(header, "backbone.n_features");
   if (symbol == "P + Z") return length("P", header) + length("Z", header);
   if (symbol == "P'") return length("P", header) + bias_columns(header);
-  if (symbol == "R") return count(header, "posterior.n_modes");
-  if (symbol == "K") return count(header, "posterior.n_members");
-  if (symbol == "M") return count(header, "posterior.n_force_members");
+  if (symbol == "R") return count_at(header, "posterior.n_modes");
+  if (symbol == "K") return count_at(header, "posterior.n_members");
+  if (symbol == "M") return count_at(header, "posterior.n_force_members");
+  if (const std::size_t found = classifier_length(symbol, header)) return found;
   const Json &network = *find_path(header, "calibration.quantile_network");
   if (symbol == "P + V") return length("P", header) + (network.has("n_variables") ? network.at("n_variables").integer() : 1);
   if (symbol == "L") return network.at("levels").array().size();
   if (symbol == "H1" || symbol == "H2") return network.at("hidden").array()[symbol == "H2"].integer();
   throw std::logic_error("specification: no length is called " + symbol);
+}
+
+std::size_t count_at(const Json &header, const std::string &path)
+{
+  const Json *found = find_path(header, path);
+  return found ? static_cast<std::size_t>(found->integer()) : 0;
 }
 
 bool is_given(const Json *value) { return value && !value->is_null(); }

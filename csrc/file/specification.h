@@ -37,7 +37,7 @@ struct HeaderBlock {
 };
 
 struct TensorEntry {
-  const char *name;
+  std::string name;
   std::vector<const char *> shape;             // lengths, as `length` takes them
   const char *dtype;
   bool (*is_there)(const Json &header);        // nullptr: it may be, of any shape and type that fit its meaning
@@ -57,6 +57,7 @@ std::size_t length(const std::string &symbol, const Json &header);
 std::string specification_text();
 
 bool is_given(const Json *value);                              // there and not null
+std::size_t count_at(const Json &header, const std::string &path);    // a whole number of the header; 0 where there is none
 const Json *find_path(const Json &value, const std::string &path);    // keys with dots between them; nullptr where there is none
 
 }    // namespace lmp_uq

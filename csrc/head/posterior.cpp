@@ -59,7 +59,8 @@ Posterior::Posterior(const ModelFile &file, const std::vector<int> &elements, co
 
 void Posterior::use_threads(int n)
 {
-  const int width = std::max({PackedMatrix::padded(n_descriptors_), box_ ? box_->stride() : 0, network_ ? network_->width() : 0});
+  const int width = std::max({PackedMatrix::padded(n_descriptors_), box_ ? box_->stride() : 0, network_ ? network_->width() : 0,
+                              ordinal_ ? ordinal_->width() : 0});
   scratch_.resize(n);
   for (Scratch &s : scratch_) {
     s.in.zero(static_cast<std::size_t>(BLOCK) * width);
@@ -101,6 +102,7 @@ void Posterior::read_calibration(const ModelFile &file, const PosteriorOptions &
     throw std::runtime_error(options.name + " holds no learned quantile: lmp-uq calibrate --learned-quantile adds one; quantile loglinear needs none");
   if (force_error) force_error_ = ForceError::of(*force_error);
   if (options.learned) network_ = std::make_unique<QuantileNetwork>(*network, file.section("calibration/quantile_network"));
+  if (const Json *ordinal = given(calibration, "ordinal")) ordinal_ = std::make_unique<OrdinalHead>(*ordinal, file.section("calibration/ordinal"));
   energy_error_ = energy_bar_of(calibration, conservative_);
   stress_factor_ = factor(calibration, "stress_error", conservative_);
 }
@@ -116,7 +118,7 @@ std::vector<int> Posterior::unknown_elements() const
 std::size_t Posterior::n_bytes() const
 {
   std::size_t n = bytes_of(force_members_, mean_correction_) + (box_ ? box_->n_bytes() : 0) + (novelty_ ? novelty_->n_bytes() : 0) +
-      (network_ ? network_->n_bytes() : 0);
+      (network_ ? network_->n_bytes() : 0) + (ordinal_ ? ordinal_->n_bytes() : 0);
   for (const Scratch &s : scratch_) n += bytes_of(s.in, s.out);
   return n;
 }
@@ -179,36 +181,38 @@ void Posterior::grades(std::size_t first, std::size_t last, const double *descri
   }
 }
 
+template <class Network, class Answer>
+void Posterior::ask(const Network &network, std::size_t n, const double *descriptors, const ForceColumns &variables, const Answer &answer,
+                    double *values)
+{
+  share_out(n, [&](std::size_t first, std::size_t last, Scratch &s) {
+    std::size_t atoms[BLOCK];
+    Rows rows;
+    ForceVariables mine[BLOCK];
+    double found[BLOCK];
+    int count = 0;
+    for (std::size_t i = first; i <= last; i++) {
+      if (i < last && network.is_for(variables.of(i))) {
+        atoms[count] = i;
+        mine[count] = variables.of(i);
+        rows[count++] = descriptors + i * n_descriptors_;
+      }
+      if (count < BLOCK && (i < last || !count)) continue;
+      answer(count, rows, mine, s.in.data(), s.out.data(), found);
+      for (int k = 0; k < count; k++) values[atoms[k]] = found[k];
+      count = 0;
+    }
+  });
+}
+
 void Posterior::force_errors(std::size_t n, const double *descriptors, const std::int64_t *species, const ForceColumns &variables, double level,
                              double *bar)
 {
   const int learned = network_ ? network_->position(level) : 0, which = force_error_->position(level);
   for (std::size_t i = 0; i < n; i++) bar[i] = force_error_->bar(which, conservative_, variables.of(i));
-  if (network_)
-    share_out(n, [&](std::size_t first, std::size_t last, Scratch &s) { learned_bars(learned, first, last, descriptors, variables, s, bar); });
+  if (network_) ask(*network_, n, descriptors, variables, [&](auto... of) { network_->bars(learned, of...); }, bar);
   for (std::size_t i = 0; i < n; i++)
     if (species[i] < 0) bar[i] = 0.0;
-}
-
-void Posterior::learned_bars(int which, std::size_t first, std::size_t last, const double *descriptors, const ForceColumns &variables,
-                             Scratch &s, double *bar) const
-{
-  std::size_t atoms[BLOCK];
-  Rows rows;
-  ForceVariables mine[BLOCK];
-  double bars[BLOCK];
-  int count = 0;
-  for (std::size_t i = first; i <= last; i++) {
-    if (i < last && network_->is_for(variables.of(i))) {
-      atoms[count] = i;
-      mine[count] = variables.of(i);
-      rows[count++] = descriptors + i * n_descriptors_;
-    }
-    if (count < BLOCK && (i < last || !count)) continue;
-    network_->bars(which, count, rows, mine, s.in.data(), s.out.data(), bars);
-    for (int k = 0; k < count; k++) bar[atoms[k]] = bars[k];
-    count = 0;
-  }
 }
 
 void Posterior::errors_above(std::size_t n, const std::int64_t *species, const ForceColumns &variables, double threshold,
@@ -216,6 +220,23 @@ void Posterior::errors_above(std::size_t n, const std::int64_t *species, const F
 {
   for (std::size_t i = 0; i < n; i++)
     probability[i] = species[i] < 0 ? 0.0 : force_error_->above(threshold, conservative_, variables.of(i));
+}
+
+const std::vector<double> &Posterior::thresholds() const
+{
+  static const std::vector<double> none;
+  return ordinal_ && has_quantiles() ? ordinal_->thresholds() : none;
+}
+
+void Posterior::reliabilities(std::size_t n, const double *descriptors, const std::int64_t *species, const ForceColumns &variables,
+                              double threshold, double *probability)
+{
+  if (thresholds().empty()) throw std::runtime_error("reliability: the file holds no ordinal head; lmp-uq calibrate --classifier ordinal adds one");
+  const double above = threshold == 0.0 ? ordinal_->middle() : threshold;
+  const int which = ordinal_->position(above);
+  errors_above(n, species, variables, above, probability);
+  ask(*ordinal_, n, descriptors, variables, [&](auto... of) { ordinal_->above(which, of...); }, probability);
+  for (std::size_t i = 0; i < n; i++) probability[i] = species[i] < 0 ? 0.0 : 1.0 - probability[i];
 }
 
 void Posterior::feature_sum(std::size_t n, const double *descriptors, const std::int64_t *species, double *sum) const

@@ -9,6 +9,7 @@
 #include "head/force_error.h"
 #include "file/model_file.h"
 #include "head/novelty.h"
+#include "head/ordinal_head.h"
 #include "head/quantile_network.h"
 
 #include <cstdint>
@@ -78,6 +79,11 @@ class Posterior {
                     double *bar);
   // probability (n) that the force error exceeds a threshold, eV/Angstrom; std::runtime_error of a file without quantiles
   void errors_above(std::size_t n, const std::int64_t *species, const ForceColumns &variables, double threshold, double *probability) const;
+  // thresholds (eV/Angstrom) that the ordinal head was trained for, the middle one of which is meant where none is named; none without a head
+  const std::vector<double> &thresholds() const;
+  // probability (n) that the force error is at most one of them, 0: the middle one; std::runtime_error for another, and of a file without head
+  void reliabilities(std::size_t n, const double *descriptors, const std::int64_t *species, const ForceColumns &variables, double threshold,
+                     double *probability);
 
   // sum (n_features()) over the atoms that take part; written
   void feature_sum(std::size_t n, const double *descriptors, const std::int64_t *species, double *sum) const;
@@ -97,8 +103,9 @@ class Posterior {
   void energy_bars(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, const double *energies,
                    Scratch &s, double *const bars[3]) const;
   void grades(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, Scratch &s, double *grade) const;
-  void learned_bars(int which, std::size_t first, std::size_t last, const double *descriptors, const ForceColumns &variables, Scratch &s,
-                    double *bar) const;
+  // of atoms that a network is for, the others keep theirs; answer(number of atoms, rows, variables, scratch, scratch, values)
+  template <class Network, class Answer>
+  void ask(const Network &network, std::size_t n, const double *descriptors, const ForceColumns &variables, const Answer &answer, double *values);
 
   int n_descriptors_, n_members_ = 0, n_force_members_ = 0;
   std::vector<int> elements_;
@@ -109,6 +116,7 @@ class Posterior {
   std::unique_ptr<Novelty> novelty_;
   std::unique_ptr<ForceError> force_error_;
   std::unique_ptr<QuantileNetwork> network_;
+  std::unique_ptr<OrdinalHead> ordinal_;
   std::vector<double> mean_correction_;
   std::vector<double> force_members_;    // (n_force_members_, P): bias columns have no derivative
   std::vector<Scratch> scratch_;         // one for each thread

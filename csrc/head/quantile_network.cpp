@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "head/quantile_network.h"
 
-#include "formulas/activations.h"
 #include "head/force_error.h"
 #include "base/text.h"
 
@@ -12,31 +11,19 @@
 namespace lmp_uq {
 
 QuantileNetwork::QuantileNetwork(const Json &header, const Tensors &arrays)
+    : layers_(arrays), lower_(arrays.at("lower").doubles()), upper_(arrays.at("upper").doubles()), factors_(arrays.at("factors").doubles())
 {
   for (const Json &level : header.at("levels").array()) levels_.push_back(level.number());
   if (!is_rising(levels_))
     throw std::runtime_error("QuantileNetwork: levels=(" + levels_text(levels_) + "), accepted are rising numbers between 0 and 1");
   if (const Json *n = header.find("n_variables")) n_variables_ = static_cast<int>(n->integer());
-  mean_ = arrays.at("input_mean").doubles();
-  scale_ = arrays.at("input_scale").doubles();
-  lower_ = arrays.at("lower").doubles();
-  upper_ = arrays.at("upper").doubles();
-  factors_ = arrays.at("factors").doubles();
-  for (int k = 0; k < N_LAYERS; k++) {
-    const Tensor &weight = arrays.at("weight_" + std::to_string(k));
-    const auto *w = static_cast<const double *>(weight.data);
-    const int depth = static_cast<int>(weight.shape[1]);
-    weight_[k] = PackedMatrix(depth, static_cast<int>(weight.shape[0]), [&](int row, int c) { return w[c * depth + row]; });
-    bias_[k] = arrays.at("bias_" + std::to_string(k)).doubles();
-  }
   check();
 }
 
 void QuantileNetwork::check() const
 {
-  bool good = true;
+  bool good = layers_.has_positive_scales();
   for (std::size_t k = 0; k < lower_.size(); k++) good = good && lower_[k] <= upper_[k] && factors_[k] >= 0;
-  for (const double scale : scale_) good = good && scale > 0;
   if (!good) throw std::runtime_error("QuantileNetwork: needs lower <= upper, factors >= 0 and input_scale > 0");
 }
 
@@ -48,13 +35,6 @@ int QuantileNetwork::position(double level) const
   return static_cast<int>(found - levels_.begin());
 }
 
-int QuantileNetwork::width() const
-{
-  int width = PackedMatrix::padded(weight_[0].depth());
-  for (const PackedMatrix &weight : weight_) width = std::max(width, weight.stride());
-  return width;
-}
-
 // It is for atoms like the calibration atoms only: measured, a learned quantile is the worst bar in new chemistry.
 bool QuantileNetwork::is_for(const ForceVariables &of) const
 {
@@ -64,29 +44,16 @@ bool QuantileNetwork::is_for(const ForceVariables &of) const
 void QuantileNetwork::bars(int which, int n, const double *const *rows, const ForceVariables *variables, double *in, double *out,
                            double *bar) const
 {
-  const int n_inputs = weight_[0].depth(), n_descriptors = n_inputs - n_variables_;
+  const int n_inputs = layers_.n_inputs(), n_descriptors = n_inputs - n_variables_;
   for (int i = 0; i < n; i++) {
     const ForceVariables &of = variables[i];
     const double more[] = {of.force + FORCE_OFFSET, of.grade + GRADE_OFFSET, of.neighbours + GRADE_OFFSET};
     double *x = in + static_cast<std::size_t>(i) * n_inputs;
-    for (int p = 0; p < n_inputs; p++) {
-      const double value = p < n_descriptors ? rows[i][p] : std::log(more[p - n_descriptors]);
-      x[p] = (value - mean_[p]) / scale_[p];
-    }
+    for (int p = 0; p < n_inputs; p++) x[p] = layers_.scaled(p, p < n_descriptors ? rows[i][p] : std::log(more[p - n_descriptors]));
   }
-  std::size_t in_stride = n_inputs;
-  for (int k = 0; k < N_LAYERS; k++) {
-    weight_[k].multiply(n, in, in_stride, out);
-    in_stride = weight_[k].stride();
-    for (int i = 0; i < n; i++)
-      for (std::size_t c = 0; c < bias_[k].size(); c++) {
-        double &z = out[i * in_stride + c];
-        z += bias_[k][c];
-        if (k < N_LAYERS - 1) z = silu(z);
-      }
-    std::swap(in, out);
-  }
-  for (int i = 0; i < n; i++) bar[i] = quantile_bar(in + i * in_stride, lower_.data(), upper_.data(), factors_.data(), which);
+  const DenseLayers::Outputs found = layers_.apply(n, in, out);
+  for (int i = 0; i < n; i++)
+    bar[i] = quantile_bar(found.first + i * found.stride, lower_.data(), upper_.data(), factors_.data(), which);
 }
 
 }    // namespace lmp_uq

@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "formulas/bars.h"
-#include "head/packed_matrix.h"
+#include "head/dense_layers.h"
 #include "file/tensor.h"
 
 #include <vector>
@@ -19,8 +19,8 @@ class QuantileNetwork {
   QuantileNetwork(const Json &header, const Tensors &arrays);
 
   int position(double level) const;    // std::runtime_error for a level that was not trained
-  std::size_t n_bytes() const { return weight_[0].n_bytes() + weight_[1].n_bytes() + weight_[2].n_bytes(); }
-  int width() const;                   // numbers that an atom needs of each scratch array
+  std::size_t n_bytes() const { return layers_.n_bytes(); }
+  int width() const { return layers_.width(); }    // numbers that an atom needs of each scratch array
 
   // Whether it is for an atom; elsewhere the bar is that of a ForceError.
   bool is_for(const ForceVariables &of) const;
@@ -29,13 +29,11 @@ class QuantileNetwork {
   void bars(int which, int n, const double *const *rows, const ForceVariables *variables, double *in, double *out, double *bar) const;
 
  private:
-  static constexpr int N_LAYERS = 3;
   void check() const;
 
   int n_variables_ = 1;    // inputs beside the descriptor: 3, or 1 (the force) in files before 0.2
-  std::vector<double> levels_, mean_, scale_, lower_, upper_, factors_;
-  PackedMatrix weight_[N_LAYERS];             // transposed
-  std::vector<double> bias_[N_LAYERS];
+  DenseLayers layers_;
+  std::vector<double> levels_, lower_, upper_, factors_;
 };
 
 }    // namespace lmp_uq

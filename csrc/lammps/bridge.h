@@ -6,8 +6,9 @@
 
 #include <stdint.h>
 
-#define UQ_BRIDGE_VERSION 6
+#define UQ_BRIDGE_VERSION 7
 #define UQ_MESSAGE_LENGTH 16384
+#define UQ_MAX_THRESHOLDS 100    /* as the reader of model files allows */
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,7 +17,8 @@ extern "C" {
 /* per-atom fields in the order of lmp_uq.run.engine.FIELDS, then quantities of the whole system in that of TOTALS; both as in fields.cpp */
 enum {
   UQ_ENERGY_STD, UQ_ENERGY_LOWER, UQ_ENERGY_UPPER, UQ_FORCE_ERROR, UQ_GRADE, UQ_FORCE_ERROR_50, UQ_FORCE_ERROR_95,
-  UQ_FORCE_STD, UQ_FORCE_STD_X, UQ_FORCE_STD_Y, UQ_FORCE_STD_Z, UQ_NEIGHBOUR_GRADE, UQ_ERROR_ABOVE, UQ_N_FIELDS,
+  UQ_FORCE_STD, UQ_FORCE_STD_X, UQ_FORCE_STD_Y, UQ_FORCE_STD_Z, UQ_NEIGHBOUR_GRADE, UQ_ERROR_ABOVE, UQ_RELIABILITY,
+  UQ_N_FIELDS,
   UQ_STRESS_STD = UQ_N_FIELDS, UQ_MEMBERS, UQ_ENERGY_ERROR, UQ_STRESS_ERROR, UQ_N_QUANTITIES
 };
 
@@ -41,7 +43,9 @@ typedef struct uq_model_info {
   int energy_of_grade;                /* 1: energy_error is made of the mean grade, with the next two numbers */
   double energy_intercept, energy_slope;
   double stress_factor;               /* stress_error / stress_std; 0 = not calibrated */
-  int uses_correction;                /* 1: force_error and error_above need the force of the posterior's mean correction */
+  int uses_correction;                /* 1: force_error, error_above and reliability need the force of the posterior's mean correction */
+  int n_thresholds;                   /* of the ordinal head, 0 without one; */
+  double thresholds[UQ_MAX_THRESHOLDS];    /* eV/Angstrom */
   int available[UQ_N_QUANTITIES];     /* 1 where the file holds what the field or total needs */
   char sha256[65];                    /* of the file's bytes */
   char summary[1024];                 /* one line for the log */
@@ -72,7 +76,7 @@ typedef struct uq_graph {
   int (*reverse_rows)(void *context, const uq_rows *rows);    /* ghost rows are left as they come */
 } uq_graph;
 
-/* what force_error, its levels and error_above are made of beside the grade, (n_local) each */
+/* what force_error, its levels, error_above and reliability are made of beside the grade, (n_local) each */
 typedef struct uq_force_variables {
   const double *force_norm;           /* |F| of the model, eV/Angstrom */
   const double *neighbour_grade;
@@ -92,7 +96,7 @@ typedef struct uq_bridge {
   /* the same of the posterior's mean correction */
   int (*correction_gradients)(void *engine, const uq_graph *graph, double *gradients /* (n_edges, 3) eV/Angstrom */, char *message);
   int (*per_atom)(void *engine, int field, int n_local, const uq_force_variables *variables /* or NULL */,
-                  double threshold /* of error_above, eV/Angstrom */, double *column /* (n_local) */, char *message);
+                  double threshold /* of error_above and reliability, eV/Angstrom */, double *column /* (n_local) */, char *message);
   int (*feature_sum)(void *engine, double *sum /* (n_features) over this rank's atoms */, char *message);
   /* the same of the graph last evaluated with other vectors, by a forward pass alone; all that is kept stays; collective */
   int (*feature_sum_of)(void *engine, const uq_graph *graph, double *sum, char *message);

@@ -71,13 +71,13 @@ ComputeUq::Item ComputeUq::parse(int narg, char **arg, int &at)
   const bool known = suffix == "max" || suffix == "tag" || suffix == "mean";
   lmp_uq::Field field = {known ? lmp_uq::find_field(word.substr(0, cut)) : -1};
   if (field.index < 0) error->all(FLERR, "Unknown compute uq field {} (accepted: {} {})", word, ACCEPTED, lmp_uq::field_names());
-  if (field.index == UQ_ERROR_ABOVE) field.threshold = lmp_uq::read_threshold(lmp, WHO, word, narg, arg, at);
+  lmp_uq::read_threshold(lmp, WHO, word, narg, arg, at, field);
   return {suffix == "max" ? MAXIMUM : suffix == "tag" ? TAG : MEAN, field};
 }
 
 void ComputeUq::require()
 {
-  for (const auto &item : items) pair().require_field(item.needs.index, WHO);
+  for (const auto &item : items) pair().require_field(item.needs, WHO);
 }
 
 // sets the columns of every item; returns the number of all columns
@@ -191,7 +191,7 @@ std::string ComputeUq::model() const { return pair().model().name_and_hash(); }
 
 void ComputeUq::require_features(const char *who, bool)
 {
-  PairMaceUq::find(lmp, who)->require_field(UQ_ENERGY_STD, who);
+  PairMaceUq::find(lmp, who)->require_field({UQ_ENERGY_STD}, who);
 }
 
 void ComputeUq::total_features(double *sum) { last().total_features(sum); }

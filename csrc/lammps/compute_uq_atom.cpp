@@ -32,7 +32,7 @@ ComputeUqAtom::~ComputeUqAtom() { FixUqColumns::remove(lmp, this); }
 void ComputeUqAtom::require()
 {
   PairMaceUq *pair = PairMaceUq::find(lmp, WHO);
-  for (const auto &field : fields) pair->require_field(field.index, WHO);
+  for (const auto &field : fields) pair->require_field(field, WHO);
 }
 
 void ComputeUqAtom::init()

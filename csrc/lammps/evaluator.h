@@ -32,7 +32,7 @@ class Evaluator {
   virtual void correction_gradients(const uq_graph &graph, double *gradients) = 0;
 
   // one cheap per-atom field (n_local) of the configuration last evaluated, but neighbour_grade, which takes the whole graph; variables, only
-  // for what is made of them: force_error, its levels and error_above, whose threshold is in eV/Angstrom
+  // for what is made of them: force_error, its levels, error_above and reliability, whose thresholds are in eV/Angstrom
   virtual void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) = 0;
 
   // sum of this rank's features, bias columns included; the sums of all ranks, added, go into totals()

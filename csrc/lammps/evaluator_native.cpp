@@ -149,6 +149,7 @@ bool NativeEvaluator::offers(int index) const
     case UQ_NEIGHBOUR_GRADE: return head_->has_grade();
     case UQ_FORCE_ERROR: return head_->has_force_error();
     case UQ_ERROR_ABOVE: return head_->has_quantiles();
+    case UQ_RELIABILITY: return !head_->thresholds().empty();
     case UQ_FORCE_ERROR_50: return head_->has_level(LEVEL_50);
     case UQ_FORCE_ERROR_95: return head_->has_level(LEVEL_95);
     case UQ_ENERGY_ERROR: return head_->has_energy_error();
@@ -171,6 +172,8 @@ uq_model_info NativeEvaluator::describe() const
   info.energy_slope = head_->energy_error().slope;
   info.stress_factor = head_->stress_factor();
   info.uses_correction = head_->uses_correction();
+  info.n_thresholds = static_cast<int>(head_->thresholds().size());
+  std::copy(head_->thresholds().begin(), head_->thresholds().end(), info.thresholds);
   std::vector<std::string> fields, unknown;
   for (int k = 0; k < UQ_N_QUANTITIES; k++) {
     info.available[k] = offers(k);
@@ -244,6 +247,8 @@ void NativeEvaluator::per_atom(int field, const uq_force_variables *variables, d
     const lmp_uq::ForceColumns of = {variables->force_norm, grades(), variables->neighbour_grade, variables->correction_norm};
     if (field == UQ_ERROR_ABOVE)
       head_->errors_above(n_local, species_.data(), of, threshold, column);
+    else if (field == UQ_RELIABILITY)
+      head_->reliabilities(n_local, descriptors_.data(), species_.data(), of, threshold, column);
     else
       head_->force_errors(n_local, descriptors_.data(), species_.data(), of, level, column);
   } else {

@@ -11,43 +11,52 @@
 using namespace LAMMPS_NS;
 using lmp_uq::Field;
 
-static constexpr char ACCEPTED[] = "a number of 0 or more, eV/Angstrom";
+using lmp_uq::Threshold;
 
-// a number of 0 or more, or something below 0
-static double threshold_of(const std::string &word)
+// how a message says what the threshold of a field may be
+static std::string accepted(const Field &field)
 {
-  if (!utils::is_double(word)) return -1.0;
-  const double value = std::strtod(word.c_str(), nullptr);
-  return std::isfinite(value) ? value : -1.0;
+  return field.info().threshold == Threshold::Needed ? "a number of 0 or more, eV/Angstrom"
+                                                     : "a number above 0, eV/Angstrom, for which the classifier was trained";
 }
 
-double lmp_uq::read_threshold(LAMMPS *lmp, const char *who, const std::string &said, int n_words, char **words, int &at)
+// whether the field may have it; sets it
+static bool take_threshold(Field &field, const std::string &word)
 {
-  if (at >= n_words) lmp->error->all(FLERR, "{}: {} needs a threshold behind it (accepted: {})", who, said, ACCEPTED);
-  const double value = threshold_of(words[at]);
-  if (!(value >= 0.0)) lmp->error->all(FLERR, "{}: the threshold of {} is {} (accepted: {})", who, said, words[at], ACCEPTED);
+  if (!utils::is_double(word)) return false;
+  field.threshold = std::strtod(word.c_str(), nullptr);
+  return std::isfinite(field.threshold) && (field.threshold > 0.0 || (field.threshold == 0.0 && field.info().threshold == Threshold::Needed));
+}
+
+void lmp_uq::read_threshold(LAMMPS *lmp, const char *who, const std::string &said, int n_words, char **words, int &at, Field &field,
+                            bool number_follows)
+{
+  const bool optional = field.info().threshold == Threshold::Optional && !number_follows;
+  if (field.info().threshold == Threshold::None || (optional && (at >= n_words || !utils::is_double(words[at])))) return;
+  if (at >= n_words) lmp->error->all(FLERR, "{}: {} needs a threshold behind it (accepted: {})", who, said, accepted(field));
+  if (!take_threshold(field, words[at]))
+    lmp->error->all(FLERR, "{}: the threshold of {} is {} (accepted: {})", who, said, words[at], accepted(field));
   at++;
-  return value;
 }
 
-Field lmp_uq::read_field(LAMMPS *lmp, const char *who, int n_words, char **words, int &at)
+Field lmp_uq::read_field(LAMMPS *lmp, const char *who, int n_words, char **words, int &at, bool number_follows)
 {
   const std::string name = words[at++];
   Field field = {find_field(name)};
   if (field.index < 0) lmp->error->all(FLERR, "Unknown {} field {} (accepted: {})", utils::lowercase(who), name, field_names());
-  if (field.index == UQ_ERROR_ABOVE) field.threshold = read_threshold(lmp, who, name, n_words, words, at);
+  read_threshold(lmp, who, name, n_words, words, at, field, number_follows);
   return field;
 }
 
 Field lmp_uq::field_of_fix_pair(LAMMPS *lmp, const std::string &word)
 {
   const std::size_t cut = word.find(':');
+  const bool given = cut != std::string::npos;
   Field field = {find_field(word.substr(0, cut))};
-  const bool takes_one = field.index == UQ_ERROR_ABOVE;
-  if (!takes_one) return cut == std::string::npos ? field : Field();
-  if (cut != std::string::npos) field.threshold = threshold_of(word.substr(cut + 1));
-  if (cut == std::string::npos || !(field.threshold >= 0.0))
-    lmp->error->all(FLERR, "fix pair: the threshold of {} is {} (accepted: error_above:T with T {})", FIELDS[field.index].name,
-                    cut == std::string::npos ? "missing" : word.substr(cut + 1), ACCEPTED);
+  if (field.index < 0) return field;
+  if (field.info().threshold == Threshold::None) return given ? Field() : field;
+  if (given ? !take_threshold(field, word.substr(cut + 1)) : field.info().threshold == Threshold::Needed)
+    lmp->error->all(FLERR, "fix pair: the threshold of {} is {} (accepted: {}:T with T {})", field.info().name,
+                    given ? word.substr(cut + 1) : "missing", field.info().name, accepted(field));
   return field;
 }

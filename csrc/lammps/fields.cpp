@@ -3,32 +3,36 @@
 
 #include "base/text.h"
 
+using lmp_uq::Threshold;
+
 static constexpr bool CHEAP = false, DEAR = true, OF_FORCE = true;
+static constexpr Threshold PLAIN = Threshold::None;
 
 const lmp_uq::FieldInfo lmp_uq::FIELDS[UQ_N_FIELDS] = {
-    {"energy_std", "eV", "a posterior", CHEAP, false},
-    {"energy_lower", "eV", "a posterior", CHEAP, false},
-    {"energy_upper", "eV", "a posterior", CHEAP, false},
-    {"force_error", "eV/Angstrom", "a calibration of force_error", CHEAP, OF_FORCE},
-    {"grade", "1 = edge of the training atoms", "training descriptors for grade", CHEAP, false},
-    {"force_error_50", "eV/Angstrom", "a calibration of force_error at 50 %", CHEAP, OF_FORCE},
-    {"force_error_95", "eV/Angstrom", "a calibration of force_error at 95 %", CHEAP, OF_FORCE},
-    {"force_std", "eV/Angstrom", "force members", DEAR, false},
-    {"force_std_x", "eV/Angstrom", "force members", DEAR, false},
-    {"force_std_y", "eV/Angstrom", "force members", DEAR, false},
-    {"force_std_z", "eV/Angstrom", "force members", DEAR, false},
-    {"neighbour_grade", "1 = edge of the training atoms", "training descriptors for grade", CHEAP, false},
-    {"error_above", "probability", "a calibration of force_error with residual quantiles", CHEAP, OF_FORCE},
+    {"energy_std", "eV", "a posterior", CHEAP, false, PLAIN},
+    {"energy_lower", "eV", "a posterior", CHEAP, false, PLAIN},
+    {"energy_upper", "eV", "a posterior", CHEAP, false, PLAIN},
+    {"force_error", "eV/Angstrom", "a calibration of force_error", CHEAP, OF_FORCE, PLAIN},
+    {"grade", "1 = edge of the training atoms", "training descriptors for grade", CHEAP, false, PLAIN},
+    {"force_error_50", "eV/Angstrom", "a calibration of force_error at 50 %", CHEAP, OF_FORCE, PLAIN},
+    {"force_error_95", "eV/Angstrom", "a calibration of force_error at 95 %", CHEAP, OF_FORCE, PLAIN},
+    {"force_std", "eV/Angstrom", "force members", DEAR, false, PLAIN},
+    {"force_std_x", "eV/Angstrom", "force members", DEAR, false, PLAIN},
+    {"force_std_y", "eV/Angstrom", "force members", DEAR, false, PLAIN},
+    {"force_std_z", "eV/Angstrom", "force members", DEAR, false, PLAIN},
+    {"neighbour_grade", "1 = edge of the training atoms", "training descriptors for grade", CHEAP, false, PLAIN},
+    {"error_above", "probability", "a calibration of force_error with residual quantiles", CHEAP, OF_FORCE, Threshold::Needed},
+    {"reliability", "probability", "an ordinal classifier (lmp-uq calibrate --classifier ordinal)", CHEAP, OF_FORCE, Threshold::Optional},
 };
 
 const lmp_uq::FieldInfo lmp_uq::TOTALS[UQ_N_QUANTITIES - UQ_N_FIELDS] = {
-    {"stress_std", "bar", "force members", DEAR, false},
-    {"members", "eV", "a posterior", CHEAP, false},
-    {"energy_error", "eV", "a calibration of energy_error", CHEAP, false},
-    {"stress_error", "bar", "force members and a calibration of stress_error", DEAR, false},
+    {"stress_std", "bar", "force members", DEAR, false, PLAIN},
+    {"members", "eV", "a posterior", CHEAP, false, PLAIN},
+    {"energy_error", "eV", "a calibration of energy_error", CHEAP, false, PLAIN},
+    {"stress_error", "bar", "force members and a calibration of stress_error", DEAR, false, PLAIN},
 };
 
-std::string lmp_uq::Field::text() const { return info().name + (index == UQ_ERROR_ABOVE ? " " + to_text(threshold) : ""); }
+std::string lmp_uq::Field::text() const { return info().name + (has_threshold() ? " " + to_text(threshold) : ""); }
 
 const lmp_uq::FieldInfo &lmp_uq::quantity(int index) { return index < UQ_N_FIELDS ? FIELDS[index] : TOTALS[index - UQ_N_FIELDS]; }
 

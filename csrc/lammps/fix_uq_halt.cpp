@@ -52,14 +52,14 @@ FixUqHalt::FixUqHalt(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
   extscalar = 0;
   global_freq = nevery;
   dynamic_group_allow = 1;
-  PairMaceUq::find(lmp, WHO)->require_field(field.index, WHO);
+  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
 }
 
 int FixUqHalt::setmask() { return FixConst::END_OF_STEP | FixConst::MIN_POST_FORCE | FixConst::POST_RUN; }
 
 void FixUqHalt::init()
 {
-  PairMaceUq::find(lmp, WHO)->require_field(field.index, WHO);
+  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
   const std::string who_waits = hard ? "" : waiting();
   if (!who_waits.empty())
     error->all(FLERR, "{} {}: error soft cannot stop {}, which would wait for ever for steps that a stopped run no longer makes; accepted: error "

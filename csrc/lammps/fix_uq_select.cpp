@@ -34,7 +34,7 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
   nevery = utils::inumeric(FLERR, arg[3], false, lmp);
   if (nevery < 1) error->all(FLERR, "Fix uq/select: N must be 1 or more, found {}", arg[3]);
   int at = 4;
-  field = lmp_uq::read_field(lmp, WHO, narg, arg, at);
+  field = lmp_uq::read_field(lmp, WHO, narg, arg, at, true);
   if (at + 1 >= narg) utils::missing_cmd_args(FLERR, "fix uq/select (N field lo hi file F [max m] [append yes|no])", error);
   lo = utils::numeric(FLERR, arg[at], false, lmp);
   hi = strcmp(arg[at + 1], "INF") == 0 ? HUGE_VAL : utils::numeric(FLERR, arg[at + 1], false, lmp);
@@ -59,7 +59,7 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
   global_freq = 1;
   restart_global = 1;
   dynamic_group_allow = 1;
-  PairMaceUq::find(lmp, WHO)->require_field(field.index, WHO);
+  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
   out.open(file, append, lmp_uq::broken_frames);
 }
 
@@ -68,11 +68,12 @@ int FixUqSelect::setmask() { return FixConst::POST_FORCE | FixConst::POST_FORCE_
 void FixUqSelect::init()
 {
   PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
-  pair.require_field(field.index, WHO);
+  pair.require_field(field, WHO);
   columns.clear();
   const int paid = pair.model().passes(field.index);    // of dearer fields nobody has paid the passes
   for (int k = 0; k < UQ_N_FIELDS; k++)
-    if (pair.model().info.available[k] && pair.model().passes(k) <= paid && (k != UQ_ERROR_ABOVE || k == field.index))
+    if (pair.model().info.available[k] && pair.model().passes(k) <= paid &&
+        (k == field.index || lmp_uq::FIELDS[k].threshold != lmp_uq::Threshold::Needed))
       columns.push_back({k, k == field.index ? field.threshold : 0.0});
 }
 
@@ -183,7 +184,7 @@ std::string FixUqSelect::format_frame(PairMaceUq &pair, const std::vector<double
                           box[1], box[4], box[5], box[2], periodic(domain->xperiodic), periodic(domain->yperiodic), periodic(domain->zperiodic));
   text += fmt::format("step={} selected_by={} selected_value={:.8g} selected_atom={} mace_energy={:.12g} ", update->ntimestep,
                       field.info().name, worst.value, worst.tag, energy);
-  if (field.index == UQ_ERROR_ABOVE) text += fmt::format("selected_threshold={} ", field.threshold);
+  if (field.has_threshold()) text += fmt::format("selected_threshold={} ", field.threshold);
   text += "Properties=species:S:1:pos:R:3:id:I:1:masses:R:1:momenta:R:3:mace_forces:R:3";
   for (const auto &column : columns) text += fmt::format(":{}:R:1", column.info().name);
   text += "\n";

@@ -39,7 +39,7 @@ void ForceComputation::forget()
   norms_.forget();
   members_.forget();
   for (Column &column : columns_) column.known = false;
-  for (auto &above : above_) above.second.known = false;
+  for (auto &one : at_threshold_) one.second.known = false;
 }
 
 void ForceComputation::compute(const NeighList &list)
@@ -113,7 +113,7 @@ std::size_t ForceComputation::n_bytes() const
   std::size_t bytes = graph_.n_bytes() + configuration_.n_bytes() + members_.n_bytes() + norms_.n_bytes() +
       neighbour_grade_.n_bytes() + bytes_of(energies_, edge_gradients_, forces_);
   for (const Column &column : columns_) bytes += bytes_of(column.values);
-  for (const auto &above : above_) bytes += bytes_of(above.second.values);
+  for (const auto &one : at_threshold_) bytes += bytes_of(one.second.values);
   return bytes;
 }
 
@@ -143,7 +143,7 @@ const double *ForceComputation::as_present(const std::vector<double> &rows, std:
 
 ForceComputation::Column &ForceComputation::column_of(const Field &asked)
 {
-  return asked.index == UQ_ERROR_ABOVE ? above_[asked.threshold] : columns_[asked.index];
+  return asked.has_threshold() ? at_threshold_[{asked.index, asked.threshold}] : columns_[asked.index];
 }
 
 const double *ForceComputation::field(const Field &asked)

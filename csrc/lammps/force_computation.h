@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <utility>
 #include <vector>
 
 namespace LAMMPS_NS {
@@ -106,7 +107,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   bool has_derivatives_ = false;                   // of this step: the evaluator can pull members
   MemberForces members_;
   Column columns_[UQ_N_FIELDS];
-  std::map<double, Column> above_;                 // error_above by its threshold
+  std::map<std::pair<int, double>, Column> at_threshold_;    // fields that have one, by number and threshold
   std::vector<double> part_;                       // (n_local) 1 for atoms that take part, else 0
   std::vector<double> present_part_, present_forces_;    // as the present atoms have them, where they are reordered
 };

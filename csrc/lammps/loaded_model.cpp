@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "loaded_model.h"
 
-#include "fields.h"
+#include "base/text.h"
 #include "guard.h"
 
 #include "lammps/comm.h"
 #include "lammps/error.h"
+#include "lammps/fmt/format.h"
 #include "lammps/lammps.h"
 #include "lammps/utils.h"
 
+#include <algorithm>
 #include <utility>
 
 using namespace LAMMPS_NS;
@@ -42,12 +44,19 @@ void LoadedModel::load(LAMMPS *lmp, const Settings &settings, const std::string 
   if (info.warning[0]) lmp->error->warning(FLERR, "mace/uq: {}", info.warning);
 }
 
-void LoadedModel::require(LAMMPS *lmp, int index, const char *who) const
+void LoadedModel::require(LAMMPS *lmp, const Field &field, const char *who) const
 {
+  const int index = field.index;
   if (!evaluator) lmp->error->all(FLERR, "{} must come after the pair_coeff command of pair style mace/uq", who);
   if (!info.available[index])
     lmp->error->all(FLERR, "{}: field {} needs {}, which {} does not hold (see lmp-uq inspect; lmp-uq fit and lmp-uq calibrate write it)", who,
                     quantity(index).name, quantity(index).needs, file);
+  const double *first = info.thresholds, *last = first + info.n_thresholds;
+  if (index != UQ_RELIABILITY || field.threshold == 0.0 || std::find(first, last, field.threshold) != last) return;
+  std::vector<std::string> known;
+  for (const double *threshold = first; threshold < last; threshold++) known.push_back(fmt::format("{:g}", *threshold));
+  lmp->error->all(FLERR, "{}: the threshold of {} is {} (accepted: {} eV/Angstrom, for which the classifier of {} was trained)", who,
+                  quantity(index).name, fmt::format("{:g}", field.threshold), joined(known, ", "), file);
 }
 
 int LoadedModel::passes(int index) const

@@ -4,6 +4,7 @@
 #define LMP_UQ_LOADED_MODEL_H
 
 #include "evaluator.h"
+#include "fields.h"
 
 #include <memory>
 #include <string>
@@ -28,8 +29,8 @@ struct LoadedModel {
   // The file, of the elements that take part. Collective; an error on all ranks leaves no evaluator.
   void load(LAMMPS_NS::LAMMPS *lmp, const Settings &settings, const std::string &name);
 
-  // Error if the file does not hold what a field or total needs.
-  void require(LAMMPS_NS::LAMMPS *lmp, int index, const char *who) const;
+  // Error if the file does not hold what a field or total needs, or the threshold of a classifier.
+  void require(LAMMPS_NS::LAMMPS *lmp, const Field &field, const char *who) const;
 
   // Backward passes that a field or total costs, for which the derivatives of the step are kept; 0: none.
   int passes(int index) const;

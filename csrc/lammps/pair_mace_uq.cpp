@@ -252,10 +252,10 @@ lmp_uq::ForceComputation &PairMaceUq::last() { return impl->last; }
 
 const lmp_uq::LoadedModel &PairMaceUq::model() const { return impl->model; }
 
-void PairMaceUq::require_field(int index, const char *who)
+void PairMaceUq::require_field(const lmp_uq::Field &field, const char *who)
 {
-  impl->model.require(lmp, index, who);
-  if (impl->model.passes(index) > 0) impl->last.keep_derivatives();
+  impl->model.require(lmp, field, who);
+  if (impl->model.passes(field.index) > 0) impl->last.keep_derivatives();
 }
 
 void PairMaceUq::row_bars(const double *row, double value, double std_lower_upper[3])
@@ -287,7 +287,7 @@ void *PairMaceUq::extract_peratom(const char *name, int &n_columns)
 {
   const lmp_uq::Field field = lmp_uq::field_of_fix_pair(lmp, name);
   if (field.index < 0) return nullptr;
-  require_field(field.index, "fix pair");
+  require_field(field, "fix pair");
   n_columns = 0;
   return impl->last.observed(field);
 }

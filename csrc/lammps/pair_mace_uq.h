@@ -9,6 +9,7 @@
 
 namespace lmp_uq {
 class ForceComputation;
+struct Field;
 struct LoadedModel;
 }    // namespace lmp_uq
 
@@ -40,7 +41,7 @@ class PairMaceUq : public Pair {
   lmp_uq::ForceComputation &last();                  // what was computed last, and what it answers
   const lmp_uq::LoadedModel &model() const;
   // Error if the model file does not hold what a field or total needs. One that is dear: the derivatives of the coming steps are kept.
-  void require_field(int index, const char *who);
+  void require_field(const lmp_uq::Field &field, const char *who);
   // Closed forms of a row (n_features), of no step: std about value, bounds; and what each member adds.
   void row_bars(const double *row, double value, double std_lower_upper[3]);
   void member_shifts(const double *row, double *shifts);

@@ -30,9 +30,10 @@ Frames: TypeAlias = "FrameSource | Iterable[FrameSource]"
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 _FRAMES = ("data", "calibration", "backbone_training", "fit_data")
-_TEXTS = ("elements", "reference", "reference_coeff", "rows", "committee")
+_TEXTS = ("elements", "reference", "reference_coeff", "rows", "committee", "classifier")
 _CHOICES = {
     "rows": ("energy", "forces", "stress"),
+    "classifier": ("probe", "ordinal"),
     "axes": ("auto", "scaled", "given"),
     "bias": ("none", "constant", "element"),
     "blocks": ("frame", "group"),
@@ -46,6 +47,7 @@ _SCALES = ("energy_scale", "force_scale")
 _FLAGS = ("in_sample", "learned_quantile", "baselines", "fit_offsets", "progress")
 _COUNTS = {"n_members": 1, "n_force_rows": 1, "n_components": 1, "n_force_members": 0, "threads": 0, "seed": 0}
 """Least values."""
+_MAY_BE_EMPTY = ("classifier",)
 _MAY_BE_NONE = ("n_members", "n_force_rows", "n_components", "head", "hold_out", "energy_scale", "force_scale")
 
 
@@ -118,9 +120,9 @@ def calibrate(
     command : str or None
         What the file says of its origin; None: this call.
     **options
-        As the options of ``lmp-uq calibrate``: in_sample, learned_quantile, adapt (bool: data are a few frames to
-        adapt force_error to), licence, seed, device, precision, engine, threads, keys (a dict),
-        group_key, fit_offsets, progress. Of a `Model`, engine, device, precision and threads are those it was loaded with.
+        As the options of ``lmp-uq calibrate``: in_sample, learned_quantile, classifier ("probe", "ordinal" or both), adapt (bool: data
+        are a few frames to adapt force_error to), licence, seed, device, precision, engine, threads, keys (a dict), group_key,
+        fit_offsets, progress. Of a `Model`, engine, device, precision and threads are those it was loaded with.
 
     Returns
     -------
@@ -192,6 +194,8 @@ def _value(name: str, value: Any) -> Any:
         if name == "data" and not found:
             raise UqError("data: there are no frames in an empty list; accepted: at least one")
         return found
+    if value is None and name in _MAY_BE_EMPTY:
+        value = ()
     if name in _TEXTS:
         value = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
     if name in ("model", "backbone", "out") or (name == "cache" and value is not None):
@@ -214,7 +218,8 @@ def _keys(value: Any) -> LabelKeys:
 
 def _check_value(name: str, value: Any) -> None:
     accepted = _accepted(name)
-    if accepted and not accepted[0](value) and not (value is None and name in _MAY_BE_NONE):
+    absent = (value is None and name in _MAY_BE_NONE) or (name in _MAY_BE_EMPTY and not value)
+    if accepted and not absent and not accepted[0](value):
         raise UqError(f"{name} is {value!r}; accepted: {accepted[1]}")
 
 

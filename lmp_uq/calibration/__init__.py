@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Factors and error models that turn signals into honest intervals.
 
-Imports numpy and scipy only, but for the training in `lmp_uq.calibration.quantile_network`.
+Imports numpy and scipy only, but for the trainings in `quantile_network`, `ordinal_head` and `probe_training`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from lmp_uq.calibration.conformal import (
 )
 from lmp_uq.calibration.force_error import ForceError
 from lmp_uq.calibration.force_error_fit import fit_force_error, leave_one_group_out
+from lmp_uq.calibration.ordinal_head import OrdinalHead
+from lmp_uq.calibration.probe import Probe
 from lmp_uq.calibration.quantile_network import QuantileNetwork, train_quantile_network
 from lmp_uq.calibration.scaled_error import ScaledError, fit_scaled_error, scaled_leave_one_group_out
 from lmp_uq.calibration.variables import ForceVariables
@@ -23,6 +25,8 @@ from lmp_uq.calibration.versions import force_error_of
 __all__ = [
     "ForceError",
     "ForceVariables",
+    "OrdinalHead",
+    "Probe",
     "QuantileNetwork",
     "ScaledError",
     "conformal_quantile",

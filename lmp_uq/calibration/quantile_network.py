@@ -22,13 +22,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lmp_uq.calibration.conformal import block_weights, conformal_quantile, enough_blocks
+from lmp_uq.calibration.dense_layers import HIDDEN, LAYER_NAMES, N_LAYERS, apply_layers, first_layers, layer_shapes, mean_and_scale
 from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, GRADE_OFFSET, LEVEL, LEVELS
 from lmp_uq.calibration.labelled_atoms import LabelledAtoms
 from lmp_uq.calibration.variables import ForceVariables
@@ -36,7 +36,6 @@ from lmp_uq.errors import UqError, needs_torch
 
 SECTION = "calibration/quantile_network"
 """Of the tensors in a model file."""
-HIDDEN = (64, 32)
 N_VARIABLES = 3
 """Inputs beside the descriptor."""
 MIN_FRAMES = 80
@@ -50,17 +49,13 @@ BATCH = 1024
 MAX_ATOMS = 100_000
 """Training atoms; of more a random choice is taken."""
 
-_LAYERS = tuple(f"{kind}_{k}" for k in range(len(HIDDEN) + 1) for kind in ("weight", "bias"))
-TENSOR_NAMES = ("input_mean", "input_scale", *_LAYERS, "lower", "upper", "factors")
+TENSOR_NAMES = ("input_mean", "input_scale", *LAYER_NAMES, "lower", "upper", "factors")
 
 
 def tensor_shapes(n_features: int, hidden: Sequence[int], n_levels: int, n_variables: int) -> dict[str, tuple[int, ...]]:
     """Shapes of the stored arrays, all float64, by name; n_variables: inputs beside the descriptor."""
-    sizes = (n_features + n_variables, *hidden, n_levels)
-    shapes: dict[str, tuple[int, ...]] = {"input_mean": (sizes[0],), "input_scale": (sizes[0],)}
-    for k, (width, length) in enumerate(pairwise(sizes)):
-        shapes |= {f"weight_{k}": (length, width), f"bias_{k}": (length,)}
-    return shapes | {"lower": (n_levels,), "upper": (n_levels,), "factors": (n_levels,)}
+    ranges = {name: (n_levels,) for name in ("lower", "upper", "factors")}
+    return layer_shapes(n_features + n_variables, hidden, n_levels) | ranges
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,10 +202,7 @@ class QuantileNetwork:
 
 def log_quantiles(arrays: Mapping[str, np.ndarray], z: np.ndarray) -> np.ndarray:
     """(n, L) log q of scaled inputs, neither clamped nor calibrated."""
-    for k in range(len(HIDDEN)):
-        z = z @ arrays[f"weight_{k}"].T + arrays[f"bias_{k}"]
-        z = z * 0.5 * (1.0 + np.tanh(0.5 * z))  # silu, without overflow
-    z = z @ arrays[f"weight_{len(HIDDEN)}"].T + arrays[f"bias_{len(HIDDEN)}"]
+    z = apply_layers(arrays, z)
     return np.cumsum(np.concatenate([z[:, :1], np.logaddexp(0.0, z[:, 1:])], axis=1), axis=1)
 
 
@@ -251,7 +243,7 @@ def train_quantile_network(
     """
     x, levels, rng = inputs(descriptors, atoms.variables), tuple(levels), np.random.default_rng(seed)
     fit, stop, check = parts = _split(atoms.blocks, rng)
-    mean, spread = _mean_and_scale(x[fit])
+    mean, spread = mean_and_scale(x[fit])
     z, target, weights = (x - mean) / spread, np.log(atoms.error + ERROR_OFFSET), block_weights(atoms.blocks, len(atoms.error))
     known, judge = ((z[part], target[part], weights[part]) for part in (fit, stop))
     layers, epochs = _train(known, judge, levels, rng, max_epochs)
@@ -273,12 +265,6 @@ def _split(blocks: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         )
     cuts = np.round(np.cumsum(SHARES) * len(frames)).astype(int)
     return [np.isin(blocks, part) for part in np.split(rng.permutation(frames), cuts)]
-
-
-def _mean_and_scale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    spread = x.std(axis=0)
-    # a component that does not vary says nothing, and must not be blown up where it does vary
-    return x.mean(axis=0), np.where(spread > 1e-8 * max(spread.max(), 1e-300), spread, 1.0)
 
 
 def _train(
@@ -316,15 +302,11 @@ def _train(
 
 
 def _first_layers(width: int, target: np.ndarray, levels: Sequence[float], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Random weights of variance 1 / fan-in; the last layer starts at the quantiles of all atoms together."""
-    layers, sizes = {}, (width, *HIDDEN, len(levels))
-    for k, (n_in, n_out) in enumerate(pairwise(sizes)):
-        layers[f"weight_{k}"] = rng.normal(size=(n_out, n_in)) / np.sqrt(n_in)
-        layers[f"bias_{k}"] = np.zeros(n_out)
+    """Random layers that start at the quantiles of all atoms together."""
+    layers = first_layers(width, len(levels), rng)
     quantiles = np.quantile(target, levels)
     steps = np.maximum(np.diff(quantiles), 1e-3)
-    layers[f"weight_{len(HIDDEN)}"] *= 0.1
-    layers[f"bias_{len(HIDDEN)}"] = np.concatenate([quantiles[:1], np.log(np.expm1(steps))])
+    layers[f"bias_{N_LAYERS - 1}"] = np.concatenate([quantiles[:1], np.log(np.expm1(steps))])
     return layers
 
 
@@ -334,9 +316,7 @@ def _pinball(parameters: Mapping[str, Any], atoms: Sequence[Any], levels: Sequen
     from torch.nn.functional import silu, softplus
 
     z, target, weights = atoms
-    for k in range(len(HIDDEN)):
-        z = silu(z @ parameters[f"weight_{k}"].T + parameters[f"bias_{k}"])
-    z = z @ parameters[f"weight_{len(HIDDEN)}"].T + parameters[f"bias_{len(HIDDEN)}"]
+    z = apply_layers(parameters, z, silu)
     found = torch.cumsum(torch.cat([z[:, :1], softplus(z[:, 1:])], dim=1), dim=1)
     excess, level = target[:, None] - found, torch.tensor(levels, dtype=z.dtype)
     return (weights[:, None] * torch.maximum(level * excess, (level - 1.0) * excess)).sum() / (weights.sum() * len(levels))

@@ -36,6 +36,8 @@ CACHE = "keep descriptors in this folder; without it they are in `X.uq.cache` un
 ELEMENTS = "of SNAP: elements in the order of atom types, with radius and weight; one element needs none: 0.5 and 1.0"
 REFERENCE = 'of a linear potential: pair styles beneath it, as `"zbl 4.0 4.8"`'
 REFERENCE_COEFF = 'their `pair_coeff` lines, as `"1 1 zbl 74 74"`; those of zbl are made'
+CLASSIFIERS = ("probe", "ordinal")
+CLASSIFIER = "also train a [classifier](reliability.md) of frames (`probe`), of atoms (`ordinal`), or both"
 FIT_FORCE_ROWS = (
     f"force components per frame, drawn at random; `auto`: {FORCE_ROWS}, or as many more as 100 rows per feature take; "
     "of a linear potential all"
@@ -124,7 +126,10 @@ def _add_calibrate(verbs):
     p.add_argument("--in-sample", action="store_true", help="accept frames that have another role in the file")
     p.add_argument("--licence", metavar="TEXT", default="", help="licence of model and data, in the place of that in the file")
     p.add_argument("--learned-quantile", action="store_true", help="also train a network for force_error where grade <= 1")
-    p.add_argument("--seed", type=count, default=0, help="of the random choices of ten frames, and of the network")
+    p.add_argument(
+        "--classifier", nargs="+", action="extend", default=[], choices=CLASSIFIERS, help=CLASSIFIER
+    )
+    p.add_argument("--seed", type=count, default=0, help="of the random choices of ten frames, and of the networks")
     p.add_argument("--json", metavar="OUT", help=JSON)
     _add_own_offsets(add_labels(p))
     add_engine(p)
@@ -240,9 +245,10 @@ def _calibrate(options, command):
         options.adapt or options.data,
         options.out,
         adapt=options.adapt is not None,
-        licence=options.licence,
+        **({} if options.licence is None else {"licence": options.licence}),
         in_sample=options.in_sample,
         learned_quantile=options.learned_quantile,
+        classifier=options.classifier,
         **_common(options),
         command=command,
     )

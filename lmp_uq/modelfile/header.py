@@ -194,6 +194,35 @@ class QuantileNetworkEntry(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeEntry(Record):
+    """calibration.probe: the classifier of frames; its numbers are tensors."""
+
+    n_features: int
+    hidden: int
+    width: int
+    heads: int
+    boundary: float
+    n_frames: dict[str, int] | Absent = ABSENT
+    n_too_large: int | Absent = ABSENT
+    epochs: int | Absent = ABSENT
+    held_out: dict[str, Any] | Absent | None = ABSENT
+    groups_left_out: dict[str, dict[str, Any] | None] | Absent = ABSENT
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrdinalEntry(Record):
+    """calibration.ordinal: the classifier of atoms; its numbers are tensors."""
+
+    n_features: int
+    hidden: list[int]
+    thresholds: list[float]
+    n_frames: dict[str, int] | Absent = ABSENT
+    epochs: int | Absent = ABSENT
+    held_out: dict[str, Any] | Absent | None = ABSENT
+    groups_left_out: dict[str, dict[str, Any] | None] | Absent = ABSENT
+
+
+@dataclass(frozen=True, kw_only=True)
 class CalibrationEntry(Record):
     """calibration: factors of the bars."""
 
@@ -201,6 +230,8 @@ class CalibrationEntry(Record):
     energy_error: EnergyErrorEntry | Absent | None = ABSENT
     stress_error: ScaledErrorEntry | Absent | None = ABSENT
     quantile_network: QuantileNetworkEntry | Absent | None = ABSENT
+    probe: ProbeEntry | Absent | None = ABSENT
+    ordinal: OrdinalEntry | Absent | None = ABSENT
     leave_one_group_out: dict[str, dict] | Absent = ABSENT
     per_element: dict[str, float] | Absent = ABSENT
     in_sample: bool | Absent = ABSENT
@@ -212,6 +243,8 @@ class CalibrationEntry(Record):
         "energy_error": EnergyErrorEntry,
         "stress_error": ScaledErrorEntry,
         "quantile_network": QuantileNetworkEntry,
+        "probe": ProbeEntry,
+        "ordinal": OrdinalEntry,
     }
 
     def bars(self) -> dict[str, dict[str, Any]]:

@@ -12,11 +12,14 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from lmp_uq import modelfile
+from lmp_uq.calibration import ordinal_head, probe
 from lmp_uq.calibration.adaptation import adapt
 from lmp_uq.calibration.advice import advice
 from lmp_uq.calibration.force_error import ForceError
 from lmp_uq.calibration.labelled_atoms import ForceLabels, Labels
 from lmp_uq.calibration.labels import calibrate_bars, calibrate_learned, force_report
+from lmp_uq.calibration.ordinal_head import calibrate_ordinal
+from lmp_uq.calibration.probe_training import calibrate_probe
 from lmp_uq.calibration.quantile_network import SECTION
 from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError, argument
@@ -30,6 +33,8 @@ from lmp_uq.modelfile.header import (
     CalibrationEntry,
     EnergyErrorEntry,
     ForceErrorEntry,
+    OrdinalEntry,
+    ProbeEntry,
     QuantileNetworkEntry,
     ScaledErrorEntry,
 )
@@ -38,7 +43,7 @@ from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
 from lmp_uq.quantities import ENERGY, FORCES, SCALED, STRESS
 from lmp_uq.recipes.options import RecipeOptions
-from lmp_uq.rows.labelled import labelled_descriptors, labels_of
+from lmp_uq.rows.labelled import energy_labels, labelled_descriptors, labels_of
 from lmp_uq.rows.predict import predict_by_file
 from lmp_uq.rows.rows import Predictions
 
@@ -46,6 +51,7 @@ log = logging.getLogger("lmp_uq")
 
 ROLE = "calibration"
 _SCALED: dict[str, Any] = {ENERGY.bar: EnergyErrorEntry, STRESS.bar: ScaledErrorEntry}
+_CLASSIFIERS: dict[str, Any] = {"probe": ProbeEntry, "ordinal": OrdinalEntry}
 FEW_FRAMES = 100
 """Below this number of frames a coverage is uncertain by more than 0.03 (one standard deviation)."""
 
@@ -59,6 +65,7 @@ class CalibrateOptions(RecipeOptions):
     out: str
     in_sample: bool = False
     learned_quantile: bool = False
+    classifier: tuple[str, ...] = ()
     adapt: bool = False
     licence: str = ""
 
@@ -88,14 +95,15 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     -------
     dict
         n_frames, in_sample, warnings, energy_offsets (eV/atom); labels: {force_error, energy_error, stress_error: the report of
-        `lmp_uq.calibration.labels`}; left_out: {label: why there is none}; learned_quantile: its report or None; adaptation: the report of
-        `lmp_uq.calibration.adaptation` or None.
+        `lmp_uq.calibration.labels`}; left_out: {label: why there is none}; learned_quantile: its report or None; classifiers: {probe,
+        ordinal: the header entry of each that was asked for}; adaptation: the report of `lmp_uq.calibration.adaptation` or None.
 
     Raises
     ------
     UqError
         No posterior in the file; frames that had another role in it, unless in_sample; elements other than the
-        file's; no kind of label that could be calibrated; too few frames for a learned quantile; nothing that could be adapted.
+        file's; no kind of label that could be calibrated; too few frames for a learned quantile or a classifier; nothing that could be
+        adapted.
     """
     check_target(options.out, "out")
     file = modelfile.read(modelfile.resolve(options.model))
@@ -113,12 +121,13 @@ def calibrate(options: CalibrateOptions, command: str = "") -> dict:
     report: dict[str, Any] = {"n_frames": len(frames), "in_sample": in_sample, "labels": found.reports, "left_out": found.left_out}
     report |= {"energy_offsets": offsets, "adaptation": None, **found.more}
     report["learned_quantile"], tensors = _learn(labels, predictions, found.bars, options)
+    report["classifiers"], more = _classify(file, labels, predictions, found.bars, options)
     report["warnings"] = _warnings(file, frames, report)
     if FORCES.bar in found.bars and not options.adapt:
         report["warnings"] += advice(cast(ForceLabels, labels.of(FORCES)), found.bars[FORCES.bar])
     for text in report["warnings"]:
         log.warning("%s", text)
-    _write(file, frames, _section(file, found.bars, report), tensors, options, command)
+    _write(file, frames, _section(file, found.bars, report), tensors | more, options, command)
     return report
 
 
@@ -137,8 +146,9 @@ def _bar_to_adapt(file: ModelFile, options: CalibrateOptions) -> ForceError:
     if not isinstance(bar, ForceError):
         found = "was calibrated before 0.2" if bar else "is not there"
         raise UqError(f"{argument('adapt')}: force_error of {options.model} {found}; accepted: a file that lmp-uq calibrate made")
-    if options.learned_quantile:
-        raise UqError(f"{argument('adapt')} and {argument('learned_quantile')} exclude each other: a few frames cannot train a network")
+    for name in ("learned_quantile", "classifier"):
+        if getattr(options, name):
+            raise UqError(f"{argument('adapt')} and {argument(name)} exclude each other: a few frames cannot train a network")
     return bar
 
 
@@ -200,6 +210,26 @@ def _learn(
     return report | {"header": network.header()}, {f"{SECTION}/{name}": array for name, array in network.tensors().items()}
 
 
+def _classify(
+    file: ModelFile, labels: Labels, predictions: Predictions, entries: Mapping[str, Any], options: CalibrateOptions
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header entries and tensors of the classifiers that were asked for."""
+    found: dict[str, Any] = {}
+    if "probe" in options.classifier:
+        novelty = Novelty.from_tensors(file.section("grade")) if file.header.grade else None
+        frames = energy_labels(predictions, Box.from_tensors(file.section("posterior")), novelty)
+        found["probe"] = probe.SECTION, calibrate_probe(frames, options.seed)
+    if "ordinal" in options.classifier:
+        if FORCES.bar not in entries:
+            asked = argument("classifier", "ordinal")
+            raise UqError(f"{asked}: no force_error could be calibrated, which it hands over to where grade > 1")
+        descriptors, _ = labelled_descriptors(predictions)
+        atoms = cast(ForceLabels, labels.of(FORCES)).atoms
+        found["ordinal"] = ordinal_head.SECTION, calibrate_ordinal(atoms, descriptors, entries[FORCES.bar], options.seed)
+    tensors = {f"{section}/{name}": array for section, one in found.values() for name, array in one.tensors().items()}
+    return {name: one.header() for name, (_, one) in found.items()}, tensors
+
+
 def _warnings(file: ModelFile, frames: Sequence[Frame], report: dict[str, Any]) -> list[str]:
     out = []
     n_blocks = len({frame.key for frame in frames})
@@ -211,8 +241,9 @@ def _warnings(file: ModelFile, frames: Sequence[Frame], report: dict[str, Any]) 
         out.append(f"no training atoms of {', '.join(f'{e} ({n} atoms)' for e, n in ungraded.items())}: they took no part in force_error")
     had_network = file.header.calibration and file.header.calibration.quantile_network
     if report["adaptation"]:
-        if had_network:
-            out.append("the learned quantile of the file is not adapted: it answers as before where grade <= 1")
+        networks = {"quantile_network": "learned quantile", "ordinal": "ordinal head"}
+        for name in [name for name in networks if getattr(file.header.calibration, name)]:
+            out.append(f"the {networks[name]} of the file is not adapted: it answers as before where grade <= 1")
         return out
     if had_network and report["learned_quantile"] is None and FORCES.bar in report["labels"]:
         again = argument("learned_quantile", True)
@@ -243,6 +274,8 @@ def _section(file: ModelFile, entries: Mapping[str, Any], report: dict[str, Any]
             new |= {"per_element": own, "quantile_network": ABSENT}
         else:
             new[name] = _SCALED[name].from_dict(bar.to_dict() | {"leave_one_group_out": mine["leave_one_group_out"]})
+    # a classifier that is not trained anew stays: it knows the model and its own labels, and no bar
+    new |= {name: _CLASSIFIERS[name].from_dict(entry) for name, entry in report["classifiers"].items()}
     if report["learned_quantile"] is not None:
         new["quantile_network"] = QuantileNetworkEntry.from_dict(report["learned_quantile"].pop("header") | report["learned_quantile"])
     return replace(file.header.calibration or CalibrationEntry(), **new)
@@ -266,6 +299,6 @@ def _write(
     noted = set(provenance.hashes.get(ROLE, np.zeros(0, np.uint64)).tolist())
     provenance.add_role(ROLE, [frame for frame in frames if frame.key not in noted])
     header = replace(file.header, calibration=calibration, provenance=provenance.entry())
-    dropped = ("roles/",) if calibration.quantile_network and not tensors else ("roles/", f"{SECTION}/")
+    dropped = ("roles/",) if calibration.quantile_network else ("roles/", f"{SECTION}/")
     kept = {name: array for name, array in file.tensors.items() if not name.startswith(dropped)}
     modelfile.write(options.out, header, kept | tensors | provenance.tensors())

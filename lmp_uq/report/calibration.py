@@ -14,6 +14,7 @@ from lmp_uq.calibration.grade_error import ENERGY_OFFSET, GradeError, bar_of_ene
 from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.modelfile.header import CalibrationEntry
 from lmp_uq.quantities import FORCES, QUANTITIES, SCALED
+from lmp_uq.report.classifiers import classifier_blocks, classifier_lines
 from lmp_uq.report.columns import LEFT_OUT_COLUMNS
 from lmp_uq.report.text import Column, entry, number, printable, table, wrap
 
@@ -89,6 +90,7 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
         blocks.append(["force_error by element", *table("element", ELEMENT_COLUMNS, elements)])
     if report["learned_quantile"]:
         blocks.append(wrap(_learned_text(report["learned_quantile"])))
+    blocks += classifier_blocks(report["classifiers"])
     return "\n\n".join("\n".join(lines) for lines in blocks)
 
 
@@ -139,6 +141,7 @@ def calibration_lines(calibration: CalibrationEntry | None) -> list[str]:
     if calibration.quantile_network:
         levels = ", ".join(f"{level:g}" for level in calibration.quantile_network.levels)
         lines += entry("", f"learned quantile of force_error, levels {levels}, where grade <= 1")
+    lines += classifier_lines(calibration)
     for found in calibration.adaptations or []:
         lines += entry("", f"adapted to {found['n_frames']} frames: all bars of forces times {found['factor']:.3g}")
     if calibration.in_sample:
@@ -158,7 +161,7 @@ def _scaled_text(name, bar):
     return f"{name} = {formula} ({UNITS[name]}); aim: covers {bar.level:g}; conservative factor {wide:.4g}; {bar.n_blocks} frames"
 
 
-def left_out_lines(by_group: Any) -> list[str]:
+def left_out_lines(by_group: Mapping[str, Any] | None) -> list[str]:
     """Table of force_error in groups left out, or why there is none."""
     if not by_group:
         text = "force_error: no group could be left out; that needs calibration frames of two groups or more"

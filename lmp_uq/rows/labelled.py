@@ -13,6 +13,7 @@ import numpy as np
 
 from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.calibration.labelled_atoms import ForceLabels, LabelledAtoms, Labels, ScaledLabels
+from lmp_uq.calibration.probe_training import LabelledFrames
 from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.frames.frame import Frame
 from lmp_uq.novelty.grade import Novelty
@@ -68,6 +69,17 @@ def force_labels(source: Any, novelty: Novelty, backbone: Any, centre: np.ndarra
     variables = ForceVariables(norm, grade, neighbours, None if centre is None else correction)
     atoms = LabelledAtoms(error, variables, groups, blocks)
     return ForceLabels(atoms, frames, np.asarray(backbone.elements, dtype=object)[species])
+
+
+def energy_labels(predictions: Predictions, box: Box, novelty: Novelty | None) -> LabelledFrames:
+    """The frames that have energy rows, what their energies are off by, and what else may tell the good ones."""
+    rows = rows_of(predictions, ENERGY)
+    signals = {"max |F|": np.array([np.linalg.norm(predictions.forces[k], axis=1).max() for k in rows.frames])}
+    signals["energy_std/N"] = box.rms(rows.features)
+    if novelty is not None:
+        signals["mean grade"] = mean_grades(predictions, novelty)[rows.frames]
+    groups, blocks = groups_of(predictions.frames)[rows.frames], blocks_of(predictions.frames)[rows.frames]
+    return LabelledFrames([predictions.descriptors[k] for k in rows.frames], np.abs(rows.targets), groups, blocks, signals)
 
 
 def mean_grades(predictions: Predictions, novelty: Novelty) -> np.ndarray:

@@ -16,12 +16,13 @@ from ase.outputs import ArrayProperty, ScalarProperty, all_outputs
 
 from lmp_uq import modelfile
 from lmp_uq.errors import UqError
-from lmp_uq.run.engine import Engine, name_of_model
+from lmp_uq.run.arguments import name_of_model
+from lmp_uq.run.engine import Engine
 from lmp_uq.run.evaluation import DEAR, error_above, evaluate, gives
 
 BARS = {
     "energy_std": (), "energy_lower": (), "energy_upper": (), "energy_error": (), "force_error": ("natoms",), "grade": ("natoms",),
-    "neighbour_grade": ("natoms",), "forces_std": ("natoms", 3), "stress_std": (6,),
+    "neighbour_grade": ("natoms",), "reliability": ("natoms",), "forces_std": ("natoms", 3), "stress_std": (6,),
 }  # fmt: skip
 """Properties beside those of ASE, and their shapes."""
 
@@ -51,6 +52,7 @@ class UqCalculator(Calculator):
     force_error               (n,)    calibrated 90 % quantile of the force error of each atom, eV/Angstrom
     grade                     (n,)    novelty of each atom; 1 is the edge of the training atoms
     neighbour_grade           (n,)    the same of the atoms that its force depends on
+    reliability               (n,)    probability that its force error is at most the middle threshold of the file's ordinal head
     forces_std                (n, 3)  root mean square over the force members of force less the model's, eV/Angstrom
     stress_std                (6,)    the same of the stress, eV/Angstrom^3, Voigt order of ASE
     ========================  ======  ========================================================================

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,9 @@ from lmp_uq import modelfile
 from lmp_uq.backbone.families import MACE
 from lmp_uq.backbone.graph import Graph
 from lmp_uq.backbone.load import backbone_of_file
+from lmp_uq.calibration import ordinal_head, probe
 from lmp_uq.calibration.force_error import LEVEL, ForceError
 from lmp_uq.calibration.grade_error import GradeError, bar_of_energies
-from lmp_uq.calibration.quantile_network import SECTION, QuantileNetwork
 from lmp_uq.calibration.scaled_error import ScaledError
 from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.calibration.versions import force_error_of
@@ -29,21 +28,20 @@ from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias
 from lmp_uq.quantities import FORCES, SCALED
+from lmp_uq.run.arguments import check_counts, classifier_of, force_members_in_use, members_in_use, name_of_model, network_of
 
 FIELDS = (
     "energy_std", "energy_lower", "energy_upper", "force_error", "grade", "force_error_50", "force_error_95",
-    "force_std", "force_std_x", "force_std_y", "force_std_z", "neighbour_grade", "error_above",
+    "force_std", "force_std_x", "force_std_y", "force_std_z", "neighbour_grade", "error_above", "reliability",
 )  # fmt: skip
 """Per-atom fields, in the order of csrc/lammps/bridge.h."""
 TOTALS = ("stress_std", "members", "energy_error", "stress_error")
 """Quantities of the whole system beside the bars of the total energy, in the order of csrc/lammps/bridge.h."""
-FORCE_MEMBERS = 8
-"""Force members of a run that does not say how many."""
 NOT_MACE = (
     "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files, compute uq/linear gives its bars; "
     "accepted here: family mace"
 )
-NEIGHBOUR_GRADE, ERROR_ABOVE = "neighbour_grade", "error_above"
+NEIGHBOUR_GRADE, ERROR_ABOVE, RELIABILITY = "neighbour_grade", "error_above", "reliability"
 _LEVELS = {"force_error_50": 0.5, "force_error_95": 0.95}
 
 
@@ -64,6 +62,8 @@ class Engine:
         Of the file.
     exchange : lmp_uq.backbone.graph.Exchange or None
         That of the graph whose derivatives are kept: `member_gradients` moves ghost rows through it.
+    probe : lmp_uq.calibration.probe.Probe or None
+        The file's classifier of frames.
     """
 
     _descriptors: Any
@@ -93,10 +93,12 @@ class Engine:
         self._novelty: Any = Novelty.from_tensors(file.section("grade")) if header.grade else None
         bars = header.bars()
         self._force_error: Any = force_error_of(bars[FORCES.bar]) if FORCES.bar in bars else None
-        self._network = _network(file) if learned else None
+        self._network = network_of(file) if learned else None
+        self.probe = classifier_of(file, "probe", probe.Probe, probe.SECTION)
+        self._ordinal = classifier_of(file, "ordinal", ordinal_head.OrdinalHead, ordinal_head.SECTION)
         self._totals = {quantity.bar: bar_of_energies(bars[quantity.bar]) for quantity in SCALED if quantity.bar in bars}
-        self.n_members = _members_in_use(header, n_members)
-        self.n_force_members = _force_members_in_use(header, n_force_members)
+        self.n_members = members_in_use(header, n_members)
+        self.n_force_members = force_members_in_use(header, n_force_members)
         self._members = file.tensors["posterior/members"][: self.n_members] if header.posterior else None
         self._force_members = file.tensors.get("posterior/force_members", np.zeros((0, 0)))[: self.n_force_members]
         self.n_features = 0 if self._box is None else len(self._box.coefficients)
@@ -171,8 +173,9 @@ class Engine:
             return self._novelty is not None
         if field in ("force_error", *_LEVELS):
             return self._force_error is not None and self._novelty is not None
-        if field == ERROR_ABOVE:
-            return self._novelty is not None and isinstance(self._force_error, ForceError)
+        if field in (ERROR_ABOVE, RELIABILITY):
+            there = self._novelty is not None and isinstance(self._force_error, ForceError)
+            return there and (field == ERROR_ABOVE or self._ordinal is not None)
         if field.startswith(("force_std", "stress")):
             return self.n_force_members > 0
         return self._box is not None
@@ -245,14 +248,18 @@ class Engine:
         Parameters
         ----------
         force_norm, neighbours, correction : (n_local,) array or None
-            As in `lmp_uq.calibration.variables.ForceVariables`, for force_error, its levels and error_above only.
+            As in `lmp_uq.calibration.variables.ForceVariables`, for force_error, its levels, error_above and reliability only.
         threshold : float or None
-            Of error_above, eV/Angstrom.
+            Of error_above, eV/Angstrom; of reliability, which is the probability that the force error is not above it: one of those that
+            the file's head was trained for, None or 0: the middle one.
         """
         if field == "grade":
             return self._grades()
-        if field in ("force_error", *_LEVELS, ERROR_ABOVE):
+        if field in ("force_error", *_LEVELS, ERROR_ABOVE, RELIABILITY):
             variables = ForceVariables.of(force_norm, self._grades(), neighbours, correction)
+            if field == RELIABILITY:
+                fallback, above = self._force_error, threshold or None
+                return 1.0 - self._ordinal.error_above(self._descriptors, variables, fallback, above, self._conservative)
             return self.error_above(variables, threshold) if field == ERROR_ABOVE else self._force_bars(field, variables)
         if field not in self._cache:
             self._cache["energy_std"], self._cache["energy_lower"], self._cache["energy_upper"] = self._bars(
@@ -269,6 +276,11 @@ class Engine:
             A threshold that is negative or not a number; a file without residual quantiles.
         """
         return self._force_error.probability(variables, threshold, self._conservative)
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Of reliability, eV/Angstrom; empty where the file does not offer it."""
+        return self._ordinal.thresholds if self.offers(RELIABILITY) else ()
 
     def _force_bars(self, field: str, variables: ForceVariables) -> np.ndarray:
         level = _LEVELS.get(field, LEVEL)
@@ -385,38 +397,3 @@ class Engine:
         if not unknown:
             return ""
         return f"no training atoms of {' '.join(unknown)} in this file: their grade and force_error are inf"
-
-
-def name_of_model(name: str | os.PathLike[str]) -> str:
-    """A name or path as text.  UqError for something else."""
-    if not isinstance(name, str | os.PathLike):
-        raise UqError(f"a model cannot be loaded from a {type(name).__name__}; accepted: a *.uq file or the name of an embedded model")
-    return os.fspath(name)
-
-
-def check_counts(**counts: Any) -> None:
-    """UqError that names the first argument which is no whole number of 0 or more."""
-    for name, value in counts.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
-            raise UqError(f"{name} is {value!r}; accepted: a whole number of 0 or more")
-
-
-def _network(file: ModelFile) -> QuantileNetwork:
-    calibration: Any = file.header.calibration
-    return QuantileNetwork.from_tensors(calibration.quantile_network.to_dict(), file.section(SECTION))
-
-
-def _members_in_use(header: Header, n_members: int) -> int:
-    if not header.posterior:
-        return 0
-    available = header.posterior.n_members
-    if not 0 <= n_members <= available:
-        raise UqError(f"members {n_members} asked for, the file holds {available}")
-    return n_members or available
-
-
-def _force_members_in_use(header: Header, n_force_members: int) -> int:
-    available = (header.posterior and header.posterior.n_force_members) or 0
-    if not 0 <= n_force_members <= available:
-        raise UqError(f"force_members {n_force_members} asked for, the file holds {available}")
-    return n_force_members or min(FORCE_MEMBERS, available)

@@ -3,21 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
+from tqdm import tqdm
 
 from lmp_uq.backbone.graph import Graph, graph_of_frames
 from lmp_uq.calibration.variables import ForceVariables
+from lmp_uq.frames.frame import Frame
 from lmp_uq.novelty.neighbours import neighbour_grade
-from lmp_uq.rows.predict import forces_of
-from lmp_uq.run.engine import Engine
+from lmp_uq.rows.predict import RowOptions, batches, forces_of
+from lmp_uq.run.engine import RELIABILITY, Engine
 
 DEAR = ("forces_std", "stress_std")
 """Results that cost a backward pass of each force member."""
+QUIET = 1.0
+"""Seconds for which no progress bar is shown."""
 _FIELD = {"forces_std": "force_std"}
 _VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 
@@ -53,8 +57,8 @@ def evaluate(
     list of dict
         energy, free_energy, energy_std, energy_lower, energy_upper, energy_error (eV); energies (n,) eV; forces, forces_std (n, 3)
         eV/Angstrom; stress, stress_std (6,), stresses (n, 6) eV/Angstrom^3, Voigt order and sign of ASE, where there is a volume;
-        force_error, force_error_50, force_error_95 (n,) eV/Angstrom; grade, neighbour_grade (n,); feature_sum (P',); correction_norm
-        (n,) eV/Angstrom, the force of the posterior's mean correction, where force_error is made of it.
+        force_error, force_error_50, force_error_95 (n,) eV/Angstrom; grade, neighbour_grade, reliability (n,); feature_sum (P',);
+        correction_norm (n,) eV/Angstrom, the force of the posterior's mean correction, where force_error is made of it.
 
     Raises
     ------
@@ -64,6 +68,18 @@ def evaluate(
     if getattr(engine.backbone, "linear", False):
         return [_Linear(engine, atoms).results(dear) for atoms in frames]
     return _Graphs(engine, frames, names, dear).results(dear, stresses)
+
+
+def in_batches(
+    frames: Sequence[Frame], name: str, progress: bool, work: Callable[[list[Atoms], list[str]], Iterable[Any]]
+) -> list[Any]:
+    """What work(atoms, sources) gives for each frame, batch by batch, with a progress bar."""
+    out: list[Any] = []
+    with tqdm(total=len(frames), desc=name, unit="frame", disable=not progress, delay=QUIET) as bar:
+        for batch in batches(frames, RowOptions().batch_atoms):
+            out += work([one.atoms for one in batch], [one.source for one in batch])
+            bar.update(len(batch))
+    return out
 
 
 def error_above(engine: Engine, found: dict, threshold: float) -> np.ndarray:
@@ -179,7 +195,7 @@ def _bars(engine: Engine, norm: np.ndarray, graph: Graph, correction: np.ndarray
     if engine.offers("grade"):
         fields["grade"] = engine.per_atom("grade")
         fields["neighbour_grade"] = neighbour_grade(fields["grade"], graph.centres, graph.neighbours)
-    for name in ("force_error", "force_error_50", "force_error_95"):
+    for name in ("force_error", "force_error_50", "force_error_95", RELIABILITY):
         if engine.offers(name):
             fields[name] = engine.per_atom(name, norm, fields["neighbour_grade"], correction)
     if correction is not None:

@@ -15,7 +15,8 @@ from lmp_uq import modelfile
 from lmp_uq.calibration import ForceVariables
 from lmp_uq.errors import UqError
 from lmp_uq.posterior.box import Box
-from lmp_uq.run.engine import FORCE_MEMBERS, Engine
+from lmp_uq.run.arguments import FORCE_MEMBERS
+from lmp_uq.run.engine import Engine
 
 N_DRAWS = 400
 

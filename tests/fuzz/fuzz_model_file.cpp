@@ -107,6 +107,7 @@ void use(const lmp_uq::ModelFile &file, Random &random)
   const lmp_uq::ForceColumns variables = {norm.data(), a, a, head.uses_correction() ? norm.data() : nullptr};
   if (head.has_level(0.9)) head.force_errors(n, descriptors.data(), species.data(), variables, 0.9, b);
   if (head.has_quantiles()) head.errors_above(n, species.data(), variables, 0.1, b);
+  if (!head.thresholds().empty()) head.reliabilities(n, descriptors.data(), species.data(), variables, 0.0, b);
   if (!head.has_box()) return;
   head.energy_bars(n, descriptors.data(), species.data(), energies.data(), a, b, c);
   head.feature_sum(n, descriptors.data(), species.data(), sum.data());

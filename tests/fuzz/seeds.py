@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 from linear_example import compute_content, model_content
-from model_example import make_header, make_tensors
+from model_example import classifier_content, make_header, make_tensors
 from posterior_example import today, write_model
 from tiny_models import density_model
 
@@ -20,6 +20,7 @@ from lmp_uq.recipes.convert import convert
 folder = Path(sys.argv[1])
 if not (folder / "mace.uq").exists():
     modelfile.write(folder / "small.uq", make_header(), make_tensors())
+    modelfile.write(folder / "classifiers.uq", *classifier_content())
     write_model(folder / "posterior.uq")
     write_model(folder / "today.uq", change=today(0.4))
     modelfile.write(folder / "snap.uq", *model_content(folder, quadraticflag=1))

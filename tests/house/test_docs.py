@@ -182,9 +182,9 @@ def lammps_commands() -> list[tuple[str, list[str]]]:
 
 
 def without_thresholds(words: list[str]) -> list[str]:
-    """Without the words behind error_above, error_above_max and the like, if they are numbers."""
+    """Without the words behind error_above, reliability_max and the like, if they are numbers."""
     pairs = zip(["", *words], words, strict=False)
-    return [word for before, word in pairs if not (before.startswith("error_above") and re.fullmatch(r"[\d.]+", word))]
+    return [word for before, word in pairs if not (before.startswith(("error_above", "reliability")) and re.fullmatch(r"[\d.]+", word))]
 
 
 def foreign_words(words: list[str]) -> set[str]:

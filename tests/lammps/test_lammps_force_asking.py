@@ -11,13 +11,13 @@ import pytest
 from force_members import changed
 from lammps_cases import HOT, PLAIN, TORCH, assert_equal, columns_of, crystal, read_dump
 
+from lmp_uq.calibration import ScaledError
+
 RANKS = pytest.mark.parametrize("n", [1, 2])
 EVERY_STEP = """compute g all uq force_std_max grade_max
 thermo_style custom step temp pe press c_g[*]
 thermo_modify format float %.17g
 thermo 1"""
-
-from lmp_uq.calibration import ScaledError
 
 
 def warming():

@@ -24,6 +24,8 @@ RECORDS = {
     "calibration.energy_error": records.EnergyErrorEntry,
     "calibration.stress_error": records.ScaledErrorEntry,
     "calibration.quantile_network": records.QuantileNetworkEntry,
+    "calibration.probe": records.ProbeEntry,
+    "calibration.ordinal": records.OrdinalEntry,
     "provenance": records.ProvenanceEntry,
 }
 """Of the blocks of the specification; what the architecture says is the business of its family."""
