@@ -42,6 +42,7 @@ from lmp_uq.quantities import FORCE_ROWS, FORCES, LABELS, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labels_of
 from lmp_uq.rows.stream import Stream
+from lmp_uq.validation.suspicious import suspicious_labels, suspicious_rows
 
 log = logging.getLogger("lmp_uq")
 
@@ -140,6 +141,7 @@ class _Fitted:
     calibration: CalibrationEntry | None
     counts: dict
     counts_by_group: dict
+    suspicious: dict[str, list]
 
 
 def _fit_all(training: Stream, judge: Callable[[Any], Judged], backbone: Any, options: FitOptions, everyone: Ranks) -> _Fitted:
@@ -148,8 +150,11 @@ def _fit_all(training: Stream, judge: Callable[[Any], Judged], backbone: Any, op
     say_if_wide(judged, training, pops, weights, options, everyone)
     fit_novelty = fit_scaled_novelty if is_linear(judged.source) else fit_novelty_blocks
     novelty = fit_novelty(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
-    calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty, backbone)
-    return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
+    box = judged.posterior(pops.box_)
+    calibration, suspicious = _calibrate(judged.checked, box, novelty, backbone)
+    rows = suspicious_rows(training, pops.box_, "coefficients" if is_linear(judged.source) else "backbone")
+    suspicious = {"posterior": rows, "calibration": suspicious}
+    return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights), suspicious)
 
 
 class _AtomBlocks:
@@ -262,12 +267,15 @@ def _read_for_role(options: FitOptions) -> Sequence[Frame]:
     return read_frames(paths, options.keys, options.group_key) if paths else []
 
 
-def _calibrate(checked: Stream | None, box: Box, novelty: Novelty, backbone: Any) -> CalibrationEntry | None:
-    """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels."""
+def _calibrate(checked: Stream | None, box: Box, novelty: Novelty, backbone: Any) -> tuple[CalibrationEntry | None, list]:
+    """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels; and the
+    frames whose labels may be wrong.
+    """
     if checked is None:
-        return None
+        return None, []
     labels = labels_of(checked, box, novelty, backbone)
-    forces = cast(ForceLabels, labels.of(FORCES)).graded()
+    every = cast(ForceLabels, labels.of(FORCES))
+    forces = every.graded()
     labels = replace(labels, forces=forces)
     if not len(forces.frames):
         raise UqError("calibration frames: no force labels on atoms that have a grade with all atoms within two hops, as force_error needs")
@@ -281,7 +289,8 @@ def _calibrate(checked: Stream | None, box: Box, novelty: Novelty, backbone: Any
         log.warning("%s", text)
     bars = {name: bar.to_dict() for name, bar in found.bars.items()}
     left_out = found.reports[FORCES.bar]["leave_one_group_out"]
-    return CalibrationEntry.from_dict(bars | {"leave_one_group_out": left_out})
+    suspicious = suspicious_labels(checked, every, found.bars[FORCES.bar])
+    return CalibrationEntry.from_dict(bars | {"leave_one_group_out": left_out}), suspicious
 
 
 def _report(fitted: _Fitted, n_frames: int, offsets: dict[str, float]) -> dict[str, Any]:
@@ -297,6 +306,7 @@ def _report(fitted: _Fitted, n_frames: int, offsets: dict[str, float]) -> dict[s
         "floors_tried": [{"floor": f, "std_over_rmse": r} for f, r in fitted.floors],
         "force_error_leave_one_group_out": fitted.calibration.leave_one_group_out if fitted.calibration else {},
         "energy_offsets": offsets,
+        "suspicious": fitted.suspicious,
     }
 
 

@@ -74,6 +74,11 @@ def wrap(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, break_on_hyphens=False)
 
 
+def item(text: str) -> list[str]:
+    """Lines of one item of a list, all but the first indented."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+
+
 def entry(label: str, text: Any) -> list[str]:
     """Lines 'label   text', the text in a column of its own."""
     lines = textwrap.wrap(printable(text), WIDTH - INDENT, break_on_hyphens=False)

@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from lmp_uq.metrics.bars import auroc, bar_metrics, baseline_metrics, has_bar, share, spearman
-from lmp_uq.validation.samples import AtomSamples, Samples
+from lmp_uq.validation.atoms import AtomSamples
+from lmp_uq.validation.samples import Samples
 
 N = 100_000
 GAUSSIAN = {

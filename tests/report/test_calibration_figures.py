@@ -26,7 +26,9 @@ from lmp_uq.metrics.bars import (
 )
 from lmp_uq.report.plots.calibration import binned_errors, mixture_density
 from lmp_uq.report.validation import verdict, warnings_of
-from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, Bars, CalibratedBars, Samples, figures
+from lmp_uq.validation.atoms import AtomSamples
+from lmp_uq.validation.parts import figures
+from lmp_uq.validation.samples import FORCE_THRESHOLDS, Bars, CalibratedBars, Samples
 
 N = 40_000
 

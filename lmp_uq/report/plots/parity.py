@@ -92,7 +92,7 @@ def draw_error_uncertainty(samples: Mapping[str, Any]) -> Figure:
     ----------
     samples : dict
         energy_per_atom, forces and, where there are labels, stress as `lmp_uq.validation.samples.Samples`, force_error as
-        `lmp_uq.validation.samples.AtomSamples`.
+        `lmp_uq.validation.atoms.AtomSamples`.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def group_styles(names: list[str], groups: np.ndarray) -> list[Group]:
     """Look of the groups: one each for the first, one together for the rest if there are more than ten."""
     single = names if len(names) <= len(COLOURS) else names[: len(COLOURS)]
     out = [
-        Group(_legend_text(name), groups == name, colour, marker)
+        Group(legend_text(name), groups == name, colour, marker)
         for name, colour, marker in zip(single, COLOURS, MARKERS, strict=False)
     ]
     rest = names[len(single) :]
@@ -145,7 +145,7 @@ def _ranked_names(*groups):
     return [name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
 
-def _legend_text(name):
+def legend_text(name: str) -> str:
     """A name as matplotlib shall show it: no formula between dollars, no name that it takes for hidden."""
     text = "".join(c if c.isprintable() else "?" for c in name).replace("$", r"\$")
     text = text if len(text) <= 28 else f"{text[:14]}..{text[-12:]}"
