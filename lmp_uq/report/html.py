@@ -23,7 +23,7 @@ from lmp_uq.report.columns import (
 )
 from lmp_uq.report.rows import SUSPICIOUS, calibrated_rows, element_rows, group_rows, method_rows, suspicious_sentences
 from lmp_uq.report.text import Column, NamedFigures, number, printable
-from lmp_uq.report.verdict import headline, verdict, warnings_of
+from lmp_uq.report.verdict import counts_text, headline, verdict, warnings_of
 
 FIGURES = {
     "groups.png": (
@@ -130,7 +130,9 @@ def _quantity(result, quantity):
     groups, elements = group_rows(result, key), element_rows(result, key)
     tables = [("By group", "group", BAR_COLUMNS, groups), ("", "group", (*CALIBRATION_COLUMNS, *ranking), groups)]
     tables += [("By element", "element", BAR_COLUMNS, elements), ("", "element", CALIBRATION_COLUMNS, elements)]
-    tables += [(f"Calibrated bar {quantity.bar}", "group", CALIBRATED_COLUMNS, calibrated_rows(groups))]
+    if calibrated := calibrated_rows(groups):
+        title = f"{quantity.bar} covers {counts_text(figures['calibrated']['by_group'])}"
+        tables.append((title, "group", CALIBRATED_COLUMNS, calibrated))
     return {
         "key": key,
         "title": f"{quantity.title} ({quantity.unit})",

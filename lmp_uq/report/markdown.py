@@ -19,7 +19,7 @@ from lmp_uq.report.columns import (
 from lmp_uq.report.rows import SUSPICIOUS, calibrated_rows, element_rows, group_rows, method_rows, suspicious_sentences
 from lmp_uq.report.text import printable
 from lmp_uq.report.validation import SCORES_TITLE
-from lmp_uq.report.verdict import headline, verdict, warnings_of
+from lmp_uq.report.verdict import counts_text, headline, verdict, warnings_of
 
 
 def markdown(result: Mapping[str, Any]) -> str:
@@ -40,7 +40,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         rows = group_rows(result, quantity.key)
         lines += _section(BAR_COLUMNS, rows) + _section(CALIBRATION_COLUMNS, rows)
         if calibrated := calibrated_rows(rows):
-            lines += ["", f"Calibrated bar {_escape(quantity.bar)}:"] + _section(CALIBRATED_COLUMNS, calibrated)
+            lines += ["", _escape(f"{quantity.bar} covers {counts_text(figures['calibrated']['by_group'])}.")] + _section(CALIBRATED_COLUMNS, calibrated)
         lines += ["", "Methods on the same labels; a star marks bars scaled with hindsight."]
         lines += _section(COMPARISON_COLUMNS, method_rows(result, quantity.key), "method")
     if FORCES.bar in result:

@@ -30,8 +30,8 @@ def element_rows(result: Mapping[str, Any], quantity: str) -> Rows:
 
 
 def calibrated_rows(rows: Rows) -> Rows:
-    """Those that have a calibrated bar."""
-    return [(name, figures) for name, figures in rows if figures.get("calibrated")]
+    """Those with labels that have a calibrated bar."""
+    return [(name, figures) for name, figures in rows if figures.get("calibrated", {}).get("n")]
 
 
 def method_rows(result: Mapping[str, Any], quantity: str) -> Rows:

@@ -18,7 +18,7 @@ from lmp_uq.report.columns import (
 )
 from lmp_uq.report.rows import calibrated_rows, element_rows, group_rows, has_more_methods, method_rows, suspicious_lines
 from lmp_uq.report.text import table, wrap
-from lmp_uq.report.verdict import groups_sentence, headline, warnings_of
+from lmp_uq.report.verdict import counts_text, groups_sentence, headline, warnings_of
 
 ATOMS_TITLE = f"{FORCES.bar} of atoms, {FORCES.unit}; frames of a group count alike, groups too"
 SCORES_TITLE = "Atoms: force_error beside other scores, each times one factor that covers 0.90 of these labels (* hindsight)"
@@ -59,8 +59,8 @@ def _quantity_blocks(result, quantity):
     blocks = [[*wrap(head), *table("group", BAR_COLUMNS, rows)], table("group", CALIBRATION_COLUMNS, rows)]
     calibrated = calibrated_rows(rows)
     if calibrated:
-        level = calibrated[0][1]["calibrated"]["level"]
-        blocks.append([f"{quantity.bar} (aim: {level:.2f}), {quantity.unit}", *table("group", CALIBRATED_COLUMNS, calibrated)])
+        title = f"{quantity.bar}, {quantity.unit}, covers {counts_text(figures['calibrated']['by_group'])}"
+        blocks.append([*wrap(title), *table("group", CALIBRATED_COLUMNS, calibrated)])
     return blocks
 
 

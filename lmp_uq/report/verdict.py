@@ -38,12 +38,18 @@ def groups_sentence(result: Mapping[str, Any]) -> str:
     found = result.get(FORCES.bar, {}).get("by_group")
     if not found or not found["n_groups"]:
         return ""
-    n, low, high = found["n_groups"], *IN_BAND
-    groups = f"{found['in_band']} of {n} group{'s' * (n > 1)}"
     return (
-        f"{FORCES.bar} covers {low:g} to {high:g} of the errors in {groups} (aim: 0.90), less in {found['below']}, more in "
-        f"{found['above']}; over the groups its median is {number(found['width_over_oracle'], '#.3g')} times the best constant bar of the "
+        f"{FORCES.bar} covers {counts_text(found)}; over the groups its median is {number(found['width_over_oracle'], '#.3g')} times the best constant bar of the "
         f"group, and its pinball loss {number(found['pinball'], '#.3g')} times (geometric means)."
+    )
+
+
+def counts_text(found: Mapping[str, Any]) -> str:
+    """How many groups a bar covers as it should, as the rest of a sentence."""
+    n, low, high = found["n_groups"], *IN_BAND
+    return (
+        f"{low:g} to {high:g} of the errors in {found['in_band']} of {n} group{'s' * (n != 1)} (aim: 0.90), less in {found['below']}, "
+        f"more in {found['above']}"
     )
 
 
@@ -90,7 +96,7 @@ def _narrow_warnings(result, quantity):
 
 def _named(pairs):
     """All of the names with their figures, from small to large: none is left to be guessed."""
-    return ", ".join(f"{printable(name)} {value:.3f}" for name, value in sorted(pairs, key=lambda pair: pair[1]))
+    return "; ".join(f"{printable(name)} {value:.3f}" for name, value in sorted(pairs, key=lambda pair: pair[1]))
 
 
 def _n_bars(figures):

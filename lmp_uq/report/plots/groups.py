@@ -22,6 +22,7 @@ from lmp_uq.validation.samples import FORCE_NORM
 ROW = 0.3
 """Inches for a group."""
 BAND = "#44AA99"
+LONGEST_NAME = 40
 
 
 def draw_groups(samples: Mapping[str, Any]) -> Figure | None:
@@ -44,7 +45,7 @@ def draw_groups(samples: Mapping[str, Any]) -> Figure | None:
         panel.grid(axis="y", color="#DDDDDD", linewidth=0.8)
         panel.set_axisbelow(True)
         panel.tick_params(labelsize=SMALL)
-    left.set_yticks(heights, [f"{legend_text(name)}  ({found[name]['n_frames']})" for name in names])
+    left.set_yticks(heights, [f"{legend_text(name, LONGEST_NAME)}  ({found[name]['n_frames']})" for name in names])
     left.set_ylim(-0.7, len(names) - 0.3)
     _coverage_panel(left, heights, [found[name] for name in names])
     _width_panel(right, heights, [found[name] for name in names])
@@ -82,7 +83,7 @@ def _width_panel(panel, heights, found):
     panel.xaxis.set_major_locator(LogLocator(10.0, subs=(1.0, 2.0, 5.0)))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.xaxis.set_minor_formatter(NullFormatter())
-    panel.set_xlabel("median bar / best constant bar of the group", fontsize=FONT)
+    panel.set_xlabel("median bar / best constant bar", fontsize=FONT)
 
 
 def _dots(panel, heights, found, figure):
