@@ -16,6 +16,7 @@ from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL, ForceError
 from lmp_uq.calibration.labelled_atoms import ForceLabels
 from lmp_uq.calibration.labels import calibrate_bars
+from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError, argument
 from lmp_uq.files import check_folder, check_target
 from lmp_uq.fitting.counts import ROWS_PER_FEATURE, count_rows, enough_force_rows
@@ -42,7 +43,7 @@ from lmp_uq.quantities import FORCE_ROWS, FORCES, LABELS, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labels_of
 from lmp_uq.rows.stream import Stream
-from lmp_uq.validation.suspicious import suspicious_labels, suspicious_rows
+from lmp_uq.validation.suspicious import suspicious_labels
 
 log = logging.getLogger("lmp_uq")
 
@@ -151,10 +152,21 @@ def _fit_all(training: Stream, judge: Callable[[Any], Judged], backbone: Any, op
     fit_novelty = fit_scaled_novelty if is_linear(judged.source) else fit_novelty_blocks
     novelty = fit_novelty(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
     box = judged.posterior(pops.box_)
-    calibration, suspicious = _calibrate(judged.checked, box, novelty, backbone)
-    rows = suspicious_rows(training, pops.box_, "coefficients" if is_linear(judged.source) else "backbone")
-    suspicious = {"posterior": rows, "calibration": suspicious}
+    calibration = _calibrate(judged.checked, box, novelty, backbone)
+    # the forces of a stream of a linear potential are those of its reference
+    streams = {"posterior": None if is_linear(judged.source) else training, "calibration": judged.checked}
+    suspicious = _suspicious(calibration, streams, box, novelty, backbone)
     return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights), suspicious)
+
+
+def _suspicious(
+    calibration: CalibrationEntry | None, streams: Mapping[str, Stream | None], box: Box, novelty: Novelty, backbone: Any
+) -> dict[str, list]:
+    """Frames by role whose labels may be wrong; none without calibration."""
+    if calibration is None:
+        return {}
+    bar = force_error_of(calibration.bars()[FORCES.bar])
+    return {role: suspicious_labels(one, bar, box, novelty, backbone) for role, one in streams.items() if one is not None}
 
 
 class _AtomBlocks:
@@ -267,15 +279,12 @@ def _read_for_role(options: FitOptions) -> Sequence[Frame]:
     return read_frames(paths, options.keys, options.group_key) if paths else []
 
 
-def _calibrate(checked: Stream | None, box: Box, novelty: Novelty, backbone: Any) -> tuple[CalibrationEntry | None, list]:
-    """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels; and the
-    frames whose labels may be wrong.
-    """
+def _calibrate(checked: Stream | None, box: Box, novelty: Novelty, backbone: Any) -> CalibrationEntry | None:
+    """The header's entry calibration: force_error, and factors of the bars of energies and stress where there are such labels."""
     if checked is None:
-        return None, []
+        return None
     labels = labels_of(checked, box, novelty, backbone)
-    every = cast(ForceLabels, labels.of(FORCES))
-    forces = every.graded()
+    forces = cast(ForceLabels, labels.of(FORCES)).graded()
     labels = replace(labels, forces=forces)
     if not len(forces.frames):
         raise UqError("calibration frames: no force labels on atoms that have a grade with all atoms within two hops, as force_error needs")
@@ -289,8 +298,7 @@ def _calibrate(checked: Stream | None, box: Box, novelty: Novelty, backbone: Any
         log.warning("%s", text)
     bars = {name: bar.to_dict() for name, bar in found.bars.items()}
     left_out = found.reports[FORCES.bar]["leave_one_group_out"]
-    suspicious = suspicious_labels(checked, every, found.bars[FORCES.bar])
-    return CalibrationEntry.from_dict(bars | {"leave_one_group_out": left_out}), suspicious
+    return CalibrationEntry.from_dict(bars | {"leave_one_group_out": left_out})
 
 
 def _report(fitted: _Fitted, n_frames: int, offsets: dict[str, float]) -> dict[str, Any]:

@@ -56,13 +56,12 @@ def suspicious_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _suspicious(one):
-    where = f"atom {one['atom']} ({one['element']})" + f", {one['component']}" * bool(one["component"])
+    error, bar, score = (number(one[name], "#.3g") for name in ("error", "width", "score"))
     return (
-        f"{number(one['score'], '#.3g')} by {one['bar']}: {printable(one['source'])} ({printable(one['group'])}), {where}: error "
-        f"{number(one['error'], '#.3g')}, bar {number(one['width'], '#.3g')}, label {_vector(one['reference'])}, model "
-        f"{_vector(one['predicted'])} {FORCES.unit}"
+        f"{score} by {one['bar']}: {printable(one['source'])} ({printable(one['group'])}), atom {one['atom']} ({one['element']}): error "
+        f"{error}, bar {bar}, label {_vector(one['reference'])}, model {_vector(one['predicted'])} {FORCES.unit}"
     )
 
 
 def _vector(values):
-    return "(" + ", ".join(f"{v:.3f}" for v in values) + ")" if isinstance(values, list | tuple) else f"{values:.3f}"
+    return "(" + ", ".join(f"{v:.3f}" for v in values) + ")"

@@ -72,7 +72,7 @@ def _atom_blocks(result):
         blocks.append(table("element", FORCE_ERROR_COLUMNS, elements))
     blocks.append([*wrap(SCORES_TITLE), *table("score", SCORE_COLUMNS, method_rows(result, FORCES.bar))])
     for figures in (("coverage", "width_over_oracle"), ("pinball", "spearman")):
-        blocks.append(table("group", beside_columns(figures, methods), groups))
+        blocks.append([f"By group, {FORCES.bar} (bar) beside the other scores"] + table("group", beside_columns(figures, methods), groups))
     return blocks
 
 

@@ -113,4 +113,4 @@ class AtomSamples:
         found = intervals(error, bar, blocks[mine], groups=groups, thresholds=FORCE_THRESHOLDS)
         names = ("spearman", "spearman_within_groups", *(f"auroc_{t:.1f}" for t in FORCE_THRESHOLDS))
         coverage = share_interval(error <= bar, blocks[mine], weights)
-        return {"coverage": coverage} | {name: found[name] for name in names}
+        return {"coverage": coverage} | {name: found.get(name) for name in names}

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lmp_uq.calibration.labelled_atoms import ForceLabels
+from lmp_uq.calibration.versions import AnyForceError
 from lmp_uq.frames.frame import Frame
+from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
 from lmp_uq.quantities import FORCES
-from lmp_uq.rows.labelled import force_vectors
-from lmp_uq.rows.rows import Predictions
+from lmp_uq.rows.labelled import force_labels, force_vectors
 from lmp_uq.validation.atoms import FORCE_STD, AtomSamples
 
 OFFSET = 0.05
@@ -33,11 +33,11 @@ MOST_NAMED = 5
 
 
 @dataclass
-class ForceErrors:
-    """Errors of labelled forces, one entry for each atom or component; arrays have length n.
+class AtomErrors:
+    """Errors of the forces of n atoms.
 
-    error, bar : eV/Angstrom, infinite bars allowed; frames : index of the frame; atoms : of the atom in it; components : axis 0 to 2,
-    None where an entry is the whole vector; reference, predicted : (n,) or (n, 3), eV/Angstrom.
+    error, bar : (n,) eV/Angstrom, infinite bars allowed; frames : (n,) index of the frame; atoms : (n,) of the atom in it; reference,
+    predicted : (n, 3), eV/Angstrom.
     """
 
     error: np.ndarray
@@ -46,7 +46,6 @@ class ForceErrors:
     atoms: np.ndarray
     reference: np.ndarray
     predicted: np.ndarray
-    components: np.ndarray | None = None
 
 
 def scores_of_errors(error: ArrayLike, bar: ArrayLike) -> np.ndarray:
@@ -61,12 +60,12 @@ def frame_scores(error: ArrayLike, bar: ArrayLike, frames: ArrayLike, n_frames: 
     return out
 
 
-def suspicious_frames(found: ForceErrors, name: str, frames: Sequence[Frame]) -> list[dict[str, Any]]:
+def suspicious_frames(found: AtomErrors, name: str, frames: Sequence[Frame]) -> list[dict[str, Any]]:
     """The frames with the largest scores above 5, at most five, the worst first.
 
     Parameters
     ----------
-    found : ForceErrors
+    found : AtomErrors
     name : str
         Of the bar.
     frames : sequence of Frame
@@ -75,8 +74,8 @@ def suspicious_frames(found: ForceErrors, name: str, frames: Sequence[Frame]) ->
     Returns
     -------
     list of dict
-        score, bar (its name), source, frame, group, atom, element, component ("" for the vector), error, width (the bar), reference,
-        predicted: of the worst entry of the frame.
+        score, bar (its name), source, frame, group, atom, element, error, width (the bar), reference, predicted: of the worst atom of
+        the frame.
     """
     scores = scores_of_errors(found.error, found.bar)
     out: dict[int, dict[str, Any]] = {}
@@ -89,14 +88,13 @@ def suspicious_frames(found: ForceErrors, name: str, frames: Sequence[Frame]) ->
     return list(out.values())
 
 
-def _entry(found: ForceErrors, k: int, frame: Frame) -> dict[str, Any]:
+def _entry(found: AtomErrors, k: int, frame: Frame) -> dict[str, Any]:
     return {
         "source": frame.source,
         "frame": int(found.frames[k]),
         "group": frame.group,
         "atom": int(found.atoms[k]),
         "element": frame.atoms.get_chemical_symbols()[found.atoms[k]],
-        "component": "" if found.components is None else FORCES.components[found.components[k]],
         "error": float(found.error[k]),
         "width": float(found.bar[k]),
         "reference": found.reference[k].tolist(),
@@ -111,37 +109,25 @@ def suspicious_atoms(atoms: AtomSamples | None, frames: Sequence[Frame]) -> list
         return out
     for name, bar in ((FORCES.bar, atoms.force_error), (FORCE_STD, atoms.force_std)):
         if bar is not None:
-            found = ForceErrors(atoms.error, bar, atoms.frames, atoms.atoms, atoms.reference, atoms.predicted)
+            found = AtomErrors(atoms.error, bar, atoms.frames, atoms.atoms, atoms.reference, atoms.predicted)
             out += suspicious_frames(found, name, frames)
     return out
 
 
-def suspicious_labels(source: Any, labels: ForceLabels, bar: Any) -> list[dict[str, Any]]:
-    """`suspicious_frames` of force_error; labels: `lmp_uq.rows.labelled.force_labels` of the source, bar: calibrated on them."""
-    reference, predicted, atoms = force_vectors(source)
-    found = ForceErrors(labels.atoms.error, bar.predict(labels.atoms.variables), labels.frames, atoms, reference, predicted)
-    return suspicious_frames(found, FORCES.bar, source.frames)
+def suspicious_labels(source: Any, bar: AnyForceError, box: Box, novelty: Novelty, backbone: Any) -> list[dict[str, Any]]:
+    """`suspicious_frames` of force_error on frames of a fit.
 
-
-def suspicious_rows(source: Any, box: Box, about: str = "backbone") -> list[dict[str, Any]]:
-    """`suspicious_frames` of the force components that are rows, their std as the bar: what a fit has of its own frames.
+    The std of the posterior will not do for frames that shaped it: its box encloses the correction that each of their rows asks for, so
+    no error is far beyond it, however wrong the label.
 
     Parameters
     ----------
     source : Stream or Predictions
-    box : Box
-    about : {"backbone", "coefficients"}
-        The model that runs, as in `lmp_uq.posterior.box.Box.rms`.
+    bar : ForceError or ForceError1
+    box, novelty, backbone
+        As for `lmp_uq.rows.labelled.force_labels`.
     """
-
-    def pick(part: Predictions, first: int) -> tuple[np.ndarray, ...]:
-        rows = part.rows.select(part.rows.kinds == FORCES.row)
-        shift = rows.features @ box.coefficients if about == "coefficients" else 0.0
-        return rows.targets - shift, box.rms(rows.features, about=about), rows.frames + first, rows.components
-
-    error, std, owner, components = source.collect(pick)
-    atoms, axes = np.divmod(components.astype(int), 3)
-    owner = owner.astype(int)
-    reference = np.array([source.frames[k].forces[i, a] for k, i, a in zip(owner, atoms, axes, strict=True)])
-    found = ForceErrors(np.abs(error), std, owner, atoms, reference, reference - error, axes)
-    return suspicious_frames(found, "std", source.frames)
+    labels = force_labels(source, novelty, backbone, box.centre() if bar.correction_slope > 0.0 else None)
+    reference, predicted, atoms = force_vectors(source)
+    found = AtomErrors(labels.atoms.error, bar.predict(labels.atoms.variables), labels.frames, atoms, reference, predicted)
+    return suspicious_frames(found, FORCES.bar, source.frames)
