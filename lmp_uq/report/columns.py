@@ -99,6 +99,8 @@ SCORE_COLUMNS = (
 
 SHORT = {CONSTANT: "const", FORCE_NORM: "|F|", FORCE_STD: "std", NEIGHBOUR_GRADE: "G"}
 """Names of scores where there is little room."""
+BESIDE = (("coverage", "width_over_oracle"), ("pinball", _RHO))
+"""Figures of force_error that stand beside those of other scores: two of them in a table."""
 _OF_METHODS = {
     "coverage": ("coverage of", ".2f"),
     "width_over_oracle": ("width/oracle of", "#.2g"),

@@ -14,6 +14,7 @@ from lmp_uq.quantities import FORCES, by_key
 from lmp_uq.report.columns import (
     AUROC_COLUMNS,
     BAR_COLUMNS,
+    BESIDE,
     CALIBRATED_COLUMNS,
     CALIBRATION_COLUMNS,
     COMPARISON_COLUMNS,
@@ -148,9 +149,9 @@ def _atoms(result):
     """What the section of the calibrated bar of atoms shows."""
     key = FORCES.bar
     groups, elements, methods = group_rows(result, key), element_rows(result, key), result[key]["baselines"]
-    shown = [("coverage", "width_over_oracle"), ("pinball", "spearman")]
-    beside = [beside_columns(figures, methods) for figures in shown]
-    tables = [("By group", "group", FORCE_ERROR_COLUMNS, groups), ("By element", "element", FORCE_ERROR_COLUMNS, elements)]
+    beside = [beside_columns(figures, methods) for figures in BESIDE]
+    own: list[Column] = list(FORCE_ERROR_COLUMNS)
+    tables = [("By group", "group", own, groups), ("By element", "element", own, elements)]
     for what, rows in (("group", groups), ("element", elements)):
         heads = [f"Beside other scores, by {what}", ""]
         tables += [(head, what, columns, rows) for head, columns in zip(heads, beside, strict=True)]

@@ -9,6 +9,7 @@ from typing import Any
 from lmp_uq.quantities import FORCES, by_key
 from lmp_uq.report.columns import (
     BAR_COLUMNS,
+    BESIDE,
     CALIBRATED_COLUMNS,
     CALIBRATION_COLUMNS,
     COMPARISON_COLUMNS,
@@ -40,7 +41,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         rows = group_rows(result, quantity.key)
         lines += _section(BAR_COLUMNS, rows) + _section(CALIBRATION_COLUMNS, rows)
         if calibrated := calibrated_rows(rows):
-            lines += ["", _escape(f"{quantity.bar} covers {counts_text(figures['calibrated']['by_group'])}.")] + _section(CALIBRATED_COLUMNS, calibrated)
+            said = f"{quantity.bar} covers {counts_text(figures['calibrated']['by_group'])}."
+            lines += ["", _escape(said), *_section(CALIBRATED_COLUMNS, calibrated)]
         lines += ["", "Methods on the same labels; a star marks bars scaled with hindsight."]
         lines += _section(COMPARISON_COLUMNS, method_rows(result, quantity.key), "method")
     if FORCES.bar in result:
@@ -55,8 +57,8 @@ def _atoms(result):
     groups, methods = group_rows(result, FORCES.bar), result[FORCES.bar]["baselines"]
     lines = ["", f"## {FORCES.bar} of atoms ({FORCES.unit})", "", "![Coverage and width by group](groups.png)"]
     lines += _section(FORCE_ERROR_COLUMNS, groups) + _section(FORCE_ERROR_COLUMNS, element_rows(result, FORCES.bar), "element")
-    lines += ["", _escape(SCORES_TITLE) + "."] + _section(SCORE_COLUMNS, method_rows(result, FORCES.bar), "score")
-    for figures in (("coverage", "width_over_oracle"), ("pinball", "spearman")):
+    lines += ["", _escape(SCORES_TITLE) + ".", *_section(SCORE_COLUMNS, method_rows(result, FORCES.bar), "score")]
+    for figures in BESIDE:
         lines += _section(beside_columns(figures, methods), groups)
     return lines
 

@@ -54,7 +54,7 @@ def printable(value: Any) -> str:
 
 
 def table(title: str, columns: Sequence[Column], rows: NamedFigures) -> list[str]:
-    """Lines of a table, names first; long names lose a part, by which they do not differ if that can be, so that it stays within `WIDTH`."""
+    """Lines of a table within `WIDTH`, names first; of long names a part is left out, one by which they do not differ if there is one."""
     cells = [[column.text(figures) for column in columns] for _, figures in rows]
     widths = [max(len(text) for text in (c.head, *(row[k] for row in cells))) for k, c in enumerate(columns)]
     gaps = [1 if k and c.over and c.over == columns[k - 1].over else 2 for k, c in enumerate(columns)]

@@ -9,6 +9,7 @@ from typing import Any
 from lmp_uq.quantities import FORCES, Quantity, by_key
 from lmp_uq.report.columns import (
     BAR_COLUMNS,
+    BESIDE,
     CALIBRATED_COLUMNS,
     CALIBRATION_COLUMNS,
     COMPARISON_COLUMNS,
@@ -71,8 +72,9 @@ def _atom_blocks(result):
     if elements:
         blocks.append(table("element", FORCE_ERROR_COLUMNS, elements))
     blocks.append([*wrap(SCORES_TITLE), *table("score", SCORE_COLUMNS, method_rows(result, FORCES.bar))])
-    for figures in (("coverage", "width_over_oracle"), ("pinball", "spearman")):
-        blocks.append([f"By group, {FORCES.bar} (bar) beside the other scores"] + table("group", beside_columns(figures, methods), groups))
+    for figures in BESIDE:
+        title = f"By group, {FORCES.bar} (bar) beside the other scores"
+        blocks.append([title, *table("group", beside_columns(figures, methods), groups)])
     return blocks
 
 

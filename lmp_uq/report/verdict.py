@@ -38,9 +38,10 @@ def groups_sentence(result: Mapping[str, Any]) -> str:
     found = result.get(FORCES.bar, {}).get("by_group")
     if not found or not found["n_groups"]:
         return ""
+    width, loss = number(found["width_over_oracle"], "#.3g"), number(found["pinball"], "#.3g")
     return (
-        f"{FORCES.bar} covers {counts_text(found)}; over the groups its median is {number(found['width_over_oracle'], '#.3g')} times the best constant bar of the "
-        f"group, and its pinball loss {number(found['pinball'], '#.3g')} times (geometric means)."
+        f"{FORCES.bar} covers {counts_text(found)}; over the groups its median is {width} times the best constant bar there, and its "
+        f"pinball loss {loss} times (geometric means)."
     )
 
 

@@ -95,8 +95,8 @@ def correction_forces(backbone: Any, frames: Sequence[Frame], theta: np.ndarray,
     theta, out = theta[..., : backbone.n_features], []
     stack = theta.shape[:-1]
     if getattr(backbone, "linear", False):
-        forces = [backbone.evaluate_frame(frame.atoms).force_rows @ theta.T for frame in frames]
-        return [np.moveaxis(mine.reshape(-1, 3, *stack), (0, 1), (-2, -1)) for mine in forces]
+        products = [backbone.evaluate_frame(frame.atoms).force_rows @ theta.T for frame in frames]
+        return [np.moveaxis(mine.reshape(-1, 3, *stack), (0, 1), (-2, -1)) for mine in products]
     for batch in batches(frames, batch_atoms):
         graph, owner = graph_of_frames([f.atoms for f in batch], backbone.elements, backbone.cutoff, [f.source for f in batch])
         state = backbone.evaluate(graph).state

@@ -60,8 +60,9 @@ def _nothing(name: str, n: int) -> np.ndarray:
 
 
 def _of_frames(frames: Sequence[Frame], indices: np.ndarray) -> dict[str, Any]:
-    sources, groups = (np.array([name_as_text(text) for text in texts]) for texts in ([f.source for f in frames], [f.group for f in frames]))
-    return {"frame": indices, "source": sources[indices], "group": groups[indices]}
+    names = {"source": [f.source for f in frames], "group": [f.group for f in frames]}
+    texts = {column: np.array([name_as_text(text) for text in found]) for column, found in names.items()}
+    return {"frame": indices} | {column: found[indices] for column, found in texts.items()}
 
 
 def _of_quantity(mine: Any, key: str, frames: Sequence[Frame]) -> dict[str, Any]:

@@ -66,8 +66,10 @@ def _part(
     for name, mine in samples.items():
         mask = np.ones(len(mine.groups), bool) if axis is None else getattr(mine, axis) == value
         block = mine.groups.astype(str) if blocks == "group" else mine.frames
-        is_atoms = isinstance(mine, AtomSamples)
-        out[name] = mine.metrics(mask, block, baselines) if is_atoms else mine.metrics(mask, n_members, block)
+        if isinstance(mine, AtomSamples):
+            out[name] = mine.metrics(mask, block, baselines)
+        else:
+            out[name] = mine.metrics(mask, n_members, block)
     if FORCES.bar in out and FORCES.key in out:
         out[FORCES.key]["force_error_coverage"] = out[FORCES.bar]["coverage"]
     return out

@@ -51,13 +51,14 @@ def test_csv_and_npz_hold_the_same(written):
 def test_every_label_is_there_with_its_bars(written):
     report, folder = written
     table = read_csv(folder / "all.csv")
-    for key in ("energy_per_atom", "forces", "stress"):
+    components = {"energy_per_atom": {""}, "forces": set("xyz"), "stress": {"xx", "yy", "zz", "xy", "xz", "yz"}}
+    for key in components:
         mine, samples = table["quantity"] == key, report.samples[key]
         assert mine.sum() == len(samples.reference)
         for name in ("reference", "predicted", "error", "std", "lower", "upper", "force_norm"):
             np.testing.assert_array_equal(table[name][mine], getattr(samples, name), err_msg=name)
         np.testing.assert_array_equal(table["frame"][mine], samples.frames)
-        assert set(table["component"][mine]) <= {"energy_per_atom": {""}, "forces": set("xyz")}.get(key, {"xx", "yy", "zz", "xy", "xz", "yz"})
+        assert set(table["component"][mine]) == components[key]
     atoms, mine = report.samples["force_error"], table["quantity"] == "atoms"
     assert mine.sum() == len(atoms.error) == report.force_error.n_atoms
     for name, values in (
