@@ -149,15 +149,15 @@ def _coverage_warnings(result):
 
 
 def verdict(result: Mapping[str, Any]) -> list[str]:
-    """One sentence per quantity in plain words: does it cover, how wide is it, does it rank better than |F_predicted|."""
-    out = [s for quantity in by_key(result) if (s := _bar_sentence(result[quantity.key], quantity.title))]
+    """The headline, and a sentence per quantity in plain words: does it cover, how wide is it, does it rank better than |F_predicted|."""
+    out = [s for s in (groups_sentence(result), *(_bar_sentence(result[q.key], q.title) for q in by_key(result))) if s]
     figures = result.get(FORCES.bar)
     if figures and figures["coverage"] is not None:
         low, high = IN_BAND
         c = figures["coverage"]
         width = "as it should" if low <= c <= high else "less than it should" if c < low else "more than it should: wider than needed"
         text = f"{FORCES.bar} of atoms: covers {_share(c)}{_between(figures, 'coverage')} of the errors (aim 90 %), {width}; "
-        out += [text + _rank_words(figures) + ".", groups_sentence(result)]
+        out.append(text + _rank_words(figures) + ".")
     return out
 
 
