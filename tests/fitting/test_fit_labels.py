@@ -74,7 +74,9 @@ def test_bars_with_isolated_atoms_are_those_without(models, data, tmp_path, cach
     with pytest.warns(UserWarning, match="isolated atoms"):
         with_them, _ = validate(ValidateOptions(str(models.full), (hot,), in_sample=True, progress=False))
     without, _ = validate(ValidateOptions(str(models.full), (str(data / "hot.xyz"),), in_sample=True, progress=False))
+    named = [[one.pop("source") for one in found["suspicious"]] for found in (with_them, without)]
     assert with_them == without and without["n_frames"] == 12
+    assert len(named[0]) == len(named[1])  # the index in the file counts isolated atoms too
 
 
 def weighted(data, tmp_path, name, change):

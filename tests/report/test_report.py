@@ -237,6 +237,14 @@ def test_a_table_stays_within_its_columns(length):
     assert [line[0] for line in lines[2:]] == ["a", "b"]
 
 
+def test_long_names_stay_apart():
+    names = [f"W defects, {n} atoms in a cell" for n in (5, 31, 61, 130)] + ["short"]
+    columns = [Column("", f"h{k}", (f"k{k}",), ".3f", "") for k in range(11)]
+    figures = {f"k{k}": 0.125 for k in range(11)}
+    found = [line.partition("  ")[0] for line in table("group", columns, [(name, figures) for name in names])[1:]]
+    assert len(set(found)) == len(names) and found[-1] == "short" and all(len(name) <= 24 for name in found)
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(None, "-"), (np.nan, "-"), (-np.inf, "-inf"), (True, "-"), (1.2e6, "1e+06"), (np.float32(0.5), "0.50")],

@@ -17,7 +17,7 @@ from lmp_uq.report.text import WIDTH
 from lmp_uq.report.validation import describe_validation
 from lmp_uq.report.verdict import groups_sentence, warnings_of
 from lmp_uq.validation.atoms import AtomSamples
-from lmp_uq.validation.parts import figures
+from lmp_uq.validation.parts import figures, over_groups
 from lmp_uq.validation.samples import CalibratedBars, Samples
 
 RIGHT = np.sqrt(np.log(10.0))
@@ -78,6 +78,13 @@ def test_the_headline_counts_groups_and_takes_geometric_means(result):
     assert result["groups"]["right"]["force_error"]["pinball"] < 0.8 < 1.2 < result["groups"]["wide"]["force_error"]["pinball"]
 
 
+def test_the_ends_of_the_band_belong_to_it():
+    figures_of = {"width_over_oracle": 2.0, "pinball": None, "spearman": None}
+    found = over_groups([figures_of | {"coverage": c} for c in (0.8499, 0.85, 0.97, 0.9701, 0.5, None)])
+    assert [found[name] for name in ("n_groups", "in_band", "below", "above")] == [5, 2, 2, 1]
+    assert found["width_over_oracle"] == pytest.approx(2.0) and found["pinball"] is found["spearman"] is None
+
+
 def test_frames_of_a_group_and_groups_count_alike():
     groups = np.array(["a"] * 101 + ["b"] * 10, dtype=object)
     frames = np.r_[np.zeros(100, int), 1, np.full(10, 2)]
@@ -86,6 +93,20 @@ def test_frames_of_a_group_and_groups_count_alike():
     a, every = mine.metrics(groups == "a"), mine.metrics(np.ones(111, bool), frames)
     assert a["coverage"] == pytest.approx(0.5) and every["coverage"] == pytest.approx(0.75)
     assert a["n_frames"] == 2 and every["n_atoms"] == 111
+    # so do the labels of a calibrated bar
+    std = np.ones(111)
+    labels = Samples(error, np.zeros(111), std, -std, std, std, groups, frames=frames, calibrated=CalibratedBars(std, 0.9))
+    assert labels.metrics(np.ones(111, bool), 9)["calibrated"]["coverage"] == pytest.approx(0.75)
+
+
+def test_the_interval_is_that_of_the_weighted_coverage():
+    rng = np.random.default_rng(7)
+    frames = np.repeat(np.arange(40), np.where(np.arange(40) % 2, 2, 200))
+    error = np.where(frames % 2, 2.0, 0.5) + 0.1 * rng.random(len(frames))
+    mine = AtomSamples(error, np.ones(len(error)), error, np.zeros(len(error)), np.full(len(error), "a", dtype=object), frames=frames)
+    found = mine.metrics(np.ones(len(error), bool), frames)
+    low, high = found["interval"]["coverage"]
+    assert found["coverage"] == pytest.approx(0.5) and low < 0.5 < high < 0.7
 
 
 def test_atoms_that_vanish_by_symmetry_flatter_nothing(atoms, result):
