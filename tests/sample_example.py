@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmp_uq.validation.samples import AtomSamples, Samples, figures
+from lmp_uq.validation.atoms import AtomSamples
+from lmp_uq.validation.parts import figures
+from lmp_uq.validation.samples import Samples
 
 
 def bars(groups, unit, seed):

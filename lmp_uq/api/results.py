@@ -193,38 +193,71 @@ class Bars:
 
 
 @dataclass(frozen=True)
+class GroupCounts:
+    """The headline of bars of level 0.9; None: no group to say.
+
+    Attributes
+    ----------
+    n_groups, in_band, below, above : int
+        Groups; those covered by 0.85 to 0.97, by less, by more.
+    width_over_oracle, pinball : float
+        Geometric means over the groups, see `lmp_uq.metrics.sharpness.sharpness`.
+    spearman : float
+        Mean over the groups.
+    """
+
+    n_groups: int
+    in_band: int
+    below: int
+    above: int
+    width_over_oracle: float | None
+    pinball: float | None
+    spearman: float | None
+
+
+@dataclass(frozen=True)
 class ForceErrors:
     """What force_error is worth; None: too few atoms to say.
 
     Attributes
     ----------
-    n_atoms, n_infinite : int
-        Atoms with labels; those without a bar.
+    n_atoms, n_infinite, n_symmetric : int
+        Atoms with labels; those without a bar; those whose force vanishes by symmetry. The figures are about the others.
     coverage : dict of level to share
-        Of atoms with abs(F error) <= force_error of that level.
+        Of atoms with abs(F error) <= force_error of that level; frames of a group with equal weights, groups too.
     median_width : float
         eV/Angstrom.
-    spearman : float
+    width_over_oracle, pinball : float
+        See `lmp_uq.metrics.sharpness.sharpness`.
+    spearman, spearman_within_groups : float
         Rank correlation of abs(F error) with force_error.
     grade_above_1 : float
         Share of atoms beyond the edge of the training atoms.
+    by_group : GroupCounts or None
+        Of all atoms: how the groups fare; None of a part.
     figures : dict
-        These and all others by name.
+        These and all others by name, those of other scores under baselines.
     """
 
     n_atoms: int
     n_infinite: int
+    n_symmetric: int
     coverage: dict[float, float | None]
     median_width: float | None
+    width_over_oracle: float | None
+    pinball: float | None
     spearman: float | None
+    spearman_within_groups: float | None
     grade_above_1: float | None
+    by_group: GroupCounts | None
     figures: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> ForceErrors:
-        """From the figures of `lmp_uq.validation.samples.AtomSamples.metrics`."""
+        """From the figures of `lmp_uq.validation.atoms.AtomSamples.metrics`."""
         coverage = {float(level): share for level, share in found["coverage_by_level"].items()}
-        return cls(coverage=coverage, figures=found, **_same(cls, found))
+        by_group = GroupCounts(**found["by_group"]) if "by_group" in found else None
+        return cls(**_same(cls, found) | {"coverage": coverage, "figures": found, "by_group": by_group})
 
 
 @dataclass(frozen=True)
@@ -238,7 +271,7 @@ class Part:
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Part:
-        """From the figures of `lmp_uq.validation.samples.figures`."""
+        """From the figures of `lmp_uq.validation.parts.figures`."""
         bars = {name: Bars.of(found[name]) if name in found else None for name in ("energy_per_atom", "forces", "stress")}
         return cls(force_error=ForceErrors.of(found["force_error"]) if "force_error" in found else None, **bars)
 
@@ -257,6 +290,8 @@ class ValidationReport(Result):
         eV/atom, eV/Angstrom, eV/Angstrom^3.
     force_error : ForceErrors or None
     groups, elements : dict of Part
+    suspicious : list of dict
+        Frames whose labels may be wrong, see `lmp_uq.validation.suspicious.suspicious_frames`.
     """
 
     samples: Mapping[str, Any] = field(compare=False)
@@ -270,11 +305,12 @@ class ValidationReport(Result):
     force_error: ForceErrors | None
     groups: dict[str, Part]
     elements: dict[str, Part]
+    suspicious: list[dict[str, Any]]
 
     @classmethod
     def of(cls, result: Mapping[str, Any], samples: Mapping[str, Any]) -> ValidationReport:
         """From what `lmp_uq.recipes.validate.validate` returns."""
-        same = {name: result[name] for name in ("model", "sha256", "n_frames", "in_sample")}
+        same = {name: result[name] for name in ("model", "sha256", "n_frames", "in_sample", "suspicious")}
         groups, elements = ({name: Part.of(mine) for name, mine in result[axis].items()} for axis in ("groups", "elements"))
         return cls(found=result, samples=samples, groups=groups, elements=elements, **vars(Part.of(result)), **same)
 
@@ -287,7 +323,7 @@ class ValidationReport(Result):
         Parameters
         ----------
         name : str
-            parity, error_uncertainty, error_distribution, binned_errors, bagging, calibration (or reliability), risk_coverage.
+            groups, parity, error_uncertainty, error_distribution, binned_errors, bagging, calibration (or reliability), risk_coverage.
 
         Returns
         -------
@@ -303,7 +339,8 @@ class ValidationReport(Result):
             raise UqError(f"there is no figure {name!r}; accepted: {', '.join([*FIGURES, *NAMES_OF_FIGURES])}")
         figure = draw(name, self.samples)
         if figure is None:
-            raise UqError(f"there is nothing to draw in figure {name!r}: bagging needs baselines=True, the others labels with a bar")
+            needs = "bagging needs baselines=True, groups needs force_error, the others labels with a bar"
+            raise UqError(f"there is nothing to draw in figure {name!r}: {needs}")
         return figure
 
     def write(self, folder: str | Path) -> None:

@@ -149,8 +149,9 @@ def validate(model: Model | str | os.PathLike[str], data: Frames, **options: Any
     data : ase.Atoms, path, or an iterable of them
         Frames with labels, as `fit` takes them.
     **options
-        As the options of ``lmp-uq validate``: in_sample, n_members, n_force_rows, blocks, baselines, fit_data (frames), committee, seed,
-        device, precision, engine, threads, keys (a dict), group_key, fit_offsets, progress. Of a `Model`, engine, device, precision,
+        As the options of ``lmp-uq validate``: in_sample, n_members, n_force_rows, blocks, baselines, fit_data (frames), committee,
+        labels (a path, ``*.csv`` or ``*.npz``, that gets every label with its bars), seed, device, precision, engine, threads,
+        keys (a dict), group_key, fit_offsets, progress. Of a `Model`, engine, device, precision,
         threads and n_members are those it was loaded with.
 
     Returns
@@ -198,7 +199,7 @@ def _value(name: str, value: Any) -> Any:
         value = ()
     if name in _TEXTS:
         value = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
-    if name in ("model", "backbone", "out") or (name == "cache" and value is not None):
+    if name in ("model", "backbone", "out") or (name in ("cache", "labels") and value is not None):
         if not isinstance(value, str | os.PathLike):
             raise UqError(f"{name} is a {type(value).__name__}; accepted: a name or a path")
         return os.fspath(value)

@@ -45,6 +45,7 @@ FIT_FORCE_ROWS = (
 FORCE_ROWS_CHECKED = (
     f"force components per frame, drawn at random, whose bars are checked; {FORCE_ROWS} of a foundation model, all of a linear potential"
 )
+LABELS_FILE = "write every label with its prediction and its bars into this file, `.csv` or `.npz`"
 ROWS = f"which labels become rows: any of {', '.join(f'`{label}`' for label in LABELS)}"
 ENERGY_SCALE = "weight energies by exp(-(E - E_min)/A), A in eV/atom, E_min the lowest of the same composition"
 FORCE_SCALE = "weight force components by exp(-|F|/B), B in eV/Angstrom"
@@ -147,6 +148,7 @@ def _add_validate(verbs):
     p.add_argument("--in-sample", action="store_true", help="accept frames that shaped the file")
     p.add_argument("--json", metavar="OUT", help=JSON)
     p.add_argument("--report", metavar="DIR", help="write `report.html`, tables and figures into this folder")
+    p.add_argument("--labels", metavar="OUT", help=LABELS_FILE)
     p.add_argument("--force-rows", type=positive, metavar="N", help=FORCE_ROWS_CHECKED)
     p.add_argument("--members", type=positive, default=None, metavar="K", help=BOUNDS)
     p.add_argument("--seed", type=count, default=0, help="of the drawn force components")
@@ -271,6 +273,7 @@ def _validate(options, command):
         baselines=options.baselines,
         fit_data=options.fit_data,
         committee=options.committee,
+        labels=options.labels,
         n_force_rows=options.force_rows,
         **_common(options),
     )

@@ -13,11 +13,13 @@ from scipy.stats import rankdata
 
 NO_BAR = 1e-5
 """Share of the widest bar below which a bar is rounding (of single-precision features), not a statement."""
+FIRM = 0.01
+"""Share of the root mean square bar below which the ratio of an error to its bar says nothing: a few such labels would be the mean."""
 LEVELS = (0.5, 0.9, 0.95)
 """Nominal levels whose coverage is a figure: Gaussian intervals of 0.674, 1.645 and 1.960 std."""
 NOMINAL = np.arange(1, 100) / 100.0
 """Nominal levels over which the miscalibration area is a mean."""
-_NO_WIDTH = ("mean_error_over_std", "spearman", "within_1_std", "within_2_std", "within_3_std")
+_NO_WIDTH = ("mean_error_over_std", "n_firm", "spearman", "within_1_std", "within_2_std", "within_3_std")
 _NO_SHAPE = ("coverage_50", "coverage_90", "coverage_95", "miscalibration_area", "crps", "sharpness", "risk_coverage_gain")
 
 
@@ -41,6 +43,7 @@ def bar_metrics(
     bar: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     thresholds: Sequence[float] = (),
+    certifiable: np.ndarray | None = None,
 ) -> dict:
     """Figures of error bars.
 
@@ -53,6 +56,7 @@ def bar_metrics(
     bar : (n,) bool, labels that have a bar; None: `has_bar` of these labels
     groups : (n,) group of each label; None: all of one group
     thresholds : of abs(error), in its unit, for the figures auroc
+    certifiable : (n,) bool, labels above the leverage floor of the fit; None: all
 
     Returns
     -------
@@ -68,7 +72,8 @@ def bar_metrics(
     out |= size_metrics(error)
     error, std, lower, upper = error[bar], std[bar], np.asarray(lower)[bar], np.asarray(upper)[bar]
     out["envelope_violation"] = violation(error, lower, upper)
-    return out | width_metrics(error, std) | rank_metrics(error, std, groups[bar], thresholds)
+    certifiable = None if certifiable is None else np.asarray(certifiable, bool)[bar]
+    return out | width_metrics(error, std, certifiable) | rank_metrics(error, std, groups[bar], thresholds)
 
 
 def violation(error: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float | None:
@@ -83,25 +88,34 @@ def size_metrics(error: np.ndarray) -> dict:
     return {"mae": float(np.mean(np.abs(error))), "rmse": float(np.sqrt(np.mean(error**2)))}
 
 
-def width_metrics(error: np.ndarray, std: np.ndarray) -> dict:
+def firm_bars(std: ArrayLike, certifiable: np.ndarray | None = None) -> np.ndarray:
+    """(n,) bool: labels whose abs(error)/std counts: std above `FIRM` of the root mean square one, and certifiable where that is known."""
+    std = np.asarray(std, float)
+    firm = std > max(FIRM * np.sqrt(np.mean(std**2)) if len(std) else 0.0, 1e-300)
+    return firm if certifiable is None else firm & certifiable
+
+
+def width_metrics(error: np.ndarray, std: np.ndarray, certifiable: np.ndarray | None = None) -> dict:
     """Figures that need a width only.
 
     Parameters
     ----------
     error : (n,) label minus prediction
-    std : (n,) bar, same unit; a label of zero width has no ratio for mean_error_over_std
+    std : (n,) bar, same unit
+    certifiable : (n,) bool or None, as in `bar_metrics`
 
     Returns
     -------
     dict
-        mean_error_over_std (0.80 for Gaussian errors of that std); spearman between abs(error) and std;
-        within_1_std, within_2_std, within_3_std (0.68, 0.95, 0.997 for Gaussian errors); those of
+        mean_error_over_std (0.80 for Gaussian errors of that std), the mean over the n_firm labels of `firm_bars`; spearman between
+        abs(error) and std; within_1_std, within_2_std, within_3_std (0.68, 0.95, 0.997 for Gaussian errors); those of
         `shape_metrics`.
     """
-    error, std, wide = np.abs(error), np.asarray(std, float), has_bar(std)
-    ratio = error[wide] / std[wide]
+    error, std = np.abs(error), np.asarray(std, float)
+    firm = firm_bars(std, certifiable)
+    ratio = error[firm] / std[firm]
     mean = float(ratio.mean()) if len(ratio) else None
-    out = {"mean_error_over_std": mean, "spearman": spearman(error, std)}
+    out = {"mean_error_over_std": mean, "n_firm": len(ratio), "spearman": spearman(error, std)}
     out |= {f"within_{k}_std": share(error <= k * std) for k in (1, 2, 3)}
     return out | shape_metrics(error, std)
 

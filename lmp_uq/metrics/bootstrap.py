@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lmp_uq.metrics.bars import LEVELS, NOMINAL, confidence, crps_gaussian
+from lmp_uq.metrics.bars import LEVELS, NOMINAL, confidence, crps_gaussian, firm_bars
 
 N_RESAMPLES = 200
 PERCENTILES = (2.5, 97.5)
@@ -36,6 +36,7 @@ def intervals(
     bar: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     thresholds: Sequence[float] = (),
+    certifiable: np.ndarray | None = None,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
 ) -> dict[str, list[float] | None]:
@@ -49,6 +50,7 @@ def intervals(
     bar : (n,) bool, labels that have a bar; None: all
     groups : (n,) for spearman_within_groups; None: leave it out
     thresholds : of abs(error)
+    certifiable : (n,) bool or None, as for `lmp_uq.metrics.bars.bar_metrics`
     n_resamples, seed : int
 
     Returns
@@ -62,21 +64,26 @@ def intervals(
     error, std = np.asarray(error, float), np.asarray(std, float)
     bar = np.ones(len(error), bool) if bar is None else np.asarray(bar, bool)
     counts = block_counts(n_blocks, n_resamples, seed) if n_blocks >= MIN_BLOCKS else np.zeros((0, n_blocks), int)
-    drawn: dict[str, Any] = _means(error, std, block, counts, bar, lower, upper)
+    firm = bar.copy()
+    firm[bar] = firm_bars(std[bar], None if certifiable is None else certifiable[bar])
+    drawn: dict[str, Any] = _means(error, std, block, counts, bar, firm, lower, upper)
     ranks = _RankFigures(np.abs(error[bar]), std[bar], None if groups is None else np.asarray(groups)[bar], thresholds)
     drawn |= ranks.draw(counts, block[bar])
     return {name: percentile_interval(values) for name, values in drawn.items()}
 
 
-def share_interval(inside: np.ndarray, blocks: np.ndarray, *, n_resamples: int = N_RESAMPLES, seed: int = 0) -> list[float] | None:
-    """95 % interval of a share of labels (n,) bool."""
+def share_interval(
+    inside: np.ndarray, blocks: np.ndarray, weights: np.ndarray | None = None, *, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> list[float] | None:
+    """95 % interval of a share of labels (n,) bool, each with its weight (n,); None: all alike."""
     _, block = np.unique(np.asarray(blocks), return_inverse=True)
     block = block.ravel()
     n_blocks = int(block.max(initial=-1)) + 1
     if n_blocks < MIN_BLOCKS:
         return None
     counts = block_counts(n_blocks, n_resamples, seed)
-    return percentile_interval((counts @ np.bincount(block, inside, n_blocks)) / (counts @ np.bincount(block)))
+    weights = np.ones(len(block)) if weights is None else np.asarray(weights, float)
+    return percentile_interval((counts @ np.bincount(block, weights * inside, n_blocks)) / (counts @ np.bincount(block, weights)))
 
 
 def percentile_interval(values: np.ndarray) -> list[float] | None:
@@ -94,6 +101,7 @@ def _means(
     block: np.ndarray,
     counts: np.ndarray,
     bar: np.ndarray,
+    firm: np.ndarray,
     lower: np.ndarray | None,
     upper: np.ndarray | None,
 ) -> dict[str, np.ndarray]:
@@ -117,8 +125,7 @@ def _means(
         observed = np.cumsum(counts @ bins, axis=1)
         observed = observed[:, :-1] / observed[:, -1:]
     out["miscalibration_area"] = np.abs(observed - NOMINAL).mean(axis=1)
-    positive = bar & (std > 0.0)
-    out["mean_error_over_std"] = mean(np.abs(error[positive]) / std[positive], positive)
+    out["mean_error_over_std"] = mean(np.abs(error[firm]) / std[firm], firm)
     out["crps"] = mean(crps_gaussian(size, width), bar)
     out["sharpness"] = np.sqrt(mean(width**2, bar))
     if lower is not None:

@@ -16,6 +16,7 @@ from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL, ForceError
 from lmp_uq.calibration.labelled_atoms import ForceLabels
 from lmp_uq.calibration.labels import calibrate_bars
+from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError, argument
 from lmp_uq.files import check_folder, check_target
 from lmp_uq.fitting.counts import ROWS_PER_FEATURE, count_rows, enough_force_rows
@@ -42,6 +43,7 @@ from lmp_uq.quantities import FORCE_ROWS, FORCES, LABELS, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labels_of
 from lmp_uq.rows.stream import Stream
+from lmp_uq.validation.suspicious import suspicious_labels
 
 log = logging.getLogger("lmp_uq")
 
@@ -140,6 +142,7 @@ class _Fitted:
     calibration: CalibrationEntry | None
     counts: dict
     counts_by_group: dict
+    suspicious: dict[str, list]
 
 
 def _fit_all(training: Stream, judge: Callable[[Any], Judged], backbone: Any, options: FitOptions, everyone: Ranks) -> _Fitted:
@@ -148,8 +151,22 @@ def _fit_all(training: Stream, judge: Callable[[Any], Judged], backbone: Any, op
     say_if_wide(judged, training, pops, weights, options, everyone)
     fit_novelty = fit_scaled_novelty if is_linear(judged.source) else fit_novelty_blocks
     novelty = fit_novelty(_AtomBlocks(training), len(backbone.elements), seed=options.seed, ranks=everyone)
-    calibration = _calibrate(judged.checked, judged.posterior(pops.box_), novelty, backbone)
-    return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights))
+    box = judged.posterior(pops.box_)
+    calibration = _calibrate(judged.checked, box, novelty, backbone)
+    # the forces of a stream of a linear potential are those of its reference
+    streams = {"posterior": None if is_linear(judged.source) else training, "calibration": judged.checked}
+    suspicious = _suspicious(calibration, streams, box, novelty, backbone)
+    return _Fitted(pops, judged, floors, weights, novelty, calibration, *count_rows(training, pops, weights), suspicious)
+
+
+def _suspicious(
+    calibration: CalibrationEntry | None, streams: Mapping[str, Stream | None], box: Box, novelty: Novelty, backbone: Any
+) -> dict[str, list]:
+    """Frames by role whose labels may be wrong; none without calibration."""
+    if calibration is None:
+        return {}
+    bar = force_error_of(calibration.bars()[FORCES.bar])
+    return {role: suspicious_labels(one, bar, box, novelty, backbone) for role, one in streams.items() if one is not None}
 
 
 class _AtomBlocks:
@@ -297,6 +314,7 @@ def _report(fitted: _Fitted, n_frames: int, offsets: dict[str, float]) -> dict[s
         "floors_tried": [{"floor": f, "std_over_rmse": r} for f, r in fitted.floors],
         "force_error_leave_one_group_out": fitted.calibration.leave_one_group_out if fitted.calibration else {},
         "energy_offsets": offsets,
+        "suspicious": fitted.suspicious,
     }
 
 

@@ -13,12 +13,15 @@ from lmp_uq.frames.frame import Frame
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.modelfile import ModelFile
 from lmp_uq.modelfile.provenance import frames_with_other_role
+from lmp_uq.quantities import FORCES
 from lmp_uq.recipes.options import RecipeOptions, default_force_rows, members_in_use
 from lmp_uq.rows.predict import predict_by_file
 from lmp_uq.validation.baselines import add_baselines, read_fit_frames
 from lmp_uq.validation.collect import collect
 from lmp_uq.validation.committee import add_committee, energy_lack
-from lmp_uq.validation.samples import figures
+from lmp_uq.validation.labels_file import check_labels_file, write_labels
+from lmp_uq.validation.parts import figures
+from lmp_uq.validation.suspicious import suspicious_atoms
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class ValidateOptions(RecipeOptions):
     baselines: bool = False
     fit_data: tuple[str, ...] = ()
     committee: tuple[str, ...] = ()
+    labels: str | None = None
 
 
 def validate(options: ValidateOptions) -> tuple[dict, dict]:
@@ -47,18 +51,20 @@ def validate(options: ValidateOptions) -> tuple[dict, dict]:
     -------
     result : dict
         JSON-able; keys model, sha256, n_frames, in_sample, energy_per_atom (eV), forces (components, eV/Angstrom), stress
-        (eV/Angstrom^3; absent without labels), force_error, groups, elements, comparison, blocks, and what the baselines say of
-        themselves. Every figure is defined in `lmp_uq.metrics.bars`.
+        (eV/Angstrom^3; absent without labels), force_error, groups, elements, comparison, blocks, suspicious, and what the baselines
+        say of themselves. Every figure is defined in `lmp_uq.metrics`.
     samples : dict
-        The quantities as `lmp_uq.validation.samples.Samples`, force_error as `lmp_uq.validation.samples.AtomSamples` (absent if the file
+        The quantities as `lmp_uq.validation.samples.Samples`, force_error as `lmp_uq.validation.atoms.AtomSamples` (absent if the file
         has none).
 
     Raises
     ------
     UqError
         No posterior in the file, or fewer members than are asked for; frames that had another role in it, unless in_sample;
-        baselines without frames of the fit.
+        baselines without frames of the fit; a file for the labels that cannot be written.
     """
+    if options.labels is not None:
+        check_labels_file(options.labels)
     file = modelfile.read(modelfile.resolve(options.model))
     if file.header.posterior is None:
         raise UqError(f"{options.model} has no posterior to validate: lmp-uq fit writes one")
@@ -79,7 +85,10 @@ def validate(options: ValidateOptions) -> tuple[dict, dict]:
     if options.committee:
         zero = energy_lack(predictions, stored, backbone.elements, options.fit_offsets)
         result |= add_committee(predictions, zero, samples, options)
-    return result | figures(samples, n_members, options.blocks), samples
+    if options.labels is not None:
+        write_labels(options.labels, samples, frames)
+    result |= figures(samples, n_members, options.blocks)
+    return result | {"suspicious": suspicious_atoms(samples.get(FORCES.bar), frames)}, samples
 
 
 def _refuse_other_roles(file: ModelFile, frames: Sequence[Frame]) -> None:

@@ -17,10 +17,12 @@ from lmp_uq.files import atomic_file
 from lmp_uq.report.html import html_page
 from lmp_uq.report.markdown import markdown
 from lmp_uq.report.plots.calibration import draw_bagging, draw_binned_errors, draw_calibration, draw_error_distribution, draw_risk_coverage
+from lmp_uq.report.plots.groups import draw_groups
 from lmp_uq.report.plots.parity import draw_error_uncertainty, draw_parity
 
 DPI = 110
 FIGURES = {
+    "groups": draw_groups,
     "parity": draw_parity,
     "error_uncertainty": draw_error_uncertainty,
     "error_distribution": draw_error_distribution,

@@ -9,6 +9,7 @@ from typing import Any
 
 from lmp_uq.quantities import LABELS
 from lmp_uq.report.calibration import left_out_lines
+from lmp_uq.report.rows import suspicious_lines
 from lmp_uq.report.text import Column, number, printable, table, wrap
 
 BELOW_FLOOR = "below the leverage floor: not certified by the box"
@@ -32,9 +33,10 @@ def describe_fit(report: Mapping[str, Any]) -> str:
     blocks = [rows, _group_lines(report), _path_lines(report.get("ridge_path"), "ridge", report.get("ridge"))]
     blocks += [_path_lines(report.get("floor_path"), "leverage_floor", report["leverage_floor"])]
     blocks += [_floor_lines(report), left_out_lines(report["force_error_leave_one_group_out"])]
-    blocks = [lines for lines in blocks if lines]
     if report["energy_offsets"]:
         blocks.append(wrap(offsets_text(report["energy_offsets"])))
+    blocks.append(suspicious_lines([one for mine in report.get("suspicious", {}).values() for one in mine]))
+    blocks = [lines for lines in blocks if lines]
     return "\n\n".join("\n".join(lines) for lines in blocks)
 
 

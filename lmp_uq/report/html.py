@@ -11,11 +11,28 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lmp_uq.quantities import FORCES, by_key
-from lmp_uq.report.columns import BAR_COLUMNS, CALIBRATION_COLUMNS, COMPARISON_COLUMNS, FORCE_ERROR_COLUMNS, RANKING_COLUMNS
+from lmp_uq.report.columns import (
+    AUROC_COLUMNS,
+    BAR_COLUMNS,
+    BESIDE,
+    CALIBRATED_COLUMNS,
+    CALIBRATION_COLUMNS,
+    COMPARISON_COLUMNS,
+    FORCE_ERROR_COLUMNS,
+    SCORE_COLUMNS,
+    beside_columns,
+)
+from lmp_uq.report.rows import SUSPICIOUS, calibrated_rows, element_rows, group_rows, method_rows, suspicious_sentences
 from lmp_uq.report.text import Column, NamedFigures, number, printable
-from lmp_uq.report.validation import element_rows, group_rows, headline, method_rows, verdict, warnings_of
+from lmp_uq.report.verdict import counts_text, headline, verdict, warnings_of
 
 FIGURES = {
+    "groups.png": (
+        "Coverage and width by group",
+        "One line for each group. Left: share of its force errors that are below force_error; the shaded band, 0.85 to 0.97, is what a bar "
+        "of level 0.9 should reach. Right: median of force_error over the constant bar that would have covered 0.90 of the group, on a "
+        "logarithmic axis; 1 is as wide as that bar. Hollow points: a bar proportional to |F_predicted|, scaled with hindsight.",
+    ),
     "parity.png": (
         "Predicted against reference",
         "Each point is a label. The strip under the energies shows error and K-member bounds in meV/atom.",
@@ -95,6 +112,8 @@ def html_page(result: Mapping[str, Any], images: Mapping[str, bytes]) -> str:
         figures=[(*FIGURES[name], base64.b64encode(images[name]).decode()) for name in FIGURES if name in images],
         quantities=[_quantity(result, quantity) for quantity in by_key(result)],
         atoms=_atoms(result) if FORCES.bar in result else None,
+        suspicious=suspicious_sentences(result.get("suspicious", [])),
+        suspicious_meaning=SUSPICIOUS,
     )
 
 
@@ -108,10 +127,13 @@ def _template():
 def _quantity(result, quantity):
     """What the section of a quantity shows: tables as (heading or "", name of the rows, columns, rows)."""
     key, figures = quantity.key, result[quantity.key]
-    ranking = RANKING_COLUMNS[2:] if quantity is FORCES else ()
+    ranking = AUROC_COLUMNS if quantity is FORCES else ()
     groups, elements = group_rows(result, key), element_rows(result, key)
     tables = [("By group", "group", BAR_COLUMNS, groups), ("", "group", (*CALIBRATION_COLUMNS, *ranking), groups)]
     tables += [("By element", "element", BAR_COLUMNS, elements), ("", "element", CALIBRATION_COLUMNS, elements)]
+    if calibrated := calibrated_rows(groups):
+        title = f"{quantity.bar} covers {counts_text(figures['calibrated']['by_group'])}"
+        tables.append((title, "group", CALIBRATED_COLUMNS, calibrated))
     return {
         "key": key,
         "title": f"{quantity.title} ({quantity.unit})",
@@ -119,25 +141,32 @@ def _quantity(result, quantity):
         "methods": _table("Methods on the same labels", "method", COMPARISON_COLUMNS, method_rows(result, key)),
         "intervals": _intervals(figures),
         "tables": [_table(*one) for one in tables],
-        "definitions": _definitions((*COMPARISON_COLUMNS, *BAR_COLUMNS, *CALIBRATION_COLUMNS, *ranking)),
+        "definitions": _definitions((*COMPARISON_COLUMNS, *BAR_COLUMNS, *CALIBRATION_COLUMNS, *ranking, *CALIBRATED_COLUMNS)),
     }
 
 
 def _atoms(result):
     """What the section of the calibrated bar of atoms shows."""
     key = FORCES.bar
+    groups, elements, methods = group_rows(result, key), element_rows(result, key), result[key]["baselines"]
+    beside = [beside_columns(figures, methods) for figures in BESIDE]
+    own: list[Column] = list(FORCE_ERROR_COLUMNS)
+    tables = [("By group", "group", own, groups), ("By element", "element", own, elements)]
+    for what, rows in (("group", groups), ("element", elements)):
+        heads = [f"Beside other scores, by {what}", ""]
+        tables += [(head, what, columns, rows) for head, columns in zip(heads, beside, strict=True)]
     return {
         "key": key,
         "title": f"Atoms: {key} ({FORCES.unit})",
         "levels": result[key]["coverage_by_level"],
-        "methods": _table("Scores that rank |F error|", "score", RANKING_COLUMNS, method_rows(result, key)),
+        "n_symmetric": result[key]["n_symmetric"],
+        "n_infinite": result[key]["n_infinite"],
+        "methods": _table("Beside other scores, each times one factor that covers 0.90 of these labels", "score", SCORE_COLUMNS,
+                          method_rows(result, key)),
         "intervals": _intervals(result[key]),
-        "tables": [
-            _table("By group", "group", FORCE_ERROR_COLUMNS, group_rows(result, key)),
-            _table("By element", "element", FORCE_ERROR_COLUMNS, element_rows(result, key)),
-        ],
-        "definitions": _definitions((*FORCE_ERROR_COLUMNS, *RANKING_COLUMNS)),
-    }
+        "tables": [_table(*one) for one in tables],
+        "definitions": _definitions((*FORCE_ERROR_COLUMNS, *SCORE_COLUMNS, *beside[0], *beside[1])),
+    }  # fmt: skip
 
 
 def _intervals(figures):

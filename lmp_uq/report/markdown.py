@@ -7,9 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmp_uq.quantities import FORCES, by_key
-from lmp_uq.report.columns import BAR_COLUMNS, CALIBRATION_COLUMNS, COMPARISON_COLUMNS, FORCE_ERROR_COLUMNS, RANKING_COLUMNS
+from lmp_uq.report.columns import (
+    BAR_COLUMNS,
+    BESIDE,
+    CALIBRATED_COLUMNS,
+    CALIBRATION_COLUMNS,
+    COMPARISON_COLUMNS,
+    FORCE_ERROR_COLUMNS,
+    SCORE_COLUMNS,
+    beside_columns,
+)
+from lmp_uq.report.rows import SUSPICIOUS, calibrated_rows, element_rows, group_rows, method_rows, suspicious_sentences
 from lmp_uq.report.text import printable
-from lmp_uq.report.validation import group_rows, headline, method_rows, verdict, warnings_of
+from lmp_uq.report.validation import SCORES_TITLE
+from lmp_uq.report.verdict import counts_text, headline, verdict, warnings_of
 
 
 def markdown(result: Mapping[str, Any]) -> str:
@@ -29,13 +40,27 @@ def markdown(result: Mapping[str, Any]) -> str:
             )
         rows = group_rows(result, quantity.key)
         lines += _section(BAR_COLUMNS, rows) + _section(CALIBRATION_COLUMNS, rows)
+        if calibrated := calibrated_rows(rows):
+            said = f"{quantity.bar} covers {counts_text(figures['calibrated']['by_group'])}."
+            lines += ["", _escape(said), *_section(CALIBRATED_COLUMNS, calibrated)]
         lines += ["", "Methods on the same labels; a star marks bars scaled with hindsight."]
         lines += _section(COMPARISON_COLUMNS, method_rows(result, quantity.key), "method")
     if FORCES.bar in result:
-        lines += ["", "## force_error of atoms (eV/Angstrom)"]
-        lines += _section(FORCE_ERROR_COLUMNS, group_rows(result, FORCES.bar))
-        lines += _section(RANKING_COLUMNS, method_rows(result, FORCES.bar), "score")
+        lines += _atoms(result)
+    if result.get("suspicious"):
+        lines += ["", "## Labels that may be wrong", "", _escape(SUSPICIOUS), ""]
+        lines += [f"1. {_escape(text)}" for text in suspicious_sentences(result["suspicious"])]
     return "\n".join(lines) + "\n"
+
+
+def _atoms(result):
+    groups, methods = group_rows(result, FORCES.bar), result[FORCES.bar]["baselines"]
+    lines = ["", f"## {FORCES.bar} of atoms ({FORCES.unit})", "", "![Coverage and width by group](groups.png)"]
+    lines += _section(FORCE_ERROR_COLUMNS, groups) + _section(FORCE_ERROR_COLUMNS, element_rows(result, FORCES.bar), "element")
+    lines += ["", _escape(SCORES_TITLE) + ".", *_section(SCORE_COLUMNS, method_rows(result, FORCES.bar), "score")]
+    for figures in BESIDE:
+        lines += _section(beside_columns(figures, methods), groups)
+    return lines
 
 
 def _section(columns, rows, first="group"):

@@ -54,7 +54,7 @@ def printable(value: Any) -> str:
 
 
 def table(title: str, columns: Sequence[Column], rows: NamedFigures) -> list[str]:
-    """Lines of a table, names first; long names lose their middle so that it stays within `WIDTH`."""
+    """Lines of a table within `WIDTH`, names first; of long names a part is left out, one by which they do not differ if there is one."""
     cells = [[column.text(figures) for column in columns] for _, figures in rows]
     widths = [max(len(text) for text in (c.head, *(row[k] for row in cells))) for k, c in enumerate(columns)]
     gaps = [1 if k and c.over and c.over == columns[k - 1].over else 2 for k, c in enumerate(columns)]
@@ -63,15 +63,20 @@ def table(title: str, columns: Sequence[Column], rows: NamedFigures) -> list[str
     first = min(max(map(len, [title, *names])), max(WIDTH - sum(widths) - sum(gaps), 8))
     heads = [c.head for c in columns]
     lines = [" " * first + over] if over.strip() else []
-    for name, row in zip([title, *names], [heads, *cells], strict=True):
+    for name, row in zip([title, *_shortened(names, first)], [heads, *cells], strict=True):
         line = "".join(" " * g + f"{text:>{w}}" for g, text, w in zip(gaps, row, widths, strict=True))
-        lines.append(f"{_shorten(name, first):{first}}{line}")
+        lines.append(f"{name:{first}}{line}")
     return [line.rstrip() for line in lines]
 
 
 def wrap(text: str) -> list[str]:
     """Lines of one paragraph."""
     return textwrap.wrap(text, WIDTH, break_on_hyphens=False)
+
+
+def item(text: str) -> list[str]:
+    """Lines of one item of a list, all but the first indented."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
 
 
 def entry(label: str, text: Any) -> list[str]:
@@ -94,8 +99,16 @@ def _over(columns, widths, gaps):
     return line
 
 
-def _shorten(name, width):
-    if len(name) <= width:
-        return name
-    end = (width - 2) // 2
-    return f"{name[: width - 2 - end]}..{name[-end:]}"
+def _shortened(names, width):
+    """Names of at most that width, cut where they stay different from each other: in the middle if that will do."""
+    if all(len(name) <= width for name in names):
+        return names
+    middle = (width - 1) // 2
+    cuts = sorted(range(2, width - 1), key=lambda start: abs(start - middle))
+    tried = [[_cut(name, start, width) for name in names] for start in cuts]
+    return max(tried, key=lambda found: len(set(found)))  # of equals the first
+
+
+def _cut(name, start, width):
+    end = width - 2 - start
+    return name if len(name) <= width else f"{name[:start]}..{name[len(name) - end:]}"

@@ -82,6 +82,19 @@ def energy_labels(predictions: Predictions, box: Box, novelty: Novelty | None) -
     return LabelledFrames([predictions.descriptors[k] for k in rows.frames], np.abs(rows.targets), groups, blocks, signals)
 
 
+def force_vectors(source: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the atoms of `force_labels`, in their order: labels (n, 3) and predictions (n, 3), eV/Angstrom, and (n,) index in the frame."""
+
+    def pick(part: Predictions, first: int) -> tuple[np.ndarray, ...]:
+        chosen = labelled_frames(part)
+        reference = _joined([part.frames[k].forces for k in chosen], (0, 3))
+        atoms = _joined([np.arange(len(part.species[k])) for k in chosen], (0,)).astype(int)
+        return reference, _joined([part.forces[k] for k in chosen], (0, 3)), atoms
+
+    reference, predicted, atoms = source.collect(pick)
+    return reference, predicted, atoms
+
+
 def mean_grades(predictions: Predictions, novelty: Novelty) -> np.ndarray:
     """(n_frames,) mean grade of the atoms of each frame."""
     pairs = zip(predictions.descriptors, predictions.species, strict=True)

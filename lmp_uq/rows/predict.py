@@ -80,17 +80,30 @@ def predict_by_file(
     return backbone, predict(backbone, frames, rows)
 
 
-def correction_forces(backbone: Any, frames: Sequence[Frame], centre: np.ndarray, batch_atoms: int = 256) -> list[np.ndarray]:
-    """Forces (N, 3) in eV/Angstrom of the posterior's mean correction on each frame; centre (P',): `lmp_uq.posterior.box.Box.centre`."""
-    theta, out = centre[: backbone.n_features], []
+def correction_forces(backbone: Any, frames: Sequence[Frame], theta: np.ndarray, batch_atoms: int = 256) -> list[np.ndarray]:
+    """Forces of corrections on each frame, eV/Angstrom.
+
+    Parameters
+    ----------
+    theta : (P',) or (K, P') array
+        Of the mean correction, `lmp_uq.posterior.box.Box.centre`, or of K members, which are pulled together.
+
+    Returns
+    -------
+    list of arrays (N, 3), or (K, N, 3)
+    """
+    theta, out = theta[..., : backbone.n_features], []
+    stack = theta.shape[:-1]
     if getattr(backbone, "linear", False):
-        return [(backbone.evaluate_frame(frame.atoms).force_rows @ theta).reshape(-1, 3) for frame in frames]
+        products = [backbone.evaluate_frame(frame.atoms).force_rows @ theta.T for frame in frames]
+        return [np.moveaxis(mine.reshape(-1, 3, *stack), (0, 1), (-2, -1)) for mine in products]
     for batch in batches(frames, batch_atoms):
         graph, owner = graph_of_frames([f.atoms for f in batch], backbone.elements, backbone.cutoff, [f.source for f in batch])
         state = backbone.evaluate(graph).state
-        weights = np.broadcast_to(theta, (graph.n_local, len(theta)))
-        forces = forces_of(graph, backbone.pull(state, None, np.ascontiguousarray(weights)))
-        out += np.split(forces, np.searchsorted(owner, np.arange(1, len(batch))))
+        weights = np.broadcast_to(theta[..., None, :], (*stack, graph.n_local, theta.shape[-1]))
+        gradients = backbone.pull(state, None, np.ascontiguousarray(weights))
+        forces = np.array([forces_of(graph, one) for one in gradients]) if stack else forces_of(graph, gradients)
+        out += np.split(forces, np.searchsorted(owner, np.arange(1, len(batch))), axis=-2)
     return out
 
 

@@ -23,7 +23,8 @@ from lmp_uq.rows.cache import Cache
 from lmp_uq.rows.labelled import features_of, labelled_descriptors, rows_of
 from lmp_uq.rows.rows import Predictions, RowOptions
 from lmp_uq.rows.stream import Stream
-from lmp_uq.validation.samples import AtomSamples, Bars
+from lmp_uq.validation.atoms import AtomSamples
+from lmp_uq.validation.samples import Bars
 
 log = logging.getLogger("lmp_uq")
 

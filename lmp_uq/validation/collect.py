@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from lmp_uq.calibration.force_error import ForceError
 from lmp_uq.calibration.grade_error import bar_of_energies
 from lmp_uq.calibration.scaled_error import ScaledError
-from lmp_uq.calibration.versions import force_error_of
+from lmp_uq.calibration.variables import ForceVariables
+from lmp_uq.calibration.versions import AnyForceError, force_error_of
 from lmp_uq.errors import UqError
 from lmp_uq.modelfile import ModelFile
 from lmp_uq.novelty.grade import Novelty
@@ -19,6 +21,7 @@ from lmp_uq.rows.labelled import (
     features_of,
     force_labels,
     force_norms,
+    force_vectors,
     groups_of,
     mean_grades,
     predicted_values,
@@ -27,7 +30,9 @@ from lmp_uq.rows.labelled import (
     stress_factor,
 )
 from lmp_uq.rows.rows import Predictions
-from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, CalibratedBars, Samples
+from lmp_uq.validation.atoms import AtomSamples
+from lmp_uq.validation.force_std import force_std
+from lmp_uq.validation.samples import FORCE_THRESHOLDS, CalibratedBars, Samples
 
 
 def collect(file: ModelFile, predictions: Predictions, backbone: Any, n_members: int) -> dict:
@@ -81,6 +86,8 @@ def _samples(
         groups_of(predictions.frames)[rows.frames].astype(object),
         frames=rows.frames,
         elements=elements[row_species(predictions, rows)] if quantity is FORCES else None,
+        atoms=rows.components // 3 if quantity is FORCES else None,
+        components=np.array(quantity.components)[rows.components % len(quantity.components)],
         certifiable=_certifiable(file, rows),
         thresholds=FORCE_THRESHOLDS if quantity is FORCES else (),
         calibrated=calibrated,
@@ -119,12 +126,26 @@ def _atom_samples(file: ModelFile, predictions: Predictions, backbone: Any) -> A
     calibrated = file.header.bars().get(FORCES.bar)
     if file.header.grade is None or calibrated is None:
         return None
-    bar = force_error_of(calibrated)
-    centre = Box.from_tensors(file.section("posterior")).centre() if bar.correction_slope > 0.0 else None
-    labels = force_labels(predictions, Novelty.from_tensors(file.section("grade")), backbone, centre)
+    bar, box = force_error_of(calibrated), Box.from_tensors(file.section("posterior"))
+    labels = force_labels(
+        predictions, Novelty.from_tensors(file.section("grade")), backbone, box.centre() if bar.correction_slope > 0.0 else None
+    )
     atoms = labels.atoms
-    levels = {level: bar.predict(atoms.variables, level=level) for level in bar.levels}
+    reference, predicted, numbers = force_vectors(predictions)
     return AtomSamples(
-        atoms.error, bar.predict(atoms.variables), atoms.variables.force, atoms.variables.grade, atoms.groups,
-        levels=levels, frames=labels.frames, elements=labels.elements,
-    )  # fmt: skip
+        atoms.error, bar.predict(atoms.variables), atoms.variables.force, atoms.variables.grade, atoms.groups.astype(object),
+        levels={level: bar.predict(atoms.variables, level=level) for level in bar.levels},
+        frames=labels.frames,
+        elements=labels.elements,
+        neighbours=atoms.variables.neighbours,
+        force_std=force_std(file, predictions, backbone, box),
+        above=_above(bar, atoms.variables),
+        atoms=numbers,
+        reference=reference,
+        predicted=predicted,
+    )
+
+
+def _above(bar: AnyForceError, variables: ForceVariables) -> dict[float, np.ndarray]:
+    """Probabilities of errors above the thresholds; none of a file that is too old to tell."""
+    return {t: bar.probability(variables, t) for t in FORCE_THRESHOLDS} if isinstance(bar, ForceError) else {}

@@ -122,7 +122,7 @@ def test_figures_of_a_report(report, tmp_path):
         assert report.figure(name).axes
     with pytest.raises(UqError, match=r"nothing to draw in figure 'bagging': bagging needs baselines=True"):
         report.figure("bagging")
-    with pytest.raises(UqError, match=r"no figure 'pie'; accepted: parity.*reliability"):
+    with pytest.raises(UqError, match=r"no figure 'pie'; accepted: groups, parity.*reliability"):
         report.figure("pie")
     report.write(tmp_path / "report")
     assert (tmp_path / "report" / "report.html").exists() and (tmp_path / "report" / "calibration.png").exists()

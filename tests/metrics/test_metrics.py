@@ -8,7 +8,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from lmp_uq.metrics.bars import auroc, bar_metrics, baseline_metrics, has_bar, share, spearman
-from lmp_uq.validation.samples import AtomSamples, Samples
+from lmp_uq.metrics.bootstrap import intervals
+from lmp_uq.validation.atoms import AtomSamples
+from lmp_uq.validation.samples import Samples
 
 N = 100_000
 GAUSSIAN = {
@@ -91,9 +93,24 @@ def test_a_bar_of_rounding_size_is_no_bar():
     assert after["n_without_bar"] == 1 and after["mean_error_over_std"] == before["mean_error_over_std"]
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_bars_below_the_floor_are_not_the_mean_ratio(told):
+    error, std = gaussian_errors(1000)
+    certifiable = np.arange(1050) < 1000 if told else None
+    every_error, every_std = np.append(error, np.full(50, 0.3)), np.append(std, np.full(50, 1e-4))
+    before, after = figures(error, std), figures(every_error, every_std, certifiable=certifiable)
+    assert after["mean_error_over_std"] == before["mean_error_over_std"] < 1.0 < np.mean(np.abs(every_error) / every_std)
+    assert after["n_firm"] == 1000 and after["n_without_bar"] == 0 and after["within_3_std"] < before["within_3_std"]
+    interval = intervals(every_error, every_std, np.arange(1050), certifiable=certifiable)["mean_error_over_std"]
+    assert interval[0] < before["mean_error_over_std"] < interval[1] < 1.0
+    # of wide bars that the box does not certify the ratio is none either
+    wide = figures(every_error, np.append(std, np.full(50, 0.01)), certifiable=np.arange(1050) < 1000)
+    assert wide["mean_error_over_std"] == before["mean_error_over_std"]
+
+
 def test_no_labels_and_no_bars_give_no_figures():
     empty = figures(np.zeros(0), np.zeros(0))
-    assert empty.pop("n") == 0 and empty.pop("n_members") == 100 and empty.pop("n_without_bar") == 0
+    assert empty.pop("n") == empty.pop("n_firm") == 0 and empty.pop("n_members") == 100 and empty.pop("n_without_bar") == 0
     assert set(empty.values()) == {None}
     bare = figures(np.ones(4), np.zeros(4))
     assert bare["n_without_bar"] == 4 and bare["mae"] == 1.0
@@ -210,10 +227,10 @@ def test_an_infinite_bar_covers_nothing():
     wider = np.where(np.arange(300) < 100, np.inf, bar)
     partly = AtomSamples(error, wider, known.force_norm, np.full(300, 2.0), known.groups)
     every = np.ones(300, bool)
-    assert known.metrics(every)["coverage"] == np.mean(error <= 0.9)
+    assert known.metrics(every)["coverage"] == pytest.approx(np.mean(error <= 0.9))
     assert known.metrics(every)["n_infinite"] == 0 and known.metrics(every)["spearman"] is None
     found = partly.metrics(every)
-    assert found["coverage"] == np.mean(error[100:] <= 0.9) and found["median_width"] == 0.9
+    assert found["coverage"] == pytest.approx(np.mean(error[100:] <= 0.9)) and found["median_width"] == 0.9
     assert found["n_infinite"] == 100 and found["n_atoms"] == 300 and found["grade_above_1"] == 1.0
     nothing = partly.metrics(~every)
     assert nothing["coverage"] is nothing["median_width"] is nothing["auroc_0.3"] is None

@@ -82,7 +82,9 @@ def test_the_json_holds_every_part_and_finite_numbers(outcome):
             "POPS", "constant", "|F_predicted|", "bagging", "bagging, rescaled", "LLPR", "committee",
         }  # fmt: skip
         assert result[quantity]["interval"]["coverage_90"][0] <= result[quantity]["coverage_90"]
-    assert set(result["comparison"]["force_error"]) == {"force_error", "|F_predicted|", "grade", "gamma", "kNN", "constant"}
+    assert set(result["comparison"]["force_error"]) == {
+        "force_error", "constant", "|F_predicted|", "force_std", "grade", "neighbour grade", "gamma", "kNN",
+    }  # fmt: skip
     assert result["forces"]["n"] == 20 * 6 and result["stress"]["n"] == 20 * 6 and set(result["elements"]) == {"Si", "O"}
     assert result["n_fit_frames"] == result["n_fit_frames_of_file"] == 40 and result["blocks"] == "frame"
     found = numbers(result)
@@ -105,8 +107,9 @@ def test_the_page_is_well_formed_self_contained_and_complete(outcome):
     assert {base64.b64decode(s.partition(",")[2]) for s in images} == {(folder / name).read_bytes() for name in FIGURES}
     for title, caption in FIGURES.values():
         assert title in page.text and caption in page.text
-    # of each quantity: methods, intervals, groups (2); elements (2) of forces; of atoms: scores, intervals, groups, elements
-    assert page.tables == 3 * 4 + 2 + 4
+    # of each quantity: methods, intervals, groups (2); of forces elements (2), of the others their calibrated bar; of atoms: scores,
+    # intervals, and groups and elements (1 + 2 beside other scores)
+    assert page.tables == 3 * 4 + 2 + 2 + 2 + 2 * 3
     for name in (*result["groups"], *result["elements"], *result["comparison"]["forces"], "gamma", "kNN"):
         assert name in page.text
     assert "Verdict" in page.text and f"{100 * result['forces']['coverage_90']:.1f} % (" in page.text

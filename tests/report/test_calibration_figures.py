@@ -25,8 +25,10 @@ from lmp_uq.metrics.bars import (
     spearman_within,
 )
 from lmp_uq.report.plots.calibration import binned_errors, mixture_density
-from lmp_uq.report.validation import verdict, warnings_of
-from lmp_uq.validation.samples import FORCE_THRESHOLDS, AtomSamples, Bars, CalibratedBars, Samples, figures
+from lmp_uq.report.verdict import verdict, warnings_of
+from lmp_uq.validation.atoms import AtomSamples
+from lmp_uq.validation.parts import figures
+from lmp_uq.validation.samples import FORCE_THRESHOLDS, Bars, CalibratedBars, Samples
 
 N = 40_000
 
@@ -229,8 +231,9 @@ def test_levels_of_force_error_and_scores_of_other_methods():
     found = mine.metrics(np.ones(2000, bool))
     assert found["coverage_by_level"]["0.5"] == pytest.approx(0.5, abs=0.03)
     assert found["coverage_by_level"]["0.9"] == found["coverage"]
-    assert mine.comparison()["kNN"]["spearman"] > 0.99 and abs(mine.comparison()["grade"]["spearman"]) < 0.1
-    assert mine.comparison()["kNN"]["auroc_1.0"] == auroc(mine.scores["kNN"], error > 1.0)
+    others, judged = found["baselines"], mine.judged()
+    assert others["kNN"]["spearman"] > 0.99 and abs(others["grade"]["spearman"]) < 0.1
+    assert others["kNN"]["auroc_1.0"] == auroc(mine.scores["kNN"][judged], error[judged] > 1.0)
 
 
 def test_other_methods_stand_beside_pops_on_the_labels_that_have_a_bar():

@@ -20,7 +20,8 @@ from lmp_uq.report.fit import describe_fit
 from lmp_uq.report.html import FIGURES
 from lmp_uq.report.model import describe_model
 from lmp_uq.report.text import WIDTH, Column, number, table
-from lmp_uq.report.validation import describe_validation, warnings_of
+from lmp_uq.report.validation import describe_validation
+from lmp_uq.report.verdict import warnings_of
 
 FIT = {
     "rows": {
@@ -123,11 +124,15 @@ def test_describe_validation_shows_force_error():
     mine = result["force_error"]
     rows = [line.split() for line in describe_validation(result).splitlines() if line.startswith("all")]
     assert rows[4] == [
-        "all", "120", number(mine["coverage"], ".3f"), number(mine["median_width"], "#.3g"),
-        number(mine["spearman"], ".2f"), number(mine["baselines"]["|F_predicted|"]["spearman"], ".2f"),
-        number(mine["auroc_0.3"], ".2f"), number(mine["baselines"]["|F_predicted|"]["auroc_0.3"], ".2f"),
-        "0.000", "0",
+        "all", "-", "120", number(mine["coverage"], ".3f"), number(mine["median_width"], "#.3g"),
+        number(mine["width_over_oracle"], "#.3g"), number(mine["pinball"], "#.3g"), number(mine["spearman"], ".2f"), "0.000", "0", "0",
     ]  # fmt: skip
+    names = ("constant", "|F_predicted|", "grade")
+    others = [mine, *(mine["baselines"][name] for name in names)]
+    shares, widths = ([number(one[f], form) for one in others] for f, form in (("coverage", ".2f"), ("width_over_oracle", "#.2g")))
+    assert rows[5][1:] == shares + widths
+    losses, ranks = ([number(one[f], form) for one in others] for f, form in (("pinball", "#.2g"), ("spearman", ".2f")))
+    assert rows[6][1:] == [*losses, ranks[0], *ranks[2:]]  # a constant ranks nothing
 
 
 def test_good_bars_get_no_warning_and_in_sample_figures_get_one():
@@ -277,12 +282,12 @@ def test_report_writes_its_files_and_nothing_else(tmp_path, force_error):
     result, samples = make(("a|b", "_c $x$"), force_error=force_error, force_labels=force_error)
     folder = tmp_path / "new" / "report"
     report.write_report(folder, result, samples)
-    images = set(FIGURES) - {"bagging.png"}
+    images = set(FIGURES) - {"bagging.png"} - ({"groups.png"} if not force_error else set())
     assert set(os.listdir(folder)) == images | {"report.html", "report.md"}
     for name in images:
         data = (folder / name).read_bytes()
         width, height = struct.unpack(">II", data[16:24])
-        assert data.startswith(b"\x89PNG") and width > 1000 and height > 500
+        assert data.startswith(b"\x89PNG") and width > 1000 and height > 400
     text = (folder / "report.md").read_text()
     assert "](parity.png)" in text and "](error_uncertainty.png)" in text
     assert number(result["forces"]["rmse"], "#.3g") in text
@@ -293,9 +298,10 @@ def test_markdown_tables_are_rectangular_and_every_column_is_defined():
     result, _ = make(("a|b", "c"))
     lines = report.markdown(result).splitlines()
     rows = [line.replace("\\|", "") for line in lines if line.startswith("|")]
-    assert {row.count("|") for row in rows} == {14, 11, 7}
+    # tables of bars, calibration, comparison; force_error by group and element, scores, and twice four scores beside each other
+    assert {row.count("|") for row in rows} == {14, 11, 12, 10, 9}
     definitions = [line for line in lines if line.startswith("* ")]
-    assert len(definitions) == 2 * (12 + 9 + 9) + 9 + 5
+    assert len(definitions) == 2 * (12 + 9 + 9) + 2 * 10 + 9 + 8 + 7
     assert all(": " in line for line in definitions)
 
 

@@ -92,7 +92,7 @@ def draw_error_uncertainty(samples: Mapping[str, Any]) -> Figure:
     ----------
     samples : dict
         energy_per_atom, forces and, where there are labels, stress as `lmp_uq.validation.samples.Samples`, force_error as
-        `lmp_uq.validation.samples.AtomSamples`.
+        `lmp_uq.validation.atoms.AtomSamples`.
 
     Returns
     -------
@@ -112,8 +112,8 @@ def draw_error_uncertainty(samples: Mapping[str, Any]) -> Figure:
         hidden = f"\n({np.sum(~bar)} of {len(bar)} labels have no bar)" * bool(np.any(~bar))
         label(panel, quantity.title + hidden, f"std, {unit}", f"|error|, {unit}")
     if atoms is not None:
-        finite = np.isfinite(atoms.force_error)
-        error, width = atoms.error[finite], atoms.force_error[finite]
+        judged = atoms.judged()
+        error, width = atoms.error[judged], atoms.force_error[judged]
         _width_panel(panels[-1], error, width, LINE_STYLES[:1])
         under = share(error <= width)
         title = "Atoms" if under is None else f"Atoms: {100.0 * under:.1f} % of {len(error)} under the line"
@@ -129,7 +129,7 @@ def group_styles(names: list[str], groups: np.ndarray) -> list[Group]:
     """Look of the groups: one each for the first, one together for the rest if there are more than ten."""
     single = names if len(names) <= len(COLOURS) else names[: len(COLOURS)]
     out = [
-        Group(_legend_text(name), groups == name, colour, marker)
+        Group(legend_text(name), groups == name, colour, marker)
         for name, colour, marker in zip(single, COLOURS, MARKERS, strict=False)
     ]
     rest = names[len(single) :]
@@ -145,10 +145,10 @@ def _ranked_names(*groups):
     return [name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
 
-def _legend_text(name):
+def legend_text(name: str, longest: int = 28) -> str:
     """A name as matplotlib shall show it: no formula between dollars, no name that it takes for hidden."""
     text = "".join(c if c.isprintable() else "?" for c in name).replace("$", r"\$")
-    text = text if len(text) <= 28 else f"{text[:14]}..{text[-12:]}"
+    text = text if len(text) <= longest else f"{text[: longest // 2]}..{text[2 - longest // 2 :]}"
     return f" {text}" if text.startswith("_") else text
 
 
