@@ -28,10 +28,9 @@ static bool take_threshold(Field &field, const std::string &word)
   return std::isfinite(field.threshold) && (field.threshold > 0.0 || (field.threshold == 0.0 && field.info().threshold == Threshold::Needed));
 }
 
-void lmp_uq::read_threshold(LAMMPS *lmp, const char *who, const std::string &said, int n_words, char **words, int &at, Field &field,
-                            bool number_follows)
+void lmp_uq::read_threshold(LAMMPS *lmp, const char *who, const std::string &said, int n_words, char **words, int &at, Field &field)
 {
-  const bool optional = field.info().threshold == Threshold::Optional && !number_follows;
+  const bool optional = field.info().threshold == Threshold::Optional;
   if (field.info().threshold == Threshold::None || (optional && (at >= n_words || !utils::is_double(words[at])))) return;
   if (at >= n_words) lmp->error->all(FLERR, "{}: {} needs a threshold behind it (accepted: {})", who, said, accepted(field));
   if (!take_threshold(field, words[at]))
@@ -39,12 +38,12 @@ void lmp_uq::read_threshold(LAMMPS *lmp, const char *who, const std::string &sai
   at++;
 }
 
-Field lmp_uq::read_field(LAMMPS *lmp, const char *who, int n_words, char **words, int &at, bool number_follows)
+Field lmp_uq::read_field(LAMMPS *lmp, const char *who, int n_words, char **words, int &at)
 {
   const std::string name = words[at++];
   Field field = {find_field(name)};
   if (field.index < 0) lmp->error->all(FLERR, "Unknown {} field {} (accepted: {})", utils::lowercase(who), name, field_names());
-  read_threshold(lmp, who, name, n_words, words, at, field, number_follows);
+  read_threshold(lmp, who, name, n_words, words, at, field);
   return field;
 }
 

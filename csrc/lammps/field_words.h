@@ -14,12 +14,11 @@ class LAMMPS;
 namespace lmp_uq {
 
 // The field that words[at] names, and the threshold in the next word where it takes one; at: moved behind them. who begins the messages.
-// number_follows: a number stands behind the field in any case, so that no threshold can be left out
-Field read_field(LAMMPS_NS::LAMMPS *lmp, const char *who, int n_words, char **words, int &at, bool number_follows = false);
+// One that may be left out is there where that word is a number.
+Field read_field(LAMMPS_NS::LAMMPS *lmp, const char *who, int n_words, char **words, int &at);
 
 // The threshold of a field in words[at], moved behind it, where it takes one; said: the word before it, for the message.
-void read_threshold(LAMMPS_NS::LAMMPS *lmp, const char *who, const std::string &said, int n_words, char **words, int &at, Field &field,
-                    bool number_follows = false);
+void read_threshold(LAMMPS_NS::LAMMPS *lmp, const char *who, const std::string &said, int n_words, char **words, int &at, Field &field);
 
 // The field of fix pair, which has one word for it: error_above:0.3. Index -1 where there is no such field.
 Field field_of_fix_pair(LAMMPS_NS::LAMMPS *lmp, const std::string &word);

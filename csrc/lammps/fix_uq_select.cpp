@@ -34,7 +34,7 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
   nevery = utils::inumeric(FLERR, arg[3], false, lmp);
   if (nevery < 1) error->all(FLERR, "Fix uq/select: N must be 1 or more, found {}", arg[3]);
   int at = 4;
-  field = lmp_uq::read_field(lmp, WHO, narg, arg, at, true);
+  field = lmp_uq::read_field(lmp, WHO, narg, arg, at);
   if (at + 1 >= narg) utils::missing_cmd_args(FLERR, "fix uq/select (N field lo hi file F [max m] [append yes|no])", error);
   lo = utils::numeric(FLERR, arg[at], false, lmp);
   hi = strcmp(arg[at + 1], "INF") == 0 ? HUGE_VAL : utils::numeric(FLERR, arg[at + 1], false, lmp);

@@ -92,3 +92,15 @@ def test_stresses_are_those_of_compute_stress_atom(repeat, calculator, lammps):
     expected = found["va"][:, [0, 1, 2, 5, 4, 3]] / found["nktv2p"] / atoms.get_volume()
     assert_equal("stresses", atoms.get_stresses(), expected, relative=1e-8)
     assert_equal("their sum", atoms.get_stresses().sum(axis=0), atoms.get_stress(), relative=1e-10)
+
+
+def test_options_that_a_calculator_does_not_take(models):
+    for options, said in (
+        ({"threads": -2}, "threads is -2; accepted: a whole number of 0 or more"),
+        ({"threads": 1.5}, "threads is 1.5"),
+        ({"n_members": "x"}, "n_members is 'x'"),
+        ({"device": None}, "device is None"),
+        ({"engine": "jax"}, "engine is 'jax'"),
+    ):
+        with pytest.raises(UqError, match=said):
+            UqCalculator(models.full, **options)

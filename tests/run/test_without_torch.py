@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import ase.io
 import numpy as np
 import pytest
@@ -67,3 +70,19 @@ def test_what_needs_them(folder, models, lammps):
     (folder / "in.torch").write_text(lammps.write(folder, crystal(), "run 0").replace("mace/uq", "mace/uq engine torch", 1))
     done = run(folder, "lmp-uq", "run", "-in", "in.torch", "-log", "none")
     assert done.code == 1 and f"ERROR: Pair style mace/uq: engine torch {SENTENCE}" in done.text and "Traceback" not in done.text
+
+
+def test_the_import_is_light(tmp_path):
+    code = (
+        "import sys, time; began = time.perf_counter(); import lmp_uq; took = time.perf_counter() - began\n"
+        "heavy = {'torch', 'mpi4py', 'numpy', 'scipy', 'ase', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert {'Model', 'fit', 'calibrate', 'validate'} <= set(dir(lmp_uq))\n"
+        "assert not hasattr(lmp_uq, 'nothing_of_this_name')\n"
+        "print(took)\n"
+        "from lmp_uq import Model, fit, calibrate, validate\n"
+        "heavy = {'torch', 'mpi4py.MPI'} & set(sys.modules); assert not heavy, heavy\n"
+    )
+    done = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path) for _ in range(2)]
+    assert not done[0].returncode, done[0].stderr
+    assert min(float(one.stdout) for one in done) < 0.2
