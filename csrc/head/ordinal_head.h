@@ -28,7 +28,8 @@ class OrdinalHead {
   static bool is_for(const ForceVariables &of);
   // Probability that the error is above threshold number `which`, of at most PackedMatrix::BLOCK atoms: rows[i] points to P descriptors.
   // in and out: (n, width()) scratch, aligned to 64 bytes
-  void above(int which, int n, const double *const *rows, const ForceVariables *variables, double *in, double *out, double *probability) const;
+  void above(int which, int n, const double *const *rows, const ForceVariables *variables, double *in, double *out,
+             double *probability) const;
 
  private:
   static constexpr int N_VARIABLES = 3;

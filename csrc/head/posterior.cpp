@@ -102,7 +102,8 @@ void Posterior::read_calibration(const ModelFile &file, const PosteriorOptions &
     throw std::runtime_error(options.name + " holds no learned quantile: lmp-uq calibrate --learned-quantile adds one; quantile loglinear needs none");
   if (force_error) force_error_ = ForceError::of(*force_error);
   if (options.learned) network_ = std::make_unique<QuantileNetwork>(*network, file.section("calibration/quantile_network"));
-  if (const Json *ordinal = given(calibration, "ordinal")) ordinal_ = std::make_unique<OrdinalHead>(*ordinal, file.section("calibration/ordinal"));
+  if (const Json *ordinal = given(calibration, "ordinal"))
+    ordinal_ = std::make_unique<OrdinalHead>(*ordinal, file.section("calibration/ordinal"));
   energy_error_ = energy_bar_of(calibration, conservative_);
   stress_factor_ = factor(calibration, "stress_error", conservative_);
 }
@@ -231,7 +232,8 @@ const std::vector<double> &Posterior::thresholds() const
 void Posterior::reliabilities(std::size_t n, const double *descriptors, const std::int64_t *species, const ForceColumns &variables,
                               double threshold, double *probability)
 {
-  if (thresholds().empty()) throw std::runtime_error("reliability: the file holds no ordinal head; lmp-uq calibrate --classifier ordinal adds one");
+  if (thresholds().empty())
+    throw std::runtime_error("reliability: the file holds no ordinal head; lmp-uq calibrate --classifier ordinal adds one");
   const double above = threshold == 0.0 ? ordinal_->middle() : threshold;
   const int which = ordinal_->position(above);
   errors_above(n, species, variables, above, probability);

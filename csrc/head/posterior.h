@@ -79,9 +79,9 @@ class Posterior {
                     double *bar);
   // probability (n) that the force error exceeds a threshold, eV/Angstrom; std::runtime_error of a file without quantiles
   void errors_above(std::size_t n, const std::int64_t *species, const ForceColumns &variables, double threshold, double *probability) const;
-  // thresholds (eV/Angstrom) that the ordinal head was trained for, the middle one of which is meant where none is named; none without a head
+  // thresholds (eV/Angstrom) that the ordinal head was trained for; none without a head
   const std::vector<double> &thresholds() const;
-  // probability (n) that the force error is at most one of them, 0: the middle one; std::runtime_error for another, and of a file without head
+  // probability (n) that the force error is at most one of them, 0: the middle one; std::runtime_error for another, or without a head
   void reliabilities(std::size_t n, const double *descriptors, const std::int64_t *species, const ForceColumns &variables, double threshold,
                      double *probability);
 
@@ -105,7 +105,8 @@ class Posterior {
   void grades(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, Scratch &s, double *grade) const;
   // of atoms that a network is for, the others keep theirs; answer(number of atoms, rows, variables, scratch, scratch, values)
   template <class Network, class Answer>
-  void ask(const Network &network, std::size_t n, const double *descriptors, const ForceColumns &variables, const Answer &answer, double *values);
+  void ask(const Network &network, std::size_t n, const double *descriptors, const ForceColumns &variables, const Answer &answer,
+           double *values);
 
   int n_descriptors_, n_members_ = 0, n_force_members_ = 0;
   std::vector<int> elements_;

@@ -25,7 +25,8 @@ static bool take_threshold(Field &field, const std::string &word)
 {
   if (!utils::is_double(word)) return false;
   field.threshold = std::strtod(word.c_str(), nullptr);
-  return std::isfinite(field.threshold) && (field.threshold > 0.0 || (field.threshold == 0.0 && field.info().threshold == Threshold::Needed));
+  const bool may_be_zero = field.info().threshold == Threshold::Needed;
+  return std::isfinite(field.threshold) && (may_be_zero ? field.threshold >= 0.0 : field.threshold > 0.0);
 }
 
 void lmp_uq::read_threshold(LAMMPS *lmp, const char *who, const std::string &said, int n_words, char **words, int &at, Field &field)
