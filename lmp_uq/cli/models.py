@@ -247,7 +247,7 @@ def _calibrate(options, command):
         options.adapt or options.data,
         options.out,
         adapt=options.adapt is not None,
-        **({} if options.licence is None else {"licence": options.licence}),
+        licence=options.licence,
         in_sample=options.in_sample,
         learned_quantile=options.learned_quantile,
         classifier=options.classifier,
