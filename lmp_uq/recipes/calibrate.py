@@ -154,7 +154,10 @@ def _bar_to_adapt(file: ModelFile, options: CalibrateOptions) -> ForceError:
 
 
 def _adapted(labels: Labels, before: ForceError, options: CalibrateOptions) -> _Found:
-    mine = cast(ForceLabels, labels.of(FORCES))
+    try:
+        mine = cast(ForceLabels, labels.of(FORCES))
+    except UqError as reason:
+        raise UqError(f"{argument('adapt')}: {reason}; accepted: frames with force labels") from None
     after, report = adapt(before, mine)
     judged: dict[str, Any] = {"leave_one_group_out": {}} | force_report(mine, before, after, options.seed) | {"few_frames": {}}
     return _Found({FORCES.bar: after}, {FORCES.bar: judged}, {}, {"adaptation": report})
@@ -254,9 +257,9 @@ def _warnings(file: ModelFile, frames: Sequence[Frame], report: dict[str, Any]) 
 
 
 def _no_better(found: dict[str, Any]) -> list[str]:
-    """A sentence if the adapted bars are further from the aim than the old ones, on the very frames."""
+    """A sentence if the adapted bars miss the aim, and more than the old ones, on the very frames."""
     before, after = (found[f"coverage_{name}"] for name in ("before", "after"))
-    if abs(after - LEVEL) <= abs(before - LEVEL) + 1e-9:
+    if abs(after - LEVEL) <= abs(before - LEVEL) or IN_BAND[0] <= after <= IN_BAND[1]:
         return []
     better = f"label more frames, and calibrate with {argument('data')}"
     if IN_BAND[0] <= before <= IN_BAND[1]:
