@@ -375,7 +375,8 @@ class Prediction:
 
     def _refuse_missing(self, name: str, asked: str = "") -> None:
         if name not in self.model.fields and name not in ("energy", "forces", "stress"):
-            raise UqError(f"{asked or name}: {self.model.name} holds nothing that gives it; it gives {', '.join(self.model.fields) or 'no bars'}")
+            gives = ", ".join(self.model.fields) or "no bars"
+            raise UqError(f"{asked or name}: {self.model.name} holds nothing that gives it; it gives {gives}")
 
     def _arrays(self, name: str, of: str | None = None) -> list[Any]:
         self._refuse_missing(of or name)
