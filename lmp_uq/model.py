@@ -301,7 +301,7 @@ class Prediction:
         UqError
             A threshold that is negative or not a number; a file without force_error, or with one of lmp-uq before 0.2.
         """
-        self._refuse_missing("force_error")
+        self._refuse_missing("force_error", asked="error_above")
         self._engine.error_above(ForceVariables.of([], [], [], []), threshold)  # what cannot be is said before anything is computed
         return [error_above(self._engine, found, threshold) for found in self._results(dear=False)]
 
@@ -373,9 +373,10 @@ class Prediction:
 
         return in_batches(self._frames, self.model.name, self._progress, work)
 
-    def _refuse_missing(self, name: str) -> None:
+    def _refuse_missing(self, name: str, asked: str = "") -> None:
         if name not in self.model.fields and name not in ("energy", "forces", "stress"):
-            raise UqError(f"{name}: {self.model.name} holds nothing that gives it; it gives {', '.join(self.model.fields) or 'no bars'}")
+            gives = ", ".join(self.model.fields) or "no bars"
+            raise UqError(f"{asked or name}: {self.model.name} holds nothing that gives it; it gives {gives}")
 
     def _arrays(self, name: str, of: str | None = None) -> list[Any]:
         self._refuse_missing(of or name)

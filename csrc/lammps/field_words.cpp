@@ -48,6 +48,12 @@ Field lmp_uq::read_field(LAMMPS *lmp, const char *who, int n_words, char **words
   return field;
 }
 
+void lmp_uq::check_limit(LAMMPS *lmp, const char *who, const Field &field, double limit)
+{
+  if (field.info().threshold != Threshold::None && limit > 1.0)
+    lmp->error->all(FLERR, "{}: the limit of {} is {} (accepted: a {}, at most 1)", who, field.text(), limit, field.info().unit);
+}
+
 Field lmp_uq::field_of_fix_pair(LAMMPS *lmp, const std::string &word)
 {
   const std::size_t cut = word.find(':');

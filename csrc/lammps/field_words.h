@@ -20,6 +20,9 @@ Field read_field(LAMMPS_NS::LAMMPS *lmp, const char *who, int n_words, char **wo
 // The threshold of a field in words[at], moved behind it, where it takes one; said: the word before it, for the message.
 void read_threshold(LAMMPS_NS::LAMMPS *lmp, const char *who, const std::string &said, int n_words, char **words, int &at, Field &field);
 
+// Error where a limit can never be reached: probabilities end at 1, and another number is meant in eV/Angstrom.
+void check_limit(LAMMPS_NS::LAMMPS *lmp, const char *who, const Field &field, double limit);
+
 // The field of fix pair, which has one word for it: error_above:0.3. Index -1 where there is no such field.
 Field field_of_fix_pair(LAMMPS_NS::LAMMPS *lmp, const std::string &word);
 

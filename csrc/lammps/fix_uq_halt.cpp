@@ -36,6 +36,7 @@ FixUqHalt::FixUqHalt(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
     error->all(FLERR, "Fix uq/halt: unknown operator {} (accepted: >, >=)", arg[at]);
   or_equal = strcmp(arg[at], ">=") == 0;
   threshold = utils::numeric(FLERR, arg[at + 1], false, lmp);
+  lmp_uq::check_limit(lmp, WHO, field, threshold);
   for (int i = at + 2; i < narg; i += 2) {
     if (i + 1 >= narg) error->all(FLERR, "Fix uq/halt: keyword {} needs a value", arg[i]);
     if (strcmp(arg[i], "consecutive") == 0) {

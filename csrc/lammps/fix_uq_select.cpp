@@ -37,6 +37,7 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
   field = lmp_uq::read_field(lmp, WHO, narg, arg, at);
   if (at + 1 >= narg) utils::missing_cmd_args(FLERR, "fix uq/select (N field lo hi file F [max m] [append yes|no])", error);
   lo = utils::numeric(FLERR, arg[at], false, lmp);
+  lmp_uq::check_limit(lmp, WHO, field, lo);
   hi = strcmp(arg[at + 1], "INF") == 0 ? HUGE_VAL : utils::numeric(FLERR, arg[at + 1], false, lmp);
   if (hi <= lo) error->all(FLERR, "Fix uq/select: hi must be above lo, found {} {}", arg[at], arg[at + 1]);
   std::string file;

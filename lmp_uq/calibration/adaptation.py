@@ -48,12 +48,13 @@ def adapt(bar: ForceError, labels: ForceLabels) -> tuple[ForceError, dict]:
     """
     known = labels.graded()
     known = known.take(known.atoms.telling())
-    if not len(known.frames):
+    atoms = known.atoms
+    if not len(atoms.error):
         raise UqError("no atom of these frames has a grade and a force that does not vanish by symmetry: there is nothing to adapt to")
-    frames = [known.atoms.take(known.frames == frame) for frame in dict.fromkeys(known.frames.tolist())]
+    frames = [atoms.take(atoms.blocks == block) for block in dict.fromkeys(atoms.blocks.tolist())]  # one that is given twice tells once
     shift = _shift_of(bar, frames)
     new = shifted(bar, shift)
-    shares = [1.0 - float(np.mean([_outside(one, atoms) for atoms in frames])) for one in (bar, new)]
+    shares = [1.0 - float(np.mean([_outside(one, mine) for mine in frames])) for one in (bar, new)]
     report = {"n_frames": len(frames), "shift": shift, "factor": float(np.exp(shift))}
     return new, report | {"coverage_before": shares[0], "coverage_after": shares[1]}
 

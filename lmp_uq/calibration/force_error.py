@@ -12,6 +12,7 @@ its quantiles in steps of 1 %; c_level is one of them. How all of it is found: `
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from numbers import Real
@@ -158,8 +159,8 @@ class ForceError:
         UqError
             A threshold that is negative or not a number.
         """
-        if not isinstance(threshold, Real) or isinstance(threshold, bool) or not 0 <= threshold < math.inf:
-            raise UqError(f"error_above: threshold {threshold!r}; accepted: a number of 0 or more, eV/Angstrom")
+        if not isinstance(threshold, Real) or isinstance(threshold, bool) or not 0 <= threshold <= sys.float_info.max:
+            raise UqError(f"error_above: threshold {piece(repr(threshold))}; accepted: a number of 0 or more, eV/Angstrom")
         residual = math.log(threshold + ERROR_OFFSET) - self.log_scale(variables)
         return 1.0 - np.interp(residual, self._curve(conservative), PROBABILITIES)
 
@@ -171,8 +172,9 @@ class ForceError:
         return self._curve(conservative)[round(100.0 * level)]
 
     def factor(self, level: float = LEVEL, *, conservative: bool = False) -> float:
-        """exp(c) of a level: what q is multiplied with.  UqError for a level that was not calibrated."""
-        return math.exp(self.quantile(level, conservative))
+        """exp(c) of a level: what q is multiplied with; may be inf.  UqError for a level that was not calibrated."""
+        with np.errstate(over="ignore"):
+            return float(np.exp(self.quantile(level, conservative)))
 
     def log_scale(self, variables: ForceVariables) -> np.ndarray:
         """(n,) log q; inf for an atom that has no finite grade within two hops."""

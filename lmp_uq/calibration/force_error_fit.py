@@ -121,9 +121,10 @@ def needs_correction(atoms: LabelledAtoms) -> tuple[bool, float]:
     """Whether the force of the mean correction pays as a variable of the bar, and the ratio of pinball losses with and without it.
 
     The loss is that of groups left out, of frames left out where there is one group, at level 0.9; the ratio is the geometric mean
-    over the groups. It pays where the loss falls by a tenth or more.
+    over the groups. It pays where the loss falls by a tenth or more. UqError as of `fit_force_error`.
     """
     atoms = _telling(atoms)
+    _affordable(LEVELS, atoms.n_blocks)
     if len(np.unique(atoms.groups)) < 2:
         _, number = np.unique(atoms.blocks, return_inverse=True)
         atoms = LabelledAtoms(atoms.error, atoms.variables, np.array([f"fold {k % N_FOLDS}" for k in number]), atoms.blocks)

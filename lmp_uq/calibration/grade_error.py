@@ -10,7 +10,6 @@ systematic, the std is better: so the choice is made by the loss on groups left 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -87,8 +86,9 @@ class GradeError:
         return self.predict(labels.grades(), conservative)
 
     def factor(self, conservative: bool = False) -> float:
-        """exp(c): what the median error of a mean grade is multiplied with."""
-        return math.exp(self.conservative_quantile if conservative else self.quantile)
+        """exp(c): what the median error of a mean grade is multiplied with; may be inf."""
+        with np.errstate(over="ignore"):
+            return float(np.exp(self.conservative_quantile if conservative else self.quantile))
 
     def to_dict(self) -> dict:
         """The numbers by name, ready for JSON."""

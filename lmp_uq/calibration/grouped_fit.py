@@ -109,10 +109,14 @@ def _non_negative(normal: np.ndarray) -> np.ndarray:
     """Minimiser of the quadratic form of (x, y), intercept free, slopes at least 0; normal: (P + 1, P + 1) products of (1, x, y)."""
     total, mean = normal[0, 0], normal[0] / normal[0, 0]
     centred = normal / total - np.outer(mean, mean)
-    values, vectors = np.linalg.eigh(centred[1:-1, 1:-1])
-    kept = values > _TINY * max(np.diag(normal)[1:-1].max() / total, _TINY)  # a column that does not vary has no slope
-    roots = np.sqrt(values[kept])
-    slopes = nnls((vectors[:, kept] * roots).T, vectors[:, kept].T @ centred[1:-1, -1] / roots)[0] if kept.any() else np.zeros(len(values))
+    squares, slopes = np.diag(normal)[1:-1] / total, np.zeros(len(normal) - 2)
+    varies = np.flatnonzero(np.diag(centred)[1:-1] > _TINY * squares)  # a column that does not vary has no slope
+    if len(varies):
+        values, vectors = np.linalg.eigh(centred[np.ix_(1 + varies, 1 + varies)])
+        kept = values > _TINY * max(squares[varies].max(), _TINY)
+        roots = np.sqrt(values[kept])
+        if kept.any():
+            slopes[varies] = nnls((vectors[:, kept] * roots).T, vectors[:, kept].T @ centred[1 + varies, -1] / roots)[0]
     return np.concatenate([[mean[-1] - mean[1:-1] @ slopes], slopes])
 
 

@@ -68,7 +68,7 @@ class LabelledAtoms:
         """The atoms that have a bar.  UqError if there are none."""
         known = self.variables.graded()
         if not known.any():
-            raise UqError(f"force error: none of {len(known)} atoms has a finite grade, with all atoms within two hops")
+            raise UqError(f"force_error: none of {len(known)} atoms has a finite grade, with all atoms within two hops")
         return self.take(known)
 
     def telling(self) -> np.ndarray:

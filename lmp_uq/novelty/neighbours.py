@@ -29,9 +29,10 @@ def neighbour_grade(grade: np.ndarray, centres: np.ndarray, neighbours: np.ndarr
     Returns
     -------
     ndarray, shape (n,)
-        G, dimensionless; inf where an atom within two hops has an infinite grade.
+        G, dimensionless; inf where an atom within two hops has an infinite grade, or one above 1e77.
     """
-    mean = np.asarray(grade, dtype=np.float64) ** POWER
+    with np.errstate(over="ignore"):  # a grade of 1e77 is as good as none
+        mean = np.asarray(grade, dtype=np.float64) ** POWER
     n_edges = np.bincount(centres, minlength=len(mean))
     for _ in range(HOPS):
         mean = (mean + np.bincount(centres, mean[neighbours], len(mean))) / (1 + n_edges)

@@ -15,7 +15,7 @@ from lmp_uq import modelfile
 from lmp_uq.calibration import ordinal_head, probe
 from lmp_uq.calibration.adaptation import adapt
 from lmp_uq.calibration.advice import advice
-from lmp_uq.calibration.force_error import ForceError
+from lmp_uq.calibration.force_error import LEVEL, ForceError
 from lmp_uq.calibration.labelled_atoms import ForceLabels, Labels
 from lmp_uq.calibration.labels import calibrate_bars, calibrate_learned, force_report
 from lmp_uq.calibration.ordinal_head import calibrate_ordinal
@@ -27,6 +27,7 @@ from lmp_uq.files import check_target
 from lmp_uq.frames.energy_zero import check_energy_zero, match_energy_zero
 from lmp_uq.frames.frame import Frame, check_elements
 from lmp_uq.frames.reading import hash_file, read_frames
+from lmp_uq.metrics.sharpness import IN_BAND
 from lmp_uq.modelfile import ModelFile
 from lmp_uq.modelfile.header import (
     ABSENT,
@@ -145,7 +146,7 @@ def _bar_to_adapt(file: ModelFile, options: CalibrateOptions) -> ForceError:
     bar = force_error_of(values) if values else None
     if not isinstance(bar, ForceError):
         found = "was calibrated before 0.2" if bar else "is not there"
-        raise UqError(f"{argument('adapt')}: force_error of {options.model} {found}; accepted: a file that lmp-uq calibrate made")
+        raise UqError(f"{argument('adapt')}: force_error of {options.model} {found}; accepted: one that {argument('data')} calibrates anew")
     for name in ("learned_quantile", "classifier"):
         if getattr(options, name):
             raise UqError(f"{argument('adapt')} and {argument(name)} exclude each other: a few frames cannot train a network")
@@ -153,7 +154,10 @@ def _bar_to_adapt(file: ModelFile, options: CalibrateOptions) -> ForceError:
 
 
 def _adapted(labels: Labels, before: ForceError, options: CalibrateOptions) -> _Found:
-    mine = cast(ForceLabels, labels.of(FORCES))
+    try:
+        mine = cast(ForceLabels, labels.of(FORCES))
+    except UqError as reason:
+        raise UqError(f"{argument('adapt')}: {reason}; accepted: frames with force labels") from None
     after, report = adapt(before, mine)
     judged: dict[str, Any] = {"leave_one_group_out": {}} | force_report(mine, before, after, options.seed) | {"few_frames": {}}
     return _Found({FORCES.bar: after}, {FORCES.bar: judged}, {}, {"adaptation": report})
@@ -241,6 +245,7 @@ def _warnings(file: ModelFile, frames: Sequence[Frame], report: dict[str, Any]) 
         out.append(f"no training atoms of {', '.join(f'{e} ({n} atoms)' for e, n in ungraded.items())}: they took no part in force_error")
     had_network = file.header.calibration and file.header.calibration.quantile_network
     if report["adaptation"]:
+        out += _no_better(report["adaptation"])
         networks = {"quantile_network": "learned quantile", "ordinal": "ordinal head"}
         for name in [name for name in networks if getattr(file.header.calibration, name)]:
             out.append(f"the {networks[name]} of the file is not adapted: it answers as before where grade <= 1")
@@ -249,6 +254,17 @@ def _warnings(file: ModelFile, frames: Sequence[Frame], report: dict[str, Any]) 
         again = argument("learned_quantile", True)
         out.append(f"the learned quantile of the file is dropped: it belongs to the old force_error; {again} makes a new one")
     return out
+
+
+def _no_better(found: dict[str, Any]) -> list[str]:
+    """A sentence if the adapted bars miss the aim, and more than the old ones, on the very frames."""
+    before, after = (found[f"coverage_{name}"] for name in ("before", "after"))
+    if abs(after - LEVEL) <= abs(before - LEVEL) or IN_BAND[0] <= after <= IN_BAND[1]:
+        return []
+    better = f"label more frames, and calibrate with {argument('data')}"
+    if IN_BAND[0] <= before <= IN_BAND[1]:
+        better = "keep the old bars"
+    return [f"adapted, the bars cover {after:.2f} of these frames, before {before:.2f} (aim: {LEVEL:.2f}): {better}"]
 
 
 def _ungraded(file: ModelFile, frames: Sequence[Frame]) -> dict[str, int]:
@@ -264,14 +280,18 @@ def _section(file: ModelFile, entries: Mapping[str, Any], report: dict[str, Any]
     calibration = file.header.calibration or CalibrationEntry()
     if report["adaptation"]:
         shifted = ForceErrorEntry.from_dict(entries[FORCES.bar].to_dict())
-        return replace(calibration, force_error=shifted, adaptations=[*(calibration.adaptations or []), report["adaptation"]])
-    new: dict[str, Any] = {"in_sample": report["in_sample"], "energy_offsets": report["energy_offsets"], "adaptations": ABSENT}
+        adaptations = [*(calibration.adaptations or []), report["adaptation"]]
+        in_sample = bool(calibration.in_sample) or report["in_sample"]
+        return replace(calibration, force_error=shifted, adaptations=adaptations, in_sample=in_sample)
+    stays = any(getattr(calibration, quantity.bar) for quantity in (FORCES, *SCALED) if quantity.bar not in entries)
+    in_sample = report["in_sample"] or bool(stays and calibration.in_sample)
+    new: dict[str, Any] = {"in_sample": in_sample, "energy_offsets": report["energy_offsets"]}
     for name, bar in entries.items():
         mine = report["labels"][name]
         if name == FORCES.bar:
             own = {e: found["factor"] for e, found in mine["per_element"].items() if found["factor"] is not None}
             new |= {name: ForceErrorEntry.from_dict(bar.to_dict()), "leave_one_group_out": mine["leave_one_group_out"]}
-            new |= {"per_element": own, "quantile_network": ABSENT}
+            new |= {"per_element": own, "quantile_network": ABSENT, "adaptations": ABSENT}
         else:
             new[name] = _SCALED[name].from_dict(bar.to_dict() | {"leave_one_group_out": mine["leave_one_group_out"]})
     # a classifier that is not trained anew stays: it knows the model and its own labels, and no bar

@@ -83,8 +83,8 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
             head = f"{titles[name]}: what {number} labelled frames of a new system change (means over random choices)"
             blocks.append([*wrap(head), *table("group", columns, sorted(mine["few_frames"].items()))])
     if not report.get("adaptation") and not any(mine["few_frames"] for mine in report["labels"].values()):
-        needed = N_FRAMES + MIN_REST
-        blocks.append(wrap(f"what {N_FRAMES} labelled frames of a new system change: needs two groups, one of {needed} frames or more"))
+        needed = f"{TRUSTED + MIN_REST} frames or more (of energies and stresses {N_FRAMES + MIN_REST})"
+        blocks.append(wrap(f"what a few labelled frames of a new system change: needs two groups, one of {needed}"))
     if FORCES.bar in report["labels"]:
         elements = sorted(report["labels"][FORCES.bar]["per_element"].items())
         blocks.append(["force_error by element", *table("element", ELEMENT_COLUMNS, elements)])
@@ -104,11 +104,11 @@ def _headline(report):
 
 
 def _adaptation_text(found):
-    n, inside = found["n_frames"], f"{found['coverage_before']:.2f} before and {found['coverage_after']:.2f} after"
+    n, before, after = found["n_frames"], found["coverage_before"], found["coverage_after"]
     trust = f"with {TRUSTED} or more frames most groups were then covered as they should" if n >= TRUSTED else f"take {TRUSTED} or more"
     return (
-        f"force_error adapted to {n} frames: all its bars times {found['factor']:.3g}; the bars of level {LEVEL:g} cover {inside} of "
-        f"the atoms of these frames; trust it for structures like these only, {trust}"
+        f"force_error adapted to {n} frames: all its bars times {found['factor']:.3g}; the bars of level {LEVEL:g} cover "
+        f"{before:.2f} of the atoms of these frames before and {after:.2f} after; trust it for structures like these only, {trust}"
     )
 
 

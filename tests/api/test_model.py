@@ -361,6 +361,8 @@ def test_bars_that_the_file_does_not_give(models, loaded, frames):
     for name in ("energy_std", "energy_error", "grade", "forces_std", "stress_std", "members"):
         with pytest.raises(UqError, match=f"{name}: .* holds nothing that gives it; it gives no bars"):
             getattr(bare, name)
+    with pytest.raises(UqError, match=r"error_above: .* holds nothing"):
+        bare.error_above(0.3)
     with pytest.raises(UqError, match=r"force_error: .* holds nothing"):
         bare.force_error(0.9)
     for level in (0.8, "x", np.nan, [0.9], None):

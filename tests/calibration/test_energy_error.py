@@ -140,3 +140,8 @@ def test_bars_of_energies_round_trip_and_bad_ones_are_refused():
             bar_of_energies(values | change)
     with pytest.raises(UqError, match=r"8 frames of finite mean grade are too few for level 0\.9; accepted: 9"):
         fit_grade_error(energies(1, frames=8))
+
+
+def test_a_quantile_beyond_the_exponential_has_no_finite_factor():
+    bar = GradeError(0.0, 0.0, 800.0, 900.0)
+    assert bar.factor() == bar.factor(conservative=True) == np.inf and bar.predict([1.0])[0] == np.inf

@@ -264,6 +264,7 @@ def test_a_mean_correction_is_pulled_once_and_only_where_asked(lammps, files):
 
 NUMBER = "(accepted: a number of 0 or more, eV/Angstrom)"
 WORD = "(accepted: error_above:T with T a number of 0 or more, eV/Angstrom)"
+LIMIT = "(accepted: a probability, at most 1)"
 REFUSED = {
     "compute a all uq/atom error_above": f"Compute uq/atom: error_above needs a threshold behind it {NUMBER}",
     "compute a all uq/atom error_above -0.1": f"Compute uq/atom: the threshold of error_above is -0.1 {NUMBER}",
@@ -274,6 +275,8 @@ REFUSED = {
     "compute a all uq error_above_tag x": f"Compute uq: the threshold of error_above_tag is x {NUMBER}",
     "compute a all uq error_above 0.5": "Unknown compute uq field error_above (accepted: ",
     "fix a all uq/halt 1 error_above > 0.5": f"Fix uq/halt: the threshold of error_above is > {NUMBER}",
+    "fix a all uq/halt 1 error_above 0.5 > 1.5": f"Fix uq/halt: the limit of error_above 0.5 is 1.5 {LIMIT}",
+    "fix a all uq/select 1 error_above 0.5 2 INF file x": f"Fix uq/select: the limit of error_above 0.5 is 2 {LIMIT}",
     "fix a all uq/halt 1 error_above 0.5 >": "Illegal fix uq/halt (N field > x",
     "fix a all uq/select 1 error_above -1 0.5 INF file x": f"Fix uq/select: the threshold of error_above is -1 {NUMBER}",
     "fix a all pair 1 mace/uq error_above 0": f"fix pair: the threshold of error_above is missing {WORD}",

@@ -54,3 +54,9 @@ def test_it_reaches_two_hops_and_not_three():
         found, _ = of_frame(chain, np.array([unknown, 0.1, 0.1, 0.1, 0.1]), cutoff=2.5)
         assert np.all(found[:3] > 100.0) and np.all(found[3:] == pytest.approx(0.1))
     assert np.isinf(of_frame(chain, np.array([np.inf, 0.1, 0.1, 0.1, 0.1]), cutoff=2.5)[0]).tolist() == [True] * 3 + [False] * 2
+
+
+def test_a_grade_beyond_the_fourth_root_of_doubles_is_as_good_as_none():
+    pair = Atoms("W2", positions=[[0, 0, 0], [2.0, 0, 0]])
+    assert np.all(np.isinf(of_frame(pair, np.array([1e80, 0.1]), cutoff=2.5)[0]))
+    assert np.all(np.isfinite(of_frame(pair, np.array([1e76, 0.1]), cutoff=2.5)[0]))

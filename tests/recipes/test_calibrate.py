@@ -275,3 +275,33 @@ def check_engine(path, data):
     bars = [engine.per_atom("force_error", norm, near, norm) for engine in (plain, learned)]
     np.testing.assert_array_equal(bars[0][grade > 1], bars[1][grade > 1])
     assert np.all(bars[0][grade <= 1] != bars[1][grade <= 1])
+
+
+def test_what_is_not_calibrated_anew_keeps_what_is_said_of_it(models, data, done, caplog):
+    """An adapted force_error stays adapted, and in sample, in a calibration of energies alone."""
+    def only_energy(k, atoms):
+        del atoms.arrays["REF_forces"], atoms.info["REF_stress"]
+
+    given = options(models, data, data / "adapted.uq", ["warm"], adapt=True, in_sample=True)
+    train = str(models.full.parent / "train.xyz")
+    found = calibrate(replace(given, model=str(data / "done.uq"), data=(train, train)))["adaptation"]
+    assert found["n_frames"] == 40, "a frame that is given twice tells once"
+    with pytest.raises(UqError, match=r"adapt: no frame has force labels; accepted: frames with force labels"):
+        calibrate(options(models, data, data / "none.uq", [changed(data, "energies_only", only_energy)], adapt=True))
+    adapted = modelfile.read(data / "adapted.uq").header.calibration
+    assert adapted.in_sample and len(adapted.adaptations) == 1
+    calibrate(replace(options(models, data, data / "then.uq", ["energies_only"]), model=str(data / "adapted.uq")))
+    then = modelfile.read(data / "then.uq").header.calibration
+    assert then.force_error == adapted.force_error and then.adaptations == adapted.adaptations and then.in_sample
+    calibrate(replace(options(models, data, data / "anew.uq"), model=str(data / "then.uq")))
+    anew = modelfile.read(data / "anew.uq").header.calibration
+    assert not anew.adaptations and not anew.in_sample
+
+
+def test_an_adaptation_that_covers_no_better_is_said():
+    said = recipe._no_better({"coverage_before": 0.98, "coverage_after": 1.0})
+    assert said == ["adapted, the bars cover 1.00 of these frames, before 0.98 (aim: 0.90): label more frames, and calibrate with data"]
+    assert recipe._no_better({"coverage_before": 0.92, "coverage_after": 1.0})[0].endswith("keep the old bars")
+    assert not recipe._no_better({"coverage_before": 0.6, "coverage_after": 0.87})
+    assert not recipe._no_better({"coverage_before": 0.875, "coverage_after": 0.875})
+    assert not recipe._no_better({"coverage_before": 0.89, "coverage_after": 0.93})
