@@ -97,7 +97,7 @@ const std::vector<HeaderBlock> BLOCKS = {
     {"quantile_network", &OBJECT, OR_NEITHER, "", "the [learned quantile](calibrate.md#the-learned-quantile); needs `force_error`"},
     {"probe", &OBJECT, OR_NEITHER, "", "[classifier](reliability.md) of frames"},
     {"ordinal", &OBJECT, OR_NEITHER, "", "[classifier](reliability.md) of atoms; needs `force_error` of version 2"},
-    {"leave_one_group_out", FREE, OR_ABSENT, "", "of `force_error`: coverage, mean width and number of atoms of each group left out"},
+    {"leave_one_group_out", FREE, OR_ABSENT, "", "of `force_error`: [figures](validate.md#force_error-by-group) of each group left out"},
     {"per_element", FREE, OR_ABSENT, "", "the factor at level 0.9 that an element alone would need"},
     {"in_sample", FREE, OR_ABSENT, "", "whether frames with another role were accepted"},
     {"energy_offsets", FREE, OR_ABSENT, "eV", "as in `posterior`, of the calibration frames"},

@@ -115,7 +115,7 @@ def test_engine_totals_are_the_bars_of_the_summed_features(models):
     assert lower < energies.sum() + features @ box.centre() < upper
     sample = box.draw(20_000, seed=3) @ features
     assert np.sqrt(np.mean(sample**2)) == pytest.approx(std, rel=0.02)
-    assert {f for f in FIELDS if engine.offers(f)} == set(FIELDS) - {"reliability"}, "classifiers are opt-in"
+    assert {f for f in FIELDS if engine.offers(f)} == set(FIELDS) - {"reliability"}, "a fit makes no classifier"
 
 
 def test_fewer_members_make_narrower_bounds(models):
