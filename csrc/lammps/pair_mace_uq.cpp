@@ -2,6 +2,7 @@
 #include "pair_mace_uq.h"
 
 #include "compute_uq.h"
+#include "compute_uq_heat.h"
 #include "field_words.h"
 #include "force_computation.h"
 #include "launcher_check.h"
@@ -192,8 +193,10 @@ double PairMaceUq::init_one(int, int) { return impl->model.info.cutoff; }
 void PairMaceUq::finish()
 {
   impl->last.settle();
-  for (Compute *compute : modify->get_compute_list())
+  for (Compute *compute : modify->get_compute_list()) {
     if (auto uq = dynamic_cast<ComputeUq *>(compute)) uq->forget();
+    if (auto heat = dynamic_cast<ComputeUqHeat *>(compute)) heat->forget();
+  }
   const std::string times = impl->last.clock().summary(world);
   impl->last.clock().reset();    // also where the next run skips its set-up
   if (comm->me == 0 && update->nsteps != 0 && timer->has_normal() && !times.empty()) utils::logmesg(lmp, "mace/uq: {}\n", times);
@@ -256,6 +259,12 @@ void PairMaceUq::require_field(const lmp_uq::Field &field, const char *who)
 {
   impl->model.require(lmp, field, who);
   if (impl->model.passes(field.index) > 0) impl->last.keep_derivatives();
+}
+
+void PairMaceUq::keep_derivatives(const char *who)
+{
+  impl->model.require_loaded(lmp, who);
+  impl->last.keep_derivatives();
 }
 
 void PairMaceUq::row_bars(const double *row, double value, double std_lower_upper[3])

@@ -347,6 +347,10 @@ class Engine:
         weights = theta[:, None, :] * self._takes_part[None, :, None]
         gradients[:] = self.backbone.pull(self._state, None, weights)
 
+    def energy_gradients(self, weights: np.ndarray, gradients: np.ndarray) -> None:
+        """Gradients (n_edges, 3), written, of the sum of the atoms' energies with weights (n_local,), eV/Angstrom; else as `member_gradients`."""
+        gradients[:] = self.backbone.pull(self._state, weights)
+
     def memory_usage(self) -> float:
         """Bytes of weights, tables, posterior and of what is kept, but for what torch keeps for derivatives."""
         arrays = (self._members, self._force_members, self._descriptors, self._energies, *self._cache.values())
