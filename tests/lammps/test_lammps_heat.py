@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The heat flux of compute uq/heat: finite differences of a cluster, sums over single atoms of a periodic crystal, other numbers of ranks."""
+"""The heat flux of compute uq/heat: finite differences of a cluster, sums over single atoms of a crystal, other numbers of ranks."""
 
 from __future__ import annotations
 
