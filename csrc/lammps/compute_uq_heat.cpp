@@ -3,6 +3,7 @@
 
 #include "force_computation.h"
 #include "guard.h"
+#include "loaded_model.h"
 #include "pair_mace_uq.h"
 
 #include "lammps/error.h"
@@ -16,7 +17,7 @@ ComputeUqHeat::ComputeUqHeat(LAMMPS *lmp, int narg, char **arg) : Compute(lmp, n
 {
   if (narg != 3) error->all(FLERR, "Compute uq/heat takes no arguments, found {} (accepted: compute ID all uq/heat)", arg[3]);
   if (igroup != 0) error->all(FLERR, "Compute uq/heat needs group all, found group {}: the flux of a part of the atoms is not defined", arg[1]);
-  PairMaceUq::find(lmp, WHO)->keep_derivatives(WHO);
+  keep_derivatives();
   vector_flag = 1;
   size_vector = 6;
   extvector = 1;
@@ -24,9 +25,16 @@ ComputeUqHeat::ComputeUqHeat(LAMMPS *lmp, int narg, char **arg) : Compute(lmp, n
   vector = flux;
 }
 
+void ComputeUqHeat::keep_derivatives()
+{
+  PairMaceUq *pair = PairMaceUq::find(lmp, WHO);
+  pair->model().require_loaded(lmp, WHO);
+  pair->last().keep_derivatives();
+}
+
 void ComputeUqHeat::init()
 {
-  PairMaceUq::find(lmp, WHO)->keep_derivatives(WHO);
+  keep_derivatives();
   invoked_flag = INVOKED_NONE;    // commands that move atoms begin with this: what was evaluated before is asked for anew
 }
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "pair_mace_uq.h"
 
-#include "compute_uq.h"
-#include "compute_uq_heat.h"
 #include "field_words.h"
 #include "force_computation.h"
 #include "launcher_check.h"
 #include "restart_text.h"
 #include "setup_warnings.h"
+#include "step_values.h"
 
 #include "lammps/atom.h"
 #include "lammps/citeme.h"
 #include "lammps/comm.h"
+#include "lammps/compute.h"
 #include "lammps/error.h"
 #include "lammps/force.h"
 #include "lammps/memory.h"
@@ -193,10 +193,8 @@ double PairMaceUq::init_one(int, int) { return impl->model.info.cutoff; }
 void PairMaceUq::finish()
 {
   impl->last.settle();
-  for (Compute *compute : modify->get_compute_list()) {
-    if (auto uq = dynamic_cast<ComputeUq *>(compute)) uq->forget();
-    if (auto heat = dynamic_cast<ComputeUqHeat *>(compute)) heat->forget();
-  }
+  for (Compute *compute : modify->get_compute_list())
+    if (auto values = dynamic_cast<lmp_uq::StepValues *>(compute)) values->forget();
   const std::string times = impl->last.clock().summary(world);
   impl->last.clock().reset();    // also where the next run skips its set-up
   if (comm->me == 0 && update->nsteps != 0 && timer->has_normal() && !times.empty()) utils::logmesg(lmp, "mace/uq: {}\n", times);
@@ -259,12 +257,6 @@ void PairMaceUq::require_field(const lmp_uq::Field &field, const char *who)
 {
   impl->model.require(lmp, field, who);
   if (impl->model.passes(field.index) > 0) impl->last.keep_derivatives();
-}
-
-void PairMaceUq::keep_derivatives(const char *who)
-{
-  impl->model.require_loaded(lmp, who);
-  impl->last.keep_derivatives();
 }
 
 void PairMaceUq::row_bars(const double *row, double value, double std_lower_upper[3])

@@ -42,7 +42,6 @@ class PairMaceUq : public Pair {
   const lmp_uq::LoadedModel &model() const;
   // Error if the model file does not hold what a field or total needs. One that is dear: the derivatives of the coming steps are kept.
   void require_field(const lmp_uq::Field &field, const char *who);
-  void keep_derivatives(const char *who);    // of the coming steps
   // Closed forms of a row (n_features), of no step: std about value, bounds; and what each member adds.
   void row_bars(const double *row, double value, double std_lower_upper[3]);
   void member_shifts(const double *row, double *shifts);
