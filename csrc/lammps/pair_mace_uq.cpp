@@ -189,7 +189,6 @@ void PairMaceUq::init_style()
 
 double PairMaceUq::init_one(int, int) { return impl->model.info.cutoff; }
 
-// at the end of a run
 void PairMaceUq::finish()
 {
   impl->last.settle();

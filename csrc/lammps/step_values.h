@@ -5,9 +5,12 @@
 
 namespace lmp_uq {
 
-struct StepValues {
-  virtual ~StepValues() = default;
+class StepValues {
+ public:
   virtual void forget() = 0;    // at the end of a run: asked for anew they are the same, or an error
+
+ protected:
+  ~StepValues() = default;
 };
 
 }    // namespace lmp_uq
