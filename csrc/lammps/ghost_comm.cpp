@@ -39,6 +39,7 @@ struct Buffer {
 void GhostComm::guarded(const std::function<void()> &work)
 {
   pending_ = nullptr;
+  plain_reverse();    // where an error of LAMMPS has ended the work before
   lmp_uq::guarded(lmp, PAIR_STYLE, [&] {
     try {
       work();

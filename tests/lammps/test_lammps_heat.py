@@ -128,6 +128,12 @@ def test_a_moment_without_lattice_shifts_is_seen(cell, backbone, expected):
         assert_equal("potential part", wrong, expected(cell), relative=1e-2)
 
 
+def test_flux_in_single_precision(lammps, expected):
+    atoms, pair = CELLS["triclinic"](), PLAIN.replace("mace/uq", "mace/uq precision float32", 1)
+    found = flux(lammps, atoms, velocities_of(atoms), pair=pair)
+    assert_equal("potential part", found[:3] - found[3:], expected("triclinic"), relative=1e-4)
+
+
 def test_convective_part_is_that_of_compute_heat_flux(lammps):
     atoms = CELLS["triclinic"]()
     table = lammps.run(atoms, *moving(velocities_of(atoms)), *NOW).thermo[0]
