@@ -50,6 +50,7 @@ cdef extern from "bridge.h":
         int (*evaluate)(void *, const uq_graph *, int, double *, double *, char *) noexcept
         int (*member_gradients)(void *, const uq_graph *, int, int, double *, char *) noexcept
         int (*correction_gradients)(void *, const uq_graph *, double *, char *) noexcept
+        int (*energy_gradients)(void *, const uq_graph *, const double *, double *, char *) noexcept
         int (*per_atom)(void *, int, int, const uq_force_variables *, double, double *, char *) noexcept
         int (*feature_sum)(void *, double *, char *) noexcept
         int (*feature_sum_of)(void *, const uq_graph *, double *, char *) noexcept
@@ -236,6 +237,21 @@ cdef int correction_gradients(void *engine, const uq_graph *g, double *gradients
             exchange.graph = NULL
 
 
+cdef int energy_gradients(void *engine, const uq_graph *g, const double *weights, double *gradients, char *message) noexcept with gil:
+    cdef Exchange exchange = None
+    try:
+        obj = <object> <PyObject *> engine
+        exchange = lent(obj, g)
+        obj.energy_gradients(doubles(weights, g.n_local, 1)[:, 0], doubles(gradients, g.n_edges, 3))
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+    finally:
+        if exchange is not None:
+            exchange.graph = NULL
+
+
 cdef object column_of(const double *data, int n):
     return doubles(data, n, 1)[:, 0] if data != NULL else None
 
@@ -321,6 +337,7 @@ def register(uintptr_t address):
     table.evaluate = evaluate
     table.member_gradients = member_gradients
     table.correction_gradients = correction_gradients
+    table.energy_gradients = energy_gradients
     table.per_atom = per_atom
     table.feature_sum = feature_sum
     table.feature_sum_of = feature_sum_of

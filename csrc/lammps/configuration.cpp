@@ -137,6 +137,17 @@ void Configuration::follow(const double *then, int width, std::vector<double> &n
       [&](int i, const double *row) { std::copy_n(row, width, now.data() + static_cast<std::size_t>(i) * width); });
 }
 
+void Configuration::lead_back(const double *now, int width, double *then) const
+{
+  const auto add = [&](int i, const double *row) {
+    for (int k = 0; k < width; k++) then[static_cast<std::size_t>(i) * width + k] += row[k];
+  };
+  if (reordered_)
+    to_present_->gather(width, [&](int i, double *row) { std::copy_n(now + static_cast<std::size_t>(i) * width, width, row); }, add);
+  else
+    for (int i = 0; i < n_local_; i++) add(i, now + static_cast<std::size_t>(i) * width);
+}
+
 const lmp_uq::AtomRoutes &Configuration::ghosts()
 {
   if (!ghosts_) ghosts_ = std::make_unique<AtomRoutes>(world, tags_.data(), n_local_, tags_.data() + n_local_, n_ghost());

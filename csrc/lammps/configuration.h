@@ -42,6 +42,8 @@ class Configuration : protected LAMMPS_NS::Pointers {
 
   // After REORDERED: rows (n, width) of the atoms taken, as the present atoms have them. Collective.
   void follow(const double *then, int width, std::vector<double> &now) const;
+  // The way back, also where nothing was reordered: rows (nlocal, width) of the present atoms, added to those of the atoms taken (n, width).
+  void lead_back(const double *now, int width, double *then) const;
   // The ghosts of the atoms taken, whose rows LAMMPS' communication no longer reaches. Collective where it is made.
   const AtomRoutes &ghosts();
 

@@ -31,6 +31,9 @@ class Evaluator {
   // the same (n_edges, 3) of the posterior's mean correction, where the file uses it
   virtual void correction_gradients(const uq_graph &graph, double *gradients) = 0;
 
+  // d(sum_i w_i E_i)/dr_ij (n_edges, 3) with weights w (n_local) of the atoms' energies, of the graph last evaluated; collective
+  virtual void energy_gradients(const uq_graph &graph, const double *weights, double *gradients) = 0;
+
   // one cheap per-atom field (n_local) of the configuration last evaluated, but neighbour_grade, which takes the whole graph; variables, only
   // for what is made of them: force_error, its levels, error_above and reliability, whose thresholds are in eV/Angstrom
   virtual void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) = 0;

@@ -68,6 +68,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
     correct(graph, n, head_->force_member(first), gradients);
   }
   void correction_gradients(const uq_graph &graph, double *gradients) override { correct(graph, 1, head_->mean_correction(), gradients); }
+  void energy_gradients(const uq_graph &graph, const double *weights, double *gradients) override;
   void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) override;
   void feature_sum(double *sum) override { head_->feature_sum(species_.size(), descriptors_.data(), species_.data(), sum); }
   void feature_sum_of(const uq_graph &graph, double *sum) override;
@@ -235,6 +236,12 @@ void NativeEvaluator::correct(const uq_graph &graph, int n, const double *coeffi
     for (std::size_t i = 0; i < n_local; i++)
       if (species_[i] >= 0) std::copy_n(coefficients + k * width, width, weights_.data() + (k * n_local + i) * width);
   engine_->pull(*state_, lmp_uq::exchange_of(graph), n, nullptr, weights_.data(), gradients);
+}
+
+void NativeEvaluator::energy_gradients(const uq_graph &graph, const double *weights, double *gradients)
+{
+  if (!state_) throw std::runtime_error("no derivatives were kept");
+  engine_->pull(*state_, lmp_uq::exchange_of(graph), 1, weights, nullptr, gradients);
 }
 
 void NativeEvaluator::per_atom(int field, const uq_force_variables *variables, double threshold, double *column)

@@ -44,6 +44,10 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   {
     check(bridge_.correction_gradients(engine_, &graph, gradients, text()));
   }
+  void energy_gradients(const uq_graph &graph, const double *weights, double *gradients) override
+  {
+    check(bridge_.energy_gradients(engine_, &graph, weights, gradients, text()));
+  }
   void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) override
   {
     check(bridge_.per_atom(engine_, field, n_local_, variables, threshold, column, text()));

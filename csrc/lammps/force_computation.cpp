@@ -17,7 +17,7 @@ using namespace LAMMPS_NS;
 using lmp_uq::ForceComputation;
 
 ForceComputation::ForceComputation(LAMMPS *lmp, Pair &pair, const LoadedModel &model) :
-    Pointers(lmp), model_(model), configuration_(lmp), ghosts_(lmp, pair, graph_, configuration_, clock_), members_(lmp)
+    Pointers(lmp), model_(model), configuration_(lmp), ghosts_(lmp, pair, graph_, configuration_, clock_), members_(lmp), heat_(lmp)
 {
 }
 
@@ -83,6 +83,7 @@ void ForceComputation::evaluate()
   const bool keep = derivatives_wanted_ || derivatives_observed_;
   guarded([&] { model_.evaluator->evaluate(graph_view(), keep, energies_.data(), edge_gradients_.data()); });
   has_derivatives_ = keep;
+  if (keep) heat_.take_positions(graph_);
 }
 
 uq_graph ForceComputation::graph_view()
@@ -110,7 +111,7 @@ void ForceComputation::check_finite()
 
 std::size_t ForceComputation::n_bytes() const
 {
-  std::size_t bytes = graph_.n_bytes() + configuration_.n_bytes() + members_.n_bytes() + norms_.n_bytes() +
+  std::size_t bytes = graph_.n_bytes() + configuration_.n_bytes() + members_.n_bytes() + heat_.n_bytes() + norms_.n_bytes() +
       neighbour_grade_.n_bytes() + bytes_of(energies_, edge_gradients_, forces_);
   for (const Column &column : columns_) bytes += bytes_of(column.values);
   for (const auto &one : at_threshold_) bytes += bytes_of(one.second.values);

@@ -10,6 +10,7 @@
 #include "force_norms.h"
 #include "ghost_comm.h"
 #include "graph.h"
+#include "heat_flux.h"
 #include "loaded_model.h"
 #include "member_forces.h"
 #include "neighbour_grade.h"
@@ -47,6 +48,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   void member_energies(double *energies);            // (n_members) total energies, eV
   void total_features(double *sum);                  // (n_features) summed over all atoms
   void virial_rows(bool trace, double *rows);        // (6, n_features) -d(that)/dstrain, or their trace; evaluates strained cells
+  void heat_flux(double flux[6]);                    // total x y z, convective x y z of all ranks, eV Angstrom/ps
 
   // For the pair style.
   void init();    // of a run: computes and fixes are initialized after pair styles and ask again
@@ -106,6 +108,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   double volume_ = 0.0;                            // Angstrom^3
   bool has_derivatives_ = false;                   // of this step: the evaluator can pull members
   MemberForces members_;
+  HeatFlux heat_;
   Column columns_[UQ_N_FIELDS];
   std::map<std::pair<int, double>, Column> at_threshold_;    // fields that have one, by number and threshold
   std::vector<double> part_;                       // (n_local) 1 for atoms that take part, else 0

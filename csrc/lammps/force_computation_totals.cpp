@@ -79,6 +79,16 @@ void ForceComputation::stress_std(double bar[6])
   for (int a = 0; a < 6; a++) bar[a] = bar[a] / volume_ * force->nktv2p;
 }
 
+void ForceComputation::heat_flux(double flux[6])
+{
+  current_or_error();
+  guarded([&] {
+    const auto watch = clock_.watch(StepClock::MODEL);
+    need_derivatives("heat fluxes");
+    heat_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, configuration_, energies_.data(), flux);
+  });
+}
+
 void ForceComputation::total_features(double *sum)
 {
   current_or_error();

@@ -44,10 +44,15 @@ void LoadedModel::load(LAMMPS *lmp, const Settings &settings, const std::string 
   if (info.warning[0]) lmp->error->warning(FLERR, "mace/uq: {}", info.warning);
 }
 
+void LoadedModel::require_loaded(LAMMPS *lmp, const char *who) const
+{
+  if (!evaluator) lmp->error->all(FLERR, "{} must come after the pair_coeff command of pair style mace/uq", who);
+}
+
 void LoadedModel::require(LAMMPS *lmp, const Field &field, const char *who) const
 {
   const int index = field.index;
-  if (!evaluator) lmp->error->all(FLERR, "{} must come after the pair_coeff command of pair style mace/uq", who);
+  require_loaded(lmp, who);
   if (!info.available[index])
     lmp->error->all(FLERR, "{}: field {} needs {}, which {} does not hold (see lmp-uq inspect; lmp-uq fit and lmp-uq calibrate write it)", who,
                     quantity(index).name, quantity(index).needs, file);

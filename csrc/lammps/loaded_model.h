@@ -29,6 +29,7 @@ struct LoadedModel {
   // The file, of the elements that take part. Collective; an error on all ranks leaves no evaluator.
   void load(LAMMPS_NS::LAMMPS *lmp, const Settings &settings, const std::string &name);
 
+  void require_loaded(LAMMPS_NS::LAMMPS *lmp, const char *who) const;
   // Error if the file does not hold what a field or total needs, or the threshold of a classifier.
   void require(LAMMPS_NS::LAMMPS *lmp, const Field &field, const char *who) const;
 

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "pair_mace_uq.h"
 
-#include "compute_uq.h"
 #include "field_words.h"
 #include "force_computation.h"
 #include "launcher_check.h"
 #include "restart_text.h"
 #include "setup_warnings.h"
+#include "step_values.h"
 
 #include "lammps/atom.h"
 #include "lammps/citeme.h"
 #include "lammps/comm.h"
+#include "lammps/compute.h"
 #include "lammps/error.h"
 #include "lammps/force.h"
 #include "lammps/memory.h"
@@ -188,12 +189,11 @@ void PairMaceUq::init_style()
 
 double PairMaceUq::init_one(int, int) { return impl->model.info.cutoff; }
 
-// at the end of a run
 void PairMaceUq::finish()
 {
   impl->last.settle();
   for (Compute *compute : modify->get_compute_list())
-    if (auto uq = dynamic_cast<ComputeUq *>(compute)) uq->forget();
+    if (auto values = dynamic_cast<lmp_uq::StepValues *>(compute)) values->forget();
   const std::string times = impl->last.clock().summary(world);
   impl->last.clock().reset();    // also where the next run skips its set-up
   if (comm->me == 0 && update->nsteps != 0 && timer->has_normal() && !times.empty()) utils::logmesg(lmp, "mace/uq: {}\n", times);

@@ -23,7 +23,7 @@ class PairMaceUq : public Pair {
   void settings(int, char **) override;
   void coeff(int, char **) override;
   void init_style() override;
-  void finish() override;
+  void finish() override;    // at the end of a run
   double init_one(int, int) override;
   void write_restart(FILE *) override;
   void read_restart(FILE *) override;

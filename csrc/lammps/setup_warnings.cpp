@@ -39,6 +39,7 @@ std::vector<std::string> lmp_uq::setup_warnings(LAMMPS *lmp, const std::vector<s
   for (const auto *compute : lmp->modify->get_compute_list())
     if (strcmp(compute->style, "heat/flux") == 0)
       out.push_back(fmt::format("compute {} heat/flux is not the heat flux of this potential: per-atom stress shares the virial of an edge "
-                                "equally between its ends, which is right for pair potentials only", compute->id));
+                                "equally between its ends, which is right for pair potentials only; compute uq/heat gives it",
+                                compute->id));
   return out;
 }

@@ -236,11 +236,7 @@ class Engine:
         self._descriptors, self._node_species = descriptors, species
 
     def per_atom(
-        self,
-        field: str,
-        force_norm: Any = None,
-        neighbours: Any = None,
-        correction: np.ndarray | None = None,
+        self, field: str, force_norm: Any = None, neighbours: Any = None, correction: np.ndarray | None = None,
         threshold: float | None = None,
     ) -> np.ndarray:
         """One field of the configuration last evaluated, (n_local,).
@@ -346,6 +342,10 @@ class Engine:
         # atoms that take no part have no edges, but a weight of 0 says so without having to know
         weights = theta[:, None, :] * self._takes_part[None, :, None]
         gradients[:] = self.backbone.pull(self._state, None, weights)
+
+    def energy_gradients(self, weights: np.ndarray, gradients: np.ndarray) -> None:
+        """Gradients (n_edges, 3), written, of a sum of energies with weights (n_local,), eV/Angstrom; else as `member_gradients`."""
+        gradients[:] = self.backbone.pull(self._state, weights)
 
     def memory_usage(self) -> float:
         """Bytes of weights, tables, posterior and of what is kept, but for what torch keeps for derivatives."""
