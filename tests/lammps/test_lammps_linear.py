@@ -179,7 +179,7 @@ def test_a_file_without_members_or_posterior(potential, run, tmp_path):
     tensors["posterior/members"] = tensors["posterior/members"][:0]
     modelfile.write(tmp_path / "none.uq", header, tensors)
     assert "holds no members" in error_of(run, potential.script(command=f"{tmp_path}/none.uq c_b[*] grade energy_std"))
-    header |= {"posterior": None}
+    header |= {"posterior": None, "calibration": None}  # a bar may be made of the posterior's mean correction
     kept = {name: array for name, array in tensors.items() if not name.startswith("posterior/")}
     modelfile.write(tmp_path / "bare.uq", header, kept)
     script = potential.script(command=f"{tmp_path}/bare.uq c_b[*] grade energy_std")
