@@ -206,7 +206,8 @@ BAD = {
 def test_bad_input(name, run_of_frames, monkeypatch):
     monkeypatch.chdir(run_of_frames)
     header, tensors = model_content(run_of_frames)
-    modelfile.write("bare.uq", header | {"posterior": None, "calibration": None}, {k: v for k, v in tensors.items() if not k.startswith("posterior")})
+    bare = {name: array for name, array in tensors.items() if not name.startswith("posterior")}
+    modelfile.write("bare.uq", header | {"posterior": None, "calibration": None}, bare)
     (run_of_frames / "short.txt").write_text("a\n1\n")
     (run_of_frames / "words.txt").write_text("a\nx\n1\n1\n1\n1\n")
     (run_of_frames / "few.txt").write_text("a b\n1 2\n1\n1 2\n1 2\n1 2\n")
