@@ -38,10 +38,12 @@ def draw_trace(axes, step, values, knock):
     for name, value in values.items():
         axes.semilogy(step, value, color=COLOURS[name], lw=1.8)
         axes.axhline(THRESHOLDS[name], color=COLOURS[name], lw=1, ls="--")
-        # above the highest point that the words stand over
-        above = value[step <= step[0] + 0.4 * (step[-1] - step[0])].max()
-        for text, height in ((units[name], above), (f"stop: {name} > {THRESHOLDS[name]:g}", THRESHOLDS[name])):
-            axes.annotate(text, (step[0], height), xytext=(4, 7), textcoords="offset points", color=COLOURS[name], fontsize=9)
+        # above the highest point that the words stand over, or below the lowest of the lower curve
+        near = value[step <= step[0] + 0.4 * (step[-1] - step[0])]
+        lower = near.max() < max(other[: len(near)].max() for other in values.values())
+        place = (near.min(), -16) if lower else (near.max(), 7)
+        for text, (height, lift) in ((units[name], place), (f"stop: {name} > {THRESHOLDS[name]:g}", (THRESHOLDS[name], 7))):
+            axes.annotate(text, (step[0], height), xytext=(4, lift), textcoords="offset points", color=COLOURS[name], fontsize=9)
     axes.axvline(knock, color="0.4", lw=1, ls=":")
     low = min(v.min() for v in values.values())
     axes.annotate("knock: 100 eV ", (knock, 0.5 * low), ha="right", va="bottom", fontsize=9, color="0.3")
