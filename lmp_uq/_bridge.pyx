@@ -87,7 +87,7 @@ cdef extern from *:
 
 cdef class Exchange:
     """Ghost exchange of LAMMPS on (n_nodes, width) float64 arrays, in place. Valid only inside the call it was made for, and inside
-    member_gradients(), which lends it the graph once more."""
+    those that lent() lends it the graph for once more."""
     cdef const uq_graph *graph
 
     cdef int run(self, double[:, ::1] buffer, bint forward) except -1:

@@ -49,7 +49,6 @@ cdef extern from "head/box.h" namespace "lmp_uq":
     double c_normal_score "lmp_uq::normal_score" (double)
 
 
-
 def normal_score(double tail):
     """z with a share `tail` of a normal distribution above it, 0 < tail <= 1/2."""
     return c_normal_score(tail)

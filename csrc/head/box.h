@@ -17,8 +17,8 @@ class Box {
   // bias: none, constant, element; n_members: K of the bounds
   Box(const Tensors &posterior, int n_descriptors, const std::string &bias, int n_elements, int n_members);
 
-  // the first n coefficients of the mean of the distribution, Theta* + V mid
-  std::vector<double> centre(int n) const { return {centre_.begin(), centre_.begin() + n}; }
+  // (n_features) coefficients of the mean of the distribution, Theta* + V mid
+  const double *centre() const { return centre_.data(); }
 
   int n_features() const { return n_features_; }    // descriptors and bias columns
   int stride() const { return matrix_.stride(); }

@@ -86,7 +86,6 @@ void Posterior::read_posterior(const ModelFile &file, const PosteriorOptions &op
   const int n_elements = static_cast<int>(header.at("elements").array().size());
   const Tensors tensors = file.section("posterior");
   box_ = std::make_unique<Box>(tensors, n_descriptors_, posterior.at("bias").string(), n_elements, n_members_);
-  mean_correction_ = box_->centre(n_descriptors_);
   for (int k = 0; k < n_force_members_; k++) {
     const Tensor &members = tensors.at("force_members");
     const double *member = static_cast<const double *>(members.data) + static_cast<std::size_t>(k) * members.shape[1];
@@ -118,7 +117,7 @@ std::vector<int> Posterior::unknown_elements() const
 
 std::size_t Posterior::n_bytes() const
 {
-  std::size_t n = bytes_of(force_members_, mean_correction_) + (box_ ? box_->n_bytes() : 0) + (novelty_ ? novelty_->n_bytes() : 0) +
+  std::size_t n = bytes_of(force_members_) + (box_ ? box_->n_bytes() : 0) + (novelty_ ? novelty_->n_bytes() : 0) +
       (network_ ? network_->n_bytes() : 0) + (ordinal_ ? ordinal_->n_bytes() : 0);
   for (const Scratch &s : scratch_) n += bytes_of(s.in, s.out);
   return n;

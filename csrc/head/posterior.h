@@ -58,7 +58,7 @@ class Posterior {
   int n_members() const { return n_members_; }
   int n_force_members() const { return n_force_members_; }
   const double *force_member(int k) const { return force_members_.data() + static_cast<std::size_t>(k) * n_descriptors_; }    // (P)
-  const double *mean_correction() const { return mean_correction_.data(); }                 // (P) of the posterior, about the model that runs
+  const double *mean_correction() const { return box_->centre(); }    // (P) of the posterior, about the model that runs; has_box()
   std::vector<int> unknown_elements() const;    // in use, without training atoms
   std::size_t n_bytes() const;
 
@@ -118,7 +118,6 @@ class Posterior {
   std::unique_ptr<ForceError> force_error_;
   std::unique_ptr<QuantileNetwork> network_;
   std::unique_ptr<OrdinalHead> ordinal_;
-  std::vector<double> mean_correction_;
   std::vector<double> force_members_;    // (n_force_members_, P): bias columns have no derivative
   std::vector<Scratch> scratch_;         // one for each thread
 };

@@ -4,8 +4,6 @@
 
 #include "lammps/lmptype.h"
 
-#include <string>
-
 namespace LAMMPS_NS {
 class LAMMPS;
 }

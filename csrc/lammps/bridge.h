@@ -88,7 +88,7 @@ typedef struct uq_bridge {
   int version;
   int (*load)(void **engine, const uq_settings *settings, const char *file, int n_elements, const char *const *elements,
               uq_model_info *info, char *message);
-  int (*evaluate)(void *engine, const uq_graph *graph, int keep /* 1: member_gradients may follow */, double *energies /* (n_local) eV */,
+  int (*evaluate)(void *engine, const uq_graph *graph, int keep /* 1: the next three may follow */, double *energies /* (n_local) eV */,
                   double *edge_gradients /* (n_edges, 3) dE/dr_ij, eV/Angstrom */, char *message);
   /* of the graph last evaluated, handed in again because ghosts are exchanged inside; collective, also for ranks without atoms */
   int (*member_gradients)(void *engine, const uq_graph *graph, int first, int n,

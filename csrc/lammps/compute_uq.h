@@ -18,7 +18,7 @@ class ForceComputation;
 namespace LAMMPS_NS {
 
 // compute ID group uq field ...: bars of the total energy and of the stress, the members' energies; X_max X_tag X_mean of a
-// per-atom field X, of error_above with its threshold behind it
+// per-atom field X, with its threshold behind it where it has one
 class ComputeUq : public Compute, public lmp_uq::TotalFeatures, public lmp_uq::StepValues {
  public:
   ComputeUq(class LAMMPS *, int, char **);

@@ -10,7 +10,7 @@
 
 namespace LAMMPS_NS {
 
-// compute ID group uq/atom field ...: of error_above its threshold follows
+// compute ID group uq/atom field ...: each with its threshold behind it where it has one
 class ComputeUqAtom : public Compute {
  public:
   ComputeUqAtom(class LAMMPS *, int, char **);

@@ -22,7 +22,7 @@ class Evaluator {
   virtual uq_model_info load(const std::string &file, const std::vector<std::string> &elements) = 0;
 
   // energies (n_local) eV and dE/dr_ij (n_edges, 3) eV/Angstrom; keeps what the methods below need until the next call, the derivatives
-  // that member_gradients() needs only if told to
+  // that those for gradients need only if told to
   virtual void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) = 0;
 
   // d(member - model)/dr_ij (n, n_edges, 3) of n force members, of the graph last evaluated; collective

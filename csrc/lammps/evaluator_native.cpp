@@ -11,7 +11,6 @@
 #include "fields.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 

@@ -10,7 +10,6 @@
 
 using namespace LAMMPS_NS;
 using lmp_uq::Field;
-
 using lmp_uq::Threshold;
 
 // how a message says what the threshold of a field may be

@@ -10,6 +10,7 @@
 #include "lammps/force.h"
 
 #include <algorithm>
+#include <array>
 
 using namespace LAMMPS_NS;
 using lmp_uq::ForceComputation;
@@ -54,15 +55,14 @@ void ForceComputation::member_energies(double *energies)
 double ForceComputation::energy_error(double std)
 {
   const auto &info = model_.info;
-  double sums[2] = {0.0, 0.0};    // of the grades, and of the atoms that have one
+  std::array<double, 2> sums = {};    // of the grades, and of the atoms that have one
   if (info.energy_of_grade) {
     const double *grade = field({UQ_GRADE}), *part = participation();
     for (int i = 0; i < atom->nlocal; i++) {
       if (part[i] > 0.0) sums[0] += grade[i];
       sums[1] += part[i];
     }
-    const std::vector<double> all = sum_over_ranks(world, std::vector<double>(sums, sums + 2));
-    std::copy(all.begin(), all.end(), sums);
+    sums = sum_over_ranks(world, sums);
   }
   const EnergyBar bar = {info.energy_factor, info.energy_of_grade != 0, info.energy_intercept, info.energy_slope};
   return energy_bar(bar, std, sums[1] > 0.0 ? sums[0] / sums[1] : 0.0, sums[1]);

@@ -61,7 +61,7 @@ class Engine:
     header : lmp_uq.modelfile.Header
         Of the file.
     exchange : lmp_uq.backbone.graph.Exchange or None
-        That of the graph whose derivatives are kept: `member_gradients` moves ghost rows through it.
+        That of the graph whose derivatives are kept: the methods for gradients move ghost rows through it.
     probe : lmp_uq.calibration.probe.Probe or None
         The file's classifier of frames.
     """
@@ -215,7 +215,7 @@ class Engine:
         energies : (n_local,) array, eV, written
         edge_gradients : (n_edges, 3) array, dE/dr_ij in eV/Angstrom, written
         keep : bool
-            Keep the derivatives too, most of the memory of a pass: `member_gradients` needs them.
+            Keep the derivatives too, most of the memory of a pass: the methods for gradients need them.
         """
         self._forget()
         self._takes_part = graph.species[: graph.n_local] >= 0
