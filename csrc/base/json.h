@@ -20,7 +20,6 @@ class Json {
 
   Kind kind() const { return kind_; }
   bool is_null() const { return kind_ == Kind::Null; }
-  bool is_bool() const { return kind_ == Kind::Bool; }
   bool is_integer() const { return kind_ == Kind::Integer; }
   bool is_number() const { return kind_ == Kind::Integer || kind_ == Kind::Real; }    // not of a bool
   bool is_string() const { return kind_ == Kind::String; }

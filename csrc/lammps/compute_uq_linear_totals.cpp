@@ -9,7 +9,6 @@
 #include "lammps/atom.h"
 #include "lammps/error.h"
 #include "lammps/force.h"
-#include "lammps/update.h"
 
 #include <algorithm>
 #include <vector>

@@ -10,7 +10,6 @@
 #include "lammps/fmt/format.h"
 #include "lammps/update.h"
 
-#include <algorithm>
 #include <cmath>
 
 using namespace LAMMPS_NS;

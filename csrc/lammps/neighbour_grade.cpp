@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "neighbour_grade.h"
 
-#include <algorithm>
 #include <cmath>
 
 using lmp_uq::NeighbourGrade;
