@@ -59,7 +59,8 @@ STRESS = Quantity(
 QUANTITIES = (ENERGY, FORCES, STRESS)
 """By kind of row."""
 SCALED = (ENERGY, STRESS)
-"""Whose calibrated bar is the std of the posterior times a factor; that of forces is a model of its own, per atom."""
+"""Whose calibrated bar is the std of the posterior times a factor or, of energies, a function of the mean grade; that of forces is a model
+of its own, per atom."""
 FORCE_ROWS = 24
 """Force components of a frame that become rows, drawn at random, where each costs a pass through the model and rows are enough."""
 LABELS = tuple(quantity.label for quantity in QUANTITIES)

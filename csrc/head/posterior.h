@@ -22,7 +22,7 @@ namespace lmp_uq {
 struct PosteriorOptions {
   int n_members = 0;            // of the bounds and of the members' energies; 0: all of the file
   int n_force_members = 0;      // of force and stress bars; 0: FORCE_MEMBERS or what the file holds
-  bool conservative = false;    // calibrated bars with their leave-one-group-out factors
+  bool conservative = false;    // calibrated bars with their conservative quantiles and factors
   bool learned = false;         // force_error from the learned quantile
   std::string name;             // of the file, for messages
 };

@@ -29,7 +29,7 @@ typedef struct uq_settings {
   int members;             /* K of the bounds, at most the file's; 0 = all */
   int force_members;       /* K' of the force and stress bars, at most the file's; 0 = the engine's default */
   int threads;             /* of this rank */
-  int conservative;        /* 1: calibrated bars with their leave-one-group-out factors */
+  int conservative;        /* 1: calibrated bars with their conservative quantiles and factors */
   int learned;             /* 1: force_error from the learned quantile */
   int local_rank;          /* rank within the node: chooses the GPU */
 } uq_settings;

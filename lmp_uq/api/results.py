@@ -88,7 +88,7 @@ class FitResult(Result):
 
 @dataclass(frozen=True)
 class Factor:
-    """A calibrated bar: its factor (of a raw bar), the conservative one, and the mean of the bars in the unit of the label."""
+    """A calibrated bar: its factor (of the std, or of the exponential in its formula), the conservative one, and the mean bar."""
 
     factor: float | None
     conservative_factor: float | None

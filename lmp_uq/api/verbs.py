@@ -107,9 +107,9 @@ def fit(backbone: str, data: Frames, out: str | os.PathLike[str], *, command: st
 def calibrate(
     model: Model | str | os.PathLike[str], data: Frames, out: str | os.PathLike[str], *, command: str | None = None, **options: Any
 ) -> CalibrationResult:
-    """Set the factors of force_error, energy_error and stress_error on labelled frames, and write a model file (whole or not at all).
+    """Calibrate force_error, energy_error and stress_error on labelled frames, and write a model file (whole or not at all).
 
-    Split conformal prediction, by frames; see docs/calibrate.md.
+    With adapt only force_error changes: its bars are shifted to a few frames. Methods: docs/calibrate.md.
 
     Parameters
     ----------

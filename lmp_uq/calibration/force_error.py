@@ -37,7 +37,6 @@ FORCE_OFFSET, GRADE_OFFSET, ERROR_OFFSET = 0.01, 0.05, 0.005
 """Inside the logarithms: they keep atoms without force, grade or error from dominating the fit."""
 
 SLOPES = ("force_slope", "grade_slope", "known_slope", "new_slope")
-LISTS = ("quantiles", "conservative_quantiles", "levels")
 FORM = {
     "version": VERSION,
     "force_offset": FORCE_OFFSET,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -62,7 +62,6 @@ class GradeError:
     spread: float = 0.0
     n_groups: int = 1
     n_blocks: int = 1
-    variable: ClassVar[str] = VARIABLE
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -99,11 +98,11 @@ class GradeError:
         """Inverse of `to_dict`; further entries are ignored.  UqError if a number is missing or bad, or the formula another one."""
         form = {"variable": VARIABLE, "grade_offset": GRADE_OFFSET, "energy_offset": ENERGY_OFFSET}
         other = {name: values.get(name) for name, number in form.items() if values.get(name) != number}
-        missing = [name for name in cls.__dataclass_fields__ if name not in values and name != "variable"]
+        missing = [name for name in cls.__dataclass_fields__ if name not in values]
         if other or missing:
             accepted = f"{form} with {sorted(cls.__dataclass_fields__)}"
             raise UqError(f"energy_error: found {piece(other)}, missing {missing}; accepted: {accepted}")
-        return cls(**{name: values[name] for name in cls.__dataclass_fields__ if name != "variable"})
+        return cls(**{name: values[name] for name in cls.__dataclass_fields__})
 
 
 def bar_of_energies(values: Mapping[str, Any]) -> ScaledError | GradeError:

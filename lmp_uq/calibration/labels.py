@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""New factors of one kind of label, and the figures that say what they are worth."""
+"""New bars of every kind of label, and the figures that say what they are worth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,9 +112,8 @@ def scaled_report(labels: ScaledLabels, before: Any, after: ScaledError | GradeE
         report[name] = None
         if bar is not None:
             report[name] = _factors(bar) | _worth(np.abs(labels.error), bar.of(labels), labels.blocks)
-    bars = after.of(labels)
-    scores = np.abs(labels.error) / np.maximum(bars, np.finfo(float).tiny)
-    return report | {"few_frames": _few_frames(labels.groups, labels.blocks, lambda inside: scores, seed)}
+    scores = np.abs(labels.error) / np.maximum(after.of(labels), np.finfo(float).tiny)
+    return report | {"few_frames": _few_frames(labels.groups, labels.blocks, scores, seed)}
 
 
 def _factors(bar: Any) -> dict[str, float]:
@@ -137,7 +136,6 @@ def force_report(labels: ForceLabels, before: AnyForceError | None, after: Force
         report[name] = None
         if bar is not None:
             report[name] = _factors(bar) | _worth(atoms.error, bar.predict(atoms.variables), atoms.blocks)
-
     return report | {"few_frames": _few_frames_of_forces(atoms, after, seed), "per_element": _per_element(known, after)}
 
 
@@ -201,12 +199,11 @@ def _mean(values: np.ndarray, blocks: np.ndarray) -> float:
     return float(np.average(values, weights=block_weights(blocks, len(values))))
 
 
-def _few_frames(groups: np.ndarray, blocks: np.ndarray, scores_without: Callable[[np.ndarray], np.ndarray], seed: int) -> dict[str, Any]:
-    """{group: figures} of the groups with enough frames; scores_without(mask) are those of all labels by what the others say."""
+def _few_frames(groups: np.ndarray, blocks: np.ndarray, scores: np.ndarray, seed: int) -> dict[str, Any]:
+    """{group: figures} of the groups with enough frames."""
     out = {}
     members = split_by_group(groups, len(blocks))
     for group, inside in members if len(members) > 1 else []:
-        scores = scores_without(inside)
         others, mine = ((scores[mask], blocks[mask]) for mask in (~inside, inside))
         found = few_frames_of_a_group(others, mine, LEVEL, seed=seed)
         if found is not None:

@@ -66,10 +66,10 @@ class QuantileNetwork:
     ----------
     levels : tuple of float
         Rising, L of them.
-    n_variables : int
-        Inputs beside the descriptor: 3, or 1 (the force) in files before 0.2.
     arrays : dict of str to ndarray, float64
         Names and shapes as in `tensor_shapes`; lower and upper in the unit of the logarithm of eV/Angstrom, factors >= 0.
+    n_variables : int
+        Inputs beside the descriptor: 3, or 1 (the force) in files before 0.2.
 
     Raises
     ------

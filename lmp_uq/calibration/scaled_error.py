@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""energy_error and stress_error: the std of the posterior times one conformal factor."""
+"""stress_error, and energy_error in one of its two forms: the std of the posterior times one conformal factor."""
 
 from __future__ import annotations
 

@@ -224,7 +224,7 @@ class OrdinalEntry(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationEntry(Record):
-    """calibration: factors of the bars."""
+    """calibration: the calibrated bars, and what was found of them."""
 
     force_error: ForceErrorEntry | Absent | None = ABSENT
     energy_error: EnergyErrorEntry | Absent | None = ABSENT

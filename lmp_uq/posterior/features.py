@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import numpy as np
 
-BIASES = ("none", "constant", "element")
-
 
 def n_bias_columns(bias: str, n_elements: int) -> int:
     """Number of columns that `append_bias` adds."""

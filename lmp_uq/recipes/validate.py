@@ -72,8 +72,8 @@ def validate(options: ValidateOptions) -> tuple[dict, dict]:
     frames = read_frames(options.data, options.keys, options.group_key, file.header.cutoff)
     if not options.in_sample:
         _refuse_other_roles(file, frames)
-    if options.baselines:
-        read_fit_frames(file, options)  # a wrong file is better refused before the evaluation than after it
+    # a wrong file is better refused before the evaluation than after it
+    fit_frames = read_fit_frames(file, options) if options.baselines else []
     n_force_rows = options.n_force_rows or default_force_rows(file.header)
     backbone, predictions = predict_by_file(file, frames, options, n_force_rows=n_force_rows)
     stored = file.header.posterior.energy_offsets or {}
@@ -81,7 +81,7 @@ def validate(options: ValidateOptions) -> tuple[dict, dict]:
     samples = collect(file, predictions, backbone, n_members)
     result = {"model": options.model, "sha256": file.sha256, "n_frames": len(frames), "in_sample": options.in_sample}
     if options.baselines:
-        result |= add_baselines(file, backbone, predictions, samples, options)
+        result |= add_baselines(file, backbone, predictions, samples, fit_frames, options)
     if options.committee:
         zero = energy_lack(predictions, stored, backbone.elements, options.fit_offsets)
         result |= add_committee(predictions, zero, samples, options)

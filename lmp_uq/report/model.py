@@ -75,7 +75,7 @@ def _posterior_lines(posterior):
 
 
 def _count_lines(posterior):
-    """Rows by kind; the SPEC leaves the form of the counts free."""
+    """Rows by kind; the file format leaves the form of the counts free."""
     counts = posterior.counts if isinstance(posterior.counts, Mapping) else {}
     mine = [(kind, counts[kind]) for kind in LABELS if isinstance(counts.get(kind), Mapping)]
     if not mine:

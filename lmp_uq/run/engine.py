@@ -133,7 +133,7 @@ class Engine:
         n_members, n_force_members : int
             Members to use; 0: all of the file, and FORCE_MEMBERS or what the file holds.
         conservative : bool
-            Calibrated bars with their leave-one-group-out factors.
+            Calibrated bars with their conservative quantiles and factors, see docs/uncertainty.md.
         learned : bool
             force_error from the file's learned quantile.
 

@@ -11,11 +11,12 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 from tqdm import tqdm
 
-from lmp_uq.backbone.graph import Graph, graph_of_frames
+from lmp_uq.backbone.graph import Graph, forces_of, graph_of_frames
 from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.frames.frame import Frame
 from lmp_uq.novelty.neighbours import neighbour_grade
-from lmp_uq.rows.predict import RowOptions, batches, forces_of
+from lmp_uq.rows.predict import batches
+from lmp_uq.rows.rows import RowOptions
 from lmp_uq.run.engine import RELIABILITY, Engine
 
 DEAR = ("forces_std", "stress_std")
@@ -63,7 +64,7 @@ def evaluate(
     Raises
     ------
     UqError
-        As `lmp_uq.backbone.graph_of_frames`, or what LAMMPS refuses of a linear potential.
+        As `lmp_uq.backbone.graph.graph_of_frames`, or what LAMMPS refuses of a linear potential.
     """
     if getattr(engine.backbone, "linear", False):
         return [_Linear(engine, atoms).results(dear) for atoms in frames]

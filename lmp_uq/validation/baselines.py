@@ -13,6 +13,7 @@ from lmp_uq.baselines.distances import fit_d_optimality, neighbour_distance
 from lmp_uq.baselines.rows import fit_row_baselines
 from lmp_uq.errors import UqError, argument
 from lmp_uq.fitting.weighting import Blocks, weighting
+from lmp_uq.frames.frame import Frame
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.modelfile import ModelFile
 from lmp_uq.modelfile.header import PosteriorEntry, given
@@ -32,7 +33,7 @@ BAGGING, RESCALED, LLPR = "bagging", "bagging, rescaled", "LLPR"
 GAMMA, NEIGHBOURS = "gamma", "kNN"
 
 
-def read_fit_frames(file: ModelFile, options: Any) -> list:
+def read_fit_frames(file: ModelFile, options: Any) -> list[Frame]:
     """The frames of ``--fit-data`` that the posterior of a file was fitted on.
 
     Raises
@@ -55,15 +56,16 @@ def read_fit_frames(file: ModelFile, options: Any) -> list:
     return mine
 
 
-def add_baselines(file: ModelFile, backbone: Any, predictions: Predictions, samples: dict[str, Any], options: Any) -> dict:
-    """Put the bars and scores of the baselines into samples.
+def add_baselines(
+    file: ModelFile, backbone: Any, predictions: Predictions, samples: dict[str, Any], frames: list[Frame], options: Any
+) -> dict:
+    """Put the bars and scores of the baselines into samples; frames: of `read_fit_frames`.
 
     Returns
     -------
     dict
         n_fit_frames, n_fit_frames_of_file, n_fit_rows.
     """
-    frames = read_fit_frames(file, options)
     posterior = file.header.fitted
     rows = RowOptions(
         kinds=tuple(posterior.rows),

@@ -80,9 +80,9 @@ def _samples(
     predicted = predicted_values(predictions, rows, quantity)
     targets = rows.targets * stress_factor(predictions, rows) if quantity is STRESS else rows.targets
     lower, upper = box.bounds(features, n_members)
-    calibrated = _calibrated(file, predictions, rows, quantity, box.rms(features))
+    std = box.rms(features)
     return Samples(
-        predicted + targets, predicted, box.rms(features), lower, upper, force_norms(predictions, rows, quantity),
+        predicted + targets, predicted, std, lower, upper, force_norms(predictions, rows, quantity),
         groups_of(predictions.frames)[rows.frames].astype(object),
         frames=rows.frames,
         elements=elements[row_species(predictions, rows)] if quantity is FORCES else None,
@@ -90,7 +90,7 @@ def _samples(
         components=np.array(quantity.components)[rows.components % len(quantity.components)],
         certifiable=_certifiable(file, rows),
         thresholds=FORCE_THRESHOLDS if quantity is FORCES else (),
-        calibrated=calibrated,
+        calibrated=_calibrated(file, predictions, rows, quantity, std),
     )  # fmt: skip
 
 
