@@ -131,7 +131,7 @@ def _labels(file, paths):
     backbone, predictions = predict_by_file(file, frames, RecipeOptions(), kinds=())
     centre = Box.from_tensors(file.section("posterior")).centre()
     labels = force_labels(predictions, Novelty.from_tensors(file.section("grade")), backbone, centre)
-    telling = labels.atoms.variables.graded() & labels.atoms.telling()
+    telling = labels.atoms.judged()
     sources = np.array([frame.source.partition("[")[0].replace("_held_out", "").replace("_valid", "") for frame in frames])
     return labels.atoms.take(telling), labelled_descriptors(predictions)[0][telling], sources[labels.frames][telling]
 

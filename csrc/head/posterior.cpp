@@ -209,17 +209,21 @@ void Posterior::force_errors(std::size_t n, const double *descriptors, const std
                              double *bar)
 {
   const int learned = network_ ? network_->position(level) : 0, which = force_error_->position(level);
-  for (std::size_t i = 0; i < n; i++) bar[i] = force_error_->bar(which, conservative_, variables.of(i));
+  share_out(n, [&](std::size_t first, std::size_t last, Scratch &) {
+    for (std::size_t i = first; i < last; i++) bar[i] = force_error_->bar(which, conservative_, variables.of(i));
+  });
   if (network_) ask(*network_, n, descriptors, variables, [&](auto... of) { network_->bars(learned, of...); }, bar);
   for (std::size_t i = 0; i < n; i++)
     if (species[i] < 0) bar[i] = 0.0;
 }
 
 void Posterior::errors_above(std::size_t n, const std::int64_t *species, const ForceColumns &variables, double threshold,
-                             double *probability) const
+                             double *probability)
 {
-  for (std::size_t i = 0; i < n; i++)
-    probability[i] = species[i] < 0 ? 0.0 : force_error_->above(threshold, conservative_, variables.of(i));
+  share_out(n, [&](std::size_t first, std::size_t last, Scratch &) {
+    for (std::size_t i = first; i < last; i++)
+      probability[i] = species[i] < 0 ? 0.0 : force_error_->above(threshold, conservative_, variables.of(i));
+  });
 }
 
 const std::vector<double> &Posterior::thresholds() const

@@ -78,7 +78,7 @@ class Posterior {
   void force_errors(std::size_t n, const double *descriptors, const std::int64_t *species, const ForceColumns &variables, double level,
                     double *bar);
   // probability (n) that the force error exceeds a threshold, eV/Angstrom; std::runtime_error of a file without quantiles
-  void errors_above(std::size_t n, const std::int64_t *species, const ForceColumns &variables, double threshold, double *probability) const;
+  void errors_above(std::size_t n, const std::int64_t *species, const ForceColumns &variables, double threshold, double *probability);
   // thresholds (eV/Angstrom) that the ordinal head was trained for; none without a head
   const std::vector<double> &thresholds() const;
   // probability (n) that the force error is at most one of them, 0: the middle one; std::runtime_error for another, or without a head

@@ -23,7 +23,6 @@ using namespace LAMMPS_NS;
 
 static const std::vector<std::string> KEYWORDS = {"gradient", "virial", "elements", "pair", "check"};
 static constexpr char WHO[] = "Compute uq/linear";
-static constexpr int BLOCK = lmp_uq::PackedMatrix::BLOCK;    // rows at a time: no copy of all descriptors is made
 
 const char *const ComputeUqLinear::NAMES[N_FIELDS] = {"energy_std", "energy_lower", "energy_upper", "grade",
                                                       "force_std",  "force_std_x",  "force_std_y",  "force_std_z"};
@@ -170,26 +169,34 @@ void ComputeUqLinear::compute_peratom()
   });
 }
 
-void ComputeUqLinear::energy_fields()
+// features of the atoms from `first` on into rows; how many they are
+int ComputeUqLinear::read_block(Compute *source, int first, Block &block)
 {
   const std::size_t width = potential->width();
+  const int n = std::min(BLOCK, atom->nlocal - first);
+  rows.assign(n * width, 0.0);
+  for (int k = 0; k < n; k++) {
+    block.species[k] = element_of_type[atom->type[first + k]];
+    block.energies[k] = 0.0;
+    if (block.species[k] < 0) continue;
+    potential->place(block.species[k], row_of(source, first + k), rows.data() + k * width);
+    block.energies[k] = potential->energy(block.species[k], row_of(source, first + k));
+  }
+  return n;
+}
+
+void ComputeUqLinear::energy_fields()
+{
   Compute *source = descriptors();
-  std::vector<double> energies(BLOCK), bars[4] = {energies, energies, energies, energies};    // as the fields: std, lower, upper, grade
-  std::vector<std::int64_t> species(BLOCK);
+  Block block;
+  double bars[4][BLOCK];    // as the fields: std, lower, upper, grade
   for (int first = 0; first < atom->nlocal; first += BLOCK) {
-    const int n = std::min(BLOCK, atom->nlocal - first);
-    rows.assign(n * width, 0.0);
-    for (int k = 0; k < n; k++) {
-      species[k] = element_of_type[atom->type[first + k]];
-      if (species[k] < 0) continue;
-      potential->place(species[k], row_of(source, first + k), rows.data() + k * width);
-      energies[k] = potential->energy(species[k], row_of(source, first + k));
-    }
+    const int n = read_block(source, first, block);
     auto &head = potential->posterior();
-    head.energy_bars(n, rows.data(), species.data(), energies.data(), bars[0].data(), bars[1].data(), bars[2].data());
-    if (std::count(fields.begin(), fields.end(), GRADE)) head.grades(n, rows.data(), species.data(), bars[3].data());
+    head.energy_bars(n, rows.data(), block.species, block.energies, bars[0], bars[1], bars[2]);
+    if (std::count(fields.begin(), fields.end(), GRADE)) head.grades(n, rows.data(), block.species, bars[3]);
     for (std::size_t c = 0; c < fields.size(); c++)
-      if (fields[c] <= GRADE) std::copy_n(bars[fields[c]].begin(), n, columns[c].begin() + first);
+      if (fields[c] <= GRADE) std::copy_n(bars[fields[c]], n, columns[c].begin() + first);
   }
 }
 
@@ -255,20 +262,20 @@ std::vector<double> ComputeUqLinear::feature_sum(double &energy, double *grades)
   Compute *source = descriptors();
   invoke(source);
   auto &head = potential->posterior();
-  const std::size_t n_features = head.n_features(), width = potential->width();
-  std::vector<double> of_this_rank(n_features + 3, 0.0), of_atom(n_features);    // behind the features: energy, grades, atoms
-  for (int i = 0; i < atom->nlocal; i++) {
-    const std::int64_t element = element_of_type[atom->type[i]];
-    if (element < 0) continue;
-    rows.assign(width, 0.0);
-    potential->place(static_cast<int>(element), row_of(source, i), rows.data());
-    head.feature_sum(1, rows.data(), &element, of_atom.data());
-    for (std::size_t p = 0; p < n_features; p++) of_this_rank[p] += of_atom[p];
-    of_this_rank[n_features] += potential->energy(static_cast<int>(element), row_of(source, i));
-    double grade = 0.0;
-    if (grades) head.grades(1, rows.data(), &element, &grade);
-    of_this_rank[n_features + 1] += grade;
-    of_this_rank[n_features + 2] += 1.0;
+  const std::size_t n_features = head.n_features();
+  std::vector<double> of_this_rank(n_features + 3, 0.0), of_block(n_features);    // behind the features: energy, grades, atoms
+  Block block;
+  double grade[BLOCK] = {};
+  for (int first = 0; first < atom->nlocal; first += BLOCK) {
+    const int n = read_block(source, first, block);
+    head.feature_sum(n, rows.data(), block.species, of_block.data());
+    for (std::size_t p = 0; p < n_features; p++) of_this_rank[p] += of_block[p];
+    if (grades) head.grades(n, rows.data(), block.species, grade);
+    for (int k = 0; k < n; k++) {
+      of_this_rank[n_features] += block.energies[k];
+      of_this_rank[n_features + 1] += grade[k];
+      of_this_rank[n_features + 2] += block.species[k] >= 0;
+    }
   }
   std::vector<double> sum = lmp_uq::sum_over_ranks(world, of_this_rank);
   energy = sum[n_features];

@@ -2,11 +2,13 @@
 #ifndef LMP_COMPUTE_UQ_LINEAR_H
 #define LMP_COMPUTE_UQ_LINEAR_H
 
+#include "head/packed_matrix.h"
 #include "linear/descriptor_source.h"
 #include "total_features.h"
 
 #include "lammps/compute.h"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -43,6 +45,7 @@ class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
   using Role = lmp_uq::DescriptorSource::Role;
   enum Field { ENERGY_STD, ENERGY_LOWER, ENERGY_UPPER, GRADE, FORCE_STD, FORCE_STD_X, FORCE_STD_Y, FORCE_STD_Z, N_FIELDS };
   static const char *const NAMES[N_FIELDS];
+  static constexpr int BLOCK = lmp_uq::PackedMatrix::BLOCK;    // rows at a time: no copy of all descriptors is made
 
   std::string file, descriptor_id, gradient_id, virial_id, pair_style;
   bool check = true;
@@ -71,6 +74,11 @@ class ComputeUqLinear : public Compute, public lmp_uq::TotalFeatures {
   void guarded(const std::function<void()> &work);
   const double *row_of(Compute *, int) const;
   void invoke(Compute *);
+  struct Block {
+    std::int64_t species[BLOCK];    // -1: takes no part
+    double energies[BLOCK];         // eV
+  };
+  int read_block(Compute *, int first, Block &);
   void energy_fields();
   void force_fields();
   void gradient_row(Compute *, int i, int axis, double *row) const;    // (width): -d(sum of D)/dr of an atom, blocks of the elements

@@ -38,7 +38,7 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
   if (at + 1 >= narg) utils::missing_cmd_args(FLERR, "fix uq/select (N field lo hi file F [max m] [append yes|no])", error);
   lo = utils::numeric(FLERR, arg[at], false, lmp);
   lmp_uq::check_limit(lmp, WHO, field, lo);
-  hi = strcmp(arg[at + 1], "INF") == 0 ? HUGE_VAL : utils::numeric(FLERR, arg[at + 1], false, lmp);
+  hi = upper_limit(arg[at + 1]);
   if (hi <= lo) error->all(FLERR, "Fix uq/select: hi must be above lo, found {} {}", arg[at], arg[at + 1]);
   std::string file;
   for (int i = at + 2; i < narg; i += 2) {
@@ -62,6 +62,16 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
   dynamic_group_allow = 1;
   PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
   out.open(file, append, lmp_uq::broken_frames);
+}
+
+// a threshold left out shows here first: the words behind it move up by one
+double FixUqSelect::upper_limit(const std::string &word) const
+{
+  if (word == "INF") return HUGE_VAL;
+  if (!utils::is_double(word))
+    error->all(FLERR, "Fix uq/select: hi of {} is {} (accepted: a number or INF{})", field.text(), word,
+               field.has_threshold() ? "; the threshold stands before lo and hi" : "");
+  return utils::numeric(FLERR, word, false, lmp);
 }
 
 int FixUqSelect::setmask() { return FixConst::POST_FORCE | FixConst::POST_FORCE_RESPA | FixConst::END_OF_STEP; }

@@ -49,6 +49,7 @@ class FixUqSelect : public Fix {
   std::vector<lmp_uq::Field> columns;    // offered, of no more passes than the one that selects; error_above only beside itself
   Moment moment;
 
+  double upper_limit(const std::string &word) const;
   void look();
   void check_moment();
   std::vector<double> own_rows(lmp_uq::ForceComputation &);

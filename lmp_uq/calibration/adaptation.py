@@ -46,9 +46,7 @@ def adapt(bar: ForceError, labels: ForceLabels) -> tuple[ForceError, dict]:
     UqError
         No atom that tells anything.
     """
-    known = labels.graded()
-    known = known.take(known.atoms.telling())
-    atoms = known.atoms
+    atoms = labels.judged().atoms
     if not len(atoms.error):
         raise UqError("no atom of these frames has a grade and a force that does not vanish by symmetry: there is nothing to adapt to")
     frames = [atoms.take(atoms.blocks == block) for block in dict.fromkeys(atoms.blocks.tolist())]  # one that is given twice tells once

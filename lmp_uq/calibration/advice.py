@@ -30,10 +30,10 @@ def advice(labels: ForceLabels, bar: ForceError) -> list[str]:
     Parameters
     ----------
     labels : ForceLabels
-        That the bar was calibrated on; there must be some that have a bar.
+        That the bar was calibrated on. Atoms without a bar, and those whose force vanishes by symmetry, take no part.
     bar : ForceError
     """
-    labels = labels.graded()
+    labels = labels.judged()
     kinds, out = kinds_of_groups(labels), []
     n = sum(kinds.values())
     of_kinds = f"{kinds['known']} of known, {kinds['near']} of nearly known, {kinds['new']} of new kind"
@@ -52,11 +52,10 @@ def advice(labels: ForceLabels, bar: ForceError) -> list[str]:
 
 
 def _elements(labels: ForceLabels, bar: ForceError) -> list[str]:
-    labels = labels.take(labels.atoms.telling())
     inside = labels.atoms.error <= bar.predict(labels.atoms.variables)
     weights = labels.atoms.weights()
     out = []
-    for element, mine in split_by_group(labels.elements, len(inside)) if len(inside) else []:
+    for element, mine in split_by_group(labels.elements, len(inside)):
         coverage = np.average(inside[mine], weights=weights[mine])
         if coverage < LEAST_ELEMENT_COVERAGE:
             out.append(f"force_error covers {coverage:.2f} of the atoms of {element} (aim: {LEVEL:.2f}): do not trust it on this element")

@@ -13,7 +13,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from lmp_uq.errors import UqError
+
+Shapes = Callable[[int, Sequence[int]], Mapping[str, tuple[int, ...]]]
 HIDDEN = (64, 32)
 """Lengths of the hidden layers of a new network."""
 N_LAYERS = len(HIDDEN) + 1
@@ -27,6 +31,38 @@ def layer_shapes(n_inputs: int, hidden: Sequence[int], n_outputs: int) -> dict[s
     for k, (width, length) in enumerate(pairwise(sizes)):
         shapes |= {f"weight_{k}": (length, width), f"bias_{k}": (length,)}
     return shapes
+
+
+def checked_layers(owner: str, found: Mapping[str, ArrayLike], names: Sequence[str], shapes: Shapes) -> dict[str, np.ndarray]:
+    """The arrays of a network, float64 and contiguous.
+
+    Parameters
+    ----------
+    owner : str
+        Named in messages.
+    found : mapping
+        Arrays by name.
+    names : sequence of str
+        Of those that the network holds; others are left out.
+    shapes : callable
+        Of the number of inputs and the lengths of the hidden layers: accepted shapes by name.
+
+    Raises
+    ------
+    UqError
+        An array that is missing, of another shape or not finite; a scale that is not above 0.
+    """
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise UqError(f"{owner}: arrays {', '.join(missing)} are missing")
+    arrays = {name: np.ascontiguousarray(found[name], dtype=np.float64) for name in names}
+    hidden = [arrays[f"bias_{k}"].size for k in range(len(HIDDEN))]
+    for name, shape in shapes(arrays["input_mean"].size, hidden).items():
+        if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
+            raise UqError(f"{owner}: {name} has shape {arrays[name].shape}; accepted: {shape}, finite numbers")
+    if np.any(arrays["input_scale"] <= 0):
+        raise UqError(f"{owner}: needs input_scale > 0")
+    return arrays
 
 
 def silu(z: np.ndarray) -> np.ndarray:

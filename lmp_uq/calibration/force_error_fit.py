@@ -98,14 +98,14 @@ def leave_one_group_out(atoms: LabelledAtoms, *, level: float = LEVEL, with_corr
         and where the other groups have too few frames for the level.
     """
     known = atoms.variables.graded()
-    telling = atoms.telling() & known
-    used = atoms.take(telling)
-    fit: Any = _grouped(used, with_correction) if telling.any() else None
+    judged = atoms.judged()
+    used = atoms.take(judged)
+    fit: Any = _grouped(used, with_correction) if judged.any() else None
     report: dict[str, Any] = {}
     for group, inside in split_by_group(atoms.groups, len(atoms.error), at_least=2):
-        mine, others = atoms.take(inside & telling), used.take(used.groups != group)
+        mine, others = atoms.take(inside & judged), used.take(used.groups != group)
         counts = {"n_frames": len(np.unique(atoms.blocks[inside]))}
-        counts |= {"n_infinite": int((inside & ~known).sum()), "n_symmetric": int((inside & known & ~telling).sum())}
+        counts |= {"n_infinite": int((inside & ~known).sum()), "n_symmetric": int((inside & known & ~judged).sum())}
         enough = len(mine.error) and enough_blocks(others.n_blocks, level)
         bars = np.zeros(0)
         if enough:

@@ -19,6 +19,14 @@ SYMMETRIC = 1e-3
 """eV/Angstrom: an atom whose |F| and error are both below it has no force by symmetry, for the reference as for any model."""
 
 
+def tells(force: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """(n,) bool: atoms whose force does not vanish by symmetry; the others would say nothing of a model and flatter any bar.
+
+    force : |F_predicted|; error : |F_predicted - F_reference|; (n,), eV/Angstrom.
+    """
+    return (force >= SYMMETRIC) | (error >= SYMMETRIC)
+
+
 def group_weights(groups: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     """(n,) weights: every group has sum 1, the blocks of a group equal shares, the members of a block too."""
     weights = np.zeros(len(groups))
@@ -41,9 +49,7 @@ class LabelledAtoms:
     blocks: np.ndarray
 
     @classmethod
-    def checked(
-        cls, error: ArrayLike, variables: ForceVariables, groups: ArrayLike, blocks: ArrayLike | None = None
-    ) -> LabelledAtoms:
+    def checked(cls, error: ArrayLike, variables: ForceVariables, groups: ArrayLike, blocks: ArrayLike | None = None) -> LabelledAtoms:
         """From array-likes; without blocks every atom is its own.  UqError for wrong shapes, NaN, negative numbers."""
         error = np.asarray(error, dtype=np.float64)
         n = error.shape
@@ -72,8 +78,12 @@ class LabelledAtoms:
         return self.take(known)
 
     def telling(self) -> np.ndarray:
-        """(n,) bool: atoms whose force does not vanish by symmetry, which would say nothing of a model and flatter any bar."""
-        return (self.variables.force >= SYMMETRIC) | (self.error >= SYMMETRIC)
+        """(n,) bool: atoms whose force does not vanish by symmetry, `tells`."""
+        return tells(self.variables.force, self.error)
+
+    def judged(self) -> np.ndarray:
+        """(n,) bool: `telling` atoms that have a bar."""
+        return self.telling() & self.variables.graded()
 
     def weights(self) -> np.ndarray:
         """(n,) every group has sum 1, the frames of a group equal shares, the atoms of a frame too."""
@@ -100,6 +110,10 @@ class ForceLabels:
     def graded(self) -> ForceLabels:
         """The atoms that have a bar; there may be none."""
         return self.take(self.atoms.variables.graded())
+
+    def judged(self) -> ForceLabels:
+        """The atoms that have a bar, and whose force does not vanish by symmetry; there may be none."""
+        return self.take(self.atoms.judged())
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def force_bar(labels: ForceLabels) -> tuple[ForceError, dict, dict]:
     atoms = labels.atoms
     with_correction, ratio = (False, None) if atoms.variables.correction is None else needs_correction(atoms)
     bar = fit_force_error(atoms, with_correction=with_correction)
-    several = len(np.unique(labels.graded().atoms.groups)) > 1
+    several = len(np.unique(labels.judged().atoms.groups)) > 1
     left_out = leave_one_group_out(atoms, with_correction=with_correction) if several else {}
     return bar, left_out, {"with_correction": with_correction, "pinball_ratio": ratio}
 
@@ -128,8 +128,7 @@ def force_report(labels: ForceLabels, before: AnyForceError | None, after: Force
     few_frames: {group: figures of `lmp_uq.calibration.adaptation.few_frames_adapted`}; per_element: {element: n, n_blocks, coverage of the
     bars of all elements together, factor (None where fewer than 20 frames hold the element)}.
     """
-    known = labels.graded()
-    known = known.take(known.atoms.telling())
+    known = labels.judged()
     atoms = known.atoms
     report = _counts(atoms.groups, atoms.blocks)
     for name, bar in (("before", before), ("after", after)):
@@ -160,6 +159,8 @@ def _relative_errors(bar: ForceError, atoms: LabelledAtoms) -> np.ndarray:
 def calibrate_learned(labels: ForceLabels, descriptors: np.ndarray, force_error: ForceError, seed: int) -> tuple[QuantileNetwork, dict]:
     """The learned quantile, trained on the atoms where it will be asked: those of grade at most 1; descriptors (n, P) of the labels.
 
+    Atoms without a bar, and those whose force vanishes by symmetry, take no part.
+
     Returns
     -------
     QuantileNetwork
@@ -172,7 +173,7 @@ def calibrate_learned(labels: ForceLabels, descriptors: np.ndarray, force_error:
     UqError
         Fewer than 80 frames hold such atoms.
     """
-    known = labels.atoms.variables.grade <= 1.0
+    known = (labels.atoms.variables.grade <= 1.0) & labels.atoms.judged()
     atoms, descriptors = labels.atoms.take(known), descriptors[known]
     network, report = train_quantile_network(atoms, descriptors, seed=seed)
     held = report.pop("held_out")

@@ -22,7 +22,16 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from lmp_uq.calibration.conformal import split_by_group
-from lmp_uq.calibration.dense_layers import HIDDEN, LAYER_NAMES, N_LAYERS, apply_layers, first_layers, layer_shapes, mean_and_scale
+from lmp_uq.calibration.dense_layers import (
+    HIDDEN,
+    LAYER_NAMES,
+    N_LAYERS,
+    apply_layers,
+    checked_layers,
+    first_layers,
+    layer_shapes,
+    mean_and_scale,
+)
 from lmp_uq.calibration.force_error import ForceError
 from lmp_uq.calibration.force_error_fit import fit_force_error
 from lmp_uq.calibration.labelled_atoms import LabelledAtoms
@@ -76,16 +85,11 @@ class OrdinalHead:
         thresholds = tuple(float(t) for t in self.thresholds)
         if not thresholds or thresholds[0] <= 0 or np.any(np.diff(thresholds) <= 0) or not np.isfinite(thresholds).all():
             raise UqError(f"OrdinalHead: thresholds={self.thresholds}; accepted: rising numbers above 0, eV/Angstrom")
-        missing = [name for name in TENSOR_NAMES if name not in self.arrays]
-        if missing:
-            raise UqError(f"OrdinalHead: arrays {', '.join(missing)} are missing")
-        arrays = {name: np.ascontiguousarray(self.arrays[name], dtype=np.float64) for name in TENSOR_NAMES}
-        hidden = [arrays[f"bias_{k}"].size for k in range(len(HIDDEN))]
-        for name, shape in tensor_shapes(arrays["input_mean"].size - N_VARIABLES, hidden, len(thresholds)).items():
-            if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
-                raise UqError(f"OrdinalHead: {name} has shape {arrays[name].shape}; accepted: {shape}, finite numbers")
-        if np.any(arrays["input_scale"] <= 0):
-            raise UqError("OrdinalHead: needs input_scale > 0")
+
+        def shapes(n_inputs: int, hidden: Sequence[int]) -> dict[str, tuple[int, ...]]:
+            return tensor_shapes(n_inputs - N_VARIABLES, hidden, len(thresholds))
+
+        arrays = checked_layers("OrdinalHead", self.arrays, TENSOR_NAMES, shapes)
         object.__setattr__(self, "thresholds", thresholds)
         object.__setattr__(self, "arrays", arrays)
 
@@ -201,13 +205,11 @@ def calibrate_ordinal(atoms: LabelledAtoms, descriptors: ArrayLike, force_error:
     return replace(head, figures=head.figures | figures)
 
 
-def _worth(
-    atoms: LabelledAtoms, descriptors: np.ndarray, away: np.ndarray, with_correction: bool, seed: int
-) -> dict[str, Any] | None:
+def _worth(atoms: LabelledAtoms, descriptors: np.ndarray, away: np.ndarray, with_correction: bool, seed: int) -> dict[str, Any] | None:
     """Figures of atoms that have no part in what answers; away: (n,) their mask."""
     # a frame that stands in several groups is not new to the others
     others = ~np.isin(atoms.blocks, np.unique(atoms.blocks[away]))
-    mine = away & atoms.variables.graded() & atoms.telling()
+    mine = away & atoms.judged()
     try:
         fallback = fit_force_error(atoms.take(others), with_correction=with_correction)
         head = train_ordinal_head(atoms.take(others), descriptors[others], seed=seed)
@@ -224,7 +226,7 @@ def train_ordinal_head(
     atoms: LabelledAtoms, descriptors: ArrayLike, *, thresholds: Sequence[float] = THRESHOLDS, seed: int = 0, epochs: int = EPOCHS
 ) -> OrdinalHead:
     """Train on some frames, and keep the weights that are best on the others.  Arguments and errors as of `calibrate_ordinal`."""
-    known = (atoms.variables.grade <= 1.0) & atoms.variables.graded() & atoms.telling()
+    known = (atoms.variables.grade <= 1.0) & atoms.judged()
     atoms, descriptors = atoms.take(known), np.asarray(descriptors)[known]
     frames, rng = np.unique(atoms.blocks), np.random.default_rng(seed)
     if len(frames) < MIN_FRAMES:

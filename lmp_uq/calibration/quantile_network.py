@@ -28,7 +28,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lmp_uq.calibration.conformal import block_weights, conformal_quantile, enough_blocks
-from lmp_uq.calibration.dense_layers import HIDDEN, LAYER_NAMES, N_LAYERS, apply_layers, first_layers, layer_shapes, mean_and_scale
+from lmp_uq.calibration.dense_layers import (
+    HIDDEN,
+    LAYER_NAMES,
+    N_LAYERS,
+    apply_layers,
+    checked_layers,
+    first_layers,
+    layer_shapes,
+    mean_and_scale,
+)
 from lmp_uq.calibration.force_error import ERROR_OFFSET, FORCE_OFFSET, GRADE_OFFSET, LEVEL, LEVELS
 from lmp_uq.calibration.labelled_atoms import LabelledAtoms
 from lmp_uq.calibration.variables import ForceVariables
@@ -85,18 +94,15 @@ class QuantileNetwork:
         levels = tuple(float(level) for level in self.levels)
         if not levels or levels[0] <= 0 or levels[-1] >= 1 or np.any(np.diff(levels) <= 0):
             raise UqError(f"QuantileNetwork: levels={self.levels}, accepted are rising numbers between 0 and 1")
-        missing = [name for name in TENSOR_NAMES if name not in self.arrays]
-        if missing:
-            raise UqError(f"QuantileNetwork: arrays {', '.join(missing)} are missing")
-        arrays = {name: np.ascontiguousarray(self.arrays[name], dtype=np.float64) for name in TENSOR_NAMES}
-        hidden = [arrays[f"bias_{k}"].size for k in range(len(HIDDEN))]
         if self.n_variables not in (1, N_VARIABLES):
             raise UqError(f"QuantileNetwork: n_variables is {self.n_variables!r}; accepted: 1 and {N_VARIABLES}")
-        for name, shape in tensor_shapes(arrays["input_mean"].size - self.n_variables, hidden, len(levels), self.n_variables).items():
-            if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
-                raise UqError(f"QuantileNetwork: {name} has shape {arrays[name].shape}; accepted: {shape}, finite numbers")
-        if np.any(arrays["lower"] > arrays["upper"]) or np.any(arrays["factors"] < 0) or np.any(arrays["input_scale"] <= 0):
-            raise UqError("QuantileNetwork: needs lower <= upper, factors >= 0 and input_scale > 0")
+
+        def shapes(n_inputs: int, hidden: Sequence[int]) -> dict[str, tuple[int, ...]]:
+            return tensor_shapes(n_inputs - self.n_variables, hidden, len(levels), self.n_variables)
+
+        arrays = checked_layers("QuantileNetwork", self.arrays, TENSOR_NAMES, shapes)
+        if np.any(arrays["lower"] > arrays["upper"]) or np.any(arrays["factors"] < 0):
+            raise UqError("QuantileNetwork: needs lower <= upper and factors >= 0")
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "arrays", arrays)
 

@@ -118,7 +118,7 @@ def _add_posterior(p):
 
 
 def _add_calibrate(verbs):
-    p = add_verb(verbs, "calibrate", _calibrate, "new factors of force_error, energy_error and stress_error on labelled frames")
+    p = add_verb(verbs, "calibrate", _calibrate, "new bars from labelled frames of many kinds, or force_error adapted to a few frames")
     p.add_argument("model", help="*.uq file or embedded model")
     frames = p.add_mutually_exclusive_group(required=True)
     frames.add_argument("--data", nargs="+", metavar="F", help=f"{LABELLED}, groups of unlike kinds, known ones too")
@@ -130,7 +130,7 @@ def _add_calibrate(verbs):
     p.add_argument(
         "--classifier", nargs="+", action="extend", default=[], choices=CLASSIFIERS, help=CLASSIFIER
     )
-    p.add_argument("--seed", type=count, default=0, help="of the random choices of ten frames, and of the networks")
+    p.add_argument("--seed", type=count, default=0, help="of the random choices of a few frames, and of the networks")
     p.add_argument("--json", metavar="OUT", help=JSON)
     _add_own_offsets(add_labels(p))
     add_engine(p)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lmp_uq.calibration.force_error import FORCE_OFFSET, GRADE_OFFSET, LEVEL
-from lmp_uq.calibration.labelled_atoms import SYMMETRIC
+from lmp_uq.calibration.labelled_atoms import tells
 from lmp_uq.metrics.bars import rank_metrics, share
 from lmp_uq.metrics.bootstrap import intervals, share_interval
 from lmp_uq.metrics.sharpness import sharpness, weighted_quantiles
@@ -52,7 +52,7 @@ class AtomSamples:
         return np.isfinite(self.force_error) & self._telling()
 
     def _telling(self) -> np.ndarray:
-        return (self.force_norm >= SYMMETRIC) | (self.error >= SYMMETRIC)
+        return tells(self.force_norm, self.error)
 
     def baselines(self) -> dict[str, np.ndarray]:
         """Bars (n,) of level 0.9 by name, each a score times one factor that covers 0.9 of these very atoms, groups with equal weights.

@@ -333,6 +333,10 @@ def test_advice_names_what_is_missing():
         return " ".join(advice(labels, fit_force_error(atoms)))
 
     assert "ONLY 2 calibration groups" in said(atoms_of(NAMES[:2]))
+    # crystals, all of whose forces vanish by symmetry, have no part in the bar and are no groups of it
+    crystals = ForceVariables.of(np.full(60, 1e-5), np.full(60, 0.1), np.full(60, 0.1))
+    perfect = LabelledAtoms(np.full(60, 1e-5), crystals, np.repeat([f"crystal {k}" for k in range(6)], 10), 9000 + np.arange(60))
+    assert said(joined([atoms_of(NAMES[:2]), perfect])) == said(atoms_of(NAMES[:2]))
     near = dataclasses.replace(ATOMS.variables, grade=1.5 * ATOMS.variables.grade)
     seven = dataclasses.replace(ATOMS, variables=near).take(np.isin(ATOMS.groups, NAMES[:7]))
     assert said(seven).startswith("7 calibration groups of forces (0 of known, 7 of nearly known, 0 of new kind)")

@@ -13,7 +13,8 @@ from scipy.stats import norm
 from lmp_uq import modelfile
 from lmp_uq.calibration import ForceError, ForceVariables, QuantileNetwork, conformal_quantile, train_quantile_network
 from lmp_uq.calibration.force_error import PROBABILITIES
-from lmp_uq.calibration.labelled_atoms import LabelledAtoms
+from lmp_uq.calibration.labelled_atoms import ForceLabels, LabelledAtoms
+from lmp_uq.calibration.labels import calibrate_learned
 from lmp_uq.calibration.quantile_network import HIDDEN, N_VARIABLES, SECTION, tensor_shapes
 from lmp_uq.errors import UqError
 
@@ -64,6 +65,28 @@ def test_the_same_seed_gives_the_same_network():
     for name, array in one.tensors().items():
         np.testing.assert_array_equal(array, two.tensors()[name])
     assert any(np.any(array != other.tensors()[name]) for name, array in one.tensors().items())
+
+
+def test_atoms_that_no_bar_is_judged_by_have_no_part():
+    """Those whose force vanishes by symmetry, which any bar covers, and those beside an atom without grade."""
+    (atoms, descriptors, _), n = toy(80, 5, 2), 400
+    forces, grades = np.full(n, 1e-5), np.full(n, 0.4)
+    symmetric = LabelledAtoms(np.full(n, 1e-5), ForceVariables.of(forces, grades, grades), atoms.groups, atoms.blocks)
+    beside = LabelledAtoms(atoms.error, ForceVariables.of(atoms.variables.force, grades, np.full(n, np.inf)), atoms.groups, atoms.blocks)
+    error, groups, blocks = (
+        np.concatenate([getattr(a, name) for a in (atoms, symmetric, beside)]) for name in ("error", "groups", "blocks")
+    )
+    columns = [
+        np.concatenate([getattr(a.variables, name) for a in (atoms, symmetric, beside)]) for name in ("force", "grade", "neighbours")
+    ]
+    more = LabelledAtoms(error, ForceVariables.of(*columns), groups, blocks)
+    found = [
+        calibrate_learned(ForceLabels(a, a.blocks, np.full(len(a.error), "W", dtype=object)), d, FALLBACK, 0)
+        for a, d in ((atoms, descriptors), (more, np.tile(descriptors, (3, 1))))
+    ]
+    assert found[0][1] == found[1][1]
+    for name, array in found[0][0].tensors().items():
+        np.testing.assert_array_equal(array, found[1][0].tensors()[name])
 
 
 @pytest.mark.parametrize("n_variables", [1, N_VARIABLES])

@@ -150,6 +150,8 @@ REFUSED = {
     "fix a all uq/halt 1 reliability 0.3 > 0.5": f"Fix uq/halt: the threshold of reliability is 0.3 {KNOWN}",
     "fix a all uq/halt 1 reliability 0.5 >": "Illegal fix uq/halt (N field > x",
     "fix a all uq/select 1 reliability 0.2 0 INF file x": f"Fix uq/select: the threshold of reliability is 0.2 {KNOWN}",
+    "fix a all uq/select 1 reliability 0.5 0.9 file x": "Fix uq/select: hi of reliability 0.5 is file (accepted: a number or INF; the",
+    "fix a all uq/select 1 grade 0.5 file x max 5": "Fix uq/select: hi of grade is file (accepted: a number or INF)",
     "fix a all uq/select 1 reliability 0 INF file x": f"Fix uq/select: the threshold of reliability is 0 {NUMBER}",
     "fix a all pair 1 mace/uq reliability:0.2 1": f"fix pair: the threshold of reliability is 0.2 {KNOWN}",
     "fix a all pair 1 mace/uq reliability:x 1": f"fix pair: the threshold of reliability is x (accepted: reliability:T with T {A_NUMBER}",
