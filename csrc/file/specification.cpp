@@ -78,7 +78,7 @@ const std::vector<HeaderBlock> BLOCKS = {
     {"n_members", &FROM_ZERO, REQUIRED, "", "K"},
     {"n_force_members", &FROM_ZERO, OR_ABSENT, "", "M; absent means 0"},
     {"bias", &BIAS, REQUIRED, "", "B = 0, 1 or Z columns after the descriptors"},
-    {"ridge", FREE, REQUIRED, "", "relative ridge, or `\"evidence\"`"},
+    {"ridge", FREE, REQUIRED, "", "relative ridge, or how it was chosen: `\"auto\"`, `\"evidence\"` or `\"groups\"`"},
     {"leverage_floor", FREE, REQUIRED, "", "relative leverage floor"},
     {"rows", FREE, REQUIRED, "", "kinds of labels that were fitted"},
     {"counts", FREE, REQUIRED, "", "of frames, and of rows and rows below the floor by kind and group"},
