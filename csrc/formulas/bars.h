@@ -32,30 +32,54 @@ LMP_UQ_HD double lane_sum(const double *lanes)
   return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
 }
 
-// reach: (n) a_k with sign, n a multiple of MODE_LANES: how far each mode alone moves x.Theta from the middle of the box
-// z: normal score of the number of members, Phi^-1((K - 3/8)/(K + 1/4))
-LMP_UQ_HD BoxBars box_bars(const double *reach, int n, double z)
+// Of the modes' reaches a_k, each how far its mode alone moves x.Theta from the middle of the box: the largest |a_k|, and sums over the
+// powers of |a_k| over it, because fourth powers of small reaches would underflow.
+struct BoxSums {
+  double largest, first, second, fourth;
+};
+
+// reach: (n) a_k with sign, n a multiple of MODE_LANES
+LMP_UQ_HD BoxSums box_sums(const double *reach, int n)
 {
   double largest = 0.0;
   for (int k = 0; k < n; k++) largest = std::fabs(reach[k]) > largest ? std::fabs(reach[k]) : largest;
-  if (!(largest > 0.0)) return {0.0, 0.0};
+  if (!(largest > 0.0)) return {0.0, 0.0, 0.0, 0.0};
   double sums[MODE_LANES] = {}, seconds[MODE_LANES] = {}, fourths[MODE_LANES] = {};
   for (int k = 0; k < n; k += MODE_LANES)
     for (int lane = 0; lane < MODE_LANES; lane++) {
-      // relative to the largest mode: fourth powers of small reaches would underflow
       const double part = std::fabs(reach[k + lane]) / largest, square = part * part;
       sums[lane] += part;
       seconds[lane] += square;
       fourths[lane] += square * square;
     }
-  const double second = lane_sum(seconds), std = std::sqrt(second / 3.0) * largest, exact = lane_sum(sums) * largest;
-  const double effective = second * second / lane_sum(fourths);
+  return {largest, lane_sum(sums), lane_sum(seconds), lane_sum(fourths)};
+}
+
+// z: normal score of the number of members, Phi^-1((K - 3/8)/(K + 1/4))
+LMP_UQ_HD BoxBars box_bars(const BoxSums &of, double z)
+{
+  if (!(of.largest > 0.0)) return {0.0, 0.0};
+  const double std = std::sqrt(of.second / 3.0) * of.largest, exact = of.first * of.largest;
+  const double effective = of.second * of.second / of.fourth;
   if (effective < MIN_EFFECTIVE_MODES) return {std, exact};
   // the truncated expansion turns down beyond this z; the true extremes never shrink with more members
   const double turn = std::sqrt(1.0 + 8.0 * effective / 1.2), score = z < turn ? z : turn;
   const double corrected = score - (score * score * score - 3.0 * score) * 1.2 / (24.0 * effective);
   return {std, corrected * std < exact ? corrected * std : exact};
 }
+
+struct EnergyBars {
+  double std, lower, upper;
+};
+
+// About the energy of the model that runs; mean: how far the middle of the box lies from it. eV
+LMP_UQ_HD EnergyBars energy_bars(const BoxBars &box, double mean, double energy)
+{
+  return {std::hypot(box.std, mean), energy + (mean - box.half_range), energy + (mean + box.half_range)};
+}
+
+// Squared length of an atom's whitened descriptors over the radius of its element -> its grade
+LMP_UQ_HD double grade_of(double square, double radius) { return std::sqrt(square) / radius; }
 
 // What the bar of an atom's force error is a function of; forces in eV/Angstrom.
 struct ForceVariables {

@@ -4,6 +4,8 @@
 #ifndef LMP_UQ_PATHS_H
 #define LMP_UQ_PATHS_H
 
+#include "formulas/hd.h"
+
 namespace lmp_uq {
 
 constexpr int MAX_PATHS = 24, MAX_FEATURE_DEGREE = 2;
@@ -19,7 +21,7 @@ struct Paths {
   int n_message = 0;                // (component, path) pairs
 };
 
-constexpr Paths make_paths(int l_in, int l_max)
+LMP_UQ_HD constexpr Paths make_paths(int l_in, int l_max)
 {
   Paths p;
   for (int l3 = 0; l3 <= l_max; ++l3) {

@@ -57,18 +57,17 @@ void Box::row_std(int n, const double *rows, double *scratch, double *std) const
   matrix_.multiply(n, rows, n_descriptors_, scratch);
   for (int i = 0; i < n; i++) {
     const double *row = scratch + static_cast<std::size_t>(i) * stride();
-    std[i] = std::hypot(box_bars(row, mean_, z_).std, row[mean_]);
+    std[i] = energy_bars(box_bars(box_sums(row, mean_), z_), row[mean_], 0.0).std;
   }
 }
 
 void Box::finish(const double *row, double energy, double *std, double *lower, double *upper) const
 {
   if (n_members_ < 1) throw std::runtime_error("Box.bounds: n_members: found 0, expected an integer >= 1");
-  const BoxBars bars = box_bars(row, mean_, z_);
-  const double mean = row[mean_];
-  *std = std::hypot(bars.std, mean);
-  *lower = energy + (mean - bars.half_range);
-  *upper = energy + (mean + bars.half_range);
+  const EnergyBars bars = energy_bars(box_bars(box_sums(row, mean_), z_), row[mean_], energy);
+  *std = bars.std;
+  *lower = bars.lower;
+  *upper = bars.upper;
 }
 
 void Box::add_bias(int element, double *sum) const

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "head/novelty.h"
 
+#include "formulas/bars.h"
+
 #include <cmath>
 #include <limits>
 
@@ -40,7 +42,7 @@ void Novelty::grades(int element, int n, const double *const *rows, double *diff
     const double *row = product + static_cast<std::size_t>(i) * whitening.stride();
     double square = 0.0;
     for (int p = 0; p < n_descriptors_; p++) square += row[p] * row[p];
-    grade[i] = std::sqrt(square) / radius_[element];
+    grade[i] = grade_of(square, radius_[element]);
   }
 }
 

@@ -3,7 +3,7 @@
 #include "mace/cpu/mace_engine.h"
 
 #include "formulas/activations.h"
-#include "formulas/harmonics.h"
+#include "formulas/edge_gradient.h"
 
 #include <algorithm>
 #include <cmath>
@@ -194,12 +194,9 @@ void MaceEngine<T>::edges_gradient(const Layer<T> &layer, const Evaluated &state
       for (int set = 0; set < n_sets; ++set) {
         const double *s = scratch.edge_gradient.data() + (static_cast<std::size_t>(e) * n_sets + set) * MAX_HARMONICS;
         const double of_density = -state.layers[layer.number()].norm[batch.first + i] * scratch.overlap[static_cast<std::size_t>(set) * n + i];
-        double g[3];
-        harmonics_gradient(u, shape().l_max, s, g);
-        const double along = g[0] * u[0] + g[1] * u[1] + g[2] * u[2];
         const double radial = s[0] * edges.per_length(e) + of_density * edges.density_slope(e);
         double *out = weighting.gradients + (set * static_cast<std::size_t>(graph.n_graph_edges) + graph.id[k]) * 3;
-        for (int x = 0; x < 3; ++x) out[x] += radial * u[x] + (g[x] - along * u[x]) / graph.length[k];
+        add_edge_gradient(u, graph.length[k], radial, s, shape().l_max, out);
       }
     }
 }
