@@ -13,6 +13,8 @@
 
 namespace lmp_uq {
 
+constexpr int MAX_THREADS = 1024;    // OpenMP ends the process where the system gives no more threads
+
 // threads that OpenMP would use here (OMP_NUM_THREADS, else the processors); 1 in a build without OpenMP
 inline int available_threads()
 {

@@ -38,14 +38,15 @@ std::string lmp_uq::launcher_mismatch(int mpi_size)
   return "";
 }
 
-int lmp_uq::local_rank(MPI_Comm communicator)
+lmp_uq::NodePlace lmp_uq::place_in_node(MPI_Comm communicator)
 {
   MPI_Comm node;
-  int rank = 0;
+  NodePlace place = {0, 1};
   MPI_Comm_split_type(communicator, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
-  MPI_Comm_rank(node, &rank);
+  MPI_Comm_rank(node, &place.rank);
+  MPI_Comm_size(node, &place.n_ranks);
   MPI_Comm_free(&node);
-  return rank;
+  return place;
 }
 
 // For the Python launcher, which may not hold an MPI binding of the same library: text into message, 1 if there is a mismatch

@@ -11,8 +11,12 @@ namespace lmp_uq {
 // processes that each believe to be alone: N separate runs that overwrite one another's files.
 std::string launcher_mismatch(int mpi_size);
 
-// rank within the node; collective over the communicator
-int local_rank(MPI_Comm communicator);
+struct NodePlace {
+  int rank, n_ranks;    // within the node
+};
+
+// collective over the communicator
+NodePlace place_in_node(MPI_Comm communicator);
 
 // Prints the message and ends every rank with code 1; for one rank that fails while the others wait for it.
 void abort_all_ranks(const std::string &message);

@@ -169,7 +169,7 @@ void PairMaceUq::load(const std::string &file, char **elements)
   model.name_types(atom->ntypes, elements);
   for (int i = 1; i <= atom->ntypes; i++)
     for (int j = 1; j <= atom->ntypes; j++) setflag[i][j] = model.species_of_type[i] >= 0 && model.species_of_type[j] >= 0;
-  impl->settings.local_rank = lmp_uq::local_rank(world);
+  impl->settings.local_rank = lmp_uq::place_in_node(world).rank;
   model.load(lmp, impl->settings, file);
 }
 
@@ -181,7 +181,7 @@ void PairMaceUq::init_style()
   const bool excluded = force->special_lj[1] == 0.0 || force->special_lj[2] == 0.0 || force->special_lj[3] == 0.0;
   if (atom->molecular != 0 && excluded)
     error->all(FLERR, "Pair style mace/uq needs special_bonds lj/coul 1 1 1: zero weights drop bonded neighbours from the list");
-  for (const auto &text : lmp_uq::setup_warnings(lmp, impl->model.element_of_type))
+  for (const auto &text : lmp_uq::setup_warnings(lmp, impl->model.element_of_type, impl->settings.threads))
     if (impl->warned.insert(text).second && comm->me == 0) error->warning(FLERR, "Pair style mace/uq: {}", text);
   neighbor->add_request(this, NeighConst::REQ_FULL);
   impl->last.init();

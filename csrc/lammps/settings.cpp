@@ -2,9 +2,11 @@
 #include "settings.h"
 
 #include "base/text.h"
+#include "base/threads.h"
 #include "restart_text.h"
 
 #include "lammps/error.h"
+#include "lammps/fmt/format.h"
 #include "lammps/lammps.h"
 #include "lammps/utils.h"
 
@@ -38,10 +40,12 @@ std::vector<std::pair<std::string, Read>> keywords(Settings &s, LAMMPS *lmp)
               target = value;
             }};
   };
-  const auto positive = [lmp](const char *keyword, int &target) -> std::pair<std::string, Read> {
+  const auto positive = [lmp](const char *keyword, int &target, int most = MAXSMALLINT) -> std::pair<std::string, Read> {
     return {keyword, [=, &target](const std::string &value) {
               target = utils::inumeric(FLERR, value, false, lmp);
-              if (target < 1) lmp->error->all(FLERR, "Pair style mace/uq: {} must be 1 or more, found {}", keyword, value);
+              if (target >= 1 && target <= most) return;
+              const std::string accepted = most == MAXSMALLINT ? "1 or more" : fmt::format("1 to {}", most);
+              lmp->error->all(FLERR, "Pair style mace/uq: {} must be {}, found {}", keyword, accepted, value);
             }};
   };
   return {word("engine", s.engine, {"auto", "torch", "native"}),
@@ -50,7 +54,7 @@ std::vector<std::pair<std::string, Read>> keywords(Settings &s, LAMMPS *lmp)
           word("bars_precision", s.bars_precision, {"float32", "same"}),
           positive("members", s.members),
           positive("force_members", s.force_members),
-          positive("threads", s.threads),
+          positive("threads", s.threads, lmp_uq::MAX_THREADS),
           {"conservative", [&s, lmp](const std::string &value) { s.conservative = utils::logical(FLERR, value, false, lmp); }},
           {"quantile", [&s, lmp](const std::string &value) {
              one_of(lmp, "quantile", value, {"loglinear", "learned"});

@@ -2,6 +2,7 @@
 #include "setup_warnings.h"
 
 #include "base/elements.h"
+#include "launcher_check.h"
 
 #include "lammps/atom.h"
 #include "lammps/compute.h"
@@ -11,6 +12,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <thread>
 
 using namespace LAMMPS_NS;
 
@@ -30,9 +32,21 @@ static std::string contradicting_masses(const Atom &atom, const std::vector<std:
   return found;
 }
 
-std::vector<std::string> lmp_uq::setup_warnings(LAMMPS *lmp, const std::vector<std::string> &element_of_type)
+// of ranks alone LAMMPS' users know
+static std::string too_many_threads(MPI_Comm communicator, int threads)
+{
+  const int n_ranks = lmp_uq::place_in_node(communicator).n_ranks;
+  const unsigned n_cores = std::thread::hardware_concurrency();    // 0: not known
+  if (threads == 1 || n_cores == 0 || static_cast<unsigned>(n_ranks * threads) <= n_cores) return "";
+  return fmt::format("threads is {}, for each of {} rank{} on a node of {} core{}: threads that wait for a core slow the others down", threads,
+                     n_ranks, n_ranks == 1 ? "" : "s", n_cores, n_cores == 1 ? "" : "s");
+}
+
+std::vector<std::string> lmp_uq::setup_warnings(LAMMPS *lmp, const std::vector<std::string> &element_of_type, int threads)
 {
   std::vector<std::string> out;
+  const std::string crowd = too_many_threads(lmp->world, threads);
+  if (!crowd.empty()) out.push_back(crowd);
   const std::string masses = contradicting_masses(*lmp->atom, element_of_type);
   if (!masses.empty())
     out.push_back(masses + ": the order of the elements is that of the atom types; isotopes and repartitioned masses may be meant");

@@ -12,8 +12,9 @@ class LAMMPS;
 
 namespace lmp_uq {
 
-// Types whose mass is not that of their element, and a heat flux from per-atom stress. element_of_type [1 ... ntypes]: symbols, or NULL.
-std::vector<std::string> setup_warnings(LAMMPS_NS::LAMMPS *lmp, const std::vector<std::string> &element_of_type);
+// Types whose mass is not that of their element, a heat flux from per-atom stress, more threads than cores. element_of_type [1 ... ntypes]:
+// symbols, or NULL; threads: of each rank. Collective.
+std::vector<std::string> setup_warnings(LAMMPS_NS::LAMMPS *lmp, const std::vector<std::string> &element_of_type, int threads);
 
 }    // namespace lmp_uq
 #endif

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 import pytest
@@ -21,6 +22,7 @@ VERSION = struct.pack("i", -2)
         ("precision float16", "unknown precision float16 (accepted: float32, float64, file)"),
         ("quantile best", "unknown quantile best (accepted: loglinear, learned)"),
         ("members 0", "members must be 1 or more, found 0"),
+        ("threads 1025", "threads must be 1 to 1024, found 1025"),
         ("members", "keyword members needs a value"),
     ],
 )
@@ -59,3 +61,12 @@ def test_damaged_restart_files(at, number, error, n, lammps):
     begin = content.index(VERSION, content.index(b"mace/uq"))
     (folder / "r.restart").write_bytes(content[: begin + at] + struct.pack("i", number) + content[begin + at + 4 :])
     assert error in lammps.fails(crystal(), "clear", "read_restart r.restart", n=n, folder=folder)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_more_threads_than_cores_are_warned_of_once(n, lammps):
+    cores, ranks = os.cpu_count(), {1: "1 rank", 2: "2 ranks"}[n]
+    warning = f"threads is {cores + 1}, for each of {ranks} on a node of {cores} core"
+    crowded, alone = (PLAIN.replace("mace/uq", f"mace/uq threads {k}", 1) for k in (cores + 1, 1))
+    assert lammps.run(crystal(), "run 0", "run 0", n=n, pair=crowded).log.count(warning) == 1
+    assert "on a node of" not in lammps.run(crystal(), "run 0", n=n, pair=alone).log

@@ -13,6 +13,8 @@ std::unique_ptr<Engine> Engine::make(const Json &architecture, Tensors tensors, 
   const double single = options.table_tolerance < 0.0 ? 1e-6 : options.table_tolerance;
   const Architecture shape = Architecture::read(architecture);
   const int threads = options.threads > 0 ? options.threads : available_threads();
+  if (threads > MAX_THREADS)
+    throw std::runtime_error("threads is " + std::to_string(threads) + "; accepted: 1 to " + std::to_string(MAX_THREADS));
 #ifndef _OPENMP
   if (threads > 1) throw std::runtime_error("threads is " + std::to_string(threads) + "; this build has no OpenMP, accepted: 1");
 #endif
