@@ -29,6 +29,26 @@ void gauss_legendre(int n, std::vector<double> &nodes, std::vector<double> &weig
   }
 }
 
+struct Entry {
+  int product, message;
+  double value;
+};
+
+SparseMatrix sorted(const std::vector<Entry> &entries, int n_out, bool by_product)
+{
+  SparseMatrix out;
+  for (int o = 0; o < n_out; ++o) {
+    out.start.push_back(static_cast<int>(out.index.size()));
+    for (const Entry &entry : entries)
+      if ((by_product ? entry.product : entry.message) == o) {
+        out.index.push_back(by_product ? entry.message : entry.product);
+        out.value.push_back(entry.value);
+      }
+  }
+  out.start.push_back(static_cast<int>(out.index.size()));
+  return out;
+}
+
 }    // namespace
 
 std::vector<double> coupling_tensor(int l1, int l2, int l3)
@@ -52,7 +72,7 @@ std::vector<double> coupling_tensor(int l1, int l2, int l3)
   return out;
 }
 
-template <class T> CouplingMaps<T>::CouplingMaps(const Paths &paths)
+Coupling::Coupling(const Paths &paths)
 {
   std::vector<Entry> entries;
   for (int p = 0; p < paths.n; ++p) {
@@ -63,26 +83,8 @@ template <class T> CouplingMaps<T>::CouplingMaps(const Paths &paths)
         if (tensor[ab * n3 + m] != 0.0)
           entries.push_back({paths.outer[p] + ab, paths.block[l3] + m * paths.n_of[l3] + paths.within[p], tensor[ab * n3 + m]});
   }
-  forward_ = sorted(entries, paths.n_message, false);
-  reverse_ = sorted(entries, paths.n_outer, true);
+  forward = sorted(entries, paths.n_message, false);
+  reverse = sorted(entries, paths.n_outer, true);
 }
-
-template <class T> typename CouplingMaps<T>::Lists CouplingMaps<T>::sorted(const std::vector<Entry> &entries, int n_out, bool by_product)
-{
-  Lists out;
-  for (int o = 0; o < n_out; ++o) {
-    out.start.push_back(static_cast<int>(out.index.size()));
-    for (const Entry &entry : entries)
-      if ((by_product ? entry.product : entry.message) == o) {
-        out.index.push_back(by_product ? entry.message : entry.product);
-        out.value.push_back(static_cast<T>(entry.value));
-      }
-  }
-  out.start.push_back(static_cast<int>(out.index.size()));
-  return out;
-}
-
-template class CouplingMaps<float>;
-template class CouplingMaps<double>;
 
 }    // namespace lmp_uq

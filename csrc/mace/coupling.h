@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The coupling of features with harmonics to messages, as sparse maps between the kernels' components.
+// The coupling of features with harmonics to messages, as sparse matrices between components.
 #ifndef LMP_UQ_COUPLING_H
 #define LMP_UQ_COUPLING_H
 
-#include "mace/cpu/kernels.h"
 #include "formulas/paths.h"
 
 #include <vector>
@@ -14,29 +13,17 @@ namespace lmp_uq {
 // Wigner 3j tensor of natural parity with its path normalisation.
 std::vector<double> coupling_tensor(int l1, int l2, int l3);
 
-template <class T> class CouplingMaps {
- public:
-  explicit CouplingMaps(const Paths &paths);
+// Sums over q of value[q] * in[index[q]] for each output o: start[o] <= q < start[o+1]
+struct SparseMatrix {
+  std::vector<int> start, index;
+  std::vector<double> value;
+};
 
-  SparseMap<T> forward() const { return view(forward_); }       // summed products -> messages
-  SparseMap<T> reverse() const { return view(reverse_); }       // its transpose
+struct Coupling {
+  explicit Coupling(const Paths &paths);
 
- private:
-  struct Lists {
-    std::vector<int> start, index;
-    std::vector<T> value;
-  };
-  struct Entry {
-    int product, message;
-    double value;
-  };
-  static Lists sorted(const std::vector<Entry> &entries, int n_out, bool by_product);
-  static SparseMap<T> view(const Lists &lists)
-  {
-    return {static_cast<int>(lists.start.size()) - 1, lists.start.data(), lists.index.data(), lists.value.data()};
-  }
-
-  Lists forward_, reverse_;
+  SparseMatrix forward;    // summed products -> messages, see Paths
+  SparseMatrix reverse;    // its transpose
 };
 
 }    // namespace lmp_uq

@@ -4,7 +4,7 @@
 #ifndef LMP_UQ_SYMMETRIC_PRODUCTS_H
 #define LMP_UQ_SYMMETRIC_PRODUCTS_H
 
-#include "mace/cpu/kernels.h"
+#include "mace/polynomial.h"
 #include "mace/weights.h"
 
 #include <map>

@@ -26,7 +26,6 @@ MAY_INCLUDE = {
 STILL_UPWARDS = {
     ("file", "linear/snap_descriptors.h"),
     ("head", "mace/cpu/kernels.h"),
-    ("mace", "mace/cpu/kernels.h"),
 }
 """Argument structs of the loops, which lie with the loops, and the record of SNAP's flags."""
 SYSTEM = ("sys/stat.h", "omp.h", "pthread.h")

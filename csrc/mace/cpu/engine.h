@@ -15,7 +15,7 @@ class Engine {
  public:
   struct Options {
     bool single_precision = false;      // features, tables and edges in float32; energies, gradients and sums in float64
-    // Largest error of a tabulated radial function's derivative over its largest derivative (see RadialTable); below 0: 1e-9, 1e-6 in
+    // Largest error of a tabulated radial function's derivative over its largest derivative (see RadialKnots); below 0: 1e-9, 1e-6 in
     // single precision; 0: no tables, exact and slow.
     double table_tolerance = -1.0;
     bool single_precision_bars = false; // pulls of descriptor weights alone in float32 all the same

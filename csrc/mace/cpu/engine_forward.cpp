@@ -73,7 +73,7 @@ void MaceEngine<T>::sum_messages(const Layer<T> &layer, const LayerState &kept, 
   } else {
     const Paths &paths = layer.paths();
     s.messages.resize(static_cast<std::size_t>(n) * paths.n_message * wide_);
-    layer.kernels().message_forward({s.edges.view(), wide_, n_nodes, kept.features.data(), s.norm.data(), layer.coupling().forward(),
+    layer.kernels().message_forward({s.edges.view(), wide_, n_nodes, kept.features.data(), s.norm.data(), layer.couple(),
                                      s.messages.data()});
     for (int l = 0; l <= shape().l_max; ++l)
       layer.kernels().gemm(layer.message(l).forward.product(n * (2 * l + 1), s.messages.data() + paths.block[l] * block<T>(),

@@ -183,7 +183,7 @@ void MaceEngine<T>::edges_gradient(const Layer<T> &layer, const Evaluated &state
                                    static_cast<std::size_t>(n) * n_harmonics() * wide_, scratch.edge_gradient.data()});
   } else {
     layer.kernels().message_reverse({edges.view(), wide_, graph.n_nodes, n_sets, state.layers[layer.number()].features.data(),
-                                     layer.coupling().reverse(), scratch.messages.data(),
+                                     layer.uncouple(), scratch.messages.data(),
                                      static_cast<std::size_t>(n) * layer.paths().n_message * wide_, scratch.feature_gradient.data(),
                                      scratch.edge_gradient.data()});
   }

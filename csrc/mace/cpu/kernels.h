@@ -8,11 +8,13 @@
 #ifndef LMP_UQ_KERNELS_H
 #define LMP_UQ_KERNELS_H
 
+#include "formulas/radial_polynomial.h"
+#include "mace/polynomial.h"
+
 #include <cstddef>
 
 namespace lmp_uq {
 
-constexpr int N_COEFFICIENTS = 6;    // of a radial function on an interval, a polynomial in t
 constexpr int MAX_SETS = 4;          // cotangents that a reverse kernel takes at once
 constexpr int MAX_OUTPUTS = 9;       // components that a product gives: degrees 0 to 2
 
@@ -72,18 +74,6 @@ template <class T> struct MessageReverse {
   std::size_t set_stride;
   T *features_gradient;            // (block, n_nodes, n_sets, (l_in+1)^2, channel in block), added to
   double *edge_gradient;           // as in FirstReverse
-};
-
-// Sparse polynomials in the components A_s: for each output, coefficients in this order: linear factors, then for each pair its own
-// and those of the third factors.
-struct Polynomial {
-  int n_in, n_out, n_coefficients;
-  const int *linear_start;         // (n_out+1)
-  const int *linear;               // factor
-  const int *pair_start;           // (n_out+1)
-  const int *pair;                 // (n_pairs, 2) factors
-  const int *third_start;          // (n_pairs+1)
-  const int *third;                // factor
 };
 
 template <class T> struct ProductForward {

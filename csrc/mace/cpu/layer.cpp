@@ -5,21 +5,14 @@ namespace lmp_uq {
 
 template <class T>
 Layer<T>::Layer(const Weights &weights, int number, double table_tolerance)
-    : weights_(weights), number_(number), shape_(weights.shape().layers[number]), paths_(weights.paths(number)),
-      tolerance_(table_tolerance), kernels_(lmp_uq::kernels<T>(shape_.l_in, weights.shape().l_max)), coupling_(paths_),
-      products_(weights, number), radial_(weights, number), elements_(weights.shape().n_elements()),
-      of_pair_(static_cast<std::size_t>(weights.shape().n_elements()) * weights.shape().n_elements(), nullptr)
+    : model_(weights, number), tolerance_(table_tolerance), kernels_(lmp_uq::kernels<T>(shape().l_in, model_.l_max())),
+      couple_(model_.coupling().forward), uncouple_(model_.coupling().reverse), elements_(model_.n_elements()),
+      of_pair_(static_cast<std::size_t>(model_.n_elements()) * model_.n_elements(), nullptr)
 {
-  const int n_channels = weights.shape().n_channels;
-  for (int l = 0; l <= weights.shape().l_max && number > 0; ++l)
-    message_.emplace_back(weights.message(number, l, 0), paths_.n_of[l], n_channels);
-  for (int l = 0; l <= shape_.l_out; ++l) linear_.emplace_back(weights.linear(number, l), 1, n_channels);
-  for (int l = 0; l <= shape_.l_in && number > 0; ++l) up_.emplace_back(weights.up(number, l), 1, n_channels);
-  if (shape_.readout == Readout::Linear) readout_linear_ = weights.readout_linear(number);
-  if (shape_.readout == Readout::Gated) {
-    readout_gate_ = weights.readout_gate(number);
-    readout_gated_ = weights.readout_gated(number);
-  }
+  const int n_channels = model_.n_channels();
+  for (int l = 0; l <= model_.l_max() && number > 0; ++l) message_.emplace_back(model_.message(l), paths().n_of[l], n_channels);
+  for (int l = 0; l <= shape().l_out; ++l) linear_.emplace_back(model_.linear(l), 1, n_channels);
+  for (int l = 0; l <= shape().l_in && number > 0; ++l) up_.emplace_back(model_.up(l), 1, n_channels);
 }
 
 template <class T> void Layer<T>::prepare(int z)
@@ -27,16 +20,16 @@ template <class T> void Layer<T>::prepare(int z)
   if (elements_[z]) return;
   auto made = std::make_unique<ElementWeights<T>>();
   ElementWeights<T> &out = *made;
-  const int n_channels = weights_.shape().n_channels, wide = padded<T>(n_channels);
-  const Matrix coefficients = products_.coefficients(z);
-  const std::size_t n = products_.n_coefficients();
+  const int n_channels = model_.n_channels(), wide = padded<T>(n_channels);
+  const Matrix coefficients = products().coefficients(z);
+  const std::size_t n = products().n_coefficients();
   out.products.zero(n * wide);
   for (std::size_t k = 0; k < n; ++k)
     for (int c = 0; c < n_channels; ++c)
       out.products[(c / block<T>() * n + k) * block<T>() + c % block<T>()] = static_cast<T>(coefficients[k * n_channels + c]);
-  for (int l = 0; l <= l_skip() && number_ > 0; ++l) out.skip.emplace_back(weights_.skip(number_, l, z), 1, n_channels);
-  if (number_ == 0) {
-    const Matrix constant = weights_.constant_skip(z);
+  for (int l = 0; l <= l_skip() && number() > 0; ++l) out.skip.emplace_back(model_.skip(l, z), 1, n_channels);
+  if (number() == 0) {
+    const Matrix constant = model_.constant_skip(z);
     out.constant_skip.zero(wide);
     for (int c = 0; c < n_channels; ++c) out.constant_skip[c] = static_cast<T>(constant[c]);
   }
@@ -47,8 +40,10 @@ template <class T> void Layer<T>::prepare(int centre, int source)
 {
   const RadialTable<T> *&known = of_pair_[centre * elements_.size() + source];
   if (known || tolerance_ == 0.0) return;
-  std::unique_ptr<RadialTable<T>> &made = tables_[radial_.key(centre, source)];
-  if (!made) made = std::make_unique<RadialTable<T>>(radial_, centre, source, weights_.shape().cutoff, tolerance_);
+  std::unique_ptr<RadialTable<T>> &made = tables_[radial().key(centre, source)];
+  if (!made)
+    made = std::make_unique<RadialTable<T>>(RadialKnots(radial(), centre, source, model_.cutoff(), tolerance_), radial().n_functions(),
+                                            radial().n_channels());
   known = made.get();
 }
 

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One layer's weights, radial tables and kernels. What belongs to an element or to a pair of elements is made when it is first needed.
+// How a CPU keeps a layer: packed matrices, radial tables and the kernels that read them. What belongs to an element or to a pair of elements
+// is made when it is first needed.
 #ifndef LMP_UQ_LAYER_H
 #define LMP_UQ_LAYER_H
 
-#include "mace/coupling.h"
 #include "mace/cpu/packed.h"
-#include "mace/radial.h"
-#include "mace/symmetric_products.h"
+#include "mace/cpu/radial_table.h"
+#include "mace/layer_model.h"
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <utility>
@@ -33,6 +32,20 @@ template <class T> std::size_t bytes_of(const std::vector<Linear<T>> &maps)
   return n;
 }
 
+// A sparse matrix in the precision of the features that it is applied to.
+template <class T> class PackedSparse {
+ public:
+  explicit PackedSparse(const SparseMatrix &matrix) : matrix_(matrix), value_(matrix.value.begin(), matrix.value.end()) {}
+  SparseMap<T> view() const
+  {
+    return {static_cast<int>(matrix_.start.size()) - 1, matrix_.start.data(), matrix_.index.data(), value_.data()};
+  }
+
+ private:
+  const SparseMatrix &matrix_;
+  std::vector<T> value_;
+};
+
 template <class T> struct ElementWeights {
   Aligned<T> products;                 // (block, n_coefficients, channel in block)
   std::vector<Linear<T>> skip;         // by degree; empty in layer 0
@@ -41,27 +54,28 @@ template <class T> struct ElementWeights {
 
 template <class T> class Layer {
  public:
-  // table_tolerance: see RadialTable; 0: no tables, every edge goes through the radial network
+  // table_tolerance: see RadialKnots; 0: no tables, every edge goes through the radial network
   Layer(const Weights &weights, int number, double table_tolerance);
 
-  const LayerShape &shape() const { return shape_; }
-  const Paths &paths() const { return paths_; }
-  const Kernels<T> &kernels() const { return kernels_; }
-  const CouplingMaps<T> &coupling() const { return coupling_; }
-  const SymmetricProducts &products() const { return products_; }
-  const RadialFunctions &radial() const { return radial_; }
-  int number() const { return number_; }
-  int n_in() const { return (shape_.l_in + 1) * (shape_.l_in + 1); }       // components of the features that come in
-  int n_out() const { return (shape_.l_out + 1) * (shape_.l_out + 1); }
-  int l_skip() const { return std::min(shape_.l_in, shape_.l_out); }       // degrees of incoming features that the skip takes, layers > 0
-  int n_skip() const { return (l_skip() + 1) * (l_skip() + 1); }
+  const LayerShape &shape() const { return model_.shape(); }
+  const Paths &paths() const { return model_.paths(); }
+  const SymmetricProducts &products() const { return model_.products(); }
+  const RadialFunctions &radial() const { return model_.radial(); }
+  int number() const { return model_.number(); }
+  int n_in() const { return model_.n_in(); }
+  int n_out() const { return model_.n_out(); }
+  int l_skip() const { return model_.l_skip(); }
+  int n_skip() const { return model_.n_skip(); }
+  const Matrix &readout_linear() const { return model_.readout_linear(); }
+  const Matrix &readout_gate() const { return model_.readout_gate(); }
+  const Matrix &readout_gated() const { return model_.readout_gated(); }
 
+  const Kernels<T> &kernels() const { return kernels_; }
+  SparseMap<T> couple() const { return couple_.view(); }                   // summed products -> messages
+  SparseMap<T> uncouple() const { return uncouple_.view(); }               // its transpose
   const Linear<T> &message(int l) const { return message_[l]; }            // layers > 0
   const Linear<T> &linear(int l) const { return linear_[l]; }
   const Linear<T> &up(int l) const { return up_[l]; }                      // layers > 0
-  const Matrix &readout_linear() const { return readout_linear_; }         // (C)
-  const Matrix &readout_gate() const { return readout_gate_; }             // (C, n_gate)
-  const Matrix &readout_gated() const { return readout_gated_; }           // (n_gate)
 
   // Make what an element or a pair needs; not to be called by two threads at once. Afterwards any thread may ask for it.
   void prepare(int z);
@@ -72,17 +86,11 @@ template <class T> class Layer {
   const RadialTable<T> *table(int centre, int source) const { return of_pair_[centre * elements_.size() + source]; }    // or nullptr
 
  private:
-  const Weights &weights_;
-  int number_;
-  LayerShape shape_;
-  Paths paths_;
+  LayerModel model_;
   double tolerance_;
   Kernels<T> kernels_;
-  CouplingMaps<T> coupling_;
-  SymmetricProducts products_;
-  RadialFunctions radial_;
+  PackedSparse<T> couple_, uncouple_;
   std::vector<Linear<T>> message_, linear_, up_;
-  Matrix readout_linear_, readout_gate_, readout_gated_;
   std::vector<std::unique_ptr<ElementWeights<T>>> elements_;
   std::map<std::pair<int, int>, std::unique_ptr<RadialTable<T>>> tables_;
   std::vector<const RadialTable<T> *> of_pair_;                            // (n_elements, n_elements)

@@ -9,7 +9,7 @@ namespace lmp_uq {
 
 class MixedEngine : public Engine {
  public:
-  // tolerances: of the tables in float64 and in float32, see RadialTable
+  // tolerances: of the tables in float64 and in float32, see RadialKnots
   MixedEngine(const Architecture &architecture, const Tensors &tensors, double tolerance, double single_tolerance, int n_threads);
 
   const Architecture &shape() const override { return exact_.shape(); }

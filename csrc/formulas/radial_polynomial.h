@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Tabulated radial functions: in which interval a distance lies, the polynomial of an interval, and its value and slope.
+#ifndef LMP_UQ_RADIAL_POLYNOMIAL_H
+#define LMP_UQ_RADIAL_POLYNOMIAL_H
+
+#include "formulas/hd.h"
+#include "formulas/pair_functions.h"
+
+namespace lmp_uq {
+
+constexpr int N_COEFFICIENTS = 6;    // of a radial function on an interval, a polynomial in t
+constexpr int N_SPANS = 16;          // of equal length, each cut into as many equal intervals as it needs
+
+struct RadialSpans {
+  double low, length;                // where the first begins, Angstrom; of one
+  int first[N_SPANS], pieces[N_SPANS];    // of each: its first interval, how many it has
+};
+
+// which interval, the argument 0..1 of its polynomials, and dt/dr in 1/Angstrom
+struct RadialPlace {
+  int interval;
+  double t, per_length;
+};
+
+// of a distance from the lowest on; what lies beyond the last span is put at its end
+LMP_UQ_HD RadialPlace radial_place(const RadialSpans &spans, double r)
+{
+  const double x = (r - spans.low) / spans.length;
+  const int k = x < N_SPANS ? static_cast<int>(x) : N_SPANS - 1, n = spans.pieces[k];
+  const double y = (x - k) * n;
+  const int piece = y < n ? static_cast<int>(y) : n - 1;
+  return {spans.first[k] + piece, y - piece, n / spans.length};
+}
+
+// coefficients of the quintic in t that has the given values and derivatives at both ends of an interval of length h
+LMP_UQ_HD void quintic(const Jet &left, const Jet &right, double h, double c[N_COEFFICIENTS])
+{
+  const double rise = right.value - left.value, d0 = h * left.first, d1 = h * right.first, e0 = h * h * left.second,
+               e1 = h * h * right.second;
+  c[0] = left.value;
+  c[1] = d0;
+  c[2] = 0.5 * e0;
+  c[3] = 10.0 * rise - 6.0 * d0 - 4.0 * d1 - 1.5 * e0 + 0.5 * e1;
+  c[4] = -15.0 * rise + 8.0 * d0 + 7.0 * d1 + 1.5 * e0 - e1;
+  c[5] = 6.0 * rise - 3.0 * (d0 + d1) - 0.5 * (e0 - e1);
+}
+
+// value and derivative with respect to t of the polynomial whose coefficient k is of(k); V: a number, or a vector of channels
+template <class V, class T, class F> LMP_UQ_HD void polynomial(const F &of, T t, V &value, V &slope)
+{
+  value = of(N_COEFFICIENTS - 1);
+  slope = V{};
+  for (int k = N_COEFFICIENTS - 2; k >= 0; --k) {
+    slope = slope * t + value;
+    value = value * t + of(k);
+  }
+}
+
+}    // namespace lmp_uq
+#endif
