@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Chebyshev radial functions with a derivative.
 
-torch's ``special.chebyshev_polynomial_t`` has none, and says nothing: forces that mace-torch gives for a model of this basis lack the derivative
-of its radial functions and are not those of its energy.
+torch's ``special.chebyshev_polynomial_t`` has none, and says nothing: forces that mace-torch gives for a model of this basis lack the
+derivative of its radial functions and are not those of its energy.
 """
 
 from __future__ import annotations
