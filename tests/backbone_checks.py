@@ -15,7 +15,12 @@ from lmp_uq.backbone.mace.architecture import default_dtype, quiet
 from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 
-MODELS = {"density": density_model, "residual": residual_model, "plain": plain_model}
+MODELS = {
+    "density": density_model,
+    "residual": residual_model,
+    "plain": plain_model,
+    "options": lambda: density_model(distance_transform="Soft", radial_type="gaussian", gate=torch.tanh, correlation=[3, 1]),
+}
 ENGINES = ("torch", "native")
 FRAMES = ("triclinic", "small", "cluster", "slab")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 
+import torch
 from tiny_models import density_model, plain_model, residual_model
 
 from lmp_uq.backbone.mace.architecture import INTERACTIONS, o3
@@ -34,6 +35,23 @@ FAMILIES = {
     "old": plain_model,
     "old 0+1": lambda: plain_model(hidden_irreps=o3.Irreps("8x0e+8x1o"), max_ell=3),
     "old, one layer": lambda: plain_model(num_interactions=1),
+    "Soft transform, Gaussian basis, gate tanh": lambda: density_model(
+        distance_transform="Soft", radial_type="gaussian", num_bessel=9, gate=torch.tanh
+    ),
+    "old, Soft transform, one layer": lambda: plain_model(num_interactions=1, distance_transform="Soft"),
+    "Gaussian basis of distances, gate abs, repulsion": lambda: residual_model(
+        num_interactions=2, radial_type="gaussian", gate=torch.abs, pair_repulsion=True
+    ),
+    "Chebyshev basis of transformed distances, envelope outside the basis": lambda: density_model(
+        radial_type="chebyshev", num_bessel=8, apply_cutoff=False
+    ),
+    "Chebyshev basis of distances": lambda: plain_model(radial_type="chebyshev", num_bessel=3),
+    "four layers, orders 1 to 3, no gate": lambda: residual_model(
+        num_interactions=4, correlation=[1, 3, 2, 3], hidden_irreps=o3.Irreps("4x0e+4x1o"), gate=None
+    ),
+    "four layers of density, last readout only": lambda: density_model(
+        num_interactions=4, correlation=[2, 1, 2, 2], max_ell=1, hidden_irreps=o3.Irreps("4x0e+4x1o"), use_last_readout_only=True
+    ),
 }
 
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Functions of one distance: polynomial envelope, Agnesi transform, screened nuclear repulsion. With derivatives.
+// Functions of one distance: polynomial envelope, Agnesi and Soft transforms, screened nuclear repulsion. With derivatives.
 #ifndef LMP_UQ_PAIR_FUNCTIONS_H
 #define LMP_UQ_PAIR_FUNCTIONS_H
 
@@ -53,6 +53,16 @@ LMP_UQ_HD Jet agnesi(double r, double length, const Agnesi &c)
   const Jet inner{g, g * first / r, g * second / (r * r)};
   const double t = 1.0 / (1.0 + g);
   return chain({t, -t * t, 2.0 * t * t * t}, inner);
+}
+
+// low + (r - low) (1 + tanh(steepness (r - (low + high)/2)/(high - low)))/2 between low = 3/4 and high = 4/3 of the sum of covalent radii:
+// about low for short distances, r for long ones
+LMP_UQ_HD Jet soft(double r, double contact, double steepness)
+{
+  const double low = 0.75 * contact, high = 4.0 / 3.0 * contact, alpha = steepness / (high - low);
+  const double t = std::tanh(alpha * (r - 0.5 * (low + high))), slope = 0.5 * alpha * (1.0 - t * t);
+  const Jet moved = product({r - low, 1.0, 0.0}, {0.5 * (1.0 + t), slope, -2.0 * alpha * t * slope});
+  return {low + moved.value, moved.first, moved.second};
 }
 
 struct Repulsion {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cctype>
 #include <stdexcept>
+#include <utility>
 
 namespace lmp_uq {
 
@@ -98,14 +99,47 @@ void refuse_what_is_not_built(const Json &header)
   accept_only(header, "class", {"MACE", "ScaleShiftMACE"});
   accept_only(header, "interaction_first", first);
   if (header.at("num_interactions").integer() > 1) accept_only(header, "interaction", residual);
-  accept_only(header, "radial_type", {"bessel"});
-  accept_only(header, "distance_transform", {"None", "Agnesi"});
   if (header.at("use_so3").boolean()) refuse("use_so3", "true", "false");
   if (!header.at("edge_irreps").is_null()) refuse("edge_irreps", "'" + header.at("edge_irreps").string() + "'", "null");
-  if (header.at("num_interactions").integer() > 1) {
-    accept_only(header, "readout", {"NonLinearReadoutBlock"});
-    accept_only(header, "gate", {"silu"});
+  if (header.at("num_interactions").integer() > 1) accept_only(header, "readout", {"NonLinearReadoutBlock"});
+}
+
+// what a word of the header means
+template <class T> T choice(const Json &header, const std::string &key, const std::vector<std::pair<std::string, T>> &meanings)
+{
+  std::vector<std::string> words;
+  for (const auto &meaning : meanings) {
+    if (header.at(key).string() == meaning.first) return meaning.second;
+    words.push_back(meaning.first);
   }
+  accept_only(header, key, words);
+  return meanings[0].second;
+}
+
+void read_radial(const Json &header, Architecture &a)
+{
+  a.radial_basis = choice<RadialBasis>(
+      header, "radial_type", {{"bessel", RadialBasis::Bessel}, {"gaussian", RadialBasis::Gaussian}, {"chebyshev", RadialBasis::Chebyshev}});
+  a.transform = choice<Transform>(header, "distance_transform",
+                                  {{"None", Transform::None}, {"Agnesi", Transform::Agnesi}, {"Soft", Transform::Soft}});
+  a.n_bessel = whole(header, "num_bessel", a.radial_basis == RadialBasis::Gaussian ? 2 : 1, 1000);
+  a.radial_widths = whole_numbers(header, "radial_MLP", 1, 10000);
+  a.silu_constant = header.at("activation_constants").at("silu").number();
+  a.cutoff_in_basis = header.at("apply_cutoff").boolean();
+}
+
+void read_gate(const Json &header, Architecture &a)
+{
+  a.n_gate = 0;
+  a.gate = Activation::None;
+  a.gate_constant = 1.0;
+  if (a.layers.size() == 1) return;
+  const Irreps scalars = channels_and_degree(header, "MLP_irreps");
+  if (scalars.degree > 0) refuse("MLP_irreps", "'" + header.at("MLP_irreps").string() + "'", "scalars like 16x0e");
+  a.n_gate = scalars.n_channels;
+  a.gate = choice<Activation>(header, "gate", {{"silu", Activation::Silu}, {"tanh", Activation::Tanh}, {"abs", Activation::Abs},
+                                               {"None", Activation::None}});
+  if (a.gate != Activation::None) a.gate_constant = header.at("activation_constants").at(header.at("gate").string()).number();
 }
 
 std::vector<LayerShape> layers_of(const Json &header, int degree)
@@ -144,14 +178,10 @@ Architecture Architecture::read(const Json &header)
   a.cutoff = header.at("r_max").number();
   if (!(a.cutoff > 0.0 && a.cutoff < 1e3)) refuse("r_max", std::to_string(a.cutoff), "above 0 and below 1000 Angstrom");
   a.l_max = whole(header, "max_ell", 1, MAX_DEGREE);
-  a.n_bessel = whole(header, "num_bessel", 1, 1000);
-  a.radial_widths = whole_numbers(header, "radial_MLP", 1, 10000);
+  read_radial(header, a);
   a.mean_neighbours = header.at("avg_num_neighbors").number();
-  a.silu_constant = header.at("activation_constants").at("silu").number();
-  a.agnesi = header.at("distance_transform").string() == "Agnesi";
   a.repulsion = header.at("pair_repulsion").boolean();
   a.scale_shift = header.at("class").string() == "ScaleShiftMACE";
-  a.cutoff_in_basis = header.at("apply_cutoff").boolean();
   a.agnostic_product = header.at("use_agnostic_product").boolean();
   const std::vector<Json> &heads = header.at("heads").array();
   if (heads.size() > MAX_HEADS)
@@ -160,9 +190,7 @@ Architecture Architecture::read(const Json &header)
   a.head = 0;
   while (a.head < a.n_heads && heads[a.head].string() != header.at("head").string()) ++a.head;
   if (a.head == a.n_heads) refuse("head", "'" + header.at("head").string() + "'", "one of heads");
-  const Irreps gate = a.layers.size() > 1 ? channels_and_degree(header, "MLP_irreps") : Irreps{0, 0};
-  if (gate.degree > 0) refuse("MLP_irreps", "'" + header.at("MLP_irreps").string() + "'", "scalars like 16x0e");
-  a.n_gate = gate.n_channels;
+  read_gate(header, a);
   return a;
 }
 

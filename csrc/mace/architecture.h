@@ -5,6 +5,8 @@
 #define LMP_UQ_ARCHITECTURE_H
 
 #include "base/json.h"
+#include "formulas/activations.h"
+#include "formulas/radial_basis.h"
 
 #include <string>
 #include <vector>
@@ -12,6 +14,7 @@
 namespace lmp_uq {
 
 enum class Readout { None, Linear, Gated };
+enum class Transform { None, Agnesi, Soft };    // of distances, before the radial basis
 
 struct LayerShape {
   bool density;          // messages are divided by 1 + a density of neighbours, else by a constant
@@ -27,13 +30,17 @@ struct Architecture {
   double cutoff;                 // Angstrom
   int l_max;                     // of the edge harmonics
   int n_channels;
-  int n_bessel;
+  int n_bessel;                  // functions of the radial basis
+  RadialBasis radial_basis;
+  Transform transform;
   std::vector<int> radial_widths;
   int n_heads, head;
   int n_gate;                    // scalars inside the gated readout
   double mean_neighbours;
-  double silu_constant;          // e3nn's normalisation of the activation function
-  bool agnesi, repulsion, scale_shift;
+  Activation gate;               // of the gated readout
+  double silu_constant;          // e3nn's normalisations of the activation functions: of the radial networks,
+  double gate_constant;          // of the gated readout
+  bool repulsion, scale_shift;
   bool cutoff_in_basis;          // else radial functions and densities are multiplied by the envelope
   bool agnostic_product;         // products have one set of coefficients for all elements
   std::vector<LayerShape> layers;

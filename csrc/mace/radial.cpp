@@ -28,38 +28,45 @@ std::vector<double> times(const std::vector<double> &row, const Matrix &matrix, 
 
 RadialFunctions::RadialFunctions(const Weights &weights, int layer)
     : weights_(weights), layer_(layer), n_functions_(weights.paths(layer).n), n_channels_(weights.shape().n_channels),
-      frequencies_(weights.bessel_frequencies()), prefactor_(weights.bessel_prefactor()), envelope_cutoff_(weights.envelope_cutoff()),
+      parameters_(weights.radial_parameters()), scale_(weights.radial_scale()), envelope_cutoff_(weights.envelope_cutoff()),
       envelope_order_(weights.envelope_order())
 {
   for (std::size_t step = 0; step <= weights.shape().radial_widths.size(); ++step)
     steps_.push_back(weights.radial(layer, static_cast<int>(step)));
   if (weights.shape().layers[layer].density) density_ = weights.density(layer);
-  if (weights.shape().agnesi) agnesi_ = weights.agnesi();
+  if (weights.shape().transform == Transform::Agnesi) agnesi_ = weights.agnesi();
+  if (weights.shape().transform == Transform::Soft) softness_ = weights.softness();
 }
 
 std::pair<int, int> RadialFunctions::key(int centre, int source) const
 {
-  const bool agnesi = weights_.shape().agnesi;
-  if (layer_ > 0) return agnesi ? std::make_pair(std::min(centre, source), std::max(centre, source)) : std::make_pair(0, 0);
-  return {agnesi || weights_.message_depends_on_element(0) ? centre : 0, source};
+  const bool of_pairs = weights_.shape().transform != Transform::None;
+  if (layer_ > 0) return of_pairs ? std::make_pair(std::min(centre, source), std::max(centre, source)) : std::make_pair(0, 0);
+  return {of_pairs || weights_.message_depends_on_element(0) ? centre : 0, source};
 }
 
 double RadialFunctions::lowest(int centre, int source) const
 {
-  const double low = weights_.shape().agnesi ? LOWEST_OF_CONTACT * weights_.contact(centre, source) : LOWEST;
+  const double low = weights_.shape().transform != Transform::None ? LOWEST_OF_CONTACT * weights_.contact(centre, source) : LOWEST;
   return std::min(low, 0.5 * weights_.shape().cutoff);
+}
+
+Jet RadialFunctions::transformed(double r, int centre, int source) const
+{
+  switch (weights_.shape().transform) {
+    case Transform::Agnesi: return agnesi(r, 0.5 * weights_.contact(centre, source), agnesi_);
+    case Transform::Soft: return soft(r, weights_.contact(centre, source), softness_);
+    default: return {r, 1.0, 0.0};
+  }
 }
 
 RadialFunctions::Rows RadialFunctions::basis(double r, int centre, int source, Jet &cut) const
 {
   cut = envelope(r, envelope_cutoff_, envelope_order_);
-  const Jet t = weights_.shape().agnesi ? agnesi(r, weights_.agnesi_length(centre, source), agnesi_) : Jet{r, 1.0, 0.0};
-  Rows out(3, std::vector<double>(frequencies_.size()));
-  for (std::size_t k = 0; k < frequencies_.size(); ++k) {
-    const double w = frequencies_[k], s = std::sin(w * t.value), c = std::cos(w * t.value), x = t.value;
-    const Jet wave{prefactor_ * s / x, prefactor_ * (w * c - s / x) / x,
-                   prefactor_ * (-w * w * s - 2.0 * w * c / x + 2.0 * s / (x * x)) / x};
-    Jet b = chain(wave, t);
+  const Jet t = transformed(r, centre, source);
+  Rows out(3, std::vector<double>(parameters_.size()));
+  for (std::size_t k = 0; k < parameters_.size(); ++k) {
+    Jet b = chain(radial_basis(weights_.shape().radial_basis, t.value, parameters_[k], scale_), t);
     if (weights_.shape().cutoff_in_basis) b = product(b, cut);
     out[0][k] = b.value;
     out[1][k] = b.first;
@@ -89,8 +96,7 @@ Jet RadialFunctions::density(const Rows &basis) const
   if (density_.empty()) return {0.0, 0.0, 0.0};
   Jet y{times(basis[0], density_, 1)[0], times(basis[1], density_, 1)[0], times(basis[2], density_, 1)[0]};
   const Jet square = product(y, y);
-  const double v = std::tanh(square.value), slope = 1.0 - v * v;
-  return chain({v, slope, -2.0 * v * slope}, square);
+  return chain(tanh_jet(square.value), square);
 }
 
 const Matrix &RadialFunctions::folding(int l, int centre, int source) const

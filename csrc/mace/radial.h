@@ -31,6 +31,7 @@ class RadialFunctions {
 
  private:
   using Rows = std::vector<std::vector<double>>;         // value, first, second
+  Jet transformed(double r, int centre, int source) const;
   Rows basis(double r, int centre, int source, Jet &cut) const;
   Rows network(Rows rows) const;
   Jet density(const Rows &basis) const;
@@ -40,10 +41,11 @@ class RadialFunctions {
   const Weights &weights_;
   int layer_, n_functions_, n_channels_;
   std::vector<Matrix> steps_;
-  Matrix density_, frequencies_;
-  double prefactor_, envelope_cutoff_;
+  Matrix density_, parameters_;                          // parameters_: of the basis
+  double scale_, envelope_cutoff_;
   int envelope_order_;
   Agnesi agnesi_{};
+  double softness_ = 0.0;
   mutable std::mutex mutex_;    // of foldings_, which grow while several evaluations run
   mutable std::map<std::pair<int, std::pair<int, int>>, Matrix> foldings_;
 };

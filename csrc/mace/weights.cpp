@@ -13,6 +13,7 @@ namespace lmp_uq {
 namespace {
 
 constexpr int MAX_POWER = 1000;    // of an envelope
+constexpr int MAX_ORDER = 1000;    // of a Chebyshev polynomial
 
 std::string layer_name(const char *kind, int layer, const char *rest)
 {
@@ -123,7 +124,7 @@ Matrix Weights::readout_gated(int layer) const
 {
   const std::size_t heads = architecture_.n_heads, gate = architecture_.n_gate, head = architecture_.head;
   const std::string name = layer_name("readouts", architecture_.layers[layer].readout_number, "linear_2.weight");
-  const Matrix all = part(name, heads * gate * heads, 0, heads * gate * heads, architecture_.silu_constant / std::sqrt(heads * gate));
+  const Matrix all = part(name, heads * gate * heads, 0, heads * gate * heads, architecture_.gate_constant / std::sqrt(heads * gate));
   Matrix out;    // other heads' scalars are masked
   for (std::size_t k = 0; k < gate; ++k) out.push_back(all[(head * gate + k) * heads + head]);
   return out;
@@ -210,12 +211,28 @@ Matrix Weights::density(int layer) const
   return out;
 }
 
-Matrix Weights::bessel_frequencies() const
+Matrix Weights::radial_parameters() const
 {
-  return tensor("radial_embedding.bessel_fn.bessel_weights", {static_cast<std::size_t>(architecture_.n_bessel)}).doubles();
+  const std::size_t n = architecture_.n_bessel;
+  const std::string name = "radial_embedding.bessel_fn.";
+  if (architecture_.radial_basis == RadialBasis::Bessel) return tensor(name + "bessel_weights", {n}).doubles();
+  if (architecture_.radial_basis == RadialBasis::Gaussian) return tensor(name + "gaussian_weights", {n}).doubles();
+  Matrix orders = tensor(name + "n", {1, n}).doubles();
+  for (double order : orders)
+    if (!(order >= 0.0 && order <= MAX_ORDER && order == std::floor(order)))    // NaN too
+      throw std::runtime_error("MACE tensors: " + name + "n holds " + to_text(order) + "; accepted: whole numbers from 0 to " +
+                               std::to_string(MAX_ORDER));
+  return orders;
 }
 
-double Weights::bessel_prefactor() const { return scalar("radial_embedding.bessel_fn.prefactor"); }
+double Weights::radial_scale() const
+{
+  if (architecture_.radial_basis == RadialBasis::Bessel) return scalar("radial_embedding.bessel_fn.prefactor");
+  // no array of the file: mace-torch makes it of the cutoff, the width of a function being the distance of two centres
+  const double width = architecture_.cutoff / (architecture_.n_bessel - 1);
+  return -0.5 / (width * width);
+}
+
 double Weights::envelope_cutoff() const { return scalar("radial_embedding.cutoff_fn.r_max"); }
 int Weights::envelope_order() const { return whole("radial_embedding.cutoff_fn.p"); }
 
@@ -225,9 +242,11 @@ Agnesi Weights::agnesi() const
   return {scalar(name + "a"), scalar(name + "q"), scalar(name + "p")};
 }
 
+double Weights::softness() const { return scalar("radial_embedding.distance_transform.alpha"); }
+
 double Weights::radius(int element) const
 {
-  return radius(architecture_.agnesi ? "radial_embedding.distance_transform" : "pair_repulsion_fn", element);
+  return radius(architecture_.transform != Transform::None ? "radial_embedding.distance_transform" : "pair_repulsion_fn", element);
 }
 
 double Weights::radius(const std::string &name, int element) const
@@ -240,10 +259,8 @@ double Weights::radius(const std::string &name, int element) const
 
 double Weights::contact(int first, int second) const
 {
-  return architecture_.agnesi || architecture_.repulsion ? radius(first) + radius(second) : 0.0;
+  return architecture_.transform != Transform::None || architecture_.repulsion ? radius(first) + radius(second) : 0.0;
 }
-
-double Weights::agnesi_length(int first, int second) const { return 0.5 * (radius(first) + radius(second)); }
 
 Repulsion Weights::repulsion(int first, int second) const
 {

@@ -40,12 +40,12 @@ class Weights {
 
   Matrix radial(int layer, int step) const;                 // matrices of the radial network, radial_widths.size()+1 of them
   Matrix density(int layer) const;                          // (n_bessel)
-  Matrix bessel_frequencies() const;                        // (n_bessel) 1/Angstrom, without a transform
-  double bessel_prefactor() const;
+  Matrix radial_parameters() const;                         // (n_bessel): frequencies, centres or orders, see radial_basis
+  double radial_scale() const;
   double envelope_cutoff() const;
   int envelope_order() const;
   Agnesi agnesi() const;
-  double agnesi_length(int first, int second) const;        // Angstrom
+  double softness() const;                                  // steepness of the Soft transform
   Repulsion repulsion(int first, int second) const;         // of two elements
   double contact(int first, int second) const;              // sum of covalent radii in Angstrom, 0 where the model has none
 

@@ -54,9 +54,11 @@ def open_backbone(name: str, head: str | None = None) -> BackboneSource:
         Nothing of that name; a model that is not of the MACE family; several heads and none named.
     """
     if name.endswith(modelfile.SUFFIX) or name in modelfile.embedded_models():
-        if head is not None:
-            raise UqError(f"--head {head}: {name} holds one head only; --head is for mace-torch models")
-        return _from_model_file(name)
+        found = _from_model_file(name)
+        held = found.entry.architecture.get("head")
+        if head is not None and head != held:
+            raise UqError(f"--head {head}: {name} holds {held or 'no heads'}; several heads are in models of mace-torch only")
+        return found
     file_of(name)  # a missing file is said before torch and mace-torch are imported
     with needs_torch(f"the conversion of {name}"):
         from lmp_uq.backbone.mace.convert import convert_mace

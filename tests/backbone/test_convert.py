@@ -290,16 +290,6 @@ def test_what_cannot_be_told_of_another_version_is_one_sentence(tmp_path, part):
     assert "\n" not in str(caught.value)
 
 
-def test_adapters_have_to_be_merged_first(tmp_path):
-    from mace.modules.lora import inject_LoRAs, merge_lora_weights
-
-    with quiet():
-        model = inject_LoRAs(plain_model(), rank=2, alpha=1)
-    with pytest.raises(UqError, match=r"LoRA adapters beside its weights: merge first, by mace.modules.lora.merge_lora_weights"):
-        convert_mace(save(model, tmp_path / "lora.model"))
-    assert convert_mace(save(merge_lora_weights(model), tmp_path / "merged.model")).elements == ("H", "O")
-
-
 def test_without_network_the_error_gives_the_recipe(monkeypatch, tmp_path, capfd):
     import mace.calculators.foundations_models as foundations
 

@@ -11,22 +11,26 @@ import torch
 from ase import Atoms
 from backbone_checks import make_frame, one_graph, shared_backbone
 from native_families import described
-from tiny_models import density_model
+from tiny_models import residual_model
 
 from lmp_uq.backbone.graph import Graph
 from lmp_uq.backbone.load import load_backbone
+from lmp_uq.backbone.mace.architecture import INTERACTIONS
 from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 from lmp_uq.backbone.mace.torch_engine import pick_device
 from lmp_uq.errors import UqError
 
 NAME = "density 0"
+ATTENTION = "RealAgnosticAttResidualInteractionBlock"
 REFUSED = [
-    ("interaction_first", "RealAgnosticAttResidualInteractionBlock"),
+    ("interaction_first", ATTENTION),
+    ("interaction", ATTENTION),
     ("interaction", "RealAgnosticDensityInteractionBlock"),
     ("interaction", "RealAgnosticResidualNonLinearInteractionBlock"),
     ("readout", "NonLinearBiasReadoutBlock"),
-    ("gate", "tanh"),
+    ("gate", "relu"),
+    ("num_bessel", 0),
     ("hidden_irreps", "8x0e+4x1o"),
     ("hidden_irreps", "8x0e+8x1e"),
     ("hidden_irreps", "8x0e+8x1o+8x2e+8x3o"),
@@ -41,12 +45,17 @@ REFUSED = [
     ("MLP_irreps", "99999999999999999999x0e"),
     ("atomic_numbers", [1] * 119),
     ("heads", ["low", "high"] * 501),
-    ("radial_type", "gaussian"),
-    ("distance_transform", "Soft"),
+    ("radial_type", "fourier"),
+    ("distance_transform", "Tanh"),
     ("use_so3", True),
     ("head", "other"),
     ("r_max", 0.0),
 ]
+
+
+def attention_model():
+    """What only torch runs."""
+    return residual_model(num_interactions=2, interaction_cls=INTERACTIONS[ATTENTION])
 
 
 @pytest.mark.parametrize(("key", "value"), REFUSED)
@@ -82,6 +91,28 @@ def test_powers_that_are_no_whole_numbers(name, value):
     assert name in tensors
     with pytest.raises(UqError, match=rf"MACE tensors: {name} is .*; accepted: a whole number from 1 to 1000"):
         MaceNativeBackbone(architecture, tensors | {name: np.array(value)}, precision="float64")
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0, 2.5, 1e300])
+def test_orders_that_are_no_whole_numbers(value):
+    architecture, tensors = described("Chebyshev basis of distances")
+    name = "radial_embedding.bessel_fn.n"
+    with pytest.raises(UqError, match=rf"MACE tensors: {name} holds .*; accepted: whole numbers from 0 to 1000"):
+        MaceNativeBackbone(architecture, tensors | {name: np.array([[1.0, value, 3.0]])}, precision="float64")
+
+
+@pytest.mark.parametrize("key", ["tanh", "silu"])
+def test_a_normalisation_that_is_missing(key):
+    architecture, tensors = described("Soft transform, Gaussian basis, gate tanh")
+    constants = {name: value for name, value in architecture["activation_constants"].items() if name != key}
+    with pytest.raises(UqError, match=key):
+        MaceNativeBackbone(architecture | {"activation_constants": constants}, tensors, precision="float64")
+
+
+def test_one_gaussian_has_no_width():
+    architecture, tensors = described("Soft transform, Gaussian basis, gate tanh")
+    with pytest.raises(UqError, match="num_bessel is 1; accepted: 2 to 1000"):
+        MaceNativeBackbone(architecture | {"num_bessel": 1}, tensors, precision="float64")
 
 
 @pytest.mark.parametrize("vector", [[0.0, 0.0, 0.0], [1e-7, 0.0, 0.0], [np.nan, 1.0, 0.0], [np.inf, 0.0, 0.0]])
@@ -178,17 +209,16 @@ def test_auto_is_the_cpu_where_there_is_a_gpu(monkeypatch, caplog):
     architecture, tensors = described(NAME)
     assert pick_device("auto", 0) == "cuda:0"
     assert load_backbone(architecture, tensors, device="auto", engine="auto").engine == "native"
-    other = load_backbone(*describe_mace(density_model(gate=torch.tanh)), device="auto", engine="auto")
+    other = load_backbone(*describe_mace(attention_model()), device="auto", engine="auto")
     assert (other.engine, other.device) == ("torch", "cpu")
     with pytest.raises((AssertionError, RuntimeError), match=r"CUDA|cuda"):  # asked for: torch goes there
         load_backbone(architecture, tensors, device="cuda", engine="auto")
 
 
 def test_auto_falls_back_to_torch_and_says_why(caplog):
-    """A model with another gate: torch runs it."""
-    model = density_model(gate=torch.tanh)
-    architecture, tensors = describe_mace(model)
-    with pytest.raises(UqError, match="native engine: gate is 'tanh'; accepted: silu"):
+    """A model with attention: torch runs it."""
+    architecture, tensors = describe_mace(attention_model())
+    with pytest.raises(UqError, match=f"native engine: interaction is '{ATTENTION}'; accepted: RealAgnosticResidual"):
         load_backbone(architecture, tensors, engine="native")
     assert "Torch" in type(load_backbone(architecture, tensors, engine="auto")).__name__
-    assert "gate is 'tanh'" in caplog.text and "torch is used" in caplog.text
+    assert f"interaction is '{ATTENTION}'" in caplog.text and "torch is used" in caplog.text

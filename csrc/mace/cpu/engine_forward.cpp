@@ -2,8 +2,6 @@
 // Energies and descriptors.
 #include "mace/cpu/mace_engine.h"
 
-#include "formulas/activations.h"
-
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
@@ -121,16 +119,10 @@ void MaceEngine<T>::read_out(const Layer<T> &layer, Evaluated &state, const Batc
 
 template <class T> double MaceEngine<T>::energy_of(const Layer<T> &layer, const T *scalars) const
 {
-  double energy = 0.0;
-  const int n_channels = shape().n_channels, n_gate = shape().n_gate;
-  if (layer.shape().readout == Readout::Linear)
-    for (int c = 0; c < n_channels; ++c) energy += layer.readout_linear()[c] * static_cast<double>(scalars[c]);
-  if (layer.shape().readout != Readout::Gated) return energy;
-  std::vector<double> gate(n_gate, 0.0);
-  for (int c = 0; c < n_channels; ++c)
-    for (int k = 0; k < n_gate; ++k) gate[k] += layer.readout_gate()[c * n_gate + k] * static_cast<double>(scalars[c]);
-  for (int k = 0; k < n_gate; ++k) energy += silu(gate[k], layer.readout_gated()[k]);
-  return energy;
+  if (layer.shape().readout == Readout::None) return 0.0;
+  if (layer.shape().readout == Readout::Linear) return linear_readout(scalars, shape().n_channels, layer.readout_linear().data());
+  std::vector<double> work(shape().n_gate);
+  return lmp_uq::gated_readout(gated_readout(layer), scalars, work.data());
 }
 
 // x of the next layer for a batch of local atoms, and what its skip will take

@@ -2,7 +2,6 @@
 // Gradients of weighted sums of energies and descriptors with respect to the edge vectors: the forward pass's transpose, by hand.
 #include "mace/cpu/mace_engine.h"
 
-#include "formulas/activations.h"
 #include "formulas/edge_gradient.h"
 
 #include <algorithm>
@@ -108,17 +107,12 @@ void MaceEngine<T>::add_readout_gradient(const Layer<T> &layer, const Evaluated 
 template <class T>
 void MaceEngine<T>::energy_gradient(const Layer<T> &layer, const LayerState &state, int row, double weight, std::vector<double> &out) const
 {
-  const int n_channels = shape().n_channels, n_gate = shape().n_gate;
   if (layer.shape().readout == Readout::Linear)
-    for (int c = 0; c < n_channels; ++c) out[c] += weight * layer.readout_linear()[c];
+    for (int c = 0; c < shape().n_channels; ++c) out[c] += weight * layer.readout_linear()[c];
   if (layer.shape().readout != Readout::Gated) return;
-  const T *scalars = state.scalars.data() + static_cast<std::size_t>(row) * wide_;
-  std::vector<double> gate(n_gate, 0.0);
-  for (int c = 0; c < n_channels; ++c)
-    for (int k = 0; k < n_gate; ++k) gate[k] += layer.readout_gate()[c * n_gate + k] * static_cast<double>(scalars[c]);
-  for (int k = 0; k < n_gate; ++k) gate[k] = silu_slope(gate[k], weight * layer.readout_gated()[k]);
-  for (int c = 0; c < n_channels; ++c)
-    for (int k = 0; k < n_gate; ++k) out[c] += layer.readout_gate()[c * n_gate + k] * gate[k];
+  std::vector<double> work(shape().n_gate);
+  add_gated_readout_gradient(gated_readout(layer), state.scalars.data() + static_cast<std::size_t>(row) * wide_, weight, work.data(),
+                             out.data());
 }
 
 // a batch's A

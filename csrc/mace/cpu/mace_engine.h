@@ -8,6 +8,7 @@
 #include "mace/cpu/blocked_rows.h"
 #include "mace/cpu/engine.h"
 #include "base/threads.h"
+#include "formulas/readout.h"
 
 #include <mutex>
 #include <utility>
@@ -105,6 +106,10 @@ template <class T> class MaceEngine : public Engine {
   void update_features(const Layer<T> &layer, const Batch &batch, const T *in, const Workspace &w, Scratch &s) const;
   void read_out(const Layer<T> &layer, Evaluated &state, const Batch &batch, const Scratch &s, double *energies, double *descriptors) const;
   double energy_of(const Layer<T> &layer, const T *scalars) const;
+  GatedReadout gated_readout(const Layer<T> &layer) const
+  {
+    return {shape().n_channels, shape().n_gate, layer.readout_gate().data(), layer.readout_gated().data(), shape().gate};
+  }
   void send(const Layer<T> &next, Evaluated &state, const Batch &batch, Workspace &w, const Scratch &s) const;
   void add_atomic_energies(const Evaluated &state, double *energies) const;
   void add_repulsion(const Evaluated &state, double *energies) const;

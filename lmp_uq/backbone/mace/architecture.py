@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from lmp_uq.backbone.mace.chebyshev import give_derivative
 from lmp_uq.errors import UqError, piece
 
 
@@ -277,6 +278,7 @@ def build_model(
         with quiet(), torch.random.fork_rng(devices=[]), default_dtype(DTYPES[precision]):
             with _given_couplings(state):
                 model = CLASSES[architecture["class"]](**_arguments(architecture, state))
+            give_derivative(model)
             _fill(model, state, strict)
             _set_activation_constants(model, architecture["activation_constants"])
     except UqError:

@@ -20,6 +20,7 @@ from ase.data import chemical_symbols
 
 from lmp_uq.backbone.graph import Graph, graph_of_frames
 from lmp_uq.backbone.mace.architecture import MaceModule, default_dtype, quiet
+from lmp_uq.backbone.mace.chebyshev import give_derivative
 from lmp_uq.backbone.mace.describe import describe_mace, precision_of
 from lmp_uq.backbone.mace.names import file_of
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
@@ -193,6 +194,7 @@ def _original_results(
     model: MaceModule, graph: Graph, positions: np.ndarray, head: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Energies per atom and forces of the model itself, which is cast to float64 for good."""
+    give_derivative(model, warn=True)
     model.double().eval()
     edges = np.stack([graph.neighbours, graph.centres])
     # from sender j to receiver i: x_i - x_j + shift = -r_ij

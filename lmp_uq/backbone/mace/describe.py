@@ -37,6 +37,14 @@ _KNOWN_PARTS = {
     "readouts",
     "scale_shift",
 }
+_REASONS = {
+    "MACELES": ": it adds electrostatics",
+    "PolarMACE": ": it adds electrostatics and electric fields",
+    "MACEField": ": it adds electric fields",
+    "AtomicDipolesMACE": ": it gives dipoles",
+    "EnergyDipolesMACE": ": it gives dipoles",
+    "AtomicDielectricMACE": ": it gives dipoles and polarisabilities",
+}
 _ACCELERATED = ("cuequivariance_torch", "openequivariance")
 
 
@@ -62,8 +70,10 @@ def describe_mace(
     UqError
         The model's class, or a part of it, is not one that can be rebuilt; or see `head`.
     """
-    _refuse_foreign(model)
+    _refuse_class(model)
     _complete(model)
+    model = _merged(model)
+    _refuse_parts(model)
     heads = getattr(model, "heads", None) or ["Default"]
     heads = [heads] if isinstance(heads, str) else [str(name) for name in heads]
     if head is None and len(heads) > 1:
@@ -75,7 +85,7 @@ def describe_mace(
         "atomic_numbers": [int(z) for z in model.atomic_numbers],
         "heads": heads,
         "head": head or heads[0],
-        "r_max": float(model.r_max),
+        "r_max": _cutoff(model),
         "num_interactions": int(model.num_interactions),
         **_blocks(model, len(heads)),
         **_radial(model),
@@ -88,6 +98,15 @@ def describe_mace(
     rebuilt = build_model(architecture, state, precision_of(model), strict=False)
     complete = {name: state.get(name, value.numpy()) for name, value in rebuilt.state_dict().items()}
     return architecture, pack_tensors(complete)
+
+
+def _cutoff(model: MaceModule) -> float:
+    """Of Gaussians: as their width has it, which is made of the cutoff before that was rounded to the precision of the model."""
+    basis = model.radial_embedding.bessel_fn
+    if not hasattr(basis, "coeff"):
+        return float(model.r_max)
+    exact = (len(basis.gaussian_weights) - 1) * (-0.5 / float(basis.coeff)) ** 0.5
+    return float(f"{exact:.13g}")
 
 
 def _complete(model: MaceModule) -> None:
@@ -104,12 +123,30 @@ def _complete(model: MaceModule) -> None:
             model.register_buffer(name, torch.tensor(value))
 
 
-def _refuse_foreign(model: Any) -> None:
+def _adapters(model: MaceModule) -> list[str]:
+    return sorted({type(module).__name__ for module in model.modules() if type(module).__name__.lower().startswith("lora")})
+
+
+def _merged(model: MaceModule) -> MaceModule:
+    """A copy with its LoRA adapters added to its weights; a model without adapters as it is."""
+    if not _adapters(model):
+        return model
+    from mace.modules.lora import merge_lora_weights
+
+    merged = merge_lora_weights(model, inplace=False)
+    if _adapters(merged):
+        raise UqError(f"adapters of class {', '.join(_adapters(merged))} are not supported; accepted: those of mace.modules.lora")
+    return merged
+
+
+def _refuse_class(model: Any) -> None:
     name = type(model).__name__
     if name not in CLASSES:
-        raise UqError(f"model class {name} is not supported; accepted: {', '.join(CLASSES)}")
-    if any(type(module).__name__.startswith("LoRA") for module in model.modules()):
-        raise UqError("the model has LoRA adapters beside its weights: merge first, by mace.modules.lora.merge_lora_weights, and save it")
+        raise UqError(f"model class {name} is not supported{_REASONS.get(name, '')}; accepted: {', '.join(CLASSES)}")
+
+
+def _refuse_parts(model: MaceModule) -> None:
+    name = type(model).__name__
     parts = sorted({part for part, _ in model.named_children()} - _KNOWN_PARTS)
     if parts:
         raise UqError(f"this {name} has a part that is not supported: {', '.join(parts)}")

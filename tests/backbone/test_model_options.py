@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What users change in a MACE model: adapters, radial functions, heads; and the kinds of models that are refused by name."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from backbone_checks import evaluated, forces_of, make_frame, reference
+from tiny_models import density_model, plain_model, residual_model
+
+from lmp_uq.backbone.mace.architecture import default_dtype, quiet
+from lmp_uq.backbone.mace.convert import convert_mace
+from lmp_uq.backbone.mace.describe import describe_mace
+from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
+from lmp_uq.errors import UqError
+
+
+def save(model, path):
+    with quiet():
+        torch.save(model, path)
+    return path
+
+
+def with_adapters(model, seed=0):
+    """Low-rank adapters of every kind of layer that mace-torch gives them, all with weights of their own."""
+    from mace.modules.lora import inject_LoRAs
+
+    with quiet(), torch.random.fork_rng(devices=[]), default_dtype(torch.float64):
+        torch.manual_seed(seed)
+        model = inject_LoRAs(model, rank=2, alpha=3)
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.data.normal_(std=0.3)
+    return model
+
+
+@pytest.mark.parametrize("build", [density_model, residual_model])
+def test_adapters_are_merged(tmp_path, build):
+    model = with_adapters(build())
+    kinds = {type(module).__name__ for module in model.modules() if type(module).__name__.startswith("LoRA")}
+    assert kinds == {"LoRAO3Linear", "LoRAFCLayer"}
+    converted = convert_mace(save(model, tmp_path / "adapted.model"))
+    native = MaceNativeBackbone(converted.architecture, converted.tensors, precision="float64")
+    frame = make_frame("triclinic", native.elements)
+    energy, forces, _ = reference(model, frame)
+    graph, evaluation, gradients = evaluated(native, frame)
+    assert abs(energy - evaluation.energies.sum()) < 1e-9 * len(frame)
+    assert np.abs(forces - forces_of(graph, gradients)).max() < 1e-7
+    without = reference(build(), frame)
+    assert abs(energy - without[0]) > 1e-3 and np.abs(forces - without[1]).max() > 1e-2
+    # the model itself keeps its adapters
+    assert any(type(module).__name__.startswith("LoRA") for module in model.modules())
+
+
+def test_an_adapter_that_is_merged_wrongly_is_seen(tmp_path, monkeypatch):
+    from mace.modules.lora import LoRAFCLayer
+
+    path = save(with_adapters(plain_model()), tmp_path / "adapted.model")
+    right = LoRAFCLayer.compute_delta
+    monkeypatch.setattr(LoRAFCLayer, "merge_into_base", lambda layer: layer.base)
+    with pytest.raises(UqError, match="the rebuilt model differs from the original"):
+        convert_mace(path)
+    assert LoRAFCLayer.compute_delta is right
+
+
+def test_adapters_of_others_are_refused():
+    class LoraLayer(torch.nn.Linear):
+        """Stands for an adapter that mace-torch does not know."""
+
+    model = plain_model()
+    model.interactions[0].extra = LoraLayer(1, 1)
+    with pytest.raises(UqError, match=r"adapters of class LoraLayer are not supported; accepted: those of mace\.modules\.lora"):
+        describe_mace(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "feature"),
+    [
+        ("MACELES", "electrostatics"),
+        ("PolarMACE", "electrostatics and electric fields"),
+        ("MACEField", "electric fields"),
+        ("AtomicDipolesMACE", "dipoles"),
+        ("EnergyDipolesMACE", "dipoles"),
+        ("AtomicDielectricMACE", "dipoles and polarisabilities"),
+    ],
+)
+def test_other_kinds_of_models_are_refused_by_name(tmp_path, name, feature):
+    model = plain_model()
+    type(model)
+    model.__class__ = type(name, (type(model),), {})
+    with pytest.raises(UqError, match=f"model class {name} is not supported: it (adds|gives) {feature}; accepted: MACE, ScaleShiftMACE"):
+        describe_mace(model)
+
+
+@pytest.mark.parametrize("transform", ["None", "Soft"])
+def test_gaussians_of_a_float32_model(tmp_path, transform):
+    """Their width is a number that only the module has, made of the cutoff before that was rounded."""
+    changes = {"r_max": 3.7, "radial_type": "gaussian", "num_bessel": 24, "distance_transform": transform}
+    model = density_model(**changes).float()
+    converted = convert_mace(save(model, tmp_path / "gaussian.model"))
+    assert (converted.precision, converted.cutoff) == ("float32", 3.7)
+    native = MaceNativeBackbone(converted.architecture, converted.tensors, precision="float64")
+    frame = make_frame("triclinic", native.elements)
+    energy, forces, _ = reference(model.double(), frame)
+    graph, evaluation, gradients = evaluated(native, frame)
+    assert abs(energy - evaluation.energies.sum()) < 1e-6 * len(frame)
+    assert np.abs(forces - forces_of(graph, gradients)).max() < 1e-6
+
+
+def chebyshev(transform):
+    """Few of them of distances themselves, where they grow without bound."""
+    return density_model(radial_type="chebyshev", num_bessel=3 if transform == "None" else 8, distance_transform=transform)
+
+
+@pytest.mark.parametrize("transform", ["None", "Agnesi"])
+def test_forces_of_a_chebyshev_basis_are_the_slope_of_mace_torchs_energy(tmp_path, caplog, transform):
+    model = chebyshev(transform)
+    with caplog.at_level(logging.WARNING):
+        converted = convert_mace(save(model, tmp_path / "chebyshev.model"))
+    assert "lack the derivative of the radial functions" in caplog.text
+    native = MaceNativeBackbone(converted.architecture, converted.tensors, precision="float64", table_tolerance=0.0)
+    frame = make_frame("cluster", native.elements)
+    graph, evaluation, gradients = evaluated(native, frame)
+    forces = forces_of(graph, gradients)
+
+    def energy(atom, axis, step):
+        moved = frame.copy()
+        moved.positions[atom, axis] += step
+        return reference(model, moved)[0]
+
+    total = evaluation.energies.sum()
+    assert abs(energy(0, 0, 0.0) - total) < 1e-12 * abs(total) + 1e-9
+    h = 1e-4
+    for atom, axis in ((0, 0), (3, 2)):
+        slope = (8 * (energy(atom, axis, h) - energy(atom, axis, -h)) - (energy(atom, axis, 2 * h) - energy(atom, axis, -2 * h))) / (12 * h)
+        assert abs(slope + forces[atom, axis]) < 1e-7 * np.abs(forces).max()
+    # what mace-torch itself gives is something else
+    assert np.abs(reference(model, frame)[1] - forces).max() > 1e-2 * np.abs(forces).max()
