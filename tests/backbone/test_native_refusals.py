@@ -24,8 +24,8 @@ NAME = "density 0"
 REFUSED = [
     ("interaction_first", "RealAgnosticAttResidualInteractionBlock"),
     ("interaction", "RealAgnosticDensityInteractionBlock"),
-    ("interaction", "RealAgnosticResidualNonLinearInteractionBlock"),
-    ("readout", "NonLinearBiasReadoutBlock"),
+    ("interaction", "RealAgnosticAttResidualInteractionBlock"),
+    ("readout", "LinearReadoutBlock"),
     ("gate", "tanh"),
     ("hidden_irreps", "8x0e+4x1o"),
     ("hidden_irreps", "8x0e+8x1e"),

@@ -3,6 +3,7 @@
 #ifndef LMP_UQ_LAYER_H
 #define LMP_UQ_LAYER_H
 
+#include "mace/biased_readout.h"
 #include "mace/coupling.h"
 #include "mace/cpu/packed.h"
 #include "mace/radial.h"
@@ -20,8 +21,9 @@ namespace lmp_uq {
 template <class T> struct Linear {
   Packed<T> forward, reverse;
   Linear() = default;
-  Linear(const Matrix &matrix, int n_in, int n_channels)
-      : forward(matrix, n_in, 1, n_channels, false), reverse(matrix, n_in, 1, n_channels, true)
+  // matrix: (n_in groups of channels_in, channels_out)
+  Linear(const Matrix &matrix, int n_in, int channels_in, int channels_out)
+      : forward(matrix, n_in, channels_in, channels_out, false), reverse(matrix, n_in, channels_in, channels_out, true)
   {
   }
 };
@@ -35,8 +37,17 @@ template <class T> std::size_t bytes_of(const std::vector<Linear<T>> &maps)
 
 template <class T> struct ElementWeights {
   Aligned<T> products;                 // (block, n_coefficients, channel in block)
-  std::vector<Linear<T>> skip;         // by degree; empty in layer 0
+  std::vector<Linear<T>> skip;         // by degree; empty in layer 0 and where all elements share it
   Aligned<T> constant_skip;            // (C padded), layer 0
+  Aligned<T> constant_source;          // (l_max+1, C padded), layer 0 if nonlinear: scalars and gates before the gate
+};
+
+// What a nonlinear layer does between its sums over neighbours and its products: linear maps, a gate, a linear map. Before the gate
+// features have, after their (l_max+1)^2 components, one component of gates for each degree above 0.
+template <class T> struct GateMaps {
+  std::vector<Linear<T>> message, source;              // by degree l; source: of what the atom itself sends, layers > 0
+  std::vector<Linear<T>> message_gates, source_gates;  // of scalars, by degree of what is gated - 1
+  std::vector<Linear<T>> mixing;                       // by degree, after the gate
 };
 
 template <class T> class Layer {
@@ -53,15 +64,27 @@ template <class T> class Layer {
   int number() const { return number_; }
   int n_in() const { return (shape_.l_in + 1) * (shape_.l_in + 1); }       // components of the features that come in
   int n_out() const { return (shape_.l_out + 1) * (shape_.l_out + 1); }
+  int n_channels() const { return weights_.shape().n_channels; }
+  int n_sent() const { return shape_.n_sent; }                             // channels of the features that come in, of radial functions and sums
+  int sent_wide() const { return padded<T>(shape_.n_sent); }
+  bool keeps_sums() const { return number_ > 0 || shape_.nonlinear; }      // else they cost less to make again than to fetch
+  int n_before_gate() const { return (weights_.shape().l_max + 1) * (weights_.shape().l_max + 1) + weights_.shape().l_max; }
+  double norm(double density) const { return 1.0 / (density_offset_ + density_slope_ * density); }    // of a sum over neighbours
+  double norm_slope() const { return density_slope_; }
   int l_skip() const { return std::min(shape_.l_in, shape_.l_out); }       // degrees of incoming features that the skip takes, layers > 0
   int n_skip() const { return (l_skip() + 1) * (l_skip() + 1); }
 
   const Linear<T> &message(int l) const { return message_[l]; }            // layers > 0
   const Linear<T> &linear(int l) const { return linear_[l]; }
   const Linear<T> &up(int l) const { return up_[l]; }                      // layers > 0
+  const std::vector<Linear<T>> &skip(int z) const { return shape_.nonlinear ? skip_ : elements_[z]->skip; }    // by degree, layers > 0
+  const GateMaps<T> &gate() const { return gate_; }                        // of nonlinear layers
+  double silu_constant() const { return weights_.shape().silu_constant; }
+  double sigmoid_constant() const { return weights_.shape().sigmoid_constant; }
   const Matrix &readout_linear() const { return readout_linear_; }         // (C)
   const Matrix &readout_gate() const { return readout_gate_; }             // (C, n_gate)
   const Matrix &readout_gated() const { return readout_gated_; }           // (n_gate)
+  const BiasedReadout &readout_biased() const { return readout_biased_; }
 
   // Make what an element or a pair needs; not to be called by two threads at once. Afterwards any thread may ask for it.
   void prepare(int z);
@@ -72,6 +95,8 @@ template <class T> class Layer {
   const RadialTable<T> *table(int centre, int source) const { return of_pair_[centre * elements_.size() + source]; }    // or nullptr
 
  private:
+  void make_gate_maps();
+
   const Weights &weights_;
   int number_;
   LayerShape shape_;
@@ -81,8 +106,11 @@ template <class T> class Layer {
   CouplingMaps<T> coupling_;
   SymmetricProducts products_;
   RadialFunctions radial_;
-  std::vector<Linear<T>> message_, linear_, up_;
+  double density_offset_, density_slope_;
+  std::vector<Linear<T>> message_, linear_, up_, skip_;
+  GateMaps<T> gate_;
   Matrix readout_linear_, readout_gate_, readout_gated_;
+  BiasedReadout readout_biased_;
   std::vector<std::unique_ptr<ElementWeights<T>>> elements_;
   std::map<std::pair<int, int>, std::unique_ptr<RadialTable<T>>> tables_;
   std::vector<const RadialTable<T> *> of_pair_;                            // (n_elements, n_elements)
