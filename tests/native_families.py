@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 
 import torch
-from tiny_models import density_model, plain_model, residual_model
+from tiny_models import MH1, density_model, mh1_model, omol_model, plain_model, residual_model
 
 from lmp_uq.backbone.mace.architecture import INTERACTIONS, o3
 from lmp_uq.backbone.mace.describe import describe_mace
@@ -31,6 +31,14 @@ FAMILIES = {
     "residual, three layers": residual_model,
     "residual 0+1+2, reduced couplings": lambda: residual_model(
         hidden_irreps=o3.Irreps("4x0e+4x1o+4x2e"), num_interactions=2, max_ell=2, correlation=2, use_reduced_cg=True
+    ),
+    "nonlinear, biased readout, two heads": mh1_model,
+    "nonlinear 0+1+2, three layers": omol_model,
+    "nonlinear after residual, edges as wide as hidden features": lambda: residual_model(
+        num_interactions=2, interaction_cls=MH1["interaction_cls"], apply_cutoff=False
+    ),
+    "nonlinear, one layer, envelope inside the basis": lambda: omol_model(
+        num_interactions=1, apply_cutoff=True, correlation=[2], max_ell=2, edge_irreps=None
     ),
     "old": plain_model,
     "old 0+1": lambda: plain_model(hidden_irreps=o3.Irreps("8x0e+8x1o"), max_ell=3),

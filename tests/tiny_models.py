@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmp_uq.backbone.mace.architecture import CLASSES, INTERACTIONS, default_dtype, o3, quiet
+from lmp_uq.backbone.mace.architecture import CLASSES, INTERACTIONS, READOUTS, default_dtype, o3, quiet
 from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 
@@ -62,6 +62,56 @@ def plain_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
     return _random_model(seed, "MACE", **(defaults | changes))
 
 
+_NONLINEAR = INTERACTIONS["RealAgnosticResidualNonLinearInteractionBlock"]
+MH1 = {
+    "interaction_cls": _NONLINEAR,
+    "interaction_cls_first": _NONLINEAR,
+    "readout_cls": READOUTS["NonLinearBiasReadoutBlock"],
+    "max_ell": 3,
+    "correlation": 3,
+    "use_edge_irreps_first": True,
+    "apply_cutoff": False,
+    "use_agnostic_product": True,
+    "use_reduced_cg": True,
+    "pair_repulsion": True,
+    "distance_transform": "Agnesi",
+}
+"""What makes a model one of the MH-1 family."""
+OMOL = {
+    "interaction_cls": _NONLINEAR,
+    "interaction_cls_first": _NONLINEAR,
+    "max_ell": 3,
+    "correlation": 2,
+    "num_interactions": 3,
+    "apply_cutoff": False,
+    "use_reduced_cg": True,
+}
+"""The same of the OMOL family, without its charge and spin."""
+
+
+def mh1_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
+    """Blocks of MH-1, Si and O, 9x0e+9x1o, edges 5x0e+5x1o, two heads, cutoff 3.5 Angstrom, float64."""
+    defaults = MH1 | {
+        "r_max": 3.5,
+        "hidden_irreps": o3.Irreps("9x0e+9x1o"),
+        "edge_irreps": o3.Irreps("5x0e+5x1o"),
+        "atomic_numbers": [8, 14],
+        "heads": ["low", "high"],
+    }
+    return _random_model(seed, "ScaleShiftMACE", **(defaults | changes))
+
+
+def omol_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
+    """Blocks of OMOL, H and O, 3 layers of 10x0e+10x1o+10x2e, edges 4x0e+4x1o+4x2e, cutoff 3 Angstrom, float64."""
+    defaults = OMOL | {
+        "r_max": 3.0,
+        "hidden_irreps": o3.Irreps("10x0e+10x1o+10x2e"),
+        "edge_irreps": o3.Irreps("4x0e+4x1o+4x2e"),
+        "atomic_numbers": [1, 8],
+    }
+    return _random_model(seed, "ScaleShiftMACE", **(defaults | changes))
+
+
 def random_mpa0(seed: int = 0) -> torch.nn.Module:
     """Random weights in exactly the architecture of MACE-MPA-0 medium, float64; takes half a minute."""
     return mpa0_like("128x0e+128x1o", seed)
@@ -98,6 +148,16 @@ def _random_model(seed: int, name: str, **arguments: Any) -> torch.nn.Module:
         return copy.deepcopy(_built(seed, name, key))
 
 
+def _wake(name: str, parameter: torch.nn.Parameter) -> None:
+    """Parameters of nonlinear blocks and of biases that mace-torch draws as ones, zeros or thousandths."""
+    if name.endswith((".alpha", ".beta")):
+        parameter.data.fill_(3.0 if name.endswith(".alpha") else 0.7)
+    if "source_embedding" in name or "target_embedding" in name:
+        parameter.data.mul_(500.0)
+    if parameter.ndim == 1 and (".net." in name or name.endswith(".bias")):
+        parameter.data.add_(0.3 * torch.randn_like(parameter))
+
+
 @functools.cache
 def _built(seed: int, name: str, key: tuple[tuple[str, Any], ...]) -> torch.nn.Module:
     arguments = {k: list(v) if type(v) is tuple else v for k, v in key}
@@ -126,4 +186,5 @@ def _built(seed: int, name: str, key: tuple[tuple[str, Any], ...]) -> torch.nn.M
             # as mace-torch draws them, many-body terms are nearly silent and errors in them would not be seen
             if "contractions" in parameter_name:
                 parameter.data *= 4.0
+            _wake(parameter_name, parameter)
     return model.eval()

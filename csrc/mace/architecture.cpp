@@ -16,6 +16,7 @@ namespace {
 
 constexpr int MAX_CHANNELS = 4096, MAX_HEADS = 1000;    // counts are multiplied with one another
 constexpr int MAX_ATOMIC_NUMBER = 118;
+constexpr const char *NONLINEAR = "RealAgnosticResidualNonLinearInteractionBlock";
 
 [[noreturn]] void refuse(const std::string &feature, const std::string &found, const std::string &accepted)
 {
@@ -93,15 +94,15 @@ bool contains(const std::string &text, const char *part) { return text.find(part
 
 void refuse_what_is_not_built(const Json &header)
 {
-  const std::vector<std::string> residual = {"RealAgnosticResidualInteractionBlock", "RealAgnosticDensityResidualInteractionBlock"};
+  const std::vector<std::string> residual = {"RealAgnosticResidualInteractionBlock", "RealAgnosticDensityResidualInteractionBlock",
+                                             NONLINEAR};
   std::vector<std::string> first = residual;
   first.insert(first.end(), {"RealAgnosticInteractionBlock", "RealAgnosticDensityInteractionBlock"});
   accept_only(header, "class", {"MACE", "ScaleShiftMACE"});
   accept_only(header, "interaction_first", first);
   if (header.at("num_interactions").integer() > 1) accept_only(header, "interaction", residual);
   if (header.at("use_so3").boolean()) refuse("use_so3", "true", "false");
-  if (!header.at("edge_irreps").is_null()) refuse("edge_irreps", "'" + header.at("edge_irreps").string() + "'", "null");
-  if (header.at("num_interactions").integer() > 1) accept_only(header, "readout", {"NonLinearReadoutBlock"});
+  if (header.at("num_interactions").integer() > 1) accept_only(header, "readout", {"NonLinearReadoutBlock", "NonLinearBiasReadoutBlock"});
 }
 
 // what a word of the header means
@@ -137,12 +138,25 @@ void read_gate(const Json &header, Architecture &a)
   const Irreps scalars = channels_and_degree(header, "MLP_irreps");
   if (scalars.degree > 0) refuse("MLP_irreps", "'" + header.at("MLP_irreps").string() + "'", "scalars like 16x0e");
   a.n_gate = scalars.n_channels;
+  if (a.layers.back().readout == Readout::Biased) accept_only(header, "gate", {"silu"});
   a.gate = choice<Activation>(header, "gate", {{"silu", Activation::Silu}, {"tanh", Activation::Tanh}, {"abs", Activation::Abs},
                                                {"None", Activation::None}});
   if (a.gate != Activation::None) a.gate_constant = header.at("activation_constants").at(header.at("gate").string()).number();
 }
 
-std::vector<LayerShape> layers_of(const Json &header, int degree)
+// channels that edges of a layer fetch
+int sent_channels(const Json &header, const Irreps &hidden, int layer)
+{
+  const Json &irreps = header.at("edge_irreps");
+  if (irreps.is_null() || (layer == 0 && !header.at("use_edge_irreps_first").boolean())) return hidden.n_channels;
+  const std::string kind = layer ? "interaction" : "interaction_first";
+  if (header.at(kind).string() != NONLINEAR) refuse("edge_irreps", "'" + irreps.string() + "' with " + kind + " " + header.at(kind).string(), "null");
+  const Irreps sent = channels_and_degree(header, "edge_irreps");
+  if (sent.degree != hidden.degree) refuse("edge_irreps", "'" + irreps.string() + "'", "irreps of the degrees of hidden_irreps");
+  return sent.n_channels;
+}
+
+std::vector<LayerShape> layers_of(const Json &header, const Irreps &hidden)
 {
   const int n = whole(header, "num_interactions", 1, 100);
   const std::vector<int> correlation = whole_numbers(header, "correlation", 1, 3);
@@ -153,9 +167,10 @@ std::vector<LayerShape> layers_of(const Json &header, int degree)
   std::vector<LayerShape> out;
   for (int t = 0; t < n; ++t) {
     const std::string &kind = header.at(t ? "interaction" : "interaction_first").string();
-    LayerShape layer{contains(kind, "Density"), contains(kind, "Residual"), t ? degree : 0, t + 1 < n ? degree : 0, correlation[t],
-                     Readout::Linear, only_last ? 0 : t};
-    if (t + 1 == n && n > 1) layer.readout = Readout::Gated;
+    const bool nonlinear = kind == NONLINEAR;
+    LayerShape layer{nonlinear || contains(kind, "Density"), contains(kind, "Residual"), nonlinear, t ? hidden.degree : 0,
+                     t + 1 < n ? hidden.degree : 0, sent_channels(header, hidden, t), correlation[t], Readout::Linear, only_last ? 0 : t};
+    if (t + 1 == n && n > 1) layer.readout = header.at("readout").string() == "NonLinearBiasReadoutBlock" ? Readout::Biased : Readout::Gated;
     else if (only_last) layer.readout = Readout::None;
     out.push_back(layer);
   }
@@ -170,7 +185,7 @@ Architecture Architecture::read(const Json &header)
   Architecture a;
   const Irreps hidden = channels_and_degree(header, "hidden_irreps");
   a.n_channels = hidden.n_channels;
-  a.layers = layers_of(header, hidden.degree);
+  a.layers = layers_of(header, hidden);
   a.atomic_numbers = whole_numbers(header, "atomic_numbers", 1, MAX_ATOMIC_NUMBER);
   if (a.atomic_numbers.empty() || a.atomic_numbers.size() > MAX_ATOMIC_NUMBER)
     refuse("atomic_numbers", "a list of " + std::to_string(a.atomic_numbers.size()),
@@ -180,6 +195,8 @@ Architecture Architecture::read(const Json &header)
   a.l_max = whole(header, "max_ell", 1, MAX_DEGREE);
   read_radial(header, a);
   a.mean_neighbours = header.at("avg_num_neighbors").number();
+  const bool nonlinear = std::any_of(a.layers.begin(), a.layers.end(), [](const LayerShape &layer) { return layer.nonlinear; });
+  a.sigmoid_constant = nonlinear ? header.at("activation_constants").at("sigmoid").number() : 1.0;
   a.repulsion = header.at("pair_repulsion").boolean();
   a.scale_shift = header.at("class").string() == "ScaleShiftMACE";
   a.agnostic_product = header.at("use_agnostic_product").boolean();

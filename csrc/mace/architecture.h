@@ -13,13 +13,16 @@
 
 namespace lmp_uq {
 
-enum class Readout { None, Linear, Gated };
 enum class Transform { None, Agnesi, Soft };    // of distances, before the radial basis
+enum class Readout { None, Linear, Gated, Biased };
+inline bool keeps_scalars(Readout readout) { return readout == Readout::Gated || readout == Readout::Biased; }    // its gradient needs them
 
 struct LayerShape {
-  bool density;          // messages are divided by 1 + a density of neighbours, else by a constant
+  bool density;          // messages are divided by a linear function of a density of neighbours, else by a constant
   bool residual;         // features of the layer before are added to those of this one
+  bool nonlinear;        // a gate and a second linear map follow the messages; its radial network sees both elements
   int l_in, l_out;       // highest degree of the features that come in and go out
+  int n_sent;            // channels that edges fetch
   int correlation;       // highest order of the products
   Readout readout;
   int readout_number;    // among the model's readouts
@@ -39,7 +42,8 @@ struct Architecture {
   double mean_neighbours;
   Activation gate;               // of the gated readout
   double silu_constant;          // e3nn's normalisations of the activation functions: of the radial networks,
-  double gate_constant;          // of the gated readout
+  double gate_constant;          // of the gated readout,
+  double sigmoid_constant;       // of nonlinear layers
   bool repulsion, scale_shift;
   bool cutoff_in_basis;          // else radial functions and densities are multiplied by the envelope
   bool agnostic_product;         // products have one set of coefficients for all elements

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace lmp_uq {
 
@@ -27,13 +28,18 @@ std::vector<double> times(const std::vector<double> &row, const Matrix &matrix, 
 }    // namespace
 
 RadialFunctions::RadialFunctions(const Weights &weights, int layer)
-    : weights_(weights), layer_(layer), n_functions_(weights.paths(layer).n), n_channels_(weights.shape().n_channels),
+    : weights_(weights), layer_(layer), n_functions_(weights.paths(layer).n), n_channels_(weights.shape().layers[layer].n_sent),
       parameters_(weights.radial_parameters()), scale_(weights.radial_scale()), envelope_cutoff_(weights.envelope_cutoff()),
       envelope_order_(weights.envelope_order())
 {
-  for (std::size_t step = 0; step <= weights.shape().radial_widths.size(); ++step)
+  const LayerShape &shape = weights.shape().layers[layer];
+  if (shape.nonlinear) {
+    normed_ = std::make_unique<NormedNetwork>(weights, layer, "conv_tp_weights");
+    normed_density_ = std::make_unique<NormedNetwork>(weights, layer, "density_fn");
+  }
+  for (std::size_t step = 0; step <= weights.shape().radial_widths.size() && !shape.nonlinear; ++step)
     steps_.push_back(weights.radial(layer, static_cast<int>(step)));
-  if (weights.shape().layers[layer].density) density_ = weights.density(layer);
+  if (shape.density && !shape.nonlinear) density_ = weights.density(layer);
   if (weights.shape().transform == Transform::Agnesi) agnesi_ = weights.agnesi();
   if (weights.shape().transform == Transform::Soft) softness_ = weights.softness();
 }
@@ -41,6 +47,7 @@ RadialFunctions::RadialFunctions(const Weights &weights, int layer)
 std::pair<int, int> RadialFunctions::key(int centre, int source) const
 {
   const bool of_pairs = weights_.shape().transform != Transform::None;
+  if (normed_) return {centre, source};
   if (layer_ > 0) return of_pairs ? std::make_pair(std::min(centre, source), std::max(centre, source)) : std::make_pair(0, 0);
   return {of_pairs || weights_.message_depends_on_element(0) ? centre : 0, source};
 }
@@ -75,8 +82,9 @@ RadialFunctions::Rows RadialFunctions::basis(double r, int centre, int source, J
   return out;
 }
 
-RadialFunctions::Rows RadialFunctions::network(Rows rows) const
+RadialFunctions::Rows RadialFunctions::network(Rows rows, int centre, int source) const
 {
+  if (normed_) return normed_->at(std::move(rows), centre, source);
   for (std::size_t step = 0; step < steps_.size(); ++step) {
     const std::size_t width = steps_[step].size() / rows[0].size();
     for (std::vector<double> &row : rows) row = times(row, steps_[step], width);
@@ -91,10 +99,12 @@ RadialFunctions::Rows RadialFunctions::network(Rows rows) const
   return rows;
 }
 
-Jet RadialFunctions::density(const Rows &basis) const
+Jet RadialFunctions::density(const Rows &basis, int centre, int source) const
 {
-  if (density_.empty()) return {0.0, 0.0, 0.0};
-  Jet y{times(basis[0], density_, 1)[0], times(basis[1], density_, 1)[0], times(basis[2], density_, 1)[0]};
+  if (density_.empty() && !normed_density_) return {0.0, 0.0, 0.0};
+  const Rows rows = normed_density_ ? normed_density_->at(basis, centre, source)
+                                    : Rows{times(basis[0], density_, 1), times(basis[1], density_, 1), times(basis[2], density_, 1)};
+  const Jet y{rows[0][0], rows[1][0], rows[2][0]};
   const Jet square = product(y, y);
   return chain(tanh_jet(square.value), square);
 }
@@ -105,6 +115,7 @@ const Matrix &RadialFunctions::folding(int l, int centre, int source) const
   Matrix &out = foldings_[{l, key(centre, source)}];
   if (out.empty()) {
     const Matrix sent = weights_.source_features(source);
+    if (normed_) return out = sent;
     out = weights_.message(0, l, centre);
     for (int c = 0; c < n_channels_; ++c)
       for (int d = 0; d < n_channels_; ++d) out[c * n_channels_ + d] *= sent[c];
@@ -115,6 +126,12 @@ const Matrix &RadialFunctions::folding(int l, int centre, int source) const
 // In layer 0 there is one path for each degree, with the source's scalars.
 void RadialFunctions::fold(Rows &rows, int centre, int source) const
 {
+  if (normed_) {
+    const Matrix &sent = folding(0, centre, source);
+    for (std::vector<double> &row : rows)
+      for (std::size_t k = 0; k < row.size(); ++k) row[k] *= sent[k % sent.size()];
+    return;
+  }
   for (std::vector<double> &row : rows)
     for (int l = 0; l < n_functions_; ++l) {
       const std::vector<double> part(row.begin() + l * n_channels_, row.begin() + (l + 1) * n_channels_);
@@ -127,8 +144,8 @@ RadialFunctions::Point RadialFunctions::at(double r, int centre, int source) con
 {
   Jet cut;
   const Rows b = basis(r, centre, source, cut);
-  Rows rows = network(b);
-  Jet rho = density(b);
+  Rows rows = network(b, centre, source);
+  Jet rho = density(b, centre, source);
   if (!weights_.shape().cutoff_in_basis) {
     for (std::size_t k = 0; k < rows[0].size(); ++k) {
       const Jet out = product({rows[0][k], rows[1][k], rows[2][k]}, cut);

@@ -3,17 +3,19 @@
 #ifndef LMP_UQ_RADIAL_H
 #define LMP_UQ_RADIAL_H
 
+#include "mace/normed_network.h"
 #include "mace/weights.h"
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
 
 namespace lmp_uq {
 
-// Columns of layer 0 are (l3, channel) with the source's features and the message matrix of the centre's element folded in; columns of
-// other layers are (path, channel). Angstrom.
+// Columns of layer 0 are (l3, channel) with the source's features and, unless the layer is nonlinear, the message matrix of the centre's
+// element folded in; columns of other layers are (path, channel that is sent). Angstrom.
 class RadialFunctions {
  public:
   struct Point {
@@ -33,8 +35,8 @@ class RadialFunctions {
   using Rows = std::vector<std::vector<double>>;         // value, first, second
   Jet transformed(double r, int centre, int source) const;
   Rows basis(double r, int centre, int source, Jet &cut) const;
-  Rows network(Rows rows) const;
-  Jet density(const Rows &basis) const;
+  Rows network(Rows rows, int centre, int source) const;
+  Jet density(const Rows &basis, int centre, int source) const;
   void fold(Rows &rows, int centre, int source) const;
   const Matrix &folding(int l, int centre, int source) const;
 
@@ -42,6 +44,7 @@ class RadialFunctions {
   int layer_, n_functions_, n_channels_;
   std::vector<Matrix> steps_;
   Matrix density_, parameters_;                          // parameters_: of the basis
+  std::unique_ptr<NormedNetwork> normed_, normed_density_;    // in place of steps_ and density_ in nonlinear layers
   double scale_, envelope_cutoff_;
   int envelope_order_;
   Agnesi agnesi_{};

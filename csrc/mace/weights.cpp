@@ -130,11 +130,32 @@ Matrix Weights::readout_gated(int layer) const
   return out;
 }
 
-Matrix Weights::source_features(int element) const
+Matrix Weights::embedding(int element) const
 {
   const std::size_t n = architecture_.n_channels, elements = architecture_.n_elements();
-  const Matrix embedding = part("node_embedding.linear.weight", elements * n, element * n, n, 1.0 / std::sqrt(elements));
-  return multiplied(embedding, part("interactions.0.linear_up.weight", n * n, 0, n * n, 1.0 / std::sqrt(n)), 1, n, n);
+  return part("node_embedding.linear.weight", elements * n, element * n, n, 1.0 / std::sqrt(elements));
+}
+
+Matrix Weights::readout_mid(int layer) const
+{
+  const std::size_t heads = architecture_.n_heads, gate = architecture_.n_gate, n = heads * gate, first = architecture_.head * gate;
+  const std::string name = layer_name("readouts", architecture_.layers[layer].readout_number, "linear_mid.weight");
+  const Matrix all = part(name, n * n, 0, n * n, architecture_.silu_constant / std::sqrt(n));
+  Matrix out;    // other heads' scalars are masked
+  for (std::size_t k = 0; k < gate; ++k) out.insert(out.end(), all.begin() + (first + k) * n + first, all.begin() + (first + k) * n + first + gate);
+  return out;
+}
+
+Matrix Weights::readout_bias(int layer, bool last) const
+{
+  const std::size_t heads = architecture_.n_heads, n = last ? 1 : architecture_.n_gate;
+  const std::string name = layer_name("readouts", architecture_.layers[layer].readout_number, last ? "linear_2.bias" : "linear_mid.bias");
+  return part(name, heads * n, architecture_.head * n, n, 1.0);
+}
+
+Matrix Weights::source_features(int element) const
+{
+  return multiplied(embedding(element), up(0, 0), 1, architecture_.n_channels, architecture_.layers[0].n_sent);
 }
 
 Paths Weights::paths(int layer) const { return make_paths(architecture_.layers[layer].l_in, architecture_.l_max); }
@@ -162,6 +183,7 @@ Matrix Weights::skip(int layer, int l, int element) const
   const int highest = shape.residual ? std::min(shape.l_in, shape.l_out) : architecture_.l_max;
   const std::size_t per_degree = n * elements * n;
   const std::string name = layer_name("interactions", layer, "skip_tp.weight");
+  if (shape.nonlinear) return part(name, (highest + 1) * n * n, l * n * n, n * n, 1.0 / std::sqrt(n));    // the same for all elements
   const double normalisation = 1.0 / std::sqrt(n * elements);
   Matrix out;
   for (std::size_t c = 0; c < n; ++c) {
@@ -173,16 +195,15 @@ Matrix Weights::skip(int layer, int l, int element) const
 
 Matrix Weights::constant_skip(int element) const
 {
-  const std::size_t n = architecture_.n_channels, elements = architecture_.n_elements();
+  const std::size_t n = architecture_.n_channels;
   if (!architecture_.layers[0].residual) return Matrix(n, 0.0);
-  const Matrix embedding = part("node_embedding.linear.weight", elements * n, element * n, n, 1.0 / std::sqrt(elements));
-  return multiplied(embedding, skip(0, 0, element), 1, n, n);
+  return multiplied(embedding(element), skip(0, 0, element), 1, n, n);
 }
 
 Matrix Weights::up(int layer, int l) const
 {
-  const std::size_t n = architecture_.n_channels, degrees = architecture_.layers[layer].l_in + 1;
-  return part(layer_name("interactions", layer, "linear_up.weight"), degrees * n * n, l * n * n, n * n, 1.0 / std::sqrt(n));
+  const std::size_t n = architecture_.n_channels, degrees = architecture_.layers[layer].l_in + 1, size = n * architecture_.layers[layer].n_sent;
+  return part(layer_name("interactions", layer, "linear_up.weight"), degrees * size, l * size, size, 1.0 / std::sqrt(n));
 }
 
 Matrix Weights::linear(int layer, int l) const

@@ -29,14 +29,29 @@ class Weights {
   Matrix readout_linear(int layer) const;                   // (C)
   Matrix readout_gate(int layer) const;                     // (C, n_gate)
   Matrix readout_gated(int layer) const;                    // (n_gate), after the activation
+  Matrix readout_mid(int layer) const;                      // (n_gate, n_gate) between two activations of a biased readout
+  Matrix readout_bias(int layer, bool last) const;          // (n_gate) of the map before, or (1) of the last one
 
-  Matrix source_features(int element) const;                // (C): what layer 0 sends
+  Matrix embedding(int element) const;                      // (C)
+  Matrix source_features(int element) const;                // (n_sent): what layer 0 sends
   Matrix message(int layer, int l, int element) const;      // (n_paths*C, C): messages of degree l; element matters in layer 0 only
   bool message_depends_on_element(int layer) const;
-  Matrix up(int layer, int l) const;                        // (C, C): features of the layer before -> what this layer sends
+  Matrix up(int layer, int l) const;                        // (C, n_sent): features of the layer before -> what this layer sends
   Matrix linear(int layer, int l) const;                    // (C, C): after the products
   Matrix skip(int layer, int l, int element) const;         // (C, C): features of the layer before -> this layer's
   Matrix constant_skip(int element) const;                  // (C): the same in layer 0, zero if it has none
+
+  // of nonlinear layers. Before the gate: part 0 are features of degree l, part g > 0 of degree 0 the gates of degree g.
+  Matrix gated_message(int layer, int l, int part) const;   // (n_paths*n_sent, C)
+  Matrix gated_source(int layer, int l, int part) const;    // (n_sent, C): what the atom itself sends
+  Matrix mixing(int layer, int l) const;                    // (C, C): after the gate
+  double density_offset(int layer) const;                   // messages are divided by it + slope * density
+  double density_slope(int layer) const;
+  // network: conv_tp_weights or density_fn, a step of it: (n_in, n_out), with the elements' share in the bias
+  Matrix normed_step(int layer, const std::string &network, int step) const;
+  Matrix normed_bias(int layer, const std::string &network, int step, int centre, int source) const;
+  Matrix norm_scale(int layer, const std::string &network, int step) const;
+  Matrix norm_shift(int layer, const std::string &network, int step) const;
 
   Matrix radial(int layer, int step) const;                 // matrices of the radial network, radial_widths.size()+1 of them
   Matrix density(int layer) const;                          // (n_bessel)
@@ -58,6 +73,8 @@ class Weights {
  private:
   const Tensor &find(const std::string &name) const;
   const Tensor &tensor(const std::string &name, const std::vector<std::size_t> &shape) const;
+  Matrix before_gate(const std::string &name, int layer, const std::vector<std::size_t> &rows, int l, int part) const;
+  std::vector<std::size_t> widths_of(int layer, const std::string &network) const;
   Matrix part(const std::string &name, std::size_t length, std::size_t begin, std::size_t count, double factor) const;
   double scalar(const std::string &name) const;
   int whole(const std::string &name) const;

@@ -85,7 +85,7 @@ def test_error_of_the_tables_falls_with_their_tolerance():
     assert all(later < earlier for earlier, later in itertools.pairwise(errors)) and errors[-1] < 1e-10
 
 
-@pytest.mark.parametrize("name", ["density 0", "residual, three layers"])
+@pytest.mark.parametrize("name", ["density 0", "residual, three layers", "nonlinear, biased readout, two heads"])
 def test_every_array_counts(name):
     """An error of one part in a thousand in any array is seen: the comparison above looks at all of them."""
     architecture, tensors = described(name)

@@ -15,7 +15,7 @@ from lmp_uq.backbone.graph import Graph, graph_of_frames
 from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 from lmp_uq.errors import UqError
 
-FAMILIES = ["density 0+1, three elements, 17 channels", "residual, three layers", "old, one layer"]
+FAMILIES = ["density 0+1, three elements, 17 channels", "residual, three layers", "old, one layer", "nonlinear 0+1+2, three layers"]
 
 
 def a_frame(backbone, n_atoms=40):

@@ -74,7 +74,7 @@ template <class T> std::size_t MaceEngine<T>::n_bytes() const
 template <class T> std::size_t MaceEngine<T>::Evaluated::n_bytes() const
 {
   std::size_t n = graph.n_bytes();
-  for (const LayerState &layer : layers) n += bytes_of(layer.products_in, layer.features, layer.scalars, layer.norm);
+  for (const LayerState &layer : layers) n += bytes_of(layer.products_in, layer.before_gate, layer.features, layer.scalars, layer.norm);
   return n;
 }
 

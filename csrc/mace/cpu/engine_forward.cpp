@@ -26,12 +26,13 @@ std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, c
       LayerState &kept = state->layers[t];
       const int n = batch.last - batch.first;
       const std::size_t row = static_cast<std::size_t>(n_harmonics()) * wide_;
-      if (t == 0) scratch.first_in.resize(n * row);
-      T *sums = t == 0 ? scratch.first_in.data() : kept.products_in.data() + batch.first * row;
+      if (!layer.keeps_sums()) scratch.first_in.resize(n * row);
+      T *sums = layer.keeps_sums() ? kept.products_in.data() + batch.first * row : scratch.first_in.data();
       scratch.edges.prepare(layer, state->graph, batch, shape().l_max);
       scratch.norm.resize(n);
-      for (int i = 0; i < n; ++i) scratch.norm[i] = kept.norm[batch.first + i] = 1.0 / (1.0 + scratch.edges.density(i));
+      for (int i = 0; i < n; ++i) scratch.norm[i] = kept.norm[batch.first + i] = layer.norm(scratch.edges.density(i));
       sum_messages(layer, kept, state->graph.n_nodes, n, scratch, sums);
+      if (layer.shape().nonlinear) gate_messages(layer, kept, state->graph, batch, scratch, sums);
       update_features(layer, batch, sums, *w, scratch);
       read_out(layer, *state, batch, scratch, energies, descriptors);
       if (next) send(*next, *state, batch, *w, scratch);
@@ -48,12 +49,13 @@ template <class T> void MaceEngine<T>::resize(const Layer<T> &layer, const Layer
 {
   const std::size_t n_local = state.graph.n_local;
   LayerState &kept = state.layers[layer.number()];
-  if (layer.number() > 0) kept.products_in.resize(n_local * n_harmonics() * wide_);
+  if (layer.keeps_sums()) kept.products_in.resize(n_local * n_harmonics() * wide_);
+  if (layer.shape().nonlinear) kept.before_gate.resize(n_local * layer.n_before_gate() * wide_);
   kept.norm.resize(n_local);
-  if (layer.shape().readout == Readout::Gated) kept.scalars.resize(n_local * wide_);
+  if (keeps_scalars(layer.shape().readout)) kept.scalars.resize(n_local * wide_);
   if (!next) return;
   w.after.resize(n_local * next->n_skip() * wide_);
-  state.layers[next->number()].features.resize(features_of(*next, state.graph).size(wide_));
+  state.layers[next->number()].features.resize(features_of(*next, state.graph).size(next->sent_wide()));
 }
 
 template <class T> void MaceEngine<T>::add_atomic_energies(const Evaluated &state, double *energies) const
@@ -62,18 +64,19 @@ template <class T> void MaceEngine<T>::add_atomic_energies(const Evaluated &stat
     energies[state.graph.node[row]] = atomic_energies_[state.graph.element[row]] + shift_;
 }
 
-// A_i = nu_i sum_j messages of n centres, whose edges and norms nu are prepared
+// A_i = nu_i sum_j messages of n centres, whose edges and norms nu are prepared; of a nonlinear layer only the sums, in s.messages
 template <class T>
 void MaceEngine<T>::sum_messages(const Layer<T> &layer, const LayerState &kept, int n_nodes, int n, Scratch &s, T *out) const
 {
+  const bool nonlinear = layer.shape().nonlinear;
+  if (layer.number() > 0 || nonlinear) s.messages.resize(sums_size(layer, n));
   if (layer.number() == 0) {
-    layer.kernels().first_forward({s.edges.view(), wide_, s.norm.data(), out});
+    layer.kernels().first_forward({s.edges.view(), layer.sent_wide(), s.norm.data(), nonlinear ? s.messages.data() : out});
   } else {
     const Paths &paths = layer.paths();
-    s.messages.resize(static_cast<std::size_t>(n) * paths.n_message * wide_);
-    layer.kernels().message_forward({s.edges.view(), wide_, n_nodes, kept.features.data(), s.norm.data(), layer.couple(),
-                                     s.messages.data()});
-    for (int l = 0; l <= shape().l_max; ++l)
+    layer.kernels().message_forward({s.edges.view(), layer.sent_wide(), n_nodes, kept.features.data(), s.norm.data(),
+                                     layer.couple(), s.messages.data()});
+    for (int l = 0; l <= shape().l_max && !nonlinear; ++l)
       layer.kernels().gemm(layer.message(l).forward.product(n * (2 * l + 1), s.messages.data() + paths.block[l] * block<T>(),
                                                             message_rows(paths, l, n), out + l * l * wide_, rows(l, n_harmonics()), false));
   }
@@ -92,8 +95,9 @@ void MaceEngine<T>::update_features(const Layer<T> &layer, const Batch &batch, c
   for (int l = 0; l <= layer.shape().l_out; ++l)
     layer.kernels().gemm(layer.linear(l).forward.product(n * (2 * l + 1), s.products.data() + l * l * wide_, rows(l, n_out),
                                                          out + l * l * wide_, rows(l, n_out), false));
-  for (std::size_t l = 0; l < element.skip.size(); ++l)
-    layer.kernels().gemm(element.skip[l].forward.product(
+  const std::vector<Linear<T>> &skip = layer.skip(batch.element);
+  for (std::size_t l = 0; l < skip.size(); ++l)
+    layer.kernels().gemm(skip[l].forward.product(
         n * (2 * l + 1), w.before.data() + (static_cast<std::size_t>(batch.first) * n_skip + l * l) * wide_, rows(l, n_skip),
         out + l * l * wide_, rows(l, n_out), true));
   for (int i = 0; i < n && layer.number() == 0; ++i)
@@ -106,13 +110,13 @@ void MaceEngine<T>::read_out(const Layer<T> &layer, Evaluated &state, const Batc
 {
   const int n_channels = shape().n_channels;
   LayerState &kept = state.layers[layer.number()];
-  const bool gated = layer.shape().readout == Readout::Gated;
+  const bool keeps = keeps_scalars(layer.shape().readout);
   for (int row = batch.first; row < batch.last; ++row) {
     const T *scalars = s.features.data() + static_cast<std::size_t>(row - batch.first) * layer.n_out() * wide_;
     const std::size_t node = state.graph.node[row];
     double *out = descriptors + node * shape().n_features() + layer.number() * n_channels;
     for (int c = 0; c < n_channels; ++c) out[c] = static_cast<double>(scalars[c]);
-    if (gated) std::copy(scalars, scalars + wide_, kept.scalars.data() + static_cast<std::size_t>(row) * wide_);
+    if (keeps) std::copy(scalars, scalars + wide_, kept.scalars.data() + static_cast<std::size_t>(row) * wide_);
     if (energies) energies[node] += scale_ * energy_of(layer, scalars);
   }
 }
@@ -120,6 +124,7 @@ void MaceEngine<T>::read_out(const Layer<T> &layer, Evaluated &state, const Batc
 template <class T> double MaceEngine<T>::energy_of(const Layer<T> &layer, const T *scalars) const
 {
   if (layer.shape().readout == Readout::None) return 0.0;
+  if (layer.shape().readout == Readout::Biased) return layer.readout_biased().energy({scalars, scalars + shape().n_channels});
   if (layer.shape().readout == Readout::Linear) return linear_readout(scalars, shape().n_channels, layer.readout_linear().data());
   std::vector<double> work(shape().n_gate);
   return lmp_uq::gated_readout(gated_readout(layer), scalars, work.data());

@@ -88,10 +88,10 @@ void MaceEngine<T>::fill_ghosts(const Layer<T> &layer, const SortedGraph &graph,
 {
   if (!exchange.forward) return;
   const BlockedRows<T> rows = features_of(layer, graph);
-  const int n_channels = shape().n_channels, width = rows.n_components * n_channels;
+  const int n_channels = layer.n_sent(), width = rows.n_components * n_channels;
   if (exchange.forward_rows) {
-    if (wide_ != n_channels)    // of ghosts nobody else writes the padding
-      for (std::int64_t node = graph.n_local; node < graph.n_nodes; ++node) clear(rows, features.data(), node, wide_);
+    if (layer.sent_wide() != n_channels)    // of ghosts nobody else writes the padding
+      for (std::int64_t node = graph.n_local; node < graph.n_nodes; ++node) clear(rows, features.data(), node, layer.sent_wide());
     return check(exchange.forward_rows(exchange.context, FeatureRows<T>{rows, features.data(), graph, n_channels}.view()));
   }
   w.rows.resize(static_cast<std::size_t>(graph.n_nodes) * width);
@@ -112,7 +112,7 @@ void MaceEngine<T>::gather_ghosts(const Layer<T> &layer, const SortedGraph &grap
 {
   if (!exchange.reverse) return;
   const BlockedRows<T> rows = features_of(layer, graph, n_sets);
-  const int n_channels = shape().n_channels, width = rows.n_components * n_channels;
+  const int n_channels = layer.n_sent(), width = rows.n_components * n_channels;
   T *features = w.feature_gradient().data();
   if (exchange.reverse_rows) return check(exchange.reverse_rows(exchange.context, FeatureRows<T>{rows, features, graph, n_channels}.view()));
   const auto row = [&](std::int64_t node, int set) { return w.rows.data() + (node * n_sets + set) * width; };

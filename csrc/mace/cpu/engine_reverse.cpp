@@ -34,14 +34,15 @@ void MaceEngine<T>::pull(const Evaluated &state, const GhostExchange &exchange, 
   const SortedGraph &graph = state.graph;
   for (int t = static_cast<int>(layers_.size()) - 1; t >= 0; --t) {
     const Layer<T> &layer = *layers_[t];
-    const std::size_t n_features = t == 0 ? 0 : features_of(layer, graph, weighting.n_sets).size(wide_);
+    const std::size_t n_features = t == 0 ? 0 : features_of(layer, graph, weighting.n_sets).size(layer.sent_wide());
     in_parallel(n_threads_, [&](int thread) { w.threads[thread].feature_gradient.zero(n_features); });
     if (t > 0) w.before.resize(static_cast<std::size_t>(weighting.n_sets) * graph.n_local * layer.n_skip() * wide_);
     over_batches(graph, w, [&](const Batch &batch, Scratch &scratch) {
       scratch.edges.prepare(layer, graph, batch, shape().l_max);
       features_gradient(layer, state, batch, weighting, w, scratch);
       products_gradient(layer, state, batch, weighting.n_sets, scratch);
-      if (t > 0) messages_gradient(layer, batch, weighting.n_sets, scratch);
+      if (layer.shape().nonlinear) gate_gradient(layer, state, batch, weighting.n_sets, scratch);
+      else if (t > 0) messages_gradient(layer, batch, weighting.n_sets, scratch);
       edges_gradient(layer, state, batch, weighting, scratch);
       if (t > 0) skip_gradient(layer, graph, batch, weighting.n_sets, w, scratch);
     });
@@ -109,10 +110,12 @@ void MaceEngine<T>::energy_gradient(const Layer<T> &layer, const LayerState &sta
 {
   if (layer.shape().readout == Readout::Linear)
     for (int c = 0; c < shape().n_channels; ++c) out[c] += weight * layer.readout_linear()[c];
-  if (layer.shape().readout != Readout::Gated) return;
+  if (!keeps_scalars(layer.shape().readout)) return;
+  const T *scalars = state.scalars.data() + static_cast<std::size_t>(row) * wide_;
+  if (layer.shape().readout == Readout::Biased)
+    return layer.readout_biased().add_gradient({scalars, scalars + shape().n_channels}, weight, out);
   std::vector<double> work(shape().n_gate);
-  add_gated_readout_gradient(gated_readout(layer), state.scalars.data() + static_cast<std::size_t>(row) * wide_, weight, work.data(),
-                             out.data());
+  add_gated_readout_gradient(gated_readout(layer), scalars, weight, work.data(), out.data());
 }
 
 // a batch's A
@@ -121,14 +124,14 @@ const T *MaceEngine<T>::summed_messages(const Layer<T> &layer, const Evaluated &
 {
   const LayerState &kept = state.layers[layer.number()];
   const std::size_t row = static_cast<std::size_t>(n_harmonics()) * wide_;
-  if (layer.number() > 0) return kept.products_in.data() + batch.first * row;
+  if (layer.keeps_sums()) return kept.products_in.data() + batch.first * row;
   const int n = batch.last - batch.first;
   s.first_in.resize(n * row);
   sum_messages(layer, kept, state.graph.n_nodes, n, s, s.first_in.data());
   return s.first_in.data();
 }
 
-// gradient of a batch's A times nu in s.gradient_in, and what it leaves for nu in s.overlap
+// gradient of a batch's A times nu in s.gradient_in, and what it leaves for nu in s.overlap; of a nonlinear layer without nu
 template <class T>
 void MaceEngine<T>::products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const
 {
@@ -139,6 +142,7 @@ void MaceEngine<T>::products_gradient(const Layer<T> &layer, const Evaluated &st
   s.gradient_in.resize(n_sets * set_in);
   s.overlap.assign(static_cast<std::size_t>(n_sets) * n, 0.0);
   s.norm.assign(kept.norm.begin() + batch.first, kept.norm.begin() + batch.last);
+  if (layer.shape().nonlinear) s.norm.assign(n, T(1));
   for (int set = 0; set < n_sets; ++set) {
     const T *from = s.features_out.data() + set * set_out;
     for (int l = 0; l <= layer.shape().l_out; ++l)
@@ -173,12 +177,13 @@ void MaceEngine<T>::edges_gradient(const Layer<T> &layer, const Evaluated &state
   const BatchEdges<T> &edges = scratch.edges;
   scratch.edge_gradient.zero(static_cast<std::size_t>(edges.n_edges()) * n_sets * MAX_HARMONICS);
   if (layer.number() == 0) {
-    layer.kernels().first_reverse({edges.view(), wide_, n_sets, scratch.gradient_in.data(),
-                                   static_cast<std::size_t>(n) * n_harmonics() * wide_, scratch.edge_gradient.data()});
+    const Aligned<T> &gradient = layer.shape().nonlinear ? scratch.messages : scratch.gradient_in;
+    layer.kernels().first_reverse({edges.view(), layer.sent_wide(), n_sets, gradient.data(),
+                                   static_cast<std::size_t>(n) * n_harmonics() * layer.sent_wide(), scratch.edge_gradient.data()});
   } else {
-    layer.kernels().message_reverse({edges.view(), wide_, graph.n_nodes, n_sets, state.layers[layer.number()].features.data(),
+    layer.kernels().message_reverse({edges.view(), layer.sent_wide(), graph.n_nodes, n_sets, state.layers[layer.number()].features.data(),
                                      layer.uncouple(), scratch.messages.data(),
-                                     static_cast<std::size_t>(n) * layer.paths().n_message * wide_, scratch.feature_gradient.data(),
+                                     sums_size(layer, n), scratch.feature_gradient.data(),
                                      scratch.edge_gradient.data()});
   }
   for (int i = 0; i < n; ++i)
@@ -200,12 +205,12 @@ void MaceEngine<T>::skip_gradient(const Layer<T> &layer, const SortedGraph &grap
                                   const Scratch &s) const
 {
   const int n = batch.last - batch.first, n_out = layer.n_out(), n_skip = layer.n_skip();
-  const ElementWeights<T> &element = layer.element(batch.element);
+  const std::vector<Linear<T>> &skip = layer.skip(batch.element);
   for (int set = 0; set < n_sets; ++set) {
     const T *from = s.features_out.data() + static_cast<std::size_t>(set) * n * n_out * wide_;
     T *to = w.before.data() + (static_cast<std::size_t>(set) * graph.n_local + batch.first) * n_skip * wide_;
-    for (std::size_t l = 0; l < element.skip.size(); ++l)
-      layer.kernels().gemm(element.skip[l].reverse.product(n * (2 * l + 1), from + l * l * wide_, rows(l, n_out), to + l * l * wide_,
+    for (std::size_t l = 0; l < skip.size(); ++l)
+      layer.kernels().gemm(skip[l].reverse.product(n * (2 * l + 1), from + l * l * wide_, rows(l, n_out), to + l * l * wide_,
                                                            rows(l, n_skip), false));
   }
 }

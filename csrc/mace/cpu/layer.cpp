@@ -10,9 +10,27 @@ Layer<T>::Layer(const Weights &weights, int number, double table_tolerance)
       of_pair_(static_cast<std::size_t>(model_.n_elements()) * model_.n_elements(), nullptr)
 {
   const int n_channels = model_.n_channels();
-  for (int l = 0; l <= model_.l_max() && number > 0; ++l) message_.emplace_back(model_.message(l), paths().n_of[l], n_channels);
-  for (int l = 0; l <= shape().l_out; ++l) linear_.emplace_back(model_.linear(l), 1, n_channels);
-  for (int l = 0; l <= shape().l_in && number > 0; ++l) up_.emplace_back(model_.up(l), 1, n_channels);
+  for (int l = 0; l <= model_.l_max() && number > 0 && !shape().nonlinear; ++l)
+    message_.emplace_back(model_.message(l), paths().n_of[l], n_channels, n_channels);
+  for (int l = 0; l <= shape().l_out; ++l) linear_.emplace_back(model_.linear(l), 1, n_channels, n_channels);
+  for (int l = 0; l <= shape().l_in && number > 0; ++l) up_.emplace_back(model_.up(l), 1, n_channels, n_sent());
+  if (shape().nonlinear) make_gate_maps();
+}
+
+template <class T> void Layer<T>::make_gate_maps()
+{
+  const int n_channels = model_.n_channels(), l_max = model_.l_max();
+  const auto message = [&](int l, int part) { return Linear<T>(model_.gated_message(l, part), paths().n_of[l], n_sent(), n_channels); };
+  const auto source = [&](int l, int part) { return Linear<T>(model_.gated_source(l, part), 1, n_sent(), n_channels); };
+  for (int l = 0; l <= l_max; ++l) {
+    gate_.message.push_back(message(l, 0));
+    gate_.mixing.emplace_back(model_.mixing(l), 1, n_channels, n_channels);
+    if (l > 0) gate_.message_gates.push_back(message(0, l));
+  }
+  if (number() == 0) return;    // there what the atom itself sends depends on its element alone, and so does its skip
+  for (int l = 0; l <= shape().l_in; ++l) gate_.source.push_back(source(l, 0));
+  for (int l = 1; l <= l_max; ++l) gate_.source_gates.push_back(source(0, l));
+  for (int l = 0; l <= l_skip(); ++l) skip_.emplace_back(model_.skip(l, 0), 1, n_channels, n_channels);
 }
 
 template <class T> void Layer<T>::prepare(int z)
@@ -27,7 +45,14 @@ template <class T> void Layer<T>::prepare(int z)
   for (std::size_t k = 0; k < n; ++k)
     for (int c = 0; c < n_channels; ++c)
       out.products[(c / block<T>() * n + k) * block<T>() + c % block<T>()] = static_cast<T>(coefficients[k * n_channels + c]);
-  for (int l = 0; l <= l_skip() && number() > 0; ++l) out.skip.emplace_back(model_.skip(l, z), 1, n_channels);
+  for (int l = 0; l <= l_skip() && number() > 0 && !shape().nonlinear; ++l)
+    out.skip.emplace_back(model_.skip(l, z), 1, n_channels, n_channels);
+  if (number() == 0 && shape().nonlinear) {
+    const Matrix sources = model_.constant_sources(z);
+    out.constant_source.zero(static_cast<std::size_t>(model_.l_max() + 1) * wide);
+    for (std::size_t k = 0; k < sources.size(); ++k)
+      out.constant_source[k / n_channels * wide + k % n_channels] = static_cast<T>(sources[k]);
+  }
   if (number() == 0) {
     const Matrix constant = model_.constant_skip(z);
     out.constant_skip.zero(wide);
@@ -56,9 +81,10 @@ template <class T> std::size_t Layer<T>::table_bytes() const
 
 template <class T> std::size_t Layer<T>::n_bytes() const
 {
-  std::size_t n = table_bytes() + bytes_of(message_, linear_, up_);
+  std::size_t n = table_bytes() + bytes_of(message_, linear_, up_, skip_) +
+      bytes_of(gate_.message, gate_.source, gate_.message_gates, gate_.source_gates, gate_.mixing);
   for (const auto &element : elements_)
-    if (element) n += bytes_of(element->products, element->skip, element->constant_skip);
+    if (element) n += bytes_of(element->products, element->skip, element->constant_skip, element->constant_source);
   return n;
 }
 

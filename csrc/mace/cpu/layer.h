@@ -19,8 +19,9 @@ namespace lmp_uq {
 template <class T> struct Linear {
   Packed<T> forward, reverse;
   Linear() = default;
-  Linear(const Matrix &matrix, int n_in, int n_channels)
-      : forward(matrix, n_in, 1, n_channels, false), reverse(matrix, n_in, 1, n_channels, true)
+  // matrix: (n_in groups of channels_in, channels_out)
+  Linear(const Matrix &matrix, int n_in, int channels_in, int channels_out)
+      : forward(matrix, n_in, channels_in, channels_out, false), reverse(matrix, n_in, channels_in, channels_out, true)
   {
   }
 };
@@ -48,8 +49,17 @@ template <class T> class PackedSparse {
 
 template <class T> struct ElementWeights {
   Aligned<T> products;                 // (block, n_coefficients, channel in block)
-  std::vector<Linear<T>> skip;         // by degree; empty in layer 0
+  std::vector<Linear<T>> skip;         // by degree; empty in layer 0 and where all elements share it
   Aligned<T> constant_skip;            // (C padded), layer 0
+  Aligned<T> constant_source;          // (l_max+1, C padded), layer 0 if nonlinear: scalars and gates before the gate
+};
+
+// What a nonlinear layer does between its sums over neighbours and its products: linear maps, a gate, a linear map. Before the gate
+// features have, after their (l_max+1)^2 components, one component of gates for each degree above 0.
+template <class T> struct GateMaps {
+  std::vector<Linear<T>> message, source;              // by degree l; source: of what the atom itself sends, layers > 0
+  std::vector<Linear<T>> message_gates, source_gates;  // of scalars, by degree of what is gated - 1
+  std::vector<Linear<T>> mixing;                       // by degree, after the gate
 };
 
 template <class T> class Layer {
@@ -66,6 +76,15 @@ template <class T> class Layer {
   int n_out() const { return model_.n_out(); }
   int l_skip() const { return model_.l_skip(); }
   int n_skip() const { return model_.n_skip(); }
+  int n_sent() const { return model_.n_sent(); }
+  int sent_wide() const { return padded<T>(n_sent()); }
+  bool keeps_sums() const { return number() > 0 || shape().nonlinear; }    // else they cost less to make again than to fetch
+  int n_before_gate() const { return model_.n_before_gate(); }
+  double norm(double density) const { return model_.norm(density); }
+  double norm_slope() const { return model_.norm_slope(); }
+  double silu_constant() const { return model_.silu_constant(); }
+  double sigmoid_constant() const { return model_.sigmoid_constant(); }
+  const BiasedReadout &readout_biased() const { return model_.readout_biased(); }
   const Matrix &readout_linear() const { return model_.readout_linear(); }
   const Matrix &readout_gate() const { return model_.readout_gate(); }
   const Matrix &readout_gated() const { return model_.readout_gated(); }
@@ -76,6 +95,8 @@ template <class T> class Layer {
   const Linear<T> &message(int l) const { return message_[l]; }            // layers > 0
   const Linear<T> &linear(int l) const { return linear_[l]; }
   const Linear<T> &up(int l) const { return up_[l]; }                      // layers > 0
+  const std::vector<Linear<T>> &skip(int z) const { return shape().nonlinear ? skip_ : elements_[z]->skip; }    // by degree, layers > 0
+  const GateMaps<T> &gate() const { return gate_; }                        // of nonlinear layers
 
   // Make what an element or a pair needs; not to be called by two threads at once. Afterwards any thread may ask for it.
   void prepare(int z);
@@ -86,11 +107,14 @@ template <class T> class Layer {
   const RadialTable<T> *table(int centre, int source) const { return of_pair_[centre * elements_.size() + source]; }    // or nullptr
 
  private:
+  void make_gate_maps();
+
   LayerModel model_;
   double tolerance_;
   Kernels<T> kernels_;
   PackedSparse<T> couple_, uncouple_;
-  std::vector<Linear<T>> message_, linear_, up_;
+  std::vector<Linear<T>> message_, linear_, up_, skip_;
+  GateMaps<T> gate_;
   std::vector<std::unique_ptr<ElementWeights<T>>> elements_;
   std::map<std::pair<int, int>, std::unique_ptr<RadialTable<T>>> tables_;
   std::vector<const RadialTable<T> *> of_pair_;                            // (n_elements, n_elements)

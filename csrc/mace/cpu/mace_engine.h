@@ -35,10 +35,11 @@ template <class T> class MaceEngine : public Engine {
  private:
   template <class U> friend class MaceEngine;
   struct LayerState {
-    Aligned<T> products_in;          // A (n_local, (l_max+1)^2, C), layers > 0; that of layer 0 costs little to sum again
+    Aligned<T> products_in;          // A (n_local, (l_max+1)^2, C) where the layer keeps it
+    Aligned<T> before_gate;          // (n_local, n_before_gate, C), nonlinear layers
     Aligned<T> features;             // x, layers > 0, ordered by blocks: see BlockedRows
-    Aligned<T> scalars;              // h_0 (n_local, C) where the readout is gated
-    std::vector<double> norm;        // 1/(1 + density) (n_local)
+    Aligned<T> scalars;              // h_0 (n_local, C) where the readout is gated or biased
+    std::vector<double> norm;        // of a centre's sum over its neighbours (n_local)
   };
   struct Evaluated : State {
     explicit Evaluated(std::shared_ptr<const SortedGraph> g) : shared(std::move(g)), graph(*shared) {}
@@ -50,6 +51,7 @@ template <class T> class MaceEngine : public Engine {
   struct Scratch {                                   // of a thread: what belongs to the batch that it is at
     BatchEdges<T> edges;
     Aligned<T> first_in, messages, products, features;         // first_in: A of layer 0; features: what the layer gives
+    Aligned<T> gated, before_gate, own;              // of nonlinear layers; the last two are gradients, own: of what the atoms themselves send
     Aligned<T> features_out, gradient_in;            // gradients of these features and of A
     Aligned<double> edge_gradient;
     std::vector<T> norm;
@@ -57,7 +59,7 @@ template <class T> class MaceEngine : public Engine {
     Aligned<T> feature_gradient;                     // what its batches add to the gradient of x, n_sets rows for a node
     std::size_t n_bytes() const
     {
-      return edges.n_bytes() + bytes_of(first_in, messages, products, features, features_out, gradient_in, edge_gradient, norm, overlap,
+      return edges.n_bytes() + bytes_of(first_in, messages, products, features, gated, before_gate, own, features_out, gradient_in, edge_gradient, norm, overlap,
                                         feature_gradient);
     }
   };
@@ -94,6 +96,22 @@ template <class T> class MaceEngine : public Engine {
     return {2 * l + 1, centre, static_cast<std::size_t>(paths_of), paths_of, n_centres * centre};
   }
 
+  // a batch's sums over neighbours of degree l, or their gradients, in s.messages: where they start, and how they lie
+  std::size_t first_sum(const Layer<T> &layer, int l) const
+  {
+    return layer.number() ? layer.paths().block[l] * block<T>() : static_cast<std::size_t>(l * l) * layer.sent_wide();
+  }
+  Rows sum_rows(const Layer<T> &layer, int l, int n_centres) const
+  {
+    if (layer.number()) return message_rows(layer.paths(), l, n_centres);
+    const int wide = layer.sent_wide();
+    return {2 * l + 1, static_cast<std::size_t>(n_harmonics()) * wide, static_cast<std::size_t>(wide), wide, 0};
+  }
+  std::size_t sums_size(const Layer<T> &layer, int n_centres) const
+  {
+    return static_cast<std::size_t>(n_centres) * (layer.number() ? layer.paths().n_message : n_harmonics()) * layer.sent_wide();
+  }
+
   // x of a layer, or its gradients
   BlockedRows<T> features_of(const Layer<T> &layer, const SortedGraph &graph, int n_sets = 1) const
   {
@@ -103,6 +121,8 @@ template <class T> class MaceEngine : public Engine {
   // forward
   void resize(const Layer<T> &layer, const Layer<T> *next, Evaluated &state, Workspace &w) const;
   void sum_messages(const Layer<T> &layer, const LayerState &kept, int n_nodes, int n, Scratch &s, T *out) const;
+  void gate_messages(const Layer<T> &layer, LayerState &kept, const SortedGraph &graph, const Batch &batch, Scratch &s, T *out) const;
+  void close_gate(const Layer<T> &layer, const T *before, int n, T *out) const;
   void update_features(const Layer<T> &layer, const Batch &batch, const T *in, const Workspace &w, Scratch &s) const;
   void read_out(const Layer<T> &layer, Evaluated &state, const Batch &batch, const Scratch &s, double *energies, double *descriptors) const;
   double energy_of(const Layer<T> &layer, const T *scalars) const;
@@ -124,6 +144,9 @@ template <class T> class MaceEngine : public Engine {
   void energy_gradient(const Layer<T> &layer, const LayerState &state, int row, double weight, std::vector<double> &out) const;
   const T *summed_messages(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Scratch &s) const;
   void products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const;
+  void gate_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const;
+  void open_gate(const Layer<T> &layer, const T *before, int n, const T *gradient, T *out) const;
+  void own_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int set, int n_sets, Scratch &s) const;
   void messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Scratch &s) const;
   void edges_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting, Scratch &s) const;
   void skip_gradient(const Layer<T> &layer, const SortedGraph &graph, const Batch &batch, int n_sets, Workspace &w, const Scratch &s) const;

@@ -85,10 +85,12 @@ std::unique_ptr<Engine::State> MaceEngine<T>::adopt(const State &other, const Ma
     const auto copy = [&](const Aligned<U> &in, std::int64_t n_rows, Aligned<T> &out) {
       if (in.size()) convert(n_rows, shape().n_channels, in, owner.wide_, out, wide_, n_threads_);
     };
+    if (kept.before_gate.size())
+      copy(kept.before_gate, static_cast<std::int64_t>(state->graph.n_local) * layers_[t]->n_before_gate(), mine.before_gate);
     copy(kept.products_in, static_cast<std::int64_t>(state->graph.n_local) * n_harmonics(), mine.products_in);
     if (kept.features.size())
       convert(owner.features_of(*owner.layers_[t], from.graph), kept.features, features_of(*layers_[t], state->graph), mine.features,
-              shape().n_channels, wide_, n_threads_);
+              layers_[t]->n_sent(), layers_[t]->sent_wide(), n_threads_);
     copy(kept.scalars, state->graph.n_local, mine.scalars);
     mine.norm = kept.norm;
   }

@@ -16,20 +16,19 @@ template <class T> class Packed {
  public:
   Packed() = default;
 
-  // matrix: (n_in*C, n_out*C), where n_in and n_out count groups of C channels; transposed: its transpose is packed
-  Packed(const Matrix &matrix, int n_in, int n_out, int n_channels, bool transposed)
+  // matrix: (n_in*C_in, C_out), where n_in counts groups of C_in channels; transposed: its transpose is packed
+  Packed(const Matrix &matrix, int n_in, int channels_in, int channels_out, bool transposed)
   {
-    const int depth_groups = transposed ? n_out : n_in, column_groups = transposed ? n_in : n_out;
-    const int wide = padded<T>(n_channels), panel = 4 * block<T>();
-    depth_ = depth_groups * wide;
-    n_columns_ = column_groups * wide;
+    const int in_size = n_in * padded<T>(channels_in), out_size = padded<T>(channels_out), panel = 4 * block<T>();
+    depth_ = transposed ? out_size : in_size;
+    n_columns_ = transposed ? in_size : out_size;
     data_.zero(static_cast<std::size_t>((n_columns_ + panel - 1) / panel) * panel * depth_);
-    for (int row = 0; row < n_in * n_channels; ++row)
-      for (int column = 0; column < n_out * n_channels; ++column) {
-        const int in = place(row, n_in, n_channels), out = place(column, n_out, n_channels);
-        const int k = transposed ? out : in, n = transposed ? in : out;
+    for (int row = 0; row < n_in * channels_in; ++row)
+      for (int column = 0; column < channels_out; ++column) {
+        const int in = place(row, n_in, channels_in);
+        const int k = transposed ? column : in, n = transposed ? in : column;
         data_[(static_cast<std::size_t>(n / panel) * depth_ + k) * panel + n % panel] =
-            static_cast<T>(matrix[static_cast<std::size_t>(row) * n_out * n_channels + column]);
+            static_cast<T>(matrix[static_cast<std::size_t>(row) * channels_out + column]);
       }
   }
 

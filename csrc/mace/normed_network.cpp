@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "mace/normed_network.h"
+
+#include "formulas/activations.h"
+
+#include <cmath>
+
+namespace lmp_uq {
+
+namespace {
+
+constexpr double NORM_EPSILON = 1e-5;    // torch.nn.LayerNorm's
+
+// row (n) times matrix (n, m)
+std::vector<double> times(const std::vector<double> &row, const Matrix &matrix, std::size_t m)
+{
+  std::vector<double> out(m, 0.0);
+  for (std::size_t k = 0; k < row.size(); ++k)
+    for (std::size_t c = 0; c < m; ++c) out[c] += row[k] * matrix[k * m + c];
+  return out;
+}
+
+double mean(const std::vector<double> &values)
+{
+  double sum = 0.0;
+  for (double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
+}
+
+}    // namespace
+
+NormedNetwork::NormedNetwork(const Weights &weights, int layer, const std::string &name) : weights_(weights), layer_(layer), name_(name)
+{
+  const std::size_t n_steps = name == "density_fn" ? 2 : weights.shape().radial_widths.size() + 1;
+  for (std::size_t step = 0; step < n_steps; ++step) {
+    steps_.push_back(weights.normed_step(layer, name, static_cast<int>(step)));
+    biases_.push_back(step ? weights.normed_bias(layer, name, static_cast<int>(step), 0, 0) : Matrix());
+    if (step + 1 == n_steps) break;
+    scales_.push_back(weights.norm_scale(layer, name, static_cast<int>(step)));
+    shifts_.push_back(weights.norm_shift(layer, name, static_cast<int>(step)));
+  }
+}
+
+const Matrix &NormedNetwork::first_bias(int centre, int source) const
+{
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Matrix &out = first_biases_[{centre, source}];
+  if (out.empty()) out = weights_.normed_bias(layer_, name_, 0, centre, source);
+  return out;
+}
+
+NormedNetwork::Rows NormedNetwork::at(Rows rows, int centre, int source) const
+{
+  for (std::size_t step = 0; step < steps_.size(); ++step) {
+    const Matrix &bias = step ? biases_[step] : first_bias(centre, source);
+    for (std::vector<double> &row : rows) row = times(row, steps_[step], bias.size());
+    for (std::size_t k = 0; k < bias.size(); ++k) rows[0][k] += bias[k];
+    if (step + 1 < steps_.size()) normalise(rows, step);
+  }
+  return rows;
+}
+
+// to silu(scale (x - mean) / sqrt(variance + epsilon) + shift)
+void NormedNetwork::normalise(Rows &rows, std::size_t step) const
+{
+  const std::size_t n = rows[0].size();
+  Jet spread{NORM_EPSILON, 0.0, 0.0};
+  for (std::vector<double> &row : rows) {
+    const double centre = mean(row);
+    for (double &value : row) value -= centre;
+  }
+  for (std::size_t k = 0; k < n; ++k) {
+    const Jet x{rows[0][k], rows[1][k], rows[2][k]}, square = product(x, x);
+    spread.value += square.value / n;
+    spread.first += square.first / n;
+    spread.second += square.second / n;
+  }
+  const double root = 1.0 / std::sqrt(spread.value), slope = -0.5 * root / spread.value;
+  const Jet inverse = chain({root, slope, -1.5 * slope / spread.value}, spread);
+  for (std::size_t k = 0; k < n; ++k) {
+    Jet y = product({rows[0][k], rows[1][k], rows[2][k]}, inverse);
+    const double scale = scales_[step][k];
+    y = {scale * y.value + shifts_[step][k], scale * y.first, scale * y.second};
+    const Jet out = chain(silu_jet(y.value), y);
+    rows[0][k] = out.value;
+    rows[1][k] = out.first;
+    rows[2][k] = out.second;
+  }
+}
+
+}    // namespace lmp_uq

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Arrays of the nonlinear interaction block (mace-torch's RealAgnosticResidualNonLinearInteractionBlock; Batatia et al., arXiv:2510.25380).
+#include "mace/weights.h"
+
+#include <cmath>
+
+namespace lmp_uq {
+
+namespace {
+
+constexpr std::size_t DENSITY_WIDTH = 64;    // of the one hidden layer of density_fn
+
+std::string block_name(int layer, const std::string &rest) { return "interactions." + std::to_string(layer) + "." + rest; }
+
+// a torch Sequential of (linear, norm, activation): where a step's linear map and norm are
+std::string step_name(int layer, const std::string &network, int step, int within, const char *array)
+{
+  return block_name(layer, network + ".net." + std::to_string(3 * step + within) + "." + array);
+}
+
+}    // namespace
+
+// rows: of the matrices of each degree, one after the other in the array; the first of them has the gates' columns after its own
+Matrix Weights::before_gate(const std::string &name, int layer, const std::vector<std::size_t> &rows, int l, int part_number) const
+{
+  const std::size_t n = architecture_.n_channels, gates = architecture_.l_max + 1;
+  std::size_t length = 0, begin = 0;
+  for (std::size_t k = 0; k < rows.size(); ++k) {
+    if (k == static_cast<std::size_t>(l)) begin = length;
+    length += rows[k] * n * (k ? 1 : gates);
+  }
+  const std::size_t n_columns = n * (l ? 1 : gates);
+  const Matrix all = part(block_name(layer, name), length, begin, rows[l] * n_columns, 1.0 / std::sqrt(static_cast<double>(rows[l])));
+  Matrix out;
+  for (std::size_t row = 0; row < rows[l]; ++row) {
+    const auto from = all.begin() + row * n_columns + part_number * n;
+    out.insert(out.end(), from, from + n);
+  }
+  return out;
+}
+
+Matrix Weights::gated_message(int layer, int l, int part_number) const
+{
+  const Paths p = paths(layer);
+  std::vector<std::size_t> rows;
+  for (int k = 0; k <= architecture_.l_max; ++k) rows.push_back(static_cast<std::size_t>(p.n_of[k]) * architecture_.layers[layer].n_sent);
+  return before_gate("linear_1.weight", layer, rows, l, part_number);
+}
+
+Matrix Weights::gated_source(int layer, int l, int part_number) const
+{
+  const LayerShape &shape = architecture_.layers[layer];
+  return before_gate("linear_res.weight", layer, std::vector<std::size_t>(shape.l_in + 1, shape.n_sent), l, part_number);
+}
+
+Matrix Weights::mixing(int layer, int l) const
+{
+  const std::size_t n = architecture_.n_channels, degrees = architecture_.l_max + 1;
+  return part(block_name(layer, "linear_2.weight"), degrees * n * n, l * n * n, n * n, 1.0 / std::sqrt(n));
+}
+
+double Weights::density_offset(int layer) const { return architecture_.layers[layer].nonlinear ? scalar(block_name(layer, "alpha")) : 1.0; }
+double Weights::density_slope(int layer) const { return architecture_.layers[layer].nonlinear ? scalar(block_name(layer, "beta")) : 1.0; }
+
+std::vector<std::size_t> Weights::widths_of(int layer, const std::string &network) const
+{
+  const std::size_t n_in = architecture_.n_bessel + 2 * static_cast<std::size_t>(architecture_.n_channels);
+  if (network == "density_fn") return {n_in, DENSITY_WIDTH, 1};
+  std::vector<std::size_t> widths(1, n_in);
+  widths.insert(widths.end(), architecture_.radial_widths.begin(), architecture_.radial_widths.end());
+  widths.push_back(static_cast<std::size_t>(paths(layer).n) * architecture_.layers[layer].n_sent);
+  return widths;
+}
+
+// Of the first step only the rows of the basis: the others multiply what depends on the elements.
+Matrix Weights::normed_step(int layer, const std::string &network, int step) const
+{
+  const std::vector<std::size_t> widths = widths_of(layer, network);
+  const std::size_t n_in = widths[step], n_out = widths[step + 1], n_rows = step ? n_in : architecture_.n_bessel;
+  const Matrix transposed = tensor(step_name(layer, network, step, 0, "weight"), {n_out, n_in}).doubles();
+  Matrix out;
+  for (std::size_t k = 0; k < n_rows; ++k)
+    for (std::size_t c = 0; c < n_out; ++c) out.push_back(transposed[c * n_in + k]);
+  return out;
+}
+
+Matrix Weights::normed_bias(int layer, const std::string &network, int step, int centre, int source) const
+{
+  const std::vector<std::size_t> widths = widths_of(layer, network);
+  Matrix out = tensor(step_name(layer, network, step, 0, "bias"), {widths[step + 1]}).doubles();
+  if (step) return out;
+  const std::size_t n = architecture_.n_channels, elements = architecture_.n_elements(), n_in = widths[0], n_bessel = architecture_.n_bessel;
+  const Matrix weight = tensor(step_name(layer, network, 0, 0, "weight"), {widths[1], n_in}).doubles();
+  const double normalisation = 1.0 / std::sqrt(static_cast<double>(elements));
+  const Matrix from = part(block_name(layer, "source_embedding.weight"), elements * n, source * n, n, normalisation);
+  const Matrix to = part(block_name(layer, "target_embedding.weight"), elements * n, centre * n, n, normalisation);
+  for (std::size_t c = 0; c < out.size(); ++c)
+    for (std::size_t k = 0; k < n; ++k) out[c] += weight[c * n_in + n_bessel + k] * from[k] + weight[c * n_in + n_bessel + n + k] * to[k];
+  return out;
+}
+
+Matrix Weights::norm_scale(int layer, const std::string &network, int step) const
+{
+  return tensor(step_name(layer, network, step, 1, "weight"), {widths_of(layer, network)[step + 1]}).doubles();
+}
+
+Matrix Weights::norm_shift(int layer, const std::string &network, int step) const
+{
+  return tensor(step_name(layer, network, step, 1, "bias"), {widths_of(layer, network)[step + 1]}).doubles();
+}
+
+}    // namespace lmp_uq
