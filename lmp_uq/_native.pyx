@@ -74,7 +74,7 @@ cdef extern from "mace/cpu/engine.h" namespace "lmp_uq":
         size_t table_bytes()
         size_t n_bytes()
         int n_threads()
-        unique_ptr[EngineState] evaluate(const AtomGraph &, const GhostExchange &, double *, double *) except +raise_uq_error nogil
+        unique_ptr[EngineState] evaluate(const AtomGraph &, const GhostExchange &, cbool, double *, double *) except +raise_uq_error nogil
         void pull(const EngineState &, const GhostExchange &, int, const double *, const double *, double *) except +raise_uq_error nogil
 
 cdef extern from *:
@@ -207,8 +207,8 @@ cdef class Engine:
         """Descriptors per atom."""
         return self.engine.get().shape().n_features()
 
-    def evaluate(self, graph):
-        """Energies (n_local,), descriptors (n_local, n_features) and state of a `lmp_uq.backbone.graph.Graph`."""
+    def evaluate(self, graph, cbool keep):
+        """Energies (n_local,), descriptors (n_local, n_features) and, if it is to be kept, state of a `lmp_uq.backbone.graph.Graph`."""
         cdef int64_t[::1] species = np.ascontiguousarray(graph.species, dtype=np.int64)
         cdef int64_t[::1] centres = np.ascontiguousarray(graph.centres, dtype=np.int64)
         cdef int64_t[::1] neighbours = np.ascontiguousarray(graph.neighbours, dtype=np.int64)
@@ -231,28 +231,28 @@ cdef class Engine:
         cdef double *d_out = &d[0, 0] if state.n_local else &nothing
         try:
             with nogil:
-                state.state = self.engine.get().evaluate(view, hooks, e_out, d_out)
+                state.state = self.engine.get().evaluate(view, hooks, keep, e_out, d_out)
         except UqError:
             if exchange.failure is not None:
                 raise exchange.failure from None
             raise
-        return energies, descriptors, state
+        return energies, descriptors, state if keep else None
 
     def pull(self, State state not None, int n_sets, energy_weights, descriptor_weights):
         """Gradients (n_sets, n_edges, 3); weights are C-contiguous float64 of the right shapes or None."""
         gradients = np.zeros((n_sets, state.n_edges, 3))
         cdef double[:, :, ::1] g = gradients
-        cdef double[::1] w
-        cdef double[:, :, ::1] big_w
+        cdef const double[:, ::1] w
+        cdef const double[:, :, ::1] big_w
         cdef const double *w_in = NULL
         cdef const double *big_w_in = NULL
         cdef double nothing = 0.0
         cdef double *out = &g[0, 0, 0] if n_sets and state.n_edges else &nothing
         cdef GhostExchange hooks
         cdef Exchange exchange = lend(state.graph.exchange, state.n_nodes, &hooks)
-        if energy_weights is not None and state.n_local:
+        if energy_weights is not None and state.n_local and n_sets:
             w = energy_weights
-            w_in = &w[0]
+            w_in = &w[0, 0]
         if descriptor_weights is not None and state.n_local and n_sets:
             big_w = descriptor_weights
             big_w_in = &big_w[0, 0, 0]

@@ -212,7 +212,7 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
   energies_.resize(graph.n_local + 1);    // never empty: a rank without atoms still hands pointers over
   descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
   weights_.assign(graph.n_local + 1, 1.0);
-  auto state = engine_->evaluate(atoms, lmp_uq::exchange_of(graph), energies_.data(), descriptors_.data());
+  auto state = engine_->evaluate(atoms, lmp_uq::exchange_of(graph), true, energies_.data(), descriptors_.data());
   engine_->pull(*state, lmp_uq::exchange_of(graph), 1, weights_.data(), nullptr, edge_gradients);
   std::copy_n(energies_.data(), graph.n_local, energies);
   if (keep) state_ = std::move(state);
@@ -221,7 +221,7 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
 void NativeEvaluator::feature_sum_of(const uq_graph &graph, double *sum)
 {
   other_descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
-  engine_->evaluate(atom_graph(graph), lmp_uq::exchange_of(graph), nullptr, other_descriptors_.data());
+  engine_->evaluate(atom_graph(graph), lmp_uq::exchange_of(graph), false, nullptr, other_descriptors_.data());
   head_->feature_sum(species_.size(), other_descriptors_.data(), species_.data(), sum);
 }
 

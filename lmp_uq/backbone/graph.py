@@ -162,6 +162,36 @@ def check_push(tangents: np.ndarray, segments: np.ndarray, n_edges: int, n_local
         raise UqError(f"segments must be {n_local} whole numbers from 0 to {n_segments - 1}")
 
 
+def weight_sets(
+    energy_weights: np.ndarray | None, descriptor_weights: np.ndarray | None, n_local: int, n_features: int
+) -> tuple[np.ndarray | None, np.ndarray | None, bool]:
+    """Arguments of `Backbone.pull` set by set; a single array goes into each set of the other.
+
+    Returns
+    -------
+    (K, n_local) and (K, n_local, n_features) float64 array or None, and whether there were sets at all; K is 1 otherwise.
+
+    Raises
+    ------
+    UqError
+        No weights, or weights of another shape than the evaluation's atoms and features.
+    """
+    given = [(energy_weights, (n_local,)), (descriptor_weights, (n_local, n_features))]
+    arrays = [(np.asarray(weights, dtype=np.float64), shape) for weights, shape in given if weights is not None]
+    if not arrays:
+        raise UqError("pull needs energy weights or descriptor weights, got neither")
+    for array, shape in arrays:
+        if array.shape[-len(shape) :] != shape or array.ndim > len(shape) + 1:
+            raise UqError(f"weights have shape {array.shape}; accepted: {shape}, or a number of sets before it")
+    counts = [len(array) for array, shape in arrays if array.ndim > len(shape)]
+    if len(set(counts)) > 1:
+        raise UqError(f"{counts[0]} sets of energy weights and {counts[1]} of descriptor weights; accepted: as many, or one set of either")
+    n_sets = counts[0] if counts else 1
+    sets = iter([np.ascontiguousarray(np.broadcast_to(array, (n_sets, *shape))) for array, shape in arrays])
+    w, big_w = (None if weights is None else next(sets) for weights, _ in given)
+    return w, big_w, bool(counts)
+
+
 def _joined(parts: list[np.ndarray], empty: tuple[int, ...], dtype: type) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate([np.empty(empty, dtype), *parts]), dtype=dtype)
 

@@ -71,10 +71,10 @@ class Backbone(Protocol):
         ----------
         state : object
             From `evaluate`; it may be pulled any number of times.
-        energy_weights : (n_local,) or None
+        energy_weights : (n_local,), (K, n_local) or None
             w.
         descriptor_weights : (n_local, P), (K, n_local, P) or None
-            W; with K sets, w goes into each of them.
+            W; with K sets of one of them, a single array of the other goes into each.
 
         Returns
         -------

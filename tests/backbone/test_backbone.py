@@ -101,6 +101,7 @@ def test_pull_is_the_finite_difference(name, engine):
 
     def value(step):
         moved = backbone.evaluate(replace(graph, vectors=graph.vectors + step * direction), gradients=False)
+        assert moved.state is None
         return np.array([w @ moved.energies, (big_w * moved.descriptors).sum()])
 
     h = 1e-4
@@ -120,6 +121,10 @@ def test_stacked_pull_equals_single_pulls(density):
     stacked = density.pull(state, w, weights)
     assert stacked.shape == (3, len(graph.centres), 3)
     np.testing.assert_array_equal(stacked, np.stack([density.pull(state, w, one) for one in weights]))
+    rows = rng.normal(size=(3, graph.n_local))
+    singles = [density.pull(state, *both) for both in zip(rows, weights, strict=True)]
+    np.testing.assert_array_equal(density.pull(state, rows, weights), np.stack(singles))
+    np.testing.assert_array_equal(density.pull(state, rows), np.stack([density.pull(state, row) for row in rows]))
     # linear in the weights
     total = density.pull(state, 3 * w, weights.sum(axis=0))
     np.testing.assert_allclose(stacked.sum(axis=0), total, atol=1e-10 * np.abs(total).max())
@@ -330,6 +335,8 @@ def test_graphs_and_weights_that_do_not_fit(density):
         density.pull(state, np.ones(3))
     with pytest.raises(UqError, match="accepted: \\(2, 16\\)"):
         density.pull(state, None, np.ones((2, 15)))
+    with pytest.raises(UqError, match="3 sets of energy weights and 2 of descriptor weights"):
+        density.pull(state, np.ones((3, 2)), np.ones((2, 2, 16)))
     tangents = np.zeros((1, len(graph.centres), 3))
     with pytest.raises(UqError, match="tangents"):
         density.push(state, tangents[:, 1:], np.zeros(2, np.int64), 1)

@@ -21,13 +21,15 @@ def results(backbone, graph, isolated):
     """Energies without those of isolated atoms, descriptors, gradients of energies and of stacked sums."""
     rng = np.random.default_rng(0)
     weights, sets = rng.normal(size=graph.n_local), rng.normal(size=(6, graph.n_local, backbone.n_features))
-    evaluation = backbone.evaluate(graph)
+    evaluation, rows = backbone.evaluate(graph), rng.normal(size=(6, graph.n_local))
     return {
         "energies": evaluation.energies - isolated[graph.species],
         "descriptors": evaluation.descriptors,
         "gradients of energies": backbone.pull(evaluation.state, weights),
         "gradients of descriptors": backbone.pull(evaluation.state, None, sets),
         "gradients of both": backbone.pull(evaluation.state, weights, sets),
+        "gradients of sets of both": backbone.pull(evaluation.state, rows, sets),
+        "gradients of sets of energies": backbone.pull(evaluation.state, rows, sets[0]),
     }
 
 

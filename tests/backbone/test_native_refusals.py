@@ -157,7 +157,7 @@ def test_dimers_from_contact_to_the_cutoff(name):
 def test_weights_that_do_not_fit():
     backbone = shared_backbone("density", "native")
     state = backbone.evaluate(one_graph(backbone, make_frame("small", backbone.elements))).state
-    for energy, descriptor in ((np.ones(3), None), (np.ones((1, 2)), None), (None, np.ones((2, 15))), (None, np.ones((1, 1, 2, 16)))):
+    for energy, descriptor in ((np.ones(3), None), (np.ones((1, 1, 2)), None), (None, np.ones((2, 15))), (None, np.ones((1, 1, 2, 16)))):
         with pytest.raises(UqError, match="accepted: \\(2,"):
             backbone.pull(state, energy, descriptor)
 

@@ -145,13 +145,23 @@ Result evaluate(lmp_uq::Engine &engine, Crystal &crystal, double rounding = 1e-1
   constexpr int n_sets = 5;    // more than one pass takes
   crystal.find_neighbours(engine.shape().cutoff);
   const std::size_t n_edges = crystal.centres.size(), width = engine.shape().n_features();
-  Vector energies(crystal.n), gradients(3 * n_edges), many(3 * n_edges * n_sets), one(3 * n_edges);
+  Vector energies(crystal.n), gradients(3 * n_edges), many(3 * n_edges * n_sets), one(3 * n_edges), energy_sets(n_sets * crystal.n, 1.0);
   Result out{0.0, Vector(crystal.n * width), {}, {}};
-  const auto state = engine.evaluate(crystal.graph(), crystal.exchange(), energies.data(), out.descriptors.data());
+  const auto state = engine.evaluate(crystal.graph(), crystal.exchange(), true, energies.data(), out.descriptors.data());
+  Vector again(crystal.n), descriptors(out.descriptors.size());
+  require(!engine.evaluate(crystal.graph(), crystal.exchange(), false, again.data(), descriptors.data()), "no state unless it is kept");
+  require(again == energies && descriptors == out.descriptors, "the same without a state");
   for (double energy : energies) out.energy += energy;
   const Vector ones(crystal.n, 1.0), w = weights(n_sets * crystal.n * width);
   engine.pull(*state, crystal.exchange(), 1, ones.data(), nullptr, gradients.data());
   out.gradient = crystal.forces(gradients.data());
+  for (int set = 0; set < n_sets; ++set)    // half of the atoms in each, which is other atoms in the next
+    for (int i = 0; i < crystal.n; ++i) energy_sets[set * crystal.n + i] = (i + set) % 2;
+  engine.pull(*state, crystal.exchange(), n_sets, energy_sets.data(), nullptr, many.data());
+  for (int set = 0; set + 1 < n_sets; ++set) {
+    for (std::size_t k = 0; k < one.size(); ++k) one[k] = many[set * one.size() + k] + many[(set + 1) * one.size() + k];
+    require(largest_difference(one, gradients) < rounding, "shares of the energy make the energy");
+  }
   if (planted) out.gradient[0] += 1e-3;
   engine.pull(*state, crystal.exchange(), n_sets, nullptr, w.data(), many.data());
   for (int set = 0; set < n_sets; ++set) {
@@ -194,7 +204,7 @@ void check_refusals(lmp_uq::Engine &engine, Crystal crystal)
     damage(broken);
     Vector energies(broken.n), descriptors(broken.n * static_cast<std::size_t>(engine.shape().n_features()));
     try {
-      engine.evaluate(broken.graph(), broken.exchange(), energies.data(), descriptors.data());
+      engine.evaluate(broken.graph(), broken.exchange(), true, energies.data(), descriptors.data());
     } catch (const std::runtime_error &) {
       return;
     }

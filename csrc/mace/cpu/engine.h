@@ -41,12 +41,14 @@ class Engine {
   virtual std::size_t n_bytes() const = 0;              // of these, of weights as they are laid out, and of work space
   virtual int n_threads() const = 0;
 
-  // energies (n_local) in eV, nullptr: none; descriptors (n_local, n_features); collective over the ranks that exchange ghosts. Several
-  // threads may call it. std::runtime_error: a graph that does not fit, an edge without length, a failed exchange.
-  virtual std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies, double *descriptors) = 0;
+  // energies (n_local) in eV, nullptr: none; descriptors (n_local, n_features); collective over the ranks that exchange ghosts. keep: what
+  // pull needs, most of the memory of a pass; else nullptr is returned. Several threads may call it. std::runtime_error: a graph that does
+  // not fit, an edge without length, a failed exchange.
+  virtual std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
+                                          double *descriptors) = 0;
 
-  // gradients (n_sets, n_edges, 3): d(sum_i w_i E_i + sum_ip W_ip D_ip)/d r_ij in eV/Angstrom for each set of W; collective.
-  // energy_weights (n_local) w or nullptr, the same in every set; descriptor_weights (n_sets, n_local, n_features) W or nullptr
+  // gradients (n_sets, n_edges, 3): d(sum_i w_i E_i + sum_ip W_ip D_ip)/d r_ij in eV/Angstrom for each set of w and W; collective.
+  // energy_weights (n_sets, n_local) w or nullptr; descriptor_weights (n_sets, n_local, n_features) W or nullptr
   virtual void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
                     const double *descriptor_weights, double *gradients) = 0;
 };

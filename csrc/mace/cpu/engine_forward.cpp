@@ -9,7 +9,7 @@
 namespace lmp_uq {
 
 template <class T>
-std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies,
+std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                                        double *descriptors)
 {
   auto state = std::make_unique<Evaluated>(std::make_shared<SortedGraph>(graph, shape().cutoff, shape().n_elements(), n_threads_));
@@ -21,13 +21,14 @@ std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, c
   if (energies) add_atomic_energies(*state, energies);
   for (std::size_t t = 0; t < layers_.size(); ++t) {
     const Layer<T> &layer = *layers_[t], *next = t + 1 < layers_.size() ? layers_[t + 1].get() : nullptr;
-    resize(layer, next, *state, *w);
+    resize(layer, next, keep, *state, *w);
     over_batches(state->graph, *w, [&](const Batch &batch, Scratch &scratch) {
       LayerState &kept = state->layers[t];
       const int n = batch.last - batch.first;
       const std::size_t row = static_cast<std::size_t>(n_harmonics()) * wide_;
-      if (!layer.keeps_sums()) scratch.first_in.resize(n * row);
-      T *sums = layer.keeps_sums() ? kept.products_in.data() + batch.first * row : scratch.first_in.data();
+      const bool keeps_sums = keep && layer.keeps_sums();
+      if (!keeps_sums) scratch.first_in.resize(n * row);
+      T *sums = keeps_sums ? kept.products_in.data() + batch.first * row : scratch.first_in.data();
       scratch.edges.prepare(layer, state->graph, batch, shape().l_max);
       scratch.norm.resize(n);
       for (int i = 0; i < n; ++i) scratch.norm[i] = kept.norm[batch.first + i] = layer.norm(scratch.edges.density(i));
@@ -37,22 +38,24 @@ std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, c
       read_out(layer, *state, batch, scratch, energies, descriptors);
       if (next) send(*next, *state, batch, *w, scratch);
     });
+    if (!keep) state->layers[t] = {};
     if (next) fill_ghosts(*next, state->graph, exchange, state->layers[t + 1].features, *w);
     std::swap(w->before, w->after);
   }
   if (energies && shape().repulsion) add_repulsion(*state, energies);
   give_back(std::move(w));
+  if (!keep) state.reset();
   return state;
 }
 
-template <class T> void MaceEngine<T>::resize(const Layer<T> &layer, const Layer<T> *next, Evaluated &state, Workspace &w) const
+template <class T> void MaceEngine<T>::resize(const Layer<T> &layer, const Layer<T> *next, bool keep, Evaluated &state, Workspace &w) const
 {
   const std::size_t n_local = state.graph.n_local;
   LayerState &kept = state.layers[layer.number()];
-  if (layer.keeps_sums()) kept.products_in.resize(n_local * n_harmonics() * wide_);
+  if (keep && layer.keeps_sums()) kept.products_in.resize(n_local * n_harmonics() * wide_);
   if (layer.shape().nonlinear) kept.before_gate.resize(n_local * layer.n_before_gate() * wide_);
   kept.norm.resize(n_local);
-  if (keeps_scalars(layer.shape().readout)) kept.scalars.resize(n_local * wide_);
+  if (keep && keeps_scalars(layer.shape().readout)) kept.scalars.resize(n_local * wide_);
   if (!next) return;
   w.after.resize(n_local * next->n_skip() * wide_);
   state.layers[next->number()].features.resize(features_of(*next, state.graph).size(next->sent_wide()));
@@ -110,13 +113,12 @@ void MaceEngine<T>::read_out(const Layer<T> &layer, Evaluated &state, const Batc
 {
   const int n_channels = shape().n_channels;
   LayerState &kept = state.layers[layer.number()];
-  const bool keeps = keeps_scalars(layer.shape().readout);
   for (int row = batch.first; row < batch.last; ++row) {
     const T *scalars = s.features.data() + static_cast<std::size_t>(row - batch.first) * layer.n_out() * wide_;
     const std::size_t node = state.graph.node[row];
     double *out = descriptors + node * shape().n_features() + layer.number() * n_channels;
     for (int c = 0; c < n_channels; ++c) out[c] = static_cast<double>(scalars[c]);
-    if (keeps) std::copy(scalars, scalars + wide_, kept.scalars.data() + static_cast<std::size_t>(row) * wide_);
+    if (kept.scalars.size()) std::copy(scalars, scalars + wide_, kept.scalars.data() + static_cast<std::size_t>(row) * wide_);
     if (energies) energies[node] += scale_ * energy_of(layer, scalars);
   }
 }

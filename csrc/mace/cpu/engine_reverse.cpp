@@ -15,11 +15,11 @@ void MaceEngine<T>::pull(const State &state, const GhostExchange &exchange, int 
                          const double *descriptor_weights, double *gradients)
 {
   const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
-  const std::size_t n_edges = evaluated.graph.n_graph_edges, n_weights = static_cast<std::size_t>(evaluated.graph.n_local) * shape().n_features();
+  const std::size_t n_edges = evaluated.graph.n_graph_edges, n_local = evaluated.graph.n_local, n_weights = n_local * shape().n_features();
   std::fill(gradients, gradients + n_sets * n_edges * 3, 0.0);
   std::unique_ptr<Workspace> w = borrow();
   for (int first = 0; first < n_sets; first += MAX_SETS) {
-    const Weighting weighting{std::min(MAX_SETS, n_sets - first), energy_weights,
+    const Weighting weighting{std::min(MAX_SETS, n_sets - first), energy_weights ? energy_weights + first * n_local : nullptr,
                               descriptor_weights ? descriptor_weights + first * n_weights : nullptr, gradients + first * n_edges * 3};
     pull(evaluated, exchange, weighting, *w);
     if (shape().repulsion && energy_weights) add_repulsion_gradient(evaluated, weighting);
@@ -94,28 +94,30 @@ void MaceEngine<T>::add_readout_gradient(const Layer<T> &layer, const Evaluated 
     const int row = batch.first + i;
     const std::size_t node = graph.node[row];
     std::fill(energy.begin(), energy.end(), 0.0);
-    if (weighting.energy) energy_gradient(layer, state.layers[layer.number()], row, scale_ * weighting.energy[node], energy);
+    if (weighting.energy) energy_gradient(layer, state.layers[layer.number()], row, energy);
     for (int set = 0; set < weighting.n_sets; ++set) {
       T *out = s.features_out.data() + (static_cast<std::size_t>(set) * n + i) * layer.n_out() * wide_;
+      const std::size_t place = static_cast<std::size_t>(set) * graph.n_local + node;
+      const double weight = weighting.energy ? weighting.energy[place] : 0.0;
       const double *more = weighting.descriptors;
-      if (more) more += (static_cast<std::size_t>(set) * graph.n_local + node) * n_features + layer.number() * n_channels;
-      for (int c = 0; c < n_channels; ++c) out[c] += static_cast<T>(energy[c] + (more ? more[c] : 0.0));
+      if (more) more += place * n_features + layer.number() * n_channels;
+      for (int c = 0; c < n_channels; ++c) out[c] += static_cast<T>(weight * energy[c] + (more ? more[c] : 0.0));
     }
   }
 }
 
-// out += weight * d(readout)/d(scalars) of one atom
+// out += dE/d(scalars) of one atom
 template <class T>
-void MaceEngine<T>::energy_gradient(const Layer<T> &layer, const LayerState &state, int row, double weight, std::vector<double> &out) const
+void MaceEngine<T>::energy_gradient(const Layer<T> &layer, const LayerState &state, int row, std::vector<double> &out) const
 {
   if (layer.shape().readout == Readout::Linear)
-    for (int c = 0; c < shape().n_channels; ++c) out[c] += weight * layer.readout_linear()[c];
+    for (int c = 0; c < shape().n_channels; ++c) out[c] += scale_ * layer.readout_linear()[c];
   if (!keeps_scalars(layer.shape().readout)) return;
   const T *scalars = state.scalars.data() + static_cast<std::size_t>(row) * wide_;
   if (layer.shape().readout == Readout::Biased)
-    return layer.readout_biased().add_gradient({scalars, scalars + shape().n_channels}, weight, out);
+    return layer.readout_biased().add_gradient({scalars, scalars + shape().n_channels}, scale_, out);
   std::vector<double> work(shape().n_gate);
-  add_gated_readout_gradient(gated_readout(layer), scalars, weight, work.data(), out.data());
+  add_gated_readout_gradient(gated_readout(layer), scalars, scale_, work.data(), out.data());
 }
 
 // a batch's A
@@ -234,10 +236,11 @@ template <class T> void MaceEngine<T>::add_repulsion_gradient(const Evaluated &s
     for (std::int64_t row = first; row < last; ++row)
       for (int e = graph.start[row]; e < graph.start[row + 1]; ++e) {
         const Jet pair = lmp_uq::repulsion(graph.length[e], repulsion(graph.element[row], graph.element[graph.source[e]]));
-        const double slope = scale_ * weighting.energy[graph.node[row]] * pair.first;
+        const double slope = scale_ * pair.first;
         for (int set = 0; set < weighting.n_sets && slope != 0.0; ++set) {
+          const double weighted = slope * weighting.energy[static_cast<std::size_t>(set) * graph.n_local + graph.node[row]];
           double *out = weighting.gradients + (set * static_cast<std::size_t>(graph.n_graph_edges) + graph.id[e]) * 3;
-          for (int x = 0; x < 3; ++x) out[x] += slope * graph.direction[3 * static_cast<std::size_t>(e) + x];
+          for (int x = 0; x < 3; ++x) out[x] += weighted * graph.direction[3 * static_cast<std::size_t>(e) + x];
         }
       }
   });

@@ -25,7 +25,8 @@ template <class T> class MaceEngine : public Engine {
   std::size_t table_bytes() const override;
   std::size_t n_bytes() const override;
   int n_threads() const override { return n_threads_; }
-  std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies, double *descriptors) override;
+  std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
+                                  double *descriptors) override;
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
             double *gradients) override;
 
@@ -50,7 +51,7 @@ template <class T> class MaceEngine : public Engine {
   };
   struct Scratch {                                   // of a thread: what belongs to the batch that it is at
     BatchEdges<T> edges;
-    Aligned<T> first_in, messages, products, features;         // first_in: A of layer 0; features: what the layer gives
+    Aligned<T> first_in, messages, products, features;         // first_in: A where it is not kept; features: what the layer gives
     Aligned<T> gated, before_gate, own;              // of nonlinear layers; the last two are gradients, own: of what the atoms themselves send
     Aligned<T> features_out, gradient_in;            // gradients of these features and of A
     Aligned<double> edge_gradient;
@@ -119,7 +120,7 @@ template <class T> class MaceEngine : public Engine {
   }
 
   // forward
-  void resize(const Layer<T> &layer, const Layer<T> *next, Evaluated &state, Workspace &w) const;
+  void resize(const Layer<T> &layer, const Layer<T> *next, bool keep, Evaluated &state, Workspace &w) const;
   void sum_messages(const Layer<T> &layer, const LayerState &kept, int n_nodes, int n, Scratch &s, T *out) const;
   void gate_messages(const Layer<T> &layer, LayerState &kept, const SortedGraph &graph, const Batch &batch, Scratch &s, T *out) const;
   void close_gate(const Layer<T> &layer, const T *before, int n, T *out) const;
@@ -141,7 +142,7 @@ template <class T> class MaceEngine : public Engine {
                          Scratch &s) const;
   void sent_gradient(const Layer<T> &next, const SortedGraph &graph, const Batch &batch, int n_sets, const Workspace &w, Scratch &s) const;
   void add_readout_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting, Scratch &s) const;
-  void energy_gradient(const Layer<T> &layer, const LayerState &state, int row, double weight, std::vector<double> &out) const;
+  void energy_gradient(const Layer<T> &layer, const LayerState &state, int row, std::vector<double> &out) const;
   const T *summed_messages(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Scratch &s) const;
   void products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const;
   void gate_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const;

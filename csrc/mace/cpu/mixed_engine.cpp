@@ -21,11 +21,12 @@ MixedEngine::MixedEngine(const Architecture &architecture, const Tensors &tensor
 {
 }
 
-std::unique_ptr<Engine::State> MixedEngine::evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies,
+std::unique_ptr<Engine::State> MixedEngine::evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                                      double *descriptors)
 {
   auto state = std::make_unique<Both>();
-  state->exact = exact_.evaluate(graph, exchange, energies, descriptors);
+  state->exact = exact_.evaluate(graph, exchange, keep, energies, descriptors);
+  if (!keep) state.reset();
   return state;
 }
 

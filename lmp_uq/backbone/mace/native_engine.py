@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lmp_uq._native import Engine, State
-from lmp_uq.backbone.graph import Graph, check_graph, check_push
+from lmp_uq.backbone.graph import Graph, check_graph, check_push, weight_sets
 from lmp_uq.backbone.protocol import Evaluation
 from lmp_uq.errors import UqError
 
@@ -103,8 +103,7 @@ class MaceNativeBackbone:
             no length or is not finite.
         """
         check_graph(graph, len(self.elements))
-        energies, descriptors, state = self._engine.evaluate(graph)
-        return Evaluation(energies, descriptors, state if gradients else None)
+        return Evaluation(*self._engine.evaluate(graph, gradients))
 
     def pull(
         self, state: State, energy_weights: np.ndarray | None, descriptor_weights: np.ndarray | None = None
@@ -114,16 +113,10 @@ class MaceNativeBackbone:
         Raises
         ------
         UqError
-            No weights, or weights of another shape than the evaluation's atoms and features.
+            See `lmp_uq.backbone.graph.weight_sets`.
         """
-        if energy_weights is None and descriptor_weights is None:
-            raise UqError("pull needs energy weights or descriptor weights, got neither")
-        weights = None if energy_weights is None else _fitting(energy_weights, (state.n_local,))
-        if descriptor_weights is None:
-            return self._engine.pull(state, 1, weights, None)[0]
-        stacked = np.ndim(descriptor_weights) == 3
-        sets = _fitting(descriptor_weights, (state.n_local, self.n_features))
-        gradients = self._engine.pull(state, len(sets) if stacked else 1, weights, sets if stacked else sets[None])
+        w, big_w, stacked = weight_sets(energy_weights, descriptor_weights, state.n_local, self.n_features)
+        gradients = self._engine.pull(state, len(w if big_w is None else big_w), w, big_w)
         return gradients if stacked else gradients[0]
 
     def push(self, state: State, tangents: np.ndarray, segments: np.ndarray, n_segments: int) -> np.ndarray:
@@ -158,13 +151,6 @@ class MaceNativeBackbone:
         for k, feature in enumerate(features):
             weights[k, :, feature] = members
         return np.einsum("pex,kex->ekp", self._engine.pull(state, len(features), None, weights), tangents)
-
-
-def _fitting(weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    weights = np.ascontiguousarray(weights, dtype=np.float64)
-    if weights.shape[-len(shape) :] != shape or weights.ndim - len(shape) > (len(shape) == 2):
-        raise UqError(f"weights have shape {weights.shape}; accepted: {shape}")
-    return weights
 
 
 def _n_parameters(tensors: Mapping[str, np.ndarray]) -> int:

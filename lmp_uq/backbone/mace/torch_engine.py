@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmp_uq.backbone.graph import Exchange, Graph, check_graph, check_push
+from lmp_uq.backbone.graph import Exchange, Graph, check_graph, check_push, weight_sets
 from lmp_uq.backbone.identity import identity_of
 from lmp_uq.backbone.mace.architecture import ATOMIC_ENERGIES, DTYPES, MaceModule, build_model, default_dtype, o3, unpack_tensors
 from lmp_uq.backbone.mace.spare_model import borrow
@@ -200,24 +200,17 @@ class MaceTorchBackbone:
         Raises
         ------
         UqError
-            No weights, or weights of another shape than the evaluation's atoms and features.
+            See `lmp_uq.backbone.graph.weight_sets`.
         """
-        weights = self._weights(energy_weights, state.energies, 1)
-        sets = self._weights(descriptor_weights, state.descriptors, 2)
-        if weights is None and sets is None:
-            raise UqError("pull needs energy weights or descriptor weights, got neither")
-        stacked = sets is not None and sets.ndim == 3
-        outputs, fixed = ([], []) if weights is None else ([state.energies], [weights])
-        if sets is not None:
-            outputs = [*outputs, state.descriptors]
-        gradients = []
-        for each in [()] if sets is None else [(one,) for one in (sets if stacked else sets[None])]:
+        *given, stacked = weight_sets(energy_weights, descriptor_weights, *state.descriptors.shape)
+        pairs = [(out, weights) for out, weights in zip((state.energies, state.descriptors), given, strict=True) if weights is not None]
+        outputs = [out for out, _ in pairs]
+        gradients = np.empty((len(pairs[0][1]), *state.vectors.shape))
+        for k, gradient in enumerate(gradients):
+            sets = [torch.tensor(weights[k], dtype=out.dtype, device=self.device) for out, weights in pairs]
             with self._settings(True):
-                (gradient,) = torch.autograd.grad(outputs, state.vectors, [*fixed, *each], retain_graph=True)
-            gradients.append(gradient.double().cpu().numpy())
-        if stacked:
-            return np.stack(gradients) if gradients else np.empty((0, *state.vectors.shape))
-        return gradients[0]
+                gradient[:] = torch.autograd.grad(outputs, state.vectors, sets, retain_graph=True)[0].double().cpu().numpy()
+        return gradients if stacked else gradients[0]
 
     def push(self, state: State, tangents: np.ndarray, segments: np.ndarray, n_segments: int) -> np.ndarray:
         """See `Backbone.push`.
@@ -270,15 +263,6 @@ class MaceTorchBackbone:
             "natoms": (n_local, n_nodes - graph.n_local),
             "lammps_class": None if graph.exchange is None else Halo(graph.exchange, n_padding),
         }
-
-    def _weights(self, weights: np.ndarray | None, outputs: torch.Tensor, n_axes: int) -> torch.Tensor | None:
-        if weights is None:
-            return None
-        weights = np.asarray(weights, dtype=np.float64)
-        stacked = n_axes == 2 and weights.ndim == 3
-        if weights.shape[1 if stacked else 0 :] != tuple(outputs.shape):
-            raise UqError(f"weights have shape {weights.shape}; accepted: {tuple(outputs.shape)}")
-        return torch.tensor(weights, dtype=outputs.dtype, device=self.device)
 
 
 def _evaluable(architecture, state, precision, device):
