@@ -17,6 +17,7 @@ class MixedEngine : public Engine {
   std::size_t table_bytes() const override { return exact_.table_bytes() + single_.table_bytes(); }
   std::size_t n_bytes() const override { return exact_.n_bytes() + single_.n_bytes(); }
   int n_threads() const override { return exact_.n_threads(); }
+  int exchange_width(int n_sets) const override { return exact_.exchange_width(n_sets); }
   std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies, double *descriptors) override;
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
             double *gradients) override;
