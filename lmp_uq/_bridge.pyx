@@ -21,7 +21,7 @@ cdef extern from "bridge.h":
         int members, force_members, threads, conservative, learned, local_rank
     ctypedef struct uq_model_info:
         double cutoff
-        int n_features, n_members, n_force_members
+        int n_features, n_members, n_force_members, width, pull_width
         double energy_factor, stress_factor, energy_intercept, energy_slope
         int energy_of_grade
         int uses_correction, n_thresholds
@@ -30,6 +30,16 @@ cdef extern from "bridge.h":
         char sha256[65]
         char summary[1024]
         char warning[1024]
+    ctypedef struct uq_ghost_rows:
+        int width
+    ctypedef struct uq_array:
+        double *data
+        int width
+    uq_ghost_rows uq_rows_of(uq_array *) nogil
+    ctypedef struct uq_ghost_exchange:
+        void *context
+        int (*forward)(void *, const uq_ghost_rows *) nogil
+        int (*reverse)(void *, const uq_ghost_rows *) nogil
     ctypedef struct uq_graph:
         int n_local, n_ghost
         const int64_t *species
@@ -37,9 +47,7 @@ cdef extern from "bridge.h":
         const int64_t *centres
         const int64_t *neighbours
         const double *vectors
-        void *context
-        int (*forward)(void *, double *, int) nogil
-        int (*reverse)(void *, double *, int) nogil
+        uq_ghost_exchange exchange
     ctypedef struct uq_force_variables:
         const double *force_norm
         const double *neighbour_grade
@@ -86,33 +94,37 @@ cdef extern from *:
 
 
 cdef class Exchange:
-    """Ghost exchange of LAMMPS on (n_nodes, width) float64 arrays, in place. Valid only inside the call it was made for, and inside
-    those that lent() lends it the graph for once more."""
+    """Ghost exchange of LAMMPS, of `lmp_uq.backbone.graph.ArrayRows`. Valid only inside the call it was made for, and inside those that
+    lent() lends it the graph for once more."""
     cdef const uq_graph *graph
 
-    cdef int run(self, double[:, ::1] buffer, bint forward) except -1:
-        cdef int width = <int> buffer.shape[1], failed
+    cdef int run(self, double[:, ::1] array, bint forward) except -1:
+        cdef int failed
         cdef double nothing = 0.0
-        cdef double *data = &nothing
+        cdef uq_array held
+        cdef uq_ghost_rows rows
+        cdef const uq_ghost_exchange *exchange
         if self.graph == NULL:
             raise RuntimeError("ghost exchange outside of a LAMMPS step")
-        if buffer.shape[0] != self.graph.n_local + self.graph.n_ghost:
-            raise RuntimeError(f"ghost exchange of {buffer.shape[0]} rows, the rank has {self.graph.n_local + self.graph.n_ghost} nodes")
-        if buffer.shape[0] and width:
-            data = &buffer[0, 0]
+        if array.shape[0] != self.graph.n_local + self.graph.n_ghost:
+            raise RuntimeError(f"ghost exchange of {array.shape[0]} rows, the rank has {self.graph.n_local + self.graph.n_ghost} nodes")
+        held.data = &array[0, 0] if array.shape[0] and array.shape[1] else &nothing
+        held.width = <int> array.shape[1]
+        rows = uq_rows_of(&held)
+        exchange = &self.graph.exchange
         with nogil:
-            failed = self.graph.forward(self.graph.context, data, width) if forward else self.graph.reverse(self.graph.context, data, width)
+            failed = exchange.forward(exchange.context, &rows) if forward else exchange.reverse(exchange.context, &rows)
         if failed:
             raise RuntimeError("LAMMPS' ghost exchange failed")
         return 0
 
-    def forward(self, double[:, ::1] buffer not None):
-        """Ghost rows become copies of their owners' rows."""
-        self.run(buffer, True)
+    def forward(self, rows):
+        """Ghosts' rows become copies of their owners' rows."""
+        self.run(rows.array, True)
 
-    def reverse(self, double[:, ::1] buffer not None):
-        """Owners' rows gain their ghosts' rows; ghost rows become zero."""
-        self.run(buffer, False)
+    def reverse(self, rows):
+        """Owners' rows gain their ghosts' rows, which stay as they are."""
+        self.run(rows.array, False)
 
 
 cdef void put_text(char *target, object text, int length) noexcept:
@@ -158,6 +170,7 @@ cdef int load(void **engine, const uq_settings *settings, const char *file, int 
             local_rank=settings.local_rank)
         info.cutoff = obj.cutoff
         info.n_features, info.n_members, info.n_force_members = obj.n_features, obj.n_members, obj.n_force_members
+        info.width = info.pull_width = obj.exchange_width
         info.energy_factor, info.stress_factor = obj.factor("energy_error"), obj.factor("stress_error")
         info.energy_of_grade = obj.of_mean_grade
         info.energy_intercept, info.energy_slope = obj.energy_of_mean_grade()

@@ -62,10 +62,16 @@ cdef extern from "mace/cpu/engine.h" namespace "lmp_uq":
         const int64_t *centres
         const int64_t *neighbours
         const double *vectors
+    cdef cppclass CppRows "lmp_uq::GhostRows":
+        void *holder
+        int width
+        void (*pack)(void *, int, const int *, double *) nogil
+        void (*unpack)(void *, int, int, const double *) nogil
+        void (*add)(void *, int, const int *, const double *) nogil
     cdef cppclass GhostExchange:
         void *context
-        int (*forward)(void *, double *, int)
-        int (*reverse)(void *, double *, int)
+        int (*forward)(void *, const CppRows *)
+        int (*reverse)(void *, const CppRows *)
     cdef cppclass EngineState "lmp_uq::Engine::State":
         pass
     cdef cppclass CppEngine "lmp_uq::Engine":
@@ -124,22 +130,68 @@ cdef class Exchange:
     cdef object exchange, failure
     cdef int n_nodes
 
-    cdef int run(self, double *rows, int width, bint forward) noexcept:
+    cdef int run(self, const CppRows *rows, bint forward) noexcept:
+        cdef GhostRows lent = GhostRows.__new__(GhostRows)
+        lent.rows, lent.n_nodes, lent.width = rows, self.n_nodes, rows.width
         try:
-            buffer = np.asarray(<double[:self.n_nodes, :width]> rows) if self.n_nodes else np.zeros((0, width))
-            (self.exchange.forward if forward else self.exchange.reverse)(buffer)
+            (self.exchange.forward if forward else self.exchange.reverse)(lent)
             return 0
         except BaseException as failure:
             self.failure = failure
             return 1
+        finally:
+            lent.rows = NULL
 
 
-cdef int forward_rows(void *context, double *rows, int width) noexcept with gil:
-    return (<Exchange> context).run(rows, width, True)
+cdef int forward_rows(void *context, const CppRows *rows) noexcept with gil:
+    return (<Exchange> context).run(rows, True)
 
 
-cdef int reverse_rows(void *context, double *rows, int width) noexcept with gil:
-    return (<Exchange> context).run(rows, width, False)
+cdef int reverse_rows(void *context, const CppRows *rows) noexcept with gil:
+    return (<Exchange> context).run(rows, False)
+
+
+cdef class GhostRows:
+    """Rows of the engine as a `lmp_uq.backbone.graph.GhostRows`, while the exchange that they were handed to runs."""
+    cdef const CppRows *rows
+    cdef int n_nodes
+    cdef readonly int width
+
+    def pack(self, nodes):
+        """Rows of nodes, (len(nodes), width)."""
+        cdef int[::1] which = self.checked(nodes)
+        out = np.zeros((len(which), self.width))
+        cdef double[:, ::1] to = out
+        if out.size:
+            self.rows.pack(self.rows.holder, <int> len(which), &which[0], &to[0, 0])
+        return out
+
+    def unpack(self, int first, rows):
+        """Into the rows of consecutive nodes."""
+        cdef const double[:, ::1] given = self.fitting(rows, len(rows))
+        self.checked([first, first + len(given) - 1] if len(given) else [])
+        if given.size:
+            self.rows.unpack(self.rows.holder, first, <int> len(given), &given[0, 0])
+
+    def add(self, nodes, rows):
+        """To the rows of nodes."""
+        cdef int[::1] which = self.checked(nodes)
+        cdef const double[:, ::1] given = self.fitting(rows, len(which))
+        if given.size:
+            self.rows.add(self.rows.holder, <int> len(which), &which[0], &given[0, 0])
+
+    cdef object checked(self, nodes):
+        if self.rows == NULL:
+            raise RuntimeError("rows of an exchange that is over")
+        nodes = np.ascontiguousarray(nodes, dtype=np.int32)
+        if nodes.size and not 0 <= nodes.min() <= nodes.max() < self.n_nodes:
+            raise UqError(f"exchange: nodes {nodes.min()} to {nodes.max()}; accepted: 0 to {self.n_nodes - 1}")
+        return nodes
+
+    cdef object fitting(self, rows, n):
+        if np.shape(rows) != (n, self.width):
+            raise UqError(f"exchange: rows have shape {np.shape(rows)}; accepted: {(n, self.width)}")
+        return np.ascontiguousarray(rows, dtype=np.float64)
 
 
 cdef class State:
@@ -270,7 +322,9 @@ cdef Exchange lend(exchange, Py_ssize_t n_nodes, GhostExchange *hooks):
     cdef Exchange lent = Exchange.__new__(Exchange)
     lent.exchange, lent.n_nodes = exchange, <int> n_nodes
     hooks.context = <void *> lent
-    if exchange is not None:    # NULL otherwise
+    hooks.forward = NULL
+    hooks.reverse = NULL
+    if exchange is not None:
         hooks.forward = forward_rows
         hooks.reverse = reverse_rows
     return lent

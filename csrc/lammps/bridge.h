@@ -4,9 +4,11 @@
 #ifndef LMP_UQ_BRIDGE_H
 #define LMP_UQ_BRIDGE_H
 
+#include "mace/ghost_exchange.h"
+
 #include <stdint.h>
 
-#define UQ_BRIDGE_VERSION 8
+#define UQ_BRIDGE_VERSION 9
 #define UQ_MESSAGE_LENGTH 16384
 #define UQ_MAX_THRESHOLDS 100    /* as the reader of model files allows */
 
@@ -39,6 +41,7 @@ typedef struct uq_model_info {
   double cutoff;                      /* Angstrom */
   int n_features;                     /* length of a feature sum, bias columns included; 0 = no posterior */
   int n_members, n_force_members;     /* in use: K, K' */
+  int width, pull_width;              /* doubles of a ghost's widest row: of a step, of the stacked pulls of members */
   double energy_factor;               /* energy_error / energy_std of the total; 0 = not calibrated, or of the mean grade */
   int energy_of_grade;                /* 1: energy_error is made of the mean grade, with the next two numbers */
   double energy_intercept, energy_slope;
@@ -52,15 +55,6 @@ typedef struct uq_model_info {
   char warning[1024];                 /* empty = none */
 } uq_model_info;
 
-/* rows of `width` numbers for each node, wherever they lie: columns first .. first+n of one node's row */
-typedef struct uq_rows {
-  void *holder;
-  int width;
-  void (*get)(void *holder, int node, int first, int n, double *out);
-  void (*put)(void *holder, int node, int first, int n, const double *in);
-  void (*add)(void *holder, int node, int first, int n, const double *in);
-} uq_rows;
-
 /* one rank's share of the system; nodes are local atoms followed by ghosts */
 typedef struct uq_graph {
   int n_local, n_ghost;
@@ -69,11 +63,7 @@ typedef struct uq_graph {
   const int64_t *centres;             /* (n_edges) local atom i */
   const int64_t *neighbours;          /* (n_edges) atom j, may be a ghost */
   const double *vectors;              /* (n_edges, 3) x_j - x_i, Angstrom */
-  void *context;                      /* handed back to the callbacks */
-  int (*forward)(void *context, double *buffer, int width);   /* ghost rows <- owner rows of (n_nodes, width) */
-  int (*reverse)(void *context, double *buffer, int width);   /* owner rows += ghost rows, ghost rows = 0 */
-  int (*forward_rows)(void *context, const uq_rows *rows);    /* the same row by row; */
-  int (*reverse_rows)(void *context, const uq_rows *rows);    /* ghost rows are left as they come */
+  uq_ghost_exchange exchange;
 } uq_graph;
 
 /* what force_error, its levels, error_above and reliability are made of beside the grade, (n_local) each */

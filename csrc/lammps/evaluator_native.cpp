@@ -4,7 +4,6 @@
 
 #include "mace/cpu/engine.h"
 #include "model_name.h"
-#include "native_exchange.h"
 #include "head/posterior.h"
 #include "base/text.h"
 
@@ -166,6 +165,8 @@ uq_model_info NativeEvaluator::describe() const
   info.n_features = head_->n_features();
   info.n_members = head_->n_members();
   info.n_force_members = head_->n_force_members();
+  info.width = engine_->exchange_width(1);
+  info.pull_width = engine_->exchange_width(lmp_uq::Engine::most_sets());
   info.energy_factor = head_->energy_error().factor;
   info.energy_of_grade = head_->energy_error().of_mean_grade;
   info.energy_intercept = head_->energy_error().intercept;
@@ -212,8 +213,8 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
   energies_.resize(graph.n_local + 1);    // never empty: a rank without atoms still hands pointers over
   descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
   weights_.assign(graph.n_local + 1, 1.0);
-  auto state = engine_->evaluate(atoms, lmp_uq::exchange_of(graph), true, energies_.data(), descriptors_.data());
-  engine_->pull(*state, lmp_uq::exchange_of(graph), 1, weights_.data(), nullptr, edge_gradients);
+  auto state = engine_->evaluate(atoms, graph.exchange, true, energies_.data(), descriptors_.data());
+  engine_->pull(*state, graph.exchange, 1, weights_.data(), nullptr, edge_gradients);
   std::copy_n(energies_.data(), graph.n_local, energies);
   if (keep) state_ = std::move(state);
 }
@@ -221,7 +222,7 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
 void NativeEvaluator::feature_sum_of(const uq_graph &graph, double *sum)
 {
   other_descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
-  engine_->evaluate(atom_graph(graph), lmp_uq::exchange_of(graph), false, nullptr, other_descriptors_.data());
+  engine_->evaluate(atom_graph(graph), graph.exchange, false, nullptr, other_descriptors_.data());
   head_->feature_sum(species_.size(), other_descriptors_.data(), species_.data(), sum);
 }
 
@@ -234,13 +235,13 @@ void NativeEvaluator::correct(const uq_graph &graph, int n, const double *coeffi
   for (int k = 0; k < n; k++)
     for (std::size_t i = 0; i < n_local; i++)
       if (species_[i] >= 0) std::copy_n(coefficients + k * width, width, weights_.data() + (k * n_local + i) * width);
-  engine_->pull(*state_, lmp_uq::exchange_of(graph), n, nullptr, weights_.data(), gradients);
+  engine_->pull(*state_, graph.exchange, n, nullptr, weights_.data(), gradients);
 }
 
 void NativeEvaluator::energy_gradients(const uq_graph &graph, const double *weights, double *gradients)
 {
   if (!state_) throw std::runtime_error("no derivatives were kept");
-  engine_->pull(*state_, lmp_uq::exchange_of(graph), 1, weights, nullptr, gradients);
+  engine_->pull(*state_, graph.exchange, 1, weights, nullptr, gradients);
 }
 
 void NativeEvaluator::per_atom(int field, const uq_force_variables *variables, double threshold, double *column)

@@ -10,6 +10,7 @@
 #include "lammps/fmt/format.h"
 #include "lammps/update.h"
 
+#include <algorithm>
 #include <cmath>
 
 using namespace LAMMPS_NS;
@@ -28,7 +29,17 @@ void ForceComputation::init()
 {
   exclusions_.forget();
   configuration_.begin_run();
+  make_room();
   derivatives_wanted_ = false;
+}
+
+// for rows of features, and for those of forces, grades and motions; who wants derivatives has asked when it was defined
+void ForceComputation::make_room()
+{
+  const auto &info = model_.info;
+  const bool pulls = derivatives_wanted_ || derivatives_observed_;
+  const int of_atoms = std::max(4, 3 * info.n_force_members);
+  ghosts_.make_room(std::max(info.width, of_atoms), std::max(pulls ? info.pull_width : info.width, of_atoms));
 }
 
 void ForceComputation::forget()

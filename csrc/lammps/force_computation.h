@@ -68,6 +68,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   std::size_t n_bytes() const;
 
  private:
+  void make_room();
   void build_graph(const LAMMPS_NS::NeighList &list);
   uq_graph graph_view();
   void evaluate();

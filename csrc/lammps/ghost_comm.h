@@ -24,16 +24,15 @@ namespace lmp_uq {
 
 class GhostComm : protected LAMMPS_NS::Pointers {
  public:
-  // Columns per call of LAMMPS' communication: its buffers are sized from comm_forward/comm_reverse and must not be overrun.
-  static constexpr int CHUNK = 64;
-
   // graph: whose nodes the rows belong to; configuration: the atoms that they are
   GhostComm(LAMMPS_NS::LAMMPS *lmp, LAMMPS_NS::Pair &pair, const Graph &graph, Configuration &configuration, StepClock &clock) :
       Pointers(lmp), pair_(pair), graph_(graph), configuration_(configuration), clock_(clock)
   {
   }
 
-  void serve(uq_graph &view);    // sets its callbacks
+  // Before LAMMPS sizes the buffers of its communication, at the set-up of a run: doubles of the widest rows of the run, either way.
+  void make_room(int forward, int reverse);
+  void serve(uq_graph &view);    // sets its exchange
   // rows (n_nodes, width): those of ghosts become copies of their owners'
   void send_out(double *rows, int width);
   // rows (n_nodes, width): the parts that lie on ghosts are added to their owners' and leave zeros
@@ -51,14 +50,14 @@ class GhostComm : protected LAMMPS_NS::Pointers {
   // what LAMMPS asks of the pair style meanwhile
   int pack_forward(int n, const int *atoms, double *out) const;
   void unpack_forward(int n, int first, const double *in) const;
-  int pack_reverse(int n, int first, double *out) const;
+  int pack_reverse(int n, int first, double *out);
   void unpack_reverse(int n, const int *atoms, const double *in) const;
 
  private:
-  int exchange(const uq_rows &rows, bool forward);
-  int exchange(double *buffer, int width, bool forward);
+  int exchange(const GhostRows &rows, bool forward);
   void exchange_by_id(bool forward);
-  void keep_or_shift(const uq_rows &rows);
+  void keep_or_shift(const GhostRows &rows);
+  const int *ghost_nodes();
 
   LAMMPS_NS::Pair &pair_;
   const Graph &graph_;
@@ -70,9 +69,8 @@ class GhostComm : protected LAMMPS_NS::Pointers {
   std::vector<double> shifts_;               // (n_ghost)
   std::size_t next_kept_ = 0;
 
-  // exchange under way
-  uq_rows rows_ = {};
-  int first_column_ = 0, n_columns_ = 0;
+  GhostRows rows_ = {};    // of the exchange under way
+  std::vector<int> ghost_nodes_;
   std::exception_ptr pending_;    // a LAMMPS exception must not unwind through Python: it waits here
 };
 

@@ -63,7 +63,6 @@ PairMaceUq::PairMaceUq(LAMMPS *lmp) : Pair(lmp), impl(std::make_unique<Impl>(lmp
   single_enable = 0;
   no_virial_fdotr_compute = 1;    // the virial comes from the edges: right inside hybrid too, where atom->f holds other styles' forces
   centroidstressflag = CENTROID_NOTAVAIL;
-  comm_forward = comm_reverse = lmp_uq::GhostComm::CHUNK;
   if (lmp->citeme) lmp->citeme->add(CITATION);
 }
 

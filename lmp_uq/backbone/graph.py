@@ -17,19 +17,55 @@ if TYPE_CHECKING:
 _COINCIDENT = 1e-6  # Angstrom: below it a direction r_ij / |r_ij| means nothing
 
 
+class GhostRows(Protocol):
+    """A row of each node, wherever it lies, as csrc/mace/ghost_exchange.h has it.
+
+    Outside of its holder a row is `width` float64 numbers that may be copied but mean nothing: float32 rows lie in them two by two.
+    """
+
+    width: int
+
+    def pack(self, nodes: np.ndarray) -> np.ndarray:
+        """Return the rows of nodes, (len(nodes), width) float64."""
+
+    def unpack(self, first: int, rows: np.ndarray) -> None:
+        """Overwrite the rows of consecutive nodes."""
+
+    def add(self, nodes: np.ndarray, rows: np.ndarray) -> None:
+        """Add to the rows of nodes, of which some may be the same."""
+
+
+class ArrayRows:
+    """Rows of a C-contiguous float64 array (n_nodes, width)."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.width = array, array.shape[1]
+
+    def pack(self, nodes: np.ndarray) -> np.ndarray:
+        """See `GhostRows.pack`."""
+        return self.array[nodes]
+
+    def unpack(self, first: int, rows: np.ndarray) -> None:
+        """See `GhostRows.unpack`."""
+        self.array[first : first + len(rows)] = rows
+
+    def add(self, nodes: np.ndarray, rows: np.ndarray) -> None:
+        """See `GhostRows.add`."""
+        np.add.at(self.array, nodes, rows)
+
+
 class Exchange(Protocol):
     """Copies of atoms on this rank: their owners send, and get back what was added to the copies.
 
-    Both calls work in place on a C-contiguous float64 array of shape (n_nodes, width); `reverse` is the
-    transpose of `forward`. Every rank makes the same calls in the same order with the same widths, also a
-    rank without atoms.
+    `reverse` is the transpose of `forward`. Every rank makes the same calls in the same order with the same widths, also a rank without
+    atoms.
     """
 
-    def forward(self, buffer: np.ndarray) -> None:
-        """Overwrite each ghost row by its owner's row."""
+    def forward(self, rows: GhostRows) -> None:
+        """Overwrite each ghost's row by its owner's row."""
 
-    def reverse(self, buffer: np.ndarray) -> None:
-        """Add each ghost row to its owner's row and set it to zero."""
+    def reverse(self, rows: GhostRows) -> None:
+        """Add each ghost's row to its owner's row; ghosts' rows stay as they are."""
 
 
 @dataclass(frozen=True)

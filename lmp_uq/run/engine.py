@@ -310,6 +310,11 @@ class Engine:
         return energy + self._members @ np.asarray(feature_sum)
 
     @property
+    def exchange_width(self) -> int:
+        """Of the widest rows that are exchanged with ghosts."""
+        return self.backbone.exchange_width
+
+    @property
     def uses_correction(self) -> bool:
         """Whether force_error needs the force of the posterior's mean correction, which costs a backward pass."""
         return self._force_error is not None and self._force_error.correction_slope > 0.0

@@ -19,23 +19,19 @@ from lmp_uq.backbone.mace.architecture import default_dtype
 class Images:
     """Exchange of one rank: ghosts are images of its own atoms."""
 
-    def __init__(self, owners: np.ndarray, factor: float = 1.0) -> None:
-        self.owners, self.factor, self.calls = owners, factor, []
+    def __init__(self, owners: np.ndarray, n_local: int, times: int = 1) -> None:
+        self.owners, self.n_local, self.times, self.calls = owners, n_local, times, []
 
-    def forward(self, buffer):
-        self._note("forward", buffer)
-        n = len(buffer) - len(self.owners)
-        buffer[n:] = buffer[self.owners]
+    def forward(self, rows):
+        self.calls.append(("forward", rows.width))
+        rows.unpack(self.n_local, rows.pack(self.owners))
 
-    def reverse(self, buffer):
-        self._note("reverse", buffer)
-        n = len(buffer) - len(self.owners)
-        np.add.at(buffer, self.owners, self.factor * buffer[n:])
-        buffer[n:] = 0.0
-
-    def _note(self, name, buffer):
-        assert buffer.dtype == np.float64 and buffer.flags.c_contiguous
-        self.calls.append((name, buffer.shape[1]))
+    def reverse(self, rows):
+        self.calls.append(("reverse", rows.width))
+        sent = rows.pack(np.arange(self.n_local, self.n_local + len(self.owners)))
+        assert sent.dtype == np.float64 and sent.shape == (len(self.owners), rows.width)
+        for _ in range(self.times):
+            rows.add(self.owners, sent)
 
 
 def with_ghosts(graph: Graph, frame: Atoms, local: np.ndarray):
@@ -64,7 +60,7 @@ def test_images_as_ghosts_equal_the_folded_graph(name, engine):
     frame = make_frame("triclinic", backbone.elements)
     graph = one_graph(backbone, frame)
     part, atoms, _ = with_ghosts(graph, frame, np.arange(len(frame)))
-    exchange = Images(atoms[len(frame) :])
+    exchange = Images(atoms[len(frame) :], len(frame))
     part = replace(part, exchange=exchange)
     folded, ghosted = backbone.evaluate(graph), backbone.evaluate(part)
     np.testing.assert_allclose(ghosted.energies, folded.energies, rtol=1e-12)
@@ -92,8 +88,8 @@ def test_planted_error_in_the_exchange_is_seen(engine):
     graph = one_graph(backbone, frame)
     part, atoms, _ = with_ghosts(graph, frame, np.arange(len(frame)))
     folded = backbone.pull(backbone.evaluate(graph).state, np.ones(len(frame)))
-    for factor in (0.0, -1.0, 2.0):
-        wrong = replace(part, exchange=Images(atoms[len(frame) :], factor))
+    for times in (0, 2):
+        wrong = replace(part, exchange=Images(atoms[len(frame) :], len(frame), times))
         gradients = backbone.pull(backbone.evaluate(wrong).state, np.ones(len(frame)))
         assert np.abs(gradients - folded).max() > 1e-6
 
@@ -113,25 +109,24 @@ class _Rank:
     def __init__(self, ranks: Ranks, atoms: np.ndarray, n_local: int) -> None:
         self.ranks, self.atoms, self.n_local, self.calls = ranks, atoms, n_local, []
 
-    def _gather(self, buffer, rows):
+    def _gather(self, rows, nodes):
         if self.ranks.barrier.wait() == 0:
-            self.ranks.table = np.zeros((self.ranks.n_atoms, buffer.shape[1]))
+            self.ranks.table = np.zeros((self.ranks.n_atoms, rows.width))
         self.ranks.barrier.wait()
         with self.ranks.lock:
-            np.add.at(self.ranks.table, self.atoms[rows], buffer[rows])
+            np.add.at(self.ranks.table, self.atoms[nodes], rows.pack(nodes))
         self.ranks.barrier.wait()
         return self.ranks.table
 
-    def forward(self, buffer):
-        self.calls.append(("forward", buffer.shape[1]))
-        table = self._gather(buffer, slice(0, self.n_local))
-        buffer[self.n_local :] = table[self.atoms[self.n_local :]]
+    def forward(self, rows):
+        self.calls.append(("forward", rows.width))
+        table = self._gather(rows, np.arange(self.n_local))
+        rows.unpack(self.n_local, table[self.atoms[self.n_local :]])
 
-    def reverse(self, buffer):
-        self.calls.append(("reverse", buffer.shape[1]))
-        table = self._gather(buffer, slice(self.n_local, None))
-        buffer[: self.n_local] += table[self.atoms[: self.n_local]]
-        buffer[self.n_local :] = 0.0
+    def reverse(self, rows):
+        self.calls.append(("reverse", rows.width))
+        table = self._gather(rows, np.arange(self.n_local, len(self.atoms)))
+        rows.add(np.arange(self.n_local), table[self.atoms[: self.n_local]])
 
 
 def _run_rank(backbone, part, weights, results, number):
@@ -187,7 +182,7 @@ def test_graph_without_edges(name, engine, n_local):
     backbone = shared_backbone(name, engine)
     species = np.arange(n_local, dtype=np.int64) % 2
     graph = Graph(species, n_local, *[np.empty(0, np.int64)] * 2, np.empty((0, 3)))
-    exchange = Images(np.empty(0, np.int64))
+    exchange = Images(np.empty(0, np.int64), n_local)
     for each in (graph, replace(graph, exchange=exchange)):
         evaluation = backbone.evaluate(each)
         assert evaluation.energies.shape == (n_local,)

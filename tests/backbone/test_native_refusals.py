@@ -164,7 +164,7 @@ def test_weights_that_do_not_fit():
 
 def test_an_exchange_that_fails_is_heard():
     class Broken:
-        def forward(self, buffer):
+        def forward(self, rows):
             raise ZeroDivisionError("no ghosts today")
 
     backbone = shared_backbone("density", "native")

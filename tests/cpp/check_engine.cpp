@@ -98,18 +98,24 @@ struct Crystal {
   lmp_uq::GhostExchange exchange()
   {
     if (!ghosts) return {};
-    return {this, [](void *c, double *rows, int width) { return static_cast<Crystal *>(c)->copy(rows, width); },
-            [](void *c, double *rows, int width) { return static_cast<Crystal *>(c)->add(rows, width); }};
+    return {this, [](void *c, const lmp_uq::GhostRows *rows) { return static_cast<Crystal *>(c)->copy(*rows); },
+            [](void *c, const lmp_uq::GhostRows *rows) { return static_cast<Crystal *>(c)->add(*rows); }};
   }
-  int copy(double *rows, int width) const
+  int copy(const lmp_uq::GhostRows &rows) const
   {
-    for (std::size_t g = 0; g < owner.size(); ++g) std::copy_n(rows + static_cast<std::size_t>(owner[g]) * width, width, rows + (n + g) * width);
+    const int n_ghosts = static_cast<int>(owner.size());
+    Vector message(owner.size() * rows.width + 1);
+    rows.pack(rows.holder, n_ghosts, owner.data(), message.data());
+    rows.unpack(rows.holder, n, n_ghosts, message.data());
     return 0;
   }
-  int add(double *rows, int width) const
+  int add(const lmp_uq::GhostRows &rows) const
   {
-    for (std::size_t g = 0; g < owner.size(); ++g)
-      for (int k = 0; k < width; ++k) rows[static_cast<std::size_t>(owner[g]) * width + k] += rows[(n + g) * width + k];
+    std::vector<int> ghosts_of_all;
+    for (int k = n; k < n_nodes(); ++k) ghosts_of_all.push_back(k);
+    Vector message(owner.size() * rows.width + 1);
+    rows.pack(rows.holder, n_nodes() - n, ghosts_of_all.data(), message.data());
+    rows.add(rows.holder, n_nodes() - n, owner.data(), message.data());
     return 0;
   }
 

@@ -10,26 +10,6 @@
 
 namespace lmp_uq {
 
-// Rows of `width` numbers for each node, in the order of AtomGraph, wherever they lie: columns first .. first+n of one node's row.
-struct GhostRows {
-  void *holder;
-  int width;
-  void (*get)(void *holder, int node, int first, int n, double *out);
-  void (*put)(void *holder, int node, int first, int n, const double *in);
-  void (*add)(void *holder, int node, int first, int n, const double *in);
-};
-
-// Copies of atoms on this rank. The first two work in place on (n_nodes, width) doubles, rows in the order of AtomGraph; a caller that can
-// fetch and put single rows offers the others, which spare the engine that array. All return 0, or another number where the exchange
-// failed. Every rank makes the same calls with the same widths, also a rank without atoms.
-struct GhostExchange {
-  void *context = nullptr;
-  int (*forward)(void *context, double *rows, int width) = nullptr;    // ghost rows become their owners'; nullptr: no ghosts
-  int (*reverse)(void *context, double *rows, int width) = nullptr;    // owners gain their ghosts' rows
-  int (*forward_rows)(void *context, const GhostRows &rows) = nullptr;
-  int (*reverse_rows)(void *context, const GhostRows &rows) = nullptr;
-};
-
 struct AtomGraph {
   int n_local, n_nodes;            // local atoms first, then ghosts
   const std::int64_t *species;     // (n_nodes) index into the model's elements

@@ -65,7 +65,7 @@ template <class T> std::size_t MaceEngine<T>::n_bytes() const
   std::size_t n = 0;
   for (const auto &layer : layers_) n += layer->n_bytes();
   for (const auto &w : idle_) {
-    n += bytes_of(w->before, w->after, w->sent, w->rows);
+    n += bytes_of(w->before, w->after, w->sent);
     for (const Scratch &scratch : w->threads) n += scratch.n_bytes();
   }
   return n;

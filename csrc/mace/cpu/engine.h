@@ -5,6 +5,7 @@
 
 #include "mace/architecture.h"
 #include "mace/cpu/atom_graph.h"
+#include "mace/ghost_exchange.h"
 #include "file/tensor.h"
 
 #include <memory>
@@ -40,6 +41,8 @@ class Engine {
   virtual std::size_t table_bytes() const = 0;          // of the radial tables made so far
   virtual std::size_t n_bytes() const = 0;              // of these, of weights as they are laid out, and of work space
   virtual int n_threads() const = 0;
+  virtual int exchange_width(int n_sets) const = 0;     // doubles of the widest row of a ghost where so many sets are pulled at once
+  static int most_sets();                               // that a pull takes at once
 
   // energies (n_local) in eV, nullptr: none; descriptors (n_local, n_features); collective over the ranks that exchange ghosts. keep: what
   // pull needs, most of the memory of a pass; else nullptr is returned. Several threads may call it. std::runtime_error: a graph that does

@@ -39,7 +39,7 @@ std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, c
       if (next) send(*next, *state, batch, *w, scratch);
     });
     if (!keep) state->layers[t] = {};
-    if (next) fill_ghosts(*next, state->graph, exchange, state->layers[t + 1].features, *w);
+    if (next) fill_ghosts(*next, state->graph, exchange, state->layers[t + 1].features);
     std::swap(w->before, w->after);
   }
   if (energies && shape().repulsion) add_repulsion(*state, energies);

@@ -1,79 +1,69 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Features of ghosts and their gradients: what goes through the caller's exchange, in its order of nodes and without padding.
+// Features of ghosts and their gradients, from and into the messages of an exchange.
 #include "mace/cpu/mace_engine.h"
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
+#include <type_traits>
 
 namespace lmp_uq {
 
+int Engine::most_sets() { return MAX_SETS; }
+
 namespace {
 
-// Features of one node (component, channel) <-> a row of the exchange.
-template <class T> void to_row(const BlockedRows<T> &rows, const T *features, std::int64_t node, int set, int n_channels, double *row)
-{
-  for (int m = 0; m < rows.n_components; ++m)
-    for (int c = 0; c < n_channels; c += block<T>()) {
-      const T *from = features + rows.offset(node, set, m, c);
-      const int n = std::min(n_channels - c, block<T>());
-      for (int k = 0; k < n; ++k) row[m * n_channels + c + k] = static_cast<double>(from[k]);
-    }
-}
+constexpr std::int64_t LARGE = 1 << 15;    // doubles of a message that are worth waking threads for
 
-template <class T> void from_row(const BlockedRows<T> &rows, const double *row, int n_channels, T *features, std::int64_t node, int set)
-{
-  for (int m = 0; m < rows.n_components; ++m)
-    for (int c = 0; c < n_channels; c += block<T>()) {
-      T *to = features + rows.offset(node, set, m, c);
-      const int n = std::min(n_channels - c, block<T>());
-      for (int k = 0; k < n; ++k) to[k] = static_cast<T>(row[m * n_channels + c + k]);
-      std::fill(to + n, to + block<T>(), T(0));
-    }
-}
-
-// The same features as GhostRows: column (set, component, channel) of a node.
+// Features of a node of all its sets lie together in each block of channels; these pieces one after another are its row, zeros behind the
+// last channel included.
 template <class T> struct FeatureRows {
   BlockedRows<T> rows;
   T *features;
   const SortedGraph &graph;
-  int n_channels;
+  int n_blocks, n_threads;
 
-  // f(features, k, n): the next n features of the columns asked for, the first of which is number k
-  template <class F> void visit(int node, int first, int n, const F &f) const
+  std::size_t piece() const { return rows.offset(1, 0, 0); }                         // numbers
+  std::size_t piece_doubles() const { return piece() * sizeof(T) / sizeof(double); }
+  int width() const { return n_blocks * static_cast<int>(piece_doubles()); }
+
+  // f(piece of the k-th of n nodes, its place among the doubles of the message); blocks are shared out, so no two threads add to one number
+  template <class F> void visit(int n, const F &f) const
   {
-    for (int k = 0; k < n;) {
-      const int channel = (first + k) % n_channels, group = (first + k) / n_channels;
-      const int here = std::min({n - k, n_channels - channel, block<T>() - channel % block<T>()});
-      f(features + rows.offset(graph.row[node], group / rows.n_components, group % rows.n_components, channel), k, here);
-      k += here;
-    }
-  }
-  static void get(void *holder, int node, int first, int n, double *out)
-  {
-    static_cast<const FeatureRows *>(holder)->visit(node, first, n, [&](const T *p, int k, int here) {
-      for (int c = 0; c < here; ++c) out[k + c] = static_cast<double>(p[c]);
+    const bool large = static_cast<std::int64_t>(n) * width() >= LARGE;
+    over_rows(large ? std::min(n_threads, n_blocks) : 1, n_blocks, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t b = first; b < last; ++b)
+        for (int k = 0; k < n; ++k)
+          f(k, features + b * rows.block_stride(), static_cast<std::size_t>(k) * width() + b * piece_doubles());
     });
   }
-  static void put(void *holder, int node, int first, int n, const double *in)
+  T *row(T *base, int node) const { return base + rows.offset(graph.row[node], 0, 0); }
+
+  static void pack(void *holder, int n, const int *nodes, double *out)
   {
-    static_cast<const FeatureRows *>(holder)->visit(node, first, n, [&](T *p, int k, int here) {
-      for (int c = 0; c < here; ++c) p[c] = static_cast<T>(in[k + c]);
+    const auto &self = *static_cast<const FeatureRows *>(holder);
+    self.visit(n, [&](int k, T *base, std::size_t at) { std::memcpy(out + at, self.row(base, nodes[k]), self.piece() * sizeof(T)); });
+  }
+  static void unpack(void *holder, int first_node, int n, const double *in)
+  {
+    const auto &self = *static_cast<const FeatureRows *>(holder);
+    self.visit(n, [&](int k, T *base, std::size_t at) { std::memcpy(self.row(base, first_node + k), in + at, self.piece() * sizeof(T)); });
+  }
+  static void add(void *holder, int n, const int *nodes, const double *in)
+  {
+    const auto &self = *static_cast<const FeatureRows *>(holder);
+    self.visit(n, [&](int k, T *base, std::size_t at) {
+      T *to = self.row(base, nodes[k]), more[block_numbers()];
+      for (std::size_t c = 0; c < self.piece(); c += block_numbers()) {
+        std::memcpy(more, in + at + c * sizeof(T) / sizeof(double), sizeof(more));
+        for (int i = 0; i < block_numbers(); ++i) to[c + i] += more[i];
+      }
     });
   }
-  static void add(void *holder, int node, int first, int n, const double *in)
-  {
-    static_cast<const FeatureRows *>(holder)->visit(node, first, n, [&](T *p, int k, int here) {
-      for (int c = 0; c < here; ++c) p[c] += static_cast<T>(in[k + c]);
-    });
-  }
-  GhostRows view() { return {this, rows.n_sets * rows.n_components * n_channels, get, put, add}; }
+  static constexpr int block_numbers() { return lmp_uq::block<T>(); }
+
+  GhostRows view() { return {this, width(), std::is_same<T, float>::value, pack, unpack, add}; }
 };
-
-template <class T> void clear(const BlockedRows<T> &rows, T *features, std::int64_t node, int wide)
-{
-  for (int c = 0; c < wide; c += block<T>())
-    std::fill_n(features + rows.offset(node, 0, 0, c), rows.n_components * block<T>(), T(0));
-}
 
 void check(int failed)
 {
@@ -82,50 +72,30 @@ void check(int failed)
 
 }    // namespace
 
+template <class T> int MaceEngine<T>::exchange_width(int n_sets) const
+{
+  int width = 0;
+  for (std::size_t t = 1; t < layers_.size(); ++t) width = std::max(width, layers_[t]->n_in() * layers_[t]->sent_wide());
+  return static_cast<int>(n_sets * width * sizeof(T) / sizeof(double));
+}
+
 template <class T>
-void MaceEngine<T>::fill_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, Aligned<T> &features,
-                                Workspace &w) const
+void MaceEngine<T>::fill_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, Aligned<T> &features) const
 {
   if (!exchange.forward) return;
-  const BlockedRows<T> rows = features_of(layer, graph);
-  const int n_channels = layer.n_sent(), width = rows.n_components * n_channels;
-  if (exchange.forward_rows) {
-    if (layer.sent_wide() != n_channels)    // of ghosts nobody else writes the padding
-      for (std::int64_t node = graph.n_local; node < graph.n_nodes; ++node) clear(rows, features.data(), node, layer.sent_wide());
-    return check(exchange.forward_rows(exchange.context, FeatureRows<T>{rows, features.data(), graph, n_channels}.view()));
-  }
-  w.rows.resize(static_cast<std::size_t>(graph.n_nodes) * width);
-  over_rows(n_threads_, graph.n_local, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t row = first; row < last; ++row)
-      to_row(rows, features.data(), row, 0, n_channels, w.rows.data() + static_cast<std::size_t>(graph.node[row]) * width);
-  });
-  check(exchange.forward(exchange.context, w.rows.data(), width));
-  over_rows(n_threads_, graph.n_nodes - graph.n_local, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t row = graph.n_local + first; row < graph.n_local + last; ++row)
-      from_row(rows, w.rows.data() + row * width, n_channels, features.data(), row, 0);
-  });
+  FeatureRows<T> held{features_of(layer, graph), features.data(), graph, layer.sent_wide() / block<T>(), n_threads_};
+  const GhostRows rows = held.view();
+  check(exchange.forward(exchange.context, &rows));
 }
 
 template <class T>
 void MaceEngine<T>::gather_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, int n_sets,
-                                  Workspace &w) const
+                                  Aligned<T> &gradient) const
 {
   if (!exchange.reverse) return;
-  const BlockedRows<T> rows = features_of(layer, graph, n_sets);
-  const int n_channels = layer.n_sent(), width = rows.n_components * n_channels;
-  T *features = w.feature_gradient().data();
-  if (exchange.reverse_rows) return check(exchange.reverse_rows(exchange.context, FeatureRows<T>{rows, features, graph, n_channels}.view()));
-  const auto row = [&](std::int64_t node, int set) { return w.rows.data() + (node * n_sets + set) * width; };
-  w.rows.resize(static_cast<std::size_t>(graph.n_nodes) * n_sets * width);
-  over_rows(n_threads_, graph.n_nodes, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t node = first; node < last; ++node)
-      for (int set = 0; set < n_sets; ++set) to_row(rows, features, graph.row[node], set, n_channels, row(node, set));
-  });
-  check(exchange.reverse(exchange.context, w.rows.data(), n_sets * width));
-  over_rows(n_threads_, graph.n_local, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t node = first; node < last; ++node)
-      for (int set = 0; set < n_sets; ++set) from_row(rows, row(node, set), n_channels, features, graph.row[node], set);
-  });
+  FeatureRows<T> held{features_of(layer, graph, n_sets), gradient.data(), graph, layer.sent_wide() / block<T>(), n_threads_};
+  const GhostRows rows = held.view();
+  check(exchange.reverse(exchange.context, &rows));
 }
 
 template class MaceEngine<float>;

@@ -48,7 +48,7 @@ void MaceEngine<T>::pull(const Evaluated &state, const GhostExchange &exchange, 
     });
     if (t == 0) break;
     add_up(n_features, w);
-    gather_ghosts(layer, graph, exchange, weighting.n_sets, w);
+    gather_ghosts(layer, graph, exchange, weighting.n_sets, w.feature_gradient());
     std::swap(w.sent, w.feature_gradient());
     std::swap(w.before, w.after);
   }

@@ -27,6 +27,7 @@ template <class T> class MaceEngine : public Engine {
   int n_threads() const override { return n_threads_; }
   std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                   double *descriptors) override;
+  int exchange_width(int n_sets) const override;
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
             double *gradients) override;
 
@@ -69,7 +70,6 @@ template <class T> class MaceEngine : public Engine {
     std::vector<Scratch> threads;
     Aligned<T> before, after;                        // what skips take of the features before and after a layer, or give to their gradients
     Aligned<T> sent;                                 // gradient of x of the next layer
-    std::vector<double> rows;                        // to exchange
     Aligned<T> &feature_gradient() { return threads[0].feature_gradient; }    // the sum, once add_up() was called
   };
   struct Weighting {                                 // a few of pull's sets
@@ -134,7 +134,7 @@ template <class T> class MaceEngine : public Engine {
   void send(const Layer<T> &next, Evaluated &state, const Batch &batch, Workspace &w, const Scratch &s) const;
   void add_atomic_energies(const Evaluated &state, double *energies) const;
   void add_repulsion(const Evaluated &state, double *energies) const;
-  void fill_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, Aligned<T> &features, Workspace &w) const;
+  void fill_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, Aligned<T> &features) const;
 
   // reverse
   void pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting, Workspace &w) const;
@@ -153,7 +153,7 @@ template <class T> class MaceEngine : public Engine {
   void skip_gradient(const Layer<T> &layer, const SortedGraph &graph, const Batch &batch, int n_sets, Workspace &w, const Scratch &s) const;
   void add_up(std::size_t n, Workspace &w) const;
   void add_repulsion_gradient(const Evaluated &state, const Weighting &weighting) const;
-  void gather_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, int n_sets, Workspace &w) const;
+  void gather_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, int n_sets, Aligned<T> &gradient) const;
 
   const Repulsion &repulsion(int centre, int source) const { return repulsion_[centre * static_cast<std::size_t>(shape().n_elements()) + source]; }
   std::unique_ptr<Workspace> borrow();

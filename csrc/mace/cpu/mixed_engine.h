@@ -19,6 +19,7 @@ class MixedEngine : public Engine {
   int n_threads() const override { return exact_.n_threads(); }
   std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                   double *descriptors) override;
+  int exchange_width(int n_sets) const override { return exact_.exchange_width(n_sets); }
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
             double *gradients) override;
 

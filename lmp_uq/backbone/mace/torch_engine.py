@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmp_uq.backbone.graph import Exchange, Graph, check_graph, check_push, weight_sets
+from lmp_uq.backbone.graph import ArrayRows, Exchange, Graph, check_graph, check_push, weight_sets
 from lmp_uq.backbone.identity import identity_of
 from lmp_uq.backbone.mace.architecture import ATOMIC_ENERGIES, DTYPES, MaceModule, build_model, default_dtype, o3, unpack_tensors
 from lmp_uq.backbone.mace.spare_model import borrow
@@ -71,11 +71,11 @@ class _Reverse(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, halo: Halo) -> torch.Tensor:
         ctx.halo = halo
-        return halo.moved(values, halo.exchange.reverse)
+        return halo.sent_home(values)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return ctx.halo.moved(grad, ctx.halo.exchange.forward), None
+        return ctx.halo.sent_out(grad), None
 
 
 class Halo:
@@ -85,27 +85,40 @@ class Halo:
     Parameters
     ----------
     exchange : Exchange
+    n_local : int
+        Of the graph.
     n_padding : int
         Leading rows that are no atoms of the graph.
     """
 
-    def __init__(self, exchange: Exchange, n_padding: int) -> None:
-        self.exchange = exchange
-        self._n_padding = n_padding
+    def __init__(self, exchange: Exchange, n_local: int, n_padding: int) -> None:
+        self._exchange = exchange
+        self._n_local, self._n_padding = n_local, n_padding
 
     def forward_exchange(self, features: torch.Tensor, out: torch.Tensor, _width: int) -> None:
         """Fill `out` with `features`, ghost rows from their owners."""
-        out.copy_(self.moved(features, self.exchange.forward))
+        out.copy_(self.sent_out(features))
 
     def reverse_exchange(self, grad: torch.Tensor, out: torch.Tensor, _width: int) -> None:
         """Fill `out` with `grad`, ghost rows added to their owners."""
         out.copy_(_Reverse.apply(grad, self))
 
-    def moved(self, values: torch.Tensor, move: Any) -> torch.Tensor:
-        """Return `values` (n_rows, width) after `move`, which sees a float64 copy on the host."""
-        rows = np.array(values.detach().cpu().numpy(), dtype=np.float64, order="C", copy=True)
-        move(rows[self._n_padding :])
+    def sent_out(self, values: torch.Tensor) -> torch.Tensor:
+        """Return `values` (n_rows, width), ghost rows from their owners."""
+        rows = _on_host(values)
+        self._exchange.forward(ArrayRows(rows[self._n_padding :]))
         return torch.from_numpy(rows).to(values)
+
+    def sent_home(self, values: torch.Tensor) -> torch.Tensor:
+        """Return `values` (n_rows, width), ghost rows added to their owners and zero."""
+        rows = _on_host(values)
+        self._exchange.reverse(ArrayRows(rows[self._n_padding :]))
+        rows[self._n_padding + self._n_local :] = 0.0
+        return torch.from_numpy(rows).to(values)
+
+
+def _on_host(values: torch.Tensor) -> np.ndarray:
+    return np.array(values.detach().cpu().numpy(), dtype=np.float64, order="C", copy=True)
 
 
 class MaceTorchBackbone:
@@ -128,6 +141,8 @@ class MaceTorchBackbone:
     cutoff : float
         Angstrom.
     n_features, n_parameters : int
+    exchange_width : int
+        Of the widest rows that are exchanged with ghosts.
     precision, device : str
 
     Raises
@@ -160,6 +175,7 @@ class MaceTorchBackbone:
         self.n_parameters = sum(parameter.numel() for parameter in model.parameters())
         self.n_bytes = sum(array.numel() * array.element_size() for array in (*model.parameters(), *model.buffers()))
         self._invariants = _invariant_columns(model)
+        self.exchange_width = max(o3.Irreps(str(block.node_feats_irreps)).dim for block in model.interactions)
         self.n_features = len(self._invariants)
         self._atomic_energies = np.atleast_2d(state[ATOMIC_ENERGIES]).astype(np.float64)[head]
         self._model = model
@@ -261,7 +277,7 @@ class MaceTorchBackbone:
             "batch": torch.zeros(n_local, dtype=torch.int64, device=self.device),
             "head": self._head,
             "natoms": (n_local, n_nodes - graph.n_local),
-            "lammps_class": None if graph.exchange is None else Halo(graph.exchange, n_padding),
+            "lammps_class": None if graph.exchange is None else Halo(graph.exchange, graph.n_local, n_padding),
         }
 
 
