@@ -8,57 +8,104 @@
 namespace lmp_uq {
 namespace LMP_UQ_ISA {
 
-template <class T> LMP_UQ_INLINE void load_rows(const T *from, int n, std::size_t stride, Vector<T> *to)
+// The same component of R rows. Rows are worked on together: a coefficient and the indices of its factors are fetched once for all of them,
+// and their sums do not wait for one another.
+template <class T, int R> struct Packet {
+  Vector<T> row[R];
+};
+constexpr int PRODUCT_ROWS = 4;
+
+template <int R, class F> LMP_UQ_INLINE void each_row(const F &f)
 {
-  for (int s = 0; s < n; ++s) to[s] = load(from + s * stride);
+  unroll<R>([&](auto r) LMP_UQ_ALWAYS { f(r.value); });
+}
+
+template <class T, int R> LMP_UQ_INLINE void load_rows(const T *from, int n, std::size_t stride, std::size_t row_stride, Packet<T, R> *to)
+{
+  for (int s = 0; s < n; ++s) each_row<R>([&](int r) LMP_UQ_ALWAYS { to[s].row[r] = load(from + s * stride + r * row_stride); });
 }
 
 // B_o = sum of coefficients times products of one, two and three A
-template <class T> LMP_UQ_INLINE Vector<T> polynomial(const Polynomial &p, int o, const Vector<T> *a, const T *&coefficient)
+template <class T, int R>
+LMP_UQ_INLINE Packet<T, R> polynomial(const Polynomial &p, int o, const Packet<T, R> *a, const T *&coefficient)
 {
-  Vector<T> out{};
-  for (int q = p.linear_start[o]; q < p.linear_start[o + 1]; ++q, coefficient += block<T>()) out += load(coefficient) * a[p.linear[q]];
+  Packet<T, R> out{};
+  for (int q = p.linear_start[o]; q < p.linear_start[o + 1]; ++q, coefficient += block<T>()) {
+    const Vector<T> c = load(coefficient);
+    each_row<R>([&](int r) LMP_UQ_ALWAYS { out.row[r] += c * a[p.linear[q]].row[r]; });
+  }
   for (int q = p.pair_start[o]; q < p.pair_start[o + 1]; ++q) {
-    Vector<T> sum = load(coefficient);
+    const Packet<T, R> &first = a[p.pair[2 * q]], &second = a[p.pair[2 * q + 1]];
+    Packet<T, R> sum;
+    each_row<R>([&](int r) LMP_UQ_ALWAYS { sum.row[r] = load(coefficient); });
     coefficient += block<T>();
-    for (int r = p.third_start[q]; r < p.third_start[q + 1]; ++r, coefficient += block<T>()) sum += load(coefficient) * a[p.third[r]];
-    out += a[p.pair[2 * q]] * a[p.pair[2 * q + 1]] * sum;
+    for (int t = p.third_start[q]; t < p.third_start[q + 1]; ++t, coefficient += block<T>()) {
+      const Vector<T> c = load(coefficient);
+      each_row<R>([&](int r) LMP_UQ_ALWAYS { sum.row[r] += c * a[p.third[t]].row[r]; });
+    }
+    each_row<R>([&](int r) LMP_UQ_ALWAYS { out.row[r] += first.row[r] * second.row[r] * sum.row[r]; });
   }
   return out;
+}
+
+// f(first row, Index<rows>) on all rows
+template <class F> LMP_UQ_INLINE void for_row_groups(int n_rows, const F &f)
+{
+  int row = 0;
+  for (; row + PRODUCT_ROWS <= n_rows; row += PRODUCT_ROWS) f(row, Index<PRODUCT_ROWS>{});
+  for (; row < n_rows; ++row) f(row, Index<1>{});
+}
+
+template <class T> LMP_UQ_INLINE const T *coefficients_of(const Polynomial &p, const T *coefficients, const Channels &c)
+{
+  return coefficients + static_cast<std::size_t>(c.block) * p.n_coefficients * block<T>() + c.part;
 }
 
 template <class T> void product_forward(const ProductForward<T> &a)
 {
   const Polynomial &p = a.polynomial;
-  const std::size_t n_channels = a.n_channels;
+  const std::size_t n_channels = a.n_channels, in_row = p.n_in * n_channels, out_row = p.n_out * n_channels;
   for_channels<T>(a.n_channels, [&](const Channels &c) LMP_UQ_ALWAYS {
-    for (int i = 0; i < a.n_rows; ++i) {
-      const T *coefficient = a.coefficients + static_cast<std::size_t>(c.block) * p.n_coefficients * block<T>() + c.part;
-      Vector<T> in[MAX_HARMONICS];
-      load_rows(a.in + i * p.n_in * n_channels + c.first, p.n_in, n_channels, in);
-      for (int o = 0; o < p.n_out; ++o)
-        store(a.out + (i * static_cast<std::size_t>(p.n_out) + o) * n_channels + c.first, polynomial<T>(p, o, in, coefficient));
-    }
+    for_row_groups(a.n_rows, [&](int i, auto n) LMP_UQ_ALWAYS {
+      const T *coefficient = coefficients_of(p, a.coefficients, c);
+      Packet<T, n.value> in[MAX_HARMONICS];
+      load_rows<T, n.value>(a.in + i * in_row + c.first, p.n_in, n_channels, in_row, in);
+      for (int o = 0; o < p.n_out; ++o) {
+        const Packet<T, n.value> out = polynomial<T, n.value>(p, o, in, coefficient);
+        each_row<n.value>([&](int r) LMP_UQ_ALWAYS { store(a.out + (i + r) * out_row + o * n_channels + c.first, out.row[r]); });
+      }
+    });
   });
 }
 
-// dB_o/dA_s, added to `jacobian`
-template <class T>
-LMP_UQ_INLINE void polynomial_jacobian(const Polynomial &p, int o, const Vector<T> *a, const T *&coefficient, Vector<T> *jacobian)
+// weight * dB_o/dA_s, added to `jacobian`
+template <class T, int R>
+LMP_UQ_INLINE void polynomial_jacobian(const Polynomial &p, int o, const Packet<T, R> *a, const Packet<T, R> &weight, const T *&coefficient,
+                                       Packet<T, R> *jacobian)
 {
-  for (int q = p.linear_start[o]; q < p.linear_start[o + 1]; ++q, coefficient += block<T>()) jacobian[p.linear[q]] += load(coefficient);
+  for (int q = p.linear_start[o]; q < p.linear_start[o + 1]; ++q, coefficient += block<T>()) {
+    const Vector<T> c = load(coefficient);
+    each_row<R>([&](int r) LMP_UQ_ALWAYS { jacobian[p.linear[q]].row[r] += c * weight.row[r]; });
+  }
   for (int q = p.pair_start[o]; q < p.pair_start[o + 1]; ++q) {
     const int first = p.pair[2 * q], second = p.pair[2 * q + 1];
-    const Vector<T> pair = a[first] * a[second];
-    Vector<T> sum = load(coefficient);
+    Packet<T, R> pair, sum;
+    each_row<R>([&](int r) LMP_UQ_ALWAYS {
+      pair.row[r] = weight.row[r] * a[first].row[r] * a[second].row[r];
+      sum.row[r] = load(coefficient);
+    });
     coefficient += block<T>();
-    for (int r = p.third_start[q]; r < p.third_start[q + 1]; ++r, coefficient += block<T>()) {
+    for (int t = p.third_start[q]; t < p.third_start[q + 1]; ++t, coefficient += block<T>()) {
       const Vector<T> c = load(coefficient);
-      sum += c * a[p.third[r]];
-      jacobian[p.third[r]] += c * pair;
+      const int third = p.third[t];
+      each_row<R>([&](int r) LMP_UQ_ALWAYS {
+        sum.row[r] += c * a[third].row[r];
+        jacobian[third].row[r] += c * pair.row[r];
+      });
     }
-    jacobian[first] += sum * a[second];
-    jacobian[second] += sum * a[first];
+    each_row<R>([&](int r) LMP_UQ_ALWAYS { sum.row[r] *= weight.row[r]; });
+    each_row<R>([&](int r) LMP_UQ_ALWAYS { jacobian[first].row[r] += sum.row[r] * a[second].row[r]; });
+    each_row<R>([&](int r) LMP_UQ_ALWAYS { jacobian[second].row[r] += sum.row[r] * a[first].row[r]; });
   }
 }
 
@@ -69,36 +116,58 @@ template <class T> LMP_UQ_INLINE double lane_sum(Vector<T> v)
   return sum;
 }
 
-template <class T> LMP_UQ_INLINE void product_reverse_row(const ProductReverse<T> &a, int i, const Channels &c)
+// gradient of A in one set, from sum_s(s) for each component
+template <class T, int R, class F>
+LMP_UQ_INLINE void store_product_gradient(const ProductReverse<T> &a, int set, int i, const Channels &c, const Packet<T, R> *in, const F &sum_of)
+{
+  const std::size_t n_channels = a.n_channels, in_row = a.polynomial.n_in * n_channels;
+  T *out = a.in_gradient + set * a.in_set_stride + i * in_row + c.first;
+  Packet<T, R> overlap{};
+  for (int s = 0; s < a.polynomial.n_in; ++s) {
+    const Packet<T, R> sum = sum_of(s);
+    each_row<R>([&](int r) LMP_UQ_ALWAYS {
+      overlap.row[r] += sum.row[r] * in[s].row[r];
+      store(out + s * n_channels + r * in_row, sum.row[r] * a.scale[i + r]);
+    });
+  }
+  each_row<R>([&](int r) LMP_UQ_ALWAYS { a.overlap[static_cast<std::size_t>(set) * a.n_rows + i + r] += lane_sum<T>(overlap.row[r]); });
+}
+
+// One set's gradient is summed straight away; for several the derivatives of each output are kept and used by all.
+template <class T, int R, bool STACKED> LMP_UQ_INLINE void product_reverse_rows(const ProductReverse<T> &a, int i, const Channels &c)
 {
   const Polynomial &p = a.polynomial;
-  const std::size_t n_channels = a.n_channels;
-  const T *coefficient = a.coefficients + static_cast<std::size_t>(c.block) * p.n_coefficients * block<T>() + c.part;
-  Vector<T> in[MAX_HARMONICS], jacobian[MAX_OUTPUTS][MAX_HARMONICS];
-  load_rows(a.in + i * p.n_in * n_channels + c.first, p.n_in, n_channels, in);
+  const std::size_t n_channels = a.n_channels, in_row = p.n_in * n_channels, out_row = p.n_out * n_channels;
+  const T *coefficient = coefficients_of(p, a.coefficients, c), *gradient = a.gradient + i * out_row + c.first;
+  Packet<T, R> in[MAX_HARMONICS], jacobian[STACKED ? MAX_OUTPUTS : 1][MAX_HARMONICS], weights[MAX_OUTPUTS];
+  load_rows<T, R>(a.in + i * in_row + c.first, p.n_in, n_channels, in_row, in);
+  if constexpr (STACKED)
+    for (int o = 0; o < p.n_out; ++o) each_row<R>([&](int r) LMP_UQ_ALWAYS { weights[o].row[r] = Vector<T>{} + T(1); });
+  else
+    load_rows<T, R>(gradient, p.n_out, n_channels, out_row, weights);
   for (int o = 0; o < p.n_out; ++o) {
-    for (int s = 0; s < p.n_in; ++s) jacobian[o][s] = Vector<T>{};
-    polynomial_jacobian<T>(p, o, in, coefficient, jacobian[o]);
+    Packet<T, R> *of = jacobian[STACKED ? o : 0];
+    for (int s = 0; s < p.n_in && (STACKED || o == 0); ++s) of[s] = Packet<T, R>{};
+    polynomial_jacobian<T, R>(p, o, in, weights[o], coefficient, of);
   }
+  if constexpr (!STACKED) return store_product_gradient<T, R>(a, 0, i, c, in, [&](int s) LMP_UQ_ALWAYS { return jacobian[0][s]; });
   for (int set = 0; set < a.n_sets; ++set) {
-    const T *g = a.gradient + set * a.set_stride + i * p.n_out * n_channels + c.first;
-    T *out = a.in_gradient + set * a.in_set_stride + i * p.n_in * n_channels + c.first;
-    Vector<T> overlap{}, g_o[MAX_OUTPUTS];
-    load_rows(g, p.n_out, n_channels, g_o);
-    for (int s = 0; s < p.n_in; ++s) {
-      Vector<T> sum{};
-      for (int o = 0; o < p.n_out; ++o) sum += g_o[o] * jacobian[o][s];
-      overlap += sum * in[s];
-      store(out + s * n_channels, sum * a.scale[i]);
-    }
-    a.overlap[static_cast<std::size_t>(set) * a.n_rows + i] += lane_sum<T>(overlap);
+    load_rows<T, R>(gradient + set * a.set_stride, p.n_out, n_channels, out_row, weights);
+    store_product_gradient<T, R>(a, set, i, c, in, [&](int s) LMP_UQ_ALWAYS {
+      Packet<T, R> sum{};
+      for (int o = 0; o < p.n_out; ++o) each_row<R>([&](int r) LMP_UQ_ALWAYS { sum.row[r] += weights[o].row[r] * jacobian[o][s].row[r]; });
+      return sum;
+    });
   }
 }
 
 template <class T> void product_reverse(const ProductReverse<T> &a)
 {
   for_channels<T>(a.n_channels, [&](const Channels &c) LMP_UQ_ALWAYS {
-    for (int i = 0; i < a.n_rows; ++i) product_reverse_row(a, i, c);
+    for_row_groups(a.n_rows, [&](int i, auto n) LMP_UQ_ALWAYS {
+      if (a.n_sets == 1) product_reverse_rows<T, n.value, false>(a, i, c);
+      else product_reverse_rows<T, n.value, true>(a, i, c);
+    });
   });
 }
 
