@@ -62,6 +62,20 @@ def plain_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
     return _random_model(seed, "MACE", **(defaults | changes))
 
 
+def odd_scalars_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
+    """Si and O with hidden features 0o beside 0e, float64. Not to be changed: mace-torch's empty parameters of it cannot be copied."""
+    arguments = {
+        "r_max": 3.5,
+        "max_ell": 3,
+        "correlation": 3,
+        "interaction_cls": INTERACTIONS["RealAgnosticDensityResidualInteractionBlock"],
+        "interaction_cls_first": INTERACTIONS["RealAgnosticResidualInteractionBlock"],
+        "hidden_irreps": o3.Irreps("4x0e+4x0o"),
+        "atomic_numbers": [8, 14],
+    } | changes
+    return _built(seed, "ScaleShiftMACE", _key(arguments))
+
+
 def random_mpa0(seed: int = 0) -> torch.nn.Module:
     """Random weights in exactly the architecture of MACE-MPA-0 medium, float64; takes half a minute."""
     return mpa0_like("128x0e+128x1o", seed)
@@ -93,9 +107,12 @@ def as_backbone(model: torch.nn.Module, precision: str = "float64") -> MaceTorch
 
 
 def _random_model(seed: int, name: str, **arguments: Any) -> torch.nn.Module:
-    key = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in arguments.items())
     with quiet():
-        return copy.deepcopy(_built(seed, name, key))
+        return copy.deepcopy(_built(seed, name, _key(arguments)))
+
+
+def _key(arguments: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in arguments.items())
 
 
 @functools.cache
