@@ -30,7 +30,7 @@ def density_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
         "pair_repulsion": True,
         "distance_transform": "Agnesi",
     }
-    return _random_model(seed, "ScaleShiftMACE", **(defaults | changes))
+    return random_model(seed, "ScaleShiftMACE", **(defaults | changes))
 
 
 def residual_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
@@ -45,7 +45,7 @@ def residual_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
         "hidden_irreps": o3.Irreps("8x0e+8x1o"),
         "atomic_numbers": [32, 52],
     }
-    return _random_model(seed, "ScaleShiftMACE", **(defaults | changes))
+    return random_model(seed, "ScaleShiftMACE", **(defaults | changes))
 
 
 def plain_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
@@ -59,7 +59,7 @@ def plain_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
         "hidden_irreps": o3.Irreps("16x0e"),
         "atomic_numbers": [1, 8],
     }
-    return _random_model(seed, "MACE", **(defaults | changes))
+    return random_model(seed, "MACE", **(defaults | changes))
 
 
 def odd_scalars_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
@@ -83,7 +83,7 @@ def random_mpa0(seed: int = 0) -> torch.nn.Module:
 
 def mpa0_like(hidden_irreps: str, seed: int = 0) -> torch.nn.Module:
     """The same with other hidden features."""
-    return _random_model(
+    return random_model(
         seed,
         "ScaleShiftMACE",
         r_max=6.0,
@@ -106,7 +106,7 @@ def as_backbone(model: torch.nn.Module, precision: str = "float64") -> MaceTorch
     return MaceTorchBackbone(architecture, tensors, precision=precision)
 
 
-def _random_model(seed: int, name: str, **arguments: Any) -> torch.nn.Module:
+def random_model(seed: int, name: str, **arguments: Any) -> torch.nn.Module:
     with quiet():
         return copy.deepcopy(_built(seed, name, _key(arguments)))
 

@@ -19,6 +19,7 @@ from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 from lmp_uq.errors import UqError
+from lmp_uq.modelfile.source import open_backbone
 
 
 def save(model, path):
@@ -176,6 +177,12 @@ def test_gaussians_of_a_float32_model(tmp_path, transform):
     graph, evaluation, gradients = evaluated(native, frame)
     assert abs(energy - evaluation.energies.sum()) < 1e-6 * len(frame)
     assert np.abs(forces - forces_of(graph, gradients)).max() < 1e-6
+
+
+def test_a_head_that_a_file_lacks_is_named():
+    assert open_backbone("nbmotaw", "Default").entry.architecture["head"] == "Default"
+    with pytest.raises(UqError, match="--head pbe: nbmotaw holds Default; several heads are in models of mace-torch only"):
+        open_backbone("nbmotaw", "pbe")
 
 
 def chebyshev(transform):
