@@ -5,10 +5,12 @@ Models: random weights in the architectures of MACE-MPA-0 medium (128x0e+128x1o)
 Time of one step per atom, medians; ratios are to torch in float64. "gflop/s" counts what the step needs (see `useful_flops`), "/ floor" is
 its time over that of as many operations in numpy's matrix product of the same precision and run. Also the cost of each further stacked
 pull and the memory of the tables. --memory: instead, what a step and stacked pulls take per atom (peak of a process of their own, without
-model, tables and graph).
+model, tables and graph). --foundations: instead, one row for each published architecture with random weights, by mace-torch's names: atoms
+a second and kB per atom of a step, in one thread, for silicon or, of the organic models, ethanol.
 
     OMP_NUM_THREADS=1 python benchmarks/native_engine.py [--repeats 5] [--models medium small nbmotaw] [--systems Si64 W54]
                                                          [--threads 1 2] [--no-torch] [--frames FILE] [--memory]
+                                                         [--foundations [NAME ...]]
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ import argparse
 import ctypes
 import functools
 import itertools
+import json
 import multiprocessing
 import re
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,14 +33,19 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 N_STACKED = 8
+ARCHITECTURE = "architecture"  # its name among the arrays of a stored model
 LARGEST_FOR_TORCH = 2000  # atoms: more take too much memory
 
 
 def frame(name):
-    """Bulk silicon or tungsten with atoms displaced by 0.05 Angstrom; an Nb-Mo-Ta-W alloy."""
-    from ase.build import bulk
+    """Bulk silicon or tungsten with atoms displaced by 0.05 Angstrom; an Nb-Mo-Ta-W alloy; ethanol at its density, in a cubic array."""
+    from ase.build import bulk, molecule
 
     kind = name.rstrip("0123456789")
+    if kind == "Ethanol":
+        atoms = molecule("CH3CH2OH", cell=4.6 * np.eye(3), pbc=True) * ((round((int(name.removeprefix(kind)) / 9) ** (1 / 3)),) * 3)
+        atoms.rattle(0.05, seed=1)
+        return atoms
     n_atoms = int(name.removeprefix(kind))
     atoms = bulk("Si", "diamond", a=5.43, cubic=True) if kind == "Si" else bulk("W", "bcc", a=3.2, cubic=True)
     atoms *= (round((n_atoms / len(atoms)) ** (1 / 3)),) * 3
@@ -54,6 +63,9 @@ def described(name):
 
     from lmp_uq import modelfile
 
+    if name.endswith(".npz"):  # a foundation model, of another process
+        stored = dict(np.load(name))
+        return json.loads(str(stored.pop(ARCHITECTURE))), stored
     if name in ("medium", "small"):
         return describe_mace(mpa0_like("128x0e+128x1o" if name == "medium" else "128x0e"))
     file = modelfile.read(modelfile.resolve(name))
@@ -80,13 +92,13 @@ def peak_growth(work):
     return peak() - before
 
 
-def memory(model, system, precision):
+def memory(model, system, precision, first="Si64"):
     """kB per atom of a step, and of a step with 1 and with 4 stacked pulls after it: to be called in a fresh process."""
     from lmp_uq.backbone.graph import graph_of_frames
     from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 
     backbone = MaceNativeBackbone(*described(model), precision=precision, threads=1)
-    small, graph = (graph_of_frames([frame(name)], backbone.elements, backbone.cutoff)[0] for name in ("Si64", system))
+    small, graph = (graph_of_frames([frame(name)], backbone.elements, backbone.cutoff)[0] for name in (first, system))
     Case(backbone, small).step()
     kept = []
 
@@ -98,7 +110,46 @@ def memory(model, system, precision):
     for n_sets in (1, 4):
         sets = np.zeros((n_sets, graph.n_local, backbone.n_features))
         grown.append(grown[-1] + peak_growth(functools.partial(backbone.pull, kept[0].state, None, sets)))
-    print(f"{model}, {system}, {precision}: " + " ".join(f"{bytes / graph.n_local / 1e3:.1f}" for bytes in grown), flush=True)
+    return [bytes / graph.n_local / 1e3 for bytes in grown]
+
+
+def in_fresh_process(work, *arguments):
+    """What work(*arguments) returns there."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, arguments)
+
+
+def foundations(names, repeats):
+    """Print the row of each architecture: what is measured is one thread's CPU time and a process of its own for each precision."""
+    from foundation_models import FOUNDATIONS, foundation_model
+    from tiny_models import describe_mace
+
+    from lmp_uq.backbone.graph import graph_of_frames
+    from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
+
+    columns = ["model", "architecture", "system", "neighbours", "atoms/s float64, float32", "kB/atom float64, float32"]
+    print(f"| {' | '.join(columns)} |\n{len(columns) * '|---'}|", flush=True)
+    for name in names or FOUNDATIONS:
+        kind = FOUNDATIONS[name]
+        first, system = ("Ethanol72", "Ethanol243") if name.startswith("off") else ("Si64", "Si512")
+        architecture, tensors = describe_mace(foundation_model(name), head=kind.get("heads", [None])[-1])
+        speeds, memories = [], []
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/{name}.npz"
+            np.savez(path, **{ARCHITECTURE: json.dumps(architecture)}, **tensors)
+            for precision in ("float64", "float32"):
+                backbone = MaceNativeBackbone(architecture, tensors, precision=precision, threads=1)
+                graph = graph_of_frames([frame(system)], backbone.elements, backbone.cutoff)[0]
+                case = Case(backbone, graph)
+                case.step()
+                speeds.append(1e6 / statistics.median(1e6 * seconds(case.step, case.clock)[0] / graph.n_local for _ in range(repeats)))
+                memories.append(in_fresh_process(memory, path, system, precision, first)[0])
+        neighbours = len(graph.centres) / graph.n_local
+        print(
+            f"| {name} | {architecture['hidden_irreps']}, {architecture['r_max']:g} Angstrom | {system} | {neighbours:.0f} | "
+            f"{speeds[0]:.0f}, {speeds[1]:.0f} | {memories[0]:.0f}, {memories[1]:.0f} |",
+            flush=True,
+        )
 
 
 def useful_flops(architecture, neighbours):
@@ -241,13 +292,16 @@ def main():
     parser.add_argument("--frames", help="the first 20 frames of this file instead of the systems")
     parser.add_argument("--no-torch", action="store_true")
     parser.add_argument("--memory", action="store_true", help="of medium and small on the systems, instead of times")
+    parser.add_argument("--foundations", nargs="*", metavar="NAME", help="a row for each of these, or of all that are published")
     options = parser.parse_args()
+    if options.foundations is not None:
+        foundations(options.foundations, options.repeats)
+        return
     if options.memory:
         print("kB/atom: a step; the same and 1 further pull; and 4 stacked pulls", flush=True)
         cases = itertools.product(set(options.models) & {"medium", "small"}, options.systems, ("float64", "float32"))
         for case in cases:
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                pool.apply(memory, case)
+            print(f"{', '.join(case)}: " + " ".join(f"{number:.1f}" for number in in_fresh_process(memory, *case)), flush=True)
         return
     for model in options.models:
         run(model, options.systems if model in ("medium", "small") else ["W54", "Alloy54"], options)

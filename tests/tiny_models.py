@@ -30,7 +30,7 @@ def density_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
         "pair_repulsion": True,
         "distance_transform": "Agnesi",
     }
-    return _random_model(seed, "ScaleShiftMACE", **(defaults | changes))
+    return random_model(seed, "ScaleShiftMACE", **(defaults | changes))
 
 
 def residual_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
@@ -45,7 +45,7 @@ def residual_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
         "hidden_irreps": o3.Irreps("8x0e+8x1o"),
         "atomic_numbers": [32, 52],
     }
-    return _random_model(seed, "ScaleShiftMACE", **(defaults | changes))
+    return random_model(seed, "ScaleShiftMACE", **(defaults | changes))
 
 
 def plain_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
@@ -59,7 +59,21 @@ def plain_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
         "hidden_irreps": o3.Irreps("16x0e"),
         "atomic_numbers": [1, 8],
     }
-    return _random_model(seed, "MACE", **(defaults | changes))
+    return random_model(seed, "MACE", **(defaults | changes))
+
+
+def odd_scalars_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
+    """Si and O with hidden features 0o beside 0e, float64. Not to be changed: mace-torch's empty parameters of it cannot be copied."""
+    arguments = {
+        "r_max": 3.5,
+        "max_ell": 3,
+        "correlation": 3,
+        "interaction_cls": INTERACTIONS["RealAgnosticDensityResidualInteractionBlock"],
+        "interaction_cls_first": INTERACTIONS["RealAgnosticResidualInteractionBlock"],
+        "hidden_irreps": o3.Irreps("4x0e+4x0o"),
+        "atomic_numbers": [8, 14],
+    } | changes
+    return _built(seed, "ScaleShiftMACE", _key(arguments))
 
 
 _NONLINEAR = INTERACTIONS["RealAgnosticResidualNonLinearInteractionBlock"]
@@ -119,7 +133,7 @@ def random_mpa0(seed: int = 0) -> torch.nn.Module:
 
 def mpa0_like(hidden_irreps: str, seed: int = 0) -> torch.nn.Module:
     """The same with other hidden features."""
-    return _random_model(
+    return random_model(
         seed,
         "ScaleShiftMACE",
         r_max=6.0,
@@ -142,10 +156,13 @@ def as_backbone(model: torch.nn.Module, precision: str = "float64") -> MaceTorch
     return MaceTorchBackbone(architecture, tensors, precision=precision)
 
 
-def _random_model(seed: int, name: str, **arguments: Any) -> torch.nn.Module:
-    key = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in arguments.items())
+def random_model(seed: int, name: str, **arguments: Any) -> torch.nn.Module:
     with quiet():
-        return copy.deepcopy(_built(seed, name, key))
+        return copy.deepcopy(_built(seed, name, _key(arguments)))
+
+
+def _key(arguments: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in arguments.items())
 
 
 def _wake(name: str, parameter: torch.nn.Parameter) -> None:

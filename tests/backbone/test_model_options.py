@@ -3,19 +3,23 @@
 
 from __future__ import annotations
 
+import io
 import logging
 
 import numpy as np
 import pytest
 import torch
 from backbone_checks import evaluated, forces_of, make_frame, reference
-from tiny_models import density_model, plain_model, residual_model
+from tiny_models import density_model, odd_scalars_model, plain_model, residual_model
 
-from lmp_uq.backbone.mace.architecture import default_dtype, quiet
+from lmp_uq.backbone.load import load_backbone
+from lmp_uq.backbone.mace.architecture import default_dtype, o3, quiet
 from lmp_uq.backbone.mace.convert import convert_mace
 from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
+from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 from lmp_uq.errors import UqError
+from lmp_uq.modelfile.source import open_backbone
 
 
 def save(model, path):
@@ -95,6 +99,71 @@ def test_other_kinds_of_models_are_refused_by_name(tmp_path, name, feature):
         describe_mace(model)
 
 
+def features(model, frame):
+    """(irrep, largest feature) of each layer, as mace-torch computes them."""
+    found = []
+
+    def keep(product, _inputs, output):
+        irreps = o3.Irreps(str(product.linear.irreps_out))
+        found.append({str(one.ir): float(output[:, s].abs().max()) for s, one in zip(irreps.slices(), irreps, strict=True)})
+
+    hooks = [product.register_forward_hook(keep) for product in model.products]
+    reference(model, frame)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_interactions": 3, "max_ell": 2, "correlation": [2, 3, 2]}])
+def test_odd_scalars_are_zero_and_left_out(tmp_path, changes):
+    model = odd_scalars_model(**changes)
+    converted = convert_mace(save(model, tmp_path / "odd.model"))
+    assert converted.architecture["hidden_irreps"] == "4x0e"
+    native = MaceNativeBackbone(converted.architecture, converted.tensors, precision="float64")
+    frame = make_frame("triclinic", native.elements)
+    for layer in features(model, frame):
+        assert layer["0e"] > 1e-2 and layer.get("0o", 0.0) < 1e-14
+    energy, forces, _ = reference(model, frame)
+    graph, evaluation, gradients = evaluated(native, frame)
+    assert abs(energy - evaluation.energies.sum()) < 1e-9 * len(frame)
+    assert np.abs(forces - forces_of(graph, gradients)).max() < 1e-7
+    descriptors = evaluated(MaceTorchBackbone(converted.architecture, converted.tensors, precision="float64"), frame)[1].descriptors
+    np.testing.assert_allclose(evaluation.descriptors, descriptors, atol=1e-9)
+
+
+def test_odd_scalars_beside_vectors_are_not_zero(tmp_path):
+    """Then layer 1 has pseudo-vectors, which reach the energy: torch runs the model, the native engine refuses it by name."""
+    model = odd_scalars_model(hidden_irreps=o3.Irreps("4x0e+4x0o+4x1o"), max_ell=2, num_interactions=3, correlation=[2, 3, 2])
+    first, second, last = features(model, make_frame("triclinic", ("O", "Si")))
+    assert first["0o"] < 1e-14 and second["0o"] > 1e-6 and "0o" not in last
+    converted = convert_mace(save(model, tmp_path / "odd.model"))
+    assert converted.architecture["hidden_irreps"] == "4x0e+4x0o+4x1o"
+    assert load_backbone(converted.architecture, converted.tensors).engine == "torch"
+    with pytest.raises(UqError, match=r"native engine: hidden_irreps is '4x0e\+4x0o\+4x1o'; accepted: irreps like .* parities e, o, e"):
+        load_backbone(converted.architecture, converted.tensors, engine="native")
+
+
+def test_a_coupling_that_does_not_cancel_is_kept():
+    stored = io.BytesIO()
+    save(odd_scalars_model(), stored)
+    stored.seek(0)
+    with quiet():
+        model = torch.load(stored, weights_only=False)
+    assert describe_mace(model)[0]["hidden_irreps"] == "4x0e"
+    model.products[0].symmetric_contractions.contractions[1].U_matrix_3[1, 2, 3, 0] += 0.1
+    assert describe_mace(model)[0]["hidden_irreps"] == "4x0e+4x0o"
+
+
+def test_one_layer_without_its_readout_has_nothing_to_give(tmp_path):
+    """mace-torch builds it, and its energy is that of the isolated atoms."""
+    model = plain_model(num_interactions=1, use_last_readout_only=True)
+    with pytest.raises(UqError, match="this MACE has no readout"):
+        convert_mace(save(model, tmp_path / "silent.model"))
+    architecture, tensors = describe_mace(plain_model(num_interactions=1))
+    with pytest.raises(UqError, match="use_last_readout_only is true with one interaction, which leaves no readout; accepted: false"):
+        MaceNativeBackbone(architecture | {"use_last_readout_only": True}, tensors, precision="float64")
+
+
 @pytest.mark.parametrize("transform", ["None", "Soft"])
 def test_gaussians_of_a_float32_model(tmp_path, transform):
     """Their width is a number that only the module has, made of the cutoff before that was rounded."""
@@ -108,6 +177,12 @@ def test_gaussians_of_a_float32_model(tmp_path, transform):
     graph, evaluation, gradients = evaluated(native, frame)
     assert abs(energy - evaluation.energies.sum()) < 1e-6 * len(frame)
     assert np.abs(forces - forces_of(graph, gradients)).max() < 1e-6
+
+
+def test_a_head_that_a_file_lacks_is_named():
+    assert open_backbone("nbmotaw", "Default").entry.architecture["head"] == "Default"
+    with pytest.raises(UqError, match="--head pbe: nbmotaw holds Default; several heads are in models of mace-torch only"):
+        open_backbone("nbmotaw", "pbe")
 
 
 def chebyshev(transform):

@@ -87,7 +87,19 @@ def test_error_of_the_tables_falls_with_their_tolerance():
     assert all(later < earlier for earlier, later in itertools.pairwise(errors)) and errors[-1] < 1e-10
 
 
-@pytest.mark.parametrize("name", ["density 0", "residual, three layers", "nonlinear, biased readout, two heads"])
+@pytest.mark.parametrize(
+    "change", [{"gate": "None"}, {"gate": "abs"}, {"distance_transform": "None"}, {"r_max": 3.4}, {"tanh": 1.0}], ids=str
+)
+def test_every_option_counts(change):
+    name = "Soft transform, Gaussian basis, gate tanh"
+    architecture, tensors = described(name)
+    constants = architecture["activation_constants"] | {"abs": 1.0} | {key: change[key] for key in change if key == "tanh"}
+    wrong = architecture | {key: change[key] for key in change if key != "tanh"} | {"activation_constants": constants}
+    # r_max is the width of the Gaussians too
+    assert error(name, MaceNativeBackbone(wrong, tensors, precision="float64", table_tolerance=0.0)) > 1e-4
+
+
+@pytest.mark.parametrize("name", ["density 0", "residual, three layers", "nonlinear, biased readout, two heads", "Soft transform, Gaussian basis, gate tanh"])
 def test_every_array_counts(name):
     """An error of one part in a thousand in any array is seen: the comparison above looks at all of them."""
     architecture, tensors = described(name)

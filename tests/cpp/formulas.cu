@@ -3,8 +3,12 @@
 #include "formulas/activations.h"
 #include "formulas/bars.h"
 #include "formulas/edge_gradient.h"
+#include "formulas/gates.h"
 #include "formulas/pair_functions.h"
 #include "formulas/paths.h"
+#include "formulas/radial_basis.h"
+#include "formulas/radial_polynomial.h"
+#include "formulas/readout.h"
 
 using namespace lmp_uq;
 
@@ -16,5 +20,11 @@ __global__ void call(double *x, float *y)
   add_edge_gradient(x, x[3], x[4], x + 5, MAX_DEGREE, x + 30);
   const BoxBars box = box_bars(box_sums(x, MODE_LANES), x[1]);
   x[0] = energy_bars(box, x[1], x[2]).lower + paths.l1[threadIdx.x] + grade_of(x[2], x[3]);
-  x[1] = repulsion(x[1], Repulsion{}).value + envelope(x[1], x[2], 6).value + silu_jet(x[3]).second;
+  x[1] = repulsion(x[1], Repulsion{}).value + envelope(x[1], x[2], 6).value + silu_jet(x[3]).second + gate_of(x[3], 1.7).slope;
+  const RadialPlace place = radial_place(RadialSpans{}, x[4]);
+  quintic(Jet{}, Jet{}, place.t, x + 40);
+  polynomial([&](int k) { return x[40 + k]; }, place.t, x[2], x[3]);
+  const GatedReadout readout{4, 2, x + 50, x + 60, Activation::Silu};
+  x[4] = linear_readout(y, 4, x) + gated_readout(readout, y, x + 70) + radial_basis(RadialBasis::Chebyshev, x[5], 3.0, 1.0).first;
+  add_gated_readout_gradient(readout, y, 1.0, x + 70, x + 80);
 }

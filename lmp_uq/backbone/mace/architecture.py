@@ -63,7 +63,7 @@ READOUTS = {
 }
 GATES = {"silu": torch.nn.functional.silu, "tanh": torch.tanh, "abs": torch.abs, "None": None}
 ATOMIC_ENERGIES = "atomic_energies_fn.atomic_energies"
-_REBUILT = re.compile(r"(\.output_mask|\.weights_(\d+|max)_zeroed)$")
+REBUILT = re.compile(r"(\.output_mask|\.weights_(\d+|max)_zeroed)$")
 MOST_WHOLE, MOST_ITEMS, MOST_CHANNELS, MOST_DEGREE = 10_000, 1000, 4096, 11
 """Of a number, a list and irreps in an architecture, whose products become the size of a model."""
 _COUPLING = re.compile(r"\.U_matrix_\d+$")
@@ -179,7 +179,7 @@ def pack_tensors(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     packed = {}
     for name, value in state.items():
         value = np.asarray(value)
-        if value.size == 0 or _REBUILT.search(name):
+        if value.size == 0 or REBUILT.search(name):
             continue
         if _COUPLING.search(name):
             indices = np.flatnonzero(value)
@@ -359,7 +359,7 @@ def _fill(model: MaceModule, state: Mapping[str, np.ndarray], strict: bool) -> N
         if found != needed:
             raise UqError(f"MACE tensors: {piece(name)} has shape {found}, this architecture needs {needed}")
         own[name].copy_(torch.tensor(np.asarray(value)))
-    absent = [name for name in own if name not in state and own[name].numel() and not _REBUILT.search(name)]
+    absent = [name for name in own if name not in state and own[name].numel() and not REBUILT.search(name)]
     if strict and absent:
         raise UqError(f"MACE tensors: {', '.join(absent)} missing")
 

@@ -29,7 +29,7 @@ class ChebyshevBasis(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n_edges, 1) to (n_edges, n_functions)."""
-        orders = [int(order) for order in self.n.flatten()]
+        orders = [int(order) for order in self.get_buffer("n").flatten()]
         values = [torch.ones_like(x), x]
         while len(values) <= max(orders):
             values.append(2 * x * values[-1] - values[-2])

@@ -22,6 +22,7 @@ from lmp_uq.backbone.mace.architecture import (
     check_architecture,
     pack_tensors,
 )
+from lmp_uq.backbone.mace.parity import without_odd_scalars
 from lmp_uq.errors import UqError
 
 _RADIAL_TYPES = {"BesselBasis": "bessel", "GaussianBasis": "gaussian", "ChebychevBasis": "chebyshev"}
@@ -94,7 +95,7 @@ def describe_mace(
     }
     architecture = json.loads(json.dumps(architecture))
     check_architecture(architecture)
-    state = _state(model, len(heads))
+    architecture, state = without_odd_scalars(model, architecture, _state(model, len(heads)))
     rebuilt = build_model(architecture, state, precision_of(model), strict=False)
     complete = {name: state.get(name, value.numpy()) for name, value in rebuilt.state_dict().items()}
     return architecture, pack_tensors(complete)
