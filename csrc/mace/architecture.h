@@ -35,7 +35,8 @@ struct Architecture {
   int n_heads, head;
   int n_gate;                    // scalars inside the gated readout
   double mean_neighbours;
-  double silu_constant, sigmoid_constant;    // e3nn's normalisations of the activation functions; sigmoid: of nonlinear layers
+  double silu_constant;          // e3nn's normalisation of the activation function
+  double gate_silu_constant, gate_sigmoid_constant;    // the same inside the gates of nonlinear layers
   bool agnesi, repulsion, scale_shift;
   bool cutoff_in_basis;          // else radial functions and densities are multiplied by the envelope
   bool agnostic_product;         // products have one set of coefficients for all elements

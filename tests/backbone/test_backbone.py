@@ -89,7 +89,7 @@ def test_batch_of_frames_equals_single_frames(name, engine):
     np.testing.assert_allclose(gradients, np.concatenate([g for _, _, g in single]), atol=1e-10)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *NONLINEAR])
 def test_pull_is_the_finite_difference(name, engine):
     backbone = shared_backbone(name, engine)
     rng = np.random.default_rng(5)

@@ -11,7 +11,7 @@ import urllib.error
 import numpy as np
 import pytest
 import torch
-from tiny_models import as_backbone, density_model, plain_model, residual_model
+from tiny_models import as_backbone, density_model, mh1_model, omol_model, plain_model, residual_model
 
 from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.backbone.load import load_backbone
@@ -20,6 +20,7 @@ from lmp_uq.backbone.mace.architecture import INTERACTIONS, READOUTS, default_dt
 from lmp_uq.backbone.mace.convert import convert_mace, known_models
 from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.names import NAMES
+from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 from lmp_uq.errors import UqError
 
@@ -273,6 +274,38 @@ def test_models_of_other_versions_are_the_same_model(tmp_path, change):
     assert found.architecture == wanted[0]
     for key, value in wanted[1].items():
         np.testing.assert_array_equal(found.tensors[key], value)
+
+
+def as_mh1(model):
+    """The file of MH-1: e3nn's gate, and no attribute that says of the first block what its edges fetch."""
+    from e3nn import nn
+
+    del model.use_edge_irreps_first
+    for block in model.interactions:
+        parts = (block.equivariant_nonlin.irreps_scalars, block.equivariant_nonlin.irreps_gates, block.equivariant_nonlin.irreps_gated)
+        acts = ([torch.nn.functional.silu] * len(parts[0]), [torch.sigmoid] * len(parts[1]))
+        with quiet(), default_dtype(torch.float64):
+            block.equivariant_nonlin = nn.Gate(parts[0], acts[0], parts[1], acts[1], parts[2])
+
+
+def test_a_file_like_that_of_mh1_is_the_same_model(tmp_path):
+    model = mh1_model()
+    as_mh1(model)
+    found, wanted = convert_mace(save(model, tmp_path / "mh1.model"), head="high"), describe_mace(mh1_model(), head="high")
+    assert found.architecture == wanted[0] and found.architecture["use_edge_irreps_first"]
+    assert found.tensors.keys() == wanted[1].keys()
+
+
+def test_a_gate_may_have_a_normalisation_of_its_own(tmp_path):
+    model = omol_model()
+    for block in model.interactions:
+        block.equivariant_nonlin._scalar_cst *= 1.0 + 1e-7
+    found = convert_mace(save(model, tmp_path / "rounded.model"))  # which compares the rebuilt model to 1e-9
+    assert found.architecture["activation_constants"]["gate silu"] == model.interactions[0].equivariant_nonlin._scalar_cst
+    backbones = [kind(found.architecture, found.tensors, precision="float64") for kind in (MaceTorchBackbone, MaceNativeBackbone)]
+    (energies, gradients), (native, native_gradients) = map(results, backbones)
+    np.testing.assert_allclose(native, energies, rtol=1e-10)
+    np.testing.assert_allclose(native_gradients, gradients, atol=1e-8 * np.abs(gradients).max())
 
 
 LOST = {

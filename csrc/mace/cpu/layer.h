@@ -79,8 +79,6 @@ template <class T> class Layer {
   const Linear<T> &up(int l) const { return up_[l]; }                      // layers > 0
   const std::vector<Linear<T>> &skip(int z) const { return shape_.nonlinear ? skip_ : elements_[z]->skip; }    // by degree, layers > 0
   const GateMaps<T> &gate() const { return gate_; }                        // of nonlinear layers
-  double silu_constant() const { return weights_.shape().silu_constant; }
-  double sigmoid_constant() const { return weights_.shape().sigmoid_constant; }
   const Matrix &readout_linear() const { return readout_linear_; }         // (C)
   const Matrix &readout_gate() const { return readout_gate_; }             // (C, n_gate)
   const Matrix &readout_gated() const { return readout_gated_; }           // (n_gate)

@@ -51,10 +51,10 @@ template <class T> void MaceEngine<T>::close_gate(const Layer<T> &layer, const T
 {
   const int n_y = n_harmonics();
   for (int i = 0; i < n; ++i, before += static_cast<std::size_t>(layer.n_before_gate()) * wide_, out += static_cast<std::size_t>(n_y) * wide_) {
-    for (int c = 0; c < wide_; ++c) out[c] = static_cast<T>(silu(static_cast<double>(before[c]), layer.silu_constant()));
+    for (int c = 0; c < wide_; ++c) out[c] = static_cast<T>(silu(static_cast<double>(before[c]), shape().gate_silu_constant));
     for (int l = 1; l <= shape().l_max; ++l)
       for (int c = 0; c < wide_; ++c) {
-        const T gate = static_cast<T>(gate_of(before[(n_y + l - 1) * wide_ + c], layer.sigmoid_constant()).value);
+        const T gate = static_cast<T>(gate_of(before[(n_y + l - 1) * wide_ + c], shape().gate_sigmoid_constant).value);
         for (int k = l * l; k < (l + 1) * (l + 1); ++k) out[k * wide_ + c] = gate * before[k * wide_ + c];
       }
   }
@@ -66,10 +66,10 @@ template <class T> void MaceEngine<T>::open_gate(const Layer<T> &layer, const T 
   const int n_y = n_harmonics();
   const std::size_t row_before = static_cast<std::size_t>(layer.n_before_gate()) * wide_, row = static_cast<std::size_t>(n_y) * wide_;
   for (int i = 0; i < n; ++i, before += row_before, out += row_before, gradient += row) {
-    for (int c = 0; c < wide_; ++c) out[c] = static_cast<T>(silu_slope(before[c], layer.silu_constant() * gradient[c]));
+    for (int c = 0; c < wide_; ++c) out[c] = static_cast<T>(silu_slope(before[c], shape().gate_silu_constant * gradient[c]));
     for (int l = 1; l <= shape().l_max; ++l)
       for (int c = 0; c < wide_; ++c) {
-        const Gate gate = gate_of(before[(n_y + l - 1) * wide_ + c], layer.sigmoid_constant());
+        const Gate gate = gate_of(before[(n_y + l - 1) * wide_ + c], shape().gate_sigmoid_constant);
         double along = 0.0;
         for (int k = l * l; k < (l + 1) * (l + 1); ++k) {
           along += static_cast<double>(before[k * wide_ + c]) * gradient[k * wide_ + c];
