@@ -140,8 +140,9 @@ def mpa0_like(hidden_irreps: str, seed: int = 0) -> torch.nn.Module:
 def mh1_like(seed: int = 0) -> torch.nn.Module:
     """Random weights in the architecture of MACE-MH-1, float64; takes half a minute.
 
-    Public statements give the blocks, 512x0e+512x1o, edges 128x0e+128x1o in the first layer too, order 3, harmonics to 3, 10 radial functions
-    to 6 Angstrom, Agnesi, ZBL, 89 elements and six heads. Assumed are the radial network and the readout (64, 64, 64 and 16x0e with biases).
+    Public statements give the blocks, 512x0e+512x1o, edges 128x0e+128x1o in the first layer too, order 3, harmonics to 3, 10 radial
+    functions to 6 Angstrom, Agnesi, ZBL, 89 elements, six heads and 6.44 million parameters; this one has 6.45. Assumed are the radial
+    network (64, 64, 64) and the readout (16x0e with biases).
     """
     return _random_model(
         seed,
@@ -160,7 +161,7 @@ def mh1_like(seed: int = 0) -> torch.nn.Module:
 def omol_like(seed: int = 0) -> torch.nn.Module:
     """Random weights in the architecture of MACE-OMOL-0 extra large, without its charge and spin, float64.
 
-    All of it as its published training script says (ACEsuit/mace-foundations, mace_omol/mace-omol.sh); the 83 elements are those of OMol25.
+    As its published training script says (ACEsuit/mace-foundations, mace_omol/mace-omol.sh); assumed are the 83 elements, those of OMol25.
     """
     return _random_model(
         seed,

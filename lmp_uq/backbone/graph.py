@@ -135,7 +135,8 @@ def check_inputs(frames: Iterable[Atoms], backbone: Any, names: Sequence[str] | 
             for key in _INPUTS[name]:
                 if key in frame.info and frame.info[key] != value:
                     where = names[number] if names else f"frame {number}"
-                    raise UqError(f"{where}: {key} is {frame.info[key]}, the model was converted for {value:g}; accepted: frames of that {key}")
+                    found = f"{where}: {key} is {frame.info[key]}"
+                    raise UqError(f"{found}, the model was converted for {value:g}; accepted: frames of that {key}")
 
 
 def fixed_inputs(architecture: Mapping[str, Any]) -> dict[str, float]:

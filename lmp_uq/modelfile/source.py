@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +45,9 @@ class BackboneSource:
         return Header(**mine, **sections, backbone=self.entry, provenance=provenance)
 
 
-def open_backbone(name: str, head: str | None = None, charge: float | None = None, spin: float | None = None) -> BackboneSource:
+def open_backbone(
+    name: str, head: str | None = None, charge: float | None = None, spin: float | None = None, elements: Sequence[str] = ()
+) -> BackboneSource:
     """Read a backbone: a *.uq file, an embedded model, a mace-torch file (a pickle, opened because it was named here) or a name that
     mace-torch knows and downloads.
 
@@ -57,14 +60,14 @@ def open_backbone(name: str, head: str | None = None, charge: float | None = Non
     if name.endswith(modelfile.SUFFIX) or name in modelfile.embedded_models():
         if head is not None:
             raise UqError(f"--head {head}: {name} holds one head only; --head is for mace-torch models")
-        if charge is not None or spin is not None:
-            raise UqError(f"{name}: charge and spin of a *.uq file are fixed; --charge and --spin are for mace-torch models")
+        if charge is not None or spin is not None or elements:
+            raise UqError(f"{name}: charge, spin and elements of a *.uq file are fixed; these options are for mace-torch models")
         return _from_model_file(name)
     file_of(name)  # a missing file is said before torch and mace-torch are imported
     with needs_torch(f"the conversion of {name}"):
         from lmp_uq.backbone.mace.convert import convert_mace
 
-    found = convert_mace(name, head=head, charge=charge, spin=spin)
+    found = convert_mace(name, head=head, charge=charge, spin=spin, elements=elements)
     backbone = load_backbone(found.architecture, found.tensors, found.precision, engine="torch")
     entry = BackboneEntry(
         family=MACE, architecture=found.architecture, n_features=backbone.n_features, n_parameters=backbone.n_parameters

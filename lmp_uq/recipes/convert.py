@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lmp_uq import modelfile
@@ -18,6 +19,7 @@ def convert(
     head: str | None = None,
     charge: float | None = None,
     spin: float | None = None,
+    elements: Sequence[str] = (),
     licence: str = "unstated",
     command: str = "",
 ) -> dict[str, float]:
@@ -32,6 +34,8 @@ def convert(
         Of a model with several.
     charge, spin : float or None
         Total charge (e) and spin multiplicity of all configurations, of a model that takes them.
+    elements : sequence of str
+        Those that are kept; all unless given.
     licence : str
         Of the model; kept in the file.
     command : str
@@ -46,10 +50,10 @@ def convert(
     ------
     UqError
         Nothing of that name, a model that is not of the MACE family or cannot be rebuilt, several heads and none named, charge or spin
-        missing or of no use, no folder to write into.
+        missing or of no use, an element that the model has not, no folder to write into.
     """
     check_target(out, "out")
-    source = open_backbone(name, head, charge, spin)
+    source = open_backbone(name, head, charge, spin, elements)
     provenance = Provenance.inherit(source, command, licence)
     tensors = {f"backbone/{key}": value for key, value in source.tensors.items()}
     modelfile.write(out, source.header(provenance.entry()), tensors | provenance.tensors())

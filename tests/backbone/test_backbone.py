@@ -15,6 +15,7 @@ from backbone_checks import (
     ENGINES,
     FRAMES,
     MODELS,
+    NONLINEAR,
     evaluated,
     forces_of,
     make_frame,

@@ -367,3 +367,22 @@ def test_default_dtype_does_not_matter(plain):
     for name, value in tensors.items():
         np.testing.assert_array_equal(value, plain[1][name])
         assert value.dtype == plain[1][name].dtype
+
+
+@pytest.mark.parametrize(("make", "head"), [(density_model, None), (plain_model, None), (mh1_model, "high")])
+def test_a_model_of_some_elements_gives_the_same_numbers(tmp_path, make, head):
+    model = make(atomic_numbers=[1, 8, 14])
+    path = save(model, tmp_path / "three.model")
+    whole, part = convert_mace(path, head=head), convert_mace(path, head=head, elements=["Si", "H"])
+    assert part.elements == ("H", "Si")
+    assert sum(array.nbytes for array in part.tensors.values()) < sum(array.nbytes for array in whole.tensors.values())
+    backbones = [MaceTorchBackbone(one.architecture, one.tensors, precision="float64") for one in (whole, part)]
+    frame = module._random_frame(backbones[1])
+    graphs = [graph_of_frames([frame], backbone.elements, backbone.cutoff)[0] for backbone in backbones]
+    found, expected = (backbone.evaluate(graph) for backbone, graph in zip(reversed(backbones), reversed(graphs), strict=True))
+    np.testing.assert_allclose(found.energies, expected.energies, rtol=1e-11)
+    np.testing.assert_allclose(found.descriptors, expected.descriptors, atol=1e-11 * np.abs(expected.descriptors).max())
+    native = MaceNativeBackbone(part.architecture, part.tensors, precision="float64").evaluate(graphs[1])
+    np.testing.assert_allclose(native.energies, expected.energies, rtol=1e-9)
+    with pytest.raises(UqError, match=r"elements=\['Si', 'Xx'\]: Xx not in the model; accepted: H O Si"):
+        convert_mace(path, head=head, elements=["Si", "Xx"])

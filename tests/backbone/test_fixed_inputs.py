@@ -48,7 +48,9 @@ def evaluated(file, frame, engine):
     return frame.get_potential_energy(), frame.get_forces()
 
 
-@pytest.mark.parametrize("changes", [{}, {"embedding_specs": CONTINUOUS, "use_embedding_readout": True}], ids=["classes", "numbers, readout"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"embedding_specs": CONTINUOUS, "use_embedding_readout": True}], ids=["classes", "numbers, readout"]
+)
 def test_fixed_charge_and_spin_are_those_of_mace_torch(tmp_path, changes, capsys):
     path = saved(tmp_path / "omol.model", **changes)
     frame = make_frame("triclinic", ("H", "O"))

@@ -142,10 +142,11 @@ def mh1(tmp_path_factory):
     torch.save(tiny_models.mh1_model(), folder / "mh1.model")
     convert(str(folder / "mh1.model"), folder / "bare.uq", head="high")
     calculator = UqCalculator(folder / "bare.uq", engine="native", precision="float64")
-    for seed, (name, rattles) in enumerate({"train": np.linspace(0.02, 0.15, 24), "cold": np.full(6, 0.06), "hot": np.full(6, 0.2)}.items()):
+    groups = {"train": np.linspace(0.02, 0.15, 24), "cold": np.full(6, 0.06), "hot": np.full(6, 0.2)}
+    for seed, (name, rattles) in enumerate(groups.items()):
         ase.io.write(folder / f"{name}.xyz", labelled_frames(lambda atoms: evaluate(atoms, calculator), name, rattles, seed))
-    calibration = (str(folder / "cold.xyz"), str(folder / "hot.xyz"))
-    options = FitOptions(str(folder / "bare.uq"), (str(folder / "train.xyz"),), str(folder / "full.uq"), calibration, n_members=16, progress=False)
+    data, cold, hot = (str(folder / f"{name}.xyz") for name in groups)
+    options = FitOptions(str(folder / "bare.uq"), (data,), str(folder / "full.uq"), (cold, hot), n_members=16, progress=False)
     fit(options, "made by the tests")
     return folder / "full.uq"
 

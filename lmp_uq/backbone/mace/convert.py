@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +65,12 @@ def known_models() -> dict[str, str]:
 
 
 def convert_mace(
-    model: str | os.PathLike[str], *, head: str | None = None, charge: float | None = None, spin: float | None = None
+    model: str | os.PathLike[str],
+    *,
+    head: str | None = None,
+    charge: float | None = None,
+    spin: float | None = None,
+    elements: Sequence[str] = (),
 ) -> ConvertedModel:
     """Open a model of mace-torch and return what rebuilds it.
 
@@ -82,6 +87,8 @@ def convert_mace(
         Which head of a model with several.
     charge, spin : float, optional
         Total charge (e) and spin multiplicity of all configurations, of a model that takes them.
+    elements : sequence of str
+        Those that are kept; all unless given.
 
     Returns
     -------
@@ -91,12 +98,12 @@ def convert_mace(
     ------
     UqError
         No such file or name, no network, not an energy model of mace-torch, a feature that cannot be rebuilt,
-        or a head, charge or spin that is missing or not there.
+        or a head, charge, spin or element that is missing or not there.
     """
     path = _locate(model)
     original = _open(path)
     try:
-        architecture, tensors = describe_mace(original, head=head, charge=charge, spin=spin)
+        architecture, tensors = describe_mace(original, head=head, charge=charge, spin=spin, elements=elements)
         precision = precision_of(original)
         _verify(original, architecture, tensors)
     except UqError as error:
@@ -204,12 +211,14 @@ def _original_results(
     good."""
     model.double().eval()
     edges = np.stack([graph.neighbours, graph.centres])
+    known = [int(z) for z in model.atomic_numbers]
+    species = np.array([known.index(z) for z in architecture["atomic_numbers"]])[graph.species]
     # from sender j to receiver i: x_i - x_j + shift = -r_ij
     shifts = -graph.vectors - (positions[graph.centres] - positions[graph.neighbours])
     with quiet(), default_dtype(torch.float64):
         data = {
             "positions": torch.tensor(positions),
-            "node_attrs": torch.eye(len(model.atomic_numbers))[torch.from_numpy(graph.species)],
+            "node_attrs": torch.eye(len(known))[torch.from_numpy(species)],
             "edge_index": torch.from_numpy(edges),
             "shifts": torch.from_numpy(shifts),
             "unit_shifts": torch.zeros(len(shifts), 3),

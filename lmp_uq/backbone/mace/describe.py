@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from lmp_uq.backbone.mace.architecture import (
     pack_tensors,
 )
 from lmp_uq.backbone.mace.inputs import PARTS, fixed_inputs, fold_inputs
+from lmp_uq.backbone.mace.restriction import kept_elements, restrict
 from lmp_uq.errors import UqError
 
 _RADIAL_TYPES = {"BesselBasis": "bessel", "GaussianBasis": "gaussian", "ChebychevBasis": "chebyshev"}
@@ -44,7 +45,12 @@ _ACCELERATED = ("cuequivariance_torch", "openequivariance")
 
 
 def describe_mace(
-    model: MaceModule, *, head: str | None = None, charge: float | None = None, spin: float | None = None
+    model: MaceModule,
+    *,
+    head: str | None = None,
+    charge: float | None = None,
+    spin: float | None = None,
+    elements: Sequence[str] = (),
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Architecture and packed tensors of a mace-torch model in memory.
 
@@ -56,6 +62,8 @@ def describe_mace(
         Which head of a model with several.
     charge, spin : float, optional
         Total charge (e) and spin multiplicity of all configurations, of a model that takes them.
+    elements : sequence of str
+        Those that are kept; all unless given.
 
     Returns
     -------
@@ -65,7 +73,7 @@ def describe_mace(
     Raises
     ------
     UqError
-        The model's class, or a part of it, is not one that can be rebuilt; or see `head` and `fixed_inputs`.
+        The model's class, or a part of it, is not one that can be rebuilt; or see `head`, `fixed_inputs` and `kept_elements`.
     """
     _refuse_foreign(model)
     _complete(model)
@@ -92,6 +100,8 @@ def describe_mace(
     architecture = json.loads(json.dumps(architecture))
     check_architecture(architecture)
     state = fold_inputs(model, fixed, _state(model, len(heads)))
+    if elements:
+        architecture, state = restrict(model, architecture, state, kept_elements(architecture["atomic_numbers"], elements))
     rebuilt = build_model(architecture, state, precision_of(model), strict=False)
     complete = {name: state.get(name, value.numpy()) for name, value in rebuilt.state_dict().items()}
     return architecture, pack_tensors(complete)
