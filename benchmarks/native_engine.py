@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Cost of energies, descriptors and forces: torch and the native engine in float64 and float32, in turn, in one process.
 
-Models: random weights in the architectures of MACE-MPA-0 medium (128x0e+128x1o) and small (128x0e), 89 elements; the embedded model.
+Models: random weights in the architectures of MACE-MPA-0 medium (128x0e+128x1o) and small (128x0e), 89 elements, of MACE-MH-1 (mh1) and
+MACE-OMOL-0 extra large (omol); the embedded model.
 Time of one step per atom, medians; ratios are to torch in float64. "gflop/s" counts what the step needs (see `useful_flops`), "/ floor" is
 its time over that of as many operations in numpy's matrix product of the same precision and run. Also the cost of each further stacked
 pull and the memory of the tables. --memory: instead, what a step and stacked pulls take per atom (peak of a process of their own, without
@@ -34,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 N_STACKED = 8
 ARCHITECTURE = "architecture"  # its name among the arrays of a stored model
+RANDOM = ("medium", "small", "mh1", "omol")  # architectures with random weights
 LARGEST_FOR_TORCH = 2000  # atoms: more take too much memory
 
 
@@ -59,7 +61,7 @@ def frame(name):
 
 def described(name):
     """Architecture and tensors of a model."""
-    from tiny_models import describe_mace, mpa0_like
+    from tiny_models import describe_mace, mh1_like, mpa0_like, omol_like
 
     from lmp_uq import modelfile
 
@@ -68,6 +70,8 @@ def described(name):
         return json.loads(str(stored.pop(ARCHITECTURE))), stored
     if name in ("medium", "small"):
         return describe_mace(mpa0_like("128x0e+128x1o" if name == "medium" else "128x0e"))
+    if name in ("mh1", "omol"):
+        return describe_mace(mh1_like(), head="omat_pbe") if name == "mh1" else describe_mace(omol_like())
     file = modelfile.read(modelfile.resolve(name))
     return file.header.backbone.architecture, file.section("backbone")
 
@@ -158,21 +162,32 @@ def useful_flops(architecture, neighbours):
     Counted are tabulated radial functions (which pulls share), products of features and harmonics summed over neighbours before they are
     coupled, matrix products over channels; forward and reverse.
     """
-    irreps = architecture["hidden_irreps"].split("+")
+    irreps, n_layers = architecture["hidden_irreps"].split("+"), architecture["num_interactions"]
     channels, degrees, l_max = int(irreps[0].split("x")[0]), list(range(len(irreps))), architecture["max_ell"]
     n_y, step, pull = (l_max + 1) ** 2, 0.0, 0.0
-    for layer in range(architecture["num_interactions"]):
+    nonlinear = "NonLinear" in architecture["interaction"]
+    edges = int(architecture["edge_irreps"].split("x")[0]) if architecture["edge_irreps"] else channels
+    sent = [edges if architecture["use_edge_irreps_first"] else channels] + [edges] * n_layers  # channels that edges fetch
+    for layer in range(n_layers):
         l_in = [0] if layer == 0 else degrees
         paths = [(a, b, c) for a in l_in for b in range(l_max + 1) for c in range(abs(a - b), min(a + b, l_max) + 1, 2)]
         products = sum((2 * a + 1) * (2 * b + 1) for a, b, _ in paths)
         messages = sum(2 * c + 1 for *_, c in paths)
         forward, reverse = (2 * products, 4 * products) if layer else (2 * n_y, 3 * n_y)
-        matrices = 0 if layer == 0 else 4 * messages * channels
-        out = degrees if layer + 1 < architecture["num_interactions"] else [0]
-        matrices += 4 * channels * sum(2 * degree + 1 for degree in out) * (3 if layer else 2)
-        step += channels * (neighbours * (forward + reverse + 30 * len(paths)) + matrices + 8 * 120 * len(out))
-        pull += channels * (neighbours * reverse + matrices / 2 + 2 * n_y * len(out))
+        out = degrees if layer + 1 < n_layers else [0]
+        matrices = n_components(out) * (channels * (2 if layer else 1) + sent[layer + 1])
+        if layer or nonlinear:
+            matrices += messages * sent[layer]
+        if nonlinear:  # gates, what the atoms themselves send, the map after the gate
+            gates = l_max * sum(c == 0 for *_, c in paths)
+            matrices += sent[layer] * (gates + (n_components(l_in) + l_max if layer else 0)) + channels * n_y
+        step += sent[layer] * neighbours * (forward + reverse + 30 * len(paths)) + channels * (4 * matrices + 8 * 120 * len(out))
+        pull += sent[layer] * neighbours * reverse + channels * (2 * matrices + 2 * n_y * len(out))
     return step, pull
+
+
+def n_components(degrees):
+    return sum(2 * degree + 1 for degree in degrees)
 
 
 def matrix_rate(precision, repeats=5):
@@ -286,25 +301,24 @@ def main():
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["medium", "small", "nbmotaw"], help="or any *.uq file")
-    parser.add_argument("--systems", nargs="+", default=["Si64", "W54"], help="of medium and small; other models: W54 Alloy54")
+    parser.add_argument("--systems", nargs="+", default=["Si64", "W54"], help="of random weights; other models: W54 Alloy54")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", nargs="+", type=int, default=[1], help="of the native engine")
     parser.add_argument("--frames", help="the first 20 frames of this file instead of the systems")
     parser.add_argument("--no-torch", action="store_true")
-    parser.add_argument("--memory", action="store_true", help="of medium and small on the systems, instead of times")
-    parser.add_argument("--foundations", nargs="*", metavar="NAME", help="a row for each of these, or of all that are published")
+    parser.add_argument("--memory", action="store_true", help="of architectures with random weights on the systems, instead of times")
     options = parser.parse_args()
     if options.foundations is not None:
         foundations(options.foundations, options.repeats)
         return
     if options.memory:
         print("kB/atom: a step; the same and 1 further pull; and 4 stacked pulls", flush=True)
-        cases = itertools.product(set(options.models) & {"medium", "small"}, options.systems, ("float64", "float32"))
+        cases = itertools.product(sorted(set(options.models) & set(RANDOM)), options.systems, ("float64", "float32"))
         for case in cases:
             print(f"{', '.join(case)}: " + " ".join(f"{number:.1f}" for number in in_fresh_process(memory, *case)), flush=True)
         return
     for model in options.models:
-        run(model, options.systems if model in ("medium", "small") else ["W54", "Alloy54"], options)
+        run(model, options.systems if model in RANDOM else ["W54", "Alloy54"], options)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import functools
 import numpy as np
 import torch
 from ase import Atoms
-from tiny_models import as_backbone, density_model, plain_model, residual_model
+from tiny_models import as_backbone, density_model, omol_model, plain_model, residual_model
 
 from lmp_uq.backbone.graph import Graph, graph_of_frames
 from lmp_uq.backbone.mace.architecture import default_dtype, quiet
@@ -21,6 +21,8 @@ MODELS = {
     "plain": plain_model,
     "options": lambda: density_model(distance_transform="Soft", radial_type="gaussian", gate=torch.tanh, correlation=[3, 1]),
 }
+NONLINEAR = {"nonlinear": omol_model}
+"""A model of the newest blocks, for tests that are dear for each further model."""
 ENGINES = ("torch", "native")
 FRAMES = ("triclinic", "small", "cluster", "slab")
 
@@ -28,7 +30,8 @@ FRAMES = ("triclinic", "small", "cluster", "slab")
 @functools.cache
 def shared_backbone(name: str, engine: str = "torch", **options):
     """One float64 backbone per model and engine for all tests; options are those of the native one."""
-    return as_backbone(MODELS[name]()) if engine == "torch" else as_native(MODELS[name](), **options)
+    model = (MODELS | NONLINEAR)[name]()
+    return as_backbone(model) if engine == "torch" else as_native(model, **options)
 
 
 def as_native(model: torch.nn.Module, precision: str = "float64", **options) -> MaceNativeBackbone:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def mh1_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
         "atomic_numbers": [8, 14],
         "heads": ["low", "high"],
     }
-    return _random_model(seed, "ScaleShiftMACE", **(defaults | changes))
+    return random_model(seed, "ScaleShiftMACE", **(defaults | changes))
 
 
 def omol_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
@@ -123,7 +124,7 @@ def omol_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
         "edge_irreps": o3.Irreps("4x0e+4x1o+4x2e"),
         "atomic_numbers": [1, 8],
     }
-    return _random_model(seed, "ScaleShiftMACE", **(defaults | changes))
+    return random_model(seed, "ScaleShiftMACE", **(defaults | changes))
 
 
 def random_mpa0(seed: int = 0) -> torch.nn.Module:
@@ -150,6 +151,45 @@ def mpa0_like(hidden_irreps: str, seed: int = 0) -> torch.nn.Module:
     )
 
 
+def mh1_like(seed: int = 0) -> torch.nn.Module:
+    """Random weights in the architecture of MACE-MH-1, float64; takes half a minute.
+
+    Public statements give the blocks, 512x0e+512x1o, edges 128x0e+128x1o in the first layer too, order 3, harmonics to 3, 10 radial
+    functions to 6 Angstrom, Agnesi, ZBL, 89 elements, six heads and 6.44 million parameters; this one has 6.45. Assumed are the radial
+    network (64, 64, 64) and the readout (16x0e with biases).
+    """
+    return random_model(
+        seed,
+        "ScaleShiftMACE",
+        **MH1,
+        r_max=6.0,
+        num_bessel=10,
+        hidden_irreps=o3.Irreps("512x0e+512x1o"),
+        edge_irreps=o3.Irreps("128x0e+128x1o"),
+        radial_MLP=[64, 64, 64],
+        atomic_numbers=list(range(1, 90)),
+        heads=["matpes_r2scan", "mp_pbe_refit_add", "spice_wB97M", "oc20_usemppbe", "omol", "omat_pbe"],
+    )
+
+
+def omol_like(seed: int = 0) -> torch.nn.Module:
+    """Random weights in the architecture of MACE-OMOL-0 extra large, without its charge and spin, float64.
+
+    As its published training script says (ACEsuit/mace-foundations, mace_omol/mace-omol.sh); assumed are the 83 elements, those of OMol25.
+    """
+    return random_model(
+        seed,
+        "ScaleShiftMACE",
+        **OMOL,
+        r_max=6.0,
+        num_bessel=8,
+        hidden_irreps=o3.Irreps("1024x0e+1024x1o+1024x2e"),
+        edge_irreps=o3.Irreps("128x0e+128x1o+128x2e"),
+        radial_MLP=[64, 64, 64],
+        atomic_numbers=list(range(1, 84)),
+    )
+
+
 def as_backbone(model: torch.nn.Module, precision: str = "float64") -> MaceTorchBackbone:
     """Backbone of a model, through its architecture and tensors."""
     architecture, tensors = describe_mace(model)
@@ -162,7 +202,8 @@ def random_model(seed: int, name: str, **arguments: Any) -> torch.nn.Module:
 
 
 def _key(arguments: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in arguments.items())
+    plain = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in arguments.items()}
+    return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in plain.items())
 
 
 def _wake(name: str, parameter: torch.nn.Parameter) -> None:
@@ -178,6 +219,8 @@ def _wake(name: str, parameter: torch.nn.Parameter) -> None:
 @functools.cache
 def _built(seed: int, name: str, key: tuple[tuple[str, Any], ...]) -> torch.nn.Module:
     arguments = {k: list(v) if type(v) is tuple else v for k, v in key}
+    if "embedding_specs" in arguments:
+        arguments["embedding_specs"] = json.loads(arguments["embedding_specs"])
     rng = np.random.default_rng(seed)
     heads = arguments.get("heads", ["Default"])
     n_elements = len(arguments["atomic_numbers"])

@@ -196,7 +196,9 @@ Architecture Architecture::read(const Json &header)
   read_radial(header, a);
   a.mean_neighbours = header.at("avg_num_neighbors").number();
   const bool nonlinear = std::any_of(a.layers.begin(), a.layers.end(), [](const LayerShape &layer) { return layer.nonlinear; });
-  a.sigmoid_constant = nonlinear ? header.at("activation_constants").at("sigmoid").number() : 1.0;
+  const Json &constants = header.at("activation_constants");
+  a.gate_silu_constant = constants.has("gate silu") ? constants.at("gate silu").number() : a.silu_constant;
+  a.gate_sigmoid_constant = nonlinear ? constants.at("sigmoid").number() : 1.0;
   a.repulsion = header.at("pair_repulsion").boolean();
   a.scale_shift = header.at("class").string() == "ScaleShiftMACE";
   a.agnostic_product = header.at("use_agnostic_product").boolean();

@@ -43,7 +43,7 @@ struct Architecture {
   Activation gate;               // of the gated readout
   double silu_constant;          // e3nn's normalisations of the activation functions: of the radial networks,
   double gate_constant;          // of the gated readout,
-  double sigmoid_constant;       // of nonlinear layers
+  double gate_silu_constant, gate_sigmoid_constant;    // inside the gates of nonlinear layers
   bool repulsion, scale_shift;
   bool cutoff_in_basis;          // else radial functions and densities are multiplied by the envelope
   bool agnostic_product;         // products have one set of coefficients for all elements

@@ -36,8 +36,6 @@ class LayerModel {
   int n_before_gate() const { return (l_max() + 1) * (l_max() + 1) + l_max(); }    // components, nonlinear layers
   double norm(double density) const { return 1.0 / (density_offset_ + density_slope_ * density); }    // of a sum over neighbours
   double norm_slope() const { return density_slope_; }
-  double silu_constant() const { return weights_.shape().silu_constant; }
-  double sigmoid_constant() const { return weights_.shape().sigmoid_constant; }
 
   // (n_paths*C, C) and (C, C), made on demand
   Matrix message(int l) const { return weights_.message(number_, l, 0); }  // layers > 0

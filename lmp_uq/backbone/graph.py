@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -144,6 +144,40 @@ def graph_of_frames(
         vectors=_joined(vectors, (0, 3), np.float64),
     )
     return graph, np.repeat(np.arange(len(sizes)), sizes).astype(np.int64)
+
+
+_INPUTS = {"total_charge": ("charge", "total_charge"), "total_spin": ("spin", "total_spin")}
+"""Keys of ``atoms.info`` that say an input of mace-torch's models."""
+
+
+def check_inputs(frames: Iterable[Atoms], backbone: Any, names: Sequence[str] | None = None) -> None:
+    """Refuse frames of another charge or spin than the model was converted for.
+
+    Parameters
+    ----------
+    frames : iterable of Atoms
+    backbone : Backbone
+    names : sequence of str, optional
+        For the message; frames are numbered otherwise.
+
+    Raises
+    ------
+    UqError
+        Names the frame and both values.
+    """
+    fixed = getattr(backbone, "fixed_inputs", {})
+    for number, frame in enumerate(frames if fixed else ()):
+        for name, value in fixed.items():
+            for key in _INPUTS[name]:
+                if key in frame.info and frame.info[key] != value:
+                    where = names[number] if names else f"frame {number}"
+                    found = f"{where}: {key} is {frame.info[key]}"
+                    raise UqError(f"{found}, the model was converted for {value:g}; accepted: frames of that {key}")
+
+
+def fixed_inputs(architecture: Mapping[str, Any]) -> dict[str, float]:
+    """Charge and spin that a MACE architecture says its model was converted for."""
+    return {name: float(architecture[name]) for name in _INPUTS if name in architecture}
 
 
 def has_edges(frame: Atoms, cutoff: float) -> bool:

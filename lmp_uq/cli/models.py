@@ -72,6 +72,9 @@ def _add_convert(verbs):
     p.add_argument("model", help="mace-torch file (a pickle: it can run code, name only files you trust) or a name mace-torch knows")
     p.add_argument("--out", required=True, metavar="X.uq", help="file to write")
     p.add_argument("--head", help="which head of a model with several")
+    p.add_argument("--elements", nargs="+", default=[], metavar="El", help="keep these elements only; the file becomes smaller")
+    p.add_argument("--charge", type=float, help="total charge of all configurations, of a model that takes it")
+    p.add_argument("--spin", type=float, help="spin multiplicity of all configurations, of a model that takes it")
     p.add_argument("--licence", default="unstated", help="licence of the model, stored in the file")
     add_messages(p)
 
@@ -189,8 +192,10 @@ def _common(options):
 def _convert(options, command):
     from lmp_uq.recipes.convert import convert
 
-    convert(options.model, options.out, head=options.head, licence=options.licence, command=command)
-    tell(options, f"{options.out}: written; no posterior yet, lmp-uq fit adds one")
+    words = {"head": options.head, "charge": options.charge, "spin": options.spin, "elements": options.elements, "licence": options.licence}
+    fixed = convert(options.model, options.out, **words, command=command)
+    for_all = f" for {' and '.join(f'{name} {value:g}' for name, value in fixed.items())}" if fixed else ""
+    tell(options, f"{options.out}: written{for_all}; no posterior yet, lmp-uq fit adds one")
 
 
 def _fit(options, command):

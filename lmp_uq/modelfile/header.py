@@ -86,6 +86,11 @@ class BackboneEntry(Record):
     n_features: int
     n_parameters: int
 
+    def fixed_inputs(self) -> dict[str, float]:
+        """Charge and spin that the model was converted for, by our names; of a model that takes none nothing."""
+        names = {"charge": "total_charge", "spin": "total_spin"}
+        return {word: self.architecture[name] for word, name in names.items() if name in self.architecture}
+
 
 @dataclass(frozen=True, kw_only=True)
 class PosteriorEntry(Record):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,16 +45,21 @@ class BackboneSource:
         return Header(**mine, **sections, backbone=self.entry, provenance=provenance)
 
 
-def open_backbone(name: str, head: str | None = None) -> BackboneSource:
+def open_backbone(
+    name: str, head: str | None = None, charge: float | None = None, spin: float | None = None, elements: Sequence[str] = ()
+) -> BackboneSource:
     """Read a backbone: a *.uq file, an embedded model, a mace-torch file (a pickle, opened because it was named here) or a name that
     mace-torch knows and downloads.
 
     Raises
     ------
     UqError
-        Nothing of that name; a model that is not of the MACE family; several heads and none named.
+        Nothing of that name; a model that is not of the MACE family; several heads and none named, the same of
+        charge and spin.
     """
     if name.endswith(modelfile.SUFFIX) or name in modelfile.embedded_models():
+        if charge is not None or spin is not None or elements:
+            raise UqError(f"{name}: charge, spin and elements of a *.uq file are fixed; these options are for mace-torch models")
         found = _from_model_file(name)
         held = found.entry.architecture.get("head")
         if head is not None and head != held:
@@ -63,7 +69,7 @@ def open_backbone(name: str, head: str | None = None) -> BackboneSource:
     with needs_torch(f"the conversion of {name}"):
         from lmp_uq.backbone.mace.convert import convert_mace
 
-    found = convert_mace(name, head=head)
+    found = convert_mace(name, head=head, charge=charge, spin=spin, elements=elements)
     backbone = load_backbone(found.architecture, found.tensors, found.precision, engine="torch")
     entry = BackboneEntry(
         family=MACE, architecture=found.architecture, n_features=backbone.n_features, n_parameters=backbone.n_parameters

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from lmp_uq import modelfile
+from lmp_uq.backbone.graph import check_inputs
 from lmp_uq.calibration.advice import advice
 from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL, ForceError
@@ -250,6 +251,7 @@ def _read(
         return [], []
     frames = read_frames(paths, options.keys, options.group_key, backbone.cutoff)
     check_elements(frames, backbone.elements)
+    check_inputs((frame.atoms for frame in frames), backbone, [frame.source for frame in frames])
     if hold_out and options.hold_out:
         return split_hold_out(frames, options.hold_out)
     return frames, []

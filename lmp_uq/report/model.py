@@ -36,6 +36,9 @@ def describe_model(file: ModelFile) -> str:
     lines += entry("precision", header.precision)
     size = f"{backbone.n_parameters} parameters, {backbone.n_features} features per atom"
     lines += entry("backbone", f"{backbone.family}, {size}")
+    fixed = backbone.fixed_inputs()
+    if fixed:
+        lines += entry("", ", ".join(f"{name} {value:g}" for name, value in fixed.items()) + ", fixed for all configurations")
     lines += _linear_lines(backbone) if backbone.family in LINEAR else []
     lines += _posterior_lines(header.posterior)
     lines += _grade_lines(file)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lmp_uq.backbone.graph import forces_of, graph_of_frames
+from lmp_uq.backbone.graph import check_inputs, forces_of, graph_of_frames
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.frames.frame import Frame, check_elements
 from lmp_uq.modelfile import ModelFile
@@ -75,6 +75,7 @@ def predict_by_file(
     """
     backbone = backbone_of_file(file, options.precision, options.device, engine=options.engine, threads=options.threads)
     check_elements(frames, backbone.elements)
+    check_inputs([frame.atoms for frame in frames], backbone, [frame.source for frame in frames])
     bias = file.header.posterior.bias if file.header.posterior else "none"
     rows = RowOptions(kinds, n_force_rows, bias, options.seed, progress=what if options.progress else "")
     return backbone, predict(backbone, frames, rows)

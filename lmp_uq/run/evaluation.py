@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 from tqdm import tqdm
 
-from lmp_uq.backbone.graph import Graph, forces_of, graph_of_frames
+from lmp_uq.backbone.graph import Graph, check_inputs, forces_of, graph_of_frames
 from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.frames.frame import Frame
 from lmp_uq.novelty.neighbours import neighbour_grade
@@ -100,6 +100,7 @@ class _Graphs:
 
     def __init__(self, engine: Engine, frames: Sequence[Atoms], names: Sequence[str] | None, keep: bool) -> None:
         self.engine, self.frames = engine, frames
+        check_inputs(frames, engine.backbone, names)
         graph, owner = graph_of_frames(frames, engine.backbone.elements, engine.cutoff, names)
         self.graph, self.energies, self.gradients = graph, np.empty(graph.n_local), np.empty(graph.vectors.shape)
         engine.evaluate(graph, self.energies, self.gradients, keep=keep or engine.uses_correction)

@@ -15,6 +15,7 @@ from backbone_checks import (
     ENGINES,
     FRAMES,
     MODELS,
+    NONLINEAR,
     evaluated,
     forces_of,
     make_frame,
@@ -89,7 +90,7 @@ def test_batch_of_frames_equals_single_frames(name, engine):
     np.testing.assert_allclose(gradients, np.concatenate([g for _, _, g in single]), atol=1e-10)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *NONLINEAR])
 def test_pull_is_the_finite_difference(name, engine):
     backbone = shared_backbone(name, engine)
     rng = np.random.default_rng(5)

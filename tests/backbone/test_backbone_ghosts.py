@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from backbone_checks import ENGINES, MODELS, evaluated, make_frame, one_graph, shared_backbone
+from backbone_checks import ENGINES, MODELS, NONLINEAR, evaluated, make_frame, one_graph, shared_backbone
 
 from lmp_uq.backbone.graph import Graph
 from lmp_uq.backbone.mace.architecture import default_dtype
@@ -54,7 +54,7 @@ def with_ghosts(graph: Graph, frame: Atoms, local: np.ndarray):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *NONLINEAR])
 def test_images_as_ghosts_equal_the_folded_graph(name, engine):
     backbone = shared_backbone(name, engine)
     frame = make_frame("triclinic", backbone.elements)
@@ -75,7 +75,7 @@ def test_images_as_ghosts_equal_the_folded_graph(name, engine):
     one = backbone.push(folded.state, tangents, segments, 1)
     two = backbone.push(ghosted.state, tangents, segments, 1)
     np.testing.assert_allclose(two, one, atol=1e-12 * np.abs(one).max())
-    n_exchanges = {"residual": 2}.get(name, 1)
+    n_exchanges = {"residual": 2, "nonlinear": 2}.get(name, 1)
     assert [call for call, _ in exchange.calls[: 2 * n_exchanges]] == ["forward"] * n_exchanges + [
         "reverse"
     ] * n_exchanges
@@ -138,7 +138,7 @@ def _run_rank(backbone, part, weights, results, number):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", ["density", "residual"])
+@pytest.mark.parametrize("name", ["density", "residual", *NONLINEAR])
 def test_two_domains_and_an_empty_one_equal_the_whole(name, engine):
     backbone = shared_backbone(name, engine)
     frame = make_frame("triclinic", backbone.elements)

@@ -11,7 +11,7 @@ import urllib.error
 import numpy as np
 import pytest
 import torch
-from tiny_models import as_backbone, density_model, plain_model, residual_model
+from tiny_models import as_backbone, density_model, mh1_model, omol_model, plain_model, residual_model
 
 from lmp_uq.backbone.graph import graph_of_frames
 from lmp_uq.backbone.load import load_backbone
@@ -20,6 +20,7 @@ from lmp_uq.backbone.mace.architecture import INTERACTIONS, READOUTS, default_dt
 from lmp_uq.backbone.mace.convert import convert_mace, known_models
 from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.names import NAMES
+from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 from lmp_uq.errors import UqError
 
@@ -275,6 +276,38 @@ def test_models_of_other_versions_are_the_same_model(tmp_path, change):
         np.testing.assert_array_equal(found.tensors[key], value)
 
 
+def as_mh1(model):
+    """The file of MH-1: e3nn's gate, and no attribute that says of the first block what its edges fetch."""
+    from e3nn import nn
+
+    del model.use_edge_irreps_first
+    for block in model.interactions:
+        parts = (block.equivariant_nonlin.irreps_scalars, block.equivariant_nonlin.irreps_gates, block.equivariant_nonlin.irreps_gated)
+        acts = ([torch.nn.functional.silu] * len(parts[0]), [torch.sigmoid] * len(parts[1]))
+        with quiet(), default_dtype(torch.float64):
+            block.equivariant_nonlin = nn.Gate(parts[0], acts[0], parts[1], acts[1], parts[2])
+
+
+def test_a_file_like_that_of_mh1_is_the_same_model(tmp_path):
+    model = mh1_model()
+    as_mh1(model)
+    found, wanted = convert_mace(save(model, tmp_path / "mh1.model"), head="high"), describe_mace(mh1_model(), head="high")
+    assert found.architecture == wanted[0] and found.architecture["use_edge_irreps_first"]
+    assert found.tensors.keys() == wanted[1].keys()
+
+
+def test_a_gate_may_have_a_normalisation_of_its_own(tmp_path):
+    model = omol_model()
+    for block in model.interactions:
+        block.equivariant_nonlin._scalar_cst *= 1.0 + 1e-7
+    found = convert_mace(save(model, tmp_path / "rounded.model"))  # which compares the rebuilt model to 1e-9
+    assert found.architecture["activation_constants"]["gate silu"] == model.interactions[0].equivariant_nonlin._scalar_cst
+    backbones = [kind(found.architecture, found.tensors, precision="float64") for kind in (MaceTorchBackbone, MaceNativeBackbone)]
+    (energies, gradients), (native, native_gradients) = map(results, backbones)
+    np.testing.assert_allclose(native, energies, rtol=1e-10)
+    np.testing.assert_allclose(native_gradients, gradients, atol=1e-8 * np.abs(gradients).max())
+
+
 LOST = {
     "": "atomic_numbers", "radial_embedding": "out_dim", "radial_embedding.cutoff_fn": "p", "interactions.1": "avg_num_neighbors",
     "atomic_energies_fn": "atomic_energies", "products.0": "use_sc",
@@ -324,3 +357,22 @@ def test_default_dtype_does_not_matter(plain):
     for name, value in tensors.items():
         np.testing.assert_array_equal(value, plain[1][name])
         assert value.dtype == plain[1][name].dtype
+
+
+@pytest.mark.parametrize(("make", "head"), [(density_model, None), (plain_model, None), (mh1_model, "high")])
+def test_a_model_of_some_elements_gives_the_same_numbers(tmp_path, make, head):
+    model = make(atomic_numbers=[1, 8, 14])
+    path = save(model, tmp_path / "three.model")
+    whole, part = convert_mace(path, head=head), convert_mace(path, head=head, elements=["Si", "H"])
+    assert part.elements == ("H", "Si")
+    assert sum(array.nbytes for array in part.tensors.values()) < sum(array.nbytes for array in whole.tensors.values())
+    backbones = [MaceTorchBackbone(one.architecture, one.tensors, precision="float64") for one in (whole, part)]
+    frame = module._random_frame(backbones[1])
+    graphs = [graph_of_frames([frame], backbone.elements, backbone.cutoff)[0] for backbone in backbones]
+    found, expected = (backbone.evaluate(graph) for backbone, graph in zip(reversed(backbones), reversed(graphs), strict=True))
+    np.testing.assert_allclose(found.energies, expected.energies, rtol=1e-11)
+    np.testing.assert_allclose(found.descriptors, expected.descriptors, atol=1e-11 * np.abs(expected.descriptors).max())
+    native = MaceNativeBackbone(part.architecture, part.tensors, precision="float64").evaluate(graphs[1])
+    np.testing.assert_allclose(native.energies, expected.energies, rtol=1e-9)
+    with pytest.raises(UqError, match=r"elements=\['Si', 'Xx'\]: Xx not in the model; accepted: H O Si"):
+        convert_mace(path, head=head, elements=["Si", "Xx"])

@@ -23,6 +23,7 @@ ARCHITECTURES = {
     # more columns than LAMMPS' communication carries at once
     "wide": (tiny_models.density_model, {"hidden_irreps": tiny_models.o3.Irreps("24x0e+24x1o")}, ("Si", "O")),
     "three layers of older blocks": (tiny_models.residual_model, {}, ("Te", "Ge")),
+    "three nonlinear layers": (tiny_models.omol_model, {}, ("O", "H")),
     "one layer": (tiny_models.plain_model, {"num_interactions": 1}, ("O", "H")),
 }
 

@@ -127,6 +127,39 @@ def test_no_atoms_at_all(n, lammps):
     assert table["PotEng"].tolist() == [0.0, 0.0]
 
 
+@pytest.fixture(scope="module")
+def mh1(tmp_path_factory):
+    """A model like MH-1 with everything: convert, fit and calibrate are the package's own."""
+    import ase.io
+    import torch
+    from conftest import evaluate, labelled_frames
+
+    from lmp_uq import UqCalculator
+    from lmp_uq.recipes.convert import convert
+    from lmp_uq.recipes.fit import FitOptions, fit
+
+    folder = tmp_path_factory.mktemp("mh1")
+    torch.save(tiny_models.mh1_model(), folder / "mh1.model")
+    convert(str(folder / "mh1.model"), folder / "bare.uq", head="high")
+    calculator = UqCalculator(folder / "bare.uq", engine="native", precision="float64")
+    groups = {"train": np.linspace(0.02, 0.15, 24), "cold": np.full(6, 0.06), "hot": np.full(6, 0.2)}
+    for seed, (name, rattles) in enumerate(groups.items()):
+        ase.io.write(folder / f"{name}.xyz", labelled_frames(lambda atoms: evaluate(atoms, calculator), name, rattles, seed))
+    data, cold, hot = (str(folder / f"{name}.xyz") for name in groups)
+    options = FitOptions(str(folder / "bare.uq"), (data,), str(folder / "full.uq"), (cold, hot), n_members=16, progress=False)
+    fit(options, "made by the tests")
+    return folder / "full.uq"
+
+
+def test_all_bars_of_a_nonlinear_model_on_any_ranks(mh1, lammps):
+    get = lambda name, n: lammps.state(crystal((2, 2, 1)), *ASK_ALL, n=n, model=mh1, pair=engine(name))  # noqa: E731
+    one = get("native", 1)
+    assert_same_numbers(one, get("torch", 1), TABLES)
+    assert min(np.ptp(column) for column in one["uq"].T) > 0.0
+    for n in (2, 4):
+        assert_same_state(get("native", n), one)
+
+
 # ---- which engine runs ----------------------------------------------------------------------------------------------------------
 
 

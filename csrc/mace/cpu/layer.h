@@ -82,8 +82,6 @@ template <class T> class Layer {
   int n_before_gate() const { return model_.n_before_gate(); }
   double norm(double density) const { return model_.norm(density); }
   double norm_slope() const { return model_.norm_slope(); }
-  double silu_constant() const { return model_.silu_constant(); }
-  double sigmoid_constant() const { return model_.sigmoid_constant(); }
   const BiasedReadout &readout_biased() const { return model_.readout_biased(); }
   const Matrix &readout_linear() const { return model_.readout_linear(); }
   const Matrix &readout_gate() const { return model_.readout_gate(); }

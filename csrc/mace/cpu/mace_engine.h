@@ -123,7 +123,7 @@ template <class T> class MaceEngine : public Engine {
   void resize(const Layer<T> &layer, const Layer<T> *next, bool keep, Evaluated &state, Workspace &w) const;
   void sum_messages(const Layer<T> &layer, const LayerState &kept, int n_nodes, int n, Scratch &s, T *out) const;
   void gate_messages(const Layer<T> &layer, LayerState &kept, const SortedGraph &graph, const Batch &batch, Scratch &s, T *out) const;
-  void close_gate(const Layer<T> &layer, const T *before, int n, T *out) const;
+  void close_gate(const T *before, int n, T *out) const;
   void update_features(const Layer<T> &layer, const Batch &batch, const T *in, const Workspace &w, Scratch &s) const;
   void read_out(const Layer<T> &layer, Evaluated &state, const Batch &batch, const Scratch &s, double *energies, double *descriptors) const;
   double energy_of(const Layer<T> &layer, const T *scalars) const;
@@ -146,7 +146,7 @@ template <class T> class MaceEngine : public Engine {
   const T *summed_messages(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Scratch &s) const;
   void products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const;
   void gate_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const;
-  void open_gate(const Layer<T> &layer, const T *before, int n, const T *gradient, T *out) const;
+  void open_gate(const T *before, int n, const T *gradient, T *out) const;
   void own_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int set, int n_sets, Scratch &s) const;
   void messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Scratch &s) const;
   void edges_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting, Scratch &s) const;

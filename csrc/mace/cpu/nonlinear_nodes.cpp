@@ -6,7 +6,7 @@
 
 #include "formulas/gates.h"
 
-#include <algorithm>
+#include <vector>
 
 namespace lmp_uq {
 
@@ -40,43 +40,51 @@ void MaceEngine<T>::gate_messages(const Layer<T> &layer, LayerState &kept, const
       }
   }
   s.gated.resize(static_cast<std::size_t>(n) * n_y * wide_);
-  close_gate(layer, before, n, s.gated.data());
+  close_gate(before, n, s.gated.data());
   for (int l = 0; l <= shape().l_max; ++l)
     layer.kernels().gemm(maps.mixing[l].forward.product(n * (2 * l + 1), s.gated.data() + l * l * wide_, rows(l, n_y), out + l * l * wide_,
                                                         rows(l, n_y), false));
 }
 
 // gate(p) of n atoms
-template <class T> void MaceEngine<T>::close_gate(const Layer<T> &layer, const T *before, int n, T *out) const
+template <class T> void MaceEngine<T>::close_gate(const T *before, int n, T *out) const
 {
-  const int n_y = n_harmonics();
-  for (int i = 0; i < n; ++i, before += static_cast<std::size_t>(layer.n_before_gate()) * wide_, out += static_cast<std::size_t>(n_y) * wide_) {
-    for (int c = 0; c < wide_; ++c) out[c] = static_cast<T>(silu(static_cast<double>(before[c]), layer.silu_constant()));
-    for (int l = 1; l <= shape().l_max; ++l)
-      for (int c = 0; c < wide_; ++c) {
-        const T gate = static_cast<T>(gate_of(before[(n_y + l - 1) * wide_ + c], layer.sigmoid_constant()).value);
-        for (int k = l * l; k < (l + 1) * (l + 1); ++k) out[k * wide_ + c] = gate * before[k * wide_ + c];
-      }
+  const int l_max = shape().l_max, n_y = n_harmonics();
+  std::vector<T> gates(wide_);
+  for (int i = 0; i < n; ++i, before += static_cast<std::size_t>(n_y + l_max) * wide_, out += static_cast<std::size_t>(n_y) * wide_) {
+    for (int c = 0; c < wide_; ++c) out[c] = static_cast<T>(silu(static_cast<double>(before[c]), shape().gate_silu_constant));
+    for (int l = 1; l <= l_max; ++l) {
+      const T *argument = before + (n_y + l - 1) * wide_;
+      for (int c = 0; c < wide_; ++c) gates[c] = static_cast<T>(gate_of(argument[c], shape().gate_sigmoid_constant).value);
+      for (int k = l * l * wide_; k < (l + 1) * (l + 1) * wide_; k += wide_)
+        for (int c = 0; c < wide_; ++c) out[k + c] = gates[c] * before[k + c];
+    }
   }
 }
 
 // gradient of p from that of gate(p)
-template <class T> void MaceEngine<T>::open_gate(const Layer<T> &layer, const T *before, int n, const T *gradient, T *out) const
+template <class T> void MaceEngine<T>::open_gate(const T *before, int n, const T *gradient, T *out) const
 {
-  const int n_y = n_harmonics();
-  const std::size_t row_before = static_cast<std::size_t>(layer.n_before_gate()) * wide_, row = static_cast<std::size_t>(n_y) * wide_;
+  const int l_max = shape().l_max, n_y = n_harmonics();
+  const std::size_t row = static_cast<std::size_t>(n_y) * wide_, row_before = static_cast<std::size_t>(n_y + l_max) * wide_;
+  std::vector<T> gates(wide_), slopes(wide_), along(wide_);
   for (int i = 0; i < n; ++i, before += row_before, out += row_before, gradient += row) {
-    for (int c = 0; c < wide_; ++c) out[c] = static_cast<T>(silu_slope(before[c], layer.silu_constant() * gradient[c]));
-    for (int l = 1; l <= shape().l_max; ++l)
+    for (int c = 0; c < wide_; ++c) out[c] = static_cast<T>(silu_slope(before[c], shape().gate_silu_constant * gradient[c]));
+    for (int l = 1; l <= l_max; ++l) {
+      const int at = (n_y + l - 1) * wide_;
       for (int c = 0; c < wide_; ++c) {
-        const Gate gate = gate_of(before[(n_y + l - 1) * wide_ + c], layer.sigmoid_constant());
-        double along = 0.0;
-        for (int k = l * l; k < (l + 1) * (l + 1); ++k) {
-          along += static_cast<double>(before[k * wide_ + c]) * gradient[k * wide_ + c];
-          out[k * wide_ + c] = static_cast<T>(gate.value) * gradient[k * wide_ + c];
-        }
-        out[(n_y + l - 1) * wide_ + c] = static_cast<T>(gate.slope * along);
+        const Gate gate = gate_of(before[at + c], shape().gate_sigmoid_constant);
+        gates[c] = static_cast<T>(gate.value);
+        slopes[c] = static_cast<T>(gate.slope);
+        along[c] = T(0);
       }
+      for (int k = l * l * wide_; k < (l + 1) * (l + 1) * wide_; k += wide_)
+        for (int c = 0; c < wide_; ++c) {
+          along[c] += before[k + c] * gradient[k + c];
+          out[k + c] = gates[c] * gradient[k + c];
+        }
+      for (int c = 0; c < wide_; ++c) out[at + c] = slopes[c] * along[c];
+    }
   }
 }
 
@@ -97,7 +105,7 @@ void MaceEngine<T>::gate_gradient(const Layer<T> &layer, const Evaluated &state,
     for (int l = 0; l <= shape().l_max; ++l)
       layer.kernels().gemm(maps.mixing[l].reverse.product(n * (2 * l + 1), s.gradient_in.data() + set * set_in + l * l * wide_, rows(l, n_y),
                                                           s.gated.data() + l * l * wide_, rows(l, n_y), false));
-    open_gate(layer, before, n, s.gated.data(), s.before_gate.data());
+    open_gate(before, n, s.gated.data(), s.before_gate.data());
     double *overlap = s.overlap.data() + static_cast<std::size_t>(set) * n;
     for (int i = 0; i < n; ++i) {
       overlap[i] = 0.0;

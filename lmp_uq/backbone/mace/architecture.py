@@ -66,6 +66,8 @@ ATOMIC_ENERGIES = "atomic_energies_fn.atomic_energies"
 REBUILT = re.compile(r"(\.output_mask|\.weights_(\d+|max)_zeroed)$")
 MOST_WHOLE, MOST_ITEMS, MOST_CHANNELS, MOST_DEGREE = 10_000, 1000, 4096, 11
 """Of a number, a list and irreps in an architecture, whose products become the size of a model."""
+GATE = ".equivariant_nonlin"
+"""In names of what belongs to the gate of a nonlinear interaction, which has no weights: e3nn's in old models, mace-torch's own in new."""
 _COUPLING = re.compile(r"\.U_matrix_\d+$")
 
 
@@ -75,6 +77,10 @@ def _whole(value: Any) -> bool:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= sys.float_info.max
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _irreps(value: Any) -> bool:
@@ -135,6 +141,8 @@ FIELDS: dict[str, tuple[str, Any]] = {
     "use_edge_irreps_first": _FLAG,
 }
 """Every key of an architecture: what is accepted, in words and as a test."""
+OPTIONAL: dict[str, tuple[str, Any]] = {name: ("a finite number", _finite) for name in ("total_charge", "total_spin")}
+"""What a model's charge and spin were fixed at when it was converted; a model that never took them has no such key."""
 
 
 def check_architecture(architecture: Mapping[str, Any]) -> None:
@@ -145,14 +153,14 @@ def check_architecture(architecture: Mapping[str, Any]) -> None:
     UqError
         Names the keys that are unknown or missing, or the value that is not accepted.
     """
-    unknown = sorted(set(architecture) - set(FIELDS))
+    unknown = sorted(set(architecture) - set(FIELDS | OPTIONAL))
     if unknown:
-        raise UqError(f"MACE architecture: unknown key {piece(', '.join(unknown))}; accepted: {', '.join(FIELDS)}")
+        raise UqError(f"MACE architecture: unknown key {piece(', '.join(unknown))}; accepted: {', '.join(FIELDS | OPTIONAL)}")
     missing = [key for key in FIELDS if key not in architecture]
     if missing:
         raise UqError(f"MACE architecture: key {', '.join(missing)} is missing")
-    for key, (accepted, check) in FIELDS.items():
-        if not check(architecture[key]):
+    for key, (accepted, check) in (FIELDS | OPTIONAL).items():
+        if key in architecture and not check(architecture[key]):
             raise UqError(f"MACE architecture: {key} is {piece(repr(architecture[key]))}; accepted: {accepted}")
     if architecture["head"] not in architecture["heads"]:
         raise UqError(
@@ -364,20 +372,22 @@ def _fill(model: MaceModule, state: Mapping[str, np.ndarray], strict: bool) -> N
         raise UqError(f"MACE tensors: {', '.join(absent)} missing")
 
 
-def activation_slots(model: MaceModule) -> Iterator[tuple[MaceModule, str, str]]:
+def activation_slots(model: MaceModule) -> Iterator[tuple[MaceModule, str, str, str]]:
     """Where a model keeps the factors that normalise its activation functions: (module, attribute, function
-    name).
+    name, name inside the gates of nonlinear interactions).
 
-    e3nn estimates the factor by a sum over pseudo-random numbers, so it is stored and not computed again.
+    e3nn estimates the factor by a sum over pseudo-random numbers, so it is stored and not computed again. A gate's may have another
+    precision than the others: then it has an entry of its own.
     """
-    for module in model.modules():
+    for path, module in model.named_modules():
         for function, constant in (("f", "cst"), ("_act_scalar", "_scalar_cst"), ("_act_gate", "_gate_cst")):
             if hasattr(module, constant) and getattr(module, function, None) is not None:
-                yield module, constant, getattr(module, function).__name__
+                name = getattr(module, function).__name__
+                yield module, constant, name, f"gate {name}" if GATE in path else name
 
 
 def _set_activation_constants(model: MaceModule, constants: Mapping[str, float]) -> None:
-    for module, attribute, name in activation_slots(model):
+    for module, attribute, name, special in activation_slots(model):
         if name not in constants:
             raise UqError(f"MACE architecture: activation_constants lacks {name}")
-        setattr(module, attribute, float(constants[name]))
+        setattr(module, attribute, float(constants.get(special, constants[name])))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from lmp_uq.backbone.graph import Graph, graph_of_frames
 from lmp_uq.backbone.mace.architecture import MaceModule, default_dtype, quiet
 from lmp_uq.backbone.mace.chebyshev import give_derivative
 from lmp_uq.backbone.mace.describe import describe_mace, precision_of
+from lmp_uq.backbone.mace.inputs import INPUTS
 from lmp_uq.backbone.mace.names import file_of
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 from lmp_uq.errors import UqError
@@ -29,6 +30,8 @@ from lmp_uq.errors import UqError
 _LOG = logging.getLogger(__name__)
 _FOREIGN = (RuntimeError, AttributeError, TypeError, ValueError, KeyError, IndexError, AssertionError, StopIteration)
 """What a model of another version raises where it is not as expected."""
+_OMOL = "https://github.com/ACEsuit/mace-foundations/releases/download/mace_omol_0/MACE-omol-0-extra-large-1024.model"
+"""mace-torch has this address inside `mace_omol`."""
 _TOLERANCE = 1e-9  # eV per atom and eV/Angstrom, relative where energies or forces exceed 1
 
 
@@ -59,10 +62,17 @@ def known_models() -> dict[str, str]:
     """Names of foundation models that mace-torch knows, and where it downloads them from."""
     with quiet():
         from mace.calculators.foundations_models import mace_mp_urls, mace_off_urls
-    return dict(mace_mp_urls) | {f"off-{name}": url for name, url in mace_off_urls.items()}
+    return dict(mace_mp_urls) | {f"off-{name}": url for name, url in mace_off_urls.items()} | {"omol": _OMOL}
 
 
-def convert_mace(model: str | os.PathLike[str], *, head: str | None = None) -> ConvertedModel:
+def convert_mace(
+    model: str | os.PathLike[str],
+    *,
+    head: str | None = None,
+    charge: float | None = None,
+    spin: float | None = None,
+    elements: Sequence[str] = (),
+) -> ConvertedModel:
     """Open a model of mace-torch and return what rebuilds it.
 
     The file is a pickle and is trusted, because the user has named it: opening it can run any program that it
@@ -76,6 +86,10 @@ def convert_mace(model: str | os.PathLike[str], *, head: str | None = None) -> C
         cache.
     head : str, optional
         Which head of a model with several.
+    charge, spin : float, optional
+        Total charge (e) and spin multiplicity of all configurations, of a model that takes them.
+    elements : sequence of str
+        Those that are kept; all unless given.
 
     Returns
     -------
@@ -85,12 +99,12 @@ def convert_mace(model: str | os.PathLike[str], *, head: str | None = None) -> C
     ------
     UqError
         No such file or name, no network, not an energy model of mace-torch, a feature that cannot be rebuilt,
-        or a head that is missing or not there.
+        or a head, charge, spin or element that is missing or not there.
     """
     path = _locate(model)
     original = _open(path)
     try:
-        architecture, tensors = describe_mace(original, head=head)
+        architecture, tensors = describe_mace(original, head=head, charge=charge, spin=spin, elements=elements)
         precision = precision_of(original)
         _verify(original, architecture, tensors)
     except UqError as error:
@@ -153,17 +167,18 @@ def _verify(model: MaceModule, architecture: dict[str, Any], tensors: dict[str, 
     graph, _ = graph_of_frames([frame], backbone.elements, backbone.cutoff)
     head = architecture["heads"].index(architecture["head"])
     try:
-        energies, forces = _original_results(model, graph, frame.positions, head)
+        energies, forces = _original_results(model, graph, frame.positions, head, architecture)
     except _FOREIGN as error:
         raise UqError(f"mace-torch itself cannot evaluate this model: {error}") from error
     evaluation = backbone.evaluate(graph)
+    found = evaluation.energies if len(energies) > 1 else evaluation.energies.mean(keepdims=True)
     edges = backbone.pull(evaluation.state, np.ones(graph.n_local))
     rebuilt = np.zeros_like(forces)
     np.add.at(rebuilt, graph.centres, edges)
     np.subtract.at(rebuilt, graph.neighbours, edges)
     energy_error, force_error = (
         float(np.abs(new - old).max()) / max(1.0, float(np.abs(old).max()))
-        for new, old in ((evaluation.energies, energies), (rebuilt, forces))
+        for new, old in ((found, energies), (rebuilt, forces))
     )
     # written so that a NaN fails
     if not (energy_error < _TOLERANCE and force_error < _TOLERANCE):
@@ -191,18 +206,21 @@ def _random_frame(backbone: MaceTorchBackbone) -> Atoms:
 
 
 def _original_results(
-    model: MaceModule, graph: Graph, positions: np.ndarray, head: int
+    model: MaceModule, graph: Graph, positions: np.ndarray, head: int, architecture: Mapping[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Energies per atom and forces of the model itself, which is cast to float64 for good."""
+    """Energies of all atoms, or their mean where the atoms' leave a part out, and forces of the model itself, which is cast to float64 for
+    good."""
     give_derivative(model, warn=True)
     model.double().eval()
     edges = np.stack([graph.neighbours, graph.centres])
+    known = [int(z) for z in model.atomic_numbers]
+    species = np.array([known.index(z) for z in architecture["atomic_numbers"]])[graph.species]
     # from sender j to receiver i: x_i - x_j + shift = -r_ij
     shifts = -graph.vectors - (positions[graph.centres] - positions[graph.neighbours])
     with quiet(), default_dtype(torch.float64):
         data = {
             "positions": torch.tensor(positions),
-            "node_attrs": torch.eye(len(model.atomic_numbers))[torch.from_numpy(graph.species)],
+            "node_attrs": torch.eye(len(known))[torch.from_numpy(species)],
             "edge_index": torch.from_numpy(edges),
             "shifts": torch.from_numpy(shifts),
             "unit_shifts": torch.zeros(len(shifts), 3),
@@ -210,6 +228,9 @@ def _original_results(
             "batch": torch.zeros(graph.n_local, dtype=torch.int64),
             "ptr": torch.tensor([0, graph.n_local]),
             "head": torch.tensor([head]),
+            **{name: torch.tensor([float(architecture[name])]) for name in INPUTS if name in architecture},
         }
         out = model(data, compute_force=True)
-    return out["node_energy"].detach().double().numpy(), out["forces"].detach().numpy()
+    whole = hasattr(model, "embedding_readout")  # of which mace-torch's energies of atoms have nothing
+    energies = out["energy"] / graph.n_local if whole else out["node_energy"]
+    return energies.detach().double().numpy(), out["forces"].detach().numpy()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from lmp_uq.backbone.mace.architecture import (
     ATOMIC_ENERGIES,
     CLASSES,
+    GATE,
     GATES,
     INTERACTIONS,
     READOUTS,
@@ -22,7 +23,9 @@ from lmp_uq.backbone.mace.architecture import (
     check_architecture,
     pack_tensors,
 )
+from lmp_uq.backbone.mace.inputs import PARTS, fixed_inputs, fold_inputs
 from lmp_uq.backbone.mace.parity import without_odd_scalars
+from lmp_uq.backbone.mace.restriction import kept_elements, restrict
 from lmp_uq.errors import UqError
 
 _RADIAL_TYPES = {"BesselBasis": "bessel", "GaussianBasis": "gaussian", "ChebychevBasis": "chebyshev"}
@@ -37,6 +40,7 @@ _KNOWN_PARTS = {
     "products",
     "readouts",
     "scale_shift",
+    *PARTS,
 }
 _REASONS = {
     "MACELES": ": it adds electrostatics",
@@ -50,7 +54,12 @@ _ACCELERATED = ("cuequivariance_torch", "openequivariance")
 
 
 def describe_mace(
-    model: MaceModule, *, head: str | None = None
+    model: MaceModule,
+    *,
+    head: str | None = None,
+    charge: float | None = None,
+    spin: float | None = None,
+    elements: Sequence[str] = (),
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Architecture and packed tensors of a mace-torch model in memory.
 
@@ -60,6 +69,10 @@ def describe_mace(
         Gets the attributes that it lacks of those that every energy model of mace-torch 0.3.16 has.
     head : str, optional
         Which head of a model with several.
+    charge, spin : float, optional
+        Total charge (e) and spin multiplicity of all configurations, of a model that takes them.
+    elements : sequence of str
+        Those that are kept; all unless given.
 
     Returns
     -------
@@ -69,7 +82,7 @@ def describe_mace(
     Raises
     ------
     UqError
-        The model's class, or a part of it, is not one that can be rebuilt; or see `head`.
+        The model's class, or a part of it, is not one that can be rebuilt; or see `head`, `fixed_inputs` and `kept_elements`.
     """
     _refuse_class(model)
     _complete(model)
@@ -81,6 +94,7 @@ def describe_mace(
         raise UqError(f"the model has several heads; choose one of: {', '.join(heads)}")
     if head is not None and head not in heads:
         raise UqError(f"the model has no head {head!r}; it has: {', '.join(heads)}")
+    fixed = fixed_inputs(model, {"charge": charge, "spin": spin})
     architecture = {
         "class": type(model).__name__,
         "atomic_numbers": [int(z) for z in model.atomic_numbers],
@@ -92,10 +106,14 @@ def describe_mace(
         **_radial(model),
         **_flags(model),
         "activation_constants": _activation_constants(model),
+        **fixed,
     }
     architecture = json.loads(json.dumps(architecture))
     check_architecture(architecture)
-    architecture, state = without_odd_scalars(model, architecture, _state(model, len(heads)))
+    state = fold_inputs(model, fixed, _state(model, len(heads)))
+    architecture, state = without_odd_scalars(model, architecture, state)
+    if elements:
+        architecture, state = restrict(model, architecture, state, kept_elements(architecture["atomic_numbers"], elements))
     rebuilt = build_model(architecture, state, precision_of(model), strict=False)
     complete = {name: state.get(name, value.numpy()) for name, value in rebuilt.state_dict().items()}
     return architecture, pack_tensors(complete)
@@ -239,23 +257,36 @@ def _radial(model: MaceModule) -> dict[str, Any]:
 
 def _flags(model: MaceModule) -> dict[str, Any]:
     # models of older versions lack the attributes of later features, which are then off
-    edge_irreps = getattr(model, "edge_irreps", None)
     return {
+        **_edges(model),
         "pair_repulsion": hasattr(model, "pair_repulsion_fn"),
         "apply_cutoff": bool(getattr(model, "apply_cutoff", True)),
         "use_reduced_cg": bool(getattr(model, "use_reduced_cg", False)),
         "use_so3": bool(getattr(model, "use_so3", False)),
         "use_agnostic_product": bool(getattr(model, "use_agnostic_product", False)),
         "use_last_readout_only": bool(getattr(model, "use_last_readout_only", False)),
-        "use_edge_irreps_first": bool(getattr(model, "use_edge_irreps_first", False)),
-        "edge_irreps": None if edge_irreps is None else str(edge_irreps),
+    }
+
+
+def _edges(model: MaceModule) -> dict[str, Any]:
+    """What edges fetch, if not all features. The blocks know it, and the file of MH-1 holds no attribute that says it of the first one."""
+    pairs = [(getattr(block, "edge_irreps", None), block.node_feats_irreps) for block in model.interactions]
+    own = [None if edges is None or edges == features else str(edges) for edges, features in pairs]
+    said = getattr(model, "edge_irreps", None)
+    irreps = next((irreps for irreps in own[1:] if irreps), own[0] if said is None else str(said))
+    return {
+        "edge_irreps": irreps,
+        "use_edge_irreps_first": bool(getattr(model, "use_edge_irreps_first", False)) or own[0] is not None,
     }
 
 
 def _activation_constants(model: MaceModule) -> dict[str, float]:
     constants: dict[str, float] = {}
-    for module, attribute, name in activation_slots(model):
+    # gates last: theirs have names of their own where they differ
+    for module, attribute, name, special in sorted(activation_slots(model), key=lambda slot: slot[2] != slot[3]):
         value = float(getattr(module, attribute))
+        if constants.get(name, value) != value:
+            name = special
         if constants.setdefault(name, value) != value:
             raise UqError(
                 f"the function {name} has two normalisations, {constants[name]} and {value}: not supported"
@@ -264,7 +295,7 @@ def _activation_constants(model: MaceModule) -> dict[str, float]:
 
 
 def _state(model: MaceModule, n_heads: int) -> dict[str, np.ndarray]:
-    state = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
+    state = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items() if GATE not in name}
     state[ATOMIC_ENERGIES] = np.atleast_2d(state[ATOMIC_ENERGIES])
     for name in ("scale_shift.scale", "scale_shift.shift"):
         if name in state:

@@ -11,8 +11,9 @@ from lmp_uq.errors import UqError
 NAMES = (
     "small", "medium", "large", "small-0b", "medium-0b", "small-0b2", "medium-0b2", "large-0b2", "medium-0b3", "medium-mpa-0",
     "small-omat-0", "medium-omat-0", "mace-matpes-pbe-0", "mace-matpes-r2scan-0", "mh-0", "mh-1", "off-small", "off-medium", "off-large",
+    "omol",
 )  # fmt: skip
-"""Those of mace-torch 0.3.16, with off- before its organic models."""
+"""Those of mace-torch 0.3.16, with off- before its organic models, and its MACE-OMOL."""
 
 
 def file_of(model: str | os.PathLike[str]) -> Path | None:

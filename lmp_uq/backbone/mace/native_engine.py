@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lmp_uq._native import Engine, State
-from lmp_uq.backbone.graph import Graph, check_graph, check_push, weight_sets
+from lmp_uq.backbone.graph import Graph, check_graph, check_push, fixed_inputs, weight_sets
 from lmp_uq.backbone.protocol import Evaluation
 from lmp_uq.errors import UqError
 
@@ -47,6 +47,8 @@ class MaceNativeBackbone:
     elements : tuple of str
     cutoff : float
         Angstrom.
+    fixed_inputs : dict of str to float
+        total_charge and total_spin that the model was converted for, if it takes them.
     n_features, n_parameters, n_threads : int
     precision, device, engine : str
     instruction_set : str
@@ -76,6 +78,7 @@ class MaceNativeBackbone:
         self._engine = Engine(architecture, tensors, precision == "float32", tolerance, single_precision_bars, threads)
         self.elements = tuple(chemical_symbols[z] for z in architecture["atomic_numbers"])
         self.cutoff = float(architecture["r_max"])
+        self.fixed_inputs = fixed_inputs(architecture)
         self.precision = precision
         self.device, self.engine = "cpu", "native"
         self.n_parameters = _n_parameters(tensors)

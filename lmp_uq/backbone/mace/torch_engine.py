@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmp_uq.backbone.graph import ArrayRows, Exchange, Graph, check_graph, check_push, weight_sets
+from lmp_uq.backbone.graph import ArrayRows, Exchange, Graph, check_graph, check_push, fixed_inputs, weight_sets
 from lmp_uq.backbone.identity import identity_of
 from lmp_uq.backbone.mace.architecture import ATOMIC_ENERGIES, DTYPES, MaceModule, build_model, default_dtype, o3, unpack_tensors
 from lmp_uq.backbone.mace.spare_model import borrow
@@ -140,6 +140,8 @@ class MaceTorchBackbone:
     elements : tuple of str
     cutoff : float
         Angstrom.
+    fixed_inputs : dict of str to float
+        total_charge and total_spin that the model was converted for, if it takes them.
     n_features, n_parameters : int
     exchange_width : int
         Of the widest rows that are exchanged with ghosts.
@@ -169,6 +171,7 @@ class MaceTorchBackbone:
         head = architecture["heads"].index(architecture["head"])
         self.elements = tuple(chemical_symbols[z] for z in architecture["atomic_numbers"])
         self.cutoff = float(architecture["r_max"])
+        self.fixed_inputs = fixed_inputs(architecture)
         self.precision = precision
         self.device = device
         self.engine = "torch"
