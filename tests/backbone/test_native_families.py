@@ -99,7 +99,9 @@ def test_every_option_counts(change):
     assert error(name, MaceNativeBackbone(wrong, tensors, precision="float64", table_tolerance=0.0)) > 1e-4
 
 
-@pytest.mark.parametrize("name", ["density 0", "residual, three layers", "nonlinear, biased readout, two heads", "Soft transform, Gaussian basis, gate tanh"])
+@pytest.mark.parametrize(
+    "name", ["density 0", "residual, three layers", "nonlinear, biased readout, two heads", "Soft transform, Gaussian basis, gate tanh"]
+)
 def test_every_array_counts(name):
     """An error of one part in a thousand in any array is seen: the comparison above looks at all of them."""
     architecture, tensors = described(name)
