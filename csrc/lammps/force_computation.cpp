@@ -6,6 +6,7 @@
 #include "guard.h"
 
 #include "lammps/atom.h"
+#include "lammps/comm.h"
 #include "lammps/error.h"
 #include "lammps/fmt/format.h"
 #include "lammps/neighbor.h"
@@ -32,18 +33,27 @@ void ForceComputation::init()
   has_list_ = false;
   ghosts_.forget_plan();
   configuration_.begin_run();
+  initializing_ = true;
   make_room();
-  keep_images_ = images_wanted_;
   derivatives_wanted_ = images_wanted_ = false;
 }
 
-// for rows of features, and for those of forces, grades and motions; who wants derivatives has asked when it was defined
+void ForceComputation::keep_derivatives()
+{
+  derivatives_wanted_ = true;
+  if (initializing_ && update->whichflag != 0) make_room();
+}
+
+// for rows of features, and for those of forces, grades and motions
 void ForceComputation::make_room()
 {
   const auto &info = model_.info;
   const bool pulls = derivatives_wanted_ || derivatives_observed_;
   const int of_atoms = std::max(4, 3 * info.n_force_members);
-  ghosts_.make_room(std::max(info.width, of_atoms), std::max(pulls ? info.pull_width : info.width, of_atoms));
+  if (comm->nprocs == 1)
+    ghosts_.make_room(of_atoms, of_atoms);    // for plans alone
+  else
+    ghosts_.make_room(std::max(info.width, of_atoms), std::max(pulls ? info.pull_width : info.width, of_atoms));
 }
 
 void ForceComputation::forget()
@@ -60,6 +70,7 @@ void ForceComputation::forget()
 void ForceComputation::compute(const NeighList &list)
 {
   forget();
+  initializing_ = false;
   if (setting_up_ && !update->setupflag) clock_.reset();    // tables are made with the first forces: no time of the run
   setting_up_ = update->setupflag;
   build_graph(list);
@@ -92,7 +103,7 @@ void ForceComputation::make_nodes(const NeighList &list)
   std::vector<char> takes_part(atom->nlocal + atom->nghost);
   for (std::size_t i = 0; i < takes_part.size(); i++)
     takes_part[i] = model_.species_of_type[atom->type[i]] >= 0 && !(exclusions_.excluded() && exclusions_.excluded()[i]);
-  ghosts_.plan(takes_part, keep_images_, graph_.nodes());
+  ghosts_.plan(takes_part, images_wanted_, graph_.nodes());
   has_list_ = true;
   builds_ = neighbor->ncalls;
   built_ = neighbor->lastcall;

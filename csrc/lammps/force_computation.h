@@ -54,7 +54,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   void init();    // of a run: computes and fixes are initialized after pair styles and ask again
   void forget();
   void compute(const LAMMPS_NS::NeighList &list);
-  void keep_derivatives() { derivatives_wanted_ = true; }    // of the coming run
+  void keep_derivatives();                                   // of the coming run
   void keep_images() { images_wanted_ = true; }              // as nodes of their own: a heat flux counts where they are
   double *observed(const Field &asked);                      // by fix pair, which takes it whenever LAMMPS has forces
   void settle() { configuration_.settle(); }                 // at the end of a run
@@ -96,10 +96,10 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   Exclusions exclusions_;
   StepClock clock_;
   bool setting_up_ = false;                        // a run
+  bool initializing_ = false;                      // one: styles say what they will ask for, LAMMPS has yet to size its buffers
   bool derivatives_wanted_ = false;                // by a compute or fix of the coming run
   bool derivatives_observed_ = false;              // by fix pair, which tells of itself only once
   bool images_wanted_ = false;                     // by a compute of the coming run
-  bool keep_images_ = false;                       // in this run
   bool has_list_ = false;                          // nodes were made for the neighbour list of the next two
   LAMMPS_NS::bigint builds_ = -1, built_ = -1;
 

@@ -84,7 +84,9 @@ int GhostComm::exchange(const GhostRows &rows, bool forward)
     if (!forward && reverse_ != PLAIN) keep_or_shift(rows);
     rows_ = rows;
     clock_.n_exchanges++;
-    if (configuration_.reordered() || !planned_)
+    if (comm->nprocs == 1)
+      exchange_here(forward);
+    else if (configuration_.reordered() || !planned_)
       exchange_by_id(forward);
     else
       exchange_by_lammps(rows.width, forward);
@@ -105,7 +107,19 @@ void GhostComm::exchange_by_lammps(int width, bool forward)
     comm->reverse_comm(&pair_, width);
 }
 
-// what is not exchanged on the only rank are rows of periodic images, which are read from their owners
+// on the only rank, whose ghosts are images of its own atoms
+void GhostComm::exchange_here(bool forward)
+{
+  const int n_own = graph_.n_local(), n_ghosts = graph_.nodes().n_ghosts();
+  std::vector<double> message(static_cast<std::size_t>(n_ghosts) * rows_.width + 1);
+  packed(n_ghosts, forward ? owner_nodes_.data() : ghost_nodes_.data(), message.data());
+  if (forward)
+    rows_.unpack(rows_.holder, n_own, n_ghosts, message.data());
+  else
+    rows_.add(rows_.holder, n_ghosts, owner_nodes_.data(), message.data());
+}
+
+// where images are read from their owners
 bool GhostComm::nothing_to_exchange() const { return comm->nprocs == 1 && graph_.nodes().n_ghosts() == 0; }
 
 // First every ghost learns whose it is; then every list of atoms to send learns which of them are a node where they arrive.
@@ -120,9 +134,12 @@ void GhostComm::plan(const std::vector<char> &takes_part, bool keep_images, Node
   nodes.make(n_local, takes_part, owners_.data() + 2 * n_local, comm->me, keep_images);
   ghost_nodes_.resize(nodes.n_ghosts() + 1);
   std::iota(ghost_nodes_.begin(), ghost_nodes_.end(), nodes.n_own());
+  owner_nodes_.clear();
+  for (int k = nodes.n_own(); comm->nprocs == 1 && k < nodes.n(); k++)
+    owner_nodes_.push_back(nodes.of_atom(static_cast<int>(owners_[2 * static_cast<std::size_t>(nodes.atom(k)) + 1])));
   sent_.clear();
   content_ = WISHES;
-  exchange_by_lammps(1, false);
+  if (comm->nprocs > 1) exchange_by_lammps(1, false);
   content_ = ROWS;
   planned_ = true;
 }
@@ -195,7 +212,7 @@ const lmp_uq::AtomRoutes &GhostComm::routes()
 
 std::size_t GhostComm::n_bytes() const
 {
-  std::size_t bytes = bytes_of(owners_, ghost_nodes_, shifts_);
+  std::size_t bytes = bytes_of(owners_, ghost_nodes_, owner_nodes_, shifts_);
   for (const auto &list : sent_) bytes += bytes_of(list.second);
   return bytes;
 }

@@ -65,6 +65,7 @@ class GhostComm : protected LAMMPS_NS::Pointers {
 
  private:
   int exchange(const GhostRows &rows, bool forward);
+  void exchange_here(bool forward);
   void exchange_by_id(bool forward);
   void exchange_by_lammps(int width, bool forward);
   int packed(int n, const int *nodes, double *out) const;
@@ -87,6 +88,7 @@ class GhostComm : protected LAMMPS_NS::Pointers {
   std::vector<double> owners_;      // (n_local + n_ghost, 2) rank and number there
   bool planned_ = false;
   std::vector<int> ghost_nodes_;    // their numbers, one after another
+  std::vector<int> owner_nodes_;    // on the only rank: whose images they are
   std::unordered_map<const int *, std::vector<int>> sent_;    // nodes of each of LAMMPS' lists of atoms to send
   std::unique_ptr<AtomRoutes> routes_;    // between nodes by atom ID
   std::exception_ptr pending_;    // a LAMMPS exception must not unwind through Python: it waits here

@@ -2,9 +2,9 @@
 #include "nodes.h"
 
 #include <algorithm>
-#include <map>
+#include <cstdint>
 #include <stdexcept>
-#include <utility>
+#include <unordered_map>
 
 using lmp_uq::Nodes;
 
@@ -23,7 +23,7 @@ void Nodes::make(int n_local, const std::vector<char> &takes_part, const double 
   for (int i = 0; i < n_local; i++)
     if (takes_part[i]) add(i);
   n_own_ = n();
-  std::map<std::pair<int, int>, int> seen;    // nodes of atoms of other ranks
+  std::unordered_map<std::int64_t, int> seen;    // nodes of atoms of other ranks
   for (int i = n_local; i < n_atoms; i++) {
     first_ghost_.push_back(n());
     if (!takes_part[i]) continue;
@@ -35,7 +35,7 @@ void Nodes::make(int n_local, const std::vector<char> &takes_part, const double 
       nodes_[i] = nodes_[number];
       if (nodes_[i] < 0) throw std::runtime_error("an image of an atom that takes no part takes part");
     } else {
-      const auto [found, is_new] = seen.emplace(std::make_pair(rank, number), n());
+      const auto [found, is_new] = seen.emplace(static_cast<std::int64_t>(rank) << 32 | number, n());
       if (is_new) atoms_.push_back(i);
       nodes_[i] = found->second;
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which atoms the model sees: a bath of atoms named NULL changes nothing and sends nothing, periodic images are the atoms that they are images of."""
+"""Which atoms the model sees: a bath of atoms named NULL changes nothing and sends nothing; periodic images are their owners."""
 
 from __future__ import annotations
 

@@ -8,7 +8,10 @@ import re
 import pytest
 from lammps_cases import HOT, PLAIN, crystal
 
-LINE = re.compile(r"mace/uq: (\S+) s on average of the ranks: edges (\S+) %, model (\S+) %, exchange (\S+) %, bars (\S+) %; (\d+) exchanges of (\S+) MB in all")
+LINE = re.compile(
+    r"mace/uq: (\S+) s on average of the ranks: edges (\S+) %, model (\S+) %, exchange (\S+) %, bars (\S+) %; "
+    r"(\d+) exchanges of (\S+) MB in all"
+)
 WIDTH = 32
 """Doubles of a row of the tiny model, (1 + 3) times 8 channels; of float32 numbers 16 channels, half of which are empty."""
 ASKED = ("compute tot all uq grade_max force_std_max", "thermo_style custom step c_tot[*]", "thermo 1")
