@@ -55,10 +55,10 @@ typedef struct uq_model_info {
   char warning[1024];                 /* empty = none */
 } uq_model_info;
 
-/* one rank's share of the system; nodes are local atoms followed by ghosts */
+/* one rank's share of the system: atoms that take part, nodes are local ones followed by ghosts */
 typedef struct uq_graph {
   int n_local, n_ghost;
-  const int64_t *species;             /* (n_local + n_ghost) index into the elements given to load(); -1: takes no part */
+  const int64_t *species;             /* (n_local + n_ghost) index into the elements given to load() */
   int64_t n_edges;
   const int64_t *centres;             /* (n_edges) local atom i */
   const int64_t *neighbours;          /* (n_edges) atom j, may be a ghost */

@@ -30,6 +30,7 @@ void ComputeUqHeat::keep_derivatives()
   PairMaceUq *pair = PairMaceUq::find(lmp, WHO);
   pair->model().require_loaded(lmp, WHO);
   pair->last().keep_derivatives();
+  pair->last().keep_images();
 }
 
 void ComputeUqHeat::init()

@@ -24,7 +24,6 @@ void Configuration::take()
   n_local_ = atom->nlocal;
   tags_.assign(atom->tag, atom->tag + atom->nlocal + atom->nghost);
   types_.assign(atom->type, atom->type + atom->nlocal);
-  ghosts_.reset();
   to_present_.reset();
   take_positions();
 }
@@ -146,10 +145,4 @@ void Configuration::lead_back(const double *now, int width, double *then) const
     to_present_->gather(width, [&](int i, double *row) { std::copy_n(now + static_cast<std::size_t>(i) * width, width, row); }, add);
   else
     for (int i = 0; i < n_local_; i++) add(i, now + static_cast<std::size_t>(i) * width);
-}
-
-const lmp_uq::AtomRoutes &Configuration::ghosts()
-{
-  if (!ghosts_) ghosts_ = std::make_unique<AtomRoutes>(world, tags_.data(), n_local_, tags_.data() + n_local_, n_ghost());
-  return *ghosts_;
 }

@@ -30,8 +30,7 @@ class Configuration : protected LAMMPS_NS::Pointers {
   bool taken() const { return step_ >= 0; }
   LAMMPS_NS::bigint step() const { return step_; }
   int n_local() const { return n_local_; }
-  int n_ghost() const { return static_cast<int>(tags_.size()) - n_local_; }
-  LAMMPS_NS::tagint tag(int node) const { return tags_[node]; }
+  LAMMPS_NS::tagint tag(int i) const { return tags_[i]; }
   std::size_t n_bytes() const { return bytes_of(tags_, types_, x_); }
 
   // The present atoms against those taken. Positions and box count too, but not during the run that the forces are of: there they are LAMMPS'
@@ -44,8 +43,6 @@ class Configuration : protected LAMMPS_NS::Pointers {
   void follow(const double *then, int width, std::vector<double> &now) const;
   // The way back, also where nothing was reordered: rows (nlocal, width) of the present atoms, added to those of the atoms taken (n, width).
   void lead_back(const double *now, int width, double *then) const;
-  // The ghosts of the atoms taken, whose rows LAMMPS' communication no longer reaches. Collective where it is made.
-  const AtomRoutes &ghosts();
 
  private:
   bool in_motion() const;
@@ -62,7 +59,7 @@ class Configuration : protected LAMMPS_NS::Pointers {
   std::vector<int> types_;                 // (n_local)
   std::vector<double> x_;                  // (n_local, 3)
   double box_[9] = {};                     // lo, hi, xy xz yz
-  std::unique_ptr<AtomRoutes> to_present_, ghosts_;
+  std::unique_ptr<AtomRoutes> to_present_;
 };
 
 }    // namespace lmp_uq

@@ -92,7 +92,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
 
   // of the configuration last evaluated
   std::unique_ptr<lmp_uq::Engine::State> state_;
-  std::vector<std::int64_t> species_;          // (n_local) -1: takes no part
+  std::vector<std::int64_t> species_;          // (n_local)
   std::vector<std::int64_t> node_elements_;    // (n_nodes) index into the file's elements
   std::vector<double> energies_, descriptors_, weights_, grades_, bars_[3];
   bool has_grades_ = false, has_bars_ = false;
@@ -195,12 +195,11 @@ uq_model_info NativeEvaluator::describe() const
   return info;
 }
 
-// an atom that takes no part has no edges, and what comes of it is dropped: any element will do
 lmp_uq::AtomGraph NativeEvaluator::atom_graph(const uq_graph &graph)
 {
   const int n_nodes = graph.n_local + graph.n_ghost;
   node_elements_.resize(n_nodes);
-  for (int i = 0; i < n_nodes; i++) node_elements_[i] = elements_[std::max<std::int64_t>(graph.species[i], 0)];
+  for (int i = 0; i < n_nodes; i++) node_elements_[i] = elements_[graph.species[i]];
   return {graph.n_local, n_nodes, node_elements_.data(), graph.n_edges, graph.centres, graph.neighbours, graph.vectors};
 }
 
@@ -234,7 +233,7 @@ void NativeEvaluator::correct(const uq_graph &graph, int n, const double *coeffi
   weights_.assign(n * n_local * width + 1, 0.0);
   for (int k = 0; k < n; k++)
     for (std::size_t i = 0; i < n_local; i++)
-      if (species_[i] >= 0) std::copy_n(coefficients + k * width, width, weights_.data() + (k * n_local + i) * width);
+      std::copy_n(coefficients + k * width, width, weights_.data() + (k * n_local + i) * width);
   engine_->pull(*state_, graph.exchange, n, nullptr, weights_.data(), gradients);
 }
 

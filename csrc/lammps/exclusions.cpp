@@ -88,19 +88,13 @@ void Exclusions::check_rules(LAMMPS *lmp, const std::vector<int> &species_of_typ
 void Exclusions::update(LAMMPS *lmp, const NeighList &list, const std::vector<int> &species_of_type)
 {
   const Atom &atom = *lmp->atom;
-  const Neighbor &neighbor = *lmp->neighbor;
-  const std::size_t n_nodes = atom.nlocal + atom.nghost;
-  // groups may change on any step, but the pairs are those of the groups when the list was made
-  if (known_ && builds_ == neighbor.ncalls && built_ == neighbor.lastcall && excluded_.size() == n_nodes) return;
   if (!known_) {
     check_types(lmp, list, species_of_type);
     read_rules(lmp);
   }
-  excluded_.assign(out_ || !rules_.empty() ? n_nodes : 0, 0);
+  excluded_.assign(out_ || !rules_.empty() ? atom.nlocal + atom.nghost : 0, 0);
   for (std::size_t i = 0; i < excluded_.size(); i++) excluded_[i] = (atom.mask[i] & out_) != 0;
   known_ = false;    // unless all is well
   check_rules(lmp, species_of_type);
   known_ = true;
-  builds_ = neighbor.ncalls;
-  built_ = neighbor.lastcall;
 }

@@ -21,7 +21,8 @@ class Exclusions {
  public:
   void forget() { known_ = false; }    // at the set-up of a run: LAMMPS will make its lists by new rules
 
-  // Whenever forces are computed; collective. An error where the list lacks pairs of atoms that take part.
+  // With every new list, as groups may change on any step, but its pairs are those of the groups when it was made. Collective. An error where
+  // it lacks pairs of atoms that take part.
   void update(LAMMPS_NS::LAMMPS *lmp, const LAMMPS_NS::NeighList &list, const std::vector<int> &species_of_type);
 
   const char *excluded() const { return excluded_.empty() ? nullptr : excluded_.data(); }    // (n_local + n_ghost) 1: takes no part
@@ -40,7 +41,6 @@ class Exclusions {
   bool known_ = false;
   int out_ = 0;                // bits of the groups that are excluded from all
   std::vector<Rule> rules_;    // what else there is
-  LAMMPS_NS::bigint builds_ = 0, built_ = 0;    // of the list that the flags belong to
   std::vector<char> excluded_;
 };
 

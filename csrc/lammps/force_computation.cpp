@@ -6,8 +6,10 @@
 #include "guard.h"
 
 #include "lammps/atom.h"
+#include "lammps/comm.h"
 #include "lammps/error.h"
 #include "lammps/fmt/format.h"
+#include "lammps/neighbor.h"
 #include "lammps/update.h"
 
 #include <algorithm>
@@ -28,23 +30,36 @@ void ForceComputation::fail_here(const std::string &text) { lmp_uq::fail_here(lm
 void ForceComputation::init()
 {
   exclusions_.forget();
+  has_list_ = false;
+  ghosts_.forget_plan();
   configuration_.begin_run();
+  initializing_ = true;
   make_room();
-  derivatives_wanted_ = false;
+  derivatives_wanted_ = images_wanted_ = false;
 }
 
-// for rows of features, and for those of forces, grades and motions; who wants derivatives has asked when it was defined
+void ForceComputation::keep_derivatives()
+{
+  derivatives_wanted_ = true;
+  if (initializing_ && update->whichflag != 0) make_room();
+}
+
+// for rows of features, and for those of forces, grades and motions
 void ForceComputation::make_room()
 {
   const auto &info = model_.info;
   const bool pulls = derivatives_wanted_ || derivatives_observed_;
   const int of_atoms = std::max(4, 3 * info.n_force_members);
-  ghosts_.make_room(std::max(info.width, of_atoms), std::max(pulls ? info.pull_width : info.width, of_atoms));
+  if (comm->nprocs == 1)
+    ghosts_.make_room(of_atoms, of_atoms);    // for plans alone
+  else
+    ghosts_.make_room(std::max(info.width, of_atoms), std::max(pulls ? info.pull_width : info.width, of_atoms));
 }
 
 void ForceComputation::forget()
 {
   configuration_.drop();
+  ghosts_.forget_routes();
   has_derivatives_ = false;
   norms_.forget();
   members_.forget();
@@ -55,6 +70,7 @@ void ForceComputation::forget()
 void ForceComputation::compute(const NeighList &list)
 {
   forget();
+  initializing_ = false;
   if (setting_up_ && !update->setupflag) clock_.reset();    // tables are made with the first forces: no time of the run
   setting_up_ = update->setupflag;
   build_graph(list);
@@ -63,8 +79,7 @@ void ForceComputation::compute(const NeighList &list)
   graph_.forces(edge_gradients_.data(), forces_);
   check_finite();
   local_energy_ = 0.0;
-  for (int i = 0; i < graph_.n_local(); i++)
-    if (graph_.takes_part(i)) local_energy_ += energies_[i];
+  for (int i = 0; i < graph_.n_local(); i++) local_energy_ += energies_[i];
   volume_ = cell_volume(*domain);
   configuration_.take();
 }
@@ -75,14 +90,33 @@ void ForceComputation::build_graph(const NeighList &list)
   static const double no_position[3] = {};
   static const int no_type[1] = {};
   const bool any = atom->nlocal + atom->nghost > 0;
+  make_nodes(list);
+  const Graph::Atoms atoms = {any ? atom->x[0] : no_position, any ? atom->type : no_type, model_.species_of_type.data()};
+  check_atoms(atoms, graph_.build(list, atoms, model_.info.cutoff));
+}
+
+// Who takes part is settled when LAMMPS makes its list: it has no pairs of atoms that join later.
+void ForceComputation::make_nodes(const NeighList &list)
+{
+  if (has_list_ && builds_ == neighbor->ncalls && built_ == neighbor->lastcall) return;
   exclusions_.update(lmp, list, model_.species_of_type);
-  const Graph::Atoms atoms = {atom->nlocal, atom->nghost, any ? atom->x[0] : no_position, any ? atom->type : no_type,
-                              model_.species_of_type.data(), exclusions_.excluded()};
-  const int64_t bad = graph_.build(list, atoms, model_.info.cutoff);
-  const int lost = graph_.first_lost(atoms);
-  if (lost >= 0) fail_here(fmt::format("the position of atom {} is not a finite number", atom->tag[lost]));
-  if (bad >= 0)
-    fail_here(fmt::format("atoms {} and {} are at the same position", atom->tag[graph_.centres()[bad]], atom->tag[graph_.neighbours()[bad]]));
+  std::vector<char> takes_part(atom->nlocal + atom->nghost);
+  for (std::size_t i = 0; i < takes_part.size(); i++)
+    takes_part[i] = model_.species_of_type[atom->type[i]] >= 0 && !(exclusions_.excluded() && exclusions_.excluded()[i]);
+  ghosts_.plan(takes_part, images_wanted_, graph_.nodes());
+  has_list_ = true;
+  builds_ = neighbor->ncalls;
+  built_ = neighbor->lastcall;
+}
+
+void ForceComputation::check_atoms(const Graph::Atoms &atoms, int64_t coincident)
+{
+  const auto tag = [&](int64_t node) { return atom->tag[graph_.nodes().atom(static_cast<int>(node))]; };
+  const int joined = graph_.first_without_species(), lost = graph_.first_lost(atoms);
+  if (joined >= 0) fail_here(fmt::format("atom {} has got a type named NULL since the neighbor list was made", tag(joined)));
+  if (lost >= 0) fail_here(fmt::format("the position of atom {} is not a finite number", tag(lost)));
+  if (coincident >= 0)
+    fail_here(fmt::format("atoms {} and {} are at the same position", tag(graph_.centres()[coincident]), tag(graph_.neighbours()[coincident])));
 }
 
 void ForceComputation::evaluate()
@@ -112,16 +146,17 @@ uq_graph ForceComputation::graph_view()
 
 void ForceComputation::check_finite()
 {
-  for (int i = 0; i < atom->nlocal; i++)
-    if (!std::isfinite(energies_[i])) fail_here(fmt::format("the energy of atom {} is not a finite number", atom->tag[i]));
+  const auto tag = [&](int node) { return atom->tag[graph_.nodes().atom(node)]; };
+  for (int i = 0; i < graph_.n_local(); i++)
+    if (!std::isfinite(energies_[i])) fail_here(fmt::format("the energy of atom {} is not a finite number", tag(i)));
   for (int i = 0; i < graph_.n_nodes(); i++)
     for (int k = 0; k < 3; k++)
-      if (!std::isfinite(forces_[3 * i + k])) fail_here(fmt::format("the force on atom {} is not a finite number", atom->tag[i]));
+      if (!std::isfinite(forces_[3 * i + k])) fail_here(fmt::format("the force on atom {} is not a finite number", tag(i)));
 }
 
 std::size_t ForceComputation::n_bytes() const
 {
-  std::size_t bytes = graph_.n_bytes() + configuration_.n_bytes() + members_.n_bytes() + heat_.n_bytes() + norms_.n_bytes() +
+  std::size_t bytes = graph_.n_bytes() + ghosts_.n_bytes() + configuration_.n_bytes() + members_.n_bytes() + heat_.n_bytes() + norms_.n_bytes() +
       neighbour_grade_.n_bytes() + bytes_of(energies_, edge_gradients_, forces_, part_, present_part_, present_forces_);
   for (const Column &column : columns_) bytes += bytes_of(column.values, column.present);
   for (const auto &one : at_threshold_) bytes += bytes_of(one.second.values, one.second.present);
@@ -147,8 +182,14 @@ void ForceComputation::current_or_error()
 
 const double *ForceComputation::as_present(const std::vector<double> &rows, std::vector<double> &buffer, int width)
 {
-  if (!configuration_.reordered()) return rows.data();
-  guarded([&] { configuration_.follow(rows.data(), width, buffer); });
+  const Nodes &nodes = graph_.nodes();
+  if (nodes.are_all_atoms() && !configuration_.reordered()) return rows.data();
+  guarded([&] {
+    if (configuration_.reordered())
+      configuration_.follow(nodes.to_atoms(rows.data(), width).data(), width, buffer);
+    else
+      buffer = nodes.to_atoms(rows.data(), width);
+  });
   return buffer.data();
 }
 
@@ -165,7 +206,7 @@ const double *ForceComputation::field(const Field &asked)
   return as_present(column.values, column.present);
 }
 
-// into a column of the atoms whose forces were computed
+// into a column of the nodes whose forces were computed
 const ForceComputation::Column &ForceComputation::evaluate_field(const Field &asked)
 {
   Column &column = column_of(asked);
@@ -196,10 +237,9 @@ void ForceComputation::evaluate_cheap(const Field &asked, std::vector<double> &c
   } else {
     model_.evaluator->per_atom(asked.index, nullptr, 0.0, column.data());
   }
-  for (int i = 0; i < n; i++) {
-    if (!graph_.takes_part(i)) column[i] = 0.0;
-    if (std::isnan(column[i])) fail_here(fmt::format("{} of atom {} is not a number", asked.text(), configuration_.tag(i)));
-  }
+  for (int i = 0; i < n; i++)
+    if (std::isnan(column[i]))
+      fail_here(fmt::format("{} of atom {} is not a number", asked.text(), configuration_.tag(graph_.nodes().atom(i))));
 }
 
 uq_force_variables ForceComputation::force_variables()
@@ -212,9 +252,9 @@ uq_force_variables ForceComputation::force_variables()
   return out;
 }
 
-void ForceComputation::need_derivatives(const char *what)
+void ForceComputation::need_derivatives(const char *what, bool and_more)
 {
-  if (!has_derivatives_)
+  if (!has_derivatives_ || !and_more)
     error->all(FLERR,
                "Pair style mace/uq: {} were asked for on step {}, but nothing had asked for them when that run was set up, "
                "so its derivatives were not kept: run again",
@@ -238,8 +278,7 @@ const double *ForceComputation::model_forces()
 const double *ForceComputation::participation()
 {
   current_or_error();
-  part_.resize(graph_.n_local() + 1);
-  for (int i = 0; i < graph_.n_local(); i++) part_[i] = graph_.takes_part(i);
+  part_.assign(graph_.n_local() + 1, 1.0);
   return as_present(part_, present_part_);
 }
 

@@ -54,7 +54,8 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   void init();    // of a run: computes and fixes are initialized after pair styles and ask again
   void forget();
   void compute(const LAMMPS_NS::NeighList &list);
-  void keep_derivatives() { derivatives_wanted_ = true; }    // of the coming run
+  void keep_derivatives();                                   // of the coming run
+  void keep_images() { images_wanted_ = true; }              // as nodes of their own: a heat flux counts where they are
   double *observed(const Field &asked);                      // by fix pair, which takes it whenever LAMMPS has forces
   void settle() { configuration_.settle(); }                 // at the end of a run
   void guarded(const std::function<void()> &work) { ghosts_.guarded(work); }
@@ -69,6 +70,8 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
 
  private:
   void make_room();
+  void make_nodes(const LAMMPS_NS::NeighList &list);
+  void check_atoms(const Graph::Atoms &atoms, int64_t coincident);
   void build_graph(const LAMMPS_NS::NeighList &list);
   uq_graph graph_view();
   void evaluate();
@@ -77,12 +80,12 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   struct Column {
     bool known = false;
     std::vector<double> values;     // (n_local)
-    std::vector<double> present;    // as the present atoms have them, where they are reordered
+    std::vector<double> present;    // as the present atoms have them, where these are not the nodes
   };
   Column &column_of(const Field &asked);
   const Column &evaluate_field(const Field &asked);
   void evaluate_cheap(const Field &asked, std::vector<double> &column);
-  void need_derivatives(const char *what);
+  void need_derivatives(const char *what, bool and_more = true);
   uq_force_variables force_variables();
   void compute_member_forces();
   const double *as_present(const std::vector<double> &rows, std::vector<double> &buffer, int width = 1);
@@ -93,10 +96,14 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   Exclusions exclusions_;
   StepClock clock_;
   bool setting_up_ = false;                        // a run
+  bool initializing_ = false;                      // one: styles say what they will ask for, LAMMPS has yet to size its buffers
   bool derivatives_wanted_ = false;                // by a compute or fix of the coming run
   bool derivatives_observed_ = false;              // by fix pair, which tells of itself only once
+  bool images_wanted_ = false;                     // by a compute of the coming run
+  bool has_list_ = false;                          // nodes were made for the neighbour list of the next two
+  LAMMPS_NS::bigint builds_ = -1, built_ = -1;
 
-  // Everything below describes the atoms of one force computation, in their order then: n_local, n_nodes are those of the graph.
+  // Everything below describes the nodes of one force computation; n_local, n_nodes are those of the graph.
   Configuration configuration_;                    // which atoms these are; taken when all of it is there
   Graph graph_;
   GhostComm ghosts_;
@@ -112,8 +119,8 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   HeatFlux heat_;
   Column columns_[UQ_N_FIELDS];
   std::map<std::pair<int, double>, Column> at_threshold_;    // fields that have one, by number and threshold
-  std::vector<double> part_;                       // (n_local) 1 for atoms that take part, else 0
-  std::vector<double> present_part_, present_forces_;    // as the present atoms have them, where they are reordered
+  std::vector<double> part_;                       // (n_local) 1
+  std::vector<double> present_part_, present_forces_;    // as the present atoms have them, where these are not the nodes
 };
 
 }    // namespace lmp_uq

@@ -84,7 +84,7 @@ void ForceComputation::heat_flux(double flux[6])
   current_or_error();
   guarded([&] {
     const auto watch = clock_.watch(StepClock::MODEL);
-    need_derivatives("heat fluxes");
+    need_derivatives("heat fluxes", graph_.nodes().keep_images());
     heat_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, configuration_, energies_.data(), flux);
   });
 }

@@ -3,6 +3,8 @@
 #ifndef LMP_UQ_GRAPH_H
 #define LMP_UQ_GRAPH_H
 
+#include "nodes.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -17,43 +19,45 @@ class Graph {
  public:
   // What LAMMPS knows of the atoms of this rank. species_of_type[type] is -1 for types that do not take part (NULL in pair_coeff).
   struct Atoms {
-    int n_local, n_ghost;
     const double *x;    // (n_local + n_ghost, 3)
     const int *type;
     const int *species_of_type;
-    const char *excluded;    // (n_local + n_ghost) 1: takes no part, or nullptr
   };
 
-  // Of the atoms that take part, after build(): the first whose position is not a finite number, or -1. Its distances pass no cutoff.
+  Nodes &nodes() { return nodes_; }    // made before build() whenever there is a new list
+  const Nodes &nodes() const { return nodes_; }
+
+  // After build(), a node or -1: the first whose position is not a finite number, as its distances pass no cutoff; the first whose atom has
+  // become one of a type that takes no part since the list was made.
   int first_lost(const Atoms &atoms) const;
+  int first_without_species() const;
 
   // Directed edges i -> j within the cutoff, every centre i local, sorted by centre. Returns -1, or the index of an edge of zero length.
   int64_t build(const LAMMPS_NS::NeighList &list, const Atoms &atoms, double cutoff);
 
-  // forces (n_local + n_ghost, 3) = -dE/dx from gradients dE/dr_ij (n_edges, 3); ghosts hold the part that belongs to their owners
+  // forces (n_nodes, 3) = -dE/dx from gradients dE/dr_ij (n_edges, 3); ghosts hold the part that belongs to their owners
   void forces(const double *gradients, std::vector<double> &forces) const;
   // adds the same to three columns of rows that are width long
   void add_forces(const double *gradients, double *columns, std::size_t width) const;
-  // virial[6] += -r (x) dE/dr, and if vatom is not null half of it, symmetrised, to either end of an edge (xx yy zz xy xz yz)
+  // virial[6] += -r (x) dE/dr, and if vatom is not null half of it, symmetrised, to the atoms at either end of an edge (xx yy zz xy xz yz)
   void virial(const double *gradients, double *virial, double **vatom) const;
 
   std::size_t n_bytes() const
   {
-    return (species_.capacity() + centres_.capacity() + neighbours_.capacity()) * sizeof(int64_t) + vectors_.capacity() * sizeof(double);
+    return nodes_.n_bytes() + (species_.capacity() + centres_.capacity() + neighbours_.capacity()) * sizeof(int64_t) + vectors_.capacity() * sizeof(double);
   }
   int64_t n_edges() const { return n_edges_; }
-  int n_local() const { return n_local_; }
-  int n_nodes() const { return n_nodes_; }
+  int n_local() const { return nodes_.n_own(); }
+  int n_nodes() const { return nodes_.n(); }
   const int64_t *species() const { return species_.data(); }
   const int64_t *centres() const { return centres_.data(); }
   const int64_t *neighbours() const { return neighbours_.data(); }
   const double *vectors() const { return vectors_.data(); }
-  bool takes_part(int atom) const { return species_[atom] >= 0; }
 
  private:
   void reserve(std::size_t capacity);
 
-  int n_local_ = 0, n_nodes_ = 0;
+  Nodes nodes_;
   int64_t n_edges_ = 0;
   // buffers only ever grow: allocation in every step would cost more than the loop that fills them
   std::vector<int64_t> species_, centres_, neighbours_;

@@ -15,7 +15,7 @@ using lmp_uq::HeatFlux;
 void HeatFlux::take_positions(const Graph &graph)
 {
   x_.resize(3 * static_cast<std::size_t>(graph.n_nodes()));
-  if (!x_.empty()) std::copy_n(atom->x[0], x_.size(), x_.data());
+  for (int k = 0; k < graph.n_nodes(); k++) std::copy_n(atom->x[graph.nodes().atom(k)], 3, x_.data() + 3 * k);
 }
 
 // Velocities are those of now: the forces came when they were half a step younger.
@@ -26,8 +26,10 @@ void HeatFlux::take_motion(const Graph &graph, GhostComm &ghosts, const Configur
     std::copy_n(atom->v[i], 3, present.data() + 4 * i);
     present[4 * i + 3] = atom->rmass ? atom->rmass[i] : atom->mass[atom->type[i]];
   }
+  std::vector<double> then(4 * static_cast<std::size_t>(configuration.n_local()) + 4, 0.0);
+  configuration.lead_back(present.data(), 4, then.data());
   motion_.assign(4 * static_cast<std::size_t>(graph.n_nodes()) + 4, 0.0);
-  configuration.lead_back(present.data(), 4, motion_.data());
+  graph.nodes().to_nodes(then.data(), 4, motion_.data());
   ghosts.send_out(motion_.data(), 4);
 }
 
@@ -35,7 +37,6 @@ void HeatFlux::take_motion(const Graph &graph, GhostComm &ghosts, const Configur
 void HeatFlux::add_convective(const Graph &graph, const double *energies, double *flux) const
 {
   for (int i = 0; i < graph.n_local(); i++) {
-    if (!graph.takes_part(i)) continue;
     const double *v = motion_.data() + 4 * static_cast<std::size_t>(i);
     const double kinetic = 0.5 * force->mvv2e * v[3] * (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
     for (int a = 0; a < 3; a++) flux[a] += (kinetic + energies[i]) * v[a];
@@ -53,7 +54,7 @@ void HeatFlux::add_potential(Evaluator &evaluator, const Graph &graph, const uq_
   ghosts.keep_reverse();
   evaluator.energy_gradients(view, weights.data(), unit.data());
   for (int a = 0; a < 3; a++) {
-    for (std::size_t i = 0; i < n_own; i++) weights[i] = graph.takes_part(i) ? x_[3 * i + a] : 0.0;
+    for (std::size_t i = 0; i < n_own; i++) weights[i] = x_[3 * i + a];
     std::vector<double> shifts;
     for (std::size_t j = n_own; j < n_nodes; j++) shifts.push_back(x_[3 * j + a] - owners[3 * j + a]);
     ghosts.shift_reverse(std::move(shifts));

@@ -47,7 +47,7 @@ void MemberForces::check_finite(const Graph &graph, const Configuration &configu
   for (int i = 0; i < graph.n_local(); i++)
     for (std::size_t k = 0; k < width; k++)
       if (!std::isfinite(forces_[i * width + k]))
-        fail_here(lmp, PAIR_STYLE, fmt::format("the force of member {} on atom {} is not a finite number", k / 3 + 1, configuration.tag(i)));
+        fail_here(lmp, PAIR_STYLE, fmt::format("the force of member {} on atom {} is not a finite number", k / 3 + 1, configuration.tag(graph.nodes().atom(i))));
 }
 
 void MemberForces::force_std(const Graph &graph, std::vector<double> *const columns[4]) const
@@ -55,7 +55,6 @@ void MemberForces::force_std(const Graph &graph, std::vector<double> *const colu
   const int n = graph.n_local();
   for (int k = 0; k < 4; k++) columns[k]->assign(n + 1, 0.0);
   for (int i = 0; i < n; i++) {
-    if (!graph.takes_part(i)) continue;
     const double *row = forces_.data() + 3 * static_cast<std::size_t>(i) * n_members_;
     double square[3] = {};
     for (int k = 0; k < 3 * n_members_; k++) square[k % 3] += row[k] * row[k] / n_members_;

@@ -90,18 +90,17 @@ void PairMaceUq::compute(int eflag, int vflag)
 
 void PairMaceUq::add_forces()
 {
-  const auto &forces = impl->last.forces();
-  if (forces.empty()) return;
-  double *f = atom->f[0];
-  for (std::size_t k = 0; k < forces.size(); k++) f[k] += forces[k];
+  const auto &nodes = impl->last.graph().nodes();
+  const double *forces = impl->last.forces().data();
+  for (int k = 0; k < nodes.n(); k++)
+    for (int a = 0; a < 3; a++) atom->f[nodes.atom(k)][a] += forces[3 * k + a];
 }
 
 void PairMaceUq::tally()
 {
   const auto &graph = impl->last.graph();
   if (eflag_atom)
-    for (int i = 0; i < graph.n_local(); i++)
-      if (graph.takes_part(i)) eatom[i] += impl->last.energies()[i];
+    for (int i = 0; i < graph.n_local(); i++) eatom[graph.nodes().atom(i)] += impl->last.energies()[i];
   if (eflag_global) eng_vdwl += impl->last.local_energy();
   if (vflag_either) graph.virial(impl->last.edge_gradients().data(), vflag_global ? virial : nullptr, vflag_atom ? vatom : nullptr);
 }

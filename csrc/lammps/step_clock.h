@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Where the time of the pair style goes. Exchanges happen inside of model and bars and are taken out of them.
+// Where the time of the pair style goes, and how much it exchanges. Exchanges happen inside of model and bars and are taken out of them.
 #ifndef LMP_UQ_STEP_CLOCK_H
 #define LMP_UQ_STEP_CLOCK_H
 
@@ -16,6 +16,7 @@ namespace lmp_uq {
 struct StepClock {
   enum Section { EDGES, MODEL, EXCHANGE, BARS, N_SECTIONS };
   std::array<double, N_SECTIONS> seconds = {};
+  double n_exchanges = 0.0, bytes = 0.0;    // rows of ghosts: calls, and what this rank has put into their messages
   int depth = 0;    // of sections under way but EXCHANGE: bars that need bars count once
 
   // counts towards a section until it goes out of scope
@@ -59,8 +60,10 @@ struct StepClock {
     for (const double section : spent) total += section;
     if (total <= 0.0) return "";
     const auto percent = [&](Section section) { return 100.0 * spent[section] / total; };
-    return fmt::format("{:.4g} s on average of the ranks: edges {:.1f} %, model {:.1f} %, exchange {:.1f} %, bars {:.1f} %", total / n_ranks,
-                       percent(EDGES), percent(MODEL), percent(EXCHANGE), percent(BARS));
+    return fmt::format("{:.4g} s on average of the ranks: edges {:.1f} %, model {:.1f} %, exchange {:.1f} %, bars {:.1f} %; "
+                       "{:.0f} exchanges of {:.4g} MB in all",
+                       total / n_ranks, percent(EDGES), percent(MODEL), percent(EXCHANGE), percent(BARS), n_exchanges,
+                       1e-6 * sum_over_ranks(world, bytes));
   }
 };
 

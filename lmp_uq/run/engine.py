@@ -211,14 +211,13 @@ class Engine:
         Parameters
         ----------
         graph : lmp_uq.backbone.graph.Graph
-            Species are indices into the elements given to `load`; -1 for atoms that take no part.
+            Species are indices into the elements given to `load`.
         energies : (n_local,) array, eV, written
         edge_gradients : (n_edges, 3) array, dE/dr_ij in eV/Angstrom, written
         keep : bool
             Keep the derivatives too, most of the memory of a pass: the methods for gradients need them.
         """
         self._forget()
-        self._takes_part = graph.species[: graph.n_local] >= 0
         graph = self._in_species_of_file(graph)
         evaluation = self.backbone.evaluate(graph)
         energies[:] = evaluation.energies
@@ -232,7 +231,6 @@ class Engine:
     def take(self, descriptors: np.ndarray, species: np.ndarray) -> None:
         """Descriptors (n, P) and indices of elements (n,) of atoms that a linear potential was evaluated on, for the methods below."""
         self._forget()
-        self._takes_part = np.ones(len(species), bool)
         self._descriptors, self._node_species = descriptors, species
 
     def per_atom(
@@ -285,11 +283,11 @@ class Engine:
         return self._force_error.predict(variables, self._conservative, level)
 
     def feature_sum(self) -> np.ndarray:
-        """Sum of the features of this rank's atoms that take part, (n_features,)."""
-        return self._features()[self._takes_part].sum(axis=0)
+        """Sum of the features of this rank's atoms, (n_features,)."""
+        return self._features().sum(axis=0)
 
     def feature_sums(self, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
-        """`feature_sum` (n_frames, n_features) of each of several configurations of these numbers of atoms, which all take part."""
+        """`feature_sum` (n_frames, n_features) of each of several configurations of these numbers of atoms."""
         return np.array([mine.sum(axis=0) for mine in np.split(self._features(), np.cumsum(sizes)[:-1])])
 
     def feature_sum_of(self, graph: Graph) -> np.ndarray:
@@ -297,9 +295,9 @@ class Engine:
 
         All that is kept of the configuration last evaluated stays. Collective: ghost rows are exchanged inside it.
         """
-        takes_part, graph = graph.species[: graph.n_local] >= 0, self._in_species_of_file(graph)
+        graph = self._in_species_of_file(graph)
         descriptors = self.backbone.evaluate(graph, gradients=False).descriptors
-        return self._with_bias(descriptors, graph.species[: graph.n_local])[takes_part].sum(axis=0)
+        return self._with_bias(descriptors, graph.species[: graph.n_local]).sum(axis=0)
 
     def totals(self, feature_sum: ArrayLike, energy: float) -> np.ndarray:
         """Std, lower and upper (eV) of the total energy from the feature sum over all ranks."""
@@ -321,7 +319,7 @@ class Engine:
 
     def correction_gradients(self, gradients: np.ndarray) -> None:
         """Gradients (n_edges, 3), written, of the posterior's mean correction, eV/Angstrom, in one pull; else as `member_gradients`."""
-        gradients[:] = self.backbone.pull(self._state, None, self.mean_correction * self._takes_part[:, None])
+        gradients[:] = self.backbone.pull(self._state, None, np.tile(self.mean_correction, (len(self._descriptors), 1)))
 
     @property
     def mean_correction(self) -> np.ndarray:
@@ -344,8 +342,7 @@ class Engine:
             d(sum_i Theta_k.D_i)/dr_ij of the members first ... first + n - 1, eV/Angstrom; bias columns have no derivative.
         """
         theta = self.force_members[first : first + len(gradients)]
-        # atoms that take no part have no edges, but a weight of 0 says so without having to know
-        weights = theta[:, None, :] * self._takes_part[None, :, None]
+        weights = np.repeat(theta[:, None, :], len(self._descriptors), axis=1)
         gradients[:] = self.backbone.pull(self._state, None, weights)
 
     def energy_gradients(self, weights: np.ndarray, gradients: np.ndarray) -> None:
@@ -372,8 +369,7 @@ class Engine:
         return append_bias(descriptors, species, self._bias, len(self.backbone.elements))
 
     def _in_species_of_file(self, graph: Graph) -> Graph:
-        # an atom that takes no part has no edges, and its energy and features are dropped: any species will do
-        return replace(graph, species=self._species[np.maximum(graph.species, 0)])
+        return replace(graph, species=self._species[graph.species])
 
     def _grades(self) -> np.ndarray:
         if "grade" not in self._cache:

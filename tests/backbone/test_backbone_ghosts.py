@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from backbone_checks import ENGINES, MODELS, NONLINEAR, evaluated, make_frame, one_graph, shared_backbone
+from backbone_checks import ENGINES, MODELS, NONLINEAR, as_native, evaluated, make_frame, one_graph, shared_backbone
+from tiny_models import density_model
 
 from lmp_uq.backbone.graph import Graph
-from lmp_uq.backbone.mace.architecture import default_dtype
+from lmp_uq.backbone.mace.architecture import default_dtype, o3
 
 
 class Images:
@@ -79,6 +80,21 @@ def test_images_as_ghosts_equal_the_folded_graph(name, engine):
     assert [call for call, _ in exchange.calls[: 2 * n_exchanges]] == ["forward"] * n_exchanges + [
         "reverse"
     ] * n_exchanges
+
+
+@pytest.mark.parametrize("channels", [8, 16, 24])
+def test_rows_of_float32_features_are_half_as_wide_and_travel_as_bits(channels):
+    """Also channels that fill no whole block: ghosts and none give the same bits but for the order of sums."""
+    backbone = as_native(density_model(hidden_irreps=o3.Irreps(f"{channels}x0e+{channels}x1o")), "float32")
+    frame = make_frame("triclinic", backbone.elements)
+    graph = one_graph(backbone, frame)
+    part, atoms, _ = with_ghosts(graph, frame, np.arange(len(frame)))
+    exchange = Images(atoms[len(frame) :], len(frame))
+    folded, ghosted = backbone.evaluate(graph), backbone.evaluate(replace(part, exchange=exchange))
+    np.testing.assert_array_equal(ghosted.energies, folded.energies)
+    one, two = (backbone.pull(each.state, np.ones(len(frame))) for each in (folded, ghosted))
+    np.testing.assert_allclose(two, one, atol=2e-6 * np.abs(one).max())
+    assert {width for _, width in exchange.calls} == {4 * -(-channels // 16) * 16 // 2}
 
 
 @pytest.mark.parametrize("engine", ENGINES)

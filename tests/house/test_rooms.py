@@ -64,7 +64,8 @@ def test_only_csrc_lammps_knows_lammps_and_nothing_there_knows_python():
             folder = STYLES_FOLDER if path.stem == "_bridge" else CSRC
             assert headers and all((folder / header).exists() for header in headers), path
             assert path.stem != "_bridge" or set(headers) == {"bridge.h"}
-    assert '#include "' not in read(STYLES_FOLDER / "bridge.h")
+    assert re.findall(r'#include "(.*)"', read(STYLES_FOLDER / "bridge.h")) == ["mace/ghost_exchange.h"]
+    assert '#include "' not in read(CSRC / "mace" / "ghost_exchange.h")
 
 
 def test_source_files_are_short_and_say_their_licence():
