@@ -205,7 +205,7 @@ class Engine:
             return float(n_atoms * self._totals["energy_error"].predict(mean_grade, self._conservative))
         return self.factor("energy_error") * std
 
-    def evaluate(self, graph: Graph, energies: np.ndarray, edge_gradients: np.ndarray, keep: bool = False) -> None:
+    def evaluate(self, graph: Graph, energies: np.ndarray, edge_gradients: np.ndarray | None = None, keep: bool = False) -> None:
         """Energies and edge gradients of the model itself; descriptors are kept for the methods below.
 
         Parameters
@@ -213,16 +213,17 @@ class Engine:
         graph : lmp_uq.backbone.graph.Graph
             Species are indices into the elements given to `load`; -1 for atoms that take no part.
         energies : (n_local,) array, eV, written
-        edge_gradients : (n_edges, 3) array, dE/dr_ij in eV/Angstrom, written
+        edge_gradients : (n_edges, 3) array or None, dE/dr_ij in eV/Angstrom, written; None spares the reverse pass
         keep : bool
             Keep the derivatives too, most of the memory of a pass: the methods for gradients need them.
         """
         self._forget()
         self._takes_part = graph.species[: graph.n_local] >= 0
         graph = self._in_species_of_file(graph)
-        evaluation = self.backbone.evaluate(graph)
+        evaluation = self.backbone.evaluate(graph, keep or edge_gradients is not None)
         energies[:] = evaluation.energies
-        edge_gradients[:] = self.backbone.pull(evaluation.state, np.ones(graph.n_local))
+        if edge_gradients is not None:
+            edge_gradients[:] = self.backbone.pull(evaluation.state, np.ones(graph.n_local))
         self._descriptors = evaluation.descriptors
         self._node_species = graph.species[: graph.n_local]
         self._energies = evaluation.energies
