@@ -8,7 +8,6 @@
 #include "lammps/pair.h"
 
 #include <algorithm>
-#include <utility>
 
 using lmp_uq::GhostComm;
 
@@ -39,7 +38,6 @@ struct Buffer {
 void GhostComm::guarded(const std::function<void()> &work)
 {
   pending_ = nullptr;
-  plain_reverse();    // where an error of LAMMPS has ended the work before
   lmp_uq::guarded(lmp, PAIR_STYLE, [&] {
     try {
       work();
@@ -82,7 +80,6 @@ int GhostComm::exchange(const uq_rows &rows, bool forward)
 {
   const auto watch = clock_.watch(StepClock::EXCHANGE);
   try {
-    if (!forward && reverse_ != PLAIN) keep_or_shift(rows);
     rows_ = rows;
     for (first_column_ = 0; first_column_ < rows.width; first_column_ += CHUNK) {
       n_columns_ = std::min<int>(CHUNK, rows.width - first_column_);
@@ -97,42 +94,6 @@ int GhostComm::exchange(const uq_rows &rows, bool forward)
   } catch (...) {
     pending_ = std::current_exception();
     return 1;
-  }
-}
-
-void GhostComm::keep_reverse()
-{
-  kept_.clear();
-  reverse_ = KEEP;
-}
-
-void GhostComm::shift_reverse(std::vector<double> shifts)
-{
-  shifts_ = std::move(shifts);
-  next_kept_ = 0;
-  reverse_ = SHIFT;
-}
-
-void GhostComm::plain_reverse()
-{
-  kept_.clear();
-  reverse_ = PLAIN;
-}
-
-// before anything travels: a ghost's own row, without what further ghosts will leave there on their way home
-void GhostComm::keep_or_shift(const uq_rows &rows)
-{
-  const int n_own = graph_.n_local(), n_ghosts = graph_.n_nodes() - n_own;
-  const std::size_t width = rows.width;
-  if (reverse_ == KEEP) kept_.emplace_back(n_ghosts * width);
-  std::vector<double> &kept = reverse_ == KEEP ? kept_.back() : kept_.at(next_kept_++);
-  std::vector<double> row(width);
-  for (int ghost = 0; ghost < n_ghosts; ghost++) {
-    double *unit = kept.data() + ghost * width;
-    rows.get(rows.holder, n_own + ghost, 0, rows.width, reverse_ == KEEP ? unit : row.data());
-    if (reverse_ == KEEP) continue;
-    for (std::size_t k = 0; k < width; k++) row[k] -= shifts_[ghost] * unit[k];
-    rows.put(rows.holder, n_own + ghost, 0, rows.width, row.data());
   }
 }
 

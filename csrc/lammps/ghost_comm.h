@@ -39,12 +39,6 @@ class GhostComm : protected LAMMPS_NS::Pointers {
   // rows (n_nodes, width): the parts that lie on ghosts are added to their owners' and leave zeros
   void send_home(double *rows, int width);
 
-  // For pulls of moments x_k E_k: the frame of a ghost lies off its owner's by shift, so what it sends home of a pull weighted with x_k is
-  // less by shift times what it sends of the same pull with unit weights. The reverse exchanges of that one are kept first.
-  void keep_reverse();
-  void shift_reverse(std::vector<double> shifts);    // (n_ghost) Angstrom
-  void plain_reverse();
-
   // guarded() of a step; what went wrong inside of an exchange that the model asked for comes out as it was.
   void guarded(const std::function<void()> &work);
 
@@ -58,17 +52,11 @@ class GhostComm : protected LAMMPS_NS::Pointers {
   int exchange(const uq_rows &rows, bool forward);
   int exchange(double *buffer, int width, bool forward);
   void exchange_by_id(bool forward);
-  void keep_or_shift(const uq_rows &rows);
 
   LAMMPS_NS::Pair &pair_;
   const Graph &graph_;
   Configuration &configuration_;
   StepClock &clock_;
-
-  enum { PLAIN, KEEP, SHIFT } reverse_ = PLAIN;
-  std::vector<std::vector<double>> kept_;    // (n_ghost, width) of each reverse exchange of the pull with unit weights
-  std::vector<double> shifts_;               // (n_ghost)
-  std::size_t next_kept_ = 0;
 
   // exchange under way
   uq_rows rows_ = {};

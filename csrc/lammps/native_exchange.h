@@ -15,6 +15,7 @@ inline GhostExchange exchange_of(const uq_graph &graph)
 {
   GhostExchange out;
   out.context = const_cast<uq_graph *>(&graph);
+  out.shifts = graph.shifts;
   out.forward = [](void *context, double *buffer, int width) {
     const auto &of = *static_cast<const uq_graph *>(context);
     return of.forward(of.context, buffer, width);

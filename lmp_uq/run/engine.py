@@ -176,9 +176,7 @@ class Engine:
         if field in (ERROR_ABOVE, RELIABILITY):
             there = self._novelty is not None and isinstance(self._force_error, ForceError)
             return there and (field == ERROR_ABOVE or self._ordinal is not None)
-        if field.startswith(("force_std", "stress")):
-            return self.n_force_members > 0
-        return self._box is not None
+        return self.n_force_members > 0 if field.startswith(("force_std", "stress")) else self._box is not None
 
     def factor(self, name: str) -> float:
         """What turns the std into energy_error or stress_error; 0 without a calibration, and where it is not made of the std."""
@@ -344,9 +342,10 @@ class Engine:
         weights = theta[:, None, :] * self._takes_part[None, :, None]
         gradients[:] = self.backbone.pull(self._state, None, weights)
 
-    def energy_gradients(self, weights: np.ndarray, gradients: np.ndarray) -> None:
-        """Gradients (n_edges, 3), written, of a sum of energies with weights (n_local,), eV/Angstrom; else as `member_gradients`."""
-        gradients[:] = self.backbone.pull(self._state, weights)
+    def energy_gradients(self, weights: np.ndarray, gradients: np.ndarray, member: int | None = None) -> None:
+        """Gradients (n_edges, 3), written, of a sum of energies with weights (n_local,), or of what a force member adds; else as above."""
+        theta = None if member is None else np.outer(weights * self._takes_part, self.force_members[member])
+        gradients[:] = self.backbone.pull(self._state, weights if theta is None else None, theta)
 
     def memory_usage(self) -> float:
         """Bytes of weights, tables, posterior and of what is kept, but for what torch keeps for derivatives."""

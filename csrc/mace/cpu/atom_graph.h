@@ -28,6 +28,9 @@ struct GhostExchange {
   int (*reverse)(void *context, double *rows, int width) = nullptr;    // owners gain their ghosts' rows
   int (*forward_rows)(void *context, const GhostRows &rows) = nullptr;
   int (*reverse_rows)(void *context, const GhostRows &rows) = nullptr;
+  // (n_nodes - n_local, 3) of a pull of moments: its sets are unit weights and the centres' x, y and z, in fours. A ghost's frame lies off its
+  // owner's by its shift, so of a moment it gives back less by the shift times what it gives back of the unit weights. nullptr: none
+  const double *shifts = nullptr;
 };
 
 struct AtomGraph {

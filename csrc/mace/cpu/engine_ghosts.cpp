@@ -75,6 +75,23 @@ template <class T> void clear(const BlockedRows<T> &rows, T *features, std::int6
     std::fill_n(features + rows.offset(node, 0, 0, c), rows.n_components * block<T>(), T(0));
 }
 
+constexpr int MOMENTS = 4;    // sets: unit weights, then x, y and z
+static_assert(MAX_SETS % MOMENTS == 0, "a pass takes whole moments");
+
+// of a ghost's row, before anything travels: what further ghosts leave there on their way home has been shifted where they are
+template <class T> void shift_moments(const BlockedRows<T> &rows, T *features, std::int64_t node, const double *shift, int wide)
+{
+  const int n = rows.n_components * block<T>();
+  for (int set = 0; set < rows.n_sets; set += MOMENTS)
+    for (int c = 0; c < wide; c += block<T>()) {
+      const T *unit = features + rows.offset(node, set, 0, c);
+      for (int a = 0; a < 3; ++a) {
+        T *moment = features + rows.offset(node, set + 1 + a, 0, c);
+        for (int k = 0; k < n; ++k) moment[k] -= static_cast<T>(shift[a]) * unit[k];
+      }
+    }
+}
+
 void check(int failed)
 {
   if (failed) throw std::runtime_error("the exchange of ghosts failed");
@@ -114,6 +131,11 @@ void MaceEngine<T>::gather_ghosts(const Layer<T> &layer, const SortedGraph &grap
   const BlockedRows<T> rows = features_of(layer, graph, n_sets);
   const int n_channels = shape().n_channels, width = rows.n_components * n_channels;
   T *features = w.feature_gradient().data();
+  if (exchange.shifts)
+    over_rows(n_threads_, graph.n_nodes - graph.n_local, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t ghost = first; ghost < last; ++ghost)
+        shift_moments(rows, features, graph.n_local + ghost, exchange.shifts + 3 * ghost, wide_);
+    });
   if (exchange.reverse_rows) return check(exchange.reverse_rows(exchange.context, FeatureRows<T>{rows, features, graph, n_channels}.view()));
   const auto row = [&](std::int64_t node, int set) { return w.rows.data() + (node * n_sets + set) * width; };
   w.rows.resize(static_cast<std::size_t>(graph.n_nodes) * n_sets * width);
