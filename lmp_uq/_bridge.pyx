@@ -40,6 +40,7 @@ cdef extern from "bridge.h":
         void *context
         int (*forward)(void *, const uq_ghost_rows *) nogil
         int (*reverse)(void *, const uq_ghost_rows *) nogil
+        const double *shifts
     ctypedef struct uq_graph:
         int n_local, n_ghost
         const int64_t *species
@@ -58,7 +59,7 @@ cdef extern from "bridge.h":
         int (*evaluate)(void *, const uq_graph *, int, double *, double *, char *) noexcept
         int (*member_gradients)(void *, const uq_graph *, int, int, double *, char *) noexcept
         int (*correction_gradients)(void *, const uq_graph *, double *, char *) noexcept
-        int (*energy_gradients)(void *, const uq_graph *, const double *, double *, char *) noexcept
+        int (*energy_gradients)(void *, const uq_graph *, int, int, const double *, double *, char *) noexcept
         int (*per_atom)(void *, int, int, const uq_force_variables *, double, double *, char *) noexcept
         int (*feature_sum)(void *, double *, char *) noexcept
         int (*feature_sum_of)(void *, const uq_graph *, double *, char *) noexcept
@@ -97,6 +98,25 @@ cdef class Exchange:
     """Ghost exchange of LAMMPS, of `lmp_uq.backbone.graph.ArrayRows`. Valid only inside the call it was made for, and inside those that
     lent() lends it the graph for once more."""
     cdef const uq_graph *graph
+    cdef list unit_rows    # ghosts' rows of each reverse exchange of the pull with unit weights
+    cdef int n_set, n_reversed
+
+    cdef void begin(self, int n_set):
+        """Before a pull of set n_set of moments: torch pulls one after another."""
+        self.n_set, self.n_reversed = n_set, 0
+        if n_set == 0:
+            self.unit_rows = []
+
+    cdef int shift(self, double[:, ::1] buffer) except -1:
+        """See uq_bridge.energy_gradients."""
+        ghosts = np.asarray(buffer)[self.graph.n_local:]
+        if self.n_set == 0:
+            self.unit_rows.append(ghosts.copy())
+        else:
+            shifts = doubles(self.graph.exchange.shifts, self.graph.n_ghost, 3)
+            ghosts -= shifts[:, self.n_set - 1:self.n_set] * self.unit_rows[self.n_reversed]
+        self.n_reversed += 1
+        return 0
 
     cdef int run(self, double[:, ::1] array, bint forward) except -1:
         cdef int failed
@@ -111,6 +131,8 @@ cdef class Exchange:
         exchange = &self.graph.exchange
         if exchange.forward == NULL:    # no ghosts anywhere
             return 0
+        if not forward and exchange.shifts != NULL:
+            self.shift(array)
         held.data = &array[0, 0] if array.shape[0] and array.shape[1] else &nothing
         held.width = <int> array.shape[1]
         rows = uq_rows_of(&held)
@@ -252,12 +274,17 @@ cdef int correction_gradients(void *engine, const uq_graph *g, double *gradients
             exchange.graph = NULL
 
 
-cdef int energy_gradients(void *engine, const uq_graph *g, const double *weights, double *gradients, char *message) noexcept with gil:
+cdef int energy_gradients(void *engine, const uq_graph *g, int member, int n_sets, const double *weights, double *gradients,
+                          char *message) noexcept with gil:
     cdef Exchange exchange = None
+    cdef int k
     try:
         obj = <object> <PyObject *> engine
         exchange = lent(obj, g)
-        obj.energy_gradients(doubles(weights, g.n_local, 1)[:, 0], doubles(gradients, g.n_edges, 3))
+        for k in range(n_sets):
+            exchange.begin(k)
+            obj.energy_gradients(doubles(weights + k * g.n_local, g.n_local, 1)[:, 0],
+                                 doubles(gradients + 3 * k * g.n_edges, g.n_edges, 3), None if member < 0 else member)
         return 0
     except BaseException:
         put_failure(message)

@@ -72,6 +72,7 @@ cdef extern from "mace/cpu/engine.h" namespace "lmp_uq":
         void *context
         int (*forward)(void *, const CppRows *)
         int (*reverse)(void *, const CppRows *)
+        const double *shifts
     cdef cppclass EngineState "lmp_uq::Engine::State":
         pass
     cdef cppclass CppEngine "lmp_uq::Engine":
@@ -324,6 +325,7 @@ cdef Exchange lend(exchange, Py_ssize_t n_nodes, GhostExchange *hooks):
     hooks.context = <void *> lent
     hooks.forward = NULL
     hooks.reverse = NULL
+    hooks.shifts = NULL
     if exchange is not None:
         hooks.forward = forward_rows
         hooks.reverse = reverse_rows

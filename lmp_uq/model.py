@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from lmp_uq.frames.memory import FrameSource, sources_of
 from lmp_uq.frames.reading import read_atoms
 from lmp_uq.run.arguments import check_counts, name_of_model
 from lmp_uq.run.engine import Engine
-from lmp_uq.run.evaluation import DEAR, error_above, evaluate, gives, has_volume, in_batches
+from lmp_uq.run.evaluation import DEAR, WITHOUT_FORCES, error_above, evaluate, gives, has_volume, in_batches
 from lmp_uq.run.reliability import Reliability, assess
 
 if TYPE_CHECKING:
@@ -189,9 +189,9 @@ class Model:
 class Prediction:
     """What a model says about structures, one entry for each, in their order.
 
-    Energies, forces, stress, bars of energies, grade and force_error come together when the first of them is asked for; `forces_std` and
-    `stress_std`, which cost a backward pass of each force member, when one of them is. An attribute that the file holds nothing for
-    raises UqError.
+    Energies, their bars and grades come together when the first of them is asked for; all but the last two when forces or what needs them
+    is, at a backward pass; `forces_std` and `stress_std` cost one of each force member. What comes later is a new pass of the model, so the
+    dearest is best asked for first. An attribute that the file holds nothing for raises UqError.
 
     Attributes
     ----------
@@ -209,7 +209,7 @@ class Prediction:
         return len(self._frames)
 
     def __repr__(self) -> str:
-        state = "computed" if {"_cheap", "_dear"} & set(vars(self)) else "nothing computed yet"
+        state = "computed" if {"_free", "_cheap", "_dear"} & set(vars(self)) else "nothing computed yet"
         bars, n_atoms = ", ".join(self.model.fields) or "none", sum(map(len, self.frames))
         return f"Prediction of {self.model.name}: {len(self)} frames, {n_atoms} atoms, {state}; bars: {bars}"
 
@@ -303,7 +303,7 @@ class Prediction:
         """
         self._refuse_missing("force_error", asked="error_above")
         self._engine.error_above(ForceVariables.of([], [], [], []), threshold)  # what cannot be is said before anything is computed
-        return [error_above(self._engine, found, threshold) for found in self._results(dear=False)]
+        return [error_above(self._engine, found, threshold) for found in self._results("force_error")]
 
     @property
     def forces_std(self) -> list[np.ndarray]:
@@ -326,12 +326,12 @@ class Prediction:
         """
         per_atom = [name for name in PER_ATOM if name in self.model.fields and (name not in DEAR or "_dear" in vars(self))]
         out = []
-        for k, found in enumerate(self._results(dear=False)):
+        for k, found in enumerate(self._results("forces")):
             atoms = self.frames[k].copy()
             atoms.info |= {name: float(found[name]) for name in PER_FRAME if name in self.model.fields}
             atoms.calc = SinglePointCalculator(atoms, **{name: found[name] for name in ("energy", "forces", "stress") if name in found})
             for name in per_atom:
-                atoms.set_array(name, self._results(name in DEAR)[k][name])
+                atoms.set_array(name, self._results(name)[k][name])
             out.append(atoms)
         return out
 
@@ -347,31 +347,33 @@ class Prediction:
             from pandas import DataFrame
         except ImportError as failure:
             raise UqError("to_frame needs pandas, which is not installed here; accepted: pip install pandas") from failure
+        force_max = [np.linalg.norm(forces, axis=1).max() for forces in self.forces]  # first: energies come along
         columns: dict[str, Any] = {"source": self.sources, "formula": [str(atoms.symbols) for atoms in self.frames]}
         columns |= {"n_atoms": [len(atoms) for atoms in self.frames], "energy": self.energy}
-        columns |= {name: self._column(name) for name in PER_FRAME if name in self.model.fields}
-        columns["force_max"] = [np.linalg.norm(forces, axis=1).max() for forces in self.forces]
+        columns |= {name: self._column(name) for name in PER_FRAME if name in self.model.fields} | {"force_max": force_max}
         for name in ("force_error", "grade"):
             if name in self.model.fields:
                 columns[f"{name}_max"] = [values.max() for values in self._arrays(name)]
         return DataFrame(columns)
 
     @cached_property
+    def _free(self) -> list[dict[str, Any]]:
+        known = {"_cheap", "_dear"} & set(vars(self)) or getattr(self._engine.backbone, "linear", False)
+        return self._cheap if known else self._evaluate(forces=False)
+
+    @cached_property
     def _cheap(self) -> list[dict[str, Any]]:
-        return vars(self).get("_dear") or self._evaluate(False)
+        return vars(self).get("_dear") or self._evaluate()
 
     @cached_property
     def _dear(self) -> list[dict[str, Any]]:
-        return self._evaluate(True)
+        return self._evaluate(dear=True)
 
-    def _results(self, dear: bool) -> list[dict[str, Any]]:
-        return self._dear if dear else self._cheap
+    def _results(self, name: str) -> list[dict[str, Any]]:
+        return self._dear if name in DEAR else self._free if name in WITHOUT_FORCES else self._cheap
 
-    def _evaluate(self, dear: bool) -> list[dict[str, Any]]:
-        def work(atoms: list[Atoms], sources: list[str]) -> list[dict[str, Any]]:
-            return evaluate(self._engine, atoms, sources, dear=dear)
-
-        return in_batches(self._frames, self.model.name, self._progress, work)
+    def _evaluate(self, *, forces: bool = True, dear: bool = False) -> list[dict[str, Any]]:
+        return in_batches(self._frames, self.model.name, self._progress, partial(evaluate, self._engine, forces=forces, dear=dear))
 
     def _refuse_missing(self, name: str, asked: str = "") -> None:
         if name not in self.model.fields and name not in ("energy", "forces", "stress"):
@@ -380,7 +382,7 @@ class Prediction:
 
     def _arrays(self, name: str, of: str | None = None) -> list[Any]:
         self._refuse_missing(of or name)
-        return [found[name] for found in self._results(name in DEAR)]
+        return [found[name] for found in self._results(name)]
 
     def _column(self, name: str) -> np.ndarray:
         return np.array(self._arrays(name))

@@ -85,9 +85,11 @@ typedef struct uq_bridge {
                           double *gradients /* (n, n_edges, 3) d(member - model)/dr_ij, eV/Angstrom */, char *message);
   /* the same of the posterior's mean correction */
   int (*correction_gradients)(void *engine, const uq_graph *graph, double *gradients /* (n_edges, 3) eV/Angstrom */, char *message);
-  /* of the graph last evaluated: that of the sum of the atoms' energies with weights; collective */
-  int (*energy_gradients)(void *engine, const uq_graph *graph, const double *weights /* (n_local) */,
-                          double *gradients /* (n_edges, 3) eV/Angstrom */, char *message);
+  /* Of the graph last evaluated: those of sums of the atoms' energies with weights, by the model (member -1) or as a force member changes
+     them; collective. With shifts, n_sets is 4, unit weights and the atoms' x, y and z: a ghost's frame lies off its owner's by its shift, so
+     what it sends home of a moment is less by the shift times what it sends home of the unit weights. */
+  int (*energy_gradients)(void *engine, const uq_graph *graph, int member, int n_sets, const double *weights /* (n_sets, n_local) */,
+                          double *gradients /* (n_sets, n_edges, 3) eV/Angstrom times the weights' unit */, char *message);
   int (*per_atom)(void *engine, int field, int n_local, const uq_force_variables *variables /* or NULL */,
                   double threshold /* of error_above and reliability, eV/Angstrom */, double *column /* (n_local) */, char *message);
   int (*feature_sum)(void *engine, double *sum /* (n_features) over this rank's atoms */, char *message);

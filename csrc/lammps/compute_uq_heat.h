@@ -6,9 +6,11 @@
 
 #include "lammps/compute.h"
 
+#include <vector>
+
 namespace LAMMPS_NS {
 
-// compute ID all uq/heat: heat flux of pair style mace/uq, total and convective
+// compute ID all uq/heat keyword value: heat flux of pair style mace/uq, total and convective, and how the force members see it
 class ComputeUqHeat : public Compute, public lmp_uq::StepValues {
  public:
   ComputeUqHeat(class LAMMPS *, int, char **);
@@ -18,8 +20,11 @@ class ComputeUqHeat : public Compute, public lmp_uq::StepValues {
 
  private:
   void keep_derivatives();    // of the coming steps
+  void read_words(int, char **);
+  int n_values();             // with the model that is loaded
 
-  double flux[6] = {};
+  enum { NO, STD, EACH } members = NO;
+  std::vector<double> values;
 };
 
 }    // namespace LAMMPS_NS

@@ -31,8 +31,10 @@ class Evaluator {
   // the same (n_edges, 3) of the posterior's mean correction, where the file uses it
   virtual void correction_gradients(const uq_graph &graph, double *gradients) = 0;
 
-  // d(sum_i w_i E_i)/dr_ij (n_edges, 3) with weights w (n_local) of the atoms' energies, of the graph last evaluated; collective
-  virtual void energy_gradients(const uq_graph &graph, const double *weights, double *gradients) = 0;
+  // d(sum_i w_i E_i)/dr_ij (n_sets, n_edges, 3) with weights w (n_sets, n_local) of the atoms' energies, of the graph last evaluated: those of
+  // the model, or what a force member changes of them. Moments, where the graph has shifts. Collective.
+  static constexpr int OF_MODEL = -1;
+  virtual void energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients) = 0;
 
   // one cheap per-atom field (n_local) of the configuration last evaluated, but neighbour_grade, which takes the whole graph; variables, only
   // for what is made of them: force_error, its levels, error_above and reliability, whose thresholds are in eV/Angstrom

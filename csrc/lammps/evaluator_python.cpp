@@ -44,9 +44,9 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   {
     check(bridge_.correction_gradients(engine_, &graph, gradients, text()));
   }
-  void energy_gradients(const uq_graph &graph, const double *weights, double *gradients) override
+  void energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients) override
   {
-    check(bridge_.energy_gradients(engine_, &graph, weights, gradients, text()));
+    check(bridge_.energy_gradients(engine_, &graph, member, n_sets, weights, gradients, text()));
   }
   void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) override
   {

@@ -48,7 +48,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   void member_energies(double *energies);            // (n_members) total energies, eV
   void total_features(double *sum);                  // (n_features) summed over all atoms
   void virial_rows(bool trace, double *rows);        // (6, n_features) -d(that)/dstrain, or their trace; evaluates strained cells
-  void heat_flux(double flux[6]);                    // total x y z, convective x y z of all ranks, eV Angstrom/ps
+  std::vector<double> heat_flux(int n_members);      // as HeatFlux::compute
 
   // For the pair style.
   void init();    // of a run: computes and fixes are initialized after pair styles and ask again

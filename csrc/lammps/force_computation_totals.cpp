@@ -79,14 +79,16 @@ void ForceComputation::stress_std(double bar[6])
   for (int a = 0; a < 6; a++) bar[a] = bar[a] / volume_ * force->nktv2p;
 }
 
-void ForceComputation::heat_flux(double flux[6])
+std::vector<double> ForceComputation::heat_flux(int n_members)
 {
+  std::vector<double> flux;
   current_or_error();
   guarded([&] {
     const auto watch = clock_.watch(StepClock::MODEL);
     need_derivatives("heat fluxes", graph_.nodes().keep_images());
-    heat_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, configuration_, energies_.data(), flux);
+    flux = heat_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, configuration_, energies_.data(), n_members);
   });
+  return flux;
 }
 
 void ForceComputation::total_features(double *sum)

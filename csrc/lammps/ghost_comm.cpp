@@ -12,30 +12,15 @@
 #include "lammps/pair.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <stdexcept>
 #include <utility>
 
 using lmp_uq::GhostComm;
 
-// row -= shift * unit, of the numbers that these doubles hold
-template <class T> static void subtract(double *row, const double *unit, double shift, std::size_t width)
-{
-  constexpr std::size_t n = sizeof(double) / sizeof(T);
-  for (std::size_t k = 0; k < width; k++) {
-    T left[n], right[n];
-    std::memcpy(left, row + k, sizeof(double));
-    std::memcpy(right, unit + k, sizeof(double));
-    for (std::size_t i = 0; i < n; i++) left[i] -= static_cast<T>(shift) * right[i];
-    std::memcpy(row + k, left, sizeof(double));
-  }
-}
-
 void GhostComm::guarded(const std::function<void()> &work)
 {
   pending_ = nullptr;
-  plain_reverse();    // where an error of LAMMPS has ended the work before
   lmp_uq::guarded(lmp, PAIR_STYLE, [&] {
     try {
       work();
@@ -81,7 +66,6 @@ int GhostComm::exchange(const GhostRows &rows, bool forward)
   if (nothing_to_exchange()) return 0;
   const auto watch = clock_.watch(StepClock::EXCHANGE);
   try {
-    if (!forward && reverse_ != PLAIN) keep_or_shift(rows);
     rows_ = rows;
     clock_.n_exchanges++;
     if (comm->nprocs == 1)
@@ -144,47 +128,6 @@ void GhostComm::plan(const std::vector<char> &takes_part, bool keep_images, Node
   planned_ = true;
 }
 
-void GhostComm::keep_reverse()
-{
-  kept_.clear();
-  reverse_ = KEEP;
-}
-
-void GhostComm::shift_reverse(std::vector<double> shifts)
-{
-  shifts_ = std::move(shifts);
-  next_kept_ = 0;
-  reverse_ = SHIFT;
-}
-
-void GhostComm::plain_reverse()
-{
-  kept_.clear();
-  reverse_ = PLAIN;
-}
-
-// before anything travels: a ghost's own row, without what further ghosts will leave there on their way home
-void GhostComm::keep_or_shift(const GhostRows &rows)
-{
-  const std::size_t n_ghosts = graph_.n_nodes() - graph_.n_local(), width = rows.width;
-  if (reverse_ == KEEP) {
-    kept_.emplace_back(n_ghosts * width);
-    rows.pack(rows.holder, n_ghosts, ghost_nodes_.data(), kept_.back().data());
-    return;
-  }
-  std::vector<double> &unit = kept_.at(next_kept_++), row(n_ghosts * width);
-  rows.pack(rows.holder, n_ghosts, ghost_nodes_.data(), row.data());
-  for (std::size_t ghost = 0; ghost < n_ghosts; ghost++) {
-    double *to = row.data() + ghost * width;
-    const double *from = unit.data() + ghost * width;
-    if (rows.single)
-      subtract<float>(to, from, shifts_[ghost], width);
-    else
-      subtract<double>(to, from, shifts_[ghost], width);
-  }
-  rows.unpack(rows.holder, graph_.n_local(), n_ghosts, row.data());
-}
-
 // between the nodes whose forces were computed, wherever LAMMPS has their atoms now
 void GhostComm::exchange_by_id(bool forward)
 {
@@ -212,7 +155,7 @@ const lmp_uq::AtomRoutes &GhostComm::routes()
 
 std::size_t GhostComm::n_bytes() const
 {
-  std::size_t bytes = bytes_of(owners_, ghost_nodes_, owner_nodes_, shifts_);
+  std::size_t bytes = bytes_of(owners_, ghost_nodes_, owner_nodes_);
   for (const auto &list : sent_) bytes += bytes_of(list.second);
   return bytes;
 }

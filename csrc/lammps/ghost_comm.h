@@ -46,12 +46,6 @@ class GhostComm : protected LAMMPS_NS::Pointers {
   // rows (n_nodes, width): the parts that lie on ghosts are added to their owners' and leave zeros
   void send_home(double *rows, int width);
 
-  // For pulls of moments x_k E_k: the frame of a ghost lies off its owner's by shift, so what it sends home of a pull weighted with x_k is
-  // less by shift times what it sends of the same pull with unit weights. The reverse exchanges of that one are kept first.
-  void keep_reverse();
-  void shift_reverse(std::vector<double> shifts);    // (n_ghost) Angstrom
-  void plain_reverse();
-
   // guarded() of a step; what went wrong inside of an exchange that the model asked for comes out as it was.
   void guarded(const std::function<void()> &work);
 
@@ -70,18 +64,12 @@ class GhostComm : protected LAMMPS_NS::Pointers {
   void exchange_by_lammps(int width, bool forward);
   int packed(int n, const int *nodes, double *out) const;
   bool nothing_to_exchange() const;
-  void keep_or_shift(const GhostRows &rows);
   const AtomRoutes &routes();
 
   LAMMPS_NS::Pair &pair_;
   const Graph &graph_;
   Configuration &configuration_;
   StepClock &clock_;
-
-  enum { PLAIN, KEEP, SHIFT } reverse_ = PLAIN;
-  std::vector<std::vector<double>> kept_;    // (n_ghost, width) of each reverse exchange of the pull with unit weights
-  std::vector<double> shifts_;               // (n_ghost)
-  std::size_t next_kept_ = 0;
 
   GhostRows rows_ = {};    // of the exchange under way
   enum { ROWS, OWNERS, WISHES } content_ = ROWS;    // of its messages; the other two make a plan

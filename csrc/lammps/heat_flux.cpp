@@ -7,15 +7,15 @@
 #include "lammps/force.h"
 
 #include <algorithm>
-#include <array>
-#include <utility>
 
 using lmp_uq::HeatFlux;
 
+// The flux does not depend on the origin. One near the atoms keeps the digits of a model in float32.
 void HeatFlux::take_positions(const Graph &graph)
 {
   x_.resize(3 * static_cast<std::size_t>(graph.n_nodes()));
-  for (int k = 0; k < graph.n_nodes(); k++) std::copy_n(atom->x[graph.nodes().atom(k)], 3, x_.data() + 3 * k);
+  for (int k = 0; k < graph.n_nodes(); k++)
+    for (int a = 0; a < 3; a++) x_[3 * static_cast<std::size_t>(k) + a] = atom->x[graph.nodes().atom(k)][a] - atom->x[0][a];
 }
 
 // Velocities are those of now: the forces came when they were half a step younger.
@@ -43,43 +43,49 @@ void HeatFlux::add_convective(const Graph &graph, const double *energies, double
   }
 }
 
-// sum_i x_i d(kinetic + model energy)_i/dt = sum over edges e of (A_e - x_j B_e).v_j - (A_e - x_i B_e).v_i, with B_e = dE/dr_e and
-// A_e = d(sum_k x_k E_k)/dr_e, both as this rank sees the images of the atoms
-void HeatFlux::add_potential(Evaluator &evaluator, const Graph &graph, const uq_graph &view, GhostComm &ghosts, double *flux) const
+void HeatFlux::take_moments(const Graph &graph, GhostComm &ghosts)
 {
-  const std::size_t n_own = graph.n_local(), n_nodes = graph.n_nodes();
-  std::vector<double> weights(n_own + 1, 1.0), unit(3 * graph.n_edges() + 3), moment(unit.size()), owners(x_);
-  owners.resize(x_.size() + 3);    // never empty: a pointer is handed over
+  const std::size_t n_own = graph.n_local();
+  weights_.assign(SETS * n_own + 1, 1.0);    // never empty: pointers are handed over
+  for (std::size_t i = 0; i < n_own; i++)
+    for (int a = 0; a < 3; a++) weights_[(1 + a) * n_own + i] = x_[3 * i + a];
+  std::vector<double> owners(x_);
+  owners.resize(x_.size() + 3);
   ghosts.send_out(owners.data(), 3);
-  ghosts.keep_reverse();
-  evaluator.energy_gradients(view, weights.data(), unit.data());
-  for (int a = 0; a < 3; a++) {
-    for (std::size_t i = 0; i < n_own; i++) weights[i] = x_[3 * i + a];
-    std::vector<double> shifts;
-    for (std::size_t j = n_own; j < n_nodes; j++) shifts.push_back(x_[3 * j + a] - owners[3 * j + a]);
-    ghosts.shift_reverse(std::move(shifts));
-    evaluator.energy_gradients(view, weights.data(), moment.data());
-    for (int64_t e = 0; e < graph.n_edges(); e++) {
-      const std::size_t i = graph.centres()[e], j = graph.neighbours()[e];
-      for (int b = 0; b < 3; b++) {
-        const double A = moment[3 * e + b], B = unit[3 * e + b];
+  shifts_.assign(x_.size() - 3 * n_own + 3, 0.0);
+  for (std::size_t k = 3 * n_own; k < x_.size(); k++) shifts_[k - 3 * n_own] = x_[k] - owners[k];
+}
+
+// sum_i x_i d(kinetic + model energy)_i/dt = sum over edges e of (A_e - x_j B_e).v_j - (A_e - x_i B_e).v_i, with B_e = dE/dr_e and
+// A_e = d(sum_k x_k E_k)/dr_e, both as this rank sees the images of the atoms. It is linear in E: a member adds that of its correction.
+void HeatFlux::add_potential(Evaluator &evaluator, const Graph &graph, const uq_graph &view, int member, double *flux)
+{
+  const std::size_t stride = 3 * graph.n_edges();
+  gradients_.resize(SETS * stride + 1);
+  evaluator.energy_gradients(view, member, SETS, weights_.data(), gradients_.data());
+  for (int64_t e = 0; e < graph.n_edges(); e++) {
+    const std::size_t i = graph.centres()[e], j = graph.neighbours()[e];
+    for (int b = 0; b < 3; b++) {
+      const double *edge = gradients_.data() + 3 * e + b, B = edge[0];
+      for (int a = 0; a < 3; a++) {
+        const double A = edge[(1 + a) * stride];
         flux[a] += (A - x_[3 * j + a] * B) * motion_[4 * j + b] - (A - x_[3 * i + a] * B) * motion_[4 * i + b];
       }
     }
   }
-  ghosts.plain_reverse();
 }
 
-void HeatFlux::compute(Evaluator &evaluator, const Graph &graph, const uq_graph &view, GhostComm &ghosts, const Configuration &configuration,
-                       const double *energies, double flux[6])
+std::vector<double> HeatFlux::compute(Evaluator &evaluator, const Graph &graph, uq_graph view, GhostComm &ghosts,
+                                      const Configuration &configuration, const double *energies, int n_members)
 {
-  std::array<double, 6> here = {};
+  std::vector<double> here(6 + 3 * static_cast<std::size_t>(n_members), 0.0);
   take_motion(graph, ghosts, configuration);
-  add_potential(evaluator, graph, view, ghosts, here.data());
+  take_moments(graph, ghosts);
+  view.exchange.shifts = shifts_.data();
+  add_potential(evaluator, graph, view, Evaluator::OF_MODEL, here.data());
+  for (int k = 0; k < n_members; k++) add_potential(evaluator, graph, view, k, here.data() + 6 + 3 * static_cast<std::size_t>(k));
   add_convective(graph, energies, here.data() + 3);
-  const auto all = sum_over_ranks(world, here);
-  for (int a = 0; a < 3; a++) {
-    flux[a] = all[a] + all[3 + a];
-    flux[3 + a] = all[3 + a];
-  }
+  std::vector<double> all = sum_over_ranks(world, here);
+  for (int a = 0; a < 3; a++) all[a] += all[3 + a];
+  return all;
 }

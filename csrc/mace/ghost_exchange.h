@@ -26,6 +26,9 @@ typedef struct uq_ghost_exchange {
   void *context;
   int (*forward)(void *context, const uq_ghost_rows *rows);    /* ghosts' rows become their owners'; NULL: there is nothing to exchange */
   int (*reverse)(void *context, const uq_ghost_rows *rows);    /* owners' rows gain their ghosts', which stay as they are */
+  /* NULL, or (n_ghosts, 3) Angstrom of a pull of moments, whose sets are unit weights and the centres' x, y and z, in fours. A ghost's frame
+     lies off its owner's by its shift, so of a moment it gives back less by the shift times what it gives back of the unit weights. */
+  const double *shifts;
 } uq_ghost_exchange;
 
 /* rows that lie in an array (n_nodes, width) */

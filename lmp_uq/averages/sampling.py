@@ -80,13 +80,14 @@ class MaceFrames:
         self._engine = Engine.load(name, None, **options)
 
     def sample(self, atoms: Atoms, pressure: bool) -> tuple[float, np.ndarray, float | None, np.ndarray | None]:
-        """As `LinearFrames.sample`; two more forward passes with pressure."""
+        """As `LinearFrames.sample`; a reverse pass and two more forward passes with pressure."""
         graph, _ = graph_of_frames([atoms], self._engine.backbone.elements, self._engine.cutoff)
-        energies, gradients = np.empty(graph.n_local), np.empty(graph.vectors.shape)
+        energies, gradients = np.empty(graph.n_local), np.empty(graph.vectors.shape) if pressure else None
         self._engine.evaluate(graph, energies, gradients)
-        energy, features, virial = energies.sum(), self._engine.feature_sum(), -float((graph.vectors * gradients).sum())
-        if not pressure:
+        energy, features = energies.sum(), self._engine.feature_sum()
+        if gradients is None:
             return energy, features, None, None
+        virial = -float((graph.vectors * gradients).sum())
         more, less = (self._engine.feature_sum_of(replace(graph, vectors=scale * graph.vectors)) for scale in (1.0 + STRAIN, 1.0 - STRAIN))
         return energy, features, virial, (less - more) / (2.0 * STRAIN)
 

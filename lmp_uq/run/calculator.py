@@ -18,7 +18,7 @@ from lmp_uq import modelfile
 from lmp_uq.errors import UqError
 from lmp_uq.run.arguments import name_of_model
 from lmp_uq.run.engine import Engine
-from lmp_uq.run.evaluation import DEAR, error_above, evaluate, gives
+from lmp_uq.run.evaluation import DEAR, WITHOUT_FORCES, Evaluated, error_above, gives
 
 BARS = {
     "energy_std": (), "energy_lower": (), "energy_upper": (), "energy_error": (), "force_error": ("natoms",), "grade": ("natoms",),
@@ -57,8 +57,8 @@ class UqCalculator(Calculator):
     stress_std                (6,)    the same of the stress, eV/Angstrom^3, Voigt order of ASE
     ========================  ======  ========================================================================
 
-    All but the last two come with every evaluation; forces_std, stress_std and stresses are computed when they are asked for, and kept
-    until the atoms change.
+    Energies, their bars and the grades come with every evaluation, all but the last two when forces or one of them is asked for, which
+    costs a backward pass; forces_std, stress_std and stresses when they are. What was computed is kept until the atoms change.
 
     `get_error_above` gives the probability that a force error exceeds a threshold.
 
@@ -98,6 +98,7 @@ class UqCalculator(Calculator):
         if expected not in (None, loaded.sha256):
             raise UqError(f"{changes.get('model', 'the model')}: has sha256 {loaded.sha256}; accepted: {expected}, which was asked for")
         self._loaded, self.sha256 = loaded, loaded.sha256
+        self._evaluated: Evaluated | None = None
         self.reset()
         return super().set(**changes)
 
@@ -106,7 +107,7 @@ class UqCalculator(Calculator):
         return super().todict(skip_default) | {"sha256": self.sha256}
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_loaded": None}  # a model in memory belongs to one calculator of one process
+        return self.__dict__ | {"_loaded": None, "_evaluated": None}  # a model in memory belongs to one calculator of one process
 
     @property
     def _engine(self) -> Engine:
@@ -127,11 +128,13 @@ class UqCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         for name in properties:
             self._refuse_missing(name)
-        dear, stresses = any(name in DEAR for name in properties), "stresses" in properties
-        known = {} if system_changes else self.results  # asked for one after another: a writer finds them all
-        (found,) = evaluate(self._engine, [cast(Atoms, self.atoms)], dear=dear, stresses=stresses)
-        self._found = found
-        self.results = known | {name: value for name, value in found.items() if name in self.implemented_properties}
+        forces, dear = any(name not in WITHOUT_FORCES for name in properties), any(name in DEAR for name in properties)
+        if system_changes or self._evaluated is None:
+            self._found: dict[str, Any] = {}
+            self._evaluated = Evaluated(self._engine, [cast(Atoms, self.atoms)])
+        (found,) = self._evaluated.results(forces=forces, dear=dear, stresses="stresses" in properties)
+        self._found |= found  # asked for one after another: a writer finds them all
+        self.results = {name: value for name, value in self._found.items() if name in self.implemented_properties}
 
     def get_error_above(self, threshold: float, atoms: Atoms | None = None) -> np.ndarray:
         """Probability that the force error of an atom exceeds a threshold.
@@ -155,7 +158,7 @@ class UqCalculator(Calculator):
             A threshold that is negative or not a number.
         """
         self._refuse_missing("error_above")
-        self.get_property("neighbour_grade", atoms)
+        self.get_property("force_error", atoms)
         return error_above(self._engine, self._found, threshold)
 
     def _refuse_missing(self, name: str) -> None:

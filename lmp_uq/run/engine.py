@@ -176,9 +176,7 @@ class Engine:
         if field in (ERROR_ABOVE, RELIABILITY):
             there = self._novelty is not None and isinstance(self._force_error, ForceError)
             return there and (field == ERROR_ABOVE or self._ordinal is not None)
-        if field.startswith(("force_std", "stress")):
-            return self.n_force_members > 0
-        return self._box is not None
+        return self.n_force_members > 0 if field.startswith(("force_std", "stress")) else self._box is not None
 
     def factor(self, name: str) -> float:
         """What turns the std into energy_error or stress_error; 0 without a calibration, and where it is not made of the std."""
@@ -205,7 +203,7 @@ class Engine:
             return float(n_atoms * self._totals["energy_error"].predict(mean_grade, self._conservative))
         return self.factor("energy_error") * std
 
-    def evaluate(self, graph: Graph, energies: np.ndarray, edge_gradients: np.ndarray, keep: bool = False) -> None:
+    def evaluate(self, graph: Graph, energies: np.ndarray, edge_gradients: np.ndarray | None = None, keep: bool = False) -> None:
         """Energies and edge gradients of the model itself; descriptors are kept for the methods below.
 
         Parameters
@@ -213,15 +211,16 @@ class Engine:
         graph : lmp_uq.backbone.graph.Graph
             Species are indices into the elements given to `load`.
         energies : (n_local,) array, eV, written
-        edge_gradients : (n_edges, 3) array, dE/dr_ij in eV/Angstrom, written
+        edge_gradients : (n_edges, 3) array or None, dE/dr_ij in eV/Angstrom, written; None spares the reverse pass
         keep : bool
             Keep the derivatives too, most of the memory of a pass: the methods for gradients need them.
         """
         self._forget()
         graph = self._in_species_of_file(graph)
-        evaluation = self.backbone.evaluate(graph)
+        evaluation = self.backbone.evaluate(graph, keep or edge_gradients is not None)
         energies[:] = evaluation.energies
-        edge_gradients[:] = self.backbone.pull(evaluation.state, np.ones(graph.n_local))
+        if edge_gradients is not None:
+            edge_gradients[:] = self.backbone.pull(evaluation.state, np.ones(graph.n_local))
         self._descriptors = evaluation.descriptors
         self._node_species = graph.species[: graph.n_local]
         self._energies = evaluation.energies
@@ -345,9 +344,10 @@ class Engine:
         weights = np.repeat(theta[:, None, :], len(self._descriptors), axis=1)
         gradients[:] = self.backbone.pull(self._state, None, weights)
 
-    def energy_gradients(self, weights: np.ndarray, gradients: np.ndarray) -> None:
-        """Gradients (n_edges, 3), written, of a sum of energies with weights (n_local,), eV/Angstrom; else as `member_gradients`."""
-        gradients[:] = self.backbone.pull(self._state, weights)
+    def energy_gradients(self, weights: np.ndarray, gradients: np.ndarray, member: int | None = None) -> None:
+        """Gradients (n_edges, 3), written, of a sum of energies with weights (n_local,), or of what a force member adds; else as above."""
+        theta = None if member is None else np.outer(weights * self._takes_part, self.force_members[member])
+        gradients[:] = self.backbone.pull(self._state, weights if theta is None else None, theta)
 
     def memory_usage(self) -> float:
         """Bytes of weights, tables, posterior and of what is kept, but for what torch keeps for derivatives."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,11 @@ from lmp_uq.run.engine import RELIABILITY, Engine
 
 DEAR = ("forces_std", "stress_std")
 """Results that cost a backward pass of each force member."""
+WITHOUT_FORCES = (
+    "energy", "free_energy", "energies", "energy_std", "energy_lower", "energy_upper", "energy_error", "feature_sum", "grade",
+    "neighbour_grade",
+)  # fmt: skip
+"""Results that cost no backward pass."""
 QUIET = 1.0
 """Seconds for which no progress bar is shown."""
 _FIELD = {"forces_std": "force_std"}
@@ -38,9 +44,17 @@ def gives(engine: Engine, name: str) -> bool:
 
 
 def evaluate(
-    engine: Engine, frames: Sequence[Atoms], names: Sequence[str] | None = None, *, dear: bool = False, stresses: bool = False
-) -> list[dict]:
+    engine: Engine, frames: Sequence[Atoms], names: Sequence[str] | None = None, *, forces: bool = True, dear: bool = False
+) -> list[dict[str, Any]]:
     """Everything that the file gives about configurations, which are evaluated together.
+
+    Parameters, returns and raises as `Evaluated` and its `results`.
+    """
+    return Evaluated(engine, frames, names, keep=forces).results(forces=forces, dear=dear)
+
+
+class Evaluated:
+    """Configurations after a pass of the model; what takes a backward pass is computed when it is first asked for.
 
     Parameters
     ----------
@@ -48,27 +62,42 @@ def evaluate(
     frames : sequence of ase.Atoms
     names : sequence of str or None
         For messages; None: their numbers.
-    dear : bool
-        Those of `DEAR` too.
-    stresses : bool
-        The atoms' shares of the stress too.
-
-    Returns
-    -------
-    list of dict
-        energy, free_energy, energy_std, energy_lower, energy_upper, energy_error (eV); energies (n,) eV; forces, forces_std (n, 3)
-        eV/Angstrom; stress, stress_std (6,), stresses (n, 6) eV/Angstrom^3, Voigt order and sign of ASE, where there is a volume;
-        force_error, force_error_50, force_error_95 (n,) eV/Angstrom; grade, neighbour_grade, reliability (n,); feature_sum (P',);
-        correction_norm (n,) eV/Angstrom, the force of the posterior's mean correction, where force_error is made of it.
+    keep : bool
+        The derivatives, without which there are results `WITHOUT_FORCES` only. The engine holds those of one evaluation: the last.
 
     Raises
     ------
     UqError
         As `lmp_uq.backbone.graph.graph_of_frames`, or what LAMMPS refuses of a linear potential.
     """
-    if getattr(engine.backbone, "linear", False):
-        return [_Linear(engine, atoms).results(dear) for atoms in frames]
-    return _Graphs(engine, frames, names, dear).results(dear, stresses)
+
+    def __init__(self, engine: Engine, frames: Sequence[Atoms], names: Sequence[str] | None = None, *, keep: bool = True) -> None:
+        self._linear = [_Linear(engine, atoms) for atoms in frames] if getattr(engine.backbone, "linear", False) else None
+        self._graphs = _Graphs(engine, frames, names, keep) if self._linear is None else None
+
+    def results(self, *, forces: bool = True, dear: bool = False, stresses: bool = False) -> list[dict[str, Any]]:
+        """What the file gives about each configuration.
+
+        Parameters
+        ----------
+        forces : bool
+            All but those `WITHOUT_FORCES`.
+        dear : bool
+            Those of `DEAR` too.
+        stresses : bool
+            The atoms' shares of the stress too.
+
+        Returns
+        -------
+        list of dict
+            energy, free_energy, energy_std, energy_lower, energy_upper, energy_error (eV); energies (n,) eV; forces, forces_std (n, 3)
+            eV/Angstrom; stress, stress_std (6,), stresses (n, 6) eV/Angstrom^3, Voigt order and sign of ASE, where there is a volume;
+            force_error, force_error_50, force_error_95 (n,) eV/Angstrom; grade, neighbour_grade, reliability (n,); feature_sum (P',);
+            correction_norm (n,) eV/Angstrom, the force of the posterior's mean correction, where force_error is made of it.
+        """
+        if self._graphs is not None:
+            return self._graphs.results(forces, dear, stresses)
+        return [one.results(dear) for one in self._linear or ()]
 
 
 def in_batches(
@@ -102,17 +131,28 @@ class _Graphs:
         self.engine, self.frames = engine, frames
         check_inputs(frames, engine.backbone, names)
         graph, owner = graph_of_frames(frames, engine.backbone.elements, engine.cutoff, names)
-        self.graph, self.energies, self.gradients = graph, np.empty(graph.n_local), np.empty(graph.vectors.shape)
-        engine.evaluate(graph, self.energies, self.gradients, keep=keep or engine.uses_correction)
-        self.forces = forces_of(graph, self.gradients)
+        self.graph, self.energies = graph, np.empty(graph.n_local)
+        engine.evaluate(graph, self.energies, keep=keep)
         numbers = np.arange(len(frames) + 1)
         self.atoms, self.edges = np.searchsorted(owner, numbers), np.searchsorted(owner[graph.centres], numbers)
 
-    def results(self, dear: bool, stresses: bool) -> list[dict[str, Any]]:
-        bars = _bars(self.engine, np.linalg.norm(self.forces, axis=1), self.graph, self._correction(), np.diff(self.atoms))
-        away = self._away() if dear else None
-        return [self._of(k, bars, away, stresses) for k in range(len(self.frames))]
+    @cached_property
+    def gradients(self) -> np.ndarray:
+        out = np.empty(self.graph.vectors.shape)
+        self.engine.energy_gradients(np.ones(self.graph.n_local), out)
+        return out
 
+    @cached_property
+    def forces(self) -> np.ndarray:
+        return forces_of(self.graph, self.gradients)
+
+    def results(self, forces: bool, dear: bool, stresses: bool) -> list[dict[str, Any]]:
+        norm = np.linalg.norm(self.forces, axis=1) if forces else None
+        bars = _bars(self.engine, norm, self.graph, self._correction if forces else None, np.diff(self.atoms))
+        away = self._away() if dear else None
+        return [self._of(k, bars, away, forces, stresses) for k in range(len(self.frames))]
+
+    @cached_property
     def _correction(self) -> np.ndarray | None:
         if not self.engine.uses_correction:
             return None
@@ -120,17 +160,19 @@ class _Graphs:
         self.engine.correction_gradients(gradients)
         return np.linalg.norm(forces_of(self.graph, gradients), axis=1)
 
-    def _of(self, k: int, bars: _Bars, away: Any, stresses: bool) -> dict[str, Any]:
+    def _of(self, k: int, bars: _Bars, away: Any, forces: bool, stresses: bool) -> dict[str, Any]:
         mine = slice(*self.atoms[k : k + 2])
         energies = self.energies[mine]
-        out = {"energies": energies, "forces": self.forces[mine]}
-        if has_volume(self.frames[k]):
+        out = {"energies": energies}
+        if forces:
+            out["forces"] = self.forces[mine]
+        if forces and has_volume(self.frames[k]):
             out["stress"] = self._stress(k, self.gradients)
             if stresses:
                 out["stresses"] = self._stresses(k)
         out |= _energy_bars(self.engine, bars, k, energies.sum(), mine) | {name: field[mine] for name, field in bars.fields.items()}
         if away is not None:
-            out["forces_std"] = _rms([forces[mine] for _, forces in away])
+            out["forces_std"] = _rms([one[mine] for _, one in away])
             if has_volume(self.frames[k]):
                 out["stress_std"] = _rms([self._stress(k, gradients) for gradients, _ in away])
         return out
@@ -164,10 +206,10 @@ class _Linear:
     def __init__(self, engine: Engine, atoms: Atoms) -> None:
         self.engine, self.atoms = engine, atoms
         self.evaluation = engine.backbone.evaluate_frame(atoms)
-        engine.take(self.evaluation.descriptors, self.evaluation.species)
 
     def results(self, dear: bool) -> dict[str, Any]:
         one, volume = self.evaluation, self.atoms.cell.volume
+        self.engine.take(one.descriptors, one.species)
         out = {"forces": one.forces}
         if has_volume(self.atoms):
             out["stress"] = full_3x3_to_voigt_6_stress(-one.virial / volume)
@@ -192,13 +234,15 @@ class _Bars(NamedTuple):
     sums: np.ndarray | None
 
 
-def _bars(engine: Engine, norm: np.ndarray, graph: Graph, correction: np.ndarray | None, sizes: Sequence[int] | np.ndarray) -> _Bars:
+def _bars(
+    engine: Engine, norm: np.ndarray | None, graph: Graph, correction: np.ndarray | None, sizes: Sequence[int] | np.ndarray
+) -> _Bars:
     fields: dict[str, np.ndarray] = {}
     if engine.offers("grade"):
         fields["grade"] = engine.per_atom("grade")
         fields["neighbour_grade"] = neighbour_grade(fields["grade"], graph.centres, graph.neighbours)
     for name in ("force_error", "force_error_50", "force_error_95", RELIABILITY):
-        if engine.offers(name):
+        if norm is not None and engine.offers(name):
             fields[name] = engine.per_atom(name, norm, fields["neighbour_grade"], correction)
     if correction is not None:
         fields["correction_norm"] = correction

@@ -33,12 +33,12 @@ def frames():
 
 @pytest.fixture
 def passes(monkeypatch):
-    """Names of the frames of each pass through the model, and whether it was a dear one."""
+    """Number of the frames of each pass through the model, and whether forces and members had a part in it."""
     made, real = [], model.evaluate
 
-    def counted(engine, atoms, names, *, dear):
-        made.append((len(atoms), dear))
-        return real(engine, atoms, names, dear=dear)
+    def counted(engine, atoms, names, *, forces=True, dear=False):
+        made.append((len(atoms), "dear" if dear else "forces" if forces else "free"))
+        return real(engine, atoms, names, forces=forces, dear=dear)
 
     monkeypatch.setattr(model, "evaluate", counted)
     return made
@@ -89,15 +89,21 @@ def test_a_batch_is_its_frames_and_its_order(loaded, frames):
 def test_nothing_is_computed_before_it_is_asked_for_or_twice(loaded, frames, passes):
     found = loaded.predict(frames)
     assert not passes and "nothing computed yet" in repr(found)
-    ask(found, "energy", "forces", "stress", "grade", "members")
-    found.force_error(0.5)
-    assert sum(n for n, _ in passes) == len(frames) and not any(dear for _, dear in passes)
-    ask(found, "forces_std", "stress_std")
-    assert sum(n for n, dear in passes if dear) == len(frames)
-    passes.clear()
-    dear_first = loaded.predict(frames)
-    ask(dear_first, "stress_std", "energy", "forces_std")
-    assert sum(n for n, _ in passes) == len(frames) and "nothing computed yet" not in repr(dear_first)
+    steps = [
+        ("free", ("energy", "grade", "members", "energy_std")),
+        ("forces", ("forces", "stress", "energy")),
+        ("dear", ("forces_std", "stress_std", "forces", "grade")),
+    ]
+    for kind, names in steps:
+        passes.clear()
+        ask(found, *names)
+        found.force_error(0.5) if kind != "free" else None
+        assert {kind} == {of for _, of in passes} and sum(n for n, _ in passes) == len(frames)
+        assert "nothing computed yet" not in repr(found)
+    for first in ("forces", "stress_std"):
+        passes.clear()
+        ask(loaded.predict(frames), first, "energy", "grade")
+        assert sum(n for n, _ in passes) == len(frames)
 
 
 def test_frames_come_from_memory_from_files_and_from_both(loaded, frames, tmp_path):

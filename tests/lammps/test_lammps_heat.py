@@ -41,9 +41,16 @@ def moving(velocities):
     return [f"set atom {i + 1} vx {x:.17g} vy {y:.17g} vz {z:.17g}" for i, (x, y, z) in enumerate(velocities)]
 
 
-def flux(lammps, atoms, velocities, *more, **options):
-    """Total and convective heat flux (6,), eV Angstrom/ps."""
-    return lammps.state(atoms, *moving(velocities), *more, *NOW, **options)["tot"]
+def flux(lammps, atoms, velocities, *more, members="no", **options):
+    """Total and convective heat flux (6,), eV Angstrom/ps, and what the keyword members adds."""
+    commands = (HEAT.replace("uq/heat", f"uq/heat members {members}"), *NOW[1:])
+    return lammps.state(atoms, *moving(velocities), *more, *commands, **options)["tot"]
+
+
+@pytest.fixture(scope="module")
+def thetas(models, backbone):
+    """(8, P) of the force members that a run takes."""
+    return modelfile.read(models.full).tensors["posterior/force_members"][:8, : backbone.n_features]
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +66,11 @@ def cluster():
     return atoms
 
 
-def of_single_atoms(backbone, atoms, velocities):
-    """(3,) sum over k of the cell and n of all the crystal of (x_k - x_n) dE_k/dx_n . v_n, from a block of cells without periods."""
+def of_single_atoms(backbone, atoms, velocities, theta=None):
+    """(3,) sum over k of the cell and n of all the crystal of (x_k - x_n) dE_k/dx_n . v_n, from a block of cells without periods.
+
+    theta (P,): of its correction theta.D_k in the place of E_k.
+    """
     block, n = atoms.repeat((COPIES,) * 3), len(atoms)
     block.set_pbc(False)
     block.set_cell(None)
@@ -68,7 +78,9 @@ def of_single_atoms(backbone, atoms, velocities):
     evaluated, v = backbone.evaluate(graph), np.tile(velocities, (COPIES**3, 1))
     first, out = COPIES**3 // 2 * n, np.zeros(3)
     for k in range(first, first + n):
-        slopes = -forces_of(graph, backbone.pull(evaluated.state, np.eye(1, len(block), k)[0]))
+        alone = np.eye(1, len(block), k)[0]
+        weights = (alone, None) if theta is None else (None, np.outer(alone, theta))
+        slopes = -forces_of(graph, backbone.pull(evaluated.state, *weights))
         out += ((block.positions[k] - block.positions) * np.sum(slopes * v, axis=1)[:, None]).sum(axis=0)
     return out
 
@@ -118,6 +130,48 @@ def test_flux_of_a_crystal_is_the_sum_over_single_atoms(cell, engine, lammps, ex
     atoms = CELLS[cell]()
     found = flux(lammps, atoms, velocities_of(atoms), pair=with_engine(engine))
     assert_equal("potential part", found[:3] - found[3:], expected(cell), relative=1e-6)
+
+
+def test_members_fluxes_in_a_cluster_are_derivatives_of_their_moments_of_energy(backbone, thetas, lammps):
+    atoms, step = cluster(), 2e-5
+    v, (graph, _) = velocities_of(atoms), graph_of_frames([atoms], backbone.elements, backbone.cutoff)
+
+    def energies(shift):
+        moved = atoms.copy()
+        moved.positions += shift * step * v
+        found = backbone.evaluate(graph_of_frames([moved], backbone.elements, backbone.cutoff)[0])
+        return moved.positions, found.descriptors @ thetas.T
+
+    moments = [x.T @ e for x, e in map(energies, (-2, -1, 1, 2))]
+    slope = (8.0 * (moments[2] - moments[1]) - (moments[3] - moments[0])) / (12.0 * step)
+    pulled = backbone.pull(backbone.evaluate(graph).state, None, np.repeat(thetas[:, None], len(atoms), axis=1))
+    power = np.array([np.sum(forces_of(graph, one) * v, axis=1) for one in pulled])
+    wanted = (slope - v.T @ energies(0)[1]).T + power @ atoms.positions
+    found = flux(lammps, atoms, v, members="each")
+    assert_equal("members", found[6:].reshape(-1, 3) - found[:3], wanted, relative=1e-6)
+
+
+def test_members_fluxes_in_a_crystal_are_sums_over_single_atoms_and_std_is_their_spread(backbone, thetas, lammps):
+    atoms = CELLS["triclinic"]()
+    v = velocities_of(atoms)
+    found, spread = flux(lammps, atoms, v, members="each"), flux(lammps, atoms, v, members="std")
+    away = found[6:].reshape(-1, 3) - found[:3]
+    for k in (0, 7):
+        assert_equal(f"member {k}", away[k], of_single_atoms(backbone, atoms, v, thetas[k]), relative=1e-6)
+    assert_equal("std", spread[6:], np.sqrt(np.mean(away**2, axis=0)), relative=1e-9)
+    assert_equal("flux", spread[:6], found[:6], relative=1e-12)
+
+
+@pytest.mark.parametrize(("options", "relative"), [
+    ({"n": 2}, 1e-9), ({"n": 4}, 1e-9), ({"n": 2, "pair": with_engine("torch")}, 1e-6),
+    ({"n": 2, "pair": PLAIN.replace("mace/uq", "mace/uq bars_precision float32", 1)}, 1e-4),
+])  # fmt: skip
+def test_members_fluxes_of_ranks_engines_and_precisions_agree(options, relative, lammps):
+    atoms = CELLS["triclinic"]()
+    v = velocities_of(atoms)
+    one, other = flux(lammps, atoms, v, members="each"), flux(lammps, atoms, v, members="each", **options)
+    assert_equal("flux", other[:6], one[:6], relative=relative)
+    assert_equal("members", other[6:].reshape(-1, 3) - other[:3], one[6:].reshape(-1, 3) - one[:3], relative=relative)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -209,9 +263,11 @@ def test_flux_within_a_run_is_that_of_its_last_step(n, lammps):
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_errors(n, lammps):
+def test_errors(n, lammps, models):
     more = (
-        "#fails Compute uq/heat takes no arguments, found ke (accepted: compute ID all uq/heat)", "compute a all uq/heat ke",
+        "#fails Compute uq/heat: found ke (accepted: compute ID all uq/heat members no|std|each)", "compute a all uq/heat ke",
+        "#fails Compute uq/heat: members is followed by yes (accepted: no, std or each)", "compute a all uq/heat members yes",
+        "#fails Compute uq/heat: members is followed by nothing", "compute a all uq/heat members",
         "group one id 1", "#fails Compute uq/heat needs group all, found group one", "compute b one uq/heat",
         "compute c all uq/heat", "run 0",
     )  # fmt: skip
@@ -221,3 +277,9 @@ def test_errors(n, lammps):
     assert "heat fluxes were asked for on step 0" in late and "derivatives were not kept: run again" in late
     nothing = "Compute uq/heat must come after the pair_coeff command"
     assert nothing in lammps.fails(crystal(), "compute x all uq/heat", pair=PLAIN.splitlines()[0], n=n)
+    none = "Compute uq/heat: members needs force members, which"
+    bare = PLAIN.replace("{model}", str(models.bare))
+    assert none in lammps.fails(crystal(), "compute x all uq/heat members std", pair=bare, n=n)
+    fewer = PLAIN.replace("mace/uq", "mace/uq force_members 3", 1).format(model=models.full)
+    again = ("compute x all uq/heat members each", *fewer.splitlines(), "run 0")
+    assert "it has 30 values, with the model that is loaded now 15: define it again" in lammps.fails(crystal(), *again, n=n)

@@ -63,6 +63,23 @@ def test_what_was_computed_is_kept_until_the_atoms_move(atoms, calculator):
     assert np.abs(calculator.get_property("forces_std", atoms) - bars).max() > 0.0
 
 
+def test_energies_and_their_bars_cost_no_backward_pass(atoms, calculator, monkeypatch):
+    calls, backbone = [], calculator._engine.backbone
+    monkeypatch.setattr(backbone, "evaluate", lambda *given, real=backbone.evaluate: calls.append("forward") or real(*given))
+    monkeypatch.setattr(backbone, "pull", lambda *given, real=backbone.pull: calls.append("backward") or real(*given))
+    calculator.reset()
+    for name in ("energy", "energy_std", "energies", "grade"):
+        calculator.get_property(name, atoms)
+    assert calls == ["forward"]
+    atoms.get_forces()
+    backward = calls.count("backward")
+    assert backward >= 1 and calls.count("forward") == 1
+    calculator.get_property("energy", atoms)
+    calculator.get_property("force_error", atoms)
+    assert calls.count("backward") == backward and calls.count("forward") == 1
+    assert (calculator.get_error_above(0.1, atoms) >= 0.0).all()
+
+
 def test_a_molecule_has_no_stress(calculator):
     molecule = ase.build.molecule("SiO")
     molecule.calc = calculator

@@ -22,7 +22,7 @@ from lammps_cases import crystal
 from lmp_uq import modelfile
 from lmp_uq.errors import UqError
 from lmp_uq.run import calculator as module
-from lmp_uq.run.calculator import BARS, DEAR, UqCalculator
+from lmp_uq.run.calculator import BARS, DEAR, WITHOUT_FORCES, UqCalculator
 
 COPIES = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": lambda one: pickle.loads(pickle.dumps(one))}
 OWN = tuple(name for name in BARS if name != "reliability")
@@ -185,6 +185,9 @@ def test_asked_one_after_another_all_are_kept(atoms):
     assert set(everything(atoms)) == set(ALL)
     atoms.positions[0] += 0.01
     atoms.get_potential_energy()
+    forces = {name for name in ALL if name not in WITHOUT_FORCES}
+    assert set(atoms.calc.results) == set(ALL) - forces
+    atoms.get_forces()
     assert set(atoms.calc.results) == set(ALL) - {"stresses", *DEAR}
 
 

@@ -65,6 +65,23 @@ template <class T> struct FeatureRows {
   GhostRows view() { return {this, width(), std::is_same<T, float>::value, pack, unpack, add}; }
 };
 
+constexpr int MOMENTS = 4;    // sets: unit weights, then x, y and z
+static_assert(MAX_SETS % MOMENTS == 0, "a pass takes whole moments");
+
+// of a ghost's row, before anything travels: what further ghosts leave there on their way home has been shifted where they are
+template <class T> void shift_moments(const BlockedRows<T> &rows, T *features, std::int64_t node, const double *shift, int wide)
+{
+  const int n = rows.n_components * block<T>();
+  for (int set = 0; set < rows.n_sets; set += MOMENTS)
+    for (int c = 0; c < wide; c += block<T>()) {
+      const T *unit = features + rows.offset(node, set, 0, c);
+      for (int a = 0; a < 3; ++a) {
+        T *moment = features + rows.offset(node, set + 1 + a, 0, c);
+        for (int k = 0; k < n; ++k) moment[k] -= static_cast<T>(shift[a]) * unit[k];
+      }
+    }
+}
+
 void check(int failed)
 {
   if (failed) throw std::runtime_error("the exchange of ghosts failed");
@@ -93,7 +110,13 @@ void MaceEngine<T>::gather_ghosts(const Layer<T> &layer, const SortedGraph &grap
                                   Aligned<T> &gradient) const
 {
   if (!exchange.reverse) return;
-  FeatureRows<T> held{features_of(layer, graph, n_sets), gradient.data(), graph, layer.sent_wide() / block<T>(), n_threads_};
+  const BlockedRows<T> blocked = features_of(layer, graph, n_sets);
+  if (exchange.shifts)
+    over_rows(n_threads_, graph.n_nodes - graph.n_local, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t ghost = first; ghost < last; ++ghost)
+        shift_moments(blocked, gradient.data(), graph.n_local + ghost, exchange.shifts + 3 * ghost, layer.sent_wide());
+    });
+  FeatureRows<T> held{blocked, gradient.data(), graph, layer.sent_wide() / block<T>(), n_threads_};
   const GhostRows rows = held.view();
   check(exchange.reverse(exchange.context, &rows));
 }

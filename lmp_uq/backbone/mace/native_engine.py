@@ -119,7 +119,8 @@ class MaceNativeBackbone:
             See `lmp_uq.backbone.graph.weight_sets`.
         """
         w, big_w, stacked = weight_sets(energy_weights, descriptor_weights, state.n_local, self.n_features)
-        gradients = self._engine.pull(state, len(w if big_w is None else big_w), w, big_w)
+        n_sets = next(len(weights) for weights in (w, big_w) if weights is not None)
+        gradients = self._engine.pull(state, n_sets, w, big_w)
         return gradients if stacked else gradients[0]
 
     def push(self, state: State, tangents: np.ndarray, segments: np.ndarray, n_segments: int) -> np.ndarray:

@@ -205,7 +205,7 @@ class Crystal:
     def _scanned_volume(self):
         """Where the energy of the mean is lowest downhill, as a share of the start's volume."""
         cells = [self.structure.atoms.cell.array * np.cbrt(scale) for scale in SCAN]
-        energies = [self.system.evaluate(self.potential.theta, cell=cell)[0] for cell in cells]
+        energies = [self.system.energy(self.potential.theta, cell=cell) for cell in cells]
         here = int(np.argmin(np.abs(SCAN - 1.0)))
         while 0 < here < len(SCAN) - 1 and energies[here] > min(energies[here - 1], energies[here + 1]):
             here += 1 if energies[here + 1] < energies[here - 1] else -1

@@ -56,7 +56,7 @@ class TransformationPath(Property):
 
     def member(self, theta: np.ndarray) -> Outcome:
         """See `Property.member`: every geometry evaluated by the pair style."""
-        energies = np.array([self.potential.system(f).evaluate(theta)[0] / len(f) for f in self.frames])
+        energies = np.array([self.potential.system(f).energy(theta) / len(f) for f in self.frames])
         return Outcome(self._summary(energies[None])[0])
 
     def gradient(self) -> np.ndarray | None:

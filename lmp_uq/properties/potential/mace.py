@@ -114,6 +114,14 @@ class MaceSystem:
             raise PropertyFailure("the energy is not finite")
         return energy, forces, virial
 
+    def energy(self, theta: np.ndarray, positions: np.ndarray | None = None, cell: np.ndarray | None = None) -> float:
+        """That of `evaluate`, by a forward pass alone."""
+        row, energy = self.energy_row(positions, cell)
+        energy += float(row @ theta)
+        if not np.isfinite(energy):
+            raise PropertyFailure("the energy is not finite")
+        return energy
+
     def energy_row(self, positions: np.ndarray | None = None, cell: np.ndarray | None = None) -> tuple[np.ndarray, float]:
         """Phi (P,), bias columns included, and the energy of the model alone (eV)."""
         graph, found = self._pass(positions, cell, gradients=False)

@@ -107,6 +107,10 @@ class LinearSystem:
         lmp = self._commands(["run 0"], theta, box, inside)
         return self._state(lmp, rotation)
 
+    def energy(self, theta: np.ndarray, positions: np.ndarray | None = None, cell: np.ndarray | None = None) -> float:
+        """That of `evaluate`."""
+        return self.evaluate(theta, positions, cell)[0]
+
     def rows(self, positions: np.ndarray | None = None, cell: np.ndarray | None = None) -> LinearEvaluation:
         """Energy, forces and virial of the reference alone, descriptors, force rows and virial rows: what is linear in Theta.
 
