@@ -44,7 +44,7 @@ void GhostComm::serve(uq_graph &view)
 {
   if (nothing_to_exchange()) return;
   view.exchange = {this, [](void *self, const GhostRows *rows) { return static_cast<GhostComm *>(self)->exchange(*rows, true); },
-                   [](void *self, const GhostRows *rows) { return static_cast<GhostComm *>(self)->exchange(*rows, false); }};
+                   [](void *self, const GhostRows *rows) { return static_cast<GhostComm *>(self)->exchange(*rows, false); }, nullptr};
 }
 
 void GhostComm::send_out(double *rows, int width)

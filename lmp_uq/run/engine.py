@@ -346,7 +346,7 @@ class Engine:
 
     def energy_gradients(self, weights: np.ndarray, gradients: np.ndarray, member: int | None = None) -> None:
         """Gradients (n_edges, 3), written, of a sum of energies with weights (n_local,), or of what a force member adds; else as above."""
-        theta = None if member is None else np.outer(weights * self._takes_part, self.force_members[member])
+        theta = None if member is None else np.outer(weights, self.force_members[member])
         gradients[:] = self.backbone.pull(self._state, weights if theta is None else None, theta)
 
     def memory_usage(self) -> float:

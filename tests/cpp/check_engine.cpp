@@ -99,7 +99,7 @@ struct Crystal {
   {
     if (!ghosts) return {};
     return {this, [](void *c, const lmp_uq::GhostRows *rows) { return static_cast<Crystal *>(c)->copy(*rows); },
-            [](void *c, const lmp_uq::GhostRows *rows) { return static_cast<Crystal *>(c)->add(*rows); }};
+            [](void *c, const lmp_uq::GhostRows *rows) { return static_cast<Crystal *>(c)->add(*rows); }, nullptr};
   }
   int copy(const lmp_uq::GhostRows &rows) const
   {
