@@ -28,7 +28,7 @@ STILL_UPWARDS = {
     ("head", "mace/cpu/kernels.h"),
 }
 """Argument structs of the loops, which lie with the loops, and the record of SNAP's flags."""
-SYSTEM = ("sys/stat.h", "omp.h", "pthread.h")
+SYSTEM = ("sys/stat.h", "omp.h", "pthread.h", "string.h")
 
 
 def included(path):
