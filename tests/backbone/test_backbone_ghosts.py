@@ -191,6 +191,19 @@ def test_two_domains_and_an_empty_one_equal_the_whole(name, engine):
             np.testing.assert_allclose(found, wanted[keep], atol=1e-11 * np.abs(wanted).max())
 
 
+def test_images_as_ghosts_in_single_precision():
+    backbone = shared_backbone("options", "native", precision="float32")
+    frame = make_frame("triclinic", backbone.elements)
+    graph = one_graph(backbone, frame)
+    part, atoms, _ = with_ghosts(graph, frame, np.arange(len(frame)))
+    sets = np.random.default_rng(0).normal(size=(5, len(frame), backbone.n_features))
+    pulls = []
+    for one in (graph, replace(part, exchange=Images(atoms[len(frame) :])), replace(part, exchange=Images(atoms[len(frame) :], 2.0))):
+        pulls.append(backbone.pull(backbone.evaluate(one).state, np.ones(len(frame)), sets))
+    bound = 1e-5 * np.abs(pulls[0]).max()
+    assert np.abs(pulls[1] - pulls[0]).max() < bound < 1e-3 * np.abs(pulls[2] - pulls[0]).max()
+
+
 @pytest.mark.parametrize("n_local", [0, 1, 3])
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", MODELS)

@@ -18,6 +18,7 @@ ASK_ALL = (
     "run 0",
     "#snapshot end",
 )
+ASK_PLAIN = ("run 0", "#snapshot end")
 LAYOUTS = {
     "brick": (lambda: crystal((2, 2, 1)), {}, ASK_ALL),
     "triclinic and small": (lambda: crystal((1, 1, 1), tilt=True), {}, ASK_ALL),
@@ -169,17 +170,35 @@ def test_auto_is_native_and_says_so(lammps):
     assert "native engine" not in lammps.run(crystal(), "run 0", pair=engine("torch")).log
 
 
-@pytest.fixture(scope="module")
-def only_torch(tmp_path_factory):
-    """A model that the native engine does not run."""
+def converted(folder, **changes):
+    """A model file of the tiny model, changed."""
     import torch
 
     from lmp_uq.recipes.convert import convert
 
-    folder = tmp_path_factory.mktemp("only_torch")
-    torch.save(tiny_models.density_model(max_ell=4), folder / "tiny.model")
+    torch.save(tiny_models.density_model(**changes), folder / "tiny.model")
     convert(str(folder / "tiny.model"), folder / "tiny.uq")
     return folder / "tiny.uq"
+
+
+@pytest.fixture(scope="module")
+def only_torch(tmp_path_factory):
+    """A model that the native engine does not run."""
+    return converted(tmp_path_factory.mktemp("only_torch"), max_ell=4)
+
+
+def test_a_model_with_other_radial_functions_and_gate(lammps, tmp_path):
+    import torch
+
+    options = {"distance_transform": "Soft", "radial_type": "gaussian", "gate": torch.tanh, "num_interactions": 3, "correlation": [2, 1, 2]}
+    model = converted(tmp_path, **options)
+    states = [lammps.state(crystal((2, 2, 1)), *ASK_PLAIN, model=model, pair=engine("native"), n=n) for n in (1, 2, 4)]
+    expected = lammps.state(crystal((2, 2, 1)), *ASK_PLAIN, model=model, pair=engine("torch"))
+    for found in states:
+        assert_equal("forces", found["f"], expected["f"], relative=1e-7)
+        assert abs(found["energy"] - expected["energy"]) < 1e-9 * abs(expected["energy"])
+    for found in states[1:]:
+        assert_equal("forces", found["f"], states[0]["f"], relative=1e-10)
 
 
 def test_auto_falls_back_to_torch_and_names_the_feature(lammps, only_torch):
