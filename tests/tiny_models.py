@@ -15,7 +15,7 @@ from lmp_uq.backbone.mace.architecture import CLASSES, INTERACTIONS, READOUTS, d
 from lmp_uq.backbone.mace.describe import describe_mace
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 
-MPA0_PARAMETERS = 9_063_204
+MPA0_PARAMETERS, MH1_PARAMETERS, OMOL_PARAMETERS = 9_063_204, 6_449_196, 52_727_513
 
 
 def density_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
