@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import ase.io
+import numpy as np
 import pytest
 from lammps_cases import column_of
 
@@ -94,3 +95,18 @@ def test_fit_example(tmp_path):
         text = run(tmp_path, BIN / words[0], *words[1:])
     assert (tmp_path / "report" / "parity.png").exists() and (tmp_path / "my-w.json").exists()
     assert "c_uq[3]" in text and "Loop time" in text
+
+
+def test_conductivity_example(tmp_path):
+    for name in ("in.conductivity", "plot.py"):
+        shutil.copy(ROOT / "examples/conductivity" / name, tmp_path)
+    short = {"cells": 2, "parts": 3, "steps": 60, "window": 5, "warm": 20}
+    words = [word for name, value in short.items() for word in ("-var", name, value)]
+    log = run(tmp_path, BIN / "mpiexec", "-n", "2", BIN / "lmp-uq", "run", "-in", "in.conductivity", *words)
+    text = run(tmp_path, sys.executable, "plot.py")
+    found = re.search(r"up to 0.08 ps: (\S+) \+- (\S+) W/\(m K\), standard error of 3 parts", text)
+    rows = [line.split() for line in log.splitlines() if re.match(r"\s+(60|120|180)\s", line) and len(line.split()) == 7]
+    temperature, kappa = (np.array([float(row[k]) for row in rows]) for k in (4, 6))
+    expected = np.mean(kappa * temperature**2) / np.mean(temperature) ** 2
+    assert found and float(found[1]) == pytest.approx(expected, abs=0.06)
+    assert (tmp_path / "conductivity.png").stat().st_size > 20_000
