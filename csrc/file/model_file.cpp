@@ -73,7 +73,9 @@ Json checked_header(const std::string &where, const std::string &text, const Ten
 
 }    // namespace
 
-ModelFile ModelFile::read(const std::string &path)
+ModelFile ModelFile::read(const std::string &path) { return parse(path, bytes(path)); }
+
+ModelFile::Bytes ModelFile::bytes(const std::string &path)
 {
   const std::size_t size = file_size(path);
   const File file(std::fopen(path.c_str(), "rb"));
@@ -87,23 +89,24 @@ ModelFile ModelFile::read(const std::string &path)
   const std::size_t n_rest = std::fread(bytes.get() + n_start, 1, size - n_start, file.get());
   if (std::ferror(file.get())) refuse(path, std::string("cannot be read: ") + std::strerror(errno));
   if (n_start + n_rest != size) refuse(path, "the file is truncated");
-  return parse(path, std::move(bytes), size);
+  return {std::move(bytes), size};
 }
 
-ModelFile ModelFile::parse(const std::string &where, std::unique_ptr<unsigned char[]> bytes, std::size_t n_bytes)
+ModelFile ModelFile::parse(const std::string &where, Bytes bytes, std::string sha256)
 {
   check_machine();
-  const auto *text = reinterpret_cast<const char *>(bytes.get());
+  const std::size_t n_bytes = bytes.n;
+  const auto *text = reinterpret_cast<const char *>(bytes.data.get());
   const std::size_t length = header_length(where, std::string(text, std::min<std::size_t>(n_bytes, 9)), n_bytes);
   const Layout layout = read_layout(where, std::string(text + 8, length), n_bytes - 8 - length);
 
   ModelFile file;
-  file.bytes_ = std::move(bytes);
+  file.bytes_ = std::move(bytes.data);
   file.n_bytes_ = n_bytes;
   for (const auto &entry : layout.entries) file.place(entry, layout.data);
   file.header_text_ = header_text_of(where, layout);
   file.header_ = checked_header(where, file.header_text_, file.tensors_);
-  file.sha256_ = lmp_uq::sha256(file.bytes_.get(), n_bytes);
+  file.sha256_ = sha256.empty() ? lmp_uq::sha256(file.bytes_.get(), n_bytes) : std::move(sha256);
   return file;
 }
 

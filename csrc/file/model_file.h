@@ -18,8 +18,15 @@ class ModelFile {
   // std::runtime_error: missing, damaged, of another format or version, or its parts contradict each other
   static ModelFile read(const std::string &path);
 
-  // The same of bytes in memory. where: the file's name for messages.
-  static ModelFile parse(const std::string &where, std::unique_ptr<unsigned char[]> bytes, std::size_t n_bytes);
+  struct Bytes {
+    std::unique_ptr<unsigned char[]> data;
+    std::size_t n = 0;
+  };
+  // Of a file that can be read and begins as a container does.
+  static Bytes bytes(const std::string &path);
+
+  // As `read`, of bytes in memory. where: the file's name for messages. sha256: of the bytes, computed if empty.
+  static ModelFile parse(const std::string &where, Bytes bytes, std::string sha256 = "");
 
   // Refuses what `parse` would refuse of a file that begins with `start`, the container's length and header, and goes on with the tensors.
   static void check(const std::string &where, const std::string &start, const Tensors &tensors);

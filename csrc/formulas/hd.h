@@ -5,8 +5,10 @@
 
 #ifdef __CUDACC__
 #define LMP_UQ_HD __host__ __device__ inline
+#define LMP_UQ_HD_ALWAYS __host__ __device__ __forceinline__
 #else
 #define LMP_UQ_HD inline
+#define LMP_UQ_HD_ALWAYS inline __attribute__((always_inline))    // in loops whose arrays have to stay in registers
 #endif
 
 namespace lmp_uq {

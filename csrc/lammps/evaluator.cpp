@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "evaluator.h"
 
-#include "model_name.h"
-
-std::unique_ptr<lmp_uq::Evaluator> lmp_uq::load_evaluator(const Settings &settings, const std::string &file,
+std::unique_ptr<lmp_uq::Evaluator> lmp_uq::load_evaluator(const Settings &settings, ModelSource &source,
                                                           const std::vector<std::string> &elements, uq_model_info &info, std::string &note)
 {
   note.clear();
-  resolve_model(file);    // a missing file is said before an interpreter is started
   Settings asked = settings;
   if (settings.engine != "torch") {
     auto evaluator = make_native_evaluator(settings);
     try {
-      info = evaluator->load(file, elements);
+      info = evaluator->load(source, elements);
       return evaluator;
     } catch (const NotNative &reason) {
       if (settings.engine == "native") throw;
@@ -21,6 +18,6 @@ std::unique_ptr<lmp_uq::Evaluator> lmp_uq::load_evaluator(const Settings &settin
     if (asked.device == "auto") asked.device = "cpu";    // torch on a GPU is not verified: it runs there only where somebody asks for it
   }
   auto evaluator = make_python_evaluator(asked);
-  info = evaluator->load(file, elements);
+  info = evaluator->load(source, elements);
   return evaluator;
 }

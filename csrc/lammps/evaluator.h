@@ -4,7 +4,9 @@
 #define LMP_UQ_EVALUATOR_H
 
 #include "bridge.h"
+#include "model_source.h"
 #include "settings.h"
+#include "mace/cpu/table_store.h"
 
 #include <memory>
 #include <stdexcept>
@@ -19,7 +21,12 @@ class Evaluator {
 
   // Every method throws std::runtime_error with a text for the user.
   // elements: one name per LAMMPS type that takes part; species in uq_graph are indices into it.
-  virtual uq_model_info load(const std::string &file, const std::vector<std::string> &elements) = 0;
+  virtual uq_model_info load(ModelSource &source, const std::vector<std::string> &elements) = 0;    // may take the source's bytes
+
+  // Radial tables of all pairs of the elements, before the first step: about how many bytes they take, and their making, collective over the
+  // store's ranks, which gives how many they do. An evaluator without tables has nothing to do.
+  virtual double table_bytes() { return 0.0; }
+  virtual std::size_t make_tables(std::shared_ptr<TableStore>) { return 0; }
 
   // energies (n_local) eV and dE/dr_ij (n_edges, 3) eV/Angstrom; keeps what the methods below need until the next call, the derivatives
   // that those for gradients need only if told to
@@ -60,7 +67,7 @@ std::unique_ptr<Evaluator> make_python_evaluator(const Settings &settings);
 
 // Makes the evaluator of settings.engine and loads the file into it; auto: native, whatever the machine has, and torch where native does
 // not run the model or a GPU is asked for. note: then why, in one line for the log, else empty.
-std::unique_ptr<Evaluator> load_evaluator(const Settings &settings, const std::string &file, const std::vector<std::string> &elements,
+std::unique_ptr<Evaluator> load_evaluator(const Settings &settings, ModelSource &source, const std::vector<std::string> &elements,
                                           uq_model_info &info, std::string &note);
 
 }    // namespace lmp_uq

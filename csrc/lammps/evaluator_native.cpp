@@ -3,7 +3,7 @@
 #include "evaluator.h"
 
 #include "mace/cpu/engine.h"
-#include "model_name.h"
+#include "native_info.h"
 #include "head/posterior.h"
 #include "base/text.h"
 
@@ -18,28 +18,7 @@ namespace {
 // as lmp_uq.run.engine says it
 constexpr char NOT_MACE[] = "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files, compute uq/linear gives its "
                             "bars; accepted here: family mace";
-constexpr double LEVEL = 0.9, LEVEL_50 = 0.5, LEVEL_95 = 0.95;
-
-void put(char *target, const std::string &text, std::size_t size)
-{
-  const std::size_t n = std::min(text.size(), size - 1);
-  std::memcpy(target, text.data(), n);
-  target[n] = '\0';
-}
-
-std::string general(double value)    // as "%g"
-{
-  char out[32];
-  std::snprintf(out, sizeof(out), "%g", value);
-  return out;
-}
-
-std::vector<std::string> symbols_of(const lmp_uq::ModelFile &file)
-{
-  std::vector<std::string> out;
-  for (const auto &element : file.header().at("elements").array()) out.push_back(element.string());
-  return out;
-}
+constexpr double LEVEL = 0.9;
 
 // for each name the number of its element in the file
 std::vector<int> numbers_of(const std::vector<std::string> &names, const std::vector<std::string> &known, const std::string &file)
@@ -59,7 +38,9 @@ class NativeEvaluator : public lmp_uq::Evaluator {
  public:
   explicit NativeEvaluator(const lmp_uq::Settings &settings) : settings_(settings) {}
 
-  uq_model_info load(const std::string &name, const std::vector<std::string> &elements) override;
+  uq_model_info load(lmp_uq::ModelSource &source, const std::vector<std::string> &elements) override;
+  double table_bytes() override { return engine_->table_bytes_of(elements_); }
+  std::size_t make_tables(std::shared_ptr<lmp_uq::TableStore> store) override;
   void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override;
   void member_gradients(const uq_graph &graph, int first, int n, double *gradients) override
   {
@@ -79,8 +60,6 @@ class NativeEvaluator : public lmp_uq::Evaluator {
 
  private:
   void make_engine();
-  bool offers(int index) const;
-  uq_model_info describe() const;
   lmp_uq::AtomGraph atom_graph(const uq_graph &graph);
   void correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, const double *weights, double *gradients);
   const double *bars(int field);
@@ -101,12 +80,13 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   bool has_grades_ = false, has_bars_ = false;
 
   std::vector<double> other_descriptors_;      // scratch of feature_sum_of
+  double shared_elsewhere_ = 0.0;              // bytes of tables that another rank of the node answers for
 };
 
-uq_model_info NativeEvaluator::load(const std::string &name, const std::vector<std::string> &elements)
+uq_model_info NativeEvaluator::load(lmp_uq::ModelSource &source, const std::vector<std::string> &elements)
 {
-  const std::string path = lmp_uq::resolve_model(name);
-  file_ = std::make_unique<lmp_uq::ModelFile>(lmp_uq::ModelFile::read(path));
+  const std::string &name = source.name;
+  file_ = std::make_unique<lmp_uq::ModelFile>(lmp_uq::ModelFile::parse(source.path, std::move(source.bytes), source.sha256));
   if (file_->header().at("backbone").at("family").string() != "mace") throw std::runtime_error(name + " " + NOT_MACE);
   lmp_uq::PosteriorOptions options;
   options.n_members = settings_.members;
@@ -114,11 +94,11 @@ uq_model_info NativeEvaluator::load(const std::string &name, const std::vector<s
   options.conservative = settings_.conservative;
   options.learned = settings_.learned;
   options.name = name;
-  elements_ = numbers_of(elements, symbols_of(*file_), name);
+  elements_ = numbers_of(elements, lmp_uq::symbols_of(*file_), name);
   head_ = std::make_unique<lmp_uq::Posterior>(*file_, elements_, options);
   make_engine();
   head_->use_threads(engine_->n_threads());
-  return describe();
+  return lmp_uq::describe(*file_, *head_, *engine_, precision_);
 }
 
 // what goes wrong here is a feature that this engine lacks, not a bad file
@@ -144,58 +124,11 @@ void NativeEvaluator::make_engine()
                              std::to_string(engine_->shape().n_features()));
 }
 
-bool NativeEvaluator::offers(int index) const
+std::size_t NativeEvaluator::make_tables(std::shared_ptr<lmp_uq::TableStore> store)
 {
-  switch (index) {
-    case UQ_GRADE:
-    case UQ_NEIGHBOUR_GRADE: return head_->has_grade();
-    case UQ_FORCE_ERROR: return head_->has_force_error();
-    case UQ_ERROR_ABOVE: return head_->has_quantiles();
-    case UQ_RELIABILITY: return !head_->thresholds().empty();
-    case UQ_FORCE_ERROR_50: return head_->has_level(LEVEL_50);
-    case UQ_FORCE_ERROR_95: return head_->has_level(LEVEL_95);
-    case UQ_ENERGY_ERROR: return head_->has_energy_error();
-    case UQ_STRESS_ERROR: return head_->n_force_members() > 0 && head_->stress_factor() != 0.0;
-    case UQ_STRESS_STD: return head_->n_force_members() > 0;
-    default: return lmp_uq::quantity(index).dear ? head_->n_force_members() > 0 : head_->has_box();
-  }
-}
-
-uq_model_info NativeEvaluator::describe() const
-{
-  uq_model_info info = {};
-  info.cutoff = engine_->shape().cutoff;
-  info.n_features = head_->n_features();
-  info.n_members = head_->n_members();
-  info.n_force_members = head_->n_force_members();
-  info.width = engine_->exchange_width(1);
-  info.pull_width = engine_->exchange_width(lmp_uq::Engine::most_sets());
-  info.energy_factor = head_->energy_error().factor;
-  info.energy_of_grade = head_->energy_error().of_mean_grade;
-  info.energy_intercept = head_->energy_error().intercept;
-  info.energy_slope = head_->energy_error().slope;
-  info.stress_factor = head_->stress_factor();
-  info.uses_correction = head_->uses_correction();
-  info.n_thresholds = static_cast<int>(head_->thresholds().size());
-  std::copy(head_->thresholds().begin(), head_->thresholds().end(), info.thresholds);
-  std::vector<std::string> fields, unknown;
-  for (int k = 0; k < UQ_N_QUANTITIES; k++) {
-    info.available[k] = offers(k);
-    if (k < UQ_N_FIELDS && offers(k)) fields.push_back(lmp_uq::FIELDS[k].name);
-  }
-  const std::vector<std::string> symbols = symbols_of(*file_);
-  std::string posterior = head_->has_box() ? "POPS posterior with " + std::to_string(info.n_members) + " members" : "no posterior";
-  if (info.n_force_members) posterior += " and " + std::to_string(info.n_force_members) + " force members";
-  for (const int element : head_->unknown_elements()) unknown.push_back(symbols[element]);
-  put(info.sha256, file_->sha256(), sizeof(info.sha256));
-  put(info.summary,
-      lmp_uq::joined(symbols, " ") + ", cutoff " + general(info.cutoff) + " Angstrom, " + precision_ + " on cpu (native engine, " +
-          engine_->instruction_set() + "), " + posterior + ", fields: " + (fields.empty() ? "none" : lmp_uq::joined(fields, ", ")),
-      sizeof(info.summary));
-  if (!unknown.empty())
-    put(info.warning, "no training atoms of " + lmp_uq::joined(unknown, " ") + " in this file: their grade and force_error are inf",
-        sizeof(info.warning));
-  return info;
+  engine_->prepare(elements_, store);
+  shared_elsewhere_ = store->rank() > 0 ? static_cast<double>(engine_->table_bytes()) : 0.0;
+  return engine_->table_bytes();
 }
 
 lmp_uq::AtomGraph NativeEvaluator::atom_graph(const uq_graph &graph)
@@ -252,7 +185,7 @@ void NativeEvaluator::energy_gradients(const uq_graph &graph, int member, int n_
 void NativeEvaluator::per_atom(int field, const uq_force_variables *variables, double threshold, double *column)
 {
   const std::size_t n_local = species_.size();
-  const double level = field == UQ_FORCE_ERROR_50 ? LEVEL_50 : field == UQ_FORCE_ERROR_95 ? LEVEL_95 : LEVEL;
+  const double level = field == UQ_FORCE_ERROR_50 ? lmp_uq::LEVEL_50 : field == UQ_FORCE_ERROR_95 ? lmp_uq::LEVEL_95 : LEVEL;
   if (field == UQ_GRADE) {
     std::copy_n(grades(), n_local, column);
   } else if (lmp_uq::FIELDS[field].of_force) {
@@ -270,7 +203,8 @@ void NativeEvaluator::per_atom(int field, const uq_force_variables *variables, d
 
 double NativeEvaluator::memory_usage()
 {
-  return static_cast<double>(file_->n_bytes() + head_->n_bytes() + engine_->n_bytes() + (state_ ? state_->n_bytes() : 0)) +
+  const std::size_t step = state_ ? state_->n_bytes() : 0;
+  return static_cast<double>(file_->n_bytes() + head_->n_bytes() + engine_->n_bytes() + step) - shared_elsewhere_ +
       lmp_uq::bytes_of(species_, node_elements_, energies_, descriptors_, weights_, grades_, bars_[0], bars_[1], bars_[2],
                        other_descriptors_);
 }

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "guard.h"
+#include "node_tables.h"
 
 #include "lammps/comm.h"
 #include "lammps/error.h"
@@ -11,6 +12,7 @@
 #include "lammps/utils.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 using namespace LAMMPS_NS;
@@ -32,15 +34,22 @@ void LoadedModel::load(LAMMPS *lmp, const Settings &settings, const std::string 
   std::vector<std::string> taking_part;
   for (std::size_t type = 1; type < element_of_type.size(); type++)
     if (species_of_type[type] >= 0) taking_part.push_back(element_of_type[type]);
+  ModelSource source = read_on_one_rank(lmp, PAIR_STYLE, name, settings.engine != "torch");
   // kept only if every rank has one: in Python a failed pair_coeff is an exception, and the next run must find no evaluator, not half of one
   std::unique_ptr<Evaluator> loaded;
   std::string note;
-  collective(lmp, PAIR_STYLE, [&] { loaded = load_evaluator(settings, name, taking_part, info, note); });
+  collective(lmp, PAIR_STYLE, [&] { loaded = load_evaluator(settings, source, taking_part, info, note); });
+  const auto tables = std::make_shared<NodeTables>(lmp->world);
+  const std::set<std::string> elements(taking_part.begin(), taking_part.end());
+  collective(lmp, PAIR_STYLE, [&] { tables->require_room(loaded->table_bytes(), elements.size()); });
+  std::size_t n_bytes = 0;
+  collective(lmp, PAIR_STYLE, [&] { n_bytes = loaded->make_tables(tables); });
   evaluator = std::move(loaded);
   file = name;
   if (lmp->comm->me != 0) return;
   if (!note.empty()) utils::logmesg(lmp, "mace/uq: {}\n", note);
   utils::logmesg(lmp, "mace/uq: {}\n", info.summary);
+  if (n_bytes) utils::logmesg(lmp, "mace/uq: {}\n", tables->summary(n_bytes, elements.size()));
   if (info.warning[0]) lmp->error->warning(FLERR, "mace/uq: {}", info.warning);
 }
 

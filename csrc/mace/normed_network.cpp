@@ -11,15 +11,6 @@ namespace {
 
 constexpr double NORM_EPSILON = 1e-5;    // torch.nn.LayerNorm's
 
-// row (n) times matrix (n, m)
-std::vector<double> times(const std::vector<double> &row, const Matrix &matrix, std::size_t m)
-{
-  std::vector<double> out(m, 0.0);
-  for (std::size_t k = 0; k < row.size(); ++k)
-    for (std::size_t c = 0; c < m; ++c) out[c] += row[k] * matrix[k * m + c];
-  return out;
-}
-
 double mean(const std::vector<double> &values)
 {
   double sum = 0.0;
@@ -49,15 +40,37 @@ const Matrix &NormedNetwork::first_bias(int centre, int source) const
   return out;
 }
 
+void NormedNetwork::map(Rows &rows, std::size_t step, int centre, int source) const
+{
+  const Matrix &bias = step ? biases_[step] : first_bias(centre, source);
+  for (std::vector<double> &row : rows) row = times(row, steps_[step], bias.size());
+  for (std::size_t k = 0; k < bias.size(); ++k) rows[0][k] += bias[k];
+}
+
 NormedNetwork::Rows NormedNetwork::at(Rows rows, int centre, int source) const
 {
   for (std::size_t step = 0; step < steps_.size(); ++step) {
-    const Matrix &bias = step ? biases_[step] : first_bias(centre, source);
-    for (std::vector<double> &row : rows) row = times(row, steps_[step], bias.size());
-    for (std::size_t k = 0; k < bias.size(); ++k) rows[0][k] += bias[k];
+    map(rows, step, centre, source);
     if (step + 1 < steps_.size()) normalise(rows, step);
   }
   return rows;
+}
+
+NormedNetwork::Rows NormedNetwork::hidden(Rows rows, int centre, int source) const
+{
+  for (std::size_t step = 0; step + 1 < steps_.size(); ++step) {
+    map(rows, step, centre, source);
+    normalise(rows, step);
+  }
+  for (std::size_t order = 0; order < rows.size(); ++order) rows[order].push_back(order ? 0.0 : 1.0);
+  return rows;
+}
+
+Matrix NormedNetwork::last() const
+{
+  Matrix out = steps_.back();
+  out.insert(out.end(), biases_.back().begin(), biases_.back().end());
+  return out;
 }
 
 // to silu(scale (x - mean) / sqrt(variance + epsilon) + shift)

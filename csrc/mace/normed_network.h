@@ -21,9 +21,12 @@ class NormedNetwork {
   NormedNetwork(const Weights &weights, int layer, const std::string &name);
 
   Rows at(Rows basis, int centre, int source) const;    // of two elements
+  Rows hidden(Rows basis, int centre, int source) const;    // what the last map is applied to, and a 1 for its bias
+  Matrix last() const;                                      // that map: (hidden functions, columns)
 
  private:
   const Matrix &first_bias(int centre, int source) const;
+  void map(Rows &rows, std::size_t step, int centre, int source) const;
   void normalise(Rows &rows, std::size_t step) const;
 
   const Weights &weights_;

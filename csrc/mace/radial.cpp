@@ -5,24 +5,27 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 namespace lmp_uq {
 
 namespace {
 
-constexpr double LOWEST = 0.5, LOWEST_OF_CONTACT = 0.4;    // Angstrom; part of the sum of covalent radii
+constexpr double LOWEST = 0.5, LOWEST_OF_CONTACT = 0.5;    // Angstrom; part of the sum of covalent radii
 
-// rows (n) times matrix (n, m)
-std::vector<double> times(const std::vector<double> &row, const Matrix &matrix, std::size_t m)
+double dot(const std::vector<double> &a, const std::vector<double> &b) { return std::inner_product(a.begin(), a.end(), b.begin(), 0.0); }
+
+// f(value, first, second) of each number of rows that hold all values, then all first and all second derivatives
+template <class F> void for_jets(Matrix &rows, const F &f)
 {
-  std::vector<double> out(m, 0.0);
-  for (std::size_t k = 0; k < row.size(); ++k) {
-    const double factor = row[k];
-    const double *from = matrix.data() + k * m;
-    for (std::size_t c = 0; c < m; ++c) out[c] += factor * from[c];
+  const std::size_t n = rows.size() / 3;
+  for (std::size_t k = 0; k < n; ++k) {
+    const Jet out = f(k, Jet{rows[k], rows[n + k], rows[2 * n + k]});
+    rows[k] = out.value;
+    rows[n + k] = out.first;
+    rows[2 * n + k] = out.second;
   }
-  return out;
 }
 
 }    // namespace
@@ -33,13 +36,16 @@ RadialFunctions::RadialFunctions(const Weights &weights, int layer)
       envelope_order_(weights.envelope_order())
 {
   const LayerShape &shape = weights.shape().layers[layer];
+  const int n_steps = static_cast<int>(weights.shape().radial_widths.size());
   if (shape.nonlinear) {
     normed_ = std::make_unique<NormedNetwork>(weights, layer, "conv_tp_weights");
     normed_density_ = std::make_unique<NormedNetwork>(weights, layer, "density_fn");
+    last_ = std::make_shared<const Matrix>(normed_->last());
+  } else {
+    for (int step = 0; step < n_steps; ++step) steps_.push_back(weights.radial(layer, step));
+    last_ = std::make_shared<const Matrix>(weights.radial(layer, n_steps));
+    if (shape.density) density_ = weights.density(layer);
   }
-  for (std::size_t step = 0; step <= weights.shape().radial_widths.size() && !shape.nonlinear; ++step)
-    steps_.push_back(weights.radial(layer, static_cast<int>(step)));
-  if (shape.density && !shape.nonlinear) density_ = weights.density(layer);
   if (weights.shape().transform == Transform::Agnesi) agnesi_ = weights.agnesi();
   if (weights.shape().transform == Transform::Soft) softness_ = weights.softness();
 }
@@ -82,81 +88,86 @@ RadialFunctions::Rows RadialFunctions::basis(double r, int centre, int source, J
   return out;
 }
 
-RadialFunctions::Rows RadialFunctions::network(Rows rows, int centre, int source) const
+// rows (3 n_points, n_basis): values, first and second derivatives of the basis -> those of the hidden functions
+void RadialFunctions::network(Matrix &rows, std::size_t n_points) const
 {
-  if (normed_) return normed_->at(std::move(rows), centre, source);
-  for (std::size_t step = 0; step < steps_.size(); ++step) {
-    const std::size_t width = steps_[step].size() / rows[0].size();
-    for (std::vector<double> &row : rows) row = times(row, steps_[step], width);
-    if (step + 1 == steps_.size()) break;
-    for (std::size_t k = 0; k < width; ++k) {
-      const Jet out = chain(silu_jet(rows[0][k]), {rows[0][k], rows[1][k], rows[2][k]});
-      rows[0][k] = out.value;
-      rows[1][k] = out.first;
-      rows[2][k] = out.second;
-    }
+  for (const Matrix &step : steps_) {
+    rows = times(rows, step, step.size() / (rows.size() / (3 * n_points)));
+    for_jets(rows, [](std::size_t, const Jet &x) { return chain(silu_jet(x.value), x); });
   }
-  return rows;
 }
 
 Jet RadialFunctions::density(const Rows &basis, int centre, int source) const
 {
   if (density_.empty() && !normed_density_) return {0.0, 0.0, 0.0};
-  const Rows rows = normed_density_ ? normed_density_->at(basis, centre, source)
-                                    : Rows{times(basis[0], density_, 1), times(basis[1], density_, 1), times(basis[2], density_, 1)};
-  const Jet y{rows[0][0], rows[1][0], rows[2][0]};
+  Jet y;
+  if (normed_density_) {
+    const Rows rows = normed_density_->at(basis, centre, source);
+    y = {rows[0][0], rows[1][0], rows[2][0]};
+  } else {
+    y = {dot(basis[0], density_), dot(basis[1], density_), dot(basis[2], density_)};
+  }
   const Jet square = product(y, y);
   return chain(tanh_jet(square.value), square);
 }
 
-const Matrix &RadialFunctions::folding(int l, int centre, int source) const
+RadialFunctions::Hidden RadialFunctions::hidden(const std::vector<double> &distances, int centre, int source) const
 {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  Matrix &out = foldings_[{l, key(centre, source)}];
-  if (out.empty()) {
-    const Matrix sent = weights_.source_features(source);
-    if (normed_) return out = sent;
-    out = weights_.message(0, l, centre);
-    for (int c = 0; c < n_channels_; ++c)
-      for (int d = 0; d < n_channels_; ++d) out[c * n_channels_ + d] *= sent[c];
+  const std::size_t n = distances.size();
+  std::vector<Jet> cuts(n);
+  Hidden out;
+  Matrix rows;
+  for (std::size_t k = 0; k < n; ++k) {
+    Rows b = basis(distances[k], centre, source, cuts[k]);
+    out.density.push_back(density(b, centre, source));
+    if (normed_) b = normed_->hidden(std::move(b), centre, source);
+    const std::size_t width = b[0].size();
+    rows.resize(3 * n * width);
+    for (int order = 0; order < 3; ++order) std::copy(b[order].begin(), b[order].end(), rows.begin() + (order * n + k) * width);
   }
+  if (!normed_) network(rows, n);
+  if (!weights_.shape().cutoff_in_basis) {
+    const std::size_t width = rows.size() / (3 * n);
+    for_jets(rows, [&](std::size_t k, const Jet &x) { return product(x, cuts[k / width]); });
+    for (std::size_t k = 0; k < n; ++k) out.density[k] = product(out.density[k], cuts[k]);
+  }
+  const auto third = static_cast<std::ptrdiff_t>(rows.size() / 3);
+  out.value.assign(rows.begin(), rows.begin() + third);
+  out.first.assign(rows.begin() + third, rows.begin() + 2 * third);
+  out.second.assign(rows.begin() + 2 * third, rows.end());
   return out;
 }
 
 // In layer 0 there is one path for each degree, with the source's scalars.
-void RadialFunctions::fold(Rows &rows, int centre, int source) const
+std::shared_ptr<const Matrix> RadialFunctions::columns(int centre, int source) const
 {
-  if (normed_) {
-    const Matrix &sent = folding(0, centre, source);
-    for (std::vector<double> &row : rows)
-      for (std::size_t k = 0; k < row.size(); ++k) row[k] *= sent[k % sent.size()];
-    return;
+  if (layer_ > 0) return last_;
+  const std::size_t wide = n_columns(), n = n_channels_, n_hidden = last_->size() / wide;
+  const Matrix sent = weights_.source_features(source);
+  Matrix out(n_hidden * wide);
+  for (int l = 0; l < n_functions_; ++l) {
+    Matrix part(n_hidden * n);
+    for (std::size_t k = 0; k < part.size(); ++k) part[k] = (*last_)[k / n * wide + l * n + k % n] * sent[k % n];
+    if (!normed_) part = times(part, weights_.message(0, l, centre), n);
+    for (std::size_t k = 0; k < part.size(); ++k) out[k / n * wide + l * n + k % n] = part[k];
   }
-  for (std::vector<double> &row : rows)
-    for (int l = 0; l < n_functions_; ++l) {
-      const std::vector<double> part(row.begin() + l * n_channels_, row.begin() + (l + 1) * n_channels_);
-      const std::vector<double> out = times(part, folding(l, centre, source), n_channels_);
-      std::copy(out.begin(), out.end(), row.begin() + l * n_channels_);
-    }
+  return std::make_shared<const Matrix>(std::move(out));
+}
+
+std::shared_ptr<const Matrix> RadialFunctions::known_columns(int centre, int source) const
+{
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::shared_ptr<const Matrix> &out = columns_[key(centre, source)];
+  if (!out) out = columns(centre, source);
+  return out;
 }
 
 RadialFunctions::Point RadialFunctions::at(double r, int centre, int source) const
 {
-  Jet cut;
-  const Rows b = basis(r, centre, source, cut);
-  Rows rows = network(b, centre, source);
-  Jet rho = density(b, centre, source);
-  if (!weights_.shape().cutoff_in_basis) {
-    for (std::size_t k = 0; k < rows[0].size(); ++k) {
-      const Jet out = product({rows[0][k], rows[1][k], rows[2][k]}, cut);
-      rows[0][k] = out.value;
-      rows[1][k] = out.first;
-      rows[2][k] = out.second;
-    }
-    rho = product(rho, cut);
-  }
-  if (layer_ == 0) fold(rows, centre, source);
-  return {rows[0], rows[1], rows[2], rho};
+  const Hidden h = hidden({r}, centre, source);
+  const std::shared_ptr<const Matrix> matrix = known_columns(centre, source);
+  const std::size_t n = n_columns();
+  return {times(h.value, *matrix, n), times(h.first, *matrix, n), times(h.second, *matrix, n), h.density[0]};
 }
 
 }    // namespace lmp_uq

@@ -1,46 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Where the radial functions of a pair of elements are tabulated, and their values and two derivatives there: what a table holds, before
-// a processor lays it out.
+// The radial functions of a pair of elements as piecewise polynomials: what a table holds, before a processor lays it out.
 #ifndef LMP_UQ_RADIAL_KNOTS_H
 #define LMP_UQ_RADIAL_KNOTS_H
 
 #include "formulas/radial_polynomial.h"
 #include "mace/radial.h"
 
+#include <memory>
 #include <vector>
 
 namespace lmp_uq {
 
-// Quintic Hermite interpolation from `low` to the cutoff: value and two derivatives are those of the functions at the knots, and the
-// derivative of a table is the derivative of its value everywhere. Each of N_SPANS equal spans is halved as often as it needs.
+// Hermite interpolation from `low` to the cutoff (see hermite): value and two derivatives are those of the functions at the knots, and the
+// derivative of a table is the derivative of its value everywhere. Each of N_SPANS equal spans has as many knots as it needs. Kept are the
+// polynomials of the few hidden functions: those of all columns are sums of them.
 class RadialKnots {
  public:
   // tolerance: largest error of a derivative over the largest derivative in the outer three quarters of the range
-  RadialKnots(const RadialFunctions &functions, int centre, int source, double cutoff, double tolerance);
+  // n_coefficients: 6 or 8, of a polynomial
+  RadialKnots(const RadialFunctions &functions, int centre, int source, double cutoff, double tolerance, int n_coefficients);
 
   const RadialSpans &spans() const { return spans_; }
-  int n_intervals() const { return spans_.first[N_SPANS - 1] + spans_.pieces[N_SPANS - 1]; }
-
-  // f(interval, coefficients) on all intervals; coefficients(column, c) gives those of a column, -1: of the density
-  template <class F> void for_intervals(const F &f) const
-  {
-    for (int k = 0; k < N_SPANS; ++k)
-      for (int piece = 0; piece < spans_.pieces[k]; ++piece)
-        f(spans_.first[k] + piece, [&](int column, double c[N_COEFFICIENTS]) {
-          quintic(jet(knots_[k][piece], column), jet(knots_[k][piece + 1], column), spans_.length / spans_.pieces[k], c);
-        });
-  }
+  int n_intervals() const { return n_intervals_of(spans_); }
+  const Matrix &density() const { return density_; }                       // (n_intervals, n_coefficients)
+  Matrix coefficients(int first, int n) const { return times(hidden_, *columns_, n_columns_, first, n); }    // of n columns: (n_intervals, n_coefficients, n)
 
  private:
-  static constexpr int MOST_HALVINGS = 7;
-  using Point = RadialFunctions::Point;
-  using Knots = std::vector<Point>;                             // of one span
-  static Jet jet(const Point &point, int column);
-  double worst(const RadialFunctions &functions, const Knots &knots, double first, int centre, int source) const;
+  struct Piecewise {                                                       // of one span
+    Matrix hidden, density;                                                // (pieces, n_coefficients, n_hidden), (pieces, n_coefficients)
+  };
+  Piecewise interpolated(const RadialFunctions &functions, double first, int pieces) const;
+  double worst(const RadialFunctions &functions, const Piecewise &polynomials, double first, int pieces) const;
+  double slope(const double *c, std::size_t n, double t) const;
+  void set_scales(const RadialFunctions &functions);
+  void add_span(const RadialFunctions &functions, int k, double tolerance);
 
+  int centre_, source_, n_columns_, n_coefficients_;
   RadialSpans spans_;
-  double slope_scale_ = 1e-300, density_scale_ = 1e-300;        // largest derivatives there
-  std::vector<Knots> knots_;
+  double slope_scale_ = 1e-300, density_scale_ = 1e-300;                   // largest derivatives
+  std::shared_ptr<const Matrix> columns_;                                  // (n_hidden, n_columns)
+  Matrix hidden_, density_;                                                // hidden_: (n_intervals, n_coefficients, n_hidden)
 };
 
 }    // namespace lmp_uq

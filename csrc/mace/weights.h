@@ -7,14 +7,13 @@
 #include "formulas/pair_functions.h"
 #include "formulas/paths.h"
 #include "mace/architecture.h"
+#include "mace/matrix.h"
 #include "file/tensor.h"
 
 #include <string>
 #include <vector>
 
 namespace lmp_uq {
-
-using Matrix = std::vector<double>;
 
 class Weights {
  public:

@@ -22,8 +22,8 @@ __global__ void call(double *x, float *y)
   x[0] = energy_bars(box, x[1], x[2]).lower + paths.l1[threadIdx.x] + grade_of(x[2], x[3]);
   x[1] = repulsion(x[1], Repulsion{}).value + envelope(x[1], x[2], 6).value + silu_jet(x[3]).second + gate_of(x[3], 1.7).slope;
   const RadialPlace place = radial_place(RadialSpans{}, x[4]);
-  quintic(Jet{}, Jet{}, place.t, x + 40);
-  polynomial([&](int k) { return x[40 + k]; }, place.t, x[2], x[3]);
+  hermite(Jet{}, Jet{}, Jet{}, place.t, MOST_COEFFICIENTS, x + 40);
+  polynomial<MOST_COEFFICIENTS>([&](int k) { return x[40 + k]; }, place.t, x[2], x[3]);
   const GatedReadout readout{4, 2, x + 50, x + 60, Activation::Silu};
   x[4] = linear_readout(y, 4, x) + gated_readout(readout, y, x + 70) + radial_basis(RadialBasis::Chebyshev, x[5], 3.0, 1.0).first;
   add_gated_readout_gradient(readout, y, 1.0, x + 70, x + 80);

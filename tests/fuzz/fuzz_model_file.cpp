@@ -121,7 +121,7 @@ std::string attempt(Random &random)
   std::unique_ptr<unsigned char[]> bytes(new unsigned char[input.size()]);    // of its exact size: the sanitizer watches its ends
   std::memcpy(bytes.get(), input.data(), input.size());
   try {
-    const auto file = lmp_uq::ModelFile::parse("FILE", std::move(bytes), input.size());
+    const auto file = lmp_uq::ModelFile::parse("FILE", {std::move(bytes), input.size()});
     for (const auto &named : file.tensors()) named.second.doubles();
     use(file, random);
     const lmp_uq::Json &backbone = file.header().at("backbone");

@@ -35,25 +35,18 @@ template <class T> LMP_UQ_INLINE std::size_t feature_row(const Channels &c, int 
   return (static_cast<std::size_t>(c.block) * n_nodes + node) * n * block<T>() + c.part;
 }
 
-// radial function number p of a row
-template <class T> LMP_UQ_INLINE Vector<T> radial(const T *row, int p, T t)
-{
-  const T *c = row + p * N_COEFFICIENTS * block<T>();
-  Vector<T> value = load(c + (N_COEFFICIENTS - 1) * block<T>());
-  unroll<N_COEFFICIENTS - 1>([&](auto k) LMP_UQ_ALWAYS { value = value * t + load(c + (N_COEFFICIENTS - 2 - k.value) * block<T>()); });
-  return value;
-}
-
-// and its derivative with respect to t
+// radial function number p of a row and its derivative with respect to t
 template <class T> LMP_UQ_INLINE void radial(const T *row, int p, T t, Vector<T> &value, Vector<T> &slope)
 {
-  const T *c = row + p * N_COEFFICIENTS * block<T>();
-  value = load(c + (N_COEFFICIENTS - 1) * block<T>());
-  slope = Vector<T>{};
-  unroll<N_COEFFICIENTS - 1>([&](auto k) LMP_UQ_ALWAYS {
-    slope = slope * t + value;
-    value = value * t + load(c + (N_COEFFICIENTS - 2 - k.value) * block<T>());
-  });
+  const T *c = row + p * n_coefficients<T>() * block<T>();
+  polynomial<n_coefficients<T>()>([&](int power) LMP_UQ_ALWAYS { return load(c + power * block<T>()); }, t, value, slope);
+}
+
+template <class T> LMP_UQ_INLINE Vector<T> radial(const T *row, int p, T t)
+{
+  Vector<T> value, slope;
+  radial(row, p, t, value, slope);
+  return value;
 }
 
 template <bool SET, class V> LMP_UQ_INLINE void add_or_set(V &sum, V value)

@@ -36,21 +36,6 @@ MaceEngine<T>::MaceEngine(Architecture architecture, Tensors tensors, double tab
     layers_.push_back(std::make_unique<Layer<T>>(weights_, t, table_tolerance));
 }
 
-template <class T> void MaceEngine<T>::prepare(const SortedGraph &graph)
-{
-  const std::lock_guard<std::mutex> lock(mutex_);
-  std::vector<char> seen(shape().n_elements(), 0);
-  for (const Batch &batch : graph.batches) {
-    for (auto &layer : layers_) layer->prepare(batch.element);
-    std::fill(seen.begin(), seen.end(), 0);
-    for (int e = graph.start[batch.first]; e < graph.start[batch.last]; ++e) {
-      const int z = graph.element[graph.source[e]];
-      if (seen[z]++) continue;
-      for (auto &layer : layers_) layer->prepare(batch.element, z);
-    }
-  }
-}
-
 template <class T> std::size_t MaceEngine<T>::table_bytes() const
 {
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -63,7 +48,7 @@ template <class T> std::size_t MaceEngine<T>::n_bytes() const
 {
   const std::lock_guard<std::mutex> lock(mutex_);
   std::size_t n = 0;
-  for (const auto &layer : layers_) n += layer->n_bytes();
+  for (const auto &layer : layers_) n += layer->table_bytes() + layer->n_bytes();
   for (const auto &w : idle_) {
     n += bytes_of(w->before, w->after, w->sent);
     for (const Scratch &scratch : w->threads) n += scratch.n_bytes();

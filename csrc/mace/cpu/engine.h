@@ -6,9 +6,11 @@
 #include "mace/architecture.h"
 #include "mace/cpu/atom_graph.h"
 #include "mace/ghost_exchange.h"
+#include "mace/cpu/table_store.h"
 #include "file/tensor.h"
 
 #include <memory>
+#include <vector>
 
 namespace lmp_uq {
 
@@ -35,6 +37,11 @@ class Engine {
   // architecture: the header's entry backbone.architecture. tensors: names without the section; their bytes stay valid as long as
   // the engine. std::runtime_error: a feature that the engine does not run, tensors that do not fit.
   static std::unique_ptr<Engine> make(const Json &architecture, Tensors tensors, const Options &options);
+
+  // Makes what atoms of these elements need, the tables of all their pairs before all, so that no step has to; without it that is made when a
+  // pair first occurs. Collective over the processes of the store; std::runtime_error in all of them.
+  virtual void prepare(const std::vector<int> &elements, std::shared_ptr<TableStore> store) = 0;
+  virtual double table_bytes_of(const std::vector<int> &elements) const = 0;    // about what their tables will take
 
   virtual const Architecture &shape() const = 0;
   virtual const char *instruction_set() const = 0;

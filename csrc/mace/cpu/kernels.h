@@ -18,6 +18,10 @@ namespace lmp_uq {
 constexpr int MAX_SETS = 4;          // cotangents that a reverse kernel takes at once
 constexpr int MAX_OUTPUTS = 9;       // components that a product gives: degrees 0 to 2
 
+// Coefficients of a tabulated radial function on an interval. In float64 polynomials of degree 7 need a quarter of the memory of quintics at
+// the same error, which is worth their reading; tables in float32 are small anyway.
+template <class T> constexpr int n_coefficients() { return sizeof(T) == 8 ? 8 : 6; }
+
 // channels in 64 bytes
 template <class T> constexpr int block() { return 64 / static_cast<int>(sizeof(T)); }
 
@@ -27,7 +31,7 @@ template <class T> struct EdgeBatch {
   const int *start;                // (n_centres+1) first edge of each centre
   const int *neighbour;            // (n_edges) row of the source's features
   const T *harmonics;              // (n_edges, 16)
-  const T *const *row;             // (n_edges) radial polynomials of the first channel block: (path, N_COEFFICIENTS, block)
+  const T *const *row;             // (n_edges) radial polynomials of the first channel block: (path, n_coefficients, block)
   const std::size_t *stride;       // (n_edges) from one channel block to the next
   const T *t;                      // (n_edges) argument of the polynomials
 };

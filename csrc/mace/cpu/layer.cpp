@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mace/cpu/layer.h"
 
+#include <set>
+
 namespace lmp_uq {
 
 template <class T>
@@ -61,27 +63,48 @@ template <class T> void Layer<T>::prepare(int z)
   elements_[z] = std::move(made);
 }
 
-template <class T> void Layer<T>::prepare(int centre, int source)
+// Has the pair no table, nor one of equal functions that it could share?
+template <class T> bool Layer<T>::needs_table(int centre, int source)
 {
   const RadialTable<T> *&known = of_pair_[centre * elements_.size() + source];
-  if (known || tolerance_ == 0.0) return;
-  std::unique_ptr<RadialTable<T>> &made = tables_[radial().key(centre, source)];
-  if (!made)
-    made = std::make_unique<RadialTable<T>>(RadialKnots(radial(), centre, source, model_.cutoff(), tolerance_), radial().n_functions(),
-                                            radial().n_channels());
-  known = made.get();
+  if (known || tolerance_ == 0.0) return false;
+  const auto made = tables_.find(radial().key(centre, source));
+  if (made == tables_.end()) return true;
+  known = made->second.get();
+  return false;
 }
 
-template <class T> std::size_t Layer<T>::table_bytes() const
+template <class T> std::size_t Layer<T>::table_bytes(const RadialKnots &knots) const
 {
-  std::size_t n = 0;
-  for (const auto &item : tables_) n += item.second->n_bytes();
-  return n;
+  return RadialTable<T>::n_bytes(knots.n_intervals(), radial().n_functions(), radial().n_channels());
+}
+
+template <class T> void Layer<T>::write(const RadialKnots &knots, unsigned char *memory) const
+{
+  RadialTable<T>::write(knots, radial().n_functions(), radial().n_channels(), memory);
+}
+
+template <class T> void Layer<T>::adopt(const Pairs &pairs, const unsigned char *memory, std::size_t n_bytes)
+{
+  const auto table = std::make_shared<const RadialTable<T>>(memory, radial().n_functions());
+  tables_[radial().key(pairs[0].first, pairs[0].second)] = table;
+  for (const auto &[centre, source] : pairs) of_pair_[centre * elements_.size() + source] = table.get();
+  table_bytes_ += n_bytes;
+}
+
+// the pairs differ little: a sample stands for all
+template <class T> double Layer<T>::table_bytes_of(const std::vector<int> &elements) const
+{
+  if (tolerance_ == 0.0 || elements.empty()) return 0.0;
+  std::set<std::pair<int, int>> keys;
+  for (int centre : elements)
+    for (int source : elements) keys.insert(radial().key(centre, source));
+  return static_cast<double>(keys.size()) * table_bytes(knots(elements.front(), elements.back()));
 }
 
 template <class T> std::size_t Layer<T>::n_bytes() const
 {
-  std::size_t n = table_bytes() + bytes_of(message_, linear_, up_, skip_) +
+  std::size_t n = bytes_of(message_, linear_, up_, skip_) +
       bytes_of(gate_.message, gate_.source, gate_.message_gates, gate_.source_gates, gate_.mixing);
   for (const auto &element : elements_)
     if (element) n += bytes_of(element->products, element->skip, element->constant_skip, element->constant_source);

@@ -96,12 +96,20 @@ template <class T> class Layer {
   const std::vector<Linear<T>> &skip(int z) const { return shape().nonlinear ? skip_ : elements_[z]->skip; }    // by degree, layers > 0
   const GateMaps<T> &gate() const { return gate_; }                        // of nonlinear layers
 
-  // Make what an element or a pair needs; not to be called by two threads at once. Afterwards any thread may ask for it.
+  using Pairs = std::vector<std::pair<int, int>>;                          // centre, source
+
+  // Make what an element or a pair needs; not to be called by two threads at once. Afterwards any thread may ask for it. A table is made of
+  // knots, written, and taken over by all pairs of equal functions.
   void prepare(int z);
-  void prepare(int centre, int source);
+  bool needs_table(int centre, int source);
+  RadialKnots knots(int centre, int source) const { return {radial(), centre, source, model_.cutoff(), tolerance_, n_coefficients<T>()}; }
+  std::size_t table_bytes(const RadialKnots &knots) const;
+  void write(const RadialKnots &knots, unsigned char *memory) const;
+  void adopt(const Pairs &pairs, const unsigned char *memory, std::size_t n_bytes);
+  double table_bytes_of(const std::vector<int> &elements) const;           // about what tables of all their pairs take
   const ElementWeights<T> &element(int z) const { return *elements_[z]; }
-  std::size_t table_bytes() const;                                         // of all tables made so far
-  std::size_t n_bytes() const;                                             // of these and of the weights
+  std::size_t table_bytes() const { return table_bytes_; }                 // of all tables made so far
+  std::size_t n_bytes() const;                                             // of the weights
   const RadialTable<T> *table(int centre, int source) const { return of_pair_[centre * elements_.size() + source]; }    // or nullptr
 
  private:
@@ -114,7 +122,8 @@ template <class T> class Layer {
   std::vector<Linear<T>> message_, linear_, up_, skip_;
   GateMaps<T> gate_;
   std::vector<std::unique_ptr<ElementWeights<T>>> elements_;
-  std::map<std::pair<int, int>, std::unique_ptr<RadialTable<T>>> tables_;
+  std::map<std::pair<int, int>, std::shared_ptr<const RadialTable<T>>> tables_;    // by key
+  std::size_t table_bytes_ = 0;
   std::vector<const RadialTable<T> *> of_pair_;                            // (n_elements, n_elements)
 };
 

@@ -20,6 +20,8 @@ template <class T> class MaceEngine : public Engine {
  public:
   MaceEngine(Architecture architecture, Tensors tensors, double table_tolerance, int n_threads);
 
+  void prepare(const std::vector<int> &elements, std::shared_ptr<TableStore> store) override;
+  double table_bytes_of(const std::vector<int> &elements) const override;
   const Architecture &shape() const override { return weights_.shape(); }
   const char *instruction_set() const override { return layers_[0]->kernels().name; }
   std::size_t table_bytes() const override;
@@ -78,7 +80,15 @@ template <class T> class MaceEngine : public Engine {
     double *gradients;
   };
 
+  struct Task {                                      // a table to make, of pairs of equal functions
+    Layer<T> *layer;
+    typename Layer<T>::Pairs pairs;
+    std::unique_ptr<RadialKnots> knots;
+  };
+
   void prepare(const SortedGraph &graph);
+  void add_tasks(int centre, int source, std::vector<Task> &tasks);
+  bool make_tables(std::vector<Task> &tasks, TableStore &store);
   // work(batch, scratch) on every batch, each thread its share
   template <class F> void over_batches(const SortedGraph &graph, Workspace &w, const F &work) const
   {
@@ -166,7 +176,8 @@ template <class T> class MaceEngine : public Engine {
   std::vector<double> atomic_energies_;
   std::vector<Repulsion> repulsion_;                 // (n_elements, n_elements)
   std::vector<std::unique_ptr<Layer<T>>> layers_;
-  mutable std::mutex mutex_;                         // of prepare() and of the idle workspaces
+  std::vector<std::shared_ptr<TableStore>> stores_;  // of the tables
+  mutable std::mutex mutex_;                         // of what is prepared and of the idle workspaces
   std::vector<std::unique_ptr<Workspace>> idle_;
 };
 

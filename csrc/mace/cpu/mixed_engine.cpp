@@ -2,6 +2,7 @@
 #include "mace/cpu/mixed_engine.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lmp_uq {
 
@@ -19,6 +20,12 @@ struct MixedEngine::Both : State {
 MixedEngine::MixedEngine(const Architecture &architecture, const Tensors &tensors, double tolerance, double single_tolerance, int n_threads)
     : exact_(architecture, tensors, tolerance, n_threads), single_(architecture, tensors, single_tolerance, n_threads)
 {
+}
+
+void MixedEngine::prepare(const std::vector<int> &elements, std::shared_ptr<TableStore> store)
+{
+  exact_.prepare(elements, store);
+  single_.prepare(elements, std::move(store));
 }
 
 std::unique_ptr<Engine::State> MixedEngine::evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,

@@ -12,6 +12,11 @@ class MixedEngine : public Engine {
   // tolerances: of the tables in float64 and in float32, see RadialKnots
   MixedEngine(const Architecture &architecture, const Tensors &tensors, double tolerance, double single_tolerance, int n_threads);
 
+  void prepare(const std::vector<int> &elements, std::shared_ptr<TableStore> store) override;
+  double table_bytes_of(const std::vector<int> &elements) const override
+  {
+    return exact_.table_bytes_of(elements) + single_.table_bytes_of(elements);
+  }
   const Architecture &shape() const override { return exact_.shape(); }
   const char *instruction_set() const override { return exact_.instruction_set(); }
   std::size_t table_bytes() const override { return exact_.table_bytes() + single_.table_bytes(); }

@@ -3,18 +3,17 @@
 #ifndef LMP_UQ_RADIAL_TABLE_H
 #define LMP_UQ_RADIAL_TABLE_H
 
-#include "base/aligned.h"
-#include "base/bytes.h"
 #include "mace/cpu/kernels.h"
 #include "mace/radial_knots.h"
 
-#include <vector>
-
 namespace lmp_uq {
 
+// A view of memory that one process wrote and others may read too: spans, polynomials of the density, coefficients.
 template <class T> class RadialTable {
  public:
-  RadialTable(const RadialKnots &knots, int n_functions, int n_channels);
+  static std::size_t n_bytes(int n_intervals, int n_functions, int n_channels);
+  static void write(const RadialKnots &knots, int n_functions, int n_channels, unsigned char *memory);    // aligned to 64 bytes
+  RadialTable(const unsigned char *memory, int n_functions);
 
   // Where a distance is: row (channel block 0) and argument of its polynomials, and dt/dr in 1/Angstrom.
   struct Place {
@@ -27,13 +26,12 @@ template <class T> class RadialTable {
   std::size_t stride() const { return stride_; }                // from one block of channels to the next
   Place find(double r) const;                                   // low <= r < cutoff
   static Jet density(const Place &place);                       // value and first derivative
-  std::size_t n_bytes() const { return bytes_of(data_, density_); }
 
  private:
   RadialSpans spans_;
   std::size_t row_size_, stride_;
-  Aligned<T> data_;                                             // (channel block, interval, function, N_COEFFICIENTS, block)
-  std::vector<double> density_;                                 // (interval, N_COEFFICIENTS)
+  const double *density_;                                       // (interval, n_coefficients)
+  const T *data_;                                               // (channel block, interval, function, n_coefficients, block)
 };
 
 // One edge's exact value and slope in the form of a table's row, with t = 0 and dt/dr = 1. stride: from one channel block to the next.
