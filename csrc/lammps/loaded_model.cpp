@@ -39,9 +39,8 @@ void LoadedModel::load(LAMMPS *lmp, const Settings &settings, const std::string 
   std::unique_ptr<Evaluator> loaded;
   std::string note;
   collective(lmp, PAIR_STYLE, [&] { loaded = load_evaluator(settings, source, taking_part, info, note); });
-  const auto tables = std::make_shared<NodeTables>(lmp->world);
-  const std::set<std::string> elements(taking_part.begin(), taking_part.end());
-  collective(lmp, PAIR_STYLE, [&] { tables->require_room(loaded->table_bytes(), elements.size()); });
+  const auto tables = std::make_shared<NodeTables>(lmp->world, std::set<std::string>(taking_part.begin(), taking_part.end()).size());
+  collective(lmp, PAIR_STYLE, [&] { tables->require_room(loaded->table_bytes()); });
   std::size_t n_bytes = 0;
   collective(lmp, PAIR_STYLE, [&] { n_bytes = loaded->make_tables(tables); });
   evaluator = std::move(loaded);
@@ -49,7 +48,7 @@ void LoadedModel::load(LAMMPS *lmp, const Settings &settings, const std::string 
   if (lmp->comm->me != 0) return;
   if (!note.empty()) utils::logmesg(lmp, "mace/uq: {}\n", note);
   utils::logmesg(lmp, "mace/uq: {}\n", info.summary);
-  if (n_bytes) utils::logmesg(lmp, "mace/uq: {}\n", tables->summary(n_bytes, elements.size()));
+  if (n_bytes) utils::logmesg(lmp, "mace/uq: {}\n", tables->summary(n_bytes));
   if (info.warning[0]) lmp->error->warning(FLERR, "mace/uq: {}", info.warning);
 }
 

@@ -46,14 +46,12 @@ bool has_room(std::size_t n_bytes)
 
 }    // namespace
 
-lmp_uq::NodeTables::NodeTables(MPI_Comm world)
+lmp_uq::NodeTables::NodeTables(MPI_Comm world, std::size_t n_elements) : n_elements_(n_elements)
 {
   MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node_);
   MPI_Comm_set_errhandler(node_, MPI_ERRORS_RETURN);    // a window that cannot be made is no reason to end
   MPI_Comm_rank(node_, &rank_);
   MPI_Comm_size(node_, &n_ranks_);
-  const char *word = std::getenv(SWITCH);
-  if (on_any_rank(node_, word && std::strcmp(word, "no") == 0)) keep_private(fmt::format("{} is no", SWITCH));
 }
 
 // LAMMPS or Python may have ended MPI before the last object goes
@@ -67,12 +65,6 @@ lmp_uq::NodeTables::~NodeTables()
     MPI_Win_free(&window);
   }
   MPI_Comm_free(&node_);
-}
-
-void lmp_uq::NodeTables::keep_private(const std::string &why)
-{
-  if (n_ranks_ > 1) why_private_ = why;
-  shares_ = false;
 }
 
 void lmp_uq::NodeTables::add_up(std::vector<std::int64_t> &numbers)
@@ -90,16 +82,25 @@ void lmp_uq::NodeTables::agree(const std::string &failure)
   throw std::runtime_error(text.data());
 }
 
+// why a window is not even tried, the same on all ranks; empty: it may be
+std::string lmp_uq::NodeTables::obstacle(std::size_t n_bytes) const
+{
+  const char *word = std::getenv(SWITCH);
+  if (on_any_rank(node_, word && std::strcmp(word, "no") == 0)) return fmt::format("{} is no", SWITCH);
+  if (on_any_rank(node_, !has_room(n_bytes))) return fmt::format("{} has no {:.0f} MB left", SHARED_MEMORY, n_bytes / MB);
+  return "";
+}
+
 unsigned char *lmp_uq::NodeTables::allocate(std::size_t n_bytes)
 {
   if (!shares_ || n_ranks_ == 1) return own_.allocate(n_bytes);
-  if (on_any_rank(node_, !has_room(n_bytes))) {
-    keep_private(fmt::format("{} has no {:.0f} MB left", SHARED_MEMORY, n_bytes / MB));
-    return nullptr;
-  }
-  unsigned char *memory = window(n_bytes);
-  if (!memory) keep_private("MPI makes no shared window");
-  return memory;
+  const std::string why = obstacle(n_bytes);
+  unsigned char *memory = why.empty() ? window(n_bytes) : nullptr;
+  if (memory) return memory;
+  why_private_ = why.empty() ? "MPI makes no shared window" : why;
+  shares_ = false;
+  require_room(static_cast<double>(n_bytes));    // of as many copies
+  return nullptr;
 }
 
 // The first rank gives all the memory. nullptr, on all ranks: there is no such window, or it begins elsewhere between two vectors.
@@ -130,20 +131,20 @@ void lmp_uq::NodeTables::barrier()
   MPI_Win_sync(windows_.back());
 }
 
-void lmp_uq::NodeTables::require_room(double n_bytes, std::size_t n_elements) const
+void lmp_uq::NodeTables::require_room(double n_bytes) const
 {
   const int copies = n_ranks_ / n_ranks();
   const double needed = n_bytes * copies, left = min_over_ranks(node_, memory_left());
   if (left < 0.0 || needed < left) return;
   throw std::runtime_error(fmt::format("radial tables of {} elements need about {:.0f} MB{}, and this node has {:.0f} MB of memory left; name fewer "
                                        "elements in pair_coeff, NULL for types that take no part",
-                                       n_elements, needed / MB, copies > 1 ? fmt::format(" for its {} ranks", copies) : "", left / MB));
+                                       n_elements_, needed / MB, copies > 1 ? fmt::format(" for its {} ranks", copies) : "", left / MB));
 }
 
-std::string lmp_uq::NodeTables::summary(std::size_t n_bytes, std::size_t n_elements) const
+std::string lmp_uq::NodeTables::summary(std::size_t n_bytes) const
 {
   std::string copies;
   if (n_ranks() > 1) copies = fmt::format(", one copy for {} ranks of a node", n_ranks());
   if (!why_private_.empty()) copies = fmt::format(" on each rank, because {}", why_private_);
-  return fmt::format("radial tables of {} element{}: {:.1f} MB{}", n_elements, n_elements == 1 ? "" : "s", n_bytes / MB, copies);
+  return fmt::format("radial tables of {} element{}: {:.1f} MB{}", n_elements_, n_elements_ == 1 ? "" : "s", n_bytes / MB, copies);
 }

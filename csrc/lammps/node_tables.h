@@ -14,7 +14,7 @@ namespace lmp_uq {
 
 class NodeTables : public TableStore {
  public:
-  explicit NodeTables(MPI_Comm world);    // collective, and so is the end of the object
+  NodeTables(MPI_Comm world, std::size_t n_elements);    // collective, and so is the end of the object; n_elements: for messages
   ~NodeTables() override;
   NodeTables(const NodeTables &) = delete;
   NodeTables &operator=(const NodeTables &) = delete;
@@ -27,11 +27,12 @@ class NodeTables : public TableStore {
   void barrier() override;
 
   // std::runtime_error, in every rank of the node, if its memory has no room for tables of that size
-  void require_room(double n_bytes, std::size_t n_elements) const;
-  std::string summary(std::size_t n_bytes, std::size_t n_elements) const;    // a line for the log
+  void require_room(double n_bytes) const;
+  std::string summary(std::size_t n_bytes) const;    // a line for the log
 
  private:
   MPI_Comm node_;
+  const std::size_t n_elements_;
   int rank_ = 0, n_ranks_ = 1;
   bool shares_ = true;
   std::string why_private_;    // empty: shared, or one rank alone
@@ -39,7 +40,7 @@ class NodeTables : public TableStore {
   PrivateTables own_;
 
   unsigned char *window(std::size_t n_bytes);
-  void keep_private(const std::string &why);
+  std::string obstacle(std::size_t n_bytes) const;
 };
 
 }    // namespace lmp_uq

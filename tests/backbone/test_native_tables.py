@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Radial tables of the native engine: the functions themselves to the tolerance at any distance, the same bits from any number of threads."""
+"""Radial tables of the native engine: the functions to the tolerance at any distance, the same bits from any number of threads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def dimers(backbone, distances):
     vectors = np.zeros((n, 2, 3))
     vectors[:, :, 0] = np.stack([distances, -distances], axis=1)
     centres, neighbours = np.stack([first, first + 1], axis=1), np.stack([first + 1, first], axis=1)
-    return Graph(species.astype(np.int64), 2 * n, centres.ravel().astype(np.int64), neighbours.ravel().astype(np.int64), vectors.reshape(-1, 3))
+    edges = (ends.ravel().astype(np.int64) for ends in (centres, neighbours))
+    return Graph(species.astype(np.int64), 2 * n, *edges, vectors.reshape(-1, 3))
 
 
 def evaluated(backbone, distances):

@@ -83,8 +83,8 @@ def test_tables_that_do_not_fit(ranks, lammps):
     (folder / "in.run").write_text(lammps.write(folder, crystal(), "run 0"))
     ended = execute("lmp-uq", "run", "-in", "in.run", ranks=ranks, folder=folder, LMP_UQ_TABLES_MB="0.25")
     message = (
-        r"radial tables of 2 elements need about \d+ MB, and this node has 0 MB of memory left; name fewer elements in pair_coeff, NULL for types "
-        "that take no part"
+        r"radial tables of 2 elements need about \d+ MB, and this node has 0 MB of memory left; name fewer elements in pair_coeff, "
+        "NULL for types that take no part"
     )
     assert ended.code != 0 and len(re.findall(message, ended.text)) == 1
     assert "radial tables of 2 elements:" not in ended.text
@@ -99,10 +99,12 @@ def test_one_rank_reads_the_file(lammps, models):
     for name in ("in.run", "system.data"):
         shutil.copy(folder / name, folder / "elsewhere")
     program = [str(BIN / "lmp-uq"), "run", "-in", "in.run"]
-    command = [str(BIN / "mpiexec"), "-wdir", str(folder), "-n", "1", *program, ":", "-wdir", str(folder / "elsewhere"), "-n", "1", *program]
-    ended = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=200)
+    places = (["-wdir", str(place), "-n", "1", *program] for place in (folder, folder / "elsewhere"))
+    command = [str(BIN / "mpiexec"), *next(places), ":", *next(places)]
+    options = {"cwd": folder, "env": environment(), "capture_output": True, "text": True, "timeout": 200}
+    ended = subprocess.run(command, **options)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     # and the other way round there is one error
     (folder / "model.uq").rename(folder / "elsewhere/model.uq")
-    ended = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=200)
+    ended = subprocess.run(command, **options)
     assert ended.returncode != 0 and (ended.stdout + ended.stderr).count("model.uq: neither a file nor an embedded model") == 1
