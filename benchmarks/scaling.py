@@ -5,8 +5,8 @@ Every number of ranks runs LAMMPS with mpi_counts.c preloaded, which this script
 counted does not change, and processor time is that of each rank outside of MPI. Counted is a run of twice as many steps less one of so
 many, both between two builds of the neighbour list. LAMMPS alone (pair style zero of the same cutoff) runs beside; its check of distances
 is off.
-The paper: time = c1 atoms + c2 ghosts + messages x latency + bytes / bandwidth + collectives x 2 log2(ranks) x latency, cubic domains,
-everything through the network; efficiency: c1 atoms over that.
+The paper: time = c1 atoms + c2 ghosts + messages x latency + bytes / bandwidth + collectives x 2 log2(ranks) x latency, cubic domains;
+efficiency: c1 atoms over that.
 
     OMP_NUM_THREADS=1 python benchmarks/scaling.py [--models nbmotaw medium] [--ranks 1 2 4 8] [--cells 6] [--steps 5]
 """
@@ -33,9 +33,10 @@ FIELDS = observed("energy_std", "grade_max", "force_error_max", per_atom="neighb
 VARIANTS = {ALONE: "", PLAIN: "", FREE: FIELDS, MEMBERS: observed("force_std_max", "stress_std", per_atom="force_std")}
 NEEDED = {FREE: "force_error", MEMBERS: "forces_std"}  # of a model
 COUNTS = ("messages", "bytes", "collectives", "in MPI")
-LATENCY, BANDWIDTH = 2e-6, 25e9 / 64
-"""Seconds, and bytes per second and rank: a node of 64 ranks with 200 Gbit/s."""
+LATENCY, BANDWIDTH = 2e-6, 25e9 / 16
+"""Seconds, and bytes per second and rank: nodes of 4 x 4 x 4 ranks with 200 Gbit/s, which a quarter of what their ranks send leaves."""
 PAPER_RANKS, PAPER_ATOMS, PER_RANK = (64, 256, 1024, 4096, 16384), (10**5, 10**6, 10**7, 10**8, 10**9), (64, 512, 4096, 32768)
+FEWEST, MOST = 8, 200_000  # atoms of a rank
 DENSITY, SKIN = 2 / 3.24**3, 2.0  # atoms/Angstrom^3, Angstrom
 
 
@@ -155,11 +156,11 @@ def report(model: str, table: dict[int, dict[str, Step]], cutoff: float) -> None
 
 
 def entry(cost: Cost, n_atoms: float, n_ranks: int, cutoff: float) -> str:
-    """Milliseconds and efficiency; nothing below 8 atoms a rank."""
-    if n_atoms / n_ranks < 8:
+    """Milliseconds and efficiency, for what can be a rank's."""
+    if not FEWEST <= n_atoms / n_ranks <= MOST:
         return "-"
     spent, useful = cost.seconds(n_atoms, n_ranks, cutoff)
-    return f"{1e3 * spent:.3g} ({useful / spent:.2f})"
+    return f"{1e3 * spent:.{3 if spent < 1.0 else 5}g} ({useful / spent:.2f})"
 
 
 def main() -> None:

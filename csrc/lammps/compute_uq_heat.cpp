@@ -34,9 +34,9 @@ void ComputeUqHeat::read_words(int narg, char **arg)
 {
   for (int k = 3; k < narg; k += 2) {
     const std::string word = arg[k], value = k + 1 < narg ? arg[k + 1] : "nothing";
-    if (word != "members") error->all(FLERR, "Compute uq/heat: found {} (accepted: compute ID all uq/heat members no|std|each)", word);
+    if (word != "members") error->all(FLERR, "Compute uq/heat: found {} in the place of a keyword (accepted: members)", word);
     if (value != "no" && value != "std" && value != "each")
-      error->all(FLERR, "Compute uq/heat: members is followed by {} (accepted: no, std or each)", value);
+      error->all(FLERR, "Compute uq/heat: members is followed by {} (accepted: no, std, each)", value);
     members = value == "no" ? NO : value == "std" ? STD : EACH;
   }
 }

@@ -44,12 +44,9 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override;
   void member_gradients(const uq_graph &graph, int first, int n, double *gradients) override
   {
-    correct(graph, n, head_->force_member(first), head_->n_descriptors(), nullptr, gradients);
+    correct(graph, n, head_->force_member(first), head_->n_descriptors(), gradients);
   }
-  void correction_gradients(const uq_graph &graph, double *gradients) override
-  {
-    correct(graph, 1, head_->mean_correction(), 0, nullptr, gradients);
-  }
+  void correction_gradients(const uq_graph &graph, double *gradients) override { correct(graph, 1, head_->mean_correction(), 0, gradients); }
   void energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients) override;
   void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) override;
   void feature_sum(double *sum) override { head_->feature_sum(species_.size(), descriptors_.data(), species_.data(), sum); }
@@ -61,7 +58,8 @@ class NativeEvaluator : public lmp_uq::Evaluator {
  private:
   void make_engine();
   lmp_uq::AtomGraph atom_graph(const uq_graph &graph);
-  void correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, const double *weights, double *gradients);
+  void correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, double *gradients,
+               const double *weights = nullptr);
   const double *bars(int field);
   const double *grades();
 
@@ -162,8 +160,8 @@ void NativeEvaluator::feature_sum_of(const uq_graph &graph, double *sum)
 }
 
 // gradients (n, n_edges, 3) of corrections by n times P coefficients, the next ones after a stride, each atom's times its weight (n, n_local)
-void NativeEvaluator::correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, const double *weights,
-                              double *gradients)
+void NativeEvaluator::correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, double *gradients,
+                              const double *weights)
 {
   if (!state_) throw std::runtime_error("no derivatives were kept");
   const std::size_t width = head_->n_descriptors(), n_local = species_.size();
@@ -177,7 +175,7 @@ void NativeEvaluator::correct(const uq_graph &graph, int n, const double *coeffi
 
 void NativeEvaluator::energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients)
 {
-  if (member != OF_MODEL) return correct(graph, n_sets, head_->force_member(member), 0, weights, gradients);
+  if (member != OF_MODEL) return correct(graph, n_sets, head_->force_member(member), 0, gradients, weights);
   if (!state_) throw std::runtime_error("no derivatives were kept");
   engine_->pull(*state_, graph.exchange, n_sets, weights, nullptr, gradients);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Conductivity by Green and Kubo of the parts of in.conductivity: running integrals, their mean and its standard error."""
+"""Conductivity by Green and Kubo of the parts of in.conductivity's runs: running integrals, their mean and its standard error."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 COLOUR = "#0072B2"
 
 
-def read_parts(folder: Path) -> np.ndarray:
-    """(parts, samples) correlation of the flux, mean of x, y and z, from the JJ.dat of fix ave/correlate."""
+def read_parts(path: Path) -> np.ndarray:
+    """(parts, samples) correlation of the flux over temperature squared, mean of x, y and z, from a file of fix ave/correlate."""
     parts, rows = [], []
-    for line in (folder / "JJ.dat").read_text().splitlines()[3:]:
+    for line in path.read_text().splitlines()[3:]:
         words = line.split()
         if len(words) == 2:  # a new part: step and number of samples
             rows = []
@@ -23,14 +23,14 @@ def read_parts(folder: Path) -> np.ndarray:
         else:
             rows.append([float(word) for word in words])
     found = np.array(parts)[1:]  # the first one is the single sample of step 0
-    return found[:, :, 3:].mean(axis=2)
+    temperature = np.loadtxt(path.with_name(path.name.replace("JJ", "mean")), ndmin=2)[:, 1].mean()
+    return found[:, :, 3:].mean(axis=2) / temperature**2
 
 
 def draw(folder: Path) -> Path:
     """Write conductivity.png there (whole or not at all), and print the conductivity."""
     scale, time = np.loadtxt(folder / "scale.dat")
-    scale /= np.mean(np.loadtxt(folder / "mean.dat", ndmin=2)[:, 1]) ** 2  # temperature
-    correlation = read_parts(folder)
+    correlation = np.concatenate([read_parts(path) for path in sorted(folder.glob("JJ.*.dat"))])
     sums = np.cumsum(correlation, axis=1) - 0.5 * (correlation[:, :1] + correlation)
     times, mean = time * np.arange(sums.shape[1]), scale * sums.mean(axis=0)
     error = scale * sums.std(axis=0, ddof=1) / np.sqrt(len(sums))
@@ -52,7 +52,7 @@ def draw(folder: Path) -> Path:
         axes.spines[["top", "right"]].set_visible(False)
     out = folder / "conductivity.png"
     part = out.with_suffix(".part.png")
-    figure.savefig(part, dpi=160)
+    figure.savefig(part, dpi=110)
     os.replace(part, out)
     return out
 
