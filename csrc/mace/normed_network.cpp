@@ -11,15 +11,6 @@ namespace {
 
 constexpr double NORM_EPSILON = 1e-5;    // torch.nn.LayerNorm's
 
-// row (n) times matrix (n, m)
-std::vector<double> times(const std::vector<double> &row, const Matrix &matrix, std::size_t m)
-{
-  std::vector<double> out(m, 0.0);
-  for (std::size_t k = 0; k < row.size(); ++k)
-    for (std::size_t c = 0; c < m; ++c) out[c] += row[k] * matrix[k * m + c];
-  return out;
-}
-
 double mean(const std::vector<double> &values)
 {
   double sum = 0.0;
@@ -53,7 +44,7 @@ NormedNetwork::Rows NormedNetwork::at(Rows rows, int centre, int source) const
 {
   for (std::size_t step = 0; step < steps_.size(); ++step) {
     const Matrix &bias = step ? biases_[step] : first_bias(centre, source);
-    for (std::vector<double> &row : rows) row = times(row, steps_[step], bias.size());
+    for (std::vector<double> &row : rows) row = multiplied(row, steps_[step], 1, row.size(), bias.size());
     for (std::size_t k = 0; k < bias.size(); ++k) rows[0][k] += bias[k];
     if (step + 1 < steps_.size()) normalise(rows, step);
   }

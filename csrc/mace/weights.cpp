@@ -26,7 +26,8 @@ std::string in_words(const std::vector<std::size_t> &shape)
   return "[" + out + "]";
 }
 
-// (n, k) (k, m)
+}    // namespace
+
 Matrix multiplied(const Matrix &a, const Matrix &b, std::size_t n, std::size_t k, std::size_t m)
 {
   Matrix out(n * m, 0.0);
@@ -35,8 +36,6 @@ Matrix multiplied(const Matrix &a, const Matrix &b, std::size_t n, std::size_t k
       for (std::size_t l = 0; l < m; ++l) out[i * m + l] += a[i * k + j] * b[j * m + l];
   return out;
 }
-
-}    // namespace
 
 Weights::Weights(Architecture architecture, Tensors tensors) : architecture_(std::move(architecture)), tensors_(std::move(tensors)) {}
 
@@ -133,23 +132,6 @@ Matrix Weights::embedding(int element) const
 {
   const std::size_t n = architecture_.n_channels, elements = architecture_.n_elements();
   return part("node_embedding.linear.weight", elements * n, element * n, n, 1.0 / std::sqrt(elements));
-}
-
-Matrix Weights::readout_mid(int layer) const
-{
-  const std::size_t heads = architecture_.n_heads, gate = architecture_.n_gate, n = heads * gate, first = architecture_.head * gate;
-  const std::string name = layer_name("readouts", architecture_.layers[layer].readout_number, "linear_mid.weight");
-  const Matrix all = part(name, n * n, 0, n * n, architecture_.silu_constant / std::sqrt(n));
-  Matrix out;    // other heads' scalars are masked
-  for (std::size_t k = 0; k < gate; ++k) out.insert(out.end(), all.begin() + (first + k) * n + first, all.begin() + (first + k) * n + first + gate);
-  return out;
-}
-
-Matrix Weights::readout_bias(int layer, bool last) const
-{
-  const std::size_t heads = architecture_.n_heads, n = last ? 1 : architecture_.n_gate;
-  const std::string name = layer_name("readouts", architecture_.layers[layer].readout_number, last ? "linear_2.bias" : "linear_mid.bias");
-  return part(name, heads * n, architecture_.head * n, n, 1.0);
 }
 
 Matrix Weights::source_features(int element) const

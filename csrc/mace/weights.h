@@ -16,6 +16,8 @@ namespace lmp_uq {
 
 using Matrix = std::vector<double>;
 
+Matrix multiplied(const Matrix &a, const Matrix &b, std::size_t n, std::size_t k, std::size_t m);    // (n, k) (k, m)
+
 class Weights {
  public:
   // The bytes behind `tensors` stay valid as long as this object is used.

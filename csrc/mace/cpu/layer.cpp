@@ -61,12 +61,8 @@ template <class T> void Layer<T>::prepare(int z)
     const Matrix sent = weights_.source_features(z);
     out.constant_source.zero(static_cast<std::size_t>(weights_.shape().l_max + 1) * wide);
     for (int part = 0; part <= weights_.shape().l_max; ++part) {
-      const Matrix map = weights_.gated_source(0, 0, part);
-      for (int c = 0; c < n_channels; ++c) {
-        double sum = 0.0;
-        for (int k = 0; k < shape_.n_sent; ++k) sum += sent[k] * map[static_cast<std::size_t>(k) * n_channels + c];
-        out.constant_source[part * wide + c] = static_cast<T>(sum);
-      }
+      const Matrix own = multiplied(sent, weights_.gated_source(0, 0, part), 1, shape_.n_sent, n_channels);
+      for (int c = 0; c < n_channels; ++c) out.constant_source[part * wide + c] = static_cast<T>(own[c]);
     }
   }
   if (number_ == 0) {
