@@ -48,6 +48,17 @@ LMP_UQ_HD double activation_slope(Activation kind, double x, double weight)
   }
 }
 
+struct Gate {
+  double value, slope;
+};
+
+// constant times the sigmoid: what a gate multiplies features of higher degree by (Weiler et al., NeurIPS 2018, arXiv:1807.02547)
+LMP_UQ_HD Gate gate_of(double x, double constant)
+{
+  const double s = sigmoid(x);
+  return {constant * s, constant * s * (1.0 - s)};
+}
+
 // with derivatives
 LMP_UQ_HD Jet tanh_jet(double x)
 {

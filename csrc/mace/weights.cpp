@@ -27,16 +27,6 @@ std::string in_words(const std::vector<std::size_t> &shape)
   return "[" + out + "]";
 }
 
-// (n, k) (k, m)
-Matrix multiplied(const Matrix &a, const Matrix &b, std::size_t n, std::size_t k, std::size_t m)
-{
-  Matrix out(n * m, 0.0);
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = 0; j < k; ++j)
-      for (std::size_t l = 0; l < m; ++l) out[i * m + l] += a[i * k + j] * b[j * m + l];
-  return out;
-}
-
 }    // namespace
 
 Weights::Weights(Architecture architecture, Tensors tensors) : architecture_(std::move(architecture)), tensors_(std::move(tensors)) {}
@@ -136,26 +126,9 @@ Matrix Weights::embedding(int element) const
   return part("node_embedding.linear.weight", elements * n, element * n, n, 1.0 / std::sqrt(elements));
 }
 
-Matrix Weights::readout_mid(int layer) const
-{
-  const std::size_t heads = architecture_.n_heads, gate = architecture_.n_gate, n = heads * gate, first = architecture_.head * gate;
-  const std::string name = layer_name("readouts", architecture_.layers[layer].readout_number, "linear_mid.weight");
-  const Matrix all = part(name, n * n, 0, n * n, architecture_.silu_constant / std::sqrt(n));
-  Matrix out;    // other heads' scalars are masked
-  for (std::size_t k = 0; k < gate; ++k) out.insert(out.end(), all.begin() + (first + k) * n + first, all.begin() + (first + k) * n + first + gate);
-  return out;
-}
-
-Matrix Weights::readout_bias(int layer, bool last) const
-{
-  const std::size_t heads = architecture_.n_heads, n = last ? 1 : architecture_.n_gate;
-  const std::string name = layer_name("readouts", architecture_.layers[layer].readout_number, last ? "linear_2.bias" : "linear_mid.bias");
-  return part(name, heads * n, architecture_.head * n, n, 1.0);
-}
-
 Matrix Weights::source_features(int element) const
 {
-  return multiplied(embedding(element), up(0, 0), 1, architecture_.n_channels, architecture_.layers[0].n_sent);
+  return times(embedding(element), up(0, 0), architecture_.layers[0].n_sent);
 }
 
 Paths Weights::paths(int layer) const { return make_paths(architecture_.layers[layer].l_in, architecture_.l_max); }
@@ -171,7 +144,7 @@ Matrix Weights::message(int layer, int l, int element) const
   for (int k = 0; k < l; ++k) begin += p.n_of[k] * n * n;
   const double normalisation = 1.0 / std::sqrt(rows) / (shape.density ? 1.0 : architecture_.mean_neighbours);
   Matrix out = part(layer_name("interactions", layer, "linear.weight"), p.n * n * n, begin, rows * n, normalisation);
-  if (!shape.residual) out = multiplied(out, skip(layer, l, element), rows, n, n);
+  if (!shape.residual) out = times(out, skip(layer, l, element), n);
   return out;
 }
 
@@ -197,7 +170,7 @@ Matrix Weights::constant_skip(int element) const
 {
   const std::size_t n = architecture_.n_channels;
   if (!architecture_.layers[0].residual) return Matrix(n, 0.0);
-  return multiplied(embedding(element), skip(0, 0, element), 1, n, n);
+  return times(embedding(element), skip(0, 0, element), n);
 }
 
 Matrix Weights::up(int layer, int l) const

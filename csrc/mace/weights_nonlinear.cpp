@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Arrays of the nonlinear interaction block (mace-torch's RealAgnosticResidualNonLinearInteractionBlock; Batatia et al., arXiv:2510.25380).
+// Arrays of the nonlinear interaction block (mace-torch's RealAgnosticResidualNonLinearInteractionBlock; Batatia et al., arXiv:2510.25380)
+// and of the readout with biases that comes with it.
 #include "mace/weights.h"
 
 #include <cmath>
@@ -11,6 +12,8 @@ namespace {
 constexpr std::size_t DENSITY_WIDTH = 64;    // of the one hidden layer of density_fn
 
 std::string block_name(int layer, const std::string &rest) { return "interactions." + std::to_string(layer) + "." + rest; }
+
+std::string readout_name(int number, const char *rest) { return "readouts." + std::to_string(number) + "." + rest; }
 
 // a torch Sequential of (linear, norm, activation): where a step's linear map and norm are
 std::string step_name(int layer, const std::string &network, int step, int within, const char *array)
@@ -107,6 +110,23 @@ Matrix Weights::norm_scale(int layer, const std::string &network, int step) cons
 Matrix Weights::norm_shift(int layer, const std::string &network, int step) const
 {
   return tensor(step_name(layer, network, step, 1, "bias"), {widths_of(layer, network)[step + 1]}).doubles();
+}
+
+Matrix Weights::readout_mid(int layer) const
+{
+  const std::size_t heads = architecture_.n_heads, gate = architecture_.n_gate, n = heads * gate, first = architecture_.head * gate;
+  const std::string name = readout_name(architecture_.layers[layer].readout_number, "linear_mid.weight");
+  const Matrix all = part(name, n * n, 0, n * n, architecture_.silu_constant / std::sqrt(n));
+  Matrix out;    // other heads' scalars are masked
+  for (std::size_t k = 0; k < gate; ++k) out.insert(out.end(), all.begin() + (first + k) * n + first, all.begin() + (first + k) * n + first + gate);
+  return out;
+}
+
+Matrix Weights::readout_bias(int layer, bool last) const
+{
+  const std::size_t heads = architecture_.n_heads, n = last ? 1 : architecture_.n_gate;
+  const std::string name = readout_name(architecture_.layers[layer].readout_number, last ? "linear_2.bias" : "linear_mid.bias");
+  return part(name, heads * n, architecture_.head * n, n, 1.0);
 }
 
 }    // namespace lmp_uq

@@ -3,7 +3,6 @@
 #include "formulas/activations.h"
 #include "formulas/bars.h"
 #include "formulas/edge_gradient.h"
-#include "formulas/gates.h"
 #include "formulas/pair_functions.h"
 #include "formulas/paths.h"
 #include "formulas/radial_basis.h"

@@ -4,7 +4,7 @@
 //   A = Lin_2 gate(p)         gate: silu of scalars, sigmoid of its gate times each feature of higher degree
 #include "mace/cpu/mace_engine.h"
 
-#include "formulas/gates.h"
+#include "formulas/activations.h"
 
 #include <vector>
 
