@@ -3,9 +3,9 @@
 
 Models: random weights in the architectures of MACE-MPA-0 medium (128x0e+128x1o) and small (128x0e), 89 elements; the embedded model.
 Time of one step per atom, medians; ratios are to torch in float64. "gflop/s" counts what the step needs (see `useful_flops`), "/ floor" is
-its time over that of as many operations in numpy's matrix product of the same precision and run. Also the cost of each further stacked
-pull and the memory of the tables. --memory: instead, what a step and stacked pulls take per atom (peak of a process of their own, without
-model, tables and graph).
+its time over that of as many operations in numpy's matrix product of the same precision and run. "serial %" is what one thread does
+outside the parts that threads share, of what it does in the engine. Also the cost of each further stacked pull and the memory of the
+tables. --memory: instead, what a step and stacked pulls take per atom (peak of a process of their own, without model, tables and graph).
 
     OMP_NUM_THREADS=1 python benchmarks/native_engine.py [--repeats 5] [--models medium small nbmotaw] [--systems Si64 W54]
                                                          [--threads 1 2] [--no-torch] [--frames FILE] [--memory]
@@ -25,6 +25,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from lmp_uq import _native
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -127,14 +129,14 @@ def useful_flops(architecture, neighbours):
 def matrix_rate(precision, repeats=5):
     """Operations per second of numpy's matrix product in one thread."""
     a = np.random.default_rng(0).normal(size=(1024, 1024)).astype(precision)
-    return 2 * 1024**3 / min(seconds(lambda: a @ a)[0] for _ in range(repeats))
+    return 2 * 1024**3 / min(seconds(lambda: a @ a, time.thread_time)[0] for _ in range(repeats))
 
 
 class Case:
     """One engine on one graph: the time of a step and of the pieces that uncertainty adds. CPU time of one thread, wall time of more."""
 
     def __init__(self, backbone, graph, threads=1):
-        self.backbone, self.graph, self.samples = backbone, graph, {"step": [], "stacked": []}
+        self.backbone, self.graph, self.samples = backbone, graph, {"step": [], "stacked": [], "serial": []}
         self.clock = time.thread_time if threads == 1 else time.perf_counter
         self.native = backbone.engine == "native"
         self.ones = np.ones(graph.n_local)
@@ -144,8 +146,11 @@ class Case:
         return evaluation, self.backbone.pull(evaluation.state, self.ones)
 
     def measure(self):
+        before = np.array(_native.engine_seconds())
         elapsed, (evaluation, _) = seconds(self.step, self.clock)
         self.samples["step"].append(1e6 * elapsed / self.graph.n_local)
+        engine, shared = np.array(_native.engine_seconds()) - before
+        self.samples["serial"].append(100.0 * (1.0 - shared / max(engine, 1e-9)))
         if self.native:
             sets = np.random.default_rng(0).normal(size=(N_STACKED, self.graph.n_local, self.backbone.n_features))
             elapsed, _ = seconds(lambda: self.backbone.pull(evaluation.state, None, sets), self.clock)
@@ -214,7 +219,7 @@ def report(cases, results, flops, rates):
     largest = np.abs(results[reference][1]).max()
     print(
         f"{'':28s} {'us/atom':>8s} {'min':>7s} {'max':>7s} {'ratio':>6s} {'gflop/s':>8s} {'/ floor':>8s} {'further pull':>13s} "
-        f"{'dE eV/atom':>10s} {'dg/max|g|':>9s} {'tables MB':>9s}"
+        f"{'dE eV/atom':>10s} {'dg/max|g|':>9s} {'tables MB':>9s} {'serial %':>8s}"
     )
     for name, case in cases.items():
         steps = case.samples["step"]
@@ -223,10 +228,11 @@ def report(cases, results, flops, rates):
         floor = 1e6 * flops / rates["float32" if "float32" in name.split(",")[0] else "float64"]
         further = f"{case.median('stacked'):7.0f} ({case.median('stacked') / case.median():.2f})" if case.native else ""
         tables = f"{case.backbone.table_bytes / 1e6:.1f}" if case.native else ""
+        serial = f"{case.median('serial'):.2f}" if case.native and case.clock is time.thread_time else ""
         print(
             f"{name:28s} {case.median():8.1f} {min(steps):7.1f} {max(steps):7.1f} {cases[reference].median() / case.median():6.1f} "
             f"{flops / case.median() / 1e3:8.2f} {case.median() / floor:8.1f} {further:>13s} {energies:10.1e} {gradients:9.1e} "
-            f"{tables:>9s}",
+            f"{tables:>9s} {serial:>8s}",
             flush=True,
         )
 

@@ -14,7 +14,7 @@ template <class T>
 std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, const GhostExchange &exchange, double *energies,
                                                        double *descriptors)
 {
-  auto state = std::make_unique<Evaluated>(std::make_shared<SortedGraph>(graph, shape().cutoff, shape().n_elements(), n_threads_));
+  auto state = std::make_unique<Evaluated>(std::make_shared<SortedGraph>(graph, shape().cutoff, shape().n_elements(), n_threads_), spare_);
   if (!exchange.forward && graph.n_nodes != graph.n_local)
     throw std::runtime_error("graph: " + std::to_string(graph.n_nodes - graph.n_local) + " ghosts but no exchange to fill them");
   prepare(state->graph);
@@ -60,8 +60,10 @@ template <class T> void MaceEngine<T>::resize(const Layer<T> &layer, const Layer
 
 template <class T> void MaceEngine<T>::add_atomic_energies(const Evaluated &state, double *energies) const
 {
-  for (int row = 0; row < state.graph.n_local; ++row)
-    energies[state.graph.node[row]] = atomic_energies_[state.graph.element[row]] + shift_;
+  over_rows(n_threads_, state.graph.n_local, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row)
+      energies[state.graph.node[row]] = atomic_energies_[state.graph.element[row]] + shift_;
+  });
 }
 
 // A_i = nu_i sum_j messages of n centres, whose edges and norms nu are prepared

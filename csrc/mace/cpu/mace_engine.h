@@ -39,13 +39,26 @@ template <class T> class MaceEngine : public Engine {
     Aligned<T> scalars;              // h_0 (n_local, C) where the readout is gated
     std::vector<double> norm;        // 1/(1 + density) (n_local)
   };
-  struct Evaluated : State {
-    explicit Evaluated(std::shared_ptr<const SortedGraph> g) : shared(std::move(g)), graph(*shared) {}
-    std::size_t n_bytes() const override;
-    std::shared_ptr<const SortedGraph> shared;
-    const SortedGraph &graph;
+  // Arrays of a state that is gone, for the next: large ones would be given back to the system and cleared by it in every step.
+  struct Spare {
+    std::mutex mutex;
     std::vector<LayerState> layers;
   };
+  struct Evaluated : State {
+    Evaluated(std::shared_ptr<const SortedGraph> g, std::shared_ptr<Spare> s);
+    ~Evaluated() override;
+    std::size_t n_bytes() const override { return graph.n_bytes() + bytes_of_layers(layers); }
+    std::shared_ptr<const SortedGraph> shared;
+    const SortedGraph &graph;
+    std::shared_ptr<Spare> spare;
+    std::vector<LayerState> layers;
+  };
+  static std::size_t bytes_of_layers(const std::vector<LayerState> &layers)
+  {
+    std::size_t n = 0;
+    for (const LayerState &layer : layers) n += bytes_of(layer.products_in, layer.features, layer.scalars, layer.norm);
+    return n;
+  }
   struct Scratch {                                   // of a thread: what belongs to the batch that it is at
     BatchEdges<T> edges;
     Aligned<T> first_in, messages, products, features;         // first_in: A of layer 0; features: what the layer gives
@@ -53,7 +66,8 @@ template <class T> class MaceEngine : public Engine {
     Aligned<double> edge_gradient;
     std::vector<T> norm;
     std::vector<double> overlap;
-    Aligned<T> feature_gradient;                     // what its batches add to the gradient of x, n_sets rows for a node
+    Aligned<T> feature_gradient;                     // what its batches add to the gradient of x, n_sets rows for a slot
+    int n_slots = 0;
     std::size_t n_bytes() const
     {
       return edges.n_bytes() + bytes_of(first_in, messages, products, features, features_out, gradient_in, edge_gradient, norm, overlap,
@@ -122,7 +136,8 @@ template <class T> class MaceEngine : public Engine {
   void messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Scratch &s) const;
   void edges_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting, Scratch &s) const;
   void skip_gradient(const Layer<T> &layer, const SortedGraph &graph, const Batch &batch, int n_sets, Workspace &w, const Scratch &s) const;
-  void add_up(std::size_t n, Workspace &w) const;
+  void clear_feature_gradients(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const;
+  void add_up(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const;
   void add_repulsion_gradient(const Evaluated &state, const Weighting &weighting) const;
   void gather_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, int n_sets, Workspace &w) const;
 
@@ -139,6 +154,7 @@ template <class T> class MaceEngine : public Engine {
   std::vector<std::unique_ptr<Layer<T>>> layers_;
   mutable std::mutex mutex_;                         // of prepare() and of the idle workspaces
   std::vector<std::unique_ptr<Workspace>> idle_;
+  std::shared_ptr<Spare> spare_ = std::make_shared<Spare>();
 };
 
 }    // namespace lmp_uq
