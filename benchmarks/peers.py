@@ -9,7 +9,8 @@ calculator. symmetrix-xl and symmetrix share a module name, so an environment ho
     python -m venv peers && peers/bin/pip install . symmetrix-xl-cpu-avx512
     OMP_NUM_THREADS=1 peers/bin/python benchmarks/peers.py [--repeats 7] [--systems Si64 Si512 W54 W432] [--folder FOLDER] [--torch]
 
-Its first call compiles for minutes; with --folder the converted model and the compiled code (SYMMETRIX_JIT_CACHE) are kept there.
+The first call of symmetrix-xl compiles for minutes (it gives up after 10; --profile speed compiles much less). With --folder the converted
+model and the compiled code (SYMMETRIX_JIT_CACHE) are kept there.
 """
 
 from __future__ import annotations
@@ -54,14 +55,14 @@ def converted(folder: Path) -> Path:
     return out
 
 
-def calculators(precision: str, folder: Path) -> dict:
+def calculators(precision: str, profile: str, folder: Path) -> dict:
     """Name -> ASE calculator of the others that are installed."""
     os.environ.setdefault("SYMMETRIX_JIT_CACHE", str(folder / "compiled"))
     Path(os.environ["SYMMETRIX_JIT_CACHE"]).mkdir(mode=0o700, exist_ok=True)
     if installed("symmetrix-xl"):
         from symmetrix import Symmetrix
 
-        return {"symmetrix-xl": Symmetrix(str(converted(folder)), dtype=precision, neighbor_skin=0.0)}
+        return {"symmetrix-xl": Symmetrix(str(converted(folder)), dtype=precision, execution_profile=profile, neighbor_skin=0.0)}
     if installed("symmetrix") and precision == "float64":
         from symmetrix import Symmetrix
 
@@ -108,7 +109,7 @@ def run(precision: str, options, folder: Path) -> None:
     model = described("medium")
     ours = MaceNativeBackbone(*model, precision=precision, threads=1)
     torch_engine = MaceTorchBackbone(*model, precision=precision) if options.torch else None
-    others = calculators(precision, folder)
+    others = calculators(precision, options.profile, folder)
     for system in options.systems:
         atoms = frame(system)
         graph = graph_of_frames([atoms], ours.elements, ours.cutoff)[0]
@@ -132,6 +133,7 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", default=["Si64", "Si512", "W54", "W432"])
     parser.add_argument("--precisions", nargs="+", default=["float64", "float32"])
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--profile", choices=["capacity", "speed"], default="capacity", help="of symmetrix-xl; speed compiles much less")
     parser.add_argument("--folder", type=Path, help="keeps the converted model and what symmetrix-xl compiled")
     parser.add_argument("--torch", action="store_true", help="mace-torch too: slow")
     options = parser.parse_args()

@@ -4,8 +4,8 @@
 #define LMP_UQ_THREADS_H
 
 #include <cstdint>
+#include <ctime>
 #include <exception>
-#include <time.h>
 
 #ifdef _OPENMP
 #include <omp.h>

@@ -15,6 +15,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -207,14 +208,9 @@ void check_refusals(lmp_uq::Engine &engine, Crystal crystal)
   refused("a neighbour that is not there", [](Crystal &c) { c.neighbours[2] = c.n_nodes(); });
 }
 
-// what threads do to a graph whose edges have no order, and to sums over its edges
-void check_shares(double cutoff, int n_elements)
+// a graph whose edges have no order, sorted by threads
+void check_sorted(const Crystal &crystal, double cutoff, int n_elements)
 {
-  Crystal crystal(8, 1.3 * cutoff, n_elements, true);
-  crystal.find_neighbours(1.1 * cutoff);
-  std::reverse(crystal.centres.begin() + 7, crystal.centres.end());
-  std::reverse(crystal.neighbours.begin() + 7, crystal.neighbours.end());
-  const std::int64_t n = static_cast<std::int64_t>(crystal.centres.size());
   const lmp_uq::SortedGraph one(crystal.graph(), cutoff, n_elements, 1);
   for (int threads : {2, 3, 11}) {
     const lmp_uq::SortedGraph many(crystal.graph(), cutoff, n_elements, threads);
@@ -222,12 +218,20 @@ void check_shares(double cutoff, int n_elements)
     require(many.start == one.start && many.source == one.source && many.id == one.id && many.length == one.length &&
                 many.direction == one.direction,
             "edges sorted by any number of threads");
+    int row = 0;
+    for (const lmp_uq::Batch &batch : many.batches) require(batch.first == std::exchange(row, batch.last), "batches follow one another");
+    require(row == crystal.n && many.share.back() == static_cast<int>(many.batches.size()), "every atom is in a thread's batches");
     for (int thread = 1; thread < threads; ++thread)
       for (int b = many.share[thread]; b < many.share[thread + 1]; ++b)
         for (int e = many.start[many.batches[b].first]; e < many.start[many.batches[b].last]; ++e)
           require(many.touched[thread][many.slots()[e]] == many.source[e], "a thread's rows are those of its edges' sources");
   }
+}
 
+// sums over edges by threads
+void check_sums(const Crystal &crystal)
+{
+  const std::int64_t n = static_cast<std::int64_t>(crystal.centres.size());
   const lmp_uq::EdgeSums::Edges edges{crystal.n_nodes(), n, crystal.centres.data(), crystal.neighbours.data(), crystal.vectors.data()};
   const Vector gradients = weights(3 * n), zero(6 * crystal.n_nodes());
   Vector forces(zero), virial(6), of_node(zero);
@@ -269,7 +273,11 @@ void check(const std::string &path)
   check_same({mixed.energy, mixed.descriptors, mixed.gradient, expected.stacked}, expected, 1e-11, "bars alone in float32");
   require(largest_difference(mixed.stacked, expected.stacked) < 1e-3 && mixed.stacked != expected.stacked, "float32 bars");
   check_refusals(*engine, plain);
-  check_shares(engine->shape().cutoff, n_elements);
+  copied.find_neighbours(1.1 * engine->shape().cutoff);
+  std::reverse(copied.centres.begin() + 7, copied.centres.end());
+  std::reverse(copied.neighbours.begin() + 7, copied.neighbours.end());
+  check_sorted(copied, engine->shape().cutoff, n_elements);
+  check_sums(copied);
   Crystal nobody(0, side, n_elements, false);
   require(evaluate(*three, nobody).energy == 0.0, "no atoms");
 }

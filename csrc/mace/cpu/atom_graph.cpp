@@ -15,7 +15,7 @@ namespace {
 
 constexpr double COINCIDENT = 1e-6;              // Angstrom: below it a direction means nothing
 constexpr int BATCH_CENTRES = 64;                // their messages and edges stay in a core's cache
-constexpr int LEAST_CENTRES = 8;                 // of a batch that is made small to give every thread one
+constexpr int LEAST_CENTRES = 8;                 // of a thread: with fewer, some have nothing to do
 constexpr int BATCH_EDGES = 8192;
 constexpr int EDGES_PER_CENTRE = 30;             // edges that take as long as the matrix products of a centre
 
@@ -80,7 +80,6 @@ SortedGraph::SortedGraph(const AtomGraph &graph, double cutoff, int n_elements, 
   sort_nodes(graph, n_elements, n_threads);
   sort_edges(graph, cutoff, n_threads);
   cut_batches(n_threads);
-  share_batches(n_threads);
   find_slots(n_threads);
 }
 
@@ -142,30 +141,28 @@ void SortedGraph::sort_edges(const AtomGraph &graph, double cutoff, int n_thread
   });
 }
 
+// Each thread has consecutive rows with the same part of the work, in batches of about the same size.
 void SortedGraph::cut_batches(int n_threads)
 {
-  const int most = std::clamp((n_local + n_threads - 1) / n_threads, LEAST_CENTRES, BATCH_CENTRES);
-  for (int first = 0; first < n_local;) {
-    int last = first + 1;
-    while (last < n_local && element[last] == element[first] && last - first < most &&
-           start[last + 1] - start[first] <= BATCH_EDGES)
-      ++last;
-    batches.push_back({first, last, element[first]});
-    first = last;
+  const auto work_before = [&](int row) { return start[row] + static_cast<double>(EDGES_PER_CENTRE) * row; };
+  const int n_parts = std::clamp(n_local / LEAST_CENTRES, 1, n_threads);
+  share.assign(1, 0);
+  for (int part = 1, first = 0; part <= n_threads; ++part) {
+    int end = first;
+    while (end < n_local && (part >= n_parts || work_before(end) * n_parts < work_before(n_local) * part)) ++end;
+    for (; first < end; first = batches.back().last) add_batch(first, end);
+    share.push_back(static_cast<int>(batches.size()));
   }
 }
 
-void SortedGraph::share_batches(int n_threads)
+// the first of the batches that the rows first..end-1 of one element make
+void SortedGraph::add_batch(int first, int end)
 {
-  const auto work_before = [&](int row) { return start[row] + static_cast<double>(EDGES_PER_CENTRE) * row; };
-  share.assign(n_threads + 1, static_cast<int>(batches.size()));
-  share[0] = 0;
-  std::size_t b = 0;
-  for (int thread = 1; thread < n_threads; ++thread) {
-    const double before = work_before(n_local) * thread / n_threads;
-    while (b < batches.size() && 0.5 * (work_before(batches[b].first) + work_before(batches[b].last)) < before) ++b;
-    share[thread] = static_cast<int>(b);
-  }
+  const int same = static_cast<int>(std::upper_bound(element.begin() + first, element.begin() + end, element[first]) - element.begin());
+  const int n_batches = (same - first + BATCH_CENTRES - 1) / BATCH_CENTRES, most = (same - first + n_batches - 1) / n_batches;
+  int last = first + 1;
+  while (last < same && last - first < most && start[last + 1] - start[first] <= BATCH_EDGES) ++last;
+  batches.push_back({first, last, element[first]});
 }
 
 void SortedGraph::find_slots(int n_threads)

@@ -83,7 +83,7 @@ class SortedGraph {
   void sort_nodes(const AtomGraph &graph, int n_elements, int n_threads);
   void sort_edges(const AtomGraph &graph, double cutoff, int n_threads);
   void cut_batches(int n_threads);
-  void share_batches(int n_threads);
+  void add_batch(int first, int end);
   void find_slots(int n_threads);
   void find_slots_of(int thread);
 };
