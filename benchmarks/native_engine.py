@@ -4,9 +4,10 @@
 Models: random weights in the architectures of MACE-MPA-0 medium (128x0e+128x1o) and small (128x0e), 89 elements, of MACE-MH-1 (mh1) and
 MACE-OMOL-0 extra large (omol); the embedded model.
 Time of one step per atom, medians; ratios are to torch in float64. "gflop/s" counts what the step needs (see `useful_flops`), "/ floor" is
-its time over that of as many operations in numpy's matrix product of the same precision and run. Also the cost of each further stacked
-pull and the memory of the tables. --memory: instead, what a step and stacked pulls take per atom (peak of a process of their own, without
-model, tables and graph). --foundations: instead, one row for each published architecture with random weights, by mace-torch's names: atoms
+its time over that of as many operations in numpy's matrix product of the same precision and run. "serial %" is what one thread does
+outside the parts that threads share, of what it does in the engine. Also the cost of each further stacked pull and the memory of the
+tables. --memory: instead, what a step and stacked pulls take per atom (peak of a process of their own, without model, tables and
+graph). --foundations: instead, one row for each published architecture with random weights, by mace-torch's names: atoms
 a second and kB per atom of a step, in one thread, for silicon or, of the organic models, ethanol.
 
     OMP_NUM_THREADS=1 python benchmarks/native_engine.py [--repeats 5] [--models medium small nbmotaw] [--systems Si64 W54]
@@ -30,6 +31,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from lmp_uq import _native
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -193,14 +196,14 @@ def n_components(degrees):
 def matrix_rate(precision, repeats=5):
     """Operations per second of numpy's matrix product in one thread."""
     a = np.random.default_rng(0).normal(size=(1024, 1024)).astype(precision)
-    return 2 * 1024**3 / min(seconds(lambda: a @ a)[0] for _ in range(repeats))
+    return 2 * 1024**3 / min(seconds(lambda: a @ a, time.thread_time)[0] for _ in range(repeats))
 
 
 class Case:
     """One engine on one graph: the time of a step and of the pieces that uncertainty adds. CPU time of one thread, wall time of more."""
 
     def __init__(self, backbone, graph, threads=1):
-        self.backbone, self.graph, self.samples = backbone, graph, {"step": [], "stacked": []}
+        self.backbone, self.graph, self.samples = backbone, graph, {"step": [], "stacked": [], "serial": []}
         self.clock = time.thread_time if threads == 1 else time.perf_counter
         self.native = backbone.engine == "native"
         self.ones = np.ones(graph.n_local)
@@ -210,8 +213,11 @@ class Case:
         return evaluation, self.backbone.pull(evaluation.state, self.ones)
 
     def measure(self):
+        before = np.array(_native.engine_seconds())
         elapsed, (evaluation, _) = seconds(self.step, self.clock)
         self.samples["step"].append(1e6 * elapsed / self.graph.n_local)
+        engine, shared = np.array(_native.engine_seconds()) - before
+        self.samples["serial"].append(100.0 * (1.0 - shared / max(engine, 1e-9)))
         if self.native:
             sets = np.random.default_rng(0).normal(size=(N_STACKED, self.graph.n_local, self.backbone.n_features))
             elapsed, _ = seconds(lambda: self.backbone.pull(evaluation.state, None, sets), self.clock)
@@ -280,7 +286,7 @@ def report(cases, results, flops, rates):
     largest = np.abs(results[reference][1]).max()
     print(
         f"{'':28s} {'us/atom':>8s} {'min':>7s} {'max':>7s} {'ratio':>6s} {'gflop/s':>8s} {'/ floor':>8s} {'further pull':>13s} "
-        f"{'dE eV/atom':>10s} {'dg/max|g|':>9s} {'tables MB':>9s}"
+        f"{'dE eV/atom':>10s} {'dg/max|g|':>9s} {'tables MB':>9s} {'serial %':>8s}"
     )
     for name, case in cases.items():
         steps = case.samples["step"]
@@ -289,10 +295,11 @@ def report(cases, results, flops, rates):
         floor = 1e6 * flops / rates["float32" if "float32" in name.split(",")[0] else "float64"]
         further = f"{case.median('stacked'):7.0f} ({case.median('stacked') / case.median():.2f})" if case.native else ""
         tables = f"{case.backbone.table_bytes / 1e6:.1f}" if case.native else ""
+        serial = f"{case.median('serial'):.2f}" if case.native and case.clock is time.thread_time else ""
         print(
             f"{name:28s} {case.median():8.1f} {min(steps):7.1f} {max(steps):7.1f} {cases[reference].median() / case.median():6.1f} "
             f"{flops / case.median() / 1e3:8.2f} {case.median() / floor:8.1f} {further:>13s} {energies:10.1e} {gradients:9.1e} "
-            f"{tables:>9s}",
+            f"{tables:>9s} {serial:>8s}",
             flush=True,
         )
 

@@ -14,6 +14,7 @@ from cython.operator cimport dereference, preincrement
 
 import json
 import os
+import time
 
 import numpy as np
 
@@ -49,6 +50,9 @@ cdef extern from *:
     }
     """
     void raise_uq_error()
+
+cdef extern from "base/threads.h" namespace "lmp_uq":
+    double shared_out "lmp_uq::shared_out_seconds" ()
 
 cdef extern from "mace/architecture.h" namespace "lmp_uq":
     cdef cppclass Architecture:
@@ -203,6 +207,20 @@ cdef class State:
     cdef readonly Py_ssize_t n_edges
 
 
+cdef double in_engines = 0.0
+
+
+cdef void count(double start):
+    global in_engines
+    in_engines += time.thread_time() - start
+
+
+def engine_seconds():
+    """CPU time in seconds of `Engine.evaluate` and `Engine.pull` so far, and what of it this thread spent on its share of the work that an
+    engine's threads share out. Of an engine with one thread the rest is the serial share."""
+    return in_engines, shared_out()
+
+
 cdef class Engine:
     """A MACE model in csrc/mace/cpu.
 
@@ -282,9 +300,11 @@ cdef class Engine:
         view.vectors = &vectors[0, 0] if len(centres) else NULL
         cdef double *e_out = &e[0] if state.n_local else &nothing
         cdef double *d_out = &d[0, 0] if state.n_local else &nothing
+        cdef double start = time.thread_time()
         try:
             with nogil:
                 state.state = self.engine.get().evaluate(view, hooks, keep, e_out, d_out)
+            count(start)
         except UqError:
             if exchange.failure is not None:
                 raise exchange.failure from None
@@ -309,9 +329,11 @@ cdef class Engine:
         if descriptor_weights is not None and state.n_local and n_sets:
             big_w = descriptor_weights
             big_w_in = &big_w[0, 0, 0]
+        cdef double start = time.thread_time()
         try:
             with nogil:
                 self.engine.get().pull(state.state.get()[0], hooks, n_sets, w_in, big_w_in, out)
+            count(start)
         except UqError:
             if exchange.failure is not None:
                 raise exchange.failure from None

@@ -4,6 +4,7 @@
 #define LMP_UQ_THREADS_H
 
 #include <cstdint>
+#include <ctime>
 #include <exception>
 
 #ifdef _OPENMP
@@ -34,14 +35,40 @@ inline bool &forked_with_threads()
 }
 #endif
 
-// f(part) for each part 0..n-1, a thread each where there are so many. An exception of any of them is thrown here.
+// CPU seconds of this thread inside in_parallel(): with one thread, all else of a step is its serial share
+inline double &shared_out_seconds()
+{
+  static thread_local double seconds = 0.0;
+  return seconds;
+}
+
+class SharedOutClock {
+ public:
+  SharedOutClock() : start_(now()) {}
+  ~SharedOutClock() { shared_out_seconds() += now() - start_; }
+  SharedOutClock(const SharedOutClock &) = delete;
+  SharedOutClock &operator=(const SharedOutClock &) = delete;
+
+ private:
+  static double now()
+  {
+    timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+  }
+  double start_;
+};
+
+// f(part) for each part 0..n-1, a thread each where there are so many. The exception of the first part that fails is thrown here.
 template <class F> void in_parallel(int n, const F &f)
 {
+  const SharedOutClock clock;
   if (n <= 1) {    // makes no threads
     if (n == 1) f(0);
     return;
   }
   std::exception_ptr failure;
+  int failed = n;
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(n) schedule(static, 1) if (!forked_with_threads())
 #endif
@@ -52,7 +79,10 @@ template <class F> void in_parallel(int n, const F &f)
 #ifdef _OPENMP
 #pragma omp critical(lmp_uq_failure)
 #endif
-      failure = std::current_exception();
+      if (part < failed) {
+        failed = part;
+        failure = std::current_exception();
+      }
     }
   }
   if (failure) std::rethrow_exception(failure);

@@ -77,3 +77,24 @@ def test_openmp_chooses_where_nobody_says(tmp_path):
         text=True,
     )
     assert done.stdout.split()[-1:] == ["3"], done.stdout + done.stderr
+
+
+def test_states_share_no_arrays_and_leave_theirs_to_the_next():
+    def backbone():
+        return MaceNativeBackbone(*described(FAMILIES[0]), precision="float64", threads=2)
+
+    one = backbone()
+    graphs = [graph_of_frames([a_frame(one, n)], one.elements, one.cutoff)[0] for n in (40, 23)]
+    expected = []
+    for graph in graphs:
+        fresh = backbone()
+        evaluation = fresh.evaluate(graph)
+        expected.append((evaluation.energies, fresh.pull(evaluation.state, np.ones(graph.n_local))))
+    for _ in range(2):
+        found = [one.evaluate(graph) for graph in graphs]  # both alive at once
+        for mine, (energies, gradients), graph in zip(found, expected, graphs, strict=True):
+            assert np.array_equal(mine.energies, energies)
+            assert np.array_equal(one.pull(mine.state, np.ones(graph.n_local)), gradients)
+        graphs.reverse()
+        expected.reverse()
+        del found, mine  # their arrays serve the next

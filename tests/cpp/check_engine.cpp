@@ -3,6 +3,7 @@
 // weights, both precisions, refusals. Built and run by tests/cpp/run.sh under sanitizers and under valgrind.
 //
 //   check_engine [planted] FILE...        planted: one gradient is changed, so every file has to fail
+#include "mace/cpu/edge_sums.h"
 #include "mace/cpu/engine.h"
 #include "file/model_file.h"
 
@@ -14,6 +15,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -222,6 +224,51 @@ void check_refusals(lmp_uq::Engine &engine, Crystal crystal)
   refused("a neighbour that is not there", [](Crystal &c) { c.neighbours[2] = c.n_nodes(); });
 }
 
+// a graph whose edges have no order, sorted by threads
+void check_sorted(const Crystal &crystal, double cutoff, int n_elements)
+{
+  const lmp_uq::SortedGraph one(crystal.graph(), cutoff, n_elements, 1);
+  for (int threads : {2, 3, 11}) {
+    const lmp_uq::SortedGraph many(crystal.graph(), cutoff, n_elements, threads);
+    require(many.node == one.node && many.row == one.row && many.element == one.element, "nodes sorted by any number of threads");
+    require(many.start == one.start && many.source == one.source && many.id == one.id && many.length == one.length &&
+                many.direction == one.direction,
+            "edges sorted by any number of threads");
+    int row = 0;
+    for (const lmp_uq::Batch &batch : many.batches) require(batch.first == std::exchange(row, batch.last), "batches follow one another");
+    require(row == crystal.n && many.share.back() == static_cast<int>(many.batches.size()), "every atom is in a thread's batches");
+    for (int thread = 1; thread < threads; ++thread)
+      for (int b = many.share[thread]; b < many.share[thread + 1]; ++b)
+        for (int e = many.start[many.batches[b].first]; e < many.start[many.batches[b].last]; ++e)
+          require(many.touched[thread][many.slots()[e]] == many.source[e], "a thread's rows are those of its edges' sources");
+  }
+}
+
+// sums over edges by threads
+void check_sums(const Crystal &crystal)
+{
+  const std::int64_t n = static_cast<std::int64_t>(crystal.centres.size());
+  const lmp_uq::EdgeSums::Edges edges{crystal.n_nodes(), n, crystal.centres.data(), crystal.neighbours.data(), crystal.vectors.data()};
+  const Vector gradients = weights(3 * n), zero(6 * crystal.n_nodes());
+  Vector forces(zero), virial(6), of_node(zero);
+  for (std::int64_t e = 0; e < n; ++e)
+    for (int k = 0; k < 6; ++k) {
+      const int a = k < 3 ? k : k == 5, b = k < 3 ? k : k == 3 ? 1 : 2;
+      const double w = -0.5 * (crystal.vectors[3 * e + a] * gradients[3 * e + b] + crystal.vectors[3 * e + b] * gradients[3 * e + a]);
+      virial[k] += planted ? 1.001 * w : w;
+      for (std::int64_t node : {crystal.centres[e], crystal.neighbours[e]}) of_node[6 * node + k] += 0.5 * w;
+      if (k < 3) forces[6 * crystal.centres[e] + k] += gradients[3 * e + k], forces[6 * crystal.neighbours[e] + k] -= gradients[3 * e + k];
+    }
+  for (int threads : {1, 2, 11}) {
+    lmp_uq::EdgeSums sums(threads);
+    Vector f(zero), v(6), each(zero);
+    sums.add_forces(edges, gradients.data(), f.data(), 6);
+    sums.add_virial(edges, gradients.data(), v.data(), each.data());
+    require(largest_difference(f, forces) < 1e-12, "forces summed by threads");
+    require(largest_difference(v, virial) < 1e-12 && largest_difference(each, of_node) < 1e-12, "virials summed by threads");
+  }
+}
+
 void check(const std::string &path)
 {
   const lmp_uq::ModelFile file = lmp_uq::ModelFile::read(path);
@@ -242,6 +289,11 @@ void check(const std::string &path)
   check_same({mixed.energy, mixed.descriptors, mixed.gradient, expected.stacked}, expected, 1e-11, "bars alone in float32");
   require(largest_difference(mixed.stacked, expected.stacked) < 1e-3 && mixed.stacked != expected.stacked, "float32 bars");
   check_refusals(*engine, plain);
+  copied.find_neighbours(1.1 * engine->shape().cutoff);
+  std::reverse(copied.centres.begin() + 7, copied.centres.end());
+  std::reverse(copied.neighbours.begin() + 7, copied.neighbours.end());
+  check_sorted(copied, engine->shape().cutoff, n_elements);
+  check_sums(copied);
   Crystal nobody(0, side, n_elements, false);
   require(evaluate(*three, nobody).energy == 0.0, "no atoms");
 }

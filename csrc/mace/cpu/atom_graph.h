@@ -32,7 +32,12 @@ class SortedGraph {
   // std::runtime_error: an index outside its range, a vector of no length or not finite (the pair of nodes is named)
   SortedGraph(const AtomGraph &graph, double cutoff, int n_elements, int n_threads);
 
-  std::size_t n_bytes() const { return bytes_of(node, row, element, start, source, id, length, direction, batches, share); }
+  std::size_t n_bytes() const
+  {
+    std::size_t n = bytes_of(node, row, element, start, source, id, length, direction, batches, share, slot);
+    for (const std::vector<int> &rows : touched) n += bytes_of(rows);
+    return n;
+  }
 
   int n_local, n_nodes;
   std::int64_t n_graph_edges;            // those of the graph, longer ones included
@@ -47,11 +52,20 @@ class SortedGraph {
   std::vector<Batch> batches;
   std::vector<int> share;                // (n_threads+1) first batch of each thread: about the same work for all
 
+  // What a thread's edges bring to their sources goes to rows of its own. The first thread has one for each node; any other has one for
+  // each row that its edges touch, rising.
+  const int *slots() const { return slot.empty() ? source.data() : slot.data(); }    // (n_edges) row of the thread that has the edge
+  int n_slots(int thread) const { return thread == 0 ? n_nodes : static_cast<int>(touched[thread].size()); }
+  std::vector<int> slot;
+  std::vector<std::vector<int>> touched; // (n_threads); of the first thread empty
+
  private:
-  void sort_nodes(const AtomGraph &graph, int n_elements);
-  void sort_edges(const AtomGraph &graph, double cutoff);
+  void sort_nodes(const AtomGraph &graph, int n_elements, int n_threads);
+  void sort_edges(const AtomGraph &graph, double cutoff, int n_threads);
   void cut_batches(int n_threads);
-  void share_batches(int n_threads);
+  void add_batch(int first, int end);
+  void find_slots(int n_threads);
+  void find_slots_of(int thread);
 };
 
 }    // namespace lmp_uq

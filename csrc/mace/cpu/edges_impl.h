@@ -199,32 +199,34 @@ template <class T, int L, int M> void message_forward(const MessageForward<T> &a
   });
 }
 
-// Edges of one centre that are worked on together, so that a gradient is loaded once for all of them: as many as registers allow.
-constexpr int EDGES_AT_ONCE = LMP_UQ_VECTOR_BYTES == 64 ? 2 : 1;
+// What an edge's gradients are made of. STACKED: several cotangents use its radial functions, which are kept; else each is evaluated where
+// it is used, in registers.
+template <class T, int L, int M, bool STACKED> struct Edge {
+  static constexpr int n_x = (L + 1) * (L + 1), n_paths = make_paths(L, M).n;
+  const T *y, *row;
+  T t;
+  std::size_t target;                           // of the gradient of the features that x was loaded from
+  Vector<T> x[n_x], r[n_paths], slope[n_paths];
 
-template <class T, int L, int M, int E> struct EdgeGroup {
-  static constexpr int n_x = (L + 1) * (L + 1);
-  const T *y[E];
-  std::size_t target[E];                        // of the gradient of the features that x was loaded from
-  Vector<T> r[E][make_paths(L, M).n], slope[E][make_paths(L, M).n], x[E][n_x];
-
-  LMP_UQ_INLINE EdgeGroup(const MessageReverse<T> &a, int first, const Channels &c)
+  LMP_UQ_INLINE Edge(const MessageReverse<T> &a, int e, const Channels &c)
+      : y(a.edges.harmonics + e * MAX_HARMONICS), row(radial_row(a.edges, e, c)), t(a.edges.t[e]),
+        target(feature_row<T>(c, a.n_slots, a.slot[e], n_x * a.n_sets))
   {
-    unroll<E>([&](auto j) LMP_UQ_ALWAYS {
-      const int e = first + j.value;
-      const T *row = radial_row(a.edges, e, c);
-      y[j.value] = a.edges.harmonics + e * MAX_HARMONICS;
-      const T *from = a.features + feature_row<T>(c, a.n_nodes, a.edges.neighbour[e], n_x);
-      target[j.value] = feature_row<T>(c, a.n_nodes, a.edges.neighbour[e], n_x * a.n_sets);
-      unroll<make_paths(L, M).n>([&](auto p) LMP_UQ_ALWAYS { radial(row, p.value, a.edges.t[e], r[j.value][p.value], slope[j.value][p.value]); });
-      unroll<n_x>([&](auto k) LMP_UQ_ALWAYS { x[j.value][k.value] = load(from + k.value * block<T>()); });
-    });
+    const T *from = a.features + feature_row<T>(c, a.n_nodes, a.edges.neighbour[e], n_x);
+    unroll<n_x>([&](auto k) LMP_UQ_ALWAYS { x[k.value] = load(from + k.value * block<T>()); });
+    if constexpr (STACKED) unroll<n_paths>([&](auto p) LMP_UQ_ALWAYS { radial(row, p.value, t, r[p.value], slope[p.value]); });
+  }
+  LMP_UQ_INLINE void radial_of(int p, Vector<T> &value, Vector<T> &derivative) const
+  {
+    if constexpr (!STACKED) return radial(row, p, t, value, derivative);
+    value = r[p];
+    derivative = slope[p];
   }
 };
 
-// what a group's edges gain from one cotangent: sums[0] along t, sums[b] of Y_b, x of the source's features
-template <class T, int L, int M, int E> struct EdgeGradients {
-  Vector<T> sums[E][MAX_HARMONICS], x[E][(L + 1) * (L + 1)];
+// what an edge gains from one cotangent: sums[0] along t, sums[b] of Y_b, x of the source's features
+template <class T, int L> struct EdgeGradients {
+  Vector<T> sums[MAX_HARMONICS], x[(L + 1) * (L + 1)];
 };
 
 // Is path p the first with its harmonics, and with its features, if paths are taken by degrees of harmonics?
@@ -244,68 +246,59 @@ constexpr bool first_of_features(const Paths &paths, int p)
 
 // One path's share; of_y: its harmonics' part of the sums, which stays in registers over all paths with the same harmonics. The first path
 // sets what the others add to: zeros would have to be stored.
-template <class T, int L, int M, int E, int P, int N>
-LMP_UQ_INLINE void reverse_path(const EdgeGroup<T, L, M, E> &edges, const Vector<T> *outer, Vector<T> (&of_y)[E][N],
-                                EdgeGradients<T, L, M, E> &out)
+template <class T, int L, int M, int P, bool STACKED, int N>
+LMP_UQ_INLINE void reverse_path(const Edge<T, L, M, STACKED> &edge, const Vector<T> *outer, Vector<T> (&of_y)[N], EdgeGradients<T, L> &out)
 {
   constexpr Paths paths = make_paths(L, M);
   constexpr int l1 = paths.l1[P], l2 = paths.l2[P], n1 = 2 * l1 + 1, n2 = 2 * l2 + 1;
   constexpr bool sets_y = first_of_harmonics(paths, P), sets_x = first_of_features(paths, P);
-  Vector<T> along[E];
+  Vector<T> r, slope, along;
+  edge.radial_of(P, r, slope);
   unroll<n1>([&](auto k) LMP_UQ_ALWAYS {
-    Vector<T> rx[E], gathered[E];
-    unroll<E>([&](auto j) LMP_UQ_ALWAYS { rx[j.value] = edges.r[j.value][P] * edges.x[j.value][l1 * l1 + k.value]; });
+    const Vector<T> x = edge.x[l1 * l1 + k.value], rx = r * x;
+    Vector<T> gathered;
     unroll<n2>([&](auto m) LMP_UQ_ALWAYS {
       const Vector<T> g = outer[paths.outer[P] + k.value * n2 + m.value];
-      unroll<E>([&](auto j) LMP_UQ_ALWAYS {
-        add_or_set<m.value == 0>(gathered[j.value], g * edges.y[j.value][l2 * l2 + m.value]);
-        if constexpr (l2 > 0) add_or_set<sets_y && k.value == 0>(of_y[j.value][m.value], g * rx[j.value]);
-      });
+      add_or_set<m.value == 0>(gathered, g * edge.y[l2 * l2 + m.value]);
+      if constexpr (l2 > 0) add_or_set<sets_y && k.value == 0>(of_y[m.value], g * rx);
     });
-    unroll<E>([&](auto j) LMP_UQ_ALWAYS {
-      add_or_set<k.value == 0>(along[j.value], edges.x[j.value][l1 * l1 + k.value] * gathered[j.value]);
-      add_or_set<sets_x>(out.x[j.value][l1 * l1 + k.value], edges.r[j.value][P] * gathered[j.value]);
-    });
+    add_or_set<k.value == 0>(along, x * gathered);
+    add_or_set<sets_x>(out.x[l1 * l1 + k.value], r * gathered);
   });
-  unroll<E>([&](auto j) LMP_UQ_ALWAYS { add_or_set<l1 == 0 && l2 == 0>(out.sums[j.value][0], edges.slope[j.value][P] * along[j.value]); });
+  add_or_set<l1 == 0 && l2 == 0>(out.sums[0], slope * along);
 }
 
-template <class T, int L, int M, int E>
-LMP_UQ_INLINE void reverse_group(const EdgeGroup<T, L, M, E> &edges, const Vector<T> *outer, EdgeGradients<T, L, M, E> &out)
+template <class T, int L, int M, bool STACKED>
+LMP_UQ_INLINE void reverse_edge(const Edge<T, L, M, STACKED> &edge, const Vector<T> *outer, EdgeGradients<T, L> &out)
 {
   constexpr Paths paths = make_paths(L, M);
   unroll<M + 1>([&](auto l2) LMP_UQ_ALWAYS {
     constexpr int n2 = 2 * l2.value + 1;
-    Vector<T> of_y[E][n2];
+    Vector<T> of_y[n2];
     unroll<paths.n>([&](auto p) LMP_UQ_ALWAYS {
-      if constexpr (paths.l2[p.value] == l2.value) reverse_path<T, L, M, E, p.value, n2>(edges, outer, of_y, out);
+      if constexpr (paths.l2[p.value] == l2.value) reverse_path<T, L, M, p.value>(edge, outer, of_y, out);
     });
-    if constexpr (l2.value > 0)
-      unroll<E * n2>([&](auto q) LMP_UQ_ALWAYS { out.sums[q.value / n2][l2.value * l2.value + q.value % n2] = of_y[q.value / n2][q.value % n2]; });
+    if constexpr (l2.value > 0) unroll<n2>([&](auto m) LMP_UQ_ALWAYS { out.sums[l2.value * l2.value + m.value] = of_y[m.value]; });
   });
 }
 
-template <class T, int L, int M, int E>
-LMP_UQ_INLINE void message_reverse_edges(const MessageReverse<T> &a, int first, const Channels &c,
-                                         const Vector<T> (&outer)[MAX_SETS][make_paths(L, M).n_outer])
+template <class T, int L, int M, bool STACKED>
+LMP_UQ_INLINE void message_reverse_edge(const MessageReverse<T> &a, int e, const Channels &c,
+                                        const Vector<T> (&outer)[MAX_SETS][make_paths(L, M).n_outer])
 {
   constexpr int n_x = (L + 1) * (L + 1);
-  const EdgeGroup<T, L, M, E> edges(a, first, c);
-  for (int set = 0; set < a.n_sets; ++set) {
-    EdgeGradients<T, L, M, E> gradients;
+  const Edge<T, L, M, STACKED> edge(a, e, c);
+  for (int set = 0; set < (STACKED ? a.n_sets : 1); ++set) {
+    EdgeGradients<T, L> gradients;
     if constexpr (M < 3)
-      for (int j = 0; j < E; ++j)
-        for (int b = (M + 1) * (M + 1); b < MAX_HARMONICS; ++b) gradients.sums[j][b] = Vector<T>{};    // of no path
-    reverse_group<T, L, M, E>(edges, outer[set], gradients);
-    for (int j = 0; j < E; ++j) {    // one after the other: they may have the same source
-      T *target = a.features_gradient + edges.target[j] + set * n_x * block<T>();
-      unroll<n_x>([&](auto k) LMP_UQ_ALWAYS {
-        T *p = target + k.value * block<T>();
-        store(p, load(p) + gradients.x[j][k.value]);
-      });
-      add_lane_sums<T, (M + 1) * (M + 1)>(gradients.sums[j],
-                                          a.edge_gradient + (static_cast<std::size_t>(first + j) * a.n_sets + set) * MAX_HARMONICS);
-    }
+      for (int b = (M + 1) * (M + 1); b < MAX_HARMONICS; ++b) gradients.sums[b] = Vector<T>{};    // of no path
+    reverse_edge(edge, outer[set], gradients);
+    T *target = a.features_gradient + edge.target + set * n_x * block<T>();
+    unroll<n_x>([&](auto k) LMP_UQ_ALWAYS {
+      T *p = target + k.value * block<T>();
+      store(p, load(p) + gradients.x[k.value]);
+    });
+    add_lane_sums<T, (M + 1) * (M + 1)>(gradients.sums, a.edge_gradient + (static_cast<std::size_t>(e) * a.n_sets + set) * MAX_HARMONICS);
   }
 }
 
@@ -333,9 +326,11 @@ template <class T, int L, int M> void message_reverse(const MessageReverse<T> &a
     for (int i = 0; i < a.edges.n_centres; ++i) {
       Vector<T> outer[MAX_SETS][make_paths(L, M).n_outer];
       uncouple<T, L, M>(a, i, c, outer);
-      int e = a.edges.start[i];
-      for (; e + EDGES_AT_ONCE <= a.edges.start[i + 1]; e += EDGES_AT_ONCE) message_reverse_edges<T, L, M, EDGES_AT_ONCE>(a, e, c, outer);
-      for (; e < a.edges.start[i + 1]; ++e) message_reverse_edges<T, L, M, 1>(a, e, c, outer);
+      const int first = a.edges.start[i], last = a.edges.start[i + 1];
+      if (a.n_sets == 1)
+        for (int e = first; e < last; ++e) message_reverse_edge<T, L, M, false>(a, e, c, outer);
+      else
+        for (int e = first; e < last; ++e) message_reverse_edge<T, L, M, true>(a, e, c, outer);
     }
   });
 }

@@ -46,21 +46,28 @@ template <class T> std::size_t MaceEngine<T>::table_bytes() const
 
 template <class T> std::size_t MaceEngine<T>::n_bytes() const
 {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  std::size_t n = 0;
+  const std::lock_guard<std::mutex> lock(mutex_), spare_lock(spare_->mutex);
+  std::size_t n = bytes_of_layers(spare_->layers);
   for (const auto &layer : layers_) n += layer->table_bytes() + layer->n_bytes();
   for (const auto &w : idle_) {
-    n += bytes_of(w->before, w->after, w->sent);
+    n += bytes_of(w->before, w->after, w->sent, w->own);
     for (const Scratch &scratch : w->threads) n += scratch.n_bytes();
   }
   return n;
 }
 
-template <class T> std::size_t MaceEngine<T>::Evaluated::n_bytes() const
+template <class T>
+MaceEngine<T>::Evaluated::Evaluated(std::shared_ptr<const SortedGraph> g, std::shared_ptr<Spare> s)
+    : shared(std::move(g)), graph(*shared), spare(std::move(s))
 {
-  std::size_t n = graph.n_bytes();
-  for (const LayerState &layer : layers) n += bytes_of(layer.products_in, layer.before_gate, layer.features, layer.scalars, layer.norm);
-  return n;
+  const std::lock_guard<std::mutex> lock(spare->mutex);
+  layers.swap(spare->layers);
+}
+
+template <class T> MaceEngine<T>::Evaluated::~Evaluated()
+{
+  const std::lock_guard<std::mutex> lock(spare->mutex);
+  layers.swap(spare->layers);
 }
 
 template <class T> std::unique_ptr<typename MaceEngine<T>::Workspace> MaceEngine<T>::borrow()

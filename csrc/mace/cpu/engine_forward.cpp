@@ -12,7 +12,7 @@ template <class T>
 std::unique_ptr<Engine::State> MaceEngine<T>::evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                                        double *descriptors)
 {
-  auto state = std::make_unique<Evaluated>(std::make_shared<SortedGraph>(graph, shape().cutoff, shape().n_elements(), n_threads_));
+  auto state = std::make_unique<Evaluated>(std::make_shared<SortedGraph>(graph, shape().cutoff, shape().n_elements(), n_threads_), spare_);
   if (!exchange.forward && graph.n_nodes != graph.n_local)
     throw std::runtime_error("graph: " + std::to_string(graph.n_nodes - graph.n_local) + " ghosts but no exchange to fill them");
   prepare(state->graph);
@@ -52,10 +52,11 @@ template <class T> void MaceEngine<T>::resize(const Layer<T> &layer, const Layer
 {
   const std::size_t n_local = state.graph.n_local;
   LayerState &kept = state.layers[layer.number()];
-  if (keep && layer.keeps_sums()) kept.products_in.resize(n_local * n_harmonics() * wide_);
+  // arrays of a state before, which others may have kept
+  kept.products_in.resize(keep && layer.keeps_sums() ? n_local * n_harmonics() * wide_ : 0);
   if (layer.shape().nonlinear) kept.before_gate.resize(n_local * layer.n_before_gate() * wide_);
   kept.norm.resize(n_local);
-  if (keep && keeps_scalars(layer.shape().readout)) kept.scalars.resize(n_local * wide_);
+  kept.scalars.resize(keep && keeps_scalars(layer.shape().readout) ? n_local * wide_ : 0);
   if (!next) return;
   w.after.resize(n_local * next->n_skip() * wide_);
   state.layers[next->number()].features.resize(features_of(*next, state.graph).size(next->sent_wide()));
@@ -63,8 +64,10 @@ template <class T> void MaceEngine<T>::resize(const Layer<T> &layer, const Layer
 
 template <class T> void MaceEngine<T>::add_atomic_energies(const Evaluated &state, double *energies) const
 {
-  for (int row = 0; row < state.graph.n_local; ++row)
-    energies[state.graph.node[row]] = atomic_energies_[state.graph.element[row]] + shift_;
+  over_rows(n_threads_, state.graph.n_local, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row)
+      energies[state.graph.node[row]] = atomic_energies_[state.graph.element[row]] + shift_;
+  });
 }
 
 // A_i = nu_i sum_j messages of n centres, whose edges and norms nu are prepared; of a nonlinear layer only the sums, in s.messages

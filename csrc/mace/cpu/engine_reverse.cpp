@@ -16,7 +16,8 @@ void MaceEngine<T>::pull(const State &state, const GhostExchange &exchange, int 
 {
   const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
   const std::size_t n_edges = evaluated.graph.n_graph_edges, n_local = evaluated.graph.n_local, n_weights = n_local * shape().n_features();
-  std::fill(gradients, gradients + n_sets * n_edges * 3, 0.0);
+  over_rows(n_threads_, n_sets * static_cast<std::int64_t>(n_edges) * 3,
+            [&](std::int64_t first, std::int64_t last) { std::fill(gradients + first, gradients + last, 0.0); });
   std::unique_ptr<Workspace> w = borrow();
   for (int first = 0; first < n_sets; first += MAX_SETS) {
     const Weighting weighting{std::min(MAX_SETS, n_sets - first), energy_weights ? energy_weights + first * n_local : nullptr,
@@ -34,20 +35,19 @@ void MaceEngine<T>::pull(const Evaluated &state, const GhostExchange &exchange, 
   const SortedGraph &graph = state.graph;
   for (int t = static_cast<int>(layers_.size()) - 1; t >= 0; --t) {
     const Layer<T> &layer = *layers_[t];
-    const std::size_t n_features = t == 0 ? 0 : features_of(layer, graph, weighting.n_sets).size(layer.sent_wide());
-    in_parallel(n_threads_, [&](int thread) { w.threads[thread].feature_gradient.zero(n_features); });
+    if (t > 0) clear_feature_gradients(layer, graph, weighting.n_sets, w);
     if (t > 0) w.before.resize(static_cast<std::size_t>(weighting.n_sets) * graph.n_local * layer.n_skip() * wide_);
     over_batches(graph, w, [&](const Batch &batch, Scratch &scratch) {
       scratch.edges.prepare(layer, graph, batch, shape().l_max);
       features_gradient(layer, state, batch, weighting, w, scratch);
       products_gradient(layer, state, batch, weighting.n_sets, scratch);
-      if (layer.shape().nonlinear) gate_gradient(layer, state, batch, weighting.n_sets, scratch);
+      if (layer.shape().nonlinear) gate_gradient(layer, state, batch, weighting.n_sets, w, scratch);
       else if (t > 0) messages_gradient(layer, batch, weighting.n_sets, scratch);
       edges_gradient(layer, state, batch, weighting, scratch);
       if (t > 0) skip_gradient(layer, graph, batch, weighting.n_sets, w, scratch);
     });
     if (t == 0) break;
-    add_up(n_features, w);
+    add_up(layer, graph, weighting.n_sets, w);
     gather_ghosts(layer, graph, exchange, weighting.n_sets, w.feature_gradient());
     std::swap(w.sent, w.feature_gradient());
     std::swap(w.before, w.after);
@@ -184,8 +184,8 @@ void MaceEngine<T>::edges_gradient(const Layer<T> &layer, const Evaluated &state
                                    static_cast<std::size_t>(n) * n_harmonics() * layer.sent_wide(), scratch.edge_gradient.data()});
   } else {
     layer.kernels().message_reverse({edges.view(), layer.sent_wide(), graph.n_nodes, n_sets, state.layers[layer.number()].features.data(),
-                                     layer.uncouple(), scratch.messages.data(),
-                                     sums_size(layer, n), scratch.feature_gradient.data(),
+                                     graph.slots() + graph.start[batch.first], scratch.n_slots,
+                                     layer.uncouple(), scratch.messages.data(), sums_size(layer, n), scratch.feature_gradient.data(),
                                      scratch.edge_gradient.data()});
   }
   for (int i = 0; i < n; ++i)
@@ -217,15 +217,42 @@ void MaceEngine<T>::skip_gradient(const Layer<T> &layer, const SortedGraph &grap
   }
 }
 
-// what all threads found, in the order of the threads
-template <class T> void MaceEngine<T>::add_up(std::size_t n, Workspace &w) const
+// zeros where the threads will add
+template <class T>
+void MaceEngine<T>::clear_feature_gradients(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const
 {
-  over_rows(n_threads_, n, [&](std::int64_t first, std::int64_t last) {
-    T *sum = w.feature_gradient().data();
-    for (int thread = 1; thread < n_threads_; ++thread) {
-      const T *more = w.threads[thread].feature_gradient.data();
-      for (std::int64_t k = first; k < last; ++k) sum[k] += more[k];
-    }
+  const std::size_t n_features = features_of(layer, graph, n_sets).size(layer.sent_wide());
+  w.feature_gradient().resize(n_features);
+  if (layer.shape().nonlinear) w.own.resize(BlockedRows<T>{graph.n_local, layer.n_in(), n_sets}.size(layer.sent_wide()));
+  in_parallel(n_threads_, [&](int thread) {
+    T *first = w.feature_gradient().data();
+    std::fill(first + n_features * thread / n_threads_, first + n_features * (thread + 1) / n_threads_, T(0));
+    Scratch &own = w.threads[thread];
+    own.n_slots = graph.n_slots(thread);
+    if (thread > 0) own.feature_gradient.zero(BlockedRows<T>{own.n_slots, layer.n_in(), n_sets}.size(layer.sent_wide()));
+  });
+}
+
+// what all threads found, in the order of the threads, in the array of the first
+template <class T> void MaceEngine<T>::add_up(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const
+{
+  const BlockedRows<T> all = features_of(layer, graph, n_sets);
+  const int length = n_sets * all.n_components * block<T>();
+  const auto add = [&](int thread, std::int64_t first, std::int64_t last) {
+    const std::vector<int> &rows = graph.touched[thread];
+    const BlockedRows<T> own{graph.n_slots(thread), all.n_components, n_sets};
+    const auto place = [&](std::int64_t row) { return std::lower_bound(rows.begin(), rows.end(), row) - rows.begin(); };
+    const std::ptrdiff_t begin = place(first), end = place(last);
+    for (int c = 0; c < layer.sent_wide(); c += block<T>())
+      for (std::ptrdiff_t slot = begin; slot < end; ++slot) {
+        const T *more = w.threads[thread].feature_gradient.data() + own.offset(slot, 0, 0, c);
+        T *sum = w.feature_gradient().data() + all.offset(rows[slot], 0, 0, c);
+        for (int k = 0; k < length; ++k) sum[k] += more[k];
+      }
+  };
+  over_rows(n_threads_, graph.n_nodes, [&](std::int64_t first, std::int64_t last) {
+    for (int thread = 1; thread < n_threads_; ++thread) add(thread, first, last);
+    if (layer.shape().nonlinear) add_own(layer, graph, n_sets, first, std::min<std::int64_t>(last, graph.n_local), w);
   });
 }
 

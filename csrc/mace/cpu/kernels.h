@@ -73,10 +73,12 @@ template <class T> struct MessageReverse {
   EdgeBatch<T> edges;
   int n_channels, n_nodes, n_sets;
   const T *features;
+  const int *slot;                 // (n_edges) row of the gradient of the source's features
+  int n_slots;
   SparseMap<T> coupling;           // transposed: gradient of messages -> gradient of summed products
   const T *gradient;               // of `out` above over scale: n_sets of them, set_stride apart
   std::size_t set_stride;
-  T *features_gradient;            // (block, n_nodes, n_sets, (l_in+1)^2, channel in block), added to
+  T *features_gradient;            // (block, n_slots, n_sets, (l_in+1)^2, channel in block), added to
   double *edge_gradient;           // as in FirstReverse
 };
 

@@ -45,13 +45,26 @@ template <class T> class MaceEngine : public Engine {
     Aligned<T> scalars;              // h_0 (n_local, C) where the readout is gated or biased
     std::vector<double> norm;        // of a centre's sum over its neighbours (n_local)
   };
-  struct Evaluated : State {
-    explicit Evaluated(std::shared_ptr<const SortedGraph> g) : shared(std::move(g)), graph(*shared) {}
-    std::size_t n_bytes() const override;
-    std::shared_ptr<const SortedGraph> shared;
-    const SortedGraph &graph;
+  // Arrays of a state that is gone, for the next: large ones would be given back to the system and cleared by it in every step.
+  struct Spare {
+    std::mutex mutex;
     std::vector<LayerState> layers;
   };
+  struct Evaluated : State {
+    Evaluated(std::shared_ptr<const SortedGraph> g, std::shared_ptr<Spare> s);
+    ~Evaluated() override;
+    std::size_t n_bytes() const override { return graph.n_bytes() + bytes_of_layers(layers); }
+    std::shared_ptr<const SortedGraph> shared;
+    const SortedGraph &graph;
+    std::shared_ptr<Spare> spare;
+    std::vector<LayerState> layers;
+  };
+  static std::size_t bytes_of_layers(const std::vector<LayerState> &layers)
+  {
+    std::size_t n = 0;
+    for (const LayerState &layer : layers) n += bytes_of(layer.products_in, layer.before_gate, layer.features, layer.scalars, layer.norm);
+    return n;
+  }
   struct Scratch {                                   // of a thread: what belongs to the batch that it is at
     BatchEdges<T> edges;
     Aligned<T> first_in, messages, products, features;         // first_in: A where it is not kept; features: what the layer gives
@@ -60,7 +73,8 @@ template <class T> class MaceEngine : public Engine {
     Aligned<double> edge_gradient;
     std::vector<T> norm;
     std::vector<double> overlap;
-    Aligned<T> feature_gradient;                     // what its batches add to the gradient of x, n_sets rows for a node
+    Aligned<T> feature_gradient;                     // what its batches add to the gradient of x, n_sets rows for a slot
+    int n_slots = 0;
     std::size_t n_bytes() const
     {
       return edges.n_bytes() + bytes_of(first_in, messages, products, features, gated, before_gate, own, features_out, gradient_in, edge_gradient, norm, overlap,
@@ -72,6 +86,7 @@ template <class T> class MaceEngine : public Engine {
     std::vector<Scratch> threads;
     Aligned<T> before, after;                        // what skips take of the features before and after a layer, or give to their gradients
     Aligned<T> sent;                                 // gradient of x of the next layer
+    Aligned<T> own;                                  // what an atom itself adds to that of x of a nonlinear layer, n_sets rows for it
     Aligned<T> &feature_gradient() { return threads[0].feature_gradient; }    // the sum, once add_up() was called
   };
   struct Weighting {                                 // a few of pull's sets
@@ -155,13 +170,15 @@ template <class T> class MaceEngine : public Engine {
   void energy_gradient(const Layer<T> &layer, const LayerState &state, int row, std::vector<double> &out) const;
   const T *summed_messages(const Layer<T> &layer, const Evaluated &state, const Batch &batch, Scratch &s) const;
   void products_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const;
-  void gate_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const;
+  void gate_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Workspace &w, Scratch &s) const;
   void open_gate(const T *before, int n, const T *gradient, T *out) const;
-  void own_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int set, int n_sets, Scratch &s) const;
+  void own_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int set, int n_sets, Workspace &w, Scratch &s) const;
+  void add_own(const Layer<T> &layer, const SortedGraph &graph, int n_sets, std::int64_t first, std::int64_t last, Workspace &w) const;
   void messages_gradient(const Layer<T> &layer, const Batch &batch, int n_sets, Scratch &s) const;
   void edges_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, const Weighting &weighting, Scratch &s) const;
   void skip_gradient(const Layer<T> &layer, const SortedGraph &graph, const Batch &batch, int n_sets, Workspace &w, const Scratch &s) const;
-  void add_up(std::size_t n, Workspace &w) const;
+  void clear_feature_gradients(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const;
+  void add_up(const Layer<T> &layer, const SortedGraph &graph, int n_sets, Workspace &w) const;
   void add_repulsion_gradient(const Evaluated &state, const Weighting &weighting) const;
   void gather_ghosts(const Layer<T> &layer, const SortedGraph &graph, const GhostExchange &exchange, int n_sets, Aligned<T> &gradient) const;
 
@@ -179,6 +196,7 @@ template <class T> class MaceEngine : public Engine {
   std::vector<std::shared_ptr<TableStore>> stores_;  // of the tables
   mutable std::mutex mutex_;                         // of what is prepared and of the idle workspaces
   std::vector<std::unique_ptr<Workspace>> idle_;
+  std::shared_ptr<Spare> spare_ = std::make_shared<Spare>();
 };
 
 }    // namespace lmp_uq

@@ -85,11 +85,12 @@ template <class U>
 std::unique_ptr<Engine::State> MaceEngine<T>::adopt(const State &other, const MaceEngine<U> &owner)
 {
   const auto &from = dynamic_cast<const typename MaceEngine<U>::Evaluated &>(other);
-  auto state = std::make_unique<Evaluated>(from.shared);
+  auto state = std::make_unique<Evaluated>(from.shared, spare_);
   prepare(state->graph);
+  state->layers.resize(layers_.size());
   for (std::size_t t = 0; t < layers_.size(); ++t) {
     const auto &kept = from.layers[t];
-    LayerState &mine = state->layers.emplace_back();
+    LayerState &mine = state->layers[t];
     const auto copy = [&](const Aligned<U> &in, std::int64_t n_rows, Aligned<T> &out) {
       if (in.size()) convert(n_rows, shape().n_channels, in, owner.wide_, out, wide_, n_threads_);
     };

@@ -226,7 +226,7 @@ template <class T, int N> inline void gemm_columns(const Gemm<T> &g, const T *b,
 template <class T> void gemm(const Gemm<T> &g)
 {
   constexpr int width = Simd<T>::width, panel = 4 * block<T>();
-  constexpr int wide = LMP_UQ_VECTOR_BYTES == 64 ? 4 : 2;    // vectors of a tile: 6 x 4 of 32 registers, 6 x 2 of 16
+  constexpr int wide = VECTOR_REGISTERS == 32 ? 4 : 2;    // vectors of a tile: 6 x 4 of 32 registers, 6 x 2 of 16
   for (int column = 0; column < g.n_columns;) {
     const T *b = g.b + static_cast<std::size_t>(column / panel) * panel * g.depth + column % panel;
     const int left = g.n_columns - column, here = left < wide * width ? left / width : wide;

@@ -89,9 +89,9 @@ template <class T> void MaceEngine<T>::open_gate(const T *before, int n, const T
 }
 
 // From the gradient of A in s.gradient_in: that of the sums over neighbours, times nu, in s.messages, what is left for nu in s.overlap, and
-// the atoms' own share in s.feature_gradient.
+// the atoms' own share in w.own.
 template <class T>
-void MaceEngine<T>::gate_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Scratch &s) const
+void MaceEngine<T>::gate_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int n_sets, Workspace &w, Scratch &s) const
 {
   const int n = batch.last - batch.first, n_y = n_harmonics(), n_before = layer.n_before_gate();
   const std::size_t row = static_cast<std::size_t>(n_before) * wide_, set_in = static_cast<std::size_t>(n) * n_y * wide_;
@@ -111,7 +111,7 @@ void MaceEngine<T>::gate_gradient(const Layer<T> &layer, const Evaluated &state,
       overlap[i] = 0.0;
       for (std::size_t k = 0; k < row; ++k) overlap[i] += static_cast<double>(before[i * row + k]) * s.before_gate[i * row + k];
     }
-    own_gradient(layer, state, batch, set, n_sets, s);
+    own_gradient(layer, state, batch, set, n_sets, w, s);
     for (int i = 0; i < n; ++i) {
       overlap[i] *= layer.norm_slope();
       const T norm = static_cast<T>(kept.norm[batch.first + i]);
@@ -129,7 +129,8 @@ void MaceEngine<T>::gate_gradient(const Layer<T> &layer, const Evaluated &state,
 
 // What the atoms themselves send has a share in p that is not times nu: it comes off the overlap, and its gradient is added to x's.
 template <class T>
-void MaceEngine<T>::own_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int set, int n_sets, Scratch &s) const
+void MaceEngine<T>::own_gradient(const Layer<T> &layer, const Evaluated &state, const Batch &batch, int set, int n_sets, Workspace &w,
+                                 Scratch &s) const
 {
   const int n = batch.last - batch.first, n_y = n_harmonics(), n_before = layer.n_before_gate();
   const T *gradient = s.before_gate.data();
@@ -144,7 +145,7 @@ void MaceEngine<T>::own_gradient(const Layer<T> &layer, const Evaluated &state, 
     return;
   }
   const GateMaps<T> &maps = layer.gate();
-  const BlockedRows<T> own{n, layer.n_in()}, sent = features_of(layer, state.graph), target = features_of(layer, state.graph, n_sets);
+  const BlockedRows<T> own{n, layer.n_in()}, sent = features_of(layer, state.graph), target{state.graph.n_local, layer.n_in(), n_sets};
   s.own.resize(own.size(layer.sent_wide()));
   for (std::size_t l = 0; l < maps.source.size(); ++l)
     layer.kernels().gemm(maps.source[l].reverse.product(n * (2 * l + 1), gradient + l * l * wide_, rows(l, n_before),
@@ -156,11 +157,25 @@ void MaceEngine<T>::own_gradient(const Layer<T> &layer, const Evaluated &state, 
   for (int c = 0; c < layer.sent_wide(); c += block<T>())
     for (int i = 0; i < n; ++i) {
       const T *from = s.own.data() + own.offset(i, 0, 0, c), *x = state.layers[layer.number()].features.data() + sent.offset(batch.first + i, 0, 0, c);
-      T *to = s.feature_gradient.data() + target.offset(batch.first + i, set, 0, c);
+      T *to = w.own.data() + target.offset(batch.first + i, set, 0, c);
       for (int k = 0; k < size; ++k) {
         overlap[i] -= static_cast<double>(from[k]) * x[k];
-        to[k] += from[k];
+        to[k] = from[k];
       }
+    }
+}
+
+// to the gradient of x of the rows first .. last
+template <class T>
+void MaceEngine<T>::add_own(const Layer<T> &layer, const SortedGraph &graph, int n_sets, std::int64_t first, std::int64_t last, Workspace &w) const
+{
+  const BlockedRows<T> own{graph.n_local, layer.n_in(), n_sets}, all = features_of(layer, graph, n_sets);
+  const int length = n_sets * layer.n_in() * block<T>();
+  for (int c = 0; c < layer.sent_wide(); c += block<T>())
+    for (std::int64_t row = first; row < last; ++row) {
+      const T *from = w.own.data() + own.offset(row, 0, 0, c);
+      T *to = w.feature_gradient().data() + all.offset(row, 0, 0, c);
+      for (int k = 0; k < length; ++k) to[k] += from[k];
     }
 }
 

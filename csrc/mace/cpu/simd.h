@@ -13,6 +13,12 @@
 namespace lmp_uq {
 namespace LMP_UQ_ISA {
 
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int VECTOR_REGISTERS = 32;
+#else
+constexpr int VECTOR_REGISTERS = 16;
+#endif
+
 template <class T> struct Simd {
   typedef T vector __attribute__((vector_size(LMP_UQ_VECTOR_BYTES), may_alias));
   static constexpr int width = LMP_UQ_VECTOR_BYTES / static_cast<int>(sizeof(T));
