@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <thread>
 
 using namespace LAMMPS_NS;
 
@@ -27,10 +28,18 @@ void broadcast(MPI_Comm world, std::string &text)
   MPI_Bcast(&text[0], length, MPI_CHAR, 0, world);
 }
 
+// Ranks that wait give their core away: MPICH's MPI_Bcast hands a file on in small parts, each of which would take a slice of time where
+// ranks outnumber cores.
 void broadcast(MPI_Comm world, unsigned char *bytes, std::size_t n)
 {
-  for (std::size_t first = 0; first < n; first += PIECE)
-    MPI_Bcast(bytes + first, static_cast<int>(std::min(PIECE, n - first)), MPI_UNSIGNED_CHAR, 0, world);
+  for (std::size_t first = 0; first < n; first += PIECE) {
+    MPI_Request request;
+    MPI_Ibcast(bytes + first, static_cast<int>(std::min(PIECE, n - first)), MPI_UNSIGNED_CHAR, 0, world, &request);
+    for (int done = 0; !done;) {
+      MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+      if (!done) std::this_thread::yield();
+    }
+  }
 }
 
 }    // namespace
