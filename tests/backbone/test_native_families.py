@@ -75,6 +75,16 @@ def test_native_is_torch(name):
     assert 1e-9 < error(name, native(name, precision="float32")) < 2e-4
 
 
+def test_bars_in_single_precision_of_a_nonlinear_model():
+    """A state in float64 serves pulls in float32, with all that the gates need."""
+    name = "nonlinear, biased readout, two heads"
+    graph, _, isolated, expected = reference(name)
+    found = results(native(name, single_precision_bars=True), graph, isolated)
+    kinds = {"gradients of energies": (0.0, 1e-7), "gradients of both": (0.0, 1e-7), "gradients of descriptors": (1e-9, 2e-4)}
+    for kind, (low, high) in kinds.items():
+        assert low < np.abs(found[kind] - expected[kind]).max() / np.abs(expected[kind]).max() < high
+
+
 def test_heads_differ():
     name = "two heads, last readout only"
     graph = reference(name)[0]
