@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from lmp_uq.backbone.families import INPUTS
 from lmp_uq.errors import UqError
 
 if TYPE_CHECKING:
@@ -146,10 +147,6 @@ def graph_of_frames(
     return graph, np.repeat(np.arange(len(sizes)), sizes).astype(np.int64)
 
 
-_INPUTS = {"total_charge": ("charge", "total_charge"), "total_spin": ("spin", "total_spin")}
-"""Keys of ``atoms.info`` that say an input of mace-torch's models."""
-
-
 def check_inputs(frames: Iterable[Atoms], backbone: Any, names: Sequence[str] | None = None) -> None:
     """Refuse frames of another charge or spin than the model was converted for.
 
@@ -168,7 +165,7 @@ def check_inputs(frames: Iterable[Atoms], backbone: Any, names: Sequence[str] | 
     fixed = getattr(backbone, "fixed_inputs", {})
     for number, frame in enumerate(frames if fixed else ()):
         for name, value in fixed.items():
-            for key in _INPUTS[name]:
+            for key in (INPUTS[name], name):
                 if key in frame.info and frame.info[key] != value:
                     where = names[number] if names else f"frame {number}"
                     found = f"{where}: {key} is {frame.info[key]}"
@@ -177,7 +174,7 @@ def check_inputs(frames: Iterable[Atoms], backbone: Any, names: Sequence[str] | 
 
 def fixed_inputs(architecture: Mapping[str, Any]) -> dict[str, float]:
     """Charge and spin that a MACE architecture says its model was converted for."""
-    return {name: float(architecture[name]) for name in _INPUTS if name in architecture}
+    return {name: float(architecture[name]) for name in INPUTS if name in architecture}
 
 
 def has_edges(frame: Atoms, cutoff: float) -> bool:

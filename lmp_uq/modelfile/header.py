@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
+from lmp_uq.backbone.families import INPUTS
 from lmp_uq.errors import UqError
 from lmp_uq.quantities import QUANTITIES
 
@@ -88,8 +89,7 @@ class BackboneEntry(Record):
 
     def fixed_inputs(self) -> dict[str, float]:
         """Charge and spin that the model was converted for, by our names; of a model that takes none nothing."""
-        names = {"charge": "total_charge", "spin": "total_spin"}
-        return {word: self.architecture[name] for word, name in names.items() if name in self.architecture}
+        return {word: self.architecture[name] for name, word in INPUTS.items() if name in self.architecture}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from lmp_uq.backbone.mace.chebyshev import give_derivative
+from lmp_uq.backbone.families import INPUTS
 from lmp_uq.errors import UqError, piece
 
 
@@ -141,7 +142,7 @@ FIELDS: dict[str, tuple[str, Any]] = {
     "use_edge_irreps_first": _FLAG,
 }
 """Every key of an architecture: what is accepted, in words and as a test."""
-OPTIONAL: dict[str, tuple[str, Any]] = {name: ("a finite number", _finite) for name in ("total_charge", "total_spin")}
+OPTIONAL: dict[str, tuple[str, Any]] = {name: ("a finite number", _finite) for name in INPUTS}
 """What a model's charge and spin were fixed at when it was converted; a model that never took them has no such key."""
 
 

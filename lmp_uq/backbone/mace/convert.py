@@ -18,11 +18,11 @@ import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 
+from lmp_uq.backbone.families import INPUTS
 from lmp_uq.backbone.graph import Graph, graph_of_frames
 from lmp_uq.backbone.mace.architecture import MaceModule, default_dtype, quiet
 from lmp_uq.backbone.mace.chebyshev import give_derivative
 from lmp_uq.backbone.mace.describe import describe_mace, precision_of
-from lmp_uq.backbone.mace.inputs import INPUTS
 from lmp_uq.backbone.mace.names import file_of
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 from lmp_uq.errors import UqError

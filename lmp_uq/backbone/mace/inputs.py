@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from lmp_uq.backbone.families import INPUTS
 from lmp_uq.backbone.mace.architecture import ATOMIC_ENERGIES, MaceModule, default_dtype
 from lmp_uq.errors import UqError, argument, piece
 
-INPUTS = {"total_charge": "charge", "total_spin": "spin"}
-"""Names of mace-torch, and of our options."""
 EMBEDDING = "node_embedding.linear.weight"
 PARTS = ("joint_embedding", "embedding_readout")
 
