@@ -92,6 +92,7 @@ void ForceComputation::build_graph(const NeighList &list)
   const bool any = atom->nlocal + atom->nghost > 0;
   make_nodes(list);
   const Graph::Atoms atoms = {any ? atom->x[0] : no_position, any ? atom->type : no_type, model_.species_of_type.data()};
+  graph_.use_threads(model_.threads);
   check_atoms(atoms, graph_.build(list, atoms, model_.info.cutoff));
 }
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "graph.h"
 
+#include "base/threads.h"
+
 #include "lammps/neigh_list.h"
 
 #include <algorithm>
 #include <cmath>
 
 using lmp_uq::Graph;
+using lmp_uq::in_parallel;
+using lmp_uq::over_rows;
 
 void Graph::reserve(std::size_t capacity)
 {
@@ -17,37 +21,92 @@ void Graph::reserve(std::size_t capacity)
   vectors_.resize(3 * capacity);
 }
 
-int64_t Graph::build(const LAMMPS_NS::NeighList &list, const Atoms &atoms, double cutoff)
-{
-  species_.resize(n_nodes());
-  for (int k = 0; k < n_nodes(); k++) species_[k] = atoms.species_of_type[atoms.type[nodes_.atom(k)]];
-  std::size_t capacity = 0;
-  for (int ii = 0; ii < list.inum; ii++) capacity += list.numneigh[list.ilist[ii]];
-  reserve(capacity + 1);    // the loop writes before it decides, so one slot more than there are neighbours
+// A centre's neighbours within the cutoff are found first, without a branch that nobody can predict, and then written where they belong.
+struct Graph::Share {
+  std::vector<int> neighbours, n_of;    // atoms, and how many of each centre of this thread's part of the list
+  int64_t n = 0;
 
-  const double cutoff_squared = cutoff * cutoff;
-  int64_t n = 0, coincident = -1;
-  for (int ii = 0; ii < list.inum; ii++) {
-    const int i = list.ilist[ii];
-    const int centre = nodes_.of_atom(i);
-    if (centre < 0) continue;
-    const double *xi = atoms.x + 3 * static_cast<std::size_t>(i);
-    for (int jj = 0; jj < list.numneigh[i]; jj++) {
-      const int j = list.firstneigh[i][jj] & NEIGHMASK;
-      const int neighbour = nodes_.of_atom(j);
-      const double *xj = atoms.x + 3 * static_cast<std::size_t>(j);
-      const double dx = xj[0] - xi[0], dy = xj[1] - xi[1], dz = xj[2] - xi[2];
-      const double squared = dx * dx + dy * dy + dz * dz;
-      centres_[n] = centre;
-      neighbours_[n] = neighbour;
-      vectors_[3 * n] = dx;
-      vectors_[3 * n + 1] = dy;
-      vectors_[3 * n + 2] = dz;
-      if (squared < 1e-12 && neighbour >= 0) coincident = n;
-      n += (squared < cutoff_squared) & (neighbour >= 0);
+  void find(const LAMMPS_NS::NeighList &list, const Atoms &atoms, const Nodes &nodes, double cutoff_squared, int first, int last)
+  {
+    std::size_t capacity = 1;    // the loop writes before it decides
+    for (int ii = first; ii < last; ii++) capacity += list.numneigh[list.ilist[ii]];
+    if (neighbours.size() < capacity) neighbours.resize(capacity + capacity / 8);
+    n_of.assign(last - first, 0);
+    n = 0;
+    for (int ii = first; ii < last; ii++) {
+      const int i = list.ilist[ii];
+      if (nodes.of_atom(i) < 0) continue;
+      const double *xi = atoms.x + 3 * static_cast<std::size_t>(i);
+      const int64_t before = n;
+      for (int jj = 0; jj < list.numneigh[i]; jj++) {
+        const int j = list.firstneigh[i][jj] & NEIGHMASK;
+        const double *xj = atoms.x + 3 * static_cast<std::size_t>(j);
+        const double dx = xj[0] - xi[0], dy = xj[1] - xi[1], dz = xj[2] - xi[2];
+        neighbours[n] = j;
+        n += (dx * dx + dy * dy + dz * dz < cutoff_squared) & (nodes.of_atom(j) >= 0);
+      }
+      n_of[ii - first] = static_cast<int>(n - before);
     }
   }
-  n_edges_ = n;
+};
+
+Graph::Graph() : shares_(1) {}
+Graph::~Graph() = default;
+
+void Graph::use_threads(int n)
+{
+  if (static_cast<int>(shares_.size()) == n) return;
+  shares_.resize(n);
+  sums_ = lmp_uq::EdgeSums(n);
+}
+
+std::size_t Graph::n_bytes() const
+{
+  std::size_t n = nodes_.n_bytes() + sums_.n_bytes() + lmp_uq::bytes_of(species_, centres_, neighbours_, vectors_);
+  for (const Share &share : shares_) n += lmp_uq::bytes_of(share.neighbours, share.n_of);
+  return n;
+}
+
+int64_t Graph::build(const LAMMPS_NS::NeighList &list, const Atoms &atoms, double cutoff)
+{
+  const int n_parts = static_cast<int>(shares_.size());
+  species_.resize(n_nodes());
+  over_rows(n_parts, n_nodes(), [&](int64_t first, int64_t last) {
+    for (int64_t k = first; k < last; k++) species_[k] = atoms.species_of_type[atoms.type[nodes_.atom(static_cast<int>(k))]];
+  });
+  const auto begin = [&](int part) { return static_cast<int>(static_cast<int64_t>(list.inum) * part / n_parts); };
+  in_parallel(n_parts, [&](int part) { shares_[part].find(list, atoms, nodes_, cutoff * cutoff, begin(part), begin(part + 1)); });
+  n_edges_ = 0;
+  std::vector<int64_t> first, coincident(n_parts, -1);
+  for (const Share &share : shares_) {
+    first.push_back(n_edges_);
+    n_edges_ += share.n;
+  }
+  reserve(n_edges_);
+  in_parallel(n_parts, [&](int part) { coincident[part] = write(shares_[part], list, atoms, begin(part), first[part]); });
+  const auto found = std::find_if(coincident.begin(), coincident.end(), [](int64_t e) { return e >= 0; });
+  return found == coincident.end() ? -1 : *found;
+}
+
+// the edges of a share from number e on; -1, or one of zero length
+int64_t Graph::write(const Share &share, const LAMMPS_NS::NeighList &list, const Atoms &atoms, int first, int64_t e)
+{
+  int64_t coincident = -1;
+  const int *j = share.neighbours.data();
+  for (std::size_t k = 0; k < share.n_of.size(); k++) {
+    const int i = list.ilist[first + static_cast<int>(k)];
+    for (int q = 0; q < share.n_of[k]; q++, j++, e++) {
+      centres_[e] = nodes_.of_atom(i);
+      neighbours_[e] = nodes_.of_atom(*j);
+      double squared = 0.0;
+      for (int x = 0; x < 3; x++) {
+        const double d = atoms.x[3 * static_cast<std::size_t>(*j) + x] - atoms.x[3 * static_cast<std::size_t>(i) + x];
+        vectors_[3 * e + x] = d;
+        squared += d * d;
+      }
+      if (squared < 1e-12) coincident = e;
+    }
+  }
   return coincident;
 }
 
@@ -74,27 +133,12 @@ void Graph::forces(const double *gradients, std::vector<double> &forces) const
 
 void Graph::add_forces(const double *gradients, double *columns, std::size_t width) const
 {
-  for (int64_t e = 0; e < n_edges_; e++) {
-    double *fi = columns + width * centres_[e], *fj = columns + width * neighbours_[e];
-    for (int k = 0; k < 3; k++) {
-      fi[k] += gradients[3 * e + k];
-      fj[k] -= gradients[3 * e + k];
-    }
-  }
+  sums_.add_forces(edges(), gradients, columns, width);
 }
 
 void Graph::virial(const double *gradients, double *virial, double **vatom) const
 {
-  static constexpr int FIRST[6] = {0, 1, 2, 0, 0, 1}, SECOND[6] = {0, 1, 2, 1, 2, 2};
-  for (int64_t e = 0; e < n_edges_; e++) {
-    const double *r = vectors_.data() + 3 * e, *g = gradients + 3 * e;
-    for (int k = 0; k < 6; k++) {
-      const double w = -0.5 * (r[FIRST[k]] * g[SECOND[k]] + r[SECOND[k]] * g[FIRST[k]]);
-      if (virial) virial[k] += w;
-      if (vatom) {
-        vatom[nodes_.atom(centres_[e])][k] += 0.5 * w;
-        vatom[nodes_.atom(neighbours_[e])][k] += 0.5 * w;
-      }
-    }
-  }
+  std::vector<double> of_node(vatom ? 6 * static_cast<std::size_t>(n_nodes()) : 0, 0.0);
+  sums_.add_virial(edges(), gradients, virial, vatom ? of_node.data() : nullptr);
+  for (std::size_t k = 0; k < of_node.size(); k++) vatom[nodes_.atom(static_cast<int>(k / 6))][k % 6] += of_node[k];
 }

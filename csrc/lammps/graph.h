@@ -3,6 +3,7 @@
 #ifndef LMP_UQ_GRAPH_H
 #define LMP_UQ_GRAPH_H
 
+#include "mace/cpu/edge_sums.h"
 #include "nodes.h"
 
 #include <cstddef>
@@ -24,6 +25,10 @@ class Graph {
     const int *species_of_type;
   };
 
+  Graph();
+  ~Graph();
+  void use_threads(int n);             // of this rank; 1 without
+
   Nodes &nodes() { return nodes_; }    // made before build() whenever there is a new list
   const Nodes &nodes() const { return nodes_; }
 
@@ -42,10 +47,7 @@ class Graph {
   // virial[6] += -r (x) dE/dr, and if vatom is not null half of it, symmetrised, to the atoms at either end of an edge (xx yy zz xy xz yz)
   void virial(const double *gradients, double *virial, double **vatom) const;
 
-  std::size_t n_bytes() const
-  {
-    return nodes_.n_bytes() + (species_.capacity() + centres_.capacity() + neighbours_.capacity()) * sizeof(int64_t) + vectors_.capacity() * sizeof(double);
-  }
+  std::size_t n_bytes() const;
   int64_t n_edges() const { return n_edges_; }
   int n_local() const { return nodes_.n_own(); }
   int n_nodes() const { return nodes_.n(); }
@@ -55,13 +57,18 @@ class Graph {
   const double *vectors() const { return vectors_.data(); }
 
  private:
+  struct Share;
   void reserve(std::size_t capacity);
+  int64_t write(const Share &share, const LAMMPS_NS::NeighList &list, const Atoms &atoms, int first, int64_t e);
+  EdgeSums::Edges edges() const { return {n_nodes(), n_edges_, centres(), neighbours(), vectors()}; }
 
   Nodes nodes_;
   int64_t n_edges_ = 0;
   // buffers only ever grow: allocation in every step would cost more than the loop that fills them
   std::vector<int64_t> species_, centres_, neighbours_;
   std::vector<double> vectors_;
+  std::vector<Share> shares_;          // of each thread
+  mutable EdgeSums sums_{1};           // scratch
 };
 
 }    // namespace lmp_uq

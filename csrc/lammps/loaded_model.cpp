@@ -45,6 +45,7 @@ void LoadedModel::load(LAMMPS *lmp, const Settings &settings, const std::string 
   collective(lmp, PAIR_STYLE, [&] { n_bytes = loaded->make_tables(tables); });
   evaluator = std::move(loaded);
   file = name;
+  threads = settings.threads;
   if (lmp->comm->me != 0) return;
   if (!note.empty()) utils::logmesg(lmp, "mace/uq: {}\n", note);
   utils::logmesg(lmp, "mace/uq: {}\n", info.summary);

@@ -21,6 +21,7 @@ inline constexpr char PAIR_STYLE[] = "Pair style mace/uq";    // begins the mess
 struct LoadedModel {
   std::unique_ptr<Evaluator> evaluator;
   uq_model_info info = {};
+  int threads = 1;                             // of this rank
   std::string file;                            // as the user wrote it
   std::vector<std::string> element_of_type;    // [1 ... ntypes], NULL for types that take no part
   std::vector<int> species_of_type;            // [1 ... ntypes], index into the evaluator's elements, or -1
