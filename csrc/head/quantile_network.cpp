@@ -22,9 +22,10 @@ QuantileNetwork::QuantileNetwork(const Json &header, const Tensors &arrays)
 
 void QuantileNetwork::check() const
 {
-  bool good = layers_.has_positive_scales();
+  if (!layers_.has_positive_scales()) throw std::runtime_error("QuantileNetwork: needs input_scale > 0");
+  bool good = true;
   for (std::size_t k = 0; k < lower_.size(); k++) good = good && lower_[k] <= upper_[k] && factors_[k] >= 0;
-  if (!good) throw std::runtime_error("QuantileNetwork: needs lower <= upper, factors >= 0 and input_scale > 0");
+  if (!good) throw std::runtime_error("QuantileNetwork: needs lower <= upper and factors >= 0");
 }
 
 int QuantileNetwork::position(double level) const

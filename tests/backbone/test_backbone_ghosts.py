@@ -198,7 +198,8 @@ def test_images_as_ghosts_in_single_precision():
     part, atoms, _ = with_ghosts(graph, frame, np.arange(len(frame)))
     sets = np.random.default_rng(0).normal(size=(5, len(frame), backbone.n_features))
     pulls = []
-    for one in (graph, replace(part, exchange=Images(atoms[len(frame) :])), replace(part, exchange=Images(atoms[len(frame) :], 2.0))):
+    right, wrong = (replace(part, exchange=Images(atoms[len(frame) :], len(frame), times)) for times in (1, 2))
+    for one in (graph, right, wrong):
         pulls.append(backbone.pull(backbone.evaluate(one).state, np.ones(len(frame)), sets))
     bound = 1e-5 * np.abs(pulls[0]).max()
     assert np.abs(pulls[1] - pulls[0]).max() < bound < 1e-3 * np.abs(pulls[2] - pulls[0]).max()

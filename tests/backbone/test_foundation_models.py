@@ -14,7 +14,7 @@ from lmp_uq.backbone.mace.names import NAMES
 from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 
-ELSEWHERE = {"mh-1"}
+ELSEWHERE = {"mh-1", "omol"}  # test_large_nonlinear.py
 
 
 def test_every_published_name_has_an_architecture():

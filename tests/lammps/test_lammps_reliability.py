@@ -59,7 +59,7 @@ def assert_is_python(state, file, atoms, engine, **options):
     found = model.predict(atoms, progress=False)
     forces, uq = found.forces[0], state["uq"]
     norm, grade, near = np.linalg.norm(forces, axis=1), found.grade[0], found.neighbour_grade[0]
-    correction = found._results(dear=False)[0].get("correction_norm")
+    correction = found._results("force_error")[0].get("correction_norm")
     given = ForceVariables.of(norm, grade, near, correction).columns()
     ask = {"force_norm": given["force"], "neighbours": given["neighbours"], "correction": given["correction"]}
     assert_equal("reliability", uq[:, 2], found.reliability[0], relative=1e-10)

@@ -24,8 +24,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from lmp_uq.backbone.mace.chebyshev import give_derivative
 from lmp_uq.backbone.families import INPUTS
+from lmp_uq.backbone.mace.chebyshev import give_derivative
 from lmp_uq.errors import UqError, piece
 
 
