@@ -67,7 +67,7 @@ def odd_scalars_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
     """Si and O with hidden features 0o beside 0e, float64. Not to be changed: mace-torch's empty parameters of it cannot be copied."""
     arguments = {
         "r_max": 3.5,
-        "max_ell": 3,
+        "max_ell": 2,
         "correlation": 3,
         "interaction_cls": INTERACTIONS["RealAgnosticDensityResidualInteractionBlock"],
         "interaction_cls_first": INTERACTIONS["RealAgnosticResidualInteractionBlock"],
