@@ -314,6 +314,7 @@ def main():
     parser.add_argument("--frames", help="the first 20 frames of this file instead of the systems")
     parser.add_argument("--no-torch", action="store_true")
     parser.add_argument("--memory", action="store_true", help="of architectures with random weights on the systems, instead of times")
+    parser.add_argument("--foundations", nargs="*", metavar="NAME", help="a row for each of these, or of all that are published")
     options = parser.parse_args()
     if options.foundations is not None:
         foundations(options.foundations, options.repeats)
