@@ -92,17 +92,34 @@ class Descriptors:
         return np.zeros((0, 3))
 
 
+class Scattered:
+    """An engine that sees the atoms that take part, and its fields for all atoms, 0 for the others: as the pair style has them."""
+
+    def __init__(self, engine, inside):
+        self._engine, self._inside = engine, inside
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def per_atom(self, field, threshold=None, **given):
+        out = np.zeros(len(self._inside))
+        out[self._inside] = self._engine.per_atom(field, threshold=threshold, **{name: v[self._inside] for name, v in given.items()})
+        return out
+
+
 def both(path, n=131, elements=(0, 1, 2), scale=1.0, **options):
     """The two heads on the same n atoms, with all that is asked of them."""
     rng = np.random.default_rng(n)
-    species = rng.integers(0, len(elements), n)
+    species = rng.integers(-1, len(elements), n)
+    inside = species >= 0
     descriptors, energies, force_norm = scale * rng.normal(size=(n, P)), rng.normal(size=n), rng.exponential(size=n)
-    engine = Engine(modelfile.read(path), Descriptors(descriptors, energies), elements, **options)
-    engine.evaluate(Graph(species, n, *(np.zeros(0, np.int64),) * 2, np.zeros((0, 3)), None), np.empty(n), np.empty((0, 3)))
+    engine = Engine(modelfile.read(path), Descriptors(descriptors[inside], energies[inside]), elements, **options)
+    graph = Graph(species[inside], int(inside.sum()), *(np.zeros(0, np.int64),) * 2, np.zeros((0, 3)), None)
+    engine.evaluate(graph, np.empty(graph.n_local), np.empty((0, 3)))
     native = _native.NativePosterior(path, elements, **options)
     neighbours, correction = rng.exponential(size=n), rng.exponential(size=n)
     neighbours[3::7] = np.inf
-    case = SimpleNamespace(engine=engine, native=native, species=species, descriptors=descriptors, energies=energies)
+    case = SimpleNamespace(engine=Scattered(engine, inside), native=native, species=species, descriptors=descriptors, energies=energies)
     return with_variables(case, force_norm, neighbours, correction)
 
 

@@ -172,8 +172,10 @@ class ForceError:
 
     def factor(self, level: float = LEVEL, *, conservative: bool = False) -> float:
         """exp(c) of a level: what q is multiplied with; may be inf.  UqError for a level that was not calibrated."""
-        with np.errstate(over="ignore"):
-            return float(np.exp(self.quantile(level, conservative)))
+        try:
+            return math.exp(self.quantile(level, conservative))
+        except OverflowError:
+            return math.inf
 
     def log_scale(self, variables: ForceVariables) -> np.ndarray:
         """(n,) log q; inf for an atom that has no finite grade within two hops."""

@@ -9,7 +9,7 @@ has under other names is not read, but noted where the frame lacks that kind of 
 
 Weights of a frame are those of mace-torch: ``config_weight`` times ``config_energy_weight``,
 ``config_forces_weight``, ``config_stress_weight`` or ``config_virials_weight``, each 1 unless the frame says
-otherwise. What has weight 0 is a placeholder and is not read.
+otherwise. What has weight 0 stands where a label is missing, and is not read.
 """
 
 from __future__ import annotations

@@ -111,8 +111,8 @@ def test_a_weight_of_two_is_a_frame_twice(models, data, tmp_path, cache, planted
         assert np.allclose(found, twice, rtol=1e-7, atol=1e-9 * np.abs(twice).max()) is (planted == 1.0)
 
 
-def test_a_placeholder_of_weight_zero_is_a_label_that_is_missing(models, data, tmp_path, cache):
-    def placeholders(frames):
+def test_a_label_of_weight_zero_is_one_that_is_missing(models, data, tmp_path, cache):
+    def weightless(frames):
         for atoms in frames[::7]:
             atoms.info |= {"REF_energy": 0.0, "config_energy_weight": 0.0}
         return frames
@@ -123,7 +123,7 @@ def test_a_placeholder_of_weight_zero_is_a_label_that_is_missing(models, data, t
         return frames
 
     with pytest.warns(UserWarning, match="labels of weight 0, which are not read, of 40 frames: energy of 6$"):
-        found = coefficients(models, data, tmp_path, cache, weighted(data, tmp_path, "zero.xyz", placeholders))
+        found = coefficients(models, data, tmp_path, cache, weighted(data, tmp_path, "zero.xyz", weightless))
     np.testing.assert_array_equal(found, coefficients(models, data, tmp_path, cache, weighted(data, tmp_path, "none.xyz", missing)))
 
 

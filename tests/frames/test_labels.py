@@ -196,9 +196,9 @@ def test_weights_are_products():
     assert find_labels(atoms, DEFAULT_KEYS, "").weights == (6.0, 1.0, 14.0)
 
 
-@pytest.mark.parametrize("placeholder", ["0.0", "nan", "none"])
-def test_what_has_weight_zero_is_not_read(tmp_path, placeholder):
-    text = frame_text(f'REF_energy={placeholder} REF_stress="{VOIGT}" config_energy_weight=0')
+@pytest.mark.parametrize("written", ["0.0", "nan", "none"])
+def test_what_has_weight_zero_is_not_read(tmp_path, written):
+    text = frame_text(f'REF_energy={written} REF_stress="{VOIGT}" config_energy_weight=0')
     path = write(tmp_path / "a.xyz", frame_text(), text, frame_text("REF_energy=1 config_forces_weight=0.0").replace("0.50000000", "nan"))
     with pytest.warns(UserWarning, match="labels of weight 0, which are not read, of 3 frames: energy of 1, forces of 1$"):
         first, without, last = read_frames(path)

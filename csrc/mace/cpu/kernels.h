@@ -16,7 +16,6 @@
 namespace lmp_uq {
 
 constexpr int MAX_SETS = 4;          // cotangents that a reverse kernel takes at once
-constexpr int MAX_OUTPUTS = 9;       // components that a product gives: degrees 0 to 2
 
 // Coefficients of a tabulated radial function on an interval. In float64 polynomials of degree 7 need a quarter of the memory of quintics at
 // the same error, which is worth their reading; tables in float32 are small anyway.

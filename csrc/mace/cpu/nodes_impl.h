@@ -78,20 +78,20 @@ template <class T> void product_forward(const ProductForward<T> &a)
   });
 }
 
-// weight * dB_o/dA_s, added to `jacobian`
+// dB_o/dA_s
 template <class T, int R>
-LMP_UQ_INLINE void polynomial_jacobian(const Polynomial &p, int o, const Packet<T, R> *a, const Packet<T, R> &weight, const T *&coefficient,
-                                       Packet<T, R> *jacobian)
+LMP_UQ_INLINE void polynomial_jacobian(const Polynomial &p, int o, const Packet<T, R> *a, const T *&coefficient, Packet<T, R> *jacobian)
 {
+  for (int s = 0; s < p.n_in; ++s) jacobian[s] = Packet<T, R>{};
   for (int q = p.linear_start[o]; q < p.linear_start[o + 1]; ++q, coefficient += block<T>()) {
     const Vector<T> c = load(coefficient);
-    each_row<R>([&](int r) LMP_UQ_ALWAYS { jacobian[p.linear[q]].row[r] += c * weight.row[r]; });
+    each_row<R>([&](int r) LMP_UQ_ALWAYS { jacobian[p.linear[q]].row[r] += c; });
   }
   for (int q = p.pair_start[o]; q < p.pair_start[o + 1]; ++q) {
     const int first = p.pair[2 * q], second = p.pair[2 * q + 1];
     Packet<T, R> pair, sum;
     each_row<R>([&](int r) LMP_UQ_ALWAYS {
-      pair.row[r] = weight.row[r] * a[first].row[r] * a[second].row[r];
+      pair.row[r] = a[first].row[r] * a[second].row[r];
       sum.row[r] = load(coefficient);
     });
     coefficient += block<T>();
@@ -103,7 +103,6 @@ LMP_UQ_INLINE void polynomial_jacobian(const Polynomial &p, int o, const Packet<
         jacobian[third].row[r] += c * pair.row[r];
       });
     }
-    each_row<R>([&](int r) LMP_UQ_ALWAYS { sum.row[r] *= weight.row[r]; });
     each_row<R>([&](int r) LMP_UQ_ALWAYS { jacobian[first].row[r] += sum.row[r] * a[second].row[r]; });
     each_row<R>([&](int r) LMP_UQ_ALWAYS { jacobian[second].row[r] += sum.row[r] * a[first].row[r]; });
   }
@@ -116,58 +115,47 @@ template <class T> LMP_UQ_INLINE double lane_sum(Vector<T> v)
   return sum;
 }
 
-// gradient of A in one set, from sum_s(s) for each component
-template <class T, int R, class F>
-LMP_UQ_INLINE void store_product_gradient(const ProductReverse<T> &a, int set, int i, const Channels &c, const Packet<T, R> *in, const F &sum_of)
+// gradient (n_in) of A in one set, unscaled
+template <class T, int R>
+LMP_UQ_INLINE void store_product_gradient(const ProductReverse<T> &a, int set, int i, const Channels &c, const Packet<T, R> *in,
+                                          const Packet<T, R> *gradient)
 {
   const std::size_t n_channels = a.n_channels, in_row = a.polynomial.n_in * n_channels;
   T *out = a.in_gradient + set * a.in_set_stride + i * in_row + c.first;
   Packet<T, R> overlap{};
-  for (int s = 0; s < a.polynomial.n_in; ++s) {
-    const Packet<T, R> sum = sum_of(s);
+  for (int s = 0; s < a.polynomial.n_in; ++s)
     each_row<R>([&](int r) LMP_UQ_ALWAYS {
-      overlap.row[r] += sum.row[r] * in[s].row[r];
-      store(out + s * n_channels + r * in_row, sum.row[r] * a.scale[i + r]);
+      overlap.row[r] += gradient[s].row[r] * in[s].row[r];
+      store(out + s * n_channels + r * in_row, gradient[s].row[r] * a.scale[i + r]);
     });
-  }
   each_row<R>([&](int r) LMP_UQ_ALWAYS { a.overlap[static_cast<std::size_t>(set) * a.n_rows + i + r] += lane_sum<T>(overlap.row[r]); });
 }
 
-// One set's gradient is summed straight away; for several the derivatives of each output are kept and used by all.
-template <class T, int R, bool STACKED> LMP_UQ_INLINE void product_reverse_rows(const ProductReverse<T> &a, int i, const Channels &c)
+// Output by output: its derivatives are used by all sets, and stay in the cache. A set's sums do not depend on how many there are.
+template <class T, int R> LMP_UQ_INLINE void product_reverse_rows(const ProductReverse<T> &a, int i, const Channels &c)
 {
   const Polynomial &p = a.polynomial;
   const std::size_t n_channels = a.n_channels, in_row = p.n_in * n_channels, out_row = p.n_out * n_channels;
   const T *coefficient = coefficients_of(p, a.coefficients, c), *gradient = a.gradient + i * out_row + c.first;
-  Packet<T, R> in[MAX_HARMONICS], jacobian[STACKED ? MAX_OUTPUTS : 1][MAX_HARMONICS], weights[MAX_OUTPUTS];
+  Packet<T, R> in[MAX_HARMONICS], jacobian[MAX_HARMONICS], sums[MAX_SETS][MAX_HARMONICS];
   load_rows<T, R>(a.in + i * in_row + c.first, p.n_in, n_channels, in_row, in);
-  if constexpr (STACKED)
-    for (int o = 0; o < p.n_out; ++o) each_row<R>([&](int r) LMP_UQ_ALWAYS { weights[o].row[r] = Vector<T>{} + T(1); });
-  else
-    load_rows<T, R>(gradient, p.n_out, n_channels, out_row, weights);
+  for (int set = 0; set < a.n_sets; ++set)
+    for (int s = 0; s < p.n_in; ++s) sums[set][s] = Packet<T, R>{};
   for (int o = 0; o < p.n_out; ++o) {
-    Packet<T, R> *of = jacobian[STACKED ? o : 0];
-    for (int s = 0; s < p.n_in && (STACKED || o == 0); ++s) of[s] = Packet<T, R>{};
-    polynomial_jacobian<T, R>(p, o, in, weights[o], coefficient, of);
+    polynomial_jacobian<T, R>(p, o, in, coefficient, jacobian);
+    for (int set = 0; set < a.n_sets; ++set) {
+      Packet<T, R> g;
+      load_rows<T, R>(gradient + set * a.set_stride + o * n_channels, 1, n_channels, out_row, &g);
+      for (int s = 0; s < p.n_in; ++s) each_row<R>([&](int r) LMP_UQ_ALWAYS { sums[set][s].row[r] += g.row[r] * jacobian[s].row[r]; });
+    }
   }
-  if constexpr (!STACKED) return store_product_gradient<T, R>(a, 0, i, c, in, [&](int s) LMP_UQ_ALWAYS { return jacobian[0][s]; });
-  for (int set = 0; set < a.n_sets; ++set) {
-    load_rows<T, R>(gradient + set * a.set_stride, p.n_out, n_channels, out_row, weights);
-    store_product_gradient<T, R>(a, set, i, c, in, [&](int s) LMP_UQ_ALWAYS {
-      Packet<T, R> sum{};
-      for (int o = 0; o < p.n_out; ++o) each_row<R>([&](int r) LMP_UQ_ALWAYS { sum.row[r] += weights[o].row[r] * jacobian[o][s].row[r]; });
-      return sum;
-    });
-  }
+  for (int set = 0; set < a.n_sets; ++set) store_product_gradient<T, R>(a, set, i, c, in, sums[set]);
 }
 
 template <class T> void product_reverse(const ProductReverse<T> &a)
 {
   for_channels<T>(a.n_channels, [&](const Channels &c) LMP_UQ_ALWAYS {
-    for_row_groups(a.n_rows, [&](int i, auto n) LMP_UQ_ALWAYS {
-      if (a.n_sets == 1) product_reverse_rows<T, n.value, false>(a, i, c);
-      else product_reverse_rows<T, n.value, true>(a, i, c);
-    });
+    for_row_groups(a.n_rows, [&](int i, auto n) LMP_UQ_ALWAYS { product_reverse_rows<T, n.value>(a, i, c); });
   });
 }
 
