@@ -18,6 +18,7 @@ class LayerModel {
   LayerModel(const Weights &weights, int number);    // weights live as long as this object
 
   const LayerShape &shape() const { return shape_; }
+  const Architecture &architecture() const { return weights_.shape(); }
   const Paths &paths() const { return paths_; }
   const Coupling &coupling() const { return coupling_; }
   const SymmetricProducts &products() const { return products_; }
@@ -36,6 +37,7 @@ class LayerModel {
   int n_before_gate() const { return (l_max() + 1) * (l_max() + 1) + l_max(); }    // components, nonlinear layers
   double norm(double density) const { return 1.0 / (density_offset_ + density_slope_ * density); }    // of a sum over neighbours
   double norm_slope() const { return density_slope_; }
+  double density_offset() const { return density_offset_; }
 
   // (n_paths*C, C) and (C, C), made on demand
   Matrix message(int l) const { return weights_.message(number_, l, 0); }  // layers > 0

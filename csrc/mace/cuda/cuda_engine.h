@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The engine on a CUDA device, in one precision. Order of work as on the CPU (mace/cpu/mace_engine.h), a chunk of centres at a time.
+#ifndef LMP_UQ_CUDA_ENGINE_H
+#define LMP_UQ_CUDA_ENGINE_H
+
+#include "mace/cpu/engine.h"
+#include "mace/cuda/device_layer.h"
+
+#include <mutex>
+
+namespace lmp_uq::cuda {
+
+constexpr int MOST_SETS = 4;    // cotangents of a pass
+
+class Stream {
+ public:
+  Stream() { require(cudaStreamCreate(&stream_)); }
+  ~Stream() { static_cast<void>(cudaStreamDestroy(stream_)); }
+  Stream(const Stream &) = delete;
+  Stream &operator=(const Stream &) = delete;
+  operator cudaStream_t() const { return stream_; }
+  void wait() const { require(cudaStreamSynchronize(stream_)); }
+
+ private:
+  cudaStream_t stream_;
+};
+
+// Centres first .. last and their edges, with the ranges of rows of one element.
+struct Chunk {
+  struct Range {
+    int element, first, last;
+  };
+  int first, last, first_edge, last_edge;
+  std::vector<Range> ranges;
+  int n() const { return last - first; }
+  int n_edges() const { return last_edge - first_edge; }
+};
+std::vector<Chunk> cut(const SortedGraph &graph, int most_centres);
+
+template <class T> class CudaEngine : public Engine {
+ public:
+  CudaEngine(Architecture architecture, Tensors tensors, double table_tolerance, int n_threads);
+
+  void prepare(const std::vector<int> &elements, std::shared_ptr<TableStore> store) override;
+  double table_bytes_of(const std::vector<int> &elements) const override;
+  const Architecture &shape() const override { return weights_.shape(); }
+  const char *instruction_set() const override { return "CUDA"; }
+  std::size_t table_bytes() const override;
+  std::size_t n_bytes() const override;
+  int n_threads() const override { return n_threads_; }
+  int exchange_width(int n_sets) const override;
+  std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
+                                  double *descriptors) override;
+  void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
+            double *gradients) override;
+
+ private:
+  using Layer = DeviceLayer<T>;
+  struct LayerState {
+    DeviceArray<T> products_in;        // A (n_local, (l_max+1)^2, C) where the layer keeps it
+    DeviceArray<T> before_gate;        // (n_local, n_before_gate, C), nonlinear layers
+    DeviceArray<T> features;           // x (n_nodes, (l_in+1)^2, n_sent), layers > 0
+    DeviceArray<T> scalars;            // h_0 (n_local, C) where the readout is gated or biased
+    DeviceArray<double> norm;          // of a centre's sum over its neighbours (n_local)
+    OwnRows<T> own;
+  };
+  struct Evaluated : State {
+    Evaluated(SortedGraph sorted, cudaStream_t stream) : graph(std::move(sorted), stream) {}
+    std::size_t n_bytes() const override;
+    DeviceGraph graph;
+    std::vector<LayerState> layers;
+  };
+  struct Workspace {                   // of a chunk, but for what is said to be of all
+    DeviceArray<T> harmonics, t, first_in, messages, products, features, gated, before_gate, own, edge_sums, edge_features;
+    DeviceArray<const T *> row;
+    DeviceArray<double> per_length, density, density_slope, work, slope, parts;
+    DeviceArray<T> before, after;      // of all: what skips take of the features before and after a layer, or give to their gradients
+    DeviceArray<T> sent, feature_gradient;    // of all: gradients of x of the next layer and of this one
+    DeviceArray<T> features_out, gradient_in;
+    DeviceArray<double> overlap;       // of all (set, n_local)
+    DeviceArray<double> energies, descriptors, gradients, all_gradients, energy_weights, descriptor_weights;
+  };
+  struct Weighting {                   // a few of pull's sets
+    int n_sets;
+    const double *energy, *descriptors;    // on the device, or nullptr
+  };
+
+  GateConstants gate_constants() const { return {shape().l_max, shape().gate_silu_constant, shape().gate_sigmoid_constant}; }
+  int n_harmonics() const { return (shape().l_max + 1) * (shape().l_max + 1); }
+  int wide() const { return padded(shape().n_channels); }
+  static Rows rows(int l, int n_components, int width)
+  {
+    return {2 * l + 1, static_cast<std::size_t>(n_components) * width, static_cast<std::size_t>(width)};
+  }
+  // a chunk's sums over neighbours of degree l, or their gradients: how they lie, and where they start
+  Rows sum_rows(const Layer &layer, int l) const;
+  std::size_t first_sum(const Layer &layer, int l) const;
+  std::size_t sum_size(const Layer &layer) const;    // of a centre
+  std::vector<Chunk> chunks(const SortedGraph &graph, int n_sets) const;
+
+  EdgeBatch<T> prepare_chunk(const Layer &layer, const Evaluated &state, const Chunk &chunk);
+
+  // forward
+  void prepare(const SortedGraph &graph);
+  void run_layer(const Layer &layer, const Layer *next, Evaluated &state, bool keep, bool energies);
+  void run_chunk(const Layer &layer, const Layer *next, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
+  const T *sum_messages(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, T *out);
+  void gate_messages(const Layer &layer, Evaluated &state, const Chunk &chunk, T *out);
+  void update_features(const Layer &layer, const Evaluated &state, const Chunk &chunk, const T *in);
+  void read_out(const Layer &layer, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
+  void send(const Layer &next, Evaluated &state, const Chunk &chunk);
+  void fill_ghosts(const Layer &layer, const SortedGraph &graph, const GhostExchange &exchange, DeviceArray<T> &features);
+
+  // reverse
+  void pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting);
+  void pull_chunk(const Layer &layer, const Evaluated &state, const Weighting &weighting, const Chunk &chunk, bool first);
+  void features_gradient(const Layer &layer, const Evaluated &state, const Weighting &weighting, const Chunk &chunk);
+  void products_gradient(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, int n_sets);
+  void gate_gradient(const Layer &layer, const Evaluated &state, const Chunk &chunk, int n_sets);
+  void own_gradient(const Layer &layer, const Evaluated &state, const Chunk &chunk, int n_sets);
+  void add_own(const Layer &layer, const Evaluated &state, const Chunk &chunk, int n_sets);
+  void messages_gradient(const Layer &layer, const Chunk &chunk, int n_sets);
+  void edges_gradient(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, int n_sets, bool first);
+  void skip_gradient(const Layer &layer, const Evaluated &state, const Chunk &chunk, int n_sets);
+  void gather_ghosts(const Layer &layer, const SortedGraph &graph, const GhostExchange &exchange, int n_sets, DeviceArray<T> &gradient);
+
+  Weights weights_;
+  int n_threads_;
+  double scale_, shift_;
+  Stream stream_;
+  std::vector<double> atomic_energies_;
+  DeviceArray<Repulsion> repulsion_;   // (n_elements, n_elements)
+  std::vector<std::unique_ptr<Layer>> layers_;
+  Workspace work_;
+  std::vector<T> mirror_;              // features of all nodes, on the host, for an exchange
+  mutable std::mutex mutex_;           // one evaluation or pull at a time
+};
+
+}    // namespace lmp_uq::cuda
+#endif
