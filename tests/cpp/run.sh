@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Identities of the native engine in plain C++, every family of models: tests/cpp/run.sh sanitize|valgrind|aarch64, from anywhere, with PYTHON
+# Identities of the native engine in plain C++, every family of models: tests/cpp/run.sh sanitize|valgrind|aarch64|emulate-sanitize, from anywhere, with PYTHON
 # set to the interpreter that has lmp_uq and the tests' packages.
+#   emulate-sanitize   what is written for a device, through its emulation, under AddressSanitizer and ThreadSanitizer; needs no PYTHON
 #   sanitize   csrc but for lammps/ and the loops under AddressSanitizer and UndefinedBehaviorSanitizer
 #   aarch64    both, compiled for that processor and run by qemu-aarch64
 #   valgrind   csrc but for lammps/, with the unrolled loops, which are too much for the sanitizers, under memcheck
@@ -9,7 +10,11 @@ set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/tests/objects.sh"
 python=${PYTHON:-$root/.venv/bin/python}
-mode=${1:?sanitize, valgrind or aarch64}
+mode=${1:?sanitize, valgrind, aarch64 or emulate-sanitize}
+if [ "$mode" = emulate-sanitize ]; then
+  for build in asan tsan; do sh "$root/tests/cpp/emulation/faults.sh" $build; done
+  exit
+fi
 mkdir -p "$root/build/cpp/$mode" "$root/build/cpp/models"
 "$python" "$root/tests/cpp/models.py" "$root/build/cpp/models"
 cd "$root/build/cpp/$mode"
@@ -18,7 +23,7 @@ case $mode in
   sanitize) flags="$common -fsanitize=address,undefined -fno-sanitize-recover=all"; runner= ;;
   valgrind) flags=$common; runner="valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --suppressions=$root/tests/cpp/openmp.supp" ;;
   aarch64) flags="$common -static"; runner=qemu-aarch64; CXX=${CXX:-aarch64-linux-gnu-g++} ;;
-  *) echo "tests/cpp/run.sh: $mode; accepted: sanitize, valgrind, aarch64" >&2; exit 2 ;;
+  *) echo "tests/cpp/run.sh: $mode; accepted: sanitize, valgrind, aarch64, emulate-sanitize" >&2; exit 2 ;;
 esac
 link_engine "$root" "$root/tests/cpp/check_engine.cpp" check_engine "$flags" "$common"
 # shellcheck disable=SC2086

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "lmp_uq"
 SPDX = "SPDX-License-Identifier: GPL-2.0-or-later"
 MAX_LINES = 400
 SOURCE_FOLDERS = ("csrc", "lmp_uq", "tests", "examples", "benchmarks")
-SUFFIXES = (".py", ".pyx", ".cpp", ".h")
+SUFFIXES = (".py", ".pyx", ".cpp", ".h", ".cu")
 
 HEADINGS = {
     "pair": "Mixing, shift, table, tail correction, restart, rRESPA info",

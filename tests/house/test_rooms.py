@@ -18,6 +18,8 @@ MAY_INCLUDE = {
     "file": ("base",),
     "mace": ("base", "formulas", "file"),
     "mace/cpu": ("base", "formulas", "file", "mace"),
+    "mace/cuda": ("base", "formulas", "file", "mace", "mace/cuda/emulation"),
+    "mace/cuda/emulation": (),
     "head": ("base", "formulas", "file"),
     "linear": ("base", "formulas", "file", "head"),
     "averages": ("base",),
@@ -29,6 +31,18 @@ STILL_UPWARDS = {
 }
 """Argument structs of the loops, which lie with the loops, and the record of SNAP's flags."""
 SYSTEM = ("sys/stat.h", "omp.h", "pthread.h", "string.h")
+SYSTEM_OF_ROOM = {
+    "mace/cuda": ("cuda_runtime.h",),
+    "mace/cuda/emulation": (
+        "sanitizer/asan_interface.h",
+        "sanitizer/common_interface_defs.h",
+        "sanitizer/tsan_interface.h",
+        "sys/mman.h",
+        "sys/syscall.h",
+        "ucontext.h",
+        "unistd.h",
+    ),
+}
 
 
 def included(path):
@@ -37,12 +51,12 @@ def included(path):
 
 @pytest.mark.parametrize("room", MAY_INCLUDE)
 def test_rooms_include_the_standard_library_and_the_rooms_below_them(room):
-    files = [path for path in (CSRC / room).iterdir() if path.suffix in (".h", ".cpp")]
+    files = [path for path in (CSRC / room).iterdir() if path.suffix in (".h", ".cpp", ".cu")]
     assert files
     for path in files:
         for kind, name in included(path):
             if kind == "<":
-                assert name in SYSTEM or re.fullmatch(r"[a-z_0-9]+", name), (path, name)
+                assert name in (*SYSTEM, *SYSTEM_OF_ROOM.get(room, ())) or re.fullmatch(r"[a-z_0-9]+", name), (path, name)
                 continue
             assert (CSRC / name).exists(), (path, name)
             other = name.rpartition("/")[0]
@@ -98,7 +112,7 @@ def test_units_and_functions_of_csrc_are_short():
     planted = "\n".join(["int f(int a,", "      int b)", "{", *["  a++;"] * 47, "}", "", "int g()", "{", "}"])
     assert functions(planted) == [("int f(int a,", 51), ("int g()", 3)]
     for path in CSRC.rglob("*"):
-        if path.suffix in (".cpp", ".h"):
+        if path.suffix in (".cpp", ".h", ".cu"):
             text = read(path)
             assert path.suffix == ".h" or len(text.splitlines()) <= MAX_UNIT, path
             assert not [f for f in functions(text) if f[1] > MAX_FUNCTION], path
