@@ -10,6 +10,7 @@
 #include "file/tensor.h"
 
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace lmp_uq {
@@ -23,6 +24,7 @@ class Engine {
     double table_tolerance = -1.0;
     bool single_precision_bars = false; // pulls of descriptor weights alone in float32 all the same
     int threads = 1;                    // of evaluate and pull; 0: as many as OpenMP says
+    std::string device = "cpu";         // cpu, cuda, cuda:n; auto: a device if there is one
   };
 
   // What pull needs of one evaluation.

@@ -41,6 +41,8 @@ class MaceNativeBackbone:
         Pulls of descriptor weights alone run in float32, also where `precision` is float64.
     threads : int
         Of each call; 0: what OpenMP says (OMP_NUM_THREADS, else the processors). The same number gives the same bits.
+    device : str
+        cpu, cuda, cuda:n, or auto: a CUDA device where there is one.
 
     Attributes
     ----------
@@ -69,18 +71,19 @@ class MaceNativeBackbone:
         table_tolerance: float | None = None,
         single_precision_bars: bool = False,
         threads: int = 0,
+        device: str = "cpu",
     ) -> None:
         from ase.data import chemical_symbols
 
         if precision not in PRECISIONS:
             raise UqError(f"precision is {precision!r}; accepted: {' or '.join(PRECISIONS)}")
         tolerance = -1.0 if table_tolerance is None else table_tolerance
-        self._engine = Engine(architecture, tensors, precision == "float32", tolerance, single_precision_bars, threads)
+        self._engine = Engine(architecture, tensors, precision == "float32", tolerance, single_precision_bars, threads, device)
         self.elements = tuple(chemical_symbols[z] for z in architecture["atomic_numbers"])
         self.cutoff = float(architecture["r_max"])
         self.fixed_inputs = fixed_inputs(architecture)
         self.precision = precision
-        self.device, self.engine = "cpu", "native"
+        self.device, self.engine = device, "native"
         self.n_parameters = _n_parameters(tensors)
         self.n_features = self._engine.n_features
         self.instruction_set = self._engine.instruction_set
