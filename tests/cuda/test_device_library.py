@@ -126,7 +126,8 @@ def copied_package(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LMP_UQ_")} | {"PYTHONPATH": str(tmp_path)}
 
     def run(code):
-        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path, check=True).stdout
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path, check=True).stdout
 
     run.folder = copy
     return run
@@ -134,9 +135,10 @@ def copied_package(tmp_path):
 
 def test_library_lies_beside_the_plugin(copied_package, emulated):
     code = "from lmp_uq._native import choose_device as f; print(*f('auto'))"
-    reason = f"this build has no CUDA kernels ({copied_package.folder}/liblmp_uq_cuda.so is missing); rebuild with nvcc on PATH, see docs/build.md"
+    path = copied_package.folder / "liblmp_uq_cuda.so"
+    reason = f"this build has no CUDA kernels ({path} is missing); rebuild with nvcc on PATH, see docs/build.md"
     assert copied_package(code) == f"None device auto: the CPU, because {reason}\n"
-    (copied_package.folder / "liblmp_uq_cuda.so").symlink_to(emulated)
+    path.symlink_to(emulated)
     assert copied_package(code) == "0 \n"
 
 
