@@ -128,6 +128,7 @@ cdef dict add_arrays(Tensors &views, arrays):
 
 include "_native_file.pxi"
 include "_native_head.pxi"
+include "_native_device.pxi"
 
 
 cdef class Exchange:

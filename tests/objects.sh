@@ -17,5 +17,5 @@ link_engine() {
     ${CXX:-g++} $options -I"$1/csrc" -c "$source" -o "$object"
   done
   # shellcheck disable=SC2086
-  ${CXX:-g++} $4 $objects -o "$3"
+  ${CXX:-g++} $4 $objects -o "$3" -ldl
 }

@@ -77,6 +77,7 @@ def _models(options, command):
 
 def _env(options, command):
     from lmp_uq import _HERE, host_environment
+    from lmp_uq._native import device_report
 
     path = os.environ.get("LAMMPS_PLUGIN_PATH", "")
     folders = [_HERE] + [p for p in path.split(":") if p and p != _HERE]
@@ -86,6 +87,7 @@ def _env(options, command):
         return
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
+    print(*(f"# {line}" for line in device_report()), sep="\n")
 
 
 def _completion(options, command):

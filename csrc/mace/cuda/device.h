@@ -31,14 +31,14 @@ constexpr std::size_t FREE_SHARED = 48 << 10;    // bytes a block gets without a
 
 struct CudaError : std::runtime_error {
   cudaError_t error;
-  CudaError(cudaError_t e, const std::string &text) : std::runtime_error("CUDA: " + text), error(e) {}
+  CudaError(cudaError_t e, const std::string &text) : std::runtime_error(text), error(e) {}
 };
 
 inline void require(cudaError_t error)
 {
   if (error == cudaSuccess) return;
   static_cast<void>(cudaGetLastError());    // which would be found again by whoever asks next
-  throw CudaError(error, cudaGetErrorString(error));
+  throw CudaError(error, std::string("CUDA: ") + cudaGetErrorString(error));
 }
 
 template <class... P, class... A>
@@ -63,7 +63,7 @@ struct OnDevice {
     std::size_t free = 0, total = 0;
     static_cast<void>(cudaGetLastError()), static_cast<void>(cudaMemGetInfo(&free, &total));
     const auto mb = [](std::size_t n) { return std::to_string((n + (1 << 20) - 1) >> 20) + " MB"; };
-    throw CudaError(error, "out of memory: no room for an array of " + mb(bytes) + ", free are " + mb(free) + " of " + mb(total));
+    throw CudaError(error, "out of device memory: no room for an array of " + mb(bytes) + ", free are " + mb(free) + " of " + mb(total));
   }
   static void free(void *p) { static_cast<void>(cudaFree(p)); }
 };

@@ -6,7 +6,7 @@
 emulated() {
   emulated_root=$1 emulated_build=$2 emulated_output=$3
   shift 3
-  emulated_common="-std=c++17 -O2 -g -fPIC -Wall -Wextra -Wno-unknown-pragmas -I$emulated_root/csrc"
+  emulated_common="-std=c++17 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Wno-unknown-pragmas -I$emulated_root/csrc"
   case $emulated_build in
     plain) emulated_flags= emulated_told= ;;
     asan) emulated_flags="-fsanitize=address,undefined -fno-sanitize-recover=all" emulated_told=-DLMP_UQ_ASAN ;;
@@ -14,7 +14,8 @@ emulated() {
     swapcontext) emulated_flags= emulated_told=-DLMP_UQ_SWAPCONTEXT ;;
     *) echo "emulated: $emulated_build; accepted: plain, asan, tsan, swapcontext" >&2; return 2 ;;
   esac
-  case $emulated_output in *.so) emulated_shared=-shared ;; *) emulated_shared= ;; esac
+  emulated_shared=
+  case $emulated_output in *.so) emulated_shared="-shared -Wl,--version-script=$emulated_root/csrc/mace/cuda/library.map" ;; esac
   emulated_objects=
   for emulated_source in "$emulated_root"/csrc/mace/cuda/emulation/*.cpp "$@"; do
     emulated_object=$(basename "$emulated_source").$emulated_build.o

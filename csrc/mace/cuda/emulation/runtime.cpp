@@ -58,8 +58,7 @@ cudaError_t launch(const cudaLaunchConfig_t &c, const void *kernel, std::functio
   const bool empty = !grid.x || !grid.y || !grid.z;
   if (empty || grid.x >> 31 || grid.y > 65535 || grid.z > 65535) fail("a grid of (%u,%u,%u) blocks", grid.x, grid.y, grid.z);
   check_shared(kernel, c.dynamicSmemBytes);
-  static const bool runs = setting("CHIP", 90) >= OLDEST_CHIP;
-  if (!runs) return remember(cudaErrorNoKernelImageForDevice);
+  if (setting("CHIP", 90) < OLDEST_CHIP) return remember(cudaErrorNoKernelImageForDevice);
   return submit(c.stream, [=, bytes = c.dynamicSmemBytes] { ++n_launches, begin_launch(bytes), run(grid, block, thread); }, uses);
 }
 

@@ -1,0 +1,12 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# library.sh plain|asan|tsan: liblmp_uq_cuda.so through the emulation, as build/cpp/emulation/liblmp_uq_cuda-BUILD.so, whose path is printed;
+# LMP_UQ_CUDA_LIBRARY names it to the plugin.
+set -eu
+root=$(cd "$(dirname "$0")/../../.." && pwd)
+. "$root/tests/cpp/emulation/build.sh"
+build=${1:?plain, asan or tsan}
+mkdir -p "$root/build/cpp/emulation"
+cd "$root/build/cpp/emulation"
+emulated "$root" "$build" "liblmp_uq_cuda-$build.so" "$root"/csrc/mace/cuda/*.cu
+echo "$PWD/liblmp_uq_cuda-$build.so"
