@@ -91,7 +91,7 @@ cdef extern from "mace/cpu/engine.h" namespace "lmp_uq":
 cdef extern from *:
     """
     static std::unique_ptr<lmp_uq::Engine> make_engine(const std::string &architecture, const lmp_uq::Tensors &tensors, bool single_precision,
-                                                       double table_tolerance, bool single_precision_bars, int threads, const std::string &device)
+                                                       double table_tolerance, bool single_precision_bars, int threads, int device)
     {
       return lmp_uq::Engine::make(lmp_uq::Json::parse(architecture), tensors, {single_precision, table_tolerance, single_precision_bars, threads, device});
     }
@@ -109,7 +109,7 @@ cdef extern from *:
       return 1;
     }
     """
-    unique_ptr[CppEngine] make_engine(const string &, const Tensors &, cbool, double, cbool, int, const string &) except +raise_uq_error nogil
+    unique_ptr[CppEngine] make_engine(const string &, const Tensors &, cbool, double, cbool, int, int) except +raise_uq_error nogil
     int add_tensor(Tensors &, const string &, const string &, const vector[size_t] &, const void *)
 
 
@@ -238,8 +238,8 @@ cdef class Engine:
         Pulls of descriptor weights alone in float32.
     threads : int
         Of each call; 0: as many as OpenMP says.
-    device : str
-        cpu, cuda, cuda:n or auto.
+    device : int
+        Number of a CUDA device, see `choose_device`; -1: the CPU.
 
     Raises
     ------
@@ -249,13 +249,12 @@ cdef class Engine:
     cdef unique_ptr[CppEngine] engine
     cdef object arrays
 
-    def __init__(self, architecture, tensors, bint single_precision, double table_tolerance, bint single_precision_bars, int threads, device="cpu"):
+    def __init__(self, architecture, tensors, bint single_precision, double table_tolerance, bint single_precision_bars, int threads, int device=-1):
         cdef Tensors views
         cdef string text = json.dumps(architecture).encode()
-        cdef string where = device.encode()
         self.arrays = add_arrays(views, tensors)    # their bytes are the engine's
         with nogil:
-            self.engine = make_engine(text, views, single_precision, table_tolerance, single_precision_bars, threads, where)
+            self.engine = make_engine(text, views, single_precision, table_tolerance, single_precision_bars, threads, device)
 
     @property
     def instruction_set(self):

@@ -10,6 +10,7 @@ std::unique_ptr<lmp_uq::Evaluator> lmp_uq::load_evaluator(const Settings &settin
     auto evaluator = make_native_evaluator(settings);
     try {
       info = evaluator->load(source, elements);
+      note = evaluator->remark();
       return evaluator;
     } catch (const NotNative &reason) {
       if (settings.engine == "native") throw;

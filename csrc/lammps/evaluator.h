@@ -22,6 +22,7 @@ class Evaluator {
   // Every method throws std::runtime_error with a text for the user.
   // elements: one name per LAMMPS type that takes part; species in uq_graph are indices into it.
   virtual uq_model_info load(ModelSource &source, const std::vector<std::string> &elements) = 0;    // may take the source's bytes
+  virtual std::string remark() const { return ""; }    // after load, for the log
 
   // Radial tables of all pairs of the elements, before the first step: about how many bytes they take, and their making, collective over the
   // store's ranks, which gives how many they do. An evaluator without tables has nothing to do.

@@ -3,6 +3,7 @@
 #include "evaluator.h"
 
 #include "mace/cpu/engine.h"
+#include "mace/device_library.h"
 #include "native_info.h"
 #include "head/posterior.h"
 #include "base/text.h"
@@ -56,6 +57,8 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   double memory_usage() override;
 
  private:
+  std::string remark() const override { return remark_; }
+  lmp_uq::DeviceChoice choose() const;
   void make_engine();
   lmp_uq::AtomGraph atom_graph(const uq_graph &graph);
   void correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, double *gradients,
@@ -64,7 +67,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   const double *grades();
 
   const lmp_uq::Settings settings_;
-  std::string precision_;
+  std::string precision_, remark_;
   std::unique_ptr<lmp_uq::ModelFile> file_;    // the engine looks into its bytes
   std::vector<int> elements_;                  // of each species
   std::unique_ptr<lmp_uq::Posterior> head_;
@@ -99,19 +102,29 @@ uq_model_info NativeEvaluator::load(lmp_uq::ModelSource &source, const std::vect
   return lmp_uq::describe(*file_, *head_, *engine_, precision_);
 }
 
+// a device that is not there is a reason for another engine, a word that is none is not
+lmp_uq::DeviceChoice NativeEvaluator::choose() const
+{
+  try {
+    return lmp_uq::choose_device(settings_.device, settings_.local_rank);
+  } catch (const std::runtime_error &failure) {
+    if (settings_.device.rfind("cuda", 0) != 0) throw;
+    throw lmp_uq::NotNative(failure.what());
+  }
+}
+
 // what goes wrong here is a feature that this engine lacks, not a bad file
 void NativeEvaluator::make_engine()
 {
-  if (settings_.device == "cuda" || settings_.device.rfind("cuda:", 0) == 0)
-    throw lmp_uq::NotNative("engine native runs on the CPU; device is " + settings_.device + ", accepted: auto, cpu");
-  if (settings_.device != "auto" && settings_.device != "cpu")
-    throw std::runtime_error("device is '" + settings_.device + "'; accepted: cpu, cuda, cuda:N or auto");
+  const lmp_uq::DeviceChoice device = choose();
+  if (settings_.asks_device) remark_ = device.remark;
   precision_ = settings_.precision == "file" ? file_->header().at("precision").string() : settings_.precision;
   file_->keep_only("backbone");
   lmp_uq::Engine::Options options;
   options.single_precision = precision_ == "float32";
   options.single_precision_bars = settings_.bars_precision == "float32";
   options.threads = settings_.threads;
+  options.device = device.number;
   try {
     engine_ = lmp_uq::Engine::make(file_->header().at("backbone").at("architecture"), file_->section("backbone"), options);
   } catch (const std::runtime_error &failure) {

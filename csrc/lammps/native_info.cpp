@@ -78,7 +78,7 @@ uq_model_info lmp_uq::describe(const ModelFile &file, const Posterior &head, con
   for (const int element : head.unknown_elements()) unknown.push_back(symbols[element]);
   put(info.sha256, file.sha256(), sizeof(info.sha256));
   put(info.summary,
-      joined(symbols, " ") + ", cutoff " + general(info.cutoff) + " Angstrom, " + precision + " on cpu (native engine, " +
+      joined(symbols, " ") + ", cutoff " + general(info.cutoff) + " Angstrom, " + precision + " on " + engine.device() + " (native engine, " +
           engine.instruction_set() + "), " + posterior + ", fields: " + (fields.empty() ? "none" : joined(fields, ", ")),
       sizeof(info.summary));
   if (!unknown.empty())

@@ -49,7 +49,10 @@ std::vector<std::pair<std::string, Read>> keywords(Settings &s, LAMMPS *lmp)
             }};
   };
   return {word("engine", s.engine, {"auto", "torch", "native"}),
-          {"device", [&s](const std::string &value) { s.device = value; }},
+          {"device", [&s](const std::string &value) {
+             s.device = value;
+             s.asks_device = true;
+           }},
           word("precision", s.precision, {"float32", "float64", "file"}),
           word("bars_precision", s.bars_precision, {"float32", "same"}),
           positive("members", s.members),

@@ -3,66 +3,78 @@
 
 #include "base/json_text.h"
 
-#include <cstdlib>
-#include <dlfcn.h>
 #include <stdexcept>
 
 namespace lmp_uq {
 
 namespace {
 
-void check(int failed, const uq_error &error)
+constexpr int MOST_TEXT = 1000;
+
+// f(problem, size), and raises the problem
+template <class F> auto without_problem(const F &f)
 {
-  if (failed) throw std::runtime_error(error.text);
+  char problem[MOST_TEXT] = "";
+  struct Raise {
+    const char *problem;
+    void operator()() const
+    {
+      if (problem[0]) throw std::runtime_error(problem);
+    }
+  } const raise{problem};
+  if constexpr (std::is_void_v<decltype(f(problem, MOST_TEXT))>) {
+    f(problem, MOST_TEXT);
+    raise();
+  } else {
+    const auto out = f(problem, MOST_TEXT);
+    raise();
+    return out;
+  }
 }
 
 }    // namespace
 
-const uq_engine_calls &device_calls()
+DeviceEngine::DeviceEngine(const Json &architecture, const Tensors &tensors, const lmp_uq_engine_calls &calls, const lmp_uq_engine_options &options)
+    : shape_(Architecture::read(architecture)), options_(options), handle_(std::make_shared<Handle>(calls))
 {
-  void *library = dlopen(std::getenv("LMP_UQ_CUDA_LIBRARY"), RTLD_NOW | RTLD_LOCAL);
-  if (!library) throw std::runtime_error(dlerror());
-  return *reinterpret_cast<const uq_engine_calls *(*)()>(dlsym(library, "lmp_uq_cuda_engine"))();
-}
-
-DeviceEngine::DeviceEngine(const Json &architecture, const Tensors &tensors, const uq_engine_calls &calls, const uq_engine_options &options)
-    : shape_(Architecture::read(architecture)), calls_(calls), options_(options)
-{
-  std::vector<uq_tensor> all;
+  std::vector<lmp_uq_tensor> all;
   for (const auto &[name, tensor] : tensors)
     all.push_back({name.c_str(), static_cast<int>(tensor.dtype), static_cast<int>(tensor.shape.size()), tensor.shape.data(), tensor.data});
-  uq_error error{};
-  check(calls_.make(text_of(architecture).c_str(), all.size(), all.data(), &options_, &engine_, &error), error);
+  const std::string text = text_of(architecture);
+  handle_->engine = without_problem([&](char *problem, int size) { return calls.make(text.c_str(), all.size(), all.data(), &options_, problem, size); });
 }
+
+DeviceEngine::~DeviceEngine() = default;
 
 void DeviceEngine::prepare(const std::vector<int> &elements, std::shared_ptr<TableStore> store)
 {
-  uq_error error{};
-  const int failed = calls_.prepare(engine_, static_cast<int>(elements.size()), elements.data(), &error);
-  store->agree(failed ? error.text : "");    // each process has tables of its own on its device
+  char problem[MOST_TEXT] = "";
+  handle_->calls.prepare(handle_->engine, static_cast<int>(elements.size()), elements.data(), problem, MOST_TEXT);
+  store->agree(problem);    // each process has tables of its own on its device
 }
 
 double DeviceEngine::table_bytes_of(const std::vector<int> &elements) const
 {
-  return calls_.table_bytes_of(engine_, static_cast<int>(elements.size()), elements.data());
+  return handle_->calls.table_bytes_of(handle_->engine, static_cast<int>(elements.size()), elements.data());
 }
 
 std::unique_ptr<Engine::State> DeviceEngine::evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                                       double *descriptors)
 {
-  const uq_atom_graph g{graph.n_local, graph.n_nodes, graph.species, graph.n_edges, graph.centres, graph.neighbours, graph.vectors};
-  void *state = nullptr;
-  uq_error error{};
-  check(calls_.evaluate(engine_, &g, &exchange, keep, energies, descriptors, &state, &error), error);
-  return state ? std::make_unique<Evaluated>(calls_, state) : nullptr;
+  const lmp_uq_atom_graph g{graph.n_local, graph.n_nodes, graph.species, graph.n_edges, graph.centres, graph.neighbours, graph.vectors};
+  void *state = without_problem([&](char *problem, int size) {
+    return handle_->calls.evaluate(handle_->engine, &g, &exchange, keep, energies, descriptors, problem, size);
+  });
+  return state ? std::make_unique<Evaluated>(handle_, state) : nullptr;
 }
 
 void DeviceEngine::pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
                         double *gradients)
 {
   const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
-  uq_error error{};
-  check(calls_.pull(engine_, evaluated.state, &exchange, n_sets, energy_weights, descriptor_weights, gradients, &error), error);
+  without_problem([&](char *problem, int size) {
+    handle_->calls.pull(handle_->engine, evaluated.state, &exchange, n_sets, energy_weights, descriptor_weights, gradients, problem, size);
+  });
 }
 
 }    // namespace lmp_uq

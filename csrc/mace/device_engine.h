@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The engine of the shared object with the kernels of a device, as an Engine.
+// The engine of the library of a device, as an Engine.
 #ifndef LMP_UQ_DEVICE_ENGINE_H
 #define LMP_UQ_DEVICE_ENGINE_H
 
@@ -8,12 +8,11 @@
 
 namespace lmp_uq {
 
-const uq_engine_calls &device_calls();
-
 class DeviceEngine : public Engine {
  public:
-  DeviceEngine(const Json &architecture, const Tensors &tensors, const uq_engine_calls &calls, const uq_engine_options &options);
-  ~DeviceEngine() override { calls_.free(engine_); }
+  // std::runtime_error: as Engine::make, or what the device lacks
+  DeviceEngine(const Json &architecture, const Tensors &tensors, const lmp_uq_engine_calls &calls, const lmp_uq_engine_options &options);
+  ~DeviceEngine() override;
   DeviceEngine(const DeviceEngine &) = delete;
   DeviceEngine &operator=(const DeviceEngine &) = delete;
 
@@ -21,28 +20,36 @@ class DeviceEngine : public Engine {
   double table_bytes_of(const std::vector<int> &elements) const override;
   const Architecture &shape() const override { return shape_; }
   const char *instruction_set() const override { return "CUDA"; }
-  std::size_t table_bytes() const override { return calls_.table_bytes(engine_); }
-  std::size_t n_bytes() const override { return calls_.n_bytes(engine_); }
+  std::string device() const override { return "cuda:" + std::to_string(options_.device); }
+  std::size_t table_bytes() const override { return handle_->calls.table_bytes(handle_->engine); }
+  std::size_t n_bytes() const override { return handle_->calls.n_bytes(handle_->engine); }
   int n_threads() const override { return options_.threads; }
-  int exchange_width(int n_sets) const override { return calls_.exchange_width(engine_, n_sets); }
+  int exchange_width(int n_sets) const override { return handle_->calls.exchange_width(handle_->engine, n_sets); }
   std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                   double *descriptors) override;
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
             double *gradients) override;
 
  private:
-  struct Evaluated : State {
-    Evaluated(const uq_engine_calls &c, void *s) : calls(c), state(s) {}
-    ~Evaluated() override { calls.free_state(state); }
-    std::size_t n_bytes() const override { return calls.state_bytes(state); }
-    const uq_engine_calls &calls;
+  struct Handle {
+    explicit Handle(const lmp_uq_engine_calls &c) : calls(c) {}
+    ~Handle() { calls.free(engine); }
+    Handle(const Handle &) = delete;
+    Handle &operator=(const Handle &) = delete;
+    const lmp_uq_engine_calls &calls;
+    void *engine = nullptr;
+  };
+  struct Evaluated : State {    // may outlive the DeviceEngine, but not what it is of
+    Evaluated(std::shared_ptr<Handle> h, void *s) : handle(std::move(h)), state(s) {}
+    ~Evaluated() override { handle->calls.free_state(handle->engine, state); }
+    std::size_t n_bytes() const override { return handle->calls.state_bytes(state); }
+    std::shared_ptr<Handle> handle;
     void *state;
   };
 
   Architecture shape_;
-  const uq_engine_calls &calls_;
-  uq_engine_options options_;
-  void *engine_ = nullptr;
+  lmp_uq_engine_options options_;
+  std::shared_ptr<Handle> handle_;
 };
 
 }    // namespace lmp_uq

@@ -49,11 +49,11 @@ def load_backbone(
         The arrays of the section backbone, names without the section.
     precision : {"float32", "float64"}
     device : str
-        "cpu", "cuda", "cuda:N", or "auto": with engine "torch" a GPU if there is one, else the CPU. "cuda" and "auto" deal
-        the GPUs of a node out to its ranks.
+        "cpu", "cuda", "cuda:N", or "auto": a GPU if there is one that the engine can use, else the CPU. "cuda" and "auto" deal the GPUs of a
+        node out to its ranks.
     engine : {"auto", "native", "torch"}
-        "native" is csrc/mace/cpu, on the CPU only; "torch" is mace-torch; "auto" is native, whatever the machine has, and torch
-        where a GPU is asked for, or, said in the log, where native cannot run the model.
+        "native" is csrc/mace; "torch" is mace-torch; "auto" is native, and torch, said in the log, where native cannot run the model or
+        has no kernels for the device.
     threads : int
         CPU threads; 0 is what torch or OpenMP choose.
     local_rank : int
@@ -83,14 +83,15 @@ def load_backbone(
     if engine not in ENGINES:
         raise UqError(f"engine is {engine!r}; accepted: {', '.join(ENGINES)}")
     architecture = entry.get("architecture", entry)
-    if engine == "native" or (engine == "auto" and device in ("auto", "cpu")):
+    if engine != "torch":
         try:
-            return _native(architecture, tensors, precision, device, threads)
+            return _native(architecture, tensors, precision, device, threads, local_rank)
         except UqError as reason:
             if engine == "native":
                 raise
             log.warning("%s; torch is used", reason)
-        device = "cpu"  # torch on a GPU is not verified: it runs there only where somebody asks for it
+        if device == "auto":
+            device = "cpu"  # torch on a GPU is not verified: it runs there only where somebody asks for it
     with needs_torch("engine torch"):
         from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone, pick_device
 
@@ -114,9 +115,7 @@ def linear_class(family: str) -> type:
     return ComputeBackbone
 
 
-def _native(architecture, tensors, precision, device, threads):
-    if device not in ("auto", "cpu"):
-        raise UqError(f"device is {device!r}; the native engine accepts: cpu or auto")
+def _native(architecture, tensors, precision, device, threads, local_rank):
     from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 
-    return MaceNativeBackbone(architecture, tensors, precision=precision, threads=threads)
+    return MaceNativeBackbone(architecture, tensors, precision=precision, threads=threads, device=device, local_rank=local_rank)

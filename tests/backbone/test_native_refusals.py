@@ -197,8 +197,8 @@ def test_load_backbone_chooses_the_engine(caplog):
     assert not caplog.messages
     with pytest.raises(UqError, match="engine is 'fast'; accepted: torch, native, auto"):
         load_backbone(entry, tensors, engine="fast")
-    with pytest.raises(UqError, match="the native engine accepts: cpu or auto"):
-        load_backbone(entry, tensors, device="cuda", engine="native")
+    with pytest.raises(UqError, match="device is 'gpu'; accepted: cpu, cuda, cuda:N or auto"):
+        load_backbone(entry, tensors, device="gpu", engine="native")
 
 
 def test_auto_is_the_cpu_where_there_is_a_gpu(monkeypatch, caplog):

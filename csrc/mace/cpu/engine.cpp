@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mace/cpu/mixed_engine.h"
 #include "mace/device_engine.h"
+#include "mace/device_library.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -19,9 +20,9 @@ std::unique_ptr<Engine> Engine::make(const Json &architecture, Tensors tensors, 
 #ifndef _OPENMP
   if (threads > 1) throw std::runtime_error("threads is " + std::to_string(threads) + "; this build has no OpenMP, accepted: 1");
 #endif
-  if (options.device != "cpu")
-    return std::make_unique<DeviceEngine>(architecture, tensors, device_calls(),
-                                          uq_engine_options{0, options.single_precision, threads, options.single_precision ? single : exact});
+  if (options.device >= 0)
+    return std::make_unique<DeviceEngine>(architecture, tensors, *cuda_library().engine,
+                                          lmp_uq_engine_options{options.device, options.single_precision, threads, options.single_precision ? single : exact});
   if (options.single_precision) return std::make_unique<MaceEngine<float>>(shape, std::move(tensors), single, threads);
   if (options.single_precision_bars) return std::make_unique<MixedEngine>(shape, tensors, exact, single, threads);
   return std::make_unique<MaceEngine<double>>(shape, std::move(tensors), exact, threads);

@@ -24,7 +24,7 @@ class Engine {
     double table_tolerance = -1.0;
     bool single_precision_bars = false; // pulls of descriptor weights alone in float32 all the same
     int threads = 1;                    // of evaluate and pull; 0: as many as OpenMP says
-    std::string device = "cpu";         // cpu, cuda, cuda:n; auto: a device if there is one
+    int device = -1;                    // number of a CUDA device, see choose_device; -1: the CPU
   };
 
   // What pull needs of one evaluation.
@@ -47,6 +47,7 @@ class Engine {
 
   virtual const Architecture &shape() const = 0;
   virtual const char *instruction_set() const = 0;
+  virtual std::string device() const { return "cpu"; }
   virtual std::size_t table_bytes() const = 0;          // of the radial tables made so far
   virtual std::size_t n_bytes() const = 0;              // of these, of weights as they are laid out, and of work space
   virtual int n_threads() const = 0;

@@ -3,8 +3,9 @@
 
 #include "mace/cuda/device.h"
 #include "mace/cuda/devices.h"
+#include "mace/cuda/guarded.h"
 
-#include <cstdio>
+#include <string>
 
 #ifndef LMP_UQ_CUDA_TARGETS
 #ifdef __CUDACC__
@@ -15,18 +16,10 @@
 #define LMP_UQ_EXPORTED __attribute__((visibility("default")))
 
 namespace lmp_uq {
-namespace {
 
-// no exception leaves the library
-template <class F> void guarded(char *problem, int size, F &&f)
-{
-  problem[0] = 0;
-  try {
-    f();
-  } catch (const std::exception &e) {
-    std::snprintf(problem, static_cast<std::size_t>(size), "%s", e.what());
-  }
-}
+const lmp_uq_engine_calls &engine_calls();
+
+namespace {
 
 int count(char *problem, int size)
 {
@@ -57,6 +50,6 @@ extern "C" LMP_UQ_EXPORTED const struct lmp_uq_cuda_calls *lmp_uq_cuda_interface
   static_cast<void>(cudaRuntimeGetVersion(numbers)), static_cast<void>(cudaDriverGetVersion(numbers + 1));
   runtime = lmp_uq::cuda_version(numbers[0]), driver = numbers[1] ? lmp_uq::cuda_version(numbers[1]) : "";
   static struct lmp_uq_cuda_calls calls;
-  calls = {LMP_UQ_CUDA_TARGETS, runtime.c_str(), driver.c_str(), lmp_uq::count, lmp_uq::describe, lmp_uq::use};
+  calls = {LMP_UQ_CUDA_TARGETS, runtime.c_str(), driver.c_str(), lmp_uq::count, lmp_uq::describe, lmp_uq::use, &lmp_uq::engine_calls()};
   return &calls;
 }

@@ -4,6 +4,8 @@
 #ifndef LMP_UQ_CUDA_LIBRARY_H
 #define LMP_UQ_CUDA_LIBRARY_H
 
+#include "mace/cuda/engine_calls.h"
+
 enum { LMP_UQ_CUDA_VERSION = 1 };
 
 struct lmp_uq_cuda_device {
@@ -19,6 +21,7 @@ struct lmp_uq_cuda_calls {
   int (*n_devices)(char *problem, int size);    /* 0: problem says why there is none */
   void (*describe)(int device, struct lmp_uq_cuda_device *out, char *problem, int size);
   void (*use)(int device, char *problem, int size);    /* makes it the device of this thread's calls, and runs a kernel on it */
+  const struct lmp_uq_engine_calls *engine;
 };
 
 #ifdef __cplusplus

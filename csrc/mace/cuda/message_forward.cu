@@ -8,7 +8,7 @@ namespace lmp_uq::cuda {
 template <class T, int L, int M, int FIRST>
 __device__ inline void forward_group(const MessageForward<T> &a, int centre, const Share &me, T *column)
 {
-  using G = Group<L, M, FIRST>;
+  using G = Group<L, M, most_sums<T>(), FIRST>;
   constexpr int n_x = (L + 1) * (L + 1);
   T sum[G::n] = {};
   const int last = a.edges.start[centre + 1] - a.edges.first_edge;
@@ -40,12 +40,15 @@ __device__ inline void forward_group(const MessageForward<T> &a, int centre, con
   if constexpr (!G::is_last) forward_group<T, L, M, G::last>(a, centre, me, column);
 }
 
-template <class T, int L, int M> __global__ void __launch_bounds__(WARPS * LANES) message_forward_kernel(MessageForward<T> a)
+// thread blocks that a processor is to hold at once, as many as the registers allow without spills
+template <class T, int L> LMP_UQ_HD constexpr int resident() { return sizeof(T) == 8 ? 2 : L == 2 ? 2 : 4; }
+
+template <class T, int L, int M> __global__ void __launch_bounds__(WARPS * LANES, resident<T, L>()) message_forward_kernel(MessageForward<T> a)
 {
   LMP_UQ_DYNAMIC_SHARED(T, columns);    // (WARPS, largest group, LANES)
   const Share me = share_of_warp(a.edges.n_blocks);
   if (me.thing >= a.edges.n_centres) return;
-  forward_group<T, L, M, 0>(a, a.edges.first_centre + me.thing, me, columns + me.warp * largest_group<L, M>() * LANES + me.lane);
+  forward_group<T, L, M, 0>(a, a.edges.first_centre + me.thing, me, columns + me.warp * largest_group<L, M, most_sums<T>()>() * LANES + me.lane);
 }
 
 template <class T> void message_forward(const MessageForward<T> &a, int l_in, int l_max, cudaStream_t stream)
@@ -53,7 +56,7 @@ template <class T> void message_forward(const MessageForward<T> &a, int l_in, in
   const int n_blocks = blocks_for(static_cast<std::size_t>(a.edges.n_centres) * a.edges.n_blocks);
   for_l_max(l_max, [&](auto m) {
     for_l_in(l_in, [&](auto l) {
-      const std::size_t shared = static_cast<std::size_t>(WARPS) * largest_group<l.value, m.value>() * LANES * sizeof(T);
+      const std::size_t shared = static_cast<std::size_t>(WARPS) * largest_group<l.value, m.value, most_sums<T>()>() * LANES * sizeof(T);
       launch(stream, message_forward_kernel<T, l.value, m.value>, n_blocks, WARPS * LANES, shared, a);
     });
   });

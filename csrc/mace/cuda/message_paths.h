@@ -7,30 +7,33 @@
 
 namespace lmp_uq::cuda {
 
-constexpr int MOST_SUMS = 96;          // of a group; features of degree 1 with harmonics of degree 3 have 88
+// Sums of a group at most. Features of degree 1 with harmonics of degree 3 have 88 of them; in float64, their gradients leave no registers for
+// the rest.
+template <class T> LMP_UQ_HD constexpr int most_sums() { return 96; }
+template <class T> LMP_UQ_HD constexpr int most_gradients() { return sizeof(T) == 8 ? 64 : 96; }
 
 LMP_UQ_HD constexpr int n_products(const Paths &p, int path) { return (2 * p.l1[path] + 1) * (2 * p.l2[path] + 1); }
 
-LMP_UQ_HD constexpr int end_of_group(const Paths &p, int first)
+LMP_UQ_HD constexpr int end_of_group(const Paths &p, int first, int most)
 {
   int path = first + 1, n = n_products(p, first);
-  while (path < p.n && n + n_products(p, path) <= MOST_SUMS) n += n_products(p, path++);
+  while (path < p.n && n + n_products(p, path) <= most) n += n_products(p, path++);
   return path;
 }
 
-// The paths FIRST .. last of features of degrees 0..L and harmonics of degrees 0..M; their sums begin at `at` among those of all paths.
-template <int L, int M, int FIRST> struct Group {
+// The paths FIRST .. last, with MOST sums at most, of features of degrees 0..L and harmonics of degrees 0..M; their sums begin at `at` among those of all paths.
+template <int L, int M, int MOST, int FIRST> struct Group {
   static constexpr Paths paths = make_paths(L, M);
-  static constexpr int last = end_of_group(paths, FIRST), at = paths.outer[FIRST];
+  static constexpr int last = end_of_group(paths, FIRST, MOST), at = paths.outer[FIRST];
   static constexpr int n = (last < paths.n ? paths.outer[last] : paths.n_outer) - at;
   static constexpr bool is_last = last == paths.n;
 };
 
-template <int L, int M, int FIRST = 0> LMP_UQ_HD constexpr int largest_group()
+template <int L, int M, int MOST, int FIRST = 0> LMP_UQ_HD constexpr int largest_group()
 {
-  using G = Group<L, M, FIRST>;
+  using G = Group<L, M, MOST, FIRST>;
   if constexpr (G::is_last) return G::n;
-  else return G::n > largest_group<L, M, G::last>() ? G::n : largest_group<L, M, G::last>();
+  else return G::n > largest_group<L, M, MOST, G::last>() ? G::n : largest_group<L, M, MOST, G::last>();
 }
 
 // a lane's place among the messages of a centre: (component, path) `message`, then channels

@@ -5,13 +5,17 @@
 namespace lmp_uq::cuda {
 
 // numbers of shared memory of a warp: first a group's gradients, then the tile of lane_sums
-template <int L, int M> LMP_UQ_HD constexpr int reverse_shared() { return largest_group<L, M>() * LANES > SUM_TILE ? largest_group<L, M>() * LANES : SUM_TILE; }
+template <class T, int L, int M> LMP_UQ_HD constexpr int reverse_shared()
+{
+  constexpr int n = largest_group<L, M, most_gradients<T>()>() * LANES;
+  return n > SUM_TILE ? n : SUM_TILE;
+}
 
 // one path's share of an edge's gradients
 template <class T, int L, int M, int FIRST, int P>
 __device__ inline void reverse_path(const T *gradient, const T *x, const T *y, T r, T slope, T (&sums)[SUMS], T (&of_x)[(L + 1) * (L + 1)])
 {
-  using G = Group<L, M, FIRST>;
+  using G = Group<L, M, most_gradients<T>(), FIRST>;
   constexpr int l1 = G::paths.l1[P], l2 = G::paths.l2[P], n2 = 2 * l2 + 1, at = G::paths.outer[P] - G::at;
   T along = 0;
   unroll<2 * l1 + 1>([&](auto m1) {
@@ -32,7 +36,7 @@ __device__ inline void reverse_path(const T *gradient, const T *x, const T *y, T
 template <class T, int L, int M, int FIRST>
 __device__ inline void reverse_edge(const MessageReverse<T> &a, int set, int e, const Share &me, const T *gradient, T *tile)
 {
-  using G = Group<L, M, FIRST>;
+  using G = Group<L, M, most_gradients<T>(), FIRST>;
   constexpr int n_x = (L + 1) * (L + 1);
   const int width = a.edges.n_blocks * LANES;
   const T *row = radial_row(a.edges, e, G::paths.n, me), *y = a.edges.harmonics + static_cast<std::size_t>(e) * MAX_HARMONICS;
@@ -57,7 +61,7 @@ __device__ inline void reverse_edge(const MessageReverse<T> &a, int set, int e, 
 template <class T, int L, int M, int FIRST>
 __device__ inline void reverse_group(const MessageReverse<T> &a, int set, int centre, const Share &me, T *shared)
 {
-  using G = Group<L, M, FIRST>;
+  using G = Group<L, M, most_gradients<T>(), FIRST>;
   for (int k = 0; k < G::n; ++k) {
     T uncoupled = 0;
     for (int q = a.coupling.start[G::at + k]; q < a.coupling.start[G::at + k + 1]; ++q)
@@ -74,13 +78,16 @@ __device__ inline void reverse_group(const MessageReverse<T> &a, int set, int ce
   if constexpr (!G::is_last) reverse_group<T, L, M, G::last>(a, set, centre, me, shared);
 }
 
-template <class T, int L, int M> __global__ void __launch_bounds__(WARPS * LANES) message_reverse_kernel(MessageReverse<T> a)
+// thread blocks that a processor is to hold at once, as many as the registers allow without spills
+template <class T, int L> LMP_UQ_HD constexpr int resident() { return sizeof(T) == 8 ? 2 : L == 2 ? 2 : 3; }
+
+template <class T, int L, int M> __global__ void __launch_bounds__(WARPS * LANES, resident<T, L>()) message_reverse_kernel(MessageReverse<T> a)
 {
   LMP_UQ_DYNAMIC_SHARED(T, shared);
   const Share me = share_of_warp(a.edges.n_blocks);
   const int set = me.thing / a.edges.n_centres, centre = a.edges.first_centre + me.thing % a.edges.n_centres;
   if (set >= a.n_sets) return;
-  reverse_group<T, L, M, 0>(a, set, centre, me, shared + me.warp * reverse_shared<L, M>());
+  reverse_group<T, L, M, 0>(a, set, centre, me, shared + me.warp * reverse_shared<T, L, M>());
 }
 
 template <class T> void message_reverse(const MessageReverse<T> &a, int l_in, int l_max, cudaStream_t stream)
@@ -88,7 +95,7 @@ template <class T> void message_reverse(const MessageReverse<T> &a, int l_in, in
   const int n_blocks = blocks_for(static_cast<std::size_t>(a.n_sets) * a.edges.n_centres * a.edges.n_blocks);
   for_l_max(l_max, [&](auto m) {
     for_l_in(l_in, [&](auto l) {
-      const std::size_t shared = static_cast<std::size_t>(WARPS) * reverse_shared<l.value, m.value>() * sizeof(T);
+      const std::size_t shared = static_cast<std::size_t>(WARPS) * reverse_shared<T, l.value, m.value>() * sizeof(T);
       launch(stream, message_reverse_kernel<T, l.value, m.value>, n_blocks, WARPS * LANES, shared, a);
     });
   });

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lmp_uq._native import Engine, State
+from lmp_uq._native import Engine, choose_device, State
 from lmp_uq.backbone.graph import Graph, check_graph, check_push, fixed_inputs, weight_sets
 from lmp_uq.backbone.protocol import Evaluation
 from lmp_uq.errors import UqError
@@ -42,7 +42,9 @@ class MaceNativeBackbone:
     threads : int
         Of each call; 0: what OpenMP says (OMP_NUM_THREADS, else the processors). The same number gives the same bits.
     device : str
-        cpu, cuda, cuda:n, or auto: a CUDA device where there is one.
+        cpu, cuda, cuda:N, or auto: a CUDA device where there is one. "cuda" and "auto" deal the devices of a node out to its ranks.
+    local_rank : int
+        Number of this process on its node.
 
     Attributes
     ----------
@@ -59,7 +61,7 @@ class MaceNativeBackbone:
     Raises
     ------
     UqError
-        A feature that the engine does not run, by its name; tensors that do not fit the architecture.
+        A feature that the engine does not run, by its name; tensors that do not fit the architecture; a device that is not there.
     """
 
     def __init__(
@@ -72,18 +74,20 @@ class MaceNativeBackbone:
         single_precision_bars: bool = False,
         threads: int = 0,
         device: str = "cpu",
+        local_rank: int = 0,
     ) -> None:
         from ase.data import chemical_symbols
 
         if precision not in PRECISIONS:
             raise UqError(f"precision is {precision!r}; accepted: {' or '.join(PRECISIONS)}")
         tolerance = -1.0 if table_tolerance is None else table_tolerance
-        self._engine = Engine(architecture, tensors, precision == "float32", tolerance, single_precision_bars, threads, device)
+        number, _ = choose_device(device, local_rank)
+        self._engine = Engine(architecture, tensors, precision == "float32", tolerance, single_precision_bars, threads, -1 if number is None else number)
         self.elements = tuple(chemical_symbols[z] for z in architecture["atomic_numbers"])
         self.cutoff = float(architecture["r_max"])
         self.fixed_inputs = fixed_inputs(architecture)
         self.precision = precision
-        self.device, self.engine = device, "native"
+        self.device, self.engine = "cpu" if number is None else f"cuda:{number}", "native"
         self.n_parameters = _n_parameters(tensors)
         self.n_features = self._engine.n_features
         self.instruction_set = self._engine.instruction_set
