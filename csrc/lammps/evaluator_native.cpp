@@ -55,9 +55,9 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   void totals(const double *sum, double energy, double std_lower_upper[3]) override { head_->totals(sum, energy, std_lower_upper); }
   void member_energies(const double *sum, double energy, double *energies) override { head_->member_energies(sum, energy, energies); }
   double memory_usage() override;
+  std::string remark() const override { return remark_; }
 
  private:
-  std::string remark() const override { return remark_; }
   lmp_uq::DeviceChoice choose() const;
   void make_engine();
   lmp_uq::AtomGraph atom_graph(const uq_graph &graph);
