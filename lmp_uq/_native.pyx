@@ -58,7 +58,7 @@ cdef extern from "mace/architecture.h" namespace "lmp_uq":
     cdef cppclass Architecture:
         int n_features()
 
-cdef extern from "mace/cpu/engine.h" namespace "lmp_uq":
+cdef extern from "mace/engine.h" namespace "lmp_uq":
     cdef cppclass AtomGraph:
         int n_local, n_nodes
         const int64_t *species
@@ -233,7 +233,7 @@ cdef class Engine:
         Packed state dict.
     single_precision : bool
     table_tolerance : float
-        See csrc/mace/cpu/engine.h; below 0 the precision's own, 0 no tables.
+        See csrc/mace/engine.h; below 0 the precision's own, 0 no tables.
     single_precision_bars : bool
         Pulls of descriptor weights alone in float32.
     threads : int

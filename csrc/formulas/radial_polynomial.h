@@ -9,6 +9,10 @@
 namespace lmp_uq {
 
 constexpr int MOST_COEFFICIENTS = 8;  // of a radial function on an interval, a polynomial in t
+// Of one in an engine of numbers T. In float64 polynomials of degree 7 need a quarter of the memory of quintics at the same error, which is
+// worth their reading; tables in float32 are small anyway.
+template <class T> LMP_UQ_HD constexpr int n_coefficients() { return sizeof(T) == 8 ? 8 : 6; }
+
 constexpr int N_SPANS = 16;          // of equal length, each cut into as many equal intervals as it needs
 
 struct RadialSpans {

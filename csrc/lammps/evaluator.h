@@ -6,7 +6,7 @@
 #include "bridge.h"
 #include "model_source.h"
 #include "settings.h"
-#include "mace/cpu/table_store.h"
+#include "mace/table_store.h"
 
 #include <memory>
 #include <stdexcept>

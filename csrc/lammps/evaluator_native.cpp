@@ -2,7 +2,7 @@
 // Evaluator behind which csrc/mace/cpu runs: model file, MACE and posterior head, in this process and without an interpreter.
 #include "evaluator.h"
 
-#include "mace/cpu/engine.h"
+#include "mace/engine.h"
 #include "mace/device_library.h"
 #include "native_info.h"
 #include "head/posterior.h"

@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_NODE_TABLES_H
 #define LMP_UQ_NODE_TABLES_H
 
-#include "mace/cpu/table_store.h"
+#include "mace/table_store.h"
 
 #include <mpi.h>
 

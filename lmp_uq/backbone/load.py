@@ -49,8 +49,8 @@ def load_backbone(
         The arrays of the section backbone, names without the section.
     precision : {"float32", "float64"}
     device : str
-        "cpu", "cuda", "cuda:N", or "auto": a GPU if there is one that the engine can use, else the CPU. "cuda" and "auto" deal the GPUs of a
-        node out to its ranks.
+        "cpu", "cuda", "cuda:N", or "auto": a GPU if there is one that the engine can use, else the CPU. "cuda" and "auto"
+        deal the GPUs of a node out to its ranks.
     engine : {"auto", "native", "torch"}
         "native" is csrc/mace; "torch" is mace-torch; "auto" is native, and torch, said in the log, where native cannot run the model or
         has no kernels for the device.

@@ -4,7 +4,7 @@
 //
 //   check_engine [planted] FILE...        planted: one gradient is changed, so every file has to fail
 #include "mace/cpu/edge_sums.h"
-#include "mace/cpu/engine.h"
+#include "mace/engine.h"
 #include "file/model_file.h"
 
 #include <algorithm>

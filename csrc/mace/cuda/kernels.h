@@ -22,9 +22,6 @@ constexpr int WARPS = 4;               // of a thread block, where a kernel says
 
 inline int padded(int n_channels) { return (n_channels + LANES - 1) / LANES * LANES; }
 
-// Coefficients of a tabulated radial function on an interval, as the CPU has them.
-template <class T> LMP_UQ_HD constexpr int n_coefficients() { return sizeof(T) == 8 ? 8 : 6; }
-
 // Directed edges, sorted by centre; rows of nodes: local atoms, then ghosts.
 struct Edges {
   const int *start;                    // (n_local+1) first edge of each centre
