@@ -138,7 +138,6 @@ void read_gate(const Json &header, Architecture &a)
   const Irreps scalars = channels_and_degree(header, "MLP_irreps");
   if (scalars.degree > 0) refuse("MLP_irreps", "'" + header.at("MLP_irreps").string() + "'", "scalars like 16x0e");
   a.n_gate = scalars.n_channels;
-  if (a.layers.back().readout == Readout::Biased) accept_only(header, "gate", {"silu"});
   a.gate = choice<Activation>(header, "gate", {{"silu", Activation::Silu}, {"tanh", Activation::Tanh}, {"abs", Activation::Abs},
                                                {"None", Activation::None}});
   if (a.gate != Activation::None) a.gate_constant = header.at("activation_constants").at(header.at("gate").string()).number();

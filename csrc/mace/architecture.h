@@ -38,11 +38,11 @@ struct Architecture {
   Transform transform;
   std::vector<int> radial_widths;
   int n_heads, head;
-  int n_gate;                    // scalars inside the gated readout
+  int n_gate;                    // scalars inside the last readout
   double mean_neighbours;
-  Activation gate;               // of the gated readout
+  Activation gate;               // of the gated or biased readout
   double silu_constant;          // e3nn's normalisations of the activation functions: of the radial networks,
-  double gate_constant;          // of the gated readout,
+  double gate_constant;          // of the last readout,
   double gate_silu_constant, gate_sigmoid_constant;    // inside the gates of nonlinear layers
   bool repulsion, scale_shift;
   bool cutoff_in_basis;          // else radial functions and densities are multiplied by the envelope

@@ -116,7 +116,7 @@ Matrix Weights::readout_mid(int layer) const
 {
   const std::size_t heads = architecture_.n_heads, gate = architecture_.n_gate, n = heads * gate, first = architecture_.head * gate;
   const std::string name = readout_name(architecture_.layers[layer].readout_number, "linear_mid.weight");
-  const Matrix all = part(name, n * n, 0, n * n, architecture_.silu_constant / std::sqrt(n));
+  const Matrix all = part(name, n * n, 0, n * n, architecture_.gate_constant / std::sqrt(n));
   Matrix out;    // other heads' scalars are masked
   for (std::size_t k = 0; k < gate; ++k) out.insert(out.end(), all.begin() + (first + k) * n + first, all.begin() + (first + k) * n + first + gate);
   return out;
