@@ -35,6 +35,8 @@ REFUSED = [
     ("hidden_irreps", "8x0e+8x1o+8x2e+8x3o"),
     ("MLP_irreps", "16x0e+16x1o"),
     ("edge_irreps", "4x0e"),
+    ("num_interactions", 0),
+    ("num_interactions", 101),
     ("correlation", [4, 4]),
     ("correlation", [3]),
     ("max_ell", 4),
