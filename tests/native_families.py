@@ -40,6 +40,13 @@ FAMILIES = {
         for name, gate in GATES.items()
     },
     "nonlinear 0+1+2, three layers": omol_model,
+    **{
+        f"nonlinear, edges {edges}{' in both layers' * first}": functools.partial(
+            omol_model, num_interactions=2, max_ell=2, hidden_irreps=o3.Irreps("6x0e+6x1o+6x2e"), edge_irreps=o3.Irreps(edges),
+            use_edge_irreps_first=first,
+        )
+        for edges, first in (("3x0e+5x1o+2x2e", False), ("5x0e+2x2e", True), ("4x0e", False))
+    },
     "nonlinear after residual, edges as wide as hidden features": lambda: residual_model(
         num_interactions=2, interaction_cls=MH1["interaction_cls"], apply_cutoff=False
     ),

@@ -22,7 +22,8 @@ struct LayerShape {
   bool residual;         // features of the layer before are added to those of this one
   bool nonlinear;        // a gate and a second linear map follow the messages; its radial network sees both elements
   int l_in, l_out;       // highest degree of the features that come in and go out
-  int n_sent;            // channels that edges fetch
+  std::vector<int> n_sent_of;    // channels that edges fetch, of each degree 0 to l_in
+  int n_sent;            // the most of them: others are filled up with zeros
   int correlation;       // highest order of the products
   Readout readout;
   int readout_number;    // among the model's readouts

@@ -4,8 +4,8 @@
 namespace lmp_uq {
 
 BiasedReadout::BiasedReadout(const Weights &weights, int layer)
-    : f_(weights.shape().gate), first_(weights.readout_gate(layer)), mid_(weights.readout_mid(layer)), mid_bias_(weights.readout_bias(layer, false)),
-      last_(weights.readout_gated(layer)), last_bias_(weights.readout_bias(layer, true)[0])
+    : f_(weights.shape().gate), first_(weights.readout_gate(layer)), mid_(weights.readout_mid(layer)),
+      mid_bias_(weights.readout_bias(layer, false)), last_(weights.readout_gated(layer)), last_bias_(weights.readout_bias(layer, true)[0])
 {
 }
 

@@ -217,6 +217,13 @@ def test_a_head_that_a_file_lacks_is_named():
         open_backbone("nbmotaw", "pbe")
 
 
+def test_heads_and_charges_that_a_model_lacks(tmp_path):
+    with pytest.raises(UqError, match="the model has no head 'pbe'; it has: low, high"):
+        describe_mace(density_model(heads=["low", "high"]), head="pbe")
+    with pytest.raises(UqError, match=r"nbmotaw: charge, spin and elements of a \*\.uq file are fixed; these options are for"):
+        open_backbone("nbmotaw", charge=1.0)
+
+
 def chebyshev(transform):
     """Few of them of distances themselves, where they grow without bound."""
     return density_model(radial_type="chebyshev", num_bessel=3 if transform == "None" else 8, distance_transform=transform)
