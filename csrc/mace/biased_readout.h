@@ -20,6 +20,7 @@ class BiasedReadout {
  private:
   void inner(const std::vector<double> &scalars, std::vector<double> &first, std::vector<double> &second) const;
 
+  Activation f_ = Activation::None;
   Matrix first_, mid_, mid_bias_, last_;    // (C, n), (n, n), (n), (n)
   double last_bias_ = 0.0;
 };

@@ -88,7 +88,8 @@ def load_backbone(
             return _native(architecture, tensors, precision, device, threads, local_rank)
         except UqError as reason:
             if engine == "native":
-                raise
+                # the words of csrc/mace/architecture.cpp for a model that it does not run
+                raise UqError(f"{reason}{'; engine torch runs it' * str(reason).startswith('native engine: ')}") from reason
             log.warning("%s; torch is used", reason)
         if device == "auto":
             device = "cpu"  # torch on a GPU is not verified: it runs there only where somebody asks for it
