@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
+import resource
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import ase
 import numpy as np
 import pytest
-from lammps_cases import HOT, PLAIN, crystal
+from lammps_cases import HOT, PLAIN, crystal, with_engine
 from lammps_processes import BIN, environment, execute
 
+ELEMENTS = ("Nb", "Mo", "Ta", "W")
 ONE_COPY, OWN_COPIES = "one copy for {} ranks of a node", "on each rank, because LMP_UQ_SHARED_TABLES is no"
 DUMP = """
 compute pe all pe/atom
@@ -56,6 +62,41 @@ def test_tables_have_the_same_bits_on_any_number_of_ranks_shared_or_not(precisio
             assert len(re.findall(f"radial tables of 2 elements: [0-9.]+ MB.*{said}", log)) == 1
 
 
+@pytest.fixture(scope="module")
+def failing_window(tmp_path_factory) -> str:
+    """A library to be preloaded."""
+    library = tmp_path_factory.mktemp("preload") / "failing_window.so"
+    source = Path(__file__).parents[1] / "failing_window.c"
+    subprocess.run([os.environ.get("CC") or "cc", "-shared", "-fPIC", f"-I{sys.prefix}/include", source, "-o", library], check=True)
+    return str(library)
+
+
+def test_mpi_makes_no_window(run_dimers, failing_window):
+    """On one rank of a node: each has its own tables, to the same bits."""
+    (expected, _), (found, log) = run_dimers(2), run_dimers(2, LD_PRELOAD=failing_window)
+    assert found == expected
+    assert len(re.findall("radial tables of 2 elements: [0-9.]+ MB on each rank, because MPI makes no shared window\n", log)) == 1
+
+
+@pytest.mark.parametrize("program", [["lmp"], ["lmp-uq", "run"]])
+def test_files_too_small_for_a_window(program, lammps):
+    """A limit of file sizes would end the process: MPI's own files of 4 MB are within it, tables of 12 MB are not."""
+    folder, atoms = lammps.new_folder(), dimers()
+    atoms.symbols = np.resize(ELEMENTS, len(atoms))
+    pair = f"pair_style mace/uq precision float64\npair_coeff * * nbmotaw {' '.join(ELEMENTS)}"
+    (folder / "in.run").write_text(lammps.write(folder, atoms, DUMP, pair=pair, elements=ELEMENTS))
+    command = [str(BIN / "mpiexec"), "-n", "2", str(BIN / program[0]), *program[1:], "-in", "in.run"]
+    options = {"cwd": folder, "env": environment(), "capture_output": True, "text": True, "timeout": 200}
+    why = r"on each rank, because files are limited to less than \d+ MB \(ulimit -f\)"
+    for limit, said in ((resource.RLIM_INFINITY, "one copy for 2 ranks"), (6_000_000, why)):
+        limits = resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY)
+        ended = subprocess.run(command, **options, preexec_fn=functools.partial(resource.setrlimit, *limits))
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert len(re.findall(f"radial tables of 4 elements: 1[0-9.]+ MB.*{said}", (folder / "log.lammps").read_text())) == 1
+        (folder / "dump.out").rename(folder / f"dump.{limit}")
+    assert (folder / "dump.6000000").read_text() == (folder / f"dump.{resource.RLIM_INFINITY}").read_text()
+
+
 def test_shared_tables_are_counted_once(run_dimers):
     """Memory of all ranks together: less than that of as many copies, by the tables of all ranks but one."""
 
@@ -90,12 +131,13 @@ def test_tables_that_do_not_fit(ranks, lammps):
     assert "radial tables of 2 elements:" not in ended.text
 
 
-def test_one_rank_reads_the_file(lammps, models):
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_one_rank_reads_the_file(engine, lammps, models):
     """The other has no such file where it runs."""
     folder = lammps.new_folder()
     (folder / "elsewhere").mkdir()
     shutil.copy(models.full, folder / "model.uq")
-    (folder / "in.run").write_text(lammps.write(folder, crystal(), "run 0", pair=PLAIN.format(model="model.uq")))
+    (folder / "in.run").write_text(lammps.write(folder, crystal(), "run 0", pair=with_engine(engine).format(model="model.uq")))
     for name in ("in.run", "system.data"):
         shutil.copy(folder / name, folder / "elsewhere")
     program = [str(BIN / "lmp-uq"), "run", "-in", "in.run"]
