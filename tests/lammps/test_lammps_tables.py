@@ -71,7 +71,8 @@ def failing_window(tmp_path_factory) -> str:
 
 def test_mpi_makes_no_window(run_dimers, failing_window):
     """On one rank of a node: each has its own tables, to the same bits."""
-    (expected, _), (found, log) = run_dimers(2), run_dimers(2, LD_PRELOAD=failing_window)
+    preload = f"{os.environ.get('LD_PRELOAD', '')} {failing_window}"  # a sanitizer's library comes first
+    (expected, _), (found, log) = run_dimers(2), run_dimers(2, LD_PRELOAD=preload)
     assert found == expected
     assert len(re.findall("radial tables of 2 elements: [0-9.]+ MB on each rank, because MPI makes no shared window\n", log)) == 1
 
