@@ -106,7 +106,8 @@ def test_conductivity_example(tmp_path):
     text, expected = run(tmp_path, sys.executable, "plot.py"), []
     found = re.search(r"up to 0.12 ps: (\S+) \+- (\S+) W/\(m K\), standard error of 12 parts", text)
     for replica in range(4):
-        rows = [line.split() for line in (tmp_path / f"log.lammps.{replica}").read_text().splitlines() if re.match(r"\s+(60|120|180)\s", line)]
+        log = (tmp_path / f"log.lammps.{replica}").read_text()
+        rows = [line.split() for line in log.splitlines() if re.match(r"\s+(60|120|180)\s", line)]
         temperature, kappa = (np.array([float(row[k]) for row in rows if len(row) == 7]) for k in (4, 6))
         expected += list(kappa * temperature**2 / np.mean(temperature) ** 2)
     assert found and len(expected) == 12 and float(found[1]) == pytest.approx(np.mean(expected), abs=0.06)
