@@ -60,9 +60,9 @@ LMP_UQ_HD void hermite(const Jet &left, const Jet &middle, const Jet &right, dou
 // value and derivative with respect to t of the polynomial whose coefficient k is of(k); V: a number, or a vector of channels
 template <int N, class V, class T, class F> LMP_UQ_HD_ALWAYS void polynomial(const F &of, T t, V &value, V &slope)
 {
-  value = of(N - 1);
-  slope = V{};
-  for (int k = N - 2; k >= 0; --k) {
+  slope = of(N - 1);
+  value = slope * t + of(N - 2);
+  for (int k = N - 3; k >= 0; --k) {
     slope = slope * t + value;
     value = value * t + of(k);
   }
