@@ -252,11 +252,12 @@ template <class T> struct AddConstants {
 };
 template <class T> void add_constants(const AddConstants<T> &a, cudaStream_t stream);
 
-// The readout of a layer. Linear: weights (n_channels); gated: see GatedReadout. All in float64.
+// The readout of a layer. All in float64.
 struct ReadoutWeights {
   int kind;                            // Readout of the layer
-  const double *linear;
+  const double *linear;                // (n_channels)
   GatedReadout gated;
+  TwiceGatedReadout biased;
 };
 
 template <class T> struct ReadOut {
@@ -266,7 +267,7 @@ template <class T> struct ReadOut {
   const T *scalars;
   const int *node;                     // (n_rows)
   double scale;
-  double *work;                        // (n_rows, n_gate)
+  double *work;                        // (n_rows, 2 n_gate)
   double *energy;                      // (n_local) by row, added to; nullptr: not wanted
   double *descriptors;                 // (n_local, n_features) by node
 };
@@ -280,7 +281,7 @@ template <class T> struct ReadOutGradient {
   const T *scalars;                    // as ReadOut had them; not looked at where the readout is linear
   const int *node;
   double scale;
-  double *work, *slope;                // (n_rows, n_gate), (n_rows, n_channels)
+  double *work, *slope;                // (n_rows, 2 n_gate), (n_rows, n_channels)
   const double *energy_weights;        // (set, n_local) by node or nullptr
   const double *descriptor_weights;    // (set, n_local, n_features) by node or nullptr
   std::size_t row_size;                // numbers of a row of the gradient
