@@ -192,7 +192,7 @@ def _class_name(modules: list[MaceModule], what: str, accepted: Mapping[str, Any
 
 def _blocks(model: MaceModule, n_heads: int) -> dict[str, Any]:
     first, *others = list(model.interactions)
-    hidden = first.hidden_irreps if others else o3.Irreps(str(model.products[0].linear.irreps_out))
+    hidden = o3.Irreps(str(first.hidden_irreps if others else model.products[0].linear.irreps_out))
     _refuse_hidden(hidden, o3.Irreps(str(model.products[-1].linear.irreps_out)))
     readout = model.readouts[-1]
     scalars = readout.hidden_irreps.count("0e") if hasattr(readout, "hidden_irreps") else 16 * n_heads
