@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import ase
@@ -65,7 +64,8 @@ def failing_window(tmp_path_factory) -> str:
     """A library to be preloaded."""
     library = tmp_path_factory.mktemp("preload") / "failing_window.so"
     source = Path(__file__).parents[1] / "failing_window.c"
-    subprocess.run([os.environ.get("CC") or "cc", "-shared", "-fPIC", f"-I{sys.prefix}/include", source, "-o", library], check=True)
+    headers = (BIN / "mpiexec").resolve().parents[1] / "include"
+    subprocess.run([os.environ.get("CC") or "cc", "-shared", "-fPIC", f"-I{headers}", source, "-o", library], check=True)
     return str(library)
 
 
