@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# liblmp_uq_cuda.so: what runs on NVIDIA devices, loaded by the plugin where a device is asked for. It needs no library of CUDA when it runs,
-# only the driver. The compiler is CUDACXX, nvcc on PATH, or that of the wheels nvidia-cuda-* in the Python that builds.
+# liblmp_uq_cuda.so: what runs on NVIDIA devices, loaded by the plugin where a device is asked for. It needs the driver and no library of
+# CUDA. The compiler is CUDACXX, nvcc on PATH, or that of the wheels nvidia-cuda-* in the Python that builds.
 
 set(LMP_UQ_CUDA AUTO CACHE STRING "kernels for NVIDIA devices: ON, OFF, or AUTO: where there is a compiler")
 set_property(CACHE LMP_UQ_CUDA PROPERTY STRINGS AUTO ON OFF)
@@ -36,7 +36,7 @@ if(NOT CMAKE_CUDA_COMPILER)
   return()
 endif()
 
-# Machine code for these chips runs with any driver of the toolkit's major version; what is virtual is compiled by the driver, for newer chips.
+# Machine code for these chips runs with any driver of the toolkit's major version. What is virtual is compiled by the driver, for newer ones.
 if(NOT CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 90-virtual)
 endif()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "planted_faults.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -11,11 +12,13 @@ namespace {
 enum Fault {
   NONE, BEHIND_SHARED, NO_BARRIER, HALF_BARRIER, PASSES_BARRIER, RETURNS_EARLY, TWO_SHUFFLES, OTHER_LANE, HOST_POINTER, READS_BEHIND,
   WRITES_EARLY, WRITES_BEHIND, TOO_MUCH_SHARED, HOST_READS, TWO_BLOCKS, NO_SYNCWARP, NO_ATOMIC, BALLOT_MASK, BALLOT_BRANCH, SEGMENT,
-  NOT_SET, BEHIND_DYNAMIC, FREED, OTHER_DEVICE, GRAPH_GROWN, GRAPH_FREED, MALLOC_IN_CAPTURE, OTHER_STREAM, DEAD_STREAM, EVENT
+  NOT_SET, BEHIND_DYNAMIC, FREED, OTHER_DEVICE, GRAPH_GROWN, GRAPH_FREED, MALLOC_IN_CAPTURE, OTHER_STREAM, DEAD_STREAM, EVENT,
+  STREAMS, READS_EARLY, REFILLS_EARLY, NO_EVENT
 };
 struct Planted { Fault fault; const char *name, *build, *message; };
 constexpr Planted PLANTED[] = {
   {NONE, "none", "-", "-"},
+  {STREAMS, "streams", "-", "-"},
   {BEHIND_SHARED, "writes-behind-a-shared-array", "asan", "out of bounds"},
   {NO_BARRIER, "no-barrier", "plain", "wrong numbers"},
   {NO_BARRIER, "no-barrier", "tsan", "data race"},
@@ -45,6 +48,9 @@ constexpr Planted PLANTED[] = {
   {MALLOC_IN_CAPTURE, "malloc-in-a-capture", "plain", "not permitted when stream is capturing"},
   {OTHER_STREAM, "default-stream-in-a-capture", "plain", "depend on a capturing"},
   {DEAD_STREAM, "stream-that-was-destroyed", "plain", "a stream that was never made or is destroyed"},
+  {READS_EARLY, "reads-pinned-memory-before-the-copy", "plain", "wrong numbers"},
+  {REFILLS_EARLY, "refills-pinned-memory-before-the-copy", "plain", "wrong numbers"},
+  {NO_EVENT, "stream-that-does-not-wait-for-another", "plain", "wrong numbers"},
   {EVENT, "waits-for-an-event-not-recorded", "plain", "event that was not recorded"},
 };
 
@@ -81,7 +87,7 @@ __global__ void faulty(double *out, const double *in, int kind, const double *mo
 }
 
 struct Program {
-  std::vector<double> numbers = std::vector<double>(N, 1.0);
+  std::vector<double> numbers = std::vector<double>(N, 1.0), result;
   DeviceArray<double> in{numbers}, out{2 * N};
   DeviceArray<int> counter{1};
 
@@ -107,6 +113,25 @@ struct Program {
     require(cudaGraphLaunch(exec, stream));
   }
 
+  // numbers go up in one stream, down in another one
+  void call_streams(Fault kind)
+  {
+    cudaStream_t up, down;
+    cudaEvent_t event;
+    require(cudaStreamCreateWithFlags(&up, cudaStreamNonBlocking)), require(cudaStreamCreateWithFlags(&down, cudaStreamNonBlocking));
+    require(cudaEventCreate(&event));
+    PinnedArray<double> sent(2 * N), received(2 * N);
+    const auto fill = [&](double value) { std::fill(sent.data(), sent.data() + 2 * N, value); };
+    fill(N);
+    out.upload(sent.data(), 2 * N, up);
+    require(cudaEventRecord(event, up));
+    if (kind == REFILLS_EARLY) fill(0.0);
+    if (kind != NO_EVENT) require(cudaStreamWaitEvent(down, event, 0));
+    out.download(received.data(), 2 * N, down);
+    if (kind != READS_EARLY) require(cudaStreamSynchronize(down));
+    result.assign(received.data(), received.data() + 2 * N);
+  }
+
   void call_wrongly(Fault kind)
   {
     cudaStream_t stream = nullptr;
@@ -130,8 +155,11 @@ struct Program {
     } else if (kind == EVENT) {
       require(cudaEventCreate(&event));
       require(cudaEventSynchronize(event));
-    } else if (kind >= GRAPH_GROWN) call_graph(kind);
+    } else if (kind >= STREAMS) return call_streams(kind);
+    else if (kind >= GRAPH_GROWN) call_graph(kind);
     else call(kind);
+    if (kind == HOST_READS) numbers[0] = out.data()[0];
+    result = out.to_host();
   }
 };
 
@@ -140,7 +168,7 @@ struct Program {
 void list_faults()
 {
   for (const Planted &p : PLANTED)
-    if (p.fault != NONE) std::printf("%s %s %s\n", p.name, p.build, p.message);
+    if (*p.build != '-') std::printf("%s %s %s\n", p.name, p.build, p.message);
 }
 
 int run_fault(const char *name)
@@ -151,8 +179,7 @@ int run_fault(const char *name)
       Program program;
       program.counter.zero();
       program.call_wrongly(p.fault);
-      if (p.fault == HOST_READS) program.numbers[0] = program.out.data()[0];
-      for (const double x : program.out.to_host())
+      for (const double x : program.result)
         if (x != N) return std::printf("wrong numbers: %g, not %d\n", x, N), 1;
       return 0;
     } catch (const CudaError &e) {

@@ -83,7 +83,6 @@ cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); 
 cudaError_t cudaDriverGetVersion(int *version) { return *version = static_cast<int>(setting("DRIVER", RUNTIME)), cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int *version) { return *version = RUNTIME, cudaSuccess; }
 cudaError_t cudaGetDevice(int *out) { return *out = device, remember(state()); }
-cudaError_t cudaDeviceSynchronize() { return remember(capturing() ? cudaErrorStreamCaptureUnsupported : state()); }
 
 cudaError_t cudaGetDeviceCount(int *n)
 {
