@@ -20,6 +20,10 @@ if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   find_program(LMP_UQ_NVCC nvcc PATHS ${wheels} NO_DEFAULT_PATH)    # only if it was not found on PATH
   if(LMP_UQ_NVCC)
     set(ENV{CUDACXX} ${LMP_UQ_NVCC})
+    if(LMP_UQ_NVCC MATCHES "/cu13/bin/nvcc$")    # which looks for libraries in lib64; the wheels have lib
+      string(REPLACE /bin/nvcc /lib library_folder ${LMP_UQ_NVCC})
+      set(ENV{CUDAFLAGS} "$ENV{CUDAFLAGS} -L${library_folder}")
+    endif()
   endif()
 endif()
 if(NOT CMAKE_CUDA_COMPILER)

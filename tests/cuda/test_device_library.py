@@ -146,7 +146,7 @@ def test_env_says_it_in_comments(machine):
     machine(DEVICES=0)
     code = "from lmp_uq.cli import main; raise SystemExit(main(['env']))"
     text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
-    assert text.splitlines()[-1] == "# CUDA devices: the NVIDIA driver finds no device"
+    assert text.splitlines()[-1] == "# CUDA: the NVIDIA driver finds no device"
     script = 'eval "$1"; echo "$LMP_UQ_PYTHON"'
     assert subprocess.run(["sh", "-c", script, "sh", text], capture_output=True, text=True, check=True).stdout.strip()
 
@@ -158,7 +158,7 @@ def test_built_library_on_a_machine_without_a_driver(monkeypatch):
     with pytest.raises(UqError, match=r"^device cuda: no NVIDIA driver \(libcuda\.so\.1\) on this machine$"):
         choose_device("cuda")
     lines = device_report()
-    assert lines[0].startswith("CUDA kernels: for sm_") and lines[1].startswith("CUDA devices: no NVIDIA driver")
+    assert lines[0].startswith("CUDA kernels: for sm_") and lines[1].startswith("CUDA: no NVIDIA driver")
 
 
 @BUILT
