@@ -69,6 +69,7 @@ MACHINES = (
     ("cuda:3", {"DEVICES": 2}, "this machine has cuda:0 to cuda:1"),
     ("cuda:1", {"DEVICES": 1}, "this machine has one device, cuda:0"),
     ("cuda:1", {"DEVICES": 2, "CHIP": 70}, "emulated device is sm_70; this build has kernels for the emulation, sm_80 and newer"),
+    ("cuda", {"LOST_AFTER": 0}, "CUDA: unspecified launch failure"),
     ("cuda", {"MEMORY_MB": 0}, "out of device memory: no room for an array of 1 MB, free are 0 MB of 0 MB"),
 )
 
@@ -81,7 +82,7 @@ def test_machine_without_a_device_that_can_be_used(machine, word, settings, text
     assert str(failure.value) == f"device {word}: {text}"
     if word == "cuda":
         assert choose_device("auto") == (None, f"device auto: the CPU, because {text}")
-    assert text in device_report()[-1] or "sm_" in device_report()[-1]
+    assert text in (line := device_report()[-1]) or ", sm_" in line
 
 
 def test_hidden_devices_are_named(machine, monkeypatch):

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 using namespace lmp_uq;
@@ -12,7 +13,7 @@ namespace {
 enum Fault {
   NONE, BEHIND_SHARED, NO_BARRIER, HALF_BARRIER, PASSES_BARRIER, RETURNS_EARLY, TWO_SHUFFLES, OTHER_LANE, HOST_POINTER, READS_BEHIND,
   WRITES_EARLY, WRITES_BEHIND, TOO_MUCH_SHARED, HOST_READS, TWO_BLOCKS, NO_SYNCWARP, NO_ATOMIC, BALLOT_MASK, BALLOT_BRANCH, SEGMENT,
-  NOT_SET, BEHIND_DYNAMIC, FREED, OTHER_DEVICE, GRAPH_GROWN, GRAPH_FREED, MALLOC_IN_CAPTURE, OTHER_STREAM, DEAD_STREAM, EVENT,
+  NOT_SET, BEHIND_DYNAMIC, FREED, OTHER_DEVICE, GRAPH_GROWN, GRAPH_FREED, MALLOC_IN_CAPTURE, OTHER_STREAM, DEAD_STREAM, EVENT, LOST,
   STREAMS, READS_EARLY, REFILLS_EARLY, NO_EVENT
 };
 struct Planted { Fault fault; const char *name, *build, *message; };
@@ -51,6 +52,7 @@ constexpr Planted PLANTED[] = {
   {READS_EARLY, "reads-pinned-memory-before-the-copy", "plain", "wrong numbers"},
   {REFILLS_EARLY, "refills-pinned-memory-before-the-copy", "plain", "wrong numbers"},
   {NO_EVENT, "stream-that-does-not-wait-for-another", "plain", "wrong numbers"},
+  {LOST, "device-that-is-lost", "plain", "unspecified launch failure"},
   {EVENT, "waits-for-an-event-not-recorded", "plain", "event that was not recorded"},
 };
 
@@ -152,6 +154,9 @@ struct Program {
       require(cudaStreamCreate(&stream));
       require(cudaStreamDestroy(stream));
       call(kind, stream);
+    } else if (kind == LOST) {
+      setenv("LMP_UQ_EMULATION_LOST_AFTER", "0", 1);
+      call(kind);
     } else if (kind == EVENT) {
       require(cudaEventCreate(&event));
       require(cudaEventSynchronize(event));

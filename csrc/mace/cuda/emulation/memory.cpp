@@ -24,8 +24,9 @@ int n_variables;
 std::map<const void *, std::size_t> allowed_shared;
 
 struct Allocation { std::size_t bytes; int device; unsigned long number; };
-std::map<const char *, Allocation> device_memory, pinned_memory;
-std::map<int, std::size_t> allocated;               // bytes of each device
+using Allocations = std::map<const char *, Allocation>;
+Allocations &device_memory = *new Allocations, &pinned_memory = *new Allocations;    // never gone: arrays are freed when the program ends
+std::map<int, std::size_t> &allocated = *new std::map<int, std::size_t>;             // bytes of each device
 unsigned long n_allocations;
 
 char *guarded(std::size_t bytes)
@@ -42,7 +43,7 @@ char *guarded(std::size_t bytes)
 }
 
 // the allocation in which these bytes lie, or nullptr
-const std::pair<const char *const, Allocation> *find(const std::map<const char *, Allocation> &all, const void *p, std::size_t bytes)
+const Allocations::value_type *find(const Allocations &all, const void *p, std::size_t bytes)
 {
   auto a = all.upper_bound(static_cast<const char *>(p));
   if (a == all.begin()) return nullptr;

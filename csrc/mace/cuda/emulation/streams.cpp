@@ -29,9 +29,9 @@ struct CUevent_st {
 namespace emulation {
 namespace {
 
-CUstream_st default_stream;
-std::set<cudaStream_t> streams{&default_stream};
-std::set<const void *> alive{&default_stream};    // streams, events, graphs
+CUstream_st &default_stream = *new CUstream_st;
+std::set<cudaStream_t> &streams = *new std::set<cudaStream_t>{&default_stream};         // never gone, as memory is not
+std::set<const void *> &alive = *new std::set<const void *>{&default_stream};    // streams, events, graphs
 int n_captures;
 
 void check_handle(const void *handle, const char *what)
