@@ -13,8 +13,8 @@ namespace {
 enum Fault {
   NONE, BEHIND_SHARED, NO_BARRIER, HALF_BARRIER, PASSES_BARRIER, RETURNS_EARLY, TWO_SHUFFLES, OTHER_LANE, HOST_POINTER, READS_BEHIND,
   WRITES_EARLY, WRITES_BEHIND, TOO_MUCH_SHARED, HOST_READS, TWO_BLOCKS, NO_SYNCWARP, NO_ATOMIC, BALLOT_MASK, BALLOT_BRANCH, SEGMENT,
-  NOT_SET, BEHIND_DYNAMIC, FREED, OTHER_DEVICE, GRAPH_GROWN, GRAPH_FREED, MALLOC_IN_CAPTURE, OTHER_STREAM, DEAD_STREAM, EVENT, LOST,
-  STREAMS, READS_EARLY, REFILLS_EARLY, NO_EVENT
+  BARRIER_BRANCHES, WARP_RETURNS, BETWEEN_BARRIERS, NOT_SET, BEHIND_DYNAMIC, FREED, OTHER_DEVICE, GRAPH_GROWN, GRAPH_FREED,
+  MALLOC_IN_CAPTURE, OTHER_STREAM, DEAD_STREAM, EVENT, LOST, STREAMS, READS_EARLY, REFILLS_EARLY, NO_EVENT
 };
 struct Planted { Fault fault; const char *name, *build, *message; };
 constexpr Planted PLANTED[] = {
@@ -26,6 +26,9 @@ constexpr Planted PLANTED[] = {
   {HALF_BARRIER, "barrier-for-half-of-the-block", "plain", "not reached by all"},
   {PASSES_BARRIER, "one-thread-passes-the-barrier", "plain", "lanes wait for lanes"},
   {RETURNS_EARLY, "one-thread-returns-early", "plain", "lanes wait for lanes"},
+  {BARRIER_BRANCHES, "barriers-in-two-branches", "plain", "not reached by all"},
+  {WARP_RETURNS, "one-warp-returns-early", "plain", "not reached by all"},
+  {BETWEEN_BARRIERS, "writes-between-two-barriers-what-another-reads", "tsan", "data race"},
   {TWO_SHUFFLES, "shuffles-in-two-branches", "plain", "of the same mask at"},
   {OTHER_LANE, "lane-not-in-its-mask", "plain", "not in its mask"},
   {HOST_POINTER, "host-pointer-as-argument", "plain", "pointer to host memory"},
@@ -67,7 +70,13 @@ __global__ void faulty(double *out, const double *in, int kind, const double *mo
   shared.of[kind == BEHIND_SHARED ? t + 5 * (t == 63) : t] = in[t];
   dynamic[t] = 0.0;
   if (kind != NO_BARRIER && !(kind == HALF_BARRIER && t < 32) && !(kind == PASSES_BARRIER && t == 5)) __syncthreads();
-  if (kind == RETURNS_EARLY && t == 5) return;
+  if ((kind == RETURNS_EARLY && t == 5) || (kind == WARP_RETURNS && t < WARP)) return;
+  if (kind == BETWEEN_BARRIERS && t == 63) shared.sum[0] = 1.0;
+  if (kind == BETWEEN_BARRIERS && t == 0) dynamic[0] = 0.0 * shared.sum[0];
+  if (kind == BARRIER_BRANCHES && t < 7)
+    __syncthreads();
+  else if (kind == BARRIER_BRANCHES)
+    __syncthreads();
   double v = shared.of[N - 1 - t];
   if (kind == TWO_SHUFFLES && t % 2) v = __shfl_xor_sync(WHOLE_WARP, v, 1);
   if (kind == OTHER_LANE) v += __shfl_xor_sync(0x0000ffffu, v, 1);
@@ -163,6 +172,7 @@ struct Program {
     } else if (kind >= STREAMS) return call_streams(kind);
     else if (kind >= GRAPH_GROWN) call_graph(kind);
     else call(kind);
+    require(cudaDeviceSynchronize());
     if (kind == HOST_READS) numbers[0] = out.data()[0];
     result = out.to_host();
   }
