@@ -40,7 +40,8 @@ if(NOT CMAKE_CUDA_COMPILER)
   return()
 endif()
 
-# Machine code for these chips runs with any driver of the toolkit's major version. What is virtual is compiled by the driver, for newer ones.
+# Machine code for these chips runs with any driver of the toolkit's major version; what is virtual is compiled by the driver, for newer
+# chips.
 if(NOT CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 90-virtual)
 endif()

@@ -19,25 +19,17 @@ import lmp_uq
 from lmp_uq._native import choose_device, device_report
 from lmp_uq.errors import UqError
 
-ROOT = Path(__file__).parents[2]
 PACKAGE = Path(lmp_uq.__file__).parent
 REAL = PACKAGE / "liblmp_uq_cuda.so"
 BUILT = pytest.mark.skipif(not REAL.exists(), reason="built without nvcc")
 
 
-@pytest.fixture(scope="module")
-def emulated():
-    done = subprocess.run(["sh", ROOT / "tests" / "cpp" / "emulation" / "library.sh", "plain"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 @pytest.fixture
-def machine(emulated, monkeypatch):
+def machine(emulated_library, monkeypatch):
     """Function: what the emulated machine has."""
 
     def put(**settings):
-        monkeypatch.setenv("LMP_UQ_CUDA_LIBRARY", emulated)
+        monkeypatch.setenv("LMP_UQ_CUDA_LIBRARY", emulated_library)
         for name, value in settings.items():
             monkeypatch.setenv(f"LMP_UQ_EMULATION_{name}", str(value))
 
@@ -134,12 +126,12 @@ def copied_package(tmp_path):
     return run
 
 
-def test_library_lies_beside_the_plugin(copied_package, emulated):
+def test_library_lies_beside_the_plugin(copied_package, emulated_library):
     code = "from lmp_uq._native import choose_device as f; print(*f('auto'))"
     path = copied_package.folder / "liblmp_uq_cuda.so"
     reason = f"this build has no CUDA kernels ({path} is missing); rebuild with nvcc on PATH, see docs/build.md"
     assert copied_package(code) == f"None device auto: the CPU, because {reason}\n"
-    path.symlink_to(emulated)
+    path.symlink_to(emulated_library)
     assert copied_package(code) == "0 \n"
 
 

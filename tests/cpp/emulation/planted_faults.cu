@@ -13,8 +13,8 @@ namespace {
 enum Fault {
   NONE, BEHIND_SHARED, NO_BARRIER, HALF_BARRIER, PASSES_BARRIER, RETURNS_EARLY, TWO_SHUFFLES, OTHER_LANE, HOST_POINTER, READS_BEHIND,
   WRITES_EARLY, WRITES_BEHIND, TOO_MUCH_SHARED, HOST_READS, TWO_BLOCKS, NO_SYNCWARP, NO_ATOMIC, BALLOT_MASK, BALLOT_BRANCH, SEGMENT,
-  BARRIER_BRANCHES, WARP_RETURNS, BETWEEN_BARRIERS, NOT_SET, BEHIND_DYNAMIC, FREED, OTHER_DEVICE, GRAPH_GROWN, GRAPH_FREED,
-  MALLOC_IN_CAPTURE, OTHER_STREAM, DEAD_STREAM, EVENT, LOST, STREAMS, READS_EARLY, REFILLS_EARLY, NO_EVENT
+  BARRIER_BRANCHES, WARP_RETURNS, LEAVES_LOOP, BETWEEN_BARRIERS, MISALIGNED, NOT_SET, BEHIND_DYNAMIC, FREED, OTHER_DEVICE, GRAPH_GROWN,
+  GRAPH_FREED, MALLOC_IN_CAPTURE, OTHER_STREAM, DEAD_STREAM, EVENT, LOST, STREAMS, READS_EARLY, REFILLS_EARLY, NO_EVENT
 };
 struct Planted { Fault fault; const char *name, *build, *message; };
 constexpr Planted PLANTED[] = {
@@ -28,6 +28,7 @@ constexpr Planted PLANTED[] = {
   {RETURNS_EARLY, "one-thread-returns-early", "plain", "lanes wait for lanes"},
   {BARRIER_BRANCHES, "barriers-in-two-branches", "plain", "not reached by all"},
   {WARP_RETURNS, "one-warp-returns-early", "plain", "not reached by all"},
+  {LEAVES_LOOP, "one-thread-leaves-a-loop-with-a-barrier", "plain", "not reached by all"},
   {BETWEEN_BARRIERS, "writes-between-two-barriers-what-another-reads", "tsan", "data race"},
   {TWO_SHUFFLES, "shuffles-in-two-branches", "plain", "of the same mask at"},
   {OTHER_LANE, "lane-not-in-its-mask", "plain", "not in its mask"},
@@ -42,6 +43,7 @@ constexpr Planted PLANTED[] = {
   {NO_ATOMIC, "sum-without-atomic", "tsan", "data race"},
   {BALLOT_MASK, "ballot-of-a-lane-not-in-its-mask", "plain", "not in its mask"},
   {BALLOT_BRANCH, "ballot-of-lanes-in-another-branch", "plain", "of the same mask at"},
+  {MISALIGNED, "loads-a-pair-from-an-odd-place", "asan", "misaligned address"},
   {SEGMENT, "shuffle-in-segments-of-24", "plain", "segments of 24 lanes"},
   {NOT_SET, "reads-shared-memory-never-written", "plain", "wrong numbers"},
   {BEHIND_DYNAMIC, "reads-behind-dynamic-shared-memory", "asan", "use-after-poison"},
@@ -71,6 +73,10 @@ __global__ void faulty(double *out, const double *in, int kind, const double *mo
   dynamic[t] = 0.0;
   if (kind != NO_BARRIER && !(kind == HALF_BARRIER && t < 32) && !(kind == PASSES_BARRIER && t == 5)) __syncthreads();
   if ((kind == RETURNS_EARLY && t == 5) || (kind == WARP_RETURNS && t < WARP)) return;
+  for (int k = 0; kind == LEAVES_LOOP && k < 3; ++k) {
+    if (k == 2 && t == 5) return;
+    __syncthreads();
+  }
   if (kind == BETWEEN_BARRIERS && t == 63) shared.sum[0] = 1.0;
   if (kind == BETWEEN_BARRIERS && t == 0) dynamic[0] = 0.0 * shared.sum[0];
   if (kind == BARRIER_BRANCHES && t < 7)
@@ -85,6 +91,7 @@ __global__ void faulty(double *out, const double *in, int kind, const double *mo
   if (kind == SEGMENT) v += __shfl_up_sync(WHOLE_WARP, v, 1, 24);
   if (kind == HOST_POINTER) v += more[0];
   if (kind == READS_BEHIND) v += in[N];
+  if (kind == MISALIGNED) v += reinterpret_cast<const double2 *>(in + 1)->x;
   if (kind == BEHIND_DYNAMIC) v += dynamic[N];
   if (kind == NOT_SET) v += shared.sum[3];
   v = block_sum(v, shared.sum);
