@@ -64,6 +64,22 @@ constexpr Planted PLANTED[] = {
 constexpr int N = 64;    // threads
 struct Numbers { double of[N], sum[4]; };
 
+__device__ double mistaken(double v, const double *in, int kind, const double *more, const double *dynamic, const Numbers &shared)
+{
+  const int t = threadIdx.x;
+  if (kind == TWO_SHUFFLES && t % 2) v = __shfl_xor_sync(WHOLE_WARP, v, 1);
+  if (kind == OTHER_LANE) v += __shfl_xor_sync(0x0000ffffu, v, 1);
+  if (kind == BALLOT_MASK) v += __ballot_sync(0x7fffffffu, t);
+  if (kind == BALLOT_BRANCH && t < 40) v += __ballot_sync(WHOLE_WARP, t);
+  if (kind == SEGMENT) v += __shfl_up_sync(WHOLE_WARP, v, 1, 24);
+  if (kind == HOST_POINTER) v += more[0];
+  if (kind == READS_BEHIND) v += in[N];
+  if (kind == MISALIGNED) v += reinterpret_cast<const double2 *>(in + 1)->x;
+  if (kind == BEHIND_DYNAMIC) v += dynamic[N];
+  if (kind == NOT_SET) v += shared.sum[3];
+  return v;
+}
+
 __global__ void faulty(double *out, const double *in, int kind, const double *more, int *counter)
 {
   LMP_UQ_SHARED(Numbers, shared);
@@ -77,23 +93,17 @@ __global__ void faulty(double *out, const double *in, int kind, const double *mo
     if (k == 2 && t == 5) return;
     __syncthreads();
   }
-  if (kind == BETWEEN_BARRIERS && t == 63) shared.sum[0] = 1.0;
-  if (kind == BETWEEN_BARRIERS && t == 0) dynamic[0] = 0.0 * shared.sum[0];
+  if (kind == BETWEEN_BARRIERS) {
+    if (t == 63) shared.sum[0] = 1.0;
+    if (t == 0) dynamic[0] = 0.0 * shared.sum[0];
+    __syncthreads();
+  }
   if (kind == BARRIER_BRANCHES && t < 7)
     __syncthreads();
   else if (kind == BARRIER_BRANCHES)
     __syncthreads();
   double v = shared.of[N - 1 - t];
-  if (kind == TWO_SHUFFLES && t % 2) v = __shfl_xor_sync(WHOLE_WARP, v, 1);
-  if (kind == OTHER_LANE) v += __shfl_xor_sync(0x0000ffffu, v, 1);
-  if (kind == BALLOT_MASK) v += __ballot_sync(0x7fffffffu, t);
-  if (kind == BALLOT_BRANCH && t < 40) v += __ballot_sync(WHOLE_WARP, t);
-  if (kind == SEGMENT) v += __shfl_up_sync(WHOLE_WARP, v, 1, 24);
-  if (kind == HOST_POINTER) v += more[0];
-  if (kind == READS_BEHIND) v += in[N];
-  if (kind == MISALIGNED) v += reinterpret_cast<const double2 *>(in + 1)->x;
-  if (kind == BEHIND_DYNAMIC) v += dynamic[N];
-  if (kind == NOT_SET) v += shared.sum[3];
+  v = mistaken(v, in, kind, more, dynamic, shared);
   v = block_sum(v, shared.sum);
   if (kind == WRITES_EARLY) shared.of[0] = v;
   if (kind == NO_SYNCWARP) shared.of[t] = v, v = shared.of[t ^ 1];
