@@ -30,7 +30,7 @@ namespace emulation {
 namespace {
 
 CUstream_st &default_stream = *new CUstream_st;
-std::set<cudaStream_t> &streams = *new std::set<cudaStream_t>{&default_stream};         // never gone, as memory is not
+std::set<cudaStream_t> &streams = *new std::set<cudaStream_t>{&default_stream};    // never gone, as memory is not
 std::set<const void *> &alive = *new std::set<const void *>{&default_stream};    // streams, events, graphs
 int n_captures;
 
