@@ -107,7 +107,7 @@ std::vector<std::string> device_report()
                       std::to_string(found.memory >> 20) + " MB");
     }
   } catch (const std::runtime_error &e) {
-    lines.push_back((lines.empty() ? "CUDA kernels: " : "CUDA devices: ") + std::string(e.what()));
+    lines.push_back(std::string("CUDA: ") + e.what());
   }
   return lines;
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# library.sh plain|asan|tsan: liblmp_uq_cuda.so through the emulation, as build/cpp/emulation/liblmp_uq_cuda-BUILD.so, whose path is printed;
+# library.sh plain|asan|tsan: liblmp_uq_cuda.so through the emulation, build/cpp/emulation/liblmp_uq_cuda-BUILD.so; its path is printed.
 # LMP_UQ_CUDA_LIBRARY names it to the plugin.
 set -eu
 root=$(cd "$(dirname "$0")/../../.." && pwd)
