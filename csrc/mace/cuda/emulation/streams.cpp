@@ -22,17 +22,20 @@ int n_captures;
 
 void check_handle(const void *handle, const char *what)
 {
+  const Alone alone;
   if (!alive.count(handle)) fail("%s that was never made or is destroyed", what);
 }
 
 template <class T> cudaError_t create(T **out)
 {
+  const Alone alone;
   alive.insert(*out = new T);
   return remember(state());
 }
 
 template <class T> cudaError_t destroy(T *handle, const char *what)
 {
+  const Alone alone;
   check_handle(handle, what);
   alive.erase(handle);
   delete handle;
@@ -45,6 +48,7 @@ bool capturing() { return n_captures > 0; }
 
 cudaError_t submit(cudaStream_t stream, std::function<void()> work, Uses uses)
 {
+  const Alone alone;
   if (stream) check_handle(stream, "a stream");
   if (const cudaError_t error = state()) return remember(error);
   if (!stream && capturing()) return remember(cudaErrorStreamCaptureImplicit);
