@@ -8,6 +8,7 @@ import functools
 import numpy as np
 import torch
 from ase import Atoms
+from emulated_device import machine
 from tiny_models import as_backbone, density_model, omol_model, plain_model, residual_model
 
 from lmp_uq.backbone.graph import Graph, graph_of_frames
@@ -23,7 +24,8 @@ MODELS = {
 }
 NONLINEAR = {"nonlinear": omol_model}
 """A model of the newest blocks, for tests that are dear for each further model."""
-ENGINES = ("torch", "native")
+ENGINES = ("torch", "native", "device")
+"""The last one is the native engine on the emulated device."""
 FRAMES = ("triclinic", "small", "cluster", "slab")
 
 
@@ -31,12 +33,20 @@ FRAMES = ("triclinic", "small", "cluster", "slab")
 def shared_backbone(name: str, engine: str = "torch", **options):
     """One float64 backbone per model and engine for all tests; options are those of the native one."""
     model = (MODELS | NONLINEAR)[name]()
-    return as_backbone(model) if engine == "torch" else as_native(model, **options)
+    return as_backbone(model) if engine == "torch" else as_native(model, engine=engine, **options)
 
 
 def as_native(model: torch.nn.Module, precision: str = "float64", **options) -> MaceNativeBackbone:
-    """Native backbone of a mace-torch model, through its architecture and tensors."""
-    return MaceNativeBackbone(*describe_mace(model), precision=precision, **options)
+    """Native backbone of a mace-torch model, through its architecture and tensors; options of `native_backbone`."""
+    return native_backbone(*describe_mace(model), precision=precision, **options)
+
+
+def native_backbone(architecture, tensors, precision: str = "float64", engine: str = "native", **options) -> MaceNativeBackbone:
+    """Native backbone on the CPU, or with engine "device" on the emulated device."""
+    if engine == "native":
+        return MaceNativeBackbone(architecture, tensors, precision=precision, **options)
+    with machine():
+        return MaceNativeBackbone(architecture, tensors, precision=precision, device="cuda", **options)
 
 
 def make_frame(kind: str, elements: tuple[str, ...], seed: int = 0) -> Atoms:

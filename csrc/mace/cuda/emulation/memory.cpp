@@ -104,6 +104,7 @@ void *dynamic_shared()
 
 cudaError_t allow_shared(const void *kernel, std::size_t bytes)
 {
+  const Alone alone;
   if (bytes > ALL_SHARED) return remember(cudaErrorInvalidValue);
   allowed_shared[kernel] = bytes;
   return cudaSuccess;
@@ -123,6 +124,7 @@ void open_device(bool open)
 // A host pointer inside a kernel's argument works here, but not on a GPU. Code, heap and stacks lie above 0x55 << 40.
 void check_pointers(const void *argument, std::size_t bytes, int number, Uses &uses)
 {
+  const Alone alone;
   const int device = chosen_device();
   for (std::size_t k = 0; k + 8 <= bytes; k += 8) {
     std::uint64_t word;
@@ -151,6 +153,7 @@ using namespace emulation;
 
 cudaError_t cudaMemGetInfo(std::size_t *free, std::size_t *total)
 {
+  const Alone alone;
   *total = static_cast<std::size_t>(setting("MEMORY_MB", 8192)) << 20;
   *free = *total - std::min(*total, allocated[chosen_device()]);
   return state();
@@ -158,6 +161,7 @@ cudaError_t cudaMemGetInfo(std::size_t *free, std::size_t *total)
 
 cudaError_t cudaMalloc(void **p, std::size_t bytes)
 {
+  const Alone alone;
   std::size_t free, total;
   if (const cudaError_t error = cudaMemGetInfo(&free, &total)) return remember(error);
   if (capturing()) return remember(cudaErrorStreamCaptureUnsupported);
@@ -173,6 +177,7 @@ cudaError_t cudaMalloc(void **p, std::size_t bytes)
 
 cudaError_t cudaFree(void *p)
 {
+  const Alone alone;
   if (!p) return cudaSuccess;
   if (capturing()) return remember(cudaErrorStreamCaptureUnsupported);
   finish_all();
@@ -188,6 +193,7 @@ cudaError_t cudaFree(void *p)
 
 cudaError_t cudaMallocHost(void **p, std::size_t bytes)
 {
+  const Alone alone;
   if (const cudaError_t error = state()) return remember(error);
   *p = std::aligned_alloc(ROOM, (std::max<std::size_t>(bytes, 1) + ROOM - 1) / ROOM * ROOM);
   if (!*p) return remember(cudaErrorMemoryAllocation);
@@ -198,6 +204,7 @@ cudaError_t cudaMallocHost(void **p, std::size_t bytes)
 
 cudaError_t cudaFreeHost(void *p)
 {
+  const Alone alone;
   finish_all();
   if (p && !pinned_memory.erase(static_cast<char *>(p))) fail("cudaFreeHost of what is no allocation");
   std::free(p);
@@ -206,6 +213,7 @@ cudaError_t cudaFreeHost(void *p)
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
 {
+  const Alone alone;
   const bool to_device = find(device_memory, to, bytes), from_device = find(device_memory, from, bytes);
   if (bytes && kind != cudaMemcpyDefault && (to_device != (kind & 1) || from_device != (kind >> 1 & 1)))
     fail("cudaMemcpyAsync of %zu bytes, kind %d: not inside such memory", bytes, kind);
@@ -229,6 +237,7 @@ cudaError_t cudaMemcpy(void *to, const void *from, std::size_t bytes, cudaMemcpy
 
 cudaError_t cudaMemsetAsync(void *to, int byte, std::size_t bytes, cudaStream_t stream)
 {
+  const Alone alone;
   if (bytes && !find(device_memory, to, bytes)) fail("cudaMemsetAsync of %zu bytes: not inside device memory", bytes);
   Uses uses;
   add_use(uses, to, bytes);

@@ -13,11 +13,14 @@ namespace {
 
 constexpr int RUNTIME = 13000, OLDEST_CHIP = 80;
 constexpr std::size_t SHARED = 227 << 10;
-int device;
+thread_local int device;
 long n_launches;
-cudaError_t last_error;
+thread_local cudaError_t last_error;
+std::recursive_mutex machine;
 
 }    // namespace
+
+Alone::Alone() : held(machine) {}
 
 long setting(const char *name, long otherwise)
 {
@@ -51,6 +54,7 @@ cudaError_t state()
 
 cudaError_t launch(const cudaLaunchConfig_t &c, const void *kernel, std::function<void()> thread, Uses uses)
 {
+  const Alone alone;
   const dim3 grid = c.gridDim, block = c.blockDim;
   const std::uint64_t n = std::uint64_t{block.x} * block.y * block.z;
   if (n < 1 || n > MOST_THREADS || block.z > 64) fail("blocks of (%u,%u,%u) threads", block.x, block.y, block.z);

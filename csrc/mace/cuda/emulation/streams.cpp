@@ -36,6 +36,7 @@ int n_captures;
 
 void check_handle(const void *handle, const char *what)
 {
+  const Alone alone;
   if (!alive.count(handle)) fail("%s that was never made or is destroyed", what);
 }
 
@@ -48,12 +49,14 @@ cudaStream_t found(cudaStream_t stream)
 
 template <class T> cudaError_t create(T **out)
 {
+  const Alone alone;
   alive.insert(*out = new T);
   return remember(state());
 }
 
 template <class T> cudaError_t destroy(T *handle, const char *what)
 {
+  const Alone alone;
   check_handle(handle, what);
   alive.erase(handle);
   delete handle;
@@ -79,11 +82,13 @@ bool capturing() { return n_captures > 0; }
 
 void finish_all()
 {
+  const Alone alone;
   for (const cudaStream_t stream : streams) finish(stream);
 }
 
 cudaError_t submit(cudaStream_t given, Work work, Uses uses)
 {
+  const Alone alone;
   const cudaStream_t stream = found(given);
   if (const cudaError_t error = state()) return remember(error);
   if (stream == &default_stream && capturing()) return remember(cudaErrorStreamCaptureImplicit);
