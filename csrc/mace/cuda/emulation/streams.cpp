@@ -115,6 +115,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) { return destroy(exec, "a
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
 {
+  const Alone alone;
   const cudaError_t error = create(stream);
   streams.insert(*stream), (*stream)->blocking = !(flags & cudaStreamNonBlocking);
   return error;
@@ -122,6 +123,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream)
 {
+  const Alone alone;
   check_handle(stream, "a stream");
   finish(stream), streams.erase(stream);
   return destroy(stream, "a stream");
@@ -129,6 +131,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
+  const Alone alone;
   if (found(stream)->capture) return remember(cudaErrorStreamCaptureUnsupported);
   finish(found(stream));
   return remember(state());
@@ -136,6 +139,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 
 cudaError_t cudaDeviceSynchronize()
 {
+  const Alone alone;
   if (capturing()) return remember(cudaErrorStreamCaptureUnsupported);
   finish_all();
   return remember(state());
@@ -143,6 +147,7 @@ cudaError_t cudaDeviceSynchronize()
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
+  const Alone alone;
   check_handle(event, "an event");
   const cudaError_t error = submit(stream, [event] { event->time = std::chrono::steady_clock::now(); }, {});
   event->stream = found(stream), event->place = event->stream->n_asked;
@@ -151,6 +156,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned)
 {
+  const Alone alone;
   check_handle(event, "an event");
   if (!event->stream) fail("a stream waits for an event that was not recorded");
   return submit(stream, [other = event->stream, place = event->place] { if (streams.count(other)) finish(other, place); }, {});
@@ -158,6 +164,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
+  const Alone alone;
   check_handle(event, "an event");
   if (!event->stream) fail("the host waits for an event that was not recorded");
   if (streams.count(event->stream)) finish(event->stream, event->place);
@@ -166,6 +173,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t first, cudaEvent_t second)
 {
+  const Alone alone;
   check_handle(first, "an event"), check_handle(second, "an event");
   if (!first->stream || !second->stream) return remember(cudaErrorInvalidResourceHandle);
   *milliseconds = std::chrono::duration<float, std::milli>(second->time - first->time).count();
@@ -174,6 +182,7 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t first, cudaEve
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
 {
+  const Alone alone;
   if (!stream) return remember(cudaErrorStreamCaptureUnsupported);    // not of the default stream
   check_handle(stream, "a stream");
   alive.insert(stream->capture = new CUgraph_st);
@@ -183,6 +192,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode)
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
 {
+  const Alone alone;
   check_handle(stream, "a stream");
   if (!stream->capture) return remember(cudaErrorInvalidValue);
   *graph = std::exchange(stream->capture, nullptr);
@@ -192,6 +202,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph)
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long)
 {
+  const Alone alone;
   check_handle(graph, "a graph");
   const cudaError_t error = create(exec);
   (*exec)->nodes = graph->nodes;
@@ -200,6 +211,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsig
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
+  const Alone alone;
   check_handle(exec, "a graph");
   for (const auto &node : exec->nodes)
     if (!still_there(node.uses)) fail("a graph uses memory that was freed or reallocated since it was captured");
