@@ -107,6 +107,7 @@ def steps(options) -> bool:
     """Print a row for each model, precision and number of atoms."""
     times = "ms a step | M atom-steps/s | evaluate, ms | a further set, ms"
     print(f"| model | precision | atoms | neighbours | {times} | tables, MB | engine, MB | device, MB |\n|{11 * '---|'}", flush=True)
+    right = True
     for name in options.models:
         architecture, tensors = described(name)
         for precision in options.precisions:
@@ -115,9 +116,9 @@ def steps(options) -> bool:
                 try:
                     row = step_row(backbone, n_atoms, options.repeats)
                 except Exception as error:  # the next size may be right
-                    row = f"FAILED {error}"
+                    row, right = f"FAILED {error}", False
                 print(f"| {name} | {precision} | {row} |", flush=True)
-    return True
+    return right
 
 
 def step_row(backbone, n_atoms: int, repeats: int) -> str:
@@ -159,6 +160,7 @@ def lammps(options) -> bool:
     from whole_step import model_file
 
     print("| model | precision | atoms | fields | pair, ms a step | loop, ms a step | M atom-steps/s |\n|" + 7 * "---|", flush=True)
+    right = True
     with tempfile.TemporaryDirectory() as temporary:
         for name in options.models:
             model = model_file(name, Path(temporary))
@@ -172,8 +174,9 @@ def lammps(options) -> bool:
                     row = lammps_row(script, options, Path(temporary))
                     speed = f"{1e-6 * 2 * cells**3 / row[1]:.3f}" if row else "-"
                     times = f"{1e3 * row[0]:.2f} | {1e3 * row[1]:.2f}" if row else "FAILED | -"
+                    right &= row is not None
                     print(f"| {name} | {options.precisions[0]} | {2 * cells**3} | {what} | {times} | {speed} |", flush=True)
-    return True
+    return right
 
 
 def lammps_row(script: str, options, folder: Path) -> tuple[float, float] | None:
