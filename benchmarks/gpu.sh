@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A quarter of an hour on a machine with a GPU: is the engine right there, how fast is each piece. Each line gives one verdict and goes on.
-#   benchmarks/gpu.sh --build            programs into build/gpu, by nvcc; done anyway where they are missing and nvcc is there
+#   benchmarks/gpu.sh --build            programs by nvcc, and a model, into build/gpu; done anyway where they are missing
 #   benchmarks/gpu.sh FOLDER             everything; log and tables into FOLDER
 #   benchmarks/gpu.sh --dry-run FOLDER   the same command lines on the emulated device, with tiny sizes
 # The package is that of PYTHON (default .venv/bin/python), installed with nvcc. CHIP (default sm_90) is what --build compiles for. The dry
@@ -16,8 +16,9 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-8}"
 sources() { for name in $kernels; do echo "$root/csrc/mace/cuda/$name.cu"; done; echo "$root/csrc/mace/coupling.cpp"; }
 
 build() {
-  command -v nvcc > /dev/null || { echo "no nvcc: programs are not built"; return 1; }
   mkdir -p "$programs"
+  "$python" "$root/benchmarks/gpu_steps.py" model
+  command -v nvcc > /dev/null || { echo "no nvcc: programs are not built"; return 1; }
   options="-std=c++17 -O3 -lineinfo -arch=${CHIP:-sm_90} -I$root/csrc"
   # shellcheck disable=SC2046,SC2086
   nvcc $options "$root/benchmarks/gpu_kernels.cu" $(sources) -o "$programs/gpu_kernels" &&
@@ -61,9 +62,9 @@ if [ -n "$dry" ]; then
   sizes=$few tiny=--small repeats="--repeats 1 --steps 1" check="--families 2 --atoms 4" small=16 middle=16 large=16 half=6
   medium="--models nbmotaw" tests=--collect-only
 else
-  [ -x "$programs/gpu_kernels" ] || build
+  [ -x "$programs/gpu_kernels" ] && [ -e "$programs/medium.uq" ] || build
   sizes="--atoms 64 --atoms 1000 --atoms 30000" tiny= repeats="--repeats 5 --steps 20" check="--atoms 54" small="64 2000"
-  middle="64 2000 100000" large=1000000 half=200000 medium="--models medium" tests=
+  middle="64 2000 100000" large=1000000 half=200000 medium="--models $programs/medium.uq" tests=
 fi
 library=${LMP_UQ_CUDA_LIBRARY:-$(cd / && "$python" -c 'import lmp_uq, pathlib; print(pathlib.Path(lmp_uq.__file__).parent / "liblmp_uq_cuda.so")')}
 kernels_at="$programs/gpu_kernels$end" device_at="$programs/check_device$end"
