@@ -127,7 +127,8 @@ def main() -> None:
             worst = max(times, key=lambda k: times[k])
             total += times[worst]
             numbers = " | ".join(f"{v:.0f}" for v in times.values())
-            print(f"| {kernel} | {cost.fma / 1e3:.0f} | {cost.l2 / 1e3:.0f} | {cost.hbm / 1e3:.0f} | {numbers} | {times[worst]:.0f} {worst} |")
+            needs = " | ".join(f"{v / 1e3:.0f}" for v in (cost.fma, cost.l2, cost.hbm))
+            print(f"| {kernel} | {needs} | {numbers} | {times[worst]:.0f} {worst} |")
         host = 1e9 * model.neighbours * (52 + 24) / HOST
         print(f"| sum | | | | | | | | | {total:.0f}: {1e3 / total:.2f} M atom-steps/s |")
         print(f"| edges from the host, their gradients to it | | | | | | | | | {host:.0f} more, at {HOST / 1e9:.0f} GB/s |")
