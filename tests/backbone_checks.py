@@ -8,6 +8,7 @@ import functools
 import numpy as np
 import torch
 from ase import Atoms
+from emulated_device import machine
 from tiny_models import as_backbone, density_model, omol_model, plain_model, residual_model
 
 from lmp_uq.backbone.graph import Graph, graph_of_frames
@@ -23,7 +24,8 @@ MODELS = {
 }
 NONLINEAR = {"nonlinear": omol_model}
 """A model of the newest blocks, for tests that are dear for each further model."""
-ENGINES = ("torch", "native")
+ENGINES = ("torch", "native", "device")
+"""The last one is the native engine on the emulated device."""
 FRAMES = ("triclinic", "small", "cluster", "slab")
 
 
@@ -31,12 +33,20 @@ FRAMES = ("triclinic", "small", "cluster", "slab")
 def shared_backbone(name: str, engine: str = "torch", **options):
     """One float64 backbone per model and engine for all tests; options are those of the native one."""
     model = (MODELS | NONLINEAR)[name]()
-    return as_backbone(model) if engine == "torch" else as_native(model, **options)
+    return as_backbone(model) if engine == "torch" else as_native(model, engine=engine, **options)
 
 
 def as_native(model: torch.nn.Module, precision: str = "float64", **options) -> MaceNativeBackbone:
-    """Native backbone of a mace-torch model, through its architecture and tensors."""
-    return MaceNativeBackbone(*describe_mace(model), precision=precision, **options)
+    """Native backbone of a mace-torch model, through its architecture and tensors; options of `native_backbone`."""
+    return native_backbone(*describe_mace(model), precision=precision, **options)
+
+
+def native_backbone(architecture, tensors, precision: str = "float64", engine: str = "native", **options) -> MaceNativeBackbone:
+    """Native backbone on the CPU, or with engine "device" on the emulated device."""
+    if engine == "native":
+        return MaceNativeBackbone(architecture, tensors, precision=precision, **options)
+    with machine():
+        return MaceNativeBackbone(architecture, tensors, precision=precision, device="cuda", **options)
 
 
 def make_frame(kind: str, elements: tuple[str, ...], seed: int = 0) -> Atoms:
@@ -96,3 +106,38 @@ def evaluated(backbone, frame: Atoms):
     graph = one_graph(backbone, frame)
     evaluation = backbone.evaluate(graph)
     return graph, evaluation, backbone.pull(evaluation.state, np.ones(graph.n_local))
+
+
+def assert_derivatives(backbone, frame: Atoms, bound: float = 1e-8, h: float = 1e-4) -> None:
+    """Forces and stress are what differences of fourth order of the energy say, along displacements of all atoms and along a strain.
+
+    Relative to the largest force, and to the largest component of the stress.
+    """
+    graph, _, gradients = evaluated(backbone, frame)
+    forces, stress = forces_of(graph, gradients), stress_of(graph, gradients, frame.get_volume())
+    rng = np.random.default_rng(5)
+    direction, strain = rng.normal(size=forces.shape) / len(frame), 0.3 * rng.normal(size=(3, 3))
+    strain += strain.T
+
+    def moved(step: float) -> Atoms:
+        return Atoms(frame.symbols, positions=frame.positions + step * direction, cell=frame.cell, pbc=frame.pbc)
+
+    def strained(step: float) -> Atoms:
+        other = frame.copy()
+        other.set_cell(frame.cell.array @ (np.eye(3) + 0.3 * step * strain), scale_atoms=True)
+        return other
+
+    found = [-_slope(backbone, moved, h), _slope(backbone, strained, h) / (0.3 * frame.get_volume())]
+    exact = [(forces * direction).sum(), (stress * strain).sum()]
+    for one, other, scale in zip(found, exact, (np.abs(forces).max(), np.abs(stress).max()), strict=True):
+        assert abs(one - other) < bound * scale, (one, other, scale)
+        assert abs(other) > 1e-3 * scale  # a direction along which nothing happens would show nothing
+
+
+def _slope(backbone, changed, h: float) -> float:
+    """Derivative of the energy of changed(step) at 0, of fourth order."""
+
+    def energy(step):
+        return backbone.evaluate(one_graph(backbone, changed(step)), gradients=False).energies.sum()
+
+    return (8 * (energy(h) - energy(-h)) - (energy(2 * h) - energy(-2 * h))) / (12 * h)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,14 @@ def lammps(tmp_path_factory, models):
     processes = Lammps(tmp_path_factory.mktemp("lammps"), models)
     yield processes
     processes.stop()
+
+
+@pytest.fixture(scope="session")
+def emulated_library() -> str:
+    """Path of the library of device kernels, compiled through the emulation; for LMP_UQ_CUDA_LIBRARY."""
+    done = subprocess.run(["sh", ROOT / "tests" / "cpp" / "emulation" / "library.sh", "plain"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 @pytest.fixture(scope="session")

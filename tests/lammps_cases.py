@@ -74,12 +74,16 @@ thermo_modify format float %.17g
 PLAIN = "pair_style mace/uq\npair_coeff * * {model} Si O"
 TORCH = PLAIN.replace("mace/uq", "mace/uq engine torch", 1)
 """For tests that look into Python: what the engine of `lmp_uq.run.engine` is asked for, or what becomes of its failures."""
-ENGINES = {"torch": 1e-8, "native": 1e-7}
-"""Largest deviation of a force from mace-torch's, eV/Angstrom: the native engine tabulates radial functions."""
+ENGINES = {"torch": 1e-8, "native": 1e-7, "device": 1e-7}
+"""Largest deviation of a force from mace-torch's, eV/Angstrom: the native engine tabulates radial functions. The last one is that engine on the
+emulated device."""
+DEVICE = "native device cuda"
 
 
 def with_engine(name, pair=PLAIN):
-    return pair.replace("mace/uq", f"mace/uq engine {name}", 1)
+    """A pair style that begins with an engine of `ENGINES`, after which keywords may follow."""
+    first, *keywords = name.split(" ", 1)
+    return pair.replace("mace/uq", " ".join(["mace/uq engine", DEVICE if first == "device" else first, *keywords]), 1)
 
 
 WITH_ZBL = """pair_style hybrid/overlay mace/uq zbl 1.8 2.6

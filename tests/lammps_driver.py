@@ -105,12 +105,14 @@ def write_whole(path: Path, content: dict) -> None:
 def run_job(job: dict, comm: MPI.Comm) -> dict:
     """Run an input script in a fresh LAMMPS.
 
+    environment : what is set while it runs.
     script : text; a line ``#snapshot NAME`` asks for what `snapshot` returns, a line ``#fails TEXT`` says that the next
         command must raise an error that holds TEXT (and that this LAMMPS is used on after it).
 
     Returns {NAME: snapshot}.
     """
     os.chdir(job["folder"])
+    os.environ.update(job["environment"])
     ASKED.clear()
     PASSES.clear()
     program = lammps.lammps(cmdargs=["-screen", "none", "-log", "log.lammps"])
@@ -129,6 +131,8 @@ def run_job(job: dict, comm: MPI.Comm) -> dict:
         return snapshots
     finally:
         program.close()
+        for name in job["environment"]:
+            del os.environ[name]
 
 
 def expect_failure(program: lammps.lammps, line: str, text: str) -> None:

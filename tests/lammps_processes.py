@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ase
+import emulated_device
 import numpy as np
 from lammps_cases import PLAIN, script, thermo_tables, write_data
 
@@ -53,8 +54,8 @@ class Ranks:
         self.n, self.folder = n, folder
         self.process, self.inbox, self.job, self.starts = None, None, 0, 0
 
-    def run(self, text: str, folder: Path, timeout: float = 300.0) -> Result:
-        """Run a script in a folder (see `lammps_driver.run_job`).
+    def run(self, text: str, folder: Path, timeout: float = 300.0, machine: dict | None = None) -> Result:
+        """Run a script in a folder (see `lammps_driver.run_job`); one that asks for a device gets the emulated one, with settings `machine`.
 
         Raises
         ------
@@ -65,7 +66,8 @@ class Ranks:
         """
         if self.process is None or self.process.poll() is not None:
             self._start()
-        job = {"script": text, "folder": str(folder)}
+        settings = emulated_device.variables(**machine or {}) if " device cuda" in text else {}
+        job = {"script": text, "folder": str(folder), "environment": settings}
         part = self.inbox / "part"
         part.write_bytes(pickle.dumps(job))
         part.rename(self.inbox / f"job-{self.job}.pkl")
@@ -141,10 +143,10 @@ class Lammps:
         write_data(folder / "system.data", atoms, elements)
         return script("system.data", model or self.models.full, *more, pair=pair, before=before)
 
-    def run(self, atoms: ase.Atoms, *more: str, n: int = 1, folder: Path | None = None, **options) -> Result:
-        """Run a system on n ranks; options of `write`. Errors as in `Ranks.run`."""
+    def run(self, atoms: ase.Atoms, *more: str, n: int = 1, folder: Path | None = None, machine: dict | None = None, **options) -> Result:
+        """Run a system on n ranks; options of `write`. Errors, and machine, as in `Ranks.run`."""
         folder = folder or self.new_folder()
-        return self._ranks(n).run(self.write(folder, atoms, *more, **options), folder)
+        return self._ranks(n).run(self.write(folder, atoms, *more, **options), folder, machine=machine)
 
     def state(self, *arguments, **options) -> dict:
         """Like `run`, returning the last snapshot that the script asks for."""

@@ -2,7 +2,7 @@
 // Evaluator behind which csrc/mace/cpu runs: model file, MACE and posterior head, in this process and without an interpreter.
 #include "evaluator.h"
 
-#include "mace/cpu/engine.h"
+#include "mace/engine.h"
 #include "mace/device_library.h"
 #include "native_info.h"
 #include "head/posterior.h"
@@ -39,7 +39,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
  public:
   explicit NativeEvaluator(const lmp_uq::Settings &settings) : settings_(settings) {}
 
-  uq_model_info load(lmp_uq::ModelSource &source, const std::vector<std::string> &elements) override;
+  uq_model_info load(const lmp_uq::ModelSource &source, const std::vector<std::string> &elements) override;
   double table_bytes() override { return engine_->table_bytes_of(elements_); }
   std::size_t make_tables(std::shared_ptr<lmp_uq::TableStore> store) override;
   void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override;
@@ -84,10 +84,10 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   double shared_elsewhere_ = 0.0;              // bytes of tables that another rank of the node answers for
 };
 
-uq_model_info NativeEvaluator::load(lmp_uq::ModelSource &source, const std::vector<std::string> &elements)
+uq_model_info NativeEvaluator::load(const lmp_uq::ModelSource &source, const std::vector<std::string> &elements)
 {
   const std::string &name = source.name;
-  file_ = std::make_unique<lmp_uq::ModelFile>(lmp_uq::ModelFile::parse(source.path, std::move(source.bytes), source.sha256));
+  file_ = std::make_unique<lmp_uq::ModelFile>(lmp_uq::ModelFile::parse(source.path, source.bytes, source.sha256));
   if (file_->header().at("backbone").at("family").string() != "mace") throw std::runtime_error(name + " " + NOT_MACE);
   lmp_uq::PosteriorOptions options;
   options.n_members = settings_.members;

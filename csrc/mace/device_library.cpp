@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mace/device_library.h"
 
-#include <cstdlib>
+#include "base/environment.h"
+
 #include <dlfcn.h>
 #include <stdexcept>
 #include <sys/stat.h>
@@ -68,10 +69,8 @@ bool is_numbered(const std::string &word)
 
 const lmp_uq_cuda_calls &cuda_library()
 {
-  const char *named = std::getenv(VARIABLE);
-  if (named && !*named) named = nullptr;
-  const std::string path = named ? named : own_folder() + FILE_NAME;
-  void *const library = opened(path, named);
+  const std::string named = environment(VARIABLE), path = named.empty() ? own_folder() + FILE_NAME : named;
+  void *const library = opened(path, !named.empty());
   const int version = function<int()>(library, "lmp_uq_cuda_version", path)();
   if (version != LMP_UQ_CUDA_VERSION)
     refuse(path + " has interface " + std::to_string(version) + ", this build " + std::to_string(LMP_UQ_CUDA_VERSION) +
@@ -107,7 +106,7 @@ std::vector<std::string> device_report()
                       std::to_string(found.memory >> 20) + " MB");
     }
   } catch (const std::runtime_error &e) {
-    lines.push_back((lines.empty() ? "CUDA kernels: " : "CUDA devices: ") + std::string(e.what()));
+    lines.push_back(std::string("CUDA: ") + e.what());
   }
   return lines;
 }

@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_DEVICE_LIBRARY_H
 #define LMP_UQ_DEVICE_LIBRARY_H
 
-#include "mace/cuda/library.h"
+#include "mace/cuda_library.h"
 
 #include <string>
 #include <vector>

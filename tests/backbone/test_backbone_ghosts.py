@@ -82,10 +82,11 @@ def test_images_as_ghosts_equal_the_folded_graph(name, engine):
     ] * n_exchanges
 
 
+@pytest.mark.parametrize(("engine", "block"), [("native", 16), ("device", 32)])
 @pytest.mark.parametrize("channels", [8, 16, 24])
-def test_rows_of_float32_features_are_half_as_wide_and_travel_as_bits(channels):
+def test_rows_of_float32_features_are_half_as_wide_and_travel_as_bits(channels, engine, block):
     """Also channels that fill no whole block: ghosts and none give the same bits but for the order of sums."""
-    backbone = as_native(density_model(hidden_irreps=o3.Irreps(f"{channels}x0e+{channels}x1o")), "float32")
+    backbone = as_native(density_model(hidden_irreps=o3.Irreps(f"{channels}x0e+{channels}x1o")), "float32", engine=engine)
     frame = make_frame("triclinic", backbone.elements)
     graph = one_graph(backbone, frame)
     part, atoms, _ = with_ghosts(graph, frame, np.arange(len(frame)))
@@ -94,7 +95,7 @@ def test_rows_of_float32_features_are_half_as_wide_and_travel_as_bits(channels):
     np.testing.assert_array_equal(ghosted.energies, folded.energies)
     one, two = (backbone.pull(each.state, np.ones(len(frame))) for each in (folded, ghosted))
     np.testing.assert_allclose(two, one, atol=2e-6 * np.abs(one).max())
-    assert {width for _, width in exchange.calls} == {4 * -(-channels // 16) * 16 // 2}
+    assert {width for _, width in exchange.calls} == {4 * -(-channels // block) * block // 2}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -169,9 +170,11 @@ def test_two_domains_and_an_empty_one_equal_the_whole(name, engine):
     # an empty rank that nevertheless holds ghosts, as LAMMPS' ranks in vacuum do
     empty = Graph(graph.species[:2], 0, *[np.empty(0, np.int64)] * 2, np.empty((0, 3)))
     parts[2] = replace(empty, exchange=ranks.rank(np.array([0, 1]), 0)), parts[2][1]
+    # calls on a device wait for one another: there each rank has a backbone of its own, as processes do
+    backbones = [as_native((MODELS | NONLINEAR)[name](), engine=engine) for _ in shares] if engine == "device" else [backbone] * len(shares)
     with default_dtype(torch.float64):
         threads = [
-            threading.Thread(target=_run_rank, args=(backbone, part, weights[share], results, k))
+            threading.Thread(target=_run_rank, args=(backbones[k], part, weights[share], results, k))
             for k, ((part, _), share) in enumerate(zip(parts, shares, strict=True))
         ]
         for thread in threads:
@@ -191,8 +194,9 @@ def test_two_domains_and_an_empty_one_equal_the_whole(name, engine):
             np.testing.assert_allclose(found, wanted[keep], atol=1e-11 * np.abs(wanted).max())
 
 
-def test_images_as_ghosts_in_single_precision():
-    backbone = shared_backbone("options", "native", precision="float32")
+@pytest.mark.parametrize("engine", ["native", "device"])
+def test_images_as_ghosts_in_single_precision(engine):
+    backbone = shared_backbone("options", engine, precision="float32")
     frame = make_frame("triclinic", backbone.elements)
     graph = one_graph(backbone, frame)
     part, atoms, _ = with_ghosts(graph, frame, np.arange(len(frame)))

@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 import pytest
-from backbone_checks import make_frame, one_graph
+from backbone_checks import assert_derivatives, make_frame, native_backbone, one_graph
 from native_families import FAMILIES, described
 
 from lmp_uq.backbone.mace.architecture import ATOMIC_ENERGIES
@@ -17,20 +17,20 @@ from lmp_uq.backbone.mace.torch_engine import MaceTorchBackbone
 from lmp_uq.errors import UqError
 
 
-def results(backbone, graph, isolated):
-    """Energies without those of isolated atoms, descriptors, gradients of energies and of stacked sums."""
+def results(backbone, graph, isolated, kinds=None):
+    """Energies without those of isolated atoms, descriptors, gradients of energies and of stacked sums; kinds: only those."""
     rng = np.random.default_rng(0)
     weights, sets = rng.normal(size=graph.n_local), rng.normal(size=(6, graph.n_local, backbone.n_features))
     evaluation, rows = backbone.evaluate(graph), rng.normal(size=(6, graph.n_local))
-    return {
-        "energies": evaluation.energies - isolated[graph.species],
-        "descriptors": evaluation.descriptors,
-        "gradients of energies": backbone.pull(evaluation.state, weights),
-        "gradients of descriptors": backbone.pull(evaluation.state, None, sets),
-        "gradients of both": backbone.pull(evaluation.state, weights, sets),
-        "gradients of sets of both": backbone.pull(evaluation.state, rows, sets),
-        "gradients of sets of energies": backbone.pull(evaluation.state, rows, sets[0]),
+    out = {"energies": evaluation.energies - isolated[graph.species], "descriptors": evaluation.descriptors}
+    pulls = {
+        "gradients of energies": (weights, None),
+        "gradients of descriptors": (None, sets),
+        "gradients of both": (weights, sets),
+        "gradients of sets of both": (rows, sets),
+        "gradients of sets of energies": (rows, sets[0]),
     }
+    return out | {name: backbone.pull(evaluation.state, *pulls[name]) for name in pulls if kinds is None or name in kinds}
 
 
 def worst(found, expected, n_layers):
@@ -47,8 +47,8 @@ def worst(found, expected, n_layers):
 
 
 def native(name, head=None, **options):
-    """Native backbone of a family."""
-    return MaceNativeBackbone(*described(name, head), **({"precision": "float64"} | options))
+    """Native backbone of a family; options of `native_backbone`."""
+    return native_backbone(*described(name, head), **options)
 
 
 @functools.cache
@@ -68,11 +68,35 @@ def error(name, backbone):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_native_is_torch(name):
+def test_native_is_torch_and_forces_are_derivatives(name):
     assert error(name, native(name, table_tolerance=0.0)) < 1e-11
     # the default tables: derivatives to 1e-9 of the largest one, values far better
-    assert error(name, native(name)) < 1e-7
+    backbone = native(name)
+    assert error(name, backbone) < 1e-7
+    assert_derivatives(backbone, make_frame("triclinic", backbone.elements))
     assert 1e-9 < error(name, native(name, precision="float32")) < 2e-4
+
+
+def test_forces_that_are_no_derivatives_are_seen():
+    backbone, rng = native("nonlinear 0+1+2, three layers"), np.random.default_rng(0)
+    right = backbone.pull
+    backbone.pull = lambda *arguments: right(*arguments) * (1.0 + 1e-5 * rng.normal(size=(1, 3)))
+    with pytest.raises(AssertionError):
+        assert_derivatives(backbone, make_frame("triclinic", backbone.elements))
+
+
+FEW = ("energies", "descriptors", "gradients of energies", "gradients of sets of both")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_device_is_the_cpu(name):
+    """With the same tables, and without: one formula in other sums. Float32 is held against torch, as on the CPU."""
+    graph, n_layers, isolated, exact = reference(name)
+    for options in ({}, {"table_tolerance": 0.0}):
+        found, expected = (results(native(name, engine=engine, **options), graph, isolated, FEW) for engine in ("device", "native"))
+        assert worst(found, expected, n_layers) < 1e-10
+    single = results(native(name, engine="device", precision="float32"), graph, isolated, FEW)
+    assert 1e-9 < worst(single, {kind: exact[kind] for kind in FEW}, n_layers) < 2e-4
 
 
 def test_bars_in_single_precision_of_a_nonlinear_model():

@@ -22,6 +22,8 @@ from lmp_uq.backbone.mace.torch_engine import pick_device
 from lmp_uq.errors import UqError
 
 NAME = "density 0"
+NATIVE = ("native", "device")
+"""Engines of `backbone_checks` that share these refusals."""
 ATTENTION = "RealAgnosticAttResidualInteractionBlock"
 REFUSED = [
     ("interaction_first", ATTENTION),
@@ -35,6 +37,8 @@ REFUSED = [
     ("hidden_irreps", "8x0e+8x1o+8x2e+8x3o"),
     ("MLP_irreps", "16x0e+16x1o"),
     ("edge_irreps", "4x0e"),
+    ("num_interactions", 0),
+    ("num_interactions", 101),
     ("correlation", [4, 4]),
     ("correlation", [3]),
     ("max_ell", 4),
@@ -62,6 +66,13 @@ def test_features_that_are_not_built_are_refused_by_name(key, value):
     architecture, tensors = described(NAME)
     with pytest.raises(UqError, match=f"native engine: {key} .*accepted: "):
         MaceNativeBackbone(architecture | {key: value}, tensors, precision="float64")
+
+
+@pytest.mark.parametrize("irreps", ["4x1o", "4x0e+4x1e", "4x0e+4x1o+4x2e", "4x1o+4x0e", "4097x0e"])
+def test_other_features_of_edges(irreps):
+    architecture, tensors = described("nonlinear, biased readout, two heads")
+    with pytest.raises(UqError, match=r"native engine: edge_irreps is '.*'; accepted: 0e and degrees of hidden_irreps, as 128x0e"):
+        MaceNativeBackbone(architecture | {"edge_irreps": irreps}, tensors, precision="float64")
 
 
 def test_tensors_that_do_not_fit():
@@ -115,8 +126,9 @@ def test_one_gaussian_has_no_width():
 
 
 @pytest.mark.parametrize("vector", [[0.0, 0.0, 0.0], [1e-7, 0.0, 0.0], [np.nan, 1.0, 0.0], [np.inf, 0.0, 0.0]])
-def test_edges_without_a_direction_name_their_atoms(vector):
-    backbone = shared_backbone("density", "native")
+@pytest.mark.parametrize("engine", NATIVE)
+def test_edges_without_a_direction_name_their_atoms(engine, vector):
+    backbone = shared_backbone("density", engine)
     graph = one_graph(backbone, make_frame("triclinic", backbone.elements))
     vectors = graph.vectors.copy()
     vectors[5] = vector
@@ -125,9 +137,10 @@ def test_edges_without_a_direction_name_their_atoms(vector):
         backbone.evaluate(replace(graph, vectors=vectors))
 
 
-def test_edges_beyond_the_cutoff_change_nothing():
+@pytest.mark.parametrize("engine", NATIVE)
+def test_edges_beyond_the_cutoff_change_nothing(engine):
     for name in ("density", "residual"):
-        backbone = shared_backbone(name, "native")
+        backbone = shared_backbone(name, engine)
         graph = one_graph(backbone, make_frame("triclinic", backbone.elements))
         long = np.array([[0.0, 0.0, backbone.cutoff], [4.0, 4.0, 4.0]])
         ends = (np.append(index, [0, 1]) for index in (graph.centres, graph.neighbours))
@@ -140,10 +153,11 @@ def test_edges_beyond_the_cutoff_change_nothing():
         assert not gradients[-2:].any()
 
 
+@pytest.mark.parametrize("engine", NATIVE)
 @pytest.mark.parametrize("name", ["density", "plain"])
-def test_dimers_from_contact_to_the_cutoff(name):
+def test_dimers_from_contact_to_the_cutoff(name, engine):
     """Distances below the radial tables, at their ends and beyond; with and without a repulsion."""
-    torch_backbone, native = shared_backbone(name), shared_backbone(name, "native")
+    torch_backbone, native = shared_backbone(name), shared_backbone(name, engine)
     for distance in (0.05, 0.2, 0.45, 0.499, 0.5, 0.6, 0.9, 1.7, native.cutoff - 1e-3, native.cutoff + 0.1):
         frame = Atoms([native.elements[0], native.elements[1]], positions=[[0, 0, 0], [0, 0.6 * distance, 0.8 * distance]])
         graph = one_graph(native, frame)
@@ -154,28 +168,31 @@ def test_dimers_from_contact_to_the_cutoff(name):
         np.testing.assert_allclose(one, two, atol=1e-7 * max(1.0, np.abs(two).max(initial=0.0)))
 
 
-def test_weights_that_do_not_fit():
-    backbone = shared_backbone("density", "native")
+@pytest.mark.parametrize("engine", NATIVE)
+def test_weights_that_do_not_fit(engine):
+    backbone = shared_backbone("density", engine)
     state = backbone.evaluate(one_graph(backbone, make_frame("small", backbone.elements))).state
     for energy, descriptor in ((np.ones(3), None), (np.ones((1, 1, 2)), None), (None, np.ones((2, 15))), (None, np.ones((1, 1, 2, 16)))):
         with pytest.raises(UqError, match="accepted: \\(2,"):
             backbone.pull(state, energy, descriptor)
 
 
-def test_an_exchange_that_fails_is_heard():
+@pytest.mark.parametrize("engine", NATIVE)
+def test_an_exchange_that_fails_is_heard(engine):
     class Broken:
         def forward(self, rows):
             raise ZeroDivisionError("no ghosts today")
 
-    backbone = shared_backbone("density", "native")
+    backbone = shared_backbone("density", engine)
     graph = one_graph(backbone, make_frame("small", backbone.elements))
     with pytest.raises(ZeroDivisionError, match="no ghosts today"):
         backbone.evaluate(replace(graph, exchange=Broken()))
 
 
-def test_many_neighbours_and_long_stacks():
+@pytest.mark.parametrize("engine", NATIVE)
+def test_many_neighbours_and_long_stacks(engine):
     """An atom among 2000 others, and more cotangents than a kernel takes at once."""
-    torch_backbone, native = shared_backbone("plain"), shared_backbone("plain", "native")
+    torch_backbone, native = shared_backbone("plain"), shared_backbone("plain", engine)
     rng = np.random.default_rng(0)
     directions = rng.normal(size=(2000, 3))
     vectors = directions / np.linalg.norm(directions, axis=1)[:, None] * rng.uniform(0.7, 2.9, (2000, 1))

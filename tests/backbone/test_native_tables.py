@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from backbone_checks import native_backbone
 from native_families import described
 
 from lmp_uq.backbone.graph import Graph
-from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
 
 FAMILIES = [
     "density 0+1, three elements, 17 channels",
@@ -38,14 +38,16 @@ def evaluated(backbone, distances):
 
 
 def make(name, precision="float64", **options):
-    return MaceNativeBackbone(*described(name), precision=precision, **options)
+    return native_backbone(*described(name), precision, **options)
 
 
+@pytest.mark.parametrize(("engine", "n"), [("native", 1997), ("device", 201)])
 @pytest.mark.parametrize("precision", TOLERANCE)
 @pytest.mark.parametrize("name", FAMILIES)
-def test_tables_are_the_functions(name, precision):
-    exact, tabulated, coarse = make(name, table_tolerance=0.0), make(name, precision), make(name, precision, table_tolerance=1e-3)
-    distances = np.linspace(0.35, 0.9999, 1997) * exact.cutoff
+def test_tables_are_the_functions(name, precision, engine, n):
+    exact = make(name, table_tolerance=0.0)
+    tabulated, coarse = make(name, precision, engine=engine), make(name, precision, engine=engine, table_tolerance=1e-3)
+    distances = np.linspace(0.35, 0.9999, n) * exact.cutoff
     wanted = evaluated(exact, distances)
     for found, limit in ((evaluated(tabulated, distances), TOLERANCE[precision]), (evaluated(coarse, distances), 1e-3)):
         errors = [np.abs(a - b).max() / np.abs(b).max() for a, b in zip(found, wanted, strict=True)]
@@ -55,11 +57,12 @@ def test_tables_are_the_functions(name, precision):
     assert np.abs(evaluated(coarse, distances)[2] - wanted[2]).max() > 20.0 * TOLERANCE[precision] * np.abs(wanted[2]).max()
 
 
+@pytest.mark.parametrize(("engine", "n"), [("native", 301), ("device", 41)])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_derivatives_of_tables_are_those_of_their_values(name):
+def test_derivatives_of_tables_are_those_of_their_values(name, engine, n):
     """Also where a tolerance of 1e-3 leaves wide intervals: energy is conserved whatever the tolerance."""
-    backbone = make(name, table_tolerance=1e-3)
-    distances, step = np.linspace(0.4, 0.99, 301) * backbone.cutoff, 1e-5
+    backbone = make(name, engine=engine, table_tolerance=1e-3)
+    distances, step = np.linspace(0.4, 0.99, n) * backbone.cutoff, 1e-5
     energies, _, slopes = evaluated(backbone, distances)
     later, earlier = (evaluated(backbone, distances + sign * step)[0] for sign in (1, -1))
     numerical = (later - earlier).reshape(-1, 2).sum(axis=1) / (2.0 * step)

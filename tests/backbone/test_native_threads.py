@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from backbone_checks import native_backbone
 from native_families import described
 
 from lmp_uq.backbone.graph import Graph, graph_of_frames
@@ -48,8 +49,9 @@ def test_threads_change_nothing_but_the_rounding_of_gradients(name, precision, r
         assert all(np.array_equal(a, b) for a, b in zip(found, results(name, precision, threads), strict=True))
 
 
-def test_more_threads_than_atoms_and_no_atoms():
-    backbone = MaceNativeBackbone(*described(FAMILIES[0]), precision="float64", threads=4)
+@pytest.mark.parametrize("engine", ["native", "device"])
+def test_more_threads_than_atoms_and_no_atoms(engine):
+    backbone = native_backbone(*described(FAMILIES[0]), engine=engine, threads=4)
     graph = Graph(np.zeros(0, np.int64), 0, np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3)))
     evaluation = backbone.evaluate(graph)
     assert evaluation.energies.shape == (0,) and backbone.pull(evaluation.state, np.zeros(0)).shape == (0, 3)
@@ -79,12 +81,13 @@ def test_openmp_chooses_where_nobody_says(tmp_path):
     assert done.stdout.split()[-1:] == ["3"], done.stdout + done.stderr
 
 
-def test_states_share_no_arrays_and_leave_theirs_to_the_next():
+@pytest.mark.parametrize(("engine", "sizes"), [("native", (40, 23)), ("device", (9, 5))])
+def test_states_share_no_arrays_and_leave_theirs_to_the_next(engine, sizes):
     def backbone():
-        return MaceNativeBackbone(*described(FAMILIES[0]), precision="float64", threads=2)
+        return native_backbone(*described(FAMILIES[0]), engine=engine, threads=2)
 
     one = backbone()
-    graphs = [graph_of_frames([a_frame(one, n)], one.elements, one.cutoff)[0] for n in (40, 23)]
+    graphs = [graph_of_frames([a_frame(one, n)], one.elements, one.cutoff)[0] for n in sizes]
     expected = []
     for graph in graphs:
         fresh = backbone()

@@ -24,12 +24,12 @@ STRESS, PEAKS, ENERGIES = slice(0, 6), slice(6, 6 + len(ENDS)), slice(6 + len(EN
 
 @pytest.mark.parametrize("make", [lambda: crystal(tilt=True), lambda: crystal((2, 2, 1))], ids=["small and triclinic", "orthogonal"])
 @pytest.mark.parametrize(("keywords", "n"), [("", 8), ("force_members 20 members 16", 20)])
-@pytest.mark.parametrize("engine", ["torch", "native"])
+@pytest.mark.parametrize("engine", ["torch", "native", "device"])
 def test_bars_are_those_of_python(make, keywords, n, engine, lammps, models):
-    """Each engine against itself; that the two agree is for test_lammps_native."""
+    """Each engine against itself, the device against the CPU; that torch agrees is for test_lammps_native."""
     atoms = make()
     found = lammps.state(atoms, *SNAPSHOT, pair=with_engine(f"{engine} {keywords}"))
-    python = Members(models.full, atoms, engine)
+    python = Members(models.full, atoms, "native" if engine == "device" else engine)
     expected = python.force_std(n)
     for k, name in enumerate(FORCE_FIELDS):
         assert_equal(name, found["uq"][:, k], expected[:, k], relative=1e-10)

@@ -164,6 +164,7 @@ def test_members_fluxes_in_a_crystal_are_sums_over_single_atoms_and_std_is_their
 
 @pytest.mark.parametrize(("options", "relative"), [
     ({"n": 2}, 1e-9), ({"n": 4}, 1e-9), ({"n": 2, "pair": with_engine("torch")}, 1e-6),
+    ({"n": 2, "pair": with_engine("device")}, 1e-9),
     ({"n": 2, "pair": PLAIN.replace("mace/uq", "mace/uq bars_precision float32", 1)}, 1e-4),
 ])  # fmt: skip
 def test_members_fluxes_of_ranks_engines_and_precisions_agree(options, relative, lammps):

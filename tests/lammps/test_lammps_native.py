@@ -8,7 +8,7 @@ import copy
 import numpy as np
 import pytest
 import tiny_models
-from lammps_cases import ASK, FIELDS, HOT, PLAIN, assert_equal, assert_same_state, crystal, half_empty
+from lammps_cases import ASK, DEVICE, FIELDS, HOT, PLAIN, assert_equal, assert_same_state, crystal, half_empty, with_engine
 from lammps_processes import execute
 
 BARS = "force_std force_std_x force_std_y force_std_z force_error_50"
@@ -29,8 +29,11 @@ LAYOUTS = {
 TABLES = {"energy": 1e-9, "f": 1e-7, "pe": 1e-8, "va": 1e-6, "pressure": 1e-6, "uq": 1e-6, "tot": 1e-6}
 
 
+NATIVE = pytest.mark.parametrize("name", ["native", "device"])
+
+
 def engine(name, more=""):
-    return PLAIN.replace("mace/uq", f"mace/uq engine {name} {more}", 1)
+    return with_engine(f"{name} {more}")
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,12 @@ def test_every_number_of_ranks_gives_the_same(layout, n, laid_out):
     assert_same_state(found, laid_out(layout, "native", 1))
 
 
+@pytest.mark.parametrize("n", [1, 2, 4])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_device_is_the_cpu(layout, n, laid_out):
+    assert_same_state(laid_out(layout, "device", n), laid_out(layout, "native", 1))
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_the_comparison_sees_planted_errors(name, laid_out):
     wrong = copy.deepcopy(laid_out("brick", "native", 1))
@@ -81,8 +90,9 @@ def test_the_comparison_sees_planted_errors(name, laid_out):
         assert_same_numbers(wrong, laid_out("brick", "torch", 1), TABLES)
 
 
-def test_single_precision(lammps, laid_out):
-    found = lammps.state(crystal((2, 2, 1)), *ASK_ALL, n=2, pair=engine("native", "precision float32"))
+@NATIVE
+def test_single_precision(name, lammps, laid_out):
+    found = lammps.state(crystal((2, 2, 1)), *ASK_ALL, n=2, pair=engine(name, "precision float32"))
     expected = laid_out("brick", "torch", 1)
     assert_same_numbers(found, expected, {"energy": 1e-6, "f": 2e-4, "uq": 1e-3, "tot": 1e-3})
     assert found["energy"] != expected["energy"]
@@ -106,25 +116,28 @@ def test_threads(n, lammps, laid_out):
     assert_same_state(found, laid_out("brick", "native", 1))
 
 
+@NATIVE
 @pytest.mark.parametrize("keywords", ["members 16 conservative yes", "force_members 3", "members 1"])
-def test_keywords(keywords, lammps):
-    native, torch = (lammps.state(crystal(), *ASK_ALL, pair=engine(name, keywords)) for name in ("native", "torch"))
+def test_keywords(keywords, name, lammps):
+    native, torch = (lammps.state(crystal(), *ASK_ALL, pair=engine(each, keywords)) for each in (name, "torch"))
     assert_same_numbers(native, torch, TABLES)
 
 
-def test_types_that_take_no_part(lammps):
+@pytest.mark.parametrize("name", ["native", DEVICE])
+def test_types_that_take_no_part(name, lammps):
     pair = """pair_style hybrid/overlay mace/uq engine {engine} lj/cut 3.0
 pair_coeff * * mace/uq {{model}} Si NULL
 pair_coeff * * lj/cut 0.01 2.0"""
-    native, torch = (lammps.state(crystal(), *ASK_ALL, n=2, pair=pair.format(engine=name)) for name in ("native", "torch"))
+    native, torch = (lammps.state(crystal(), *ASK_ALL, n=2, pair=pair.format(engine=each)) for each in (name, "torch"))
     assert_same_numbers(native, torch, TABLES)
     assert not native["uq"][crystal().symbols == "O"].any()
 
 
+@NATIVE
 @pytest.mark.parametrize("n", [1, 2])
-def test_no_atoms_at_all(n, lammps):
+def test_no_atoms_at_all(n, name, lammps):
     more = ("compute tot all uq energy_std grade_max stress_std", "thermo_style custom step pe c_tot[*]", "run 2")
-    table = lammps.run(crystal(), "delete_atoms group all", *more, n=n, pair=engine("native")).thermo[0]
+    table = lammps.run(crystal(), "delete_atoms group all", *more, n=n, pair=engine(name)).thermo[0]
     assert table["PotEng"].tolist() == [0.0, 0.0]
 
 

@@ -60,7 +60,7 @@ def test_the_right_value_on_the_right_atom(command, n, lammps, expected):
     assert_same_values(lammps.state(atoms, *MOTION, line, "#snapshot end", n=n), expected)
 
 
-@pytest.mark.parametrize("engine", ["native", "torch"])
+@pytest.mark.parametrize("engine", ["native", "torch", "device"])
 def test_members_of_other_ranks_after_atoms_have_migrated(engine, lammps):
     """Stacked pulls exchange ghosts between the ranks that had the atoms then."""
     pair = with_engine(engine)

@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_CUDA_ENGINE_H
 #define LMP_UQ_CUDA_ENGINE_H
 
-#include "mace/cpu/engine.h"
+#include "mace/engine.h"
 #include "mace/cuda/device_layer.h"
 
 #include <mutex>

@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_CUDA_DEVICE_GRAPH_H
 #define LMP_UQ_CUDA_DEVICE_GRAPH_H
 
-#include "mace/cpu/atom_graph.h"
+#include "mace/atom_graph.h"
 #include "mace/cuda/device.h"
 #include "mace/cuda/kernels.h"
 

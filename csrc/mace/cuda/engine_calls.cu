@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The engine behind its C interface.
-#include "mace/cuda/engine_calls.h"
+#include "mace/engine_calls.h"
 
 #include "base/json.h"
 #include "mace/cuda/cuda_engine.h"

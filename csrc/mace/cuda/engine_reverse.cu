@@ -89,7 +89,7 @@ void CudaEngine<T>::features_gradient(const Layer &layer, const Evaluated &state
     copy_rows<T>({n, n_skip, n_skip, row, work_.after.data() + (set * n_local + chunk.first) * n_skip, out, true}, stream_);
   }
   const LayerState &kept = state.layers[layer.number()];
-  work_.work.resize(n * shape().n_gate);
+  work_.work.resize(n * 2 * shape().n_gate);
   work_.slope.resize(n * shape().n_channels);
   const std::size_t stride = wide();
   const T *scalars = kept.scalars.size() ? kept.scalars.data() + chunk.first * stride : nullptr;

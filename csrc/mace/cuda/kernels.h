@@ -22,9 +22,6 @@ constexpr int WARPS = 4;               // of a thread block, where a kernel says
 
 inline int padded(int n_channels) { return (n_channels + LANES - 1) / LANES * LANES; }
 
-// Coefficients of a tabulated radial function on an interval, as the CPU has them.
-template <class T> LMP_UQ_HD constexpr int n_coefficients() { return sizeof(T) == 8 ? 8 : 6; }
-
 // Directed edges, sorted by centre; rows of nodes: local atoms, then ghosts.
 struct Edges {
   const int *start;                    // (n_local+1) first edge of each centre
@@ -255,11 +252,12 @@ template <class T> struct AddConstants {
 };
 template <class T> void add_constants(const AddConstants<T> &a, cudaStream_t stream);
 
-// The readout of a layer. Linear: weights (n_channels); gated: see GatedReadout. All in float64.
+// The readout of a layer. All in float64.
 struct ReadoutWeights {
   int kind;                            // Readout of the layer
-  const double *linear;
+  const double *linear;                // (n_channels)
   GatedReadout gated;
+  TwiceGatedReadout biased;
 };
 
 template <class T> struct ReadOut {
@@ -269,7 +267,7 @@ template <class T> struct ReadOut {
   const T *scalars;
   const int *node;                     // (n_rows)
   double scale;
-  double *work;                        // (n_rows, n_gate)
+  double *work;                        // (n_rows, 2 n_gate)
   double *energy;                      // (n_local) by row, added to; nullptr: not wanted
   double *descriptors;                 // (n_local, n_features) by node
 };
@@ -283,7 +281,7 @@ template <class T> struct ReadOutGradient {
   const T *scalars;                    // as ReadOut had them; not looked at where the readout is linear
   const int *node;
   double scale;
-  double *work, *slope;                // (n_rows, n_gate), (n_rows, n_channels)
+  double *work, *slope;                // (n_rows, 2 n_gate), (n_rows, n_channels)
   const double *energy_weights;        // (set, n_local) by node or nullptr
   const double *descriptor_weights;    // (set, n_local, n_features) by node or nullptr
   std::size_t row_size;                // numbers of a row of the gradient

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lmp_uq._native import Engine, choose_device, State
+from lmp_uq._native import Engine, State, choose_device
 from lmp_uq.backbone.graph import Graph, check_graph, check_push, fixed_inputs, weight_sets
 from lmp_uq.backbone.protocol import Evaluation
 from lmp_uq.errors import UqError
@@ -81,8 +81,9 @@ class MaceNativeBackbone:
         if precision not in PRECISIONS:
             raise UqError(f"precision is {precision!r}; accepted: {' or '.join(PRECISIONS)}")
         tolerance = -1.0 if table_tolerance is None else table_tolerance
-        number, _ = choose_device(device, local_rank)
-        self._engine = Engine(architecture, tensors, precision == "float32", tolerance, single_precision_bars, threads, -1 if number is None else number)
+        number, _ = choose_device(device, local_rank)  # None: the CPU
+        on_device = -1 if number is None else number
+        self._engine = Engine(architecture, tensors, precision == "float32", tolerance, single_precision_bars, threads, on_device)
         self.elements = tuple(chemical_symbols[z] for z in architecture["atomic_numbers"])
         self.cutoff = float(architecture["r_max"])
         self.fixed_inputs = fixed_inputs(architecture)

@@ -7,6 +7,7 @@
 
 #include "mace/cuda/emulation/emulation.h"
 
+#include <mutex>
 #if !defined(__x86_64__) || defined(LMP_UQ_SWAPCONTEXT)
 #include <ucontext.h>
 #endif
@@ -35,6 +36,12 @@ constexpr bool RACES = true;    // no thread gets another's fiber, no block anot
 constexpr bool RACES = false;
 #endif
 constexpr int MOST_THREADS = 1024, WARP_LANES = 32, POISON = -1;    // POISON: all bits, NaN as a number, -1 as an integer
+
+// Threads of the host may call at once; there is one machine. Held by all that looks into it or runs on it.
+struct Alone {
+  Alone();
+  std::unique_lock<std::recursive_mutex> held;
+};
 
 // ---- fibers.cpp
 struct Fiber {
@@ -85,6 +92,7 @@ cudaError_t remember(cudaError_t error);         // for cudaGetLastError
 cudaError_t state();                             // of driver and device: the error that every call gives
 cudaError_t submit(cudaStream_t stream, std::function<void()> work, Uses uses);
 bool capturing();
+void finish_all();    // what was asked of any stream
 
 }    // namespace emulation
 #endif

@@ -24,8 +24,9 @@ int n_variables;
 std::map<const void *, std::size_t> allowed_shared;
 
 struct Allocation { std::size_t bytes; int device; unsigned long number; };
-std::map<const char *, Allocation> device_memory, pinned_memory;
-std::map<int, std::size_t> allocated;               // bytes of each device
+using Allocations = std::map<const char *, Allocation>;
+Allocations &device_memory = *new Allocations, &pinned_memory = *new Allocations;    // never gone: arrays are freed when the program ends
+std::map<int, std::size_t> &allocated = *new std::map<int, std::size_t>;             // bytes of each device
 unsigned long n_allocations;
 
 char *guarded(std::size_t bytes)
@@ -42,7 +43,7 @@ char *guarded(std::size_t bytes)
 }
 
 // the allocation in which these bytes lie, or nullptr
-const std::pair<const char *const, Allocation> *find(const std::map<const char *, Allocation> &all, const void *p, std::size_t bytes)
+const Allocations::value_type *find(const Allocations &all, const void *p, std::size_t bytes)
 {
   auto a = all.upper_bound(static_cast<const char *>(p));
   if (a == all.begin()) return nullptr;
@@ -103,6 +104,7 @@ void *dynamic_shared()
 
 cudaError_t allow_shared(const void *kernel, std::size_t bytes)
 {
+  const Alone alone;
   if (bytes > ALL_SHARED) return remember(cudaErrorInvalidValue);
   allowed_shared[kernel] = bytes;
   return cudaSuccess;
@@ -122,6 +124,7 @@ void open_device(bool open)
 // A host pointer inside a kernel's argument works here, but not on a GPU. Code, heap and stacks lie above 0x55 << 40.
 void check_pointers(const void *argument, std::size_t bytes, int number, Uses &uses)
 {
+  const Alone alone;
   const int device = chosen_device();
   for (std::size_t k = 0; k + 8 <= bytes; k += 8) {
     std::uint64_t word;
@@ -150,6 +153,7 @@ using namespace emulation;
 
 cudaError_t cudaMemGetInfo(std::size_t *free, std::size_t *total)
 {
+  const Alone alone;
   *total = static_cast<std::size_t>(setting("MEMORY_MB", 8192)) << 20;
   *free = *total - std::min(*total, allocated[chosen_device()]);
   return state();
@@ -157,6 +161,7 @@ cudaError_t cudaMemGetInfo(std::size_t *free, std::size_t *total)
 
 cudaError_t cudaMalloc(void **p, std::size_t bytes)
 {
+  const Alone alone;
   std::size_t free, total;
   if (const cudaError_t error = cudaMemGetInfo(&free, &total)) return remember(error);
   if (capturing()) return remember(cudaErrorStreamCaptureUnsupported);
@@ -172,8 +177,10 @@ cudaError_t cudaMalloc(void **p, std::size_t bytes)
 
 cudaError_t cudaFree(void *p)
 {
+  const Alone alone;
   if (!p) return cudaSuccess;
   if (capturing()) return remember(cudaErrorStreamCaptureUnsupported);
+  finish_all();
   const auto a = device_memory.find(static_cast<char *>(p));
   if (a == device_memory.end()) fail("cudaFree of what is no allocation");
   char *base = static_cast<char *>(p) - ROOM;
@@ -186,6 +193,7 @@ cudaError_t cudaFree(void *p)
 
 cudaError_t cudaMallocHost(void **p, std::size_t bytes)
 {
+  const Alone alone;
   if (const cudaError_t error = state()) return remember(error);
   *p = std::aligned_alloc(ROOM, (std::max<std::size_t>(bytes, 1) + ROOM - 1) / ROOM * ROOM);
   if (!*p) return remember(cudaErrorMemoryAllocation);
@@ -196,6 +204,8 @@ cudaError_t cudaMallocHost(void **p, std::size_t bytes)
 
 cudaError_t cudaFreeHost(void *p)
 {
+  const Alone alone;
+  finish_all();
   if (p && !pinned_memory.erase(static_cast<char *>(p))) fail("cudaFreeHost of what is no allocation");
   std::free(p);
   return cudaSuccess;
@@ -203,22 +213,31 @@ cudaError_t cudaFreeHost(void *p)
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream)
 {
+  const Alone alone;
   const bool to_device = find(device_memory, to, bytes), from_device = find(device_memory, from, bytes);
   if (bytes && kind != cudaMemcpyDefault && (to_device != (kind & 1) || from_device != (kind >> 1 & 1)))
     fail("cudaMemcpyAsync of %zu bytes, kind %d: not inside such memory", bytes, kind);
+  if (!bytes) return cudaSuccess;
   Uses uses;
   add_use(uses, to, bytes), add_use(uses, from, bytes);
-  return submit(stream, [=] { if (bytes) std::memcpy(to, from, bytes); }, uses);
+  const auto pageable = [&](const void *p) { return !capturing() && !find(device_memory, p, bytes) && !find(pinned_memory, p, bytes); };
+  if (pageable(from)) {    // has been read when the call returns
+    const char *first = static_cast<const char *>(from);
+    return submit(stream, [to, kept = std::vector<char>(first, first + bytes)] { std::memcpy(to, kept.data(), kept.size()); }, uses);
+  }
+  const cudaError_t error = submit(stream, [=] { std::memcpy(to, from, bytes); }, uses);
+  return error || !pageable(to) ? error : cudaStreamSynchronize(stream);    // has been written then
 }
 
 cudaError_t cudaMemcpy(void *to, const void *from, std::size_t bytes, cudaMemcpyKind kind)
 {
-  const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind);
+  const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind, nullptr);
   return error ? error : cudaStreamSynchronize(nullptr);
 }
 
 cudaError_t cudaMemsetAsync(void *to, int byte, std::size_t bytes, cudaStream_t stream)
 {
+  const Alone alone;
   if (bytes && !find(device_memory, to, bytes)) fail("cudaMemsetAsync of %zu bytes: not inside device memory", bytes);
   Uses uses;
   add_use(uses, to, bytes);

@@ -13,13 +13,14 @@ namespace {
 
 constexpr int RUNTIME = 13000, OLDEST_CHIP = 80;
 constexpr std::size_t SHARED = 227 << 10;
-int device;
+thread_local int device;
 long n_launches;
-cudaError_t last_error;
-
-bool lost() { static const long after = setting("LOST_AFTER", -1); return after >= 0 && n_launches > after; }
+thread_local cudaError_t last_error;
+std::recursive_mutex machine;
 
 }    // namespace
+
+Alone::Alone() : held(machine) {}
 
 long setting(const char *name, long otherwise)
 {
@@ -47,11 +48,13 @@ cudaError_t state()
 {
   if (setting("DRIVER", RUNTIME) < RUNTIME) return cudaErrorInsufficientDriver;
   if (setting("DEVICES", 1) < 1) return cudaErrorNoDevice;
-  return lost() ? cudaErrorLaunchFailure : cudaSuccess;
+  const long lost_after = setting("LOST_AFTER", -1);
+  return lost_after >= 0 && n_launches > lost_after ? cudaErrorLaunchFailure : cudaSuccess;
 }
 
 cudaError_t launch(const cudaLaunchConfig_t &c, const void *kernel, std::function<void()> thread, Uses uses)
 {
+  const Alone alone;
   const dim3 grid = c.gridDim, block = c.blockDim;
   const std::uint64_t n = std::uint64_t{block.x} * block.y * block.z;
   if (n < 1 || n > MOST_THREADS || block.z > 64) fail("blocks of (%u,%u,%u) threads", block.x, block.y, block.z);
@@ -83,7 +86,6 @@ cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); 
 cudaError_t cudaDriverGetVersion(int *version) { return *version = static_cast<int>(setting("DRIVER", RUNTIME)), cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int *version) { return *version = RUNTIME, cudaSuccess; }
 cudaError_t cudaGetDevice(int *out) { return *out = device, remember(state()); }
-cudaError_t cudaDeviceSynchronize() { return remember(capturing() ? cudaErrorStreamCaptureUnsupported : state()); }
 
 cudaError_t cudaGetDeviceCount(int *n)
 {

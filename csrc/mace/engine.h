@@ -4,9 +4,9 @@
 #define LMP_UQ_ENGINE_H
 
 #include "mace/architecture.h"
-#include "mace/cpu/atom_graph.h"
+#include "mace/atom_graph.h"
 #include "mace/ghost_exchange.h"
-#include "mace/cpu/table_store.h"
+#include "mace/table_store.h"
 #include "file/tensor.h"
 
 #include <memory>

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The emulated device (csrc/mace/cuda/emulation): its library, compiled once for all processes of a session, and who is told of it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import os
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ROOT / "tests" / "cpp" / "emulation"
+
+
+def compiled(script: str, build: str) -> subprocess.CompletedProcess:
+    """What a script of tests/cpp/emulation gives; the scripts share a folder of objects, so one runs at a time."""
+    folder = ROOT / "build" / "cpp"
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "emulation.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return subprocess.run(["sh", SOURCES / script, build], capture_output=True, text=True)
+
+
+@functools.cache
+def library() -> str:
+    """Path of the emulated liblmp_uq_cuda.so; LMP_UQ_EMULATED_LIBRARY names one that is compiled already."""
+    if path := os.environ.get("LMP_UQ_EMULATED_LIBRARY"):
+        return path
+    done = compiled("library.sh", "plain")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def variables(**settings) -> dict[str, str]:
+    """Environment of a process whose machine is the emulated one, with settings as MEMORY_MB or DEVICES."""
+    return {"LMP_UQ_CUDA_LIBRARY": library()} | {f"LMP_UQ_EMULATION_{name}": str(value) for name, value in settings.items()}
+
+
+@contextlib.contextmanager
+def machine(**settings):
+    """This process has the emulated device."""
+    changed = variables(**settings)
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
