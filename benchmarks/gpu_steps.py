@@ -61,14 +61,12 @@ def results(backbone, graph, seed: int = 0) -> dict[str, np.ndarray]:
 
 def check(options) -> bool:
     """Print a line for each model and precision; whether all are right."""
-    from native_families import FAMILIES
-    from tiny_models import describe_mace
+    import native_families
 
-    models = {name: lambda make=make: describe_mace(make()) for name, make in list(FAMILIES.items())[: options.families]}
-    models |= {name: lambda name=name: described(name) for name in options.models}
+    sources = {name: native_families.described for name in list(native_families.FAMILIES)[: options.families]}
     right = True
-    for name, make in models.items():
-        architecture, tensors = make()
+    for name, source in (sources | dict.fromkeys(options.models, described)).items():
+        architecture, tensors = source(name)
         for precision, bound in BOUNDS.items():
             device = MaceNativeBackbone(architecture, tensors, precision=precision, threads=1, device=options.device)
             cpu = MaceNativeBackbone(architecture, tensors, precision=precision, threads=1)
