@@ -125,7 +125,7 @@ def assemble(file: str, chip: str, folder: Path, wanted=lambda kernel: True) -> 
 
 
 def instructions(code: Path) -> dict[str, Counter]:
-    """Of the loop with the most multiplications and additions, less loops inside it, by kernel; "all" counts every instruction."""
+    """Of the loop with the most multiplications and additions, less loops inside it, by kernel; "all" counts its instructions."""
     out = {}
     parts = re.split(r"Function : (\w+)", run("cuobjdump", "-sass", code))[1:]
     names = demangled(parts[::2])
@@ -133,7 +133,8 @@ def instructions(code: Path) -> dict[str, Counter]:
         lines = [(int(at, 16), line) for at, line in re.findall(r"^\s+/\*([0-9a-f]{4,5})\*/\s+(.*?);", body, re.MULTILINE)]
         jumps = [(int(to[1], 16), at) for at, line in lines if (to := re.search(r"\bBRA\b.* (?:`\(.*\) )?0x([0-9a-f]+)", line))]
         loops = [(first, last) for first, last in jumps if first < last]
-        best = max((_own(lines, loop, loops) for loop in loops), key=lambda c: (sum(c[name] for name in ARITHMETIC), c["all"]), default=None)
+        counts = [_own(lines, loop, loops) for loop in loops]
+        best = max(counts, key=lambda c: (sum(c[name] for name in ARITHMETIC), c["all"]), default=None)
         if best:
             out[names[symbol]] = best
     return out
