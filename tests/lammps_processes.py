@@ -55,7 +55,7 @@ class Ranks:
         self.process, self.inbox, self.job, self.starts = None, None, 0, 0
 
     def run(self, text: str, folder: Path, timeout: float = 300.0, machine: dict | None = None) -> Result:
-        """Run a script in a folder (see `lammps_driver.run_job`); one that asks for a device gets the emulated one, with settings `machine`.
+        """Run a script in a folder (see `lammps_driver.run_job`); one that asks for a device, or has a machine, gets the emulated one.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class Ranks:
         """
         if self.process is None or self.process.poll() is not None:
             self._start()
-        settings = emulated_device.variables(**machine or {}) if " device cuda" in text else {}
+        settings = emulated_device.variables(**machine or {}) if machine is not None or " device cuda" in text else {}
         job = {"script": text, "folder": str(folder), "environment": settings}
         part = self.inbox / "part"
         part.write_bytes(pickle.dumps(job))

@@ -59,6 +59,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
 
  private:
   lmp_uq::DeviceChoice choose() const;
+  void use_device(const lmp_uq::DeviceChoice &device, lmp_uq::Engine::Options &options);
   void make_engine();
   lmp_uq::AtomGraph atom_graph(const uq_graph &graph);
   void correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, double *gradients,
@@ -113,6 +114,13 @@ lmp_uq::DeviceChoice NativeEvaluator::choose() const
   }
 }
 
+void NativeEvaluator::use_device(const lmp_uq::DeviceChoice &device, lmp_uq::Engine::Options &options)
+{
+  const bool dealt_out = settings_.device.find(':') == std::string::npos;
+  options.n_sharing = dealt_out ? (settings_.ranks_of_node + device.n_devices - 1) / device.n_devices : settings_.ranks_of_node;
+  if (!options.single_precision) remark_ = lmp_uq::double_precision_remark(device.number);
+}
+
 // what goes wrong here is a feature that this engine lacks, not a bad file
 void NativeEvaluator::make_engine()
 {
@@ -125,6 +133,7 @@ void NativeEvaluator::make_engine()
   options.single_precision_bars = settings_.bars_precision == "float32";
   options.threads = settings_.threads;
   options.device = device.number;
+  if (device.number >= 0) use_device(device, options);
   try {
     engine_ = lmp_uq::Engine::make(file_->header().at("backbone").at("architecture"), file_->section("backbone"), options);
   } catch (const std::runtime_error &failure) {

@@ -115,6 +115,13 @@ unsigned char *lmp_uq::NodeTables::allocate(std::size_t n_bytes)
   return nullptr;
 }
 
+void lmp_uq::NodeTables::keep_apart(const std::string &why)
+{
+  if (n_ranks_ == 1) return;
+  why_private_ = why;
+  shares_ = false;
+}
+
 // The first rank gives all the memory. nullptr, on all ranks: there is no such window, or it begins elsewhere between two vectors.
 unsigned char *lmp_uq::NodeTables::window(std::size_t n_bytes)
 {

@@ -33,6 +33,7 @@ class NodeTables : public TableStore {
   void add_up(std::vector<std::int64_t> &numbers) override;
   void agree(const std::string &failure) override;
   unsigned char *allocate(std::size_t n_bytes) override;
+  void keep_apart(const std::string &why) override;
   void barrier() override;
 
   // std::runtime_error, in every rank of the node, if its memory has no room for tables of that size

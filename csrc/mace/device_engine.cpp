@@ -49,8 +49,9 @@ DeviceEngine::~DeviceEngine() = default;
 void DeviceEngine::prepare(const std::vector<int> &elements, std::shared_ptr<TableStore> store)
 {
   char problem[MOST_TEXT] = "";
+  store->keep_apart("they lie on its device");
   handle_->calls.prepare(handle_->engine, static_cast<int>(elements.size()), elements.data(), problem, MOST_TEXT);
-  store->agree(problem);    // each process has tables of its own on its device
+  store->agree(problem);
 }
 
 double DeviceEngine::table_bytes_of(const std::vector<int> &elements) const

@@ -25,6 +25,7 @@ class Engine {
     bool single_precision_bars = false; // pulls of descriptor weights alone in float32 all the same
     int threads = 1;                    // of evaluate and pull; 0: as many as OpenMP says
     int device = -1;                    // number of a CUDA device, see choose_device; -1: the CPU
+    int n_sharing = 1;                  // processes that use this device at the same time, each its share of the memory
   };
 
   // What pull needs of one evaluation.

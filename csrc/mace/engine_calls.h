@@ -22,6 +22,7 @@ struct lmp_uq_tensor {
 
 struct lmp_uq_engine_options {
   int device, single_precision, threads;
+  int n_sharing;             /* processes that use the device at the same time */
   double table_tolerance;
 };
 

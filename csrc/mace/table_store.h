@@ -28,6 +28,7 @@ class TableStore {
   // Memory that begins at a multiple of 64 bytes, the same in every process; it lives as long as the store. nullptr, in every process: it
   // cannot be shared.
   virtual unsigned char *allocate(std::size_t n_bytes) = 0;
+  virtual void keep_apart(const std::string &) {}        // nothing is allocated here: why each process has tables of its own
   virtual void barrier() {}                              // what one wrote before it, the others read after it
 };
 

@@ -62,8 +62,8 @@ struct OnDevice {
     if (error != cudaErrorMemoryAllocation) return require(error), p;
     std::size_t free = 0, total = 0;
     static_cast<void>(cudaGetLastError()), static_cast<void>(cudaMemGetInfo(&free, &total));
-    const auto mb = [](std::size_t n) { return std::to_string((n + (1 << 20) - 1) >> 20) + " MB"; };
-    throw CudaError(error, "out of device memory: no room for an array of " + mb(bytes) + ", free are " + mb(free) + " of " + mb(total));
+    const auto mb = [](std::size_t n) { return std::to_string(n >> 20) + " MB"; };
+    throw CudaError(error, "out of device memory: no room for an array of " + mb(bytes + (1 << 20) - 1) + ", free are " + mb(free) + " of " + mb(total));
   }
   static void free(void *p) { static_cast<void>(cudaFree(p)); }
 };

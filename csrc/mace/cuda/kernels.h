@@ -28,6 +28,7 @@ struct Edges {
   const int *centre, *source;          // (n_edges) rows
   const int *element;                  // (n_nodes)
   const double *length, *direction;    // (n_edges) Angstrom, (n_edges, 3)
+  const std::int64_t *id;              // (n_edges) number in the graph, which has longer ones too
 };
 
 // The radial functions of a pair of elements. rows (interval, channel block, function, coefficient, LANES), nullptr: no table.
@@ -142,12 +143,12 @@ template <class T> void gather_sources(const GatherSources<T> &a, int l_in, cuda
 template <class T> struct EdgeGradients {
   Edges edges;
   int first, n_edges, n_sets, n_blocks, l_max;
-  std::size_t n_all_edges, n_local;
+  std::size_t n_graph_edges, n_local;
   const double *per_length, *density_slope;
   const T *edge_sums;
   const double *norm;                  // (n_local)
   const double *overlap;               // (set, n_local): of a centre's sums with their gradient
-  double *gradient;                    // (set, n_all_edges, 3)
+  double *gradient;                    // (set, n_graph_edges, 3) by number in the graph
 };
 template <class T> void edge_gradients(const EdgeGradients<T> &a, cudaStream_t stream);
 
@@ -163,24 +164,14 @@ void repulsion_energies(const RepulsionEnergies &a, cudaStream_t stream);
 struct RepulsionGradients {
   Edges edges;
   int n_local, n_elements, n_sets;
-  std::size_t n_all_edges;
+  std::size_t n_edges, n_graph_edges;
   const Repulsion *pairs;
   double scale;
   const int *node;                     // (n_local) of each row
   const double *weights;               // (set, n_local) by node
-  double *gradient;                    // (set, n_all_edges, 3), added to
+  double *gradient;                    // (set, n_graph_edges, 3) by number in the graph, added to
 };
 void repulsion_gradients(const RepulsionGradients &a, cudaStream_t stream);
-
-// out (set, n, width)[id[k]] = in (set, n_in, width)[k]
-struct Scatter {
-  std::size_t n_in, n_out;
-  int n_sets, width;
-  const std::int64_t *id;
-  const double *in;
-  double *out;
-};
-void scatter(const Scatter &a, cudaStream_t stream);
 
 // ---- atoms
 

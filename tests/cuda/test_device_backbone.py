@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A backbone on a device, here the emulated one: threads, states, and what ends a calculation."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from backbone_checks import as_native, make_frame, one_graph, shared_backbone
+from emulated_device import machine, variables
+from tiny_models import density_model
+
+from lmp_uq.errors import UqError
+
+TESTS = Path(__file__).parents[1]
+
+
+def everything(backbone, graph, seed):
+    """Energies, descriptors and gradients of stacked sums of both."""
+    rng = np.random.default_rng(seed)
+    rows, sets = rng.normal(size=(5, graph.n_local)), rng.normal(size=(5, graph.n_local, backbone.n_features))
+    evaluation = backbone.evaluate(graph)
+    return evaluation.energies, evaluation.descriptors, backbone.pull(evaluation.state, rows, sets)
+
+
+def test_it_says_where_it_runs():
+    backbone = shared_backbone("density", "device")
+    assert (backbone.device, backbone.engine, backbone.instruction_set) == ("cuda:0", "native", "CUDA")
+    with machine(DEVICES=2):
+        assert as_native(density_model(), device="cuda", local_rank=3).device == "cuda:1"
+        assert as_native(density_model(), device="auto").device == "cuda:0"
+    with machine(DEVICES=0):
+        assert as_native(density_model(), device="auto").device == "cpu"
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["one backbone", "a backbone each"])
+def test_threads_that_call_at_once_get_the_bits_of_one(own):
+    backbones = [as_native(density_model(), engine="device") for _ in range(1 + own)]
+    graphs = [one_graph(backbones[0], make_frame(kind, backbones[0].elements)) for kind in ("triclinic", "small")]
+    expected = [everything(backbones[0], graph, k) for k, graph in enumerate(graphs)]
+    wrong = []
+
+    def work(k):
+        for _ in range(4):
+            found = everything(backbones[k * own], graphs[k], k)
+            if not all(np.array_equal(a, b) for a, b in zip(found, expected[k], strict=True)):
+                wrong.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_state_outlives_its_backbone_and_later_evaluations():
+    backbone = as_native(density_model(), engine="device")
+    graph = one_graph(backbone, make_frame("triclinic", backbone.elements))
+    state, ones = backbone.evaluate(graph).state, np.ones(graph.n_local)
+    expected = backbone.pull(state, ones)
+    backbone.evaluate(one_graph(backbone, make_frame("small", backbone.elements)))
+    np.testing.assert_array_equal(backbone.pull(state, ones), expected)
+    del backbone
+    gc.collect()
+    del state  # gives its memory back to a device whose engine is kept for it
+    gc.collect()
+
+
+def test_positions_that_are_not_finite_leave_the_device_usable():
+    backbone = shared_backbone("density", "device")
+    graph = one_graph(backbone, make_frame("triclinic", backbone.elements))
+    before = everything(backbone, graph, 0)
+    vectors = graph.vectors.copy()
+    vectors[5] = np.nan
+    with pytest.raises(UqError, match=f"edge of atoms {graph.centres[5]} and {graph.neighbours[5]} has length nan"):
+        backbone.evaluate(replace(graph, vectors=vectors))
+    for found, expected in zip(everything(backbone, graph, 0), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+LOST = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from backbone_checks import as_native, make_frame, one_graph
+from tiny_models import density_model
+from lmp_uq.errors import UqError
+backbone = as_native(density_model(), device="cuda")
+graph = one_graph(backbone, make_frame("small", backbone.elements))
+os.environ["LMP_UQ_EMULATION_MEMORY_MB"] = "1"
+try:
+    backbone.evaluate(graph)
+except UqError as failure:
+    print(failure)
+del os.environ["LMP_UQ_EMULATION_MEMORY_MB"]
+state = None
+for _ in range(100):
+    try:
+        state = backbone.evaluate(graph).state
+        backbone.pull(state, np.ones(2))
+    except UqError as failure:
+        print(failure)
+"""
+
+
+def test_a_device_too_small_and_then_a_device_that_is_lost():
+    """The latter says so at every call, also while memory is given back; in a process of its own, since a device is not found again."""
+    command = [sys.executable, "-c", LOST, TESTS]
+    done = subprocess.run(command, env=os.environ | variables(LOST_AFTER=60), capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0, done.stderr
+    small, *lines = done.stdout.splitlines()
+    assert re.fullmatch(r"out of device memory: no room for an array of \d+ MB, free are 0 MB of 1 MB", small)
+    assert 50 < len(lines) < 100 and set(lines) == {"CUDA: unspecified launch failure"}

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""pair_style mace/uq device cuda, here on the emulated device: runs, restarts, little memory, and what ends all ranks with one sentence.
+
+That its numbers are the CPU's is asked wherever tests/lammps has more than one engine (`lammps_cases.ENGINES`).
+"""
+
+from __future__ import annotations
+
+import re
+
+import ase
+import emulated_device
+import numpy as np
+import pytest
+from ase.build import bulk
+from lammps_cases import ASK, DEVICE, HOT, PLAIN, assert_equal, assert_same_state, crystal, with_engine
+from lammps_processes import execute
+
+ON_DEVICE = with_engine("device")
+TOTALS = "energy_std energy_lower energy_upper stress_std members energy_error force_error_max grade_tag force_std_mean"
+ASK_ALL = (
+    ASK.replace("uq/atom", "uq/atom force_std force_std_x").replace("compute tot all uq", f"compute tot all uq {TOTALS}"),
+    "run 0",
+    "#snapshot end",
+)
+
+# ---- runs -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_log_says_where_it_runs(lammps):
+    log = lammps.run(crystal(), "run 0", pair=ON_DEVICE, n=2, machine={"DEVICES": 2}).log
+    assert "float64 on cuda:0 (native engine, CUDA)" in log
+    assert "radial tables of 2 elements: 2.9 MB on each rank, because they lie on its device" in log
+    log = lammps.run(crystal(), "run 0", pair=with_engine("native device cuda:1"), machine={"DEVICES": 2}).log
+    assert "float64 on cuda:1" in log
+
+
+def test_auto_takes_the_device_that_is_there_and_says_why_not(lammps):
+    pair = with_engine("auto device auto")
+    assert "float64 on cuda:0" in lammps.run(crystal(), "run 0", pair=pair, machine={}).log
+    log = lammps.run(crystal(), "run 0", pair=pair, machine={"DEVICES": 0}).log
+    assert "device auto: the CPU, because the NVIDIA driver finds no device" in log and "float64 on cpu (native engine" in log
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_minimisation_and_restart(n, lammps):
+    before = (*ASK_ALL[:1], "minimize 0 1e-3 3 9", "run 0", "#snapshot a", "write_restart r.restart")
+    after = ("clear", "read_restart r.restart", *ASK_ALL[:1], "run 0", "#snapshot b")
+    result = lammps.run(crystal(), *before, *after, pair=with_engine("device force_members 5"), n=n)
+    assert_same_state(result.snapshots["b"], result.snapshots["a"])
+    assert result.log.count("on cuda:0") == 2
+    cpu = lammps.state(crystal(), *before, pair=with_engine("native force_members 5"))
+    assert_same_state(result.snapshots["a"], cpu, relative=1e-8)
+
+
+def demo(*, device: str, keywords: str) -> tuple:
+    """Line of the pair style and of a run of the embedded model; 16 atoms, which have their own images for neighbours."""
+    pair = f"pair_style mace/uq engine native device {device} {keywords}\npair_coeff * * nbmotaw Mo Ta"
+    ask = ("velocity all create 1200 4321 loop geom", "fix nve all nve", "timestep 0.002", "compute u all uq energy_std force_error_max grade_max",
+           "compute uq all uq/atom force_error grade", "thermo_style custom step temp pe pxx pxy c_u[*]", "thermo_modify format float %.17g",
+           "thermo 1", "run 50", "#snapshot end")  # fmt: skip
+    return pair, ask
+
+
+def alloy() -> ase.Atoms:
+    atoms = bulk("Mo", "bcc", a=3.2, cubic=True).repeat(2)
+    atoms.symbols = np.random.default_rng(5).permutation(np.resize(["Mo", "Ta"], len(atoms)))
+    atoms.rattle(0.08, seed=5)
+    return atoms
+
+
+@pytest.mark.parametrize(("keywords", "relative"), [("precision float64", 1e-9), ("precision float32", 2e-4)])
+def test_the_embedded_model_is_the_cpu_for_fifty_steps_and_itself_bit_by_bit(keywords, relative, lammps):
+    runs = []
+    for device in ("cpu", "cuda", "cuda"):
+        pair, ask = demo(device=device, keywords=keywords)
+        runs.append(lammps.run(alloy(), *ask, pair=pair, elements=("Mo", "Ta")))
+    (cpu, *device), states = (run.thermo[0] for run in runs), [run.snapshots["end"] for run in runs]
+    for name in cpu:
+        assert np.array_equal(device[0][name], device[1][name]), name
+        assert_equal(name, device[0][name], cpu[name], relative=relative)
+    for name in ("x", "f", "uq"):
+        assert np.array_equal(states[1][name], states[2][name]), name
+        assert_equal(name, states[1][name], states[0][name], relative=10.0 * relative)
+    assert not np.array_equal(states[1]["f"], states[0]["f"]), "the CPU's bits: nothing ran elsewhere"
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_chunks_of_a_small_memory_give_what_one_gives(n, lammps):
+    """A quarter of the memory is what the work space of a chunk may take."""
+    atoms = crystal((4, 2, 2))
+    one, many = (lammps.run(atoms, *ASK_ALL, n=n, pair=ON_DEVICE, machine={"MEMORY_MB": size}) for size in (8192, 20))
+    assert_same_state(many.snapshots["end"], one.snapshots["end"], relative=1e-12)
+    held = [float(re.search(r"\(min/avg/max\) = \S+ \| \S+ \| (\S+) Mbytes", result.log)[1]) for result in (one, many)]
+    print("HELD", held)
+    assert held[1] < 0.7 * held[0]
+
+
+# ---- what is wrong ----------------------------------------------------------------------------------------------------------------
+
+WRONG = [
+    ("cuda:3", {"DEVICES": 2}, "device cuda:3: this machine has cuda:0 to cuda:1"),
+    ("cuda", {"DEVICES": 0}, "device cuda: the NVIDIA driver finds no device"),
+    ("cuda", {"DRIVER": 0}, "device cuda: no NVIDIA driver (libcuda.so.1) on this machine"),
+    ("cuda", {"MEMORY_MB": 1}, "out of device memory: no room for an array of 1 MB, free are 0 MB of 1 MB"),
+    ("gpu", {}, "device is 'gpu'; accepted: cpu, cuda, cuda:N or auto"),
+]
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize(("word", "machine", "text"), WRONG, ids=[" ".join([word, *machine]) for word, machine, _ in WRONG])
+def test_one_sentence_on_every_rank(word, machine, text, n, lammps):
+    found = lammps.fails(crystal(), "run 0", pair=with_engine(f"native device {word}"), machine=machine, n=n)
+    assert text in found.splitlines()[0]
+
+
+def ended(lammps, atoms, *more, ranks, pair=ON_DEVICE, **settings):
+    """A run of plain LAMMPS on the emulated device that has to end by itself, with an error that is said once."""
+    folder = lammps.new_folder()
+    (folder / "in.run").write_text(lammps.write(folder, atoms, *more, pair=pair))
+    done = execute("lmp-uq", "run", "-in", "in.run", ranks=ranks, folder=folder, timeout=120, **emulated_device.variables(**settings))
+    assert done.code != 0 and "Total wall time" not in done.text, done.text[-2000:]
+    errors = {line.partition(": ")[2] for line in done.text.splitlines() if "ERROR" in line}  # of one rank or of all
+    assert len(errors) == 1, done.text[-2000:]
+    return errors.pop()
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_a_device_that_is_lost_in_a_run_ends_all_ranks(ranks, lammps):
+    text = ended(lammps, crystal(), HOT, "run 100", ranks=ranks, LOST_AFTER=500)
+    assert "on step" in text and "CUDA: unspecified launch failure" in text
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_more_atoms_than_the_memory_has_room_for(ranks, lammps):
+    text = ended(lammps, crystal((6, 6, 4)), "run 0", ranks=ranks, MEMORY_MB=8)
+    assert "out of device memory: no room for an array of" in text
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_a_position_that_is_not_finite(ranks, lammps):
+    text = ended(lammps, crystal((2, 1, 1)), HOT, "run 2", "set atom 3 x NAN", "run 2", ranks=ranks)
+    print("NAN", text)
+    assert "nan" in text.lower()
+
+
+def test_torch_is_left_alone(lammps):
+    """Its devices are torch's own affair."""
+    text = lammps.fails(crystal(), "run 0", pair=with_engine("torch device cuda"), machine={})
+    assert "sees no GPU" in text
