@@ -41,10 +41,10 @@ MODELS = {
 # of an edge and warp: multiplications of a lane, instructions, loads and stores
 LOOPS = {
     "first_forward": (36, 102, 42),
-    "first_reverse": (74, 191, 75),
+    "first_reverse": (70, 189, 75),
     "message_forward": (160, 277, 83),
-    "message_reverse": (344, 542, 121),
-    "gather_sources": (4, 30, 5),
+    "message_reverse": (334, 532, 121),
+    "gather_sources": (4, 33, 5),
 }
 GEMM = (703 / (256 * WARP), 140 / (256 * WARP))  # instructions, loads and stores of a multiplication
 
