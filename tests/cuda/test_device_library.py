@@ -14,12 +14,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from emulated_device import library
 
 import lmp_uq
 from lmp_uq._native import choose_device, device_report
 from lmp_uq.errors import UqError
 
-ROOT = Path(__file__).parents[2]
 PACKAGE = Path(lmp_uq.__file__).parent
 REAL = PACKAGE / "liblmp_uq_cuda.so"
 BUILT = pytest.mark.skipif(not REAL.exists(), reason="built without nvcc")
@@ -27,9 +27,7 @@ BUILT = pytest.mark.skipif(not REAL.exists(), reason="built without nvcc")
 
 @pytest.fixture(scope="module")
 def emulated():
-    done = subprocess.run(["sh", ROOT / "tests" / "cpp" / "emulation" / "library.sh", "plain"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return library()
 
 
 @pytest.fixture
