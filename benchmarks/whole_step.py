@@ -3,7 +3,8 @@
 
 For each model and precision, in turn: energies and forces of a crystal by the native engine in this process (no LAMMPS, no neighbour list,
 no ghosts), and runs of `lmp-uq run` on as many atoms with one rank, two ranks, two threads. "pair" is the time that LAMMPS gives for the
-pair style, "loop" the whole step. Medians of all repeats; ratios are of one run of this script.
+pair style, "loop" the whole step, "serial %" the share of the pair style on one rank that no threads share out. Medians of all repeats;
+ratios are of one run of this script.
 
     OMP_NUM_THREADS=1 python benchmarks/whole_step.py [--models medium nbmotaw] [--cells 12] [--steps 8] [--repeats 5]
 """
@@ -61,8 +62,8 @@ def engine_alone(model: str, precision: str, cells: int):
     return lambda: backbone.pull(backbone.evaluate(graph).state, ones)
 
 
-def lammps_run(model: str, precision: str, setup: str, options, folder: Path) -> tuple[float, float]:
-    """Pair and loop time of a run, seconds for each step."""
+def lammps_run(model: str, precision: str, setup: str, options, folder: Path) -> tuple[float, float, float]:
+    """Pair and loop time of a run, seconds for each step; serial share in percent."""
     ranks, threads = SETUPS[setup]
     script = folder / "in.step"
     script.write_text(INPUT.format(model=model, precision=precision, threads=threads, cells=options.cells, steps=options.steps))
@@ -71,9 +72,10 @@ def lammps_run(model: str, precision: str, setup: str, options, folder: Path) ->
     command += [str(scripts / "lmp-uq"), "run", "-in", str(script), "-log", "none"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     loop, pair = re.search(r"Loop time of (\S+)", done.stdout), re.search(r"Pair\s+\|\s*\S+\s*\|\s*(\S+)", done.stdout)
-    if done.returncode or not loop or not pair:
+    serial = re.search(r"one thread alone (\S+) %", done.stdout)
+    if done.returncode or not loop or not pair or not serial:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return float(pair[1]) / options.steps, float(loop[1]) / options.steps
+    return float(pair[1]) / options.steps, float(loop[1]) / options.steps, float(serial[1])
 
 
 def measure(name: str, model: str, precision: str, options, folder: Path) -> None:
@@ -86,15 +88,15 @@ def measure(name: str, model: str, precision: str, options, folder: Path) -> Non
         for setup in SETUPS:
             samples[setup].append(lammps_run(model, precision, setup, options, folder))
     n_atoms = 2 * options.cells**3
-    pair = {setup: statistics.median(pair for pair, _ in samples[setup]) for setup in SETUPS}
-    loop = {setup: statistics.median(loop for _, loop in samples[setup]) for setup in SETUPS}
+    pair, loop, serial = ({setup: statistics.median(run[k] for run in samples[setup]) for setup in SETUPS} for k in range(3))
     engine = statistics.median(samples["alone"])
     columns = [engine, pair["1 rank"], loop["1 rank"]]
     print(
         f"{name:10s} {precision:8s} {n_atoms:6d} "
         + " ".join(f"{1e6 * value / n_atoms:9.1f}" for value in columns)
         + f" {pair['1 rank'] / engine:9.3f} {loop['1 rank'] / engine:9.3f}"
-        + "".join(f" {loop['1 rank'] / loop[setup]:10.2f}" for setup in list(SETUPS)[1:]),
+        + "".join(f" {loop['1 rank'] / loop[setup]:10.2f}" for setup in list(SETUPS)[1:])
+        + f" {serial['1 rank']:8.2f}",
         flush=True,
     )
 
@@ -111,7 +113,7 @@ def main() -> None:
     print(f"microseconds per atom and step, medians of {options.repeats} runs of {options.steps} steps")
     print(
         f"{'model':10s} {'':8s} {'atoms':>6s} {'engine':>9s} {'pair':>9s} {'loop':>9s} {'pair/eng.':>9s} {'loop/eng.':>9s} "
-        f"{'2 ranks':>10s} {'2 threads':>10s}"
+        f"{'2 ranks':>10s} {'2 threads':>10s} {'serial %':>8s}"
     )
     with tempfile.TemporaryDirectory() as folder:
         for name in options.models:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# liblmp_uq_cuda.so: what runs on NVIDIA devices, loaded by the plugin where a device is asked for. It needs no library of CUDA when it runs,
-# only the driver. The compiler is CUDACXX, nvcc on PATH, or that of the wheels nvidia-cuda-* in the Python that builds.
+# liblmp_uq_cuda.so: what runs on NVIDIA devices, loaded by the plugin where a device is asked for. It needs the driver and no library of
+# CUDA. The compiler is CUDACXX, nvcc on PATH, or that of the wheels nvidia-cuda-* in the Python that builds.
 
 set(LMP_UQ_CUDA AUTO CACHE STRING "kernels for NVIDIA devices: ON, OFF, or AUTO: where there is a compiler")
 set_property(CACHE LMP_UQ_CUDA PROPERTY STRINGS AUTO ON OFF)
@@ -20,6 +20,10 @@ if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   find_program(LMP_UQ_NVCC nvcc PATHS ${wheels} NO_DEFAULT_PATH)    # only if it was not found on PATH
   if(LMP_UQ_NVCC)
     set(ENV{CUDACXX} ${LMP_UQ_NVCC})
+    if(LMP_UQ_NVCC MATCHES "/cu13/bin/nvcc$")    # which looks for libraries in lib64; the wheels have lib
+      string(REPLACE /bin/nvcc /lib library_folder ${LMP_UQ_NVCC})
+      set(ENV{CUDAFLAGS} "$ENV{CUDAFLAGS} -L${library_folder}")
+    endif()
   endif()
 endif()
 if(NOT CMAKE_CUDA_COMPILER)
@@ -36,7 +40,8 @@ if(NOT CMAKE_CUDA_COMPILER)
   return()
 endif()
 
-# Machine code for these chips runs with any driver of the toolkit's major version; what is virtual is compiled by the driver, for newer chips.
+# Machine code for these chips runs with any driver of the toolkit's major version; what is virtual is compiled by the driver, for newer
+# chips.
 if(NOT CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 90-virtual)
 endif()
@@ -57,7 +62,7 @@ string(REPLACE ";" ", " targets "${targets}")
 # kernels, their engine, and what a model is; tests/cpp/emulation/library.sh compiles the same
 file(GLOB cuda_sources CONFIGURE_DEPENDS csrc/mace/cuda/*.cu csrc/mace/*.cpp csrc/base/json*.cpp)
 list(FILTER cuda_sources EXCLUDE REGEX "/device_[a-z]*\\.cpp$")
-list(APPEND cuda_sources csrc/mace/cpu/atom_graph.cpp csrc/base/text.cpp csrc/file/tensor.cpp)
+list(APPEND cuda_sources csrc/base/text.cpp csrc/file/tensor.cpp)
 add_library(lmp_uq_cuda SHARED ${cuda_sources})
 set_target_properties(lmp_uq_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_RUNTIME_LIBRARY Static
   CUDA_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)

@@ -19,6 +19,12 @@ cdef extern from "bridge.h":
         const char *device
         const char *precision
         int members, force_members, threads, conservative, learned, local_rank
+    ctypedef struct uq_model_source:
+        const char *name
+        const char *path
+        unsigned char *bytes
+        size_t n_bytes
+        const char *sha256
     ctypedef struct uq_model_info:
         double cutoff
         int n_features, n_members, n_force_members, width, pull_width
@@ -55,7 +61,7 @@ cdef extern from "bridge.h":
         const double *correction_norm
     ctypedef struct uq_bridge:
         int version
-        int (*load)(void **, const uq_settings *, const char *, int, const char *const *, uq_model_info *, char *) noexcept
+        int (*load)(void **, const uq_settings *, const uq_model_source *, int, const char *const *, uq_model_info *, char *) noexcept
         int (*evaluate)(void *, const uq_graph *, int, double *, double *, char *) noexcept
         int (*member_gradients)(void *, const uq_graph *, int, int, double *, char *) noexcept
         int (*correction_gradients)(void *, const uq_graph *, double *, char *) noexcept
@@ -182,16 +188,19 @@ cdef object integers(const int64_t *data, Py_ssize_t n):
     return np.asarray(<int64_t[:n]> <int64_t *> data)
 
 
-cdef int load(void **engine, const uq_settings *settings, const char *file, int n_elements, const char *const *elements,
+cdef int load(void **engine, const uq_settings *settings, const uq_model_source *source, int n_elements, const char *const *elements,
               uq_model_info *info, char *message) noexcept with gil:
     cdef int k
     try:
+        from lmp_uq import modelfile
         from lmp_uq.run.engine import FIELDS, TOTALS, Engine
+        data = <unsigned char[:source.n_bytes]> source.bytes
+        file = modelfile.parse(os.fsdecode(source.path), data, source.sha256.decode())
         obj = Engine.load(
-            os.fsdecode(file), [os.fsdecode(elements[k]) for k in range(n_elements)], device=os.fsdecode(settings.device), engine="torch",
+            os.fsdecode(source.name), [os.fsdecode(elements[k]) for k in range(n_elements)], device=os.fsdecode(settings.device), engine="torch",
             precision=os.fsdecode(settings.precision), n_members=settings.members, n_force_members=settings.force_members,
             threads=settings.threads, conservative=bool(settings.conservative), learned=bool(settings.learned),
-            local_rank=settings.local_rank)
+            local_rank=settings.local_rank, file=file)
         info.cutoff = obj.cutoff
         info.n_features, info.n_members, info.n_force_members = obj.n_features, obj.n_members, obj.n_force_members
         info.width = info.pull_width = obj.exchange_width

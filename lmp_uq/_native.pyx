@@ -58,7 +58,7 @@ cdef extern from "mace/architecture.h" namespace "lmp_uq":
     cdef cppclass Architecture:
         int n_features()
 
-cdef extern from "mace/cpu/engine.h" namespace "lmp_uq":
+cdef extern from "mace/engine.h" namespace "lmp_uq":
     cdef cppclass AtomGraph:
         int n_local, n_nodes
         const int64_t *species
@@ -213,12 +213,12 @@ cdef double in_engines = 0.0
 
 cdef void count(double start):
     global in_engines
-    in_engines += time.thread_time() - start
+    in_engines += time.perf_counter() - start
 
 
 def engine_seconds():
-    """CPU time in seconds of `Engine.evaluate` and `Engine.pull` so far, and what of it this thread spent on its share of the work that an
-    engine's threads share out. Of an engine with one thread the rest is the serial share."""
+    """Wall time in seconds of `Engine.evaluate` and `Engine.pull` so far, and what of it this thread spent in work that an engine's threads
+    share out, waiting for the others included. The rest is the serial share."""
     return in_engines, shared_out()
 
 
@@ -233,7 +233,7 @@ cdef class Engine:
         Packed state dict.
     single_precision : bool
     table_tolerance : float
-        See csrc/mace/cpu/engine.h; below 0 the precision's own, 0 no tables.
+        See csrc/mace/engine.h; below 0 the precision's own, 0 no tables.
     single_precision_bars : bool
         Pulls of descriptor weights alone in float32.
     threads : int
@@ -303,7 +303,7 @@ cdef class Engine:
         view.vectors = &vectors[0, 0] if len(centres) else NULL
         cdef double *e_out = &e[0] if state.n_local else &nothing
         cdef double *d_out = &d[0, 0] if state.n_local else &nothing
-        cdef double start = time.thread_time()
+        cdef double start = time.perf_counter()
         try:
             with nogil:
                 state.state = self.engine.get().evaluate(view, hooks, keep, e_out, d_out)
@@ -332,7 +332,7 @@ cdef class Engine:
         if descriptor_weights is not None and state.n_local and n_sets:
             big_w = descriptor_weights
             big_w_in = &big_w[0, 0, 0]
-        cdef double start = time.thread_time()
+        cdef double start = time.perf_counter()
         try:
             with nogil:
                 self.engine.get().pull(state.state.get()[0], hooks, n_sets, w_in, big_w_in, out)

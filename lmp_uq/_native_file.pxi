@@ -26,6 +26,12 @@ cdef extern from *:
     """
     #include "base/text.h"
     static lmp_uq::ModelFile *new_model_file(const std::string &path) { return new lmp_uq::ModelFile(lmp_uq::ModelFile::read(path)); }
+    static lmp_uq::ModelFile *borrowed_model_file(const std::string &where, const unsigned char *bytes, std::size_t n,
+                                                  const std::string &sha256)
+    {
+      const std::shared_ptr<unsigned char[]> lent(const_cast<unsigned char *>(bytes), [](unsigned char *) {});    // only read
+      return new lmp_uq::ModelFile(lmp_uq::ModelFile::parse(where, {lent, n}, sha256));
+    }
     static void check_file(const std::string &where, const std::string &start, const lmp_uq::Tensors &tensors)
     {
       lmp_uq::ModelFile::check(where, start, tensors);
@@ -33,6 +39,7 @@ cdef extern from *:
     static std::string parsed_json(const std::string &text) { return lmp_uq::json_text(lmp_uq::Json::parse(text)); }
     """
     ModelFile *new_model_file(const string &) except +raise_uq_error
+    ModelFile *borrowed_model_file(const string &, const unsigned char *, size_t, const string &) except +raise_uq_error
     void check_file(const string &, const string &, const Tensors &) except +raise_uq_error
     string parsed_json(const string &) except +raise_uq_error
 
@@ -54,9 +61,18 @@ def read_model(path):
     UqError
         The file is missing, damaged, of another format or version, or its parts contradict each other.
     """
+    return content_of(new_model_file(os.fsencode(path)))
+
+
+def parse_model(path, const unsigned char[::1] data, sha256):
+    """As `read_model`, of the bytes of a file that somebody has read and hashed; path: for messages."""
+    return content_of(borrowed_model_file(os.fsencode(path), &data[0], data.shape[0], sha256.encode()))
+
+
+cdef object content_of(ModelFile *file):
+    """What `read_model` returns, of a file that ends here."""
     tensors = {}
     cdef cmap[string, Tensor].const_iterator item
-    cdef ModelFile *file = new_model_file(os.fsencode(path))
     try:
         item = file.tensors().const_begin()
         while item != file.tensors().const_end():

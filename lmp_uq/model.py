@@ -21,7 +21,7 @@ from lmp_uq.calibration.force_error import LEVEL
 from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.errors import UqError
 from lmp_uq.files import hash_file
-from lmp_uq.frames.frame import Frame, check_elements
+from lmp_uq.frames.frame import Frame, check_frames
 from lmp_uq.frames.memory import FrameSource, sources_of
 from lmp_uq.frames.reading import read_atoms
 from lmp_uq.run.arguments import check_counts, name_of_model
@@ -163,7 +163,7 @@ class Model:
 
     def _read(self, frames: FrameSource | Iterable[FrameSource]) -> list[Frame]:
         found = [Frame(atoms.copy(), np.nan, None, None, "", source, 0) for atoms, source in read_atoms(sources_of(frames, "frames"))]
-        check_elements(found, self.elements)
+        check_frames(found, self._engine.backbone)
         return found
 
     @property

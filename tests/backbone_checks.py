@@ -106,3 +106,38 @@ def evaluated(backbone, frame: Atoms):
     graph = one_graph(backbone, frame)
     evaluation = backbone.evaluate(graph)
     return graph, evaluation, backbone.pull(evaluation.state, np.ones(graph.n_local))
+
+
+def assert_derivatives(backbone, frame: Atoms, bound: float = 1e-8, h: float = 1e-4) -> None:
+    """Forces and stress are what differences of fourth order of the energy say, along displacements of all atoms and along a strain.
+
+    Relative to the largest force, and to the largest component of the stress.
+    """
+    graph, _, gradients = evaluated(backbone, frame)
+    forces, stress = forces_of(graph, gradients), stress_of(graph, gradients, frame.get_volume())
+    rng = np.random.default_rng(5)
+    direction, strain = rng.normal(size=forces.shape) / len(frame), 0.3 * rng.normal(size=(3, 3))
+    strain += strain.T
+
+    def moved(step: float) -> Atoms:
+        return Atoms(frame.symbols, positions=frame.positions + step * direction, cell=frame.cell, pbc=frame.pbc)
+
+    def strained(step: float) -> Atoms:
+        other = frame.copy()
+        other.set_cell(frame.cell.array @ (np.eye(3) + 0.3 * step * strain), scale_atoms=True)
+        return other
+
+    found = [-_slope(backbone, moved, h), _slope(backbone, strained, h) / (0.3 * frame.get_volume())]
+    exact = [(forces * direction).sum(), (stress * strain).sum()]
+    for one, other, scale in zip(found, exact, (np.abs(forces).max(), np.abs(stress).max()), strict=True):
+        assert abs(one - other) < bound * scale, (one, other, scale)
+        assert abs(other) > 1e-3 * scale  # a direction along which nothing happens would show nothing
+
+
+def _slope(backbone, changed, h: float) -> float:
+    """Derivative of the energy of changed(step) at 0, of fourth order."""
+
+    def energy(step):
+        return backbone.evaluate(one_graph(backbone, changed(step)), gradients=False).energies.sum()
+
+    return (8 * (energy(h) - energy(-h)) - (energy(2 * h) - energy(-2 * h))) / (12 * h)

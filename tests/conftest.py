@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [folder for folder in sys.path if Path(folder or ".").resolve() != ROOT]
 
+from emulated_device import library  # noqa: E402
 from lammps_cases import crystal  # noqa: E402
 from lammps_processes import Lammps  # noqa: E402
 from model_example import HEADER, make_header, make_tensors  # noqa: E402
@@ -117,6 +118,12 @@ def lammps(tmp_path_factory, models):
     processes = Lammps(tmp_path_factory.mktemp("lammps"), models)
     yield processes
     processes.stop()
+
+
+@pytest.fixture(scope="session")
+def emulated_library() -> str:
+    """Path of the library of device kernels, compiled through the emulation; for LMP_UQ_CUDA_LIBRARY."""
+    return library()
 
 
 @pytest.fixture(scope="session")

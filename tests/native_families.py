@@ -8,7 +8,7 @@ import functools
 import torch
 from tiny_models import MH1, density_model, mh1_model, omol_model, plain_model, residual_model
 
-from lmp_uq.backbone.mace.architecture import INTERACTIONS, o3
+from lmp_uq.backbone.mace.architecture import GATES, INTERACTIONS, READOUTS, o3
 from lmp_uq.backbone.mace.describe import describe_mace
 
 _DENSITY_RESIDUAL = INTERACTIONS["RealAgnosticDensityResidualInteractionBlock"]
@@ -33,7 +33,20 @@ FAMILIES = {
         hidden_irreps=o3.Irreps("4x0e+4x1o+4x2e"), num_interactions=2, max_ell=2, correlation=2, use_reduced_cg=True
     ),
     "nonlinear, biased readout, two heads": mh1_model,
+    **{
+        f"density, biased readout, gate {name}": functools.partial(
+            density_model, max_ell=1, readout_cls=READOUTS["NonLinearBiasReadoutBlock"], gate=gate
+        )
+        for name, gate in GATES.items()
+    },
     "nonlinear 0+1+2, three layers": omol_model,
+    **{
+        f"nonlinear, edges {edges}{' in both layers' * first}": functools.partial(
+            omol_model, num_interactions=2, max_ell=2, hidden_irreps=o3.Irreps("6x0e+6x1o+6x2e"), edge_irreps=o3.Irreps(edges),
+            use_edge_irreps_first=first,
+        )
+        for edges, first in (("3x0e+5x1o+2x2e", False), ("5x0e+2x2e", True), ("4x0e", False))
+    },
     "nonlinear after residual, edges as wide as hidden features": lambda: residual_model(
         num_interactions=2, interaction_cls=MH1["interaction_cls"], apply_cutoff=False
     ),

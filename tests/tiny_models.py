@@ -127,6 +127,18 @@ def omol_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
     return random_model(seed, "ScaleShiftMACE", **(defaults | changes))
 
 
+CHARGE_AND_SPIN = {
+    "total_spin": {"type": "categorical", "per": "graph", "in_dim": 1, "emb_dim": 6, "num_classes": 11, "offset": 0},
+    "total_charge": {"type": "categorical", "per": "graph", "in_dim": 1, "emb_dim": 6, "num_classes": 21, "offset": 10},
+}
+
+
+def charged_model(seed: int = 0, **changes: Any) -> torch.nn.Module:
+    """The same with charge and spin; two layers of 4x0e+4x1o, edges 3x0e+3x1o."""
+    small = {"num_interactions": 2, "max_ell": 1, "hidden_irreps": o3.Irreps("4x0e+4x1o"), "edge_irreps": o3.Irreps("3x0e+3x1o")}
+    return omol_model(seed, **(small | {"embedding_specs": CHARGE_AND_SPIN} | changes))
+
+
 def random_mpa0(seed: int = 0) -> torch.nn.Module:
     """Random weights in exactly the architecture of MACE-MPA-0 medium, float64; takes half a minute."""
     return mpa0_like("128x0e+128x1o", seed)

@@ -3,8 +3,8 @@
 #ifndef LMP_UQ_THREADS_H
 #define LMP_UQ_THREADS_H
 
+#include <chrono>
 #include <cstdint>
-#include <ctime>
 #include <exception>
 
 #ifdef _OPENMP
@@ -35,7 +35,8 @@ inline bool &forked_with_threads()
 }
 #endif
 
-// CPU seconds of this thread inside in_parallel(): with one thread, all else of a step is its serial share
+// Seconds that this thread was inside in_parallel(): all else of a step is its serial share. Wall time, as the system takes longer to say the
+// CPU time of a thread than small systems need for many of their loops.
 inline double &shared_out_seconds()
 {
   static thread_local double seconds = 0.0;
@@ -50,12 +51,7 @@ class SharedOutClock {
   SharedOutClock &operator=(const SharedOutClock &) = delete;
 
  private:
-  static double now()
-  {
-    timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-  }
+  static double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
   double start_;
 };
 

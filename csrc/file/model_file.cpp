@@ -84,7 +84,7 @@ ModelFile::Bytes ModelFile::bytes(const std::string &path)
   char start[9];
   const std::size_t n_start = std::fread(start, 1, sizeof(start), file.get());
   header_length(path, std::string(start, n_start), size);
-  std::unique_ptr<unsigned char[]> bytes(new unsigned char[size]);
+  std::shared_ptr<unsigned char[]> bytes(new unsigned char[size]);
   std::memcpy(bytes.get(), start, n_start);
   const std::size_t n_rest = std::fread(bytes.get() + n_start, 1, size - n_start, file.get());
   if (std::ferror(file.get())) refuse(path, std::string("cannot be read: ") + std::strerror(errno));

@@ -19,7 +19,7 @@ class ModelFile {
   static ModelFile read(const std::string &path);
 
   struct Bytes {
-    std::unique_ptr<unsigned char[]> data;
+    std::shared_ptr<unsigned char[]> data;
     std::size_t n = 0;
   };
   // Of a file that can be read and begins as a container does.
@@ -51,7 +51,7 @@ class ModelFile {
   std::string header_text_;
   Tensors tensors_;
   std::string sha256_;
-  std::unique_ptr<unsigned char[]> bytes_;
+  std::shared_ptr<unsigned char[]> bytes_;
   std::size_t n_bytes_ = 0;    // of these and of the copies
   std::vector<std::unique_ptr<unsigned char[]>> copies_;    // of arrays that do not begin at a multiple of their item size
 };

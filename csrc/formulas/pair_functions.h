@@ -26,12 +26,20 @@ LMP_UQ_HD Jet chain(const Jet &f, const Jet &g)
   return {f.value, f.first * g.first, f.second * g.first * g.first + f.first * g.second};
 }
 
+// x^n; std::pow would take as long as all the rest of an envelope
+LMP_UQ_HD double integer_power(double x, int n)
+{
+  double out = 1.0;
+  for (int k = 0; k < (n < 0 ? -n : n); ++k) out *= x;
+  return n < 0 ? 1.0 / out : out;
+}
+
 // 1 - (p+1)(p+2)/2 x^p + p(p+2) x^(p+1) - p(p+1)/2 x^(p+2), x = r/cutoff, 0 from the cutoff on
 // (Gasteiger et al., arXiv:2003.03123, eq. 8)
 LMP_UQ_HD Jet envelope(double r, double cutoff, int p)
 {
   if (!(r < cutoff)) return {0.0, 0.0, 0.0};
-  const double x = r / cutoff, power = std::pow(x, p - 2), rest = 1.0 - x, c = 0.5 * p * (p + 1.0) * (p + 2.0);
+  const double x = r / cutoff, power = integer_power(x, p - 2), rest = 1.0 - x, c = 0.5 * p * (p + 1.0) * (p + 2.0);
   const double value = 1.0 - power * x * x * (0.5 * (p + 1.0) * (p + 2.0) - x * (p * (p + 2.0) - x * 0.5 * p * (p + 1.0)));
   const double first = -c * power * x * rest * rest / cutoff;
   const double second = -c * power * rest * ((p - 1.0) * rest - 2.0 * x) / (cutoff * cutoff);

@@ -9,7 +9,11 @@
 namespace lmp_uq {
 
 constexpr int MOST_COEFFICIENTS = 8;  // of a radial function on an interval, a polynomial in t
-constexpr int N_SPANS = 16;          // of equal length, each cut into as many equal intervals as it needs
+// Of one in an engine of numbers T. In float64 polynomials of degree 7 need a quarter of the memory of quintics at the same error, which is
+// worth their reading; tables in float32 are small anyway.
+template <class T> LMP_UQ_HD constexpr int n_coefficients() { return sizeof(T) == 8 ? 8 : 6; }
+
+constexpr int N_SPANS = 32;          // of equal length, each cut into as many equal intervals as it needs
 
 struct RadialSpans {
   double low, length;                // where the first begins, Angstrom; of one
@@ -60,9 +64,9 @@ LMP_UQ_HD void hermite(const Jet &left, const Jet &middle, const Jet &right, dou
 // value and derivative with respect to t of the polynomial whose coefficient k is of(k); V: a number, or a vector of channels
 template <int N, class V, class T, class F> LMP_UQ_HD_ALWAYS void polynomial(const F &of, T t, V &value, V &slope)
 {
-  value = of(N - 1);
-  slope = V{};
-  for (int k = N - 2; k >= 0; --k) {
+  slope = of(N - 1);
+  value = slope * t + of(N - 2);
+  for (int k = N - 3; k >= 0; --k) {
     slope = slope * t + value;
     value = value * t + of(k);
   }

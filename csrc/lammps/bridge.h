@@ -6,9 +6,10 @@
 
 #include "mace/ghost_exchange.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
-#define UQ_BRIDGE_VERSION 9
+#define UQ_BRIDGE_VERSION 10
 #define UQ_MESSAGE_LENGTH 16384
 #define UQ_MAX_THRESHOLDS 100    /* as the reader of model files allows */
 
@@ -35,6 +36,14 @@ typedef struct uq_settings {
   int learned;             /* 1: force_error from the learned quantile */
   int local_rank;          /* rank within the node: chooses the GPU */
 } uq_settings;
+
+/* the model file as one rank has read it */
+typedef struct uq_model_source {
+  const char *name, *path;     /* as the user wrote it; the file that it means */
+  unsigned char *bytes;        /* (n_bytes), during the call only */
+  size_t n_bytes;
+  const char *sha256;          /* of the bytes */
+} uq_model_source;
 
 /* what the model file declares */
 typedef struct uq_model_info {
@@ -76,7 +85,7 @@ typedef struct uq_force_variables {
 /* every function returns 0, or 1 with a text in message (UQ_MESSAGE_LENGTH bytes) */
 typedef struct uq_bridge {
   int version;
-  int (*load)(void **engine, const uq_settings *settings, const char *file, int n_elements, const char *const *elements,
+  int (*load)(void **engine, const uq_settings *settings, const uq_model_source *file, int n_elements, const char *const *elements,
               uq_model_info *info, char *message);
   int (*evaluate)(void *engine, const uq_graph *graph, int keep /* 1: the next three may follow */, double *energies /* (n_local) eV */,
                   double *edge_gradients /* (n_edges, 3) dE/dr_ij, eV/Angstrom */, char *message);

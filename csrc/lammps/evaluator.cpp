@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "evaluator.h"
 
-std::unique_ptr<lmp_uq::Evaluator> lmp_uq::load_evaluator(const Settings &settings, ModelSource &source,
+std::unique_ptr<lmp_uq::Evaluator> lmp_uq::load_evaluator(const Settings &settings, const ModelSource &source,
                                                           const std::vector<std::string> &elements, uq_model_info &info, std::string &note)
 {
   note.clear();

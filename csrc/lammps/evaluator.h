@@ -6,7 +6,7 @@
 #include "bridge.h"
 #include "model_source.h"
 #include "settings.h"
-#include "mace/cpu/table_store.h"
+#include "mace/table_store.h"
 
 #include <memory>
 #include <stdexcept>
@@ -21,7 +21,7 @@ class Evaluator {
 
   // Every method throws std::runtime_error with a text for the user.
   // elements: one name per LAMMPS type that takes part; species in uq_graph are indices into it.
-  virtual uq_model_info load(ModelSource &source, const std::vector<std::string> &elements) = 0;    // may take the source's bytes
+  virtual uq_model_info load(const ModelSource &source, const std::vector<std::string> &elements) = 0;
   virtual std::string remark() const { return ""; }    // after load, for the log
 
   // Radial tables of all pairs of the elements, before the first step: about how many bytes they take, and their making, collective over the
@@ -68,7 +68,7 @@ std::unique_ptr<Evaluator> make_python_evaluator(const Settings &settings);
 
 // Makes the evaluator of settings.engine and loads the file into it; auto: native, whatever the machine has, and torch where native does
 // not run the model or a GPU is asked for. note: then why, in one line for the log, else empty.
-std::unique_ptr<Evaluator> load_evaluator(const Settings &settings, ModelSource &source, const std::vector<std::string> &elements,
+std::unique_ptr<Evaluator> load_evaluator(const Settings &settings, const ModelSource &source, const std::vector<std::string> &elements,
                                           uq_model_info &info, std::string &note);
 
 }    // namespace lmp_uq

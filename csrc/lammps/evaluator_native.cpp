@@ -2,7 +2,7 @@
 // Evaluator behind which csrc/mace/cpu runs: model file, MACE and posterior head, in this process and without an interpreter.
 #include "evaluator.h"
 
-#include "mace/cpu/engine.h"
+#include "mace/engine.h"
 #include "mace/device_library.h"
 #include "native_info.h"
 #include "head/posterior.h"
@@ -39,7 +39,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
  public:
   explicit NativeEvaluator(const lmp_uq::Settings &settings) : settings_(settings) {}
 
-  uq_model_info load(lmp_uq::ModelSource &source, const std::vector<std::string> &elements) override;
+  uq_model_info load(const lmp_uq::ModelSource &source, const std::vector<std::string> &elements) override;
   double table_bytes() override { return engine_->table_bytes_of(elements_); }
   std::size_t make_tables(std::shared_ptr<lmp_uq::TableStore> store) override;
   void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override;
@@ -59,6 +59,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
 
  private:
   lmp_uq::DeviceChoice choose() const;
+  void use_device(const lmp_uq::DeviceChoice &device, lmp_uq::Engine::Options &options);
   void make_engine();
   lmp_uq::AtomGraph atom_graph(const uq_graph &graph);
   void correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, double *gradients,
@@ -84,10 +85,10 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   double shared_elsewhere_ = 0.0;              // bytes of tables that another rank of the node answers for
 };
 
-uq_model_info NativeEvaluator::load(lmp_uq::ModelSource &source, const std::vector<std::string> &elements)
+uq_model_info NativeEvaluator::load(const lmp_uq::ModelSource &source, const std::vector<std::string> &elements)
 {
   const std::string &name = source.name;
-  file_ = std::make_unique<lmp_uq::ModelFile>(lmp_uq::ModelFile::parse(source.path, std::move(source.bytes), source.sha256));
+  file_ = std::make_unique<lmp_uq::ModelFile>(lmp_uq::ModelFile::parse(source.path, source.bytes, source.sha256));
   if (file_->header().at("backbone").at("family").string() != "mace") throw std::runtime_error(name + " " + NOT_MACE);
   lmp_uq::PosteriorOptions options;
   options.n_members = settings_.members;
@@ -113,6 +114,13 @@ lmp_uq::DeviceChoice NativeEvaluator::choose() const
   }
 }
 
+void NativeEvaluator::use_device(const lmp_uq::DeviceChoice &device, lmp_uq::Engine::Options &options)
+{
+  const bool dealt_out = settings_.device.find(':') == std::string::npos;
+  options.n_sharing = dealt_out ? (settings_.ranks_of_node + device.n_devices - 1) / device.n_devices : settings_.ranks_of_node;
+  if (!options.single_precision) remark_ = lmp_uq::double_precision_remark(device.number);
+}
+
 // what goes wrong here is a feature that this engine lacks, not a bad file
 void NativeEvaluator::make_engine()
 {
@@ -125,6 +133,7 @@ void NativeEvaluator::make_engine()
   options.single_precision_bars = settings_.bars_precision == "float32";
   options.threads = settings_.threads;
   options.device = device.number;
+  if (device.number >= 0) use_device(device, options);
   try {
     engine_ = lmp_uq::Engine::make(file_->header().at("backbone").at("architecture"), file_->section("backbone"), options);
   } catch (const std::runtime_error &failure) {

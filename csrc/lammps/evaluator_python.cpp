@@ -21,14 +21,15 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   PythonEvaluator(const PythonEvaluator &) = delete;
   PythonEvaluator &operator=(const PythonEvaluator &) = delete;
 
-  uq_model_info load(lmp_uq::ModelSource &source, const std::vector<std::string> &elements) override
+  uq_model_info load(const lmp_uq::ModelSource &source, const std::vector<std::string> &elements) override
   {
     const uq_settings settings = {settings_.device.c_str(), settings_.precision.c_str(), settings_.members, settings_.force_members,
                                   settings_.threads,        settings_.conservative,      settings_.learned, settings_.local_rank};
     std::vector<const char *> names;
     for (const auto &element : elements) names.push_back(element.c_str());
+    const uq_model_source file = {source.name.c_str(), source.path.c_str(), source.bytes.data.get(), source.bytes.n, source.sha256.c_str()};
     uq_model_info info = {};
-    check(bridge_.load(&engine_, &settings, source.name.c_str(), static_cast<int>(names.size()), names.data(), &info, text()));
+    check(bridge_.load(&engine_, &settings, &file, static_cast<int>(names.size()), names.data(), &info, text()));
     return info;
   }
   void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override

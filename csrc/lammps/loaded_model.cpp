@@ -34,12 +34,16 @@ void LoadedModel::load(LAMMPS *lmp, const Settings &settings, const std::string 
   std::vector<std::string> taking_part;
   for (std::size_t type = 1; type < element_of_type.size(); type++)
     if (species_of_type[type] >= 0) taking_part.push_back(element_of_type[type]);
-  ModelSource source = read_on_one_rank(lmp, PAIR_STYLE, name, settings.engine != "torch");
+  TableWishes wishes;
+  collective(lmp, PAIR_STYLE, [&] { wishes = TableWishes::of_environment(); });
+  ModelSource source = read_on_one_rank(lmp, PAIR_STYLE, name);
   // kept only if every rank has one: in Python a failed pair_coeff is an exception, and the next run must find no evaluator, not half of one
   std::unique_ptr<Evaluator> loaded;
   std::string note;
   collective(lmp, PAIR_STYLE, [&] { loaded = load_evaluator(settings, source, taking_part, info, note); });
-  const auto tables = std::make_shared<NodeTables>(lmp->world, std::set<std::string>(taking_part.begin(), taking_part.end()).size());
+  source.bytes = {};    // before the room for tables is measured
+  const std::size_t n_elements = std::set<std::string>(taking_part.begin(), taking_part.end()).size();
+  const auto tables = std::make_shared<NodeTables>(lmp->world, n_elements, wishes);
   collective(lmp, PAIR_STYLE, [&] { tables->require_room(loaded->table_bytes()); });
   std::size_t n_bytes = 0;
   collective(lmp, PAIR_STYLE, [&] { n_bytes = loaded->make_tables(tables); });

@@ -44,7 +44,7 @@ void broadcast(MPI_Comm world, unsigned char *bytes, std::size_t n)
 
 }    // namespace
 
-lmp_uq::ModelSource lmp_uq::read_on_one_rank(LAMMPS *lmp, const std::string &who, const std::string &name, bool with_bytes)
+lmp_uq::ModelSource lmp_uq::read_on_one_rank(LAMMPS *lmp, const std::string &who, const std::string &name)
 {
   ModelSource out;
   out.name = name;
@@ -52,7 +52,6 @@ lmp_uq::ModelSource lmp_uq::read_on_one_rank(LAMMPS *lmp, const std::string &who
   collective(lmp, who, [&] {
     if (!reads) return;
     out.path = resolve_model(name);
-    if (!with_bytes) return;
     out.bytes = ModelFile::bytes(out.path);
     out.sha256 = sha256(out.bytes.data.get(), out.bytes.n);
   });
@@ -61,7 +60,7 @@ lmp_uq::ModelSource lmp_uq::read_on_one_rank(LAMMPS *lmp, const std::string &who
   std::uint64_t n = out.bytes.n;
   MPI_Bcast(&n, 1, MPI_UINT64_T, 0, lmp->world);
   collective(lmp, who, [&] {
-    if (!reads) out.bytes = {std::unique_ptr<unsigned char[]>(new unsigned char[n]), static_cast<std::size_t>(n)};
+    if (!reads) out.bytes = {std::shared_ptr<unsigned char[]>(new unsigned char[n]), static_cast<std::size_t>(n)};
   });
   broadcast(lmp->world, out.bytes.data.get(), n);
   return out;

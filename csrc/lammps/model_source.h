@@ -15,12 +15,12 @@ namespace lmp_uq {
 
 struct ModelSource {
   std::string name, path;     // as the user wrote it; the file that it means
-  ModelFile::Bytes bytes;     // none where only torch is asked for, which reads the file itself
+  ModelFile::Bytes bytes;
   std::string sha256;
 };
 
 // Collective; where it fails, one message and the same error on all ranks, which begins with who.
-ModelSource read_on_one_rank(LAMMPS_NS::LAMMPS *lmp, const std::string &who, const std::string &name, bool with_bytes);
+ModelSource read_on_one_rank(LAMMPS_NS::LAMMPS *lmp, const std::string &who, const std::string &name);
 
 }    // namespace lmp_uq
 #endif

@@ -6,7 +6,7 @@
 #include "bridge.h"
 #include "file/model_file.h"
 #include "head/posterior.h"
-#include "mace/cpu/engine.h"
+#include "mace/engine.h"
 
 #include <string>
 #include <vector>

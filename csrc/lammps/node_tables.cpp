@@ -3,50 +3,61 @@
 
 #include "bridge.h"
 #include "over_ranks.h"
+#include "base/environment.h"
 
 #include "lammps/fmt/format.h"
 
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 #include <fstream>
+#include <limits>
 #include <stdexcept>
 
 namespace {
 
 constexpr char SWITCH[] = "LMP_UQ_SHARED_TABLES", LIMIT[] = "LMP_UQ_TABLES_MB", SHARED_MEMORY[] = "/dev/shm";
-constexpr double MB = 1e6;
+constexpr double MB = 1e6, UNLIMITED = std::numeric_limits<double>::infinity();
+constexpr double OF_MPI = 2.0 * MB;    // of a window beside what is in it
 
-// bytes that this node could still give, at most what the environment allows; below 0: not known
+// bytes that this node could still give; infinite: not known
 double memory_left()
 {
-  double left = -1.0;
   std::ifstream file("/proc/meminfo");
   std::string word;
   while (file >> word)
     if (word == "MemAvailable:") {
       double kilobytes = 0.0;
-      if (file >> kilobytes) left = 1024.0 * kilobytes;
+      if (file >> kilobytes) return 1024.0 * kilobytes;
       break;
     }
-  const char *limit = std::getenv(LIMIT);
-  const double allowed = limit ? MB * std::atof(limit) : 0.0;
-  return allowed > 0.0 && (left < 0.0 || allowed < left) ? allowed : left;
+  return UNLIMITED;
 }
 
 // a window lies there on Linux, and what has no room there ends the process when it is written
-bool has_room(std::size_t n_bytes)
+bool has_room(double n_bytes)
 {
   struct statvfs status = {};
-  return statvfs(SHARED_MEMORY, &status) != 0 || static_cast<double>(status.f_bavail) * status.f_frsize > static_cast<double>(n_bytes);
+  return statvfs(SHARED_MEMORY, &status) != 0 || static_cast<double>(status.f_bavail) * status.f_frsize > n_bytes;
+}
+
+// a window is a file, and one that grows beyond the limit of this process ends it
+bool may_be_a_file(double n_bytes)
+{
+  struct rlimit limit = {};
+  return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || static_cast<double>(limit.rlim_cur) > n_bytes;
 }
 
 }    // namespace
 
-lmp_uq::NodeTables::NodeTables(MPI_Comm world, std::size_t n_elements) : n_elements_(n_elements)
+lmp_uq::TableWishes lmp_uq::TableWishes::of_environment()
+{
+  return {environment_word(SWITCH, {"yes", "no"}) != "no", MB * environment_positive(LIMIT, UNLIMITED)};
+}
+
+lmp_uq::NodeTables::NodeTables(MPI_Comm world, std::size_t n_elements, const TableWishes &wishes) : n_elements_(n_elements), wishes_(wishes)
 {
   MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node_);
   MPI_Comm_set_errhandler(node_, MPI_ERRORS_RETURN);    // a window that cannot be made is no reason to end
@@ -85,9 +96,10 @@ void lmp_uq::NodeTables::agree(const std::string &failure)
 // why a window is not even tried, the same on all ranks; empty: it may be
 std::string lmp_uq::NodeTables::obstacle(std::size_t n_bytes) const
 {
-  const char *word = std::getenv(SWITCH);
-  if (on_any_rank(node_, word && std::strcmp(word, "no") == 0)) return fmt::format("{} is no", SWITCH);
-  if (on_any_rank(node_, !has_room(n_bytes))) return fmt::format("{} has no {:.0f} MB left", SHARED_MEMORY, n_bytes / MB);
+  if (on_any_rank(node_, !wishes_.shared)) return fmt::format("{} is no", SWITCH);
+  const double needed = static_cast<double>(n_bytes) + OF_MPI;
+  if (on_any_rank(node_, !has_room(needed))) return fmt::format("{} has no {:.0f} MB left", SHARED_MEMORY, needed / MB);
+  if (on_any_rank(node_, !may_be_a_file(needed))) return fmt::format("files are limited to less than {:.0f} MB (ulimit -f)", needed / MB);
   return "";
 }
 
@@ -141,8 +153,8 @@ void lmp_uq::NodeTables::barrier()
 void lmp_uq::NodeTables::require_room(double n_bytes) const
 {
   const int copies = n_ranks_ / n_ranks();
-  const double needed = n_bytes * copies, left = min_over_ranks(node_, memory_left());
-  if (left < 0.0 || needed < left) return;
+  const double needed = n_bytes * copies, left = min_over_ranks(node_, std::min(memory_left(), wishes_.most_bytes));
+  if (needed < left) return;
   throw std::runtime_error(fmt::format("radial tables of {} elements need about {:.0f} MB{}, and this node has {:.0f} MB of memory left; name fewer "
                                        "elements in pair_coeff, NULL for types that take no part",
                                        n_elements_, needed / MB, copies > 1 ? fmt::format(" for its {} ranks", copies) : "", left / MB));

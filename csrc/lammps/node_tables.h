@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_NODE_TABLES_H
 #define LMP_UQ_NODE_TABLES_H
 
-#include "mace/cpu/table_store.h"
+#include "mace/table_store.h"
 
 #include <mpi.h>
 
@@ -12,9 +12,18 @@
 
 namespace lmp_uq {
 
+// What the environment says of tables.
+struct TableWishes {
+  bool shared = true;
+  double most_bytes = 0.0;      // of a node; infinite where it says nothing
+
+  static TableWishes of_environment();    // std::runtime_error: a value that is not accepted
+};
+
 class NodeTables : public TableStore {
  public:
-  NodeTables(MPI_Comm world, std::size_t n_elements);    // collective, and so is the end of the object; n_elements: for messages
+  // collective, and so is the end of the object; n_elements: for messages
+  NodeTables(MPI_Comm world, std::size_t n_elements, const TableWishes &wishes);
   ~NodeTables() override;
   NodeTables(const NodeTables &) = delete;
   NodeTables &operator=(const NodeTables &) = delete;
@@ -34,6 +43,7 @@ class NodeTables : public TableStore {
  private:
   MPI_Comm node_;
   const std::size_t n_elements_;
+  const TableWishes wishes_;
   int rank_ = 0, n_ranks_ = 1;
   bool shares_ = true;
   std::string why_private_;    // empty: shared, or one rank alone

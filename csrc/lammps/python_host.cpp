@@ -3,14 +3,17 @@
 #include "python_host.h"
 
 #include "evaluator.h"
+#include "base/environment.h"
 
-#include <cstdlib>
 #include <dlfcn.h>
+#include <unistd.h>
+
 #include <stdexcept>
 #include <string>
 
 namespace {
 
+constexpr char LIBRARY[] = "LMP_UQ_LIBPYTHON", BRIDGE[] = "LMP_UQ_BRIDGE", EXECUTABLE[] = "LMP_UQ_PYTHON";
 bool embedded = false;
 
 template <typename Function> Function symbol(const char *name)
@@ -18,27 +21,30 @@ template <typename Function> Function symbol(const char *name)
   return reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, name));
 }
 
-std::string environment(const char *name)
+// the function that makes a library what the variable accepts
+void *opened(const char *variable, const char *function, const std::string &accepted)
 {
-  const char *value = getenv(name);
-  return value ? value : "";
+  void *library = dlopen(lmp_uq::environment(variable).c_str(), RTLD_NOW | RTLD_GLOBAL);
+  void *found = library ? dlsym(library, function) : nullptr;
+  const char *why = found ? nullptr : dlerror();
+  if (!found) lmp_uq::refuse_environment(variable, accepted + (why ? " (" + std::string(why) + ")" : ""));
+  return found;
 }
 
 // LAMMPS' own executable owns the process: start the interpreter that the entry point of lmp_uq named
 void start_interpreter()
 {
-  const std::string library = environment("LMP_UQ_LIBPYTHON"), bridge = environment("LMP_UQ_BRIDGE"),
-                    executable = environment("LMP_UQ_PYTHON");
+  using lmp_uq::environment;
+  const std::string library = environment(LIBRARY), bridge = environment(BRIDGE), executable = environment(EXECUTABLE);
   if (library.empty() || bridge.empty() || executable.empty())
     throw std::runtime_error("there is no Python interpreter in this process and no shared libpython was found "
                              "(LMP_UQ_LIBPYTHON, LMP_UQ_BRIDGE and LMP_UQ_PYTHON must name one); "
                              "run the same input with lmp-uq instead, which always works: lmp-uq run -in in.file");
   // RTLD_GLOBAL: extension modules such as numpy expect the interpreter's symbols in the global scope
-  if (!dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL)) throw std::runtime_error(std::string("LMP_UQ_LIBPYTHON: ") + dlerror());
-  void *module = dlopen(bridge.c_str(), RTLD_NOW | RTLD_GLOBAL);
-  if (!module) throw std::runtime_error(std::string("LMP_UQ_BRIDGE: ") + dlerror());
-  auto start = reinterpret_cast<int (*)(const char *, char *, int)>(dlsym(module, "uq_start_interpreter"));
-  if (!start) throw std::runtime_error("LMP_UQ_BRIDGE=" + bridge + " is not a bridge of lmp_uq");
+  opened(LIBRARY, "Py_InitializeFromConfig", "the shared library of a Python");
+  void *begin = opened(BRIDGE, "uq_start_interpreter", "the compiled module lmp_uq._bridge");
+  if (access(executable.c_str(), X_OK) != 0) lmp_uq::refuse_environment(EXECUTABLE, "the executable of a Python");
+  auto start = reinterpret_cast<int (*)(const char *, char *, int)>(begin);
   char message[512] = "";
   if (start(executable.c_str(), message, sizeof(message))) throw std::runtime_error(std::string("Python did not start: ") + message);
   embedded = true;

@@ -3,6 +3,7 @@
 #ifndef LMP_UQ_STEP_CLOCK_H
 #define LMP_UQ_STEP_CLOCK_H
 
+#include "base/threads.h"
 #include "over_ranks.h"
 
 #include "lammps/fmt/format.h"
@@ -16,13 +17,15 @@ namespace lmp_uq {
 struct StepClock {
   enum Section { EDGES, MODEL, EXCHANGE, BARS, N_SECTIONS };
   std::array<double, N_SECTIONS> seconds = {};
+  double serial = 0.0;                      // seconds of one thread alone, outside of exchanges
   double n_exchanges = 0.0, bytes = 0.0;    // rows of ghosts: calls, and what this rank has put into their messages
   int depth = 0;    // of sections under way but EXCHANGE: bars that need bars count once
 
   // counts towards a section until it goes out of scope
   class Watch {
    public:
-    Watch(StepClock &clock, Section section) : clock_(clock), section_(section), exchanged_(clock.seconds[EXCHANGE]), begin_(now())
+    Watch(StepClock &clock, Section section)
+        : clock_(clock), section_(section), exchanged_(clock.seconds[EXCHANGE]), shared_(clock.shared_out()), begin_(now())
     {
       outer_ = section == EXCHANGE || clock.depth++ == 0;
     }
@@ -31,10 +34,14 @@ struct StepClock {
       const double spent = now() - begin_;
       if (section_ == EXCHANGE) {
         clock_.seconds[EXCHANGE] += spent;
+        clock_.shared_in_exchanges_ += clock_.shared_out() - shared_;
         return;
       }
       clock_.depth--;
-      if (outer_) clock_.seconds[section_] += spent - (clock_.seconds[EXCHANGE] - exchanged_);
+      if (!outer_) return;
+      const double own = spent - (clock_.seconds[EXCHANGE] - exchanged_);
+      clock_.seconds[section_] += own;
+      clock_.serial += own - (clock_.shared_out() - shared_);
     }
     Watch(const Watch &) = delete;
     Watch &operator=(const Watch &) = delete;
@@ -43,7 +50,7 @@ struct StepClock {
     static double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
     StepClock &clock_;
     const Section section_;
-    const double exchanged_, begin_;
+    const double exchanged_, shared_, begin_;
     bool outer_;
   };
 
@@ -61,10 +68,15 @@ struct StepClock {
     if (total <= 0.0) return "";
     const auto percent = [&](Section section) { return 100.0 * spent[section] / total; };
     return fmt::format("{:.4g} s on average of the ranks: edges {:.1f} %, model {:.1f} %, exchange {:.1f} %, bars {:.1f} %; "
-                       "{:.0f} exchanges of {:.4g} MB in all",
+                       "{:.0f} exchanges of {:.4g} MB in all; one thread alone {:.2f} %",
                        total / n_ranks, percent(EDGES), percent(MODEL), percent(EXCHANGE), percent(BARS), n_exchanges,
-                       1e-6 * sum_over_ranks(world, bytes));
+                       1e-6 * sum_over_ranks(world, bytes), 100.0 * sum_over_ranks(world, serial) / total);
   }
+
+ private:
+  double shared_in_exchanges_ = 0.0;
+  // seconds in work that threads share out, but for that of exchanges
+  double shared_out() const { return shared_out_seconds() - shared_in_exchanges_; }
 };
 
 }    // namespace lmp_uq

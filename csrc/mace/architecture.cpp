@@ -31,18 +31,10 @@ int channels(const std::string &digits)
   return n > MAX_CHANNELS ? 0 : n;
 }
 
-struct Irreps {
-  int n_channels, degree;
-};
-
-// "8x0e+8x1o": equally many channels of every degree 0..L, natural parity
-Irreps channels_and_degree(const Json &header, const std::string &key)
+// "8x0e+4x2e": channels of each degree, 8, 0, 4; of natural parity, in the order of their degrees. Nothing of other irreps.
+std::vector<int> channels_by_degree(const std::string &text)
 {
-  const std::string &text = header.at(key).string();
-  const std::string accepted = "irreps like 128x0e+128x1o: equal channels, at most " + std::to_string(MAX_CHANNELS) +
-      ", degrees 0 to " + std::to_string(MAX_FEATURE_DEGREE) +
-      ", parities e, o, e";
-  Irreps out{0, -1};
+  std::vector<int> out;
   std::size_t begin = 0;
   while (begin < text.size()) {
     const std::size_t end = std::min(text.find('+', begin), text.size());
@@ -53,14 +45,30 @@ Irreps channels_and_degree(const Json &header, const std::string &key)
     const std::size_t times = term.find('x');
     const int n = times == std::string::npos ? 1 : channels(term.substr(0, times));
     const std::string irrep = term.substr(times == std::string::npos ? 0 : times + 1);
-    const int degree = out.degree + 1;
-    const std::string natural = std::to_string(degree) + (degree % 2 ? "o" : "e");
-    if (irrep != natural || degree > MAX_FEATURE_DEGREE || n < 1 || (degree > 0 && n != out.n_channels))
-      refuse(key, "'" + text + "'", accepted);
-    out = {n, degree};
+    int degree = static_cast<int>(out.size());
+    while (degree <= MAX_FEATURE_DEGREE && irrep != std::to_string(degree) + (degree % 2 ? "o" : "e")) ++degree;
+    if (degree > MAX_FEATURE_DEGREE || n < 1) return {};
+    out.resize(degree, 0);
+    out.push_back(n);
   }
-  if (out.degree < 0) refuse(key, "'" + text + "'", accepted);
   return out;
+}
+
+const std::string LIMITS = "at most " + std::to_string(MAX_CHANNELS) + ", degrees 0 to " + std::to_string(MAX_FEATURE_DEGREE) +
+    ", parities e, o, e";
+
+struct Irreps {
+  int n_channels, degree;
+};
+
+// "8x0e+8x1o": equally many channels of every degree 0..L
+Irreps channels_and_degree(const Json &header, const std::string &key)
+{
+  const std::string &text = header.at(key).string();
+  const std::vector<int> counts = channels_by_degree(text);
+  if (counts.empty() || std::any_of(counts.begin(), counts.end(), [&](int n) { return n != counts[0]; }))
+    refuse(key, "'" + text + "'", "irreps like 128x0e+128x1o: equal channels, " + LIMITS);
+  return {counts[0], static_cast<int>(counts.size()) - 1};
 }
 
 void accept_only(const Json &header, const std::string &key, const std::vector<std::string> &accepted)
@@ -138,22 +146,26 @@ void read_gate(const Json &header, Architecture &a)
   const Irreps scalars = channels_and_degree(header, "MLP_irreps");
   if (scalars.degree > 0) refuse("MLP_irreps", "'" + header.at("MLP_irreps").string() + "'", "scalars like 16x0e");
   a.n_gate = scalars.n_channels;
-  if (a.layers.back().readout == Readout::Biased) accept_only(header, "gate", {"silu"});
   a.gate = choice<Activation>(header, "gate", {{"silu", Activation::Silu}, {"tanh", Activation::Tanh}, {"abs", Activation::Abs},
                                                {"None", Activation::None}});
   if (a.gate != Activation::None) a.gate_constant = header.at("activation_constants").at(header.at("gate").string()).number();
 }
 
-// channels that edges of a layer fetch
-int sent_channels(const Json &header, const Irreps &hidden, int layer)
+// channels that edges of a layer fetch, of each degree of the features that come in
+std::vector<int> sent_channels(const Json &header, const Irreps &hidden, int layer)
 {
   const Json &irreps = header.at("edge_irreps");
-  if (irreps.is_null() || (layer == 0 && !header.at("use_edge_irreps_first").boolean())) return hidden.n_channels;
+  const std::size_t n_degrees = layer ? hidden.degree + 1 : 1;
+  if (irreps.is_null() || (layer == 0 && !header.at("use_edge_irreps_first").boolean()))
+    return std::vector<int>(n_degrees, hidden.n_channels);
   const std::string kind = layer ? "interaction" : "interaction_first";
-  if (header.at(kind).string() != NONLINEAR) refuse("edge_irreps", "'" + irreps.string() + "' with " + kind + " " + header.at(kind).string(), "null");
-  const Irreps sent = channels_and_degree(header, "edge_irreps");
-  if (sent.degree != hidden.degree) refuse("edge_irreps", "'" + irreps.string() + "'", "irreps of the degrees of hidden_irreps");
-  return sent.n_channels;
+  if (header.at(kind).string() != NONLINEAR)
+    refuse("edge_irreps", "'" + irreps.string() + "' with " + kind + " " + header.at(kind).string(), "null");
+  std::vector<int> sent = channels_by_degree(irreps.string());
+  if (sent.empty() || sent[0] == 0 || static_cast<int>(sent.size()) > hidden.degree + 1)
+    refuse("edge_irreps", "'" + irreps.string() + "'", "0e and degrees of hidden_irreps, as 128x0e+64x1o: " + LIMITS);
+  sent.resize(n_degrees, 0);
+  return sent;
 }
 
 std::vector<LayerShape> layers_of(const Json &header, const Irreps &hidden)
@@ -168,9 +180,12 @@ std::vector<LayerShape> layers_of(const Json &header, const Irreps &hidden)
   for (int t = 0; t < n; ++t) {
     const std::string &kind = header.at(t ? "interaction" : "interaction_first").string();
     const bool nonlinear = kind == NONLINEAR;
+    const std::vector<int> sent = sent_channels(header, hidden, t);
     LayerShape layer{nonlinear || contains(kind, "Density"), contains(kind, "Residual"), nonlinear, t ? hidden.degree : 0,
-                     t + 1 < n ? hidden.degree : 0, sent_channels(header, hidden, t), correlation[t], Readout::Linear, only_last ? 0 : t};
-    if (t + 1 == n && n > 1) layer.readout = header.at("readout").string() == "NonLinearBiasReadoutBlock" ? Readout::Biased : Readout::Gated;
+                     t + 1 < n ? hidden.degree : 0, sent, *std::max_element(sent.begin(), sent.end()), correlation[t], Readout::Linear,
+                     only_last ? 0 : t};
+    if (t + 1 == n && n > 1)
+      layer.readout = header.at("readout").string() == "NonLinearBiasReadoutBlock" ? Readout::Biased : Readout::Gated;
     else if (only_last) layer.readout = Readout::None;
     out.push_back(layer);
   }

@@ -22,7 +22,8 @@ struct LayerShape {
   bool residual;         // features of the layer before are added to those of this one
   bool nonlinear;        // a gate and a second linear map follow the messages; its radial network sees both elements
   int l_in, l_out;       // highest degree of the features that come in and go out
-  int n_sent;            // channels that edges fetch
+  std::vector<int> n_sent_of;    // channels that edges fetch, of each degree 0 to l_in
+  int n_sent;            // the most of them: others are filled up with zeros
   int correlation;       // highest order of the products
   Readout readout;
   int readout_number;    // among the model's readouts
@@ -38,11 +39,11 @@ struct Architecture {
   Transform transform;
   std::vector<int> radial_widths;
   int n_heads, head;
-  int n_gate;                    // scalars inside the gated readout
+  int n_gate;                    // scalars inside the last readout
   double mean_neighbours;
-  Activation gate;               // of the gated readout
+  Activation gate;               // of the gated or biased readout
   double silu_constant;          // e3nn's normalisations of the activation functions: of the radial networks,
-  double gate_constant;          // of the gated readout,
+  double gate_constant;          // of the last readout,
   double gate_silu_constant, gate_sigmoid_constant;    // inside the gates of nonlinear layers
   bool repulsion, scale_shift;
   bool cutoff_in_basis;          // else radial functions and densities are multiplied by the envelope

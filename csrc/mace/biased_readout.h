@@ -3,25 +3,23 @@
 #ifndef LMP_UQ_BIASED_READOUT_H
 #define LMP_UQ_BIASED_READOUT_H
 
+#include "formulas/readout.h"
 #include "mace/weights.h"
-
-#include <vector>
 
 namespace lmp_uq {
 
-class BiasedReadout {
- public:
+struct BiasedReadout {
   BiasedReadout() = default;
   BiasedReadout(const Weights &weights, int layer);
 
-  double energy(const std::vector<double> &scalars) const;                                      // (C); before scale and shift
-  void add_gradient(const std::vector<double> &scalars, double weight, std::vector<double> &out) const;    // (C) of weight times it
+  TwiceGatedReadout view(int n_channels) const    // before scale and shift; valid as long as this object
+  {
+    return {n_channels, static_cast<int>(last.size()), f, first.data(), mid.data(), mid_bias.data(), last.data(), last_bias};
+  }
 
- private:
-  void inner(const std::vector<double> &scalars, std::vector<double> &first, std::vector<double> &second) const;
-
-  Matrix first_, mid_, mid_bias_, last_;    // (C, n), (n, n), (n), (n)
-  double last_bias_ = 0.0;
+  Activation f = Activation::None;
+  Matrix first, mid, mid_bias, last;    // (C, n), (n, n), (n), (n)
+  double last_bias = 0.0;
 };
 
 }    // namespace lmp_uq

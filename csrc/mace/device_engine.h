@@ -3,8 +3,8 @@
 #ifndef LMP_UQ_DEVICE_ENGINE_H
 #define LMP_UQ_DEVICE_ENGINE_H
 
-#include "mace/cpu/engine.h"
-#include "mace/cuda/engine_calls.h"
+#include "mace/engine.h"
+#include "mace/engine_calls.h"
 
 namespace lmp_uq {
 

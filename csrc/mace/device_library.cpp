@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mace/device_library.h"
 
-#include <cstdlib>
+#include "base/environment.h"
+
 #include <dlfcn.h>
 #include <stdexcept>
 #include <sys/stat.h>
@@ -52,9 +53,8 @@ DeviceChoice cuda_device(const std::string &word, int local_rank)
 {
   const lmp_uq_cuda_calls &cuda = cuda_library();
   DeviceChoice out;
-  int n = 0;
-  without_problem([&](char *problem, int size) { n = cuda.n_devices(problem, size); });
-  out.number = word == "cuda" ? local_rank % n : std::stoi(word.substr(5));
+  without_problem([&](char *problem, int size) { out.n_devices = cuda.n_devices(problem, size); });
+  out.number = word == "cuda" ? local_rank % out.n_devices : std::stoi(word.substr(5));
   without_problem([&](char *problem, int size) { cuda.use(out.number, problem, size); });
   return out;
 }
@@ -68,10 +68,8 @@ bool is_numbered(const std::string &word)
 
 const lmp_uq_cuda_calls &cuda_library()
 {
-  const char *named = std::getenv(VARIABLE);
-  if (named && !*named) named = nullptr;
-  const std::string path = named ? named : own_folder() + FILE_NAME;
-  void *const library = opened(path, named);
+  const std::string named = environment(VARIABLE), path = named.empty() ? own_folder() + FILE_NAME : named;
+  void *const library = opened(path, !named.empty());
   const int version = function<int()>(library, "lmp_uq_cuda_version", path)();
   if (version != LMP_UQ_CUDA_VERSION)
     refuse(path + " has interface " + std::to_string(version) + ", this build " + std::to_string(LMP_UQ_CUDA_VERSION) +
@@ -87,8 +85,17 @@ DeviceChoice choose_device(const std::string &word, int local_rank)
     return cuda_device(word == "auto" ? "cuda" : word, local_rank);
   } catch (const std::runtime_error &e) {
     if (word != "auto") refuse("device " + word + ": " + e.what());
-    return {-1, std::string("device auto: the CPU, because ") + e.what()};
+    return {-1, 0, std::string("device auto: the CPU, because ") + e.what()};
   }
+}
+
+std::string double_precision_remark(int device)
+{
+  constexpr int slow = 16;    // times; 2 on chips for computing, 32 or 64 on others
+  lmp_uq_cuda_device found;
+  without_problem([&](char *problem, int size) { cuda_library().describe(device, &found, problem, size); });
+  if (found.double_rate < slow) return "";
+  return std::string(found.name) + " takes " + std::to_string(found.double_rate) + " times as long for float64 as for float32; precision float32 is advised";
 }
 
 std::vector<std::string> device_report()
@@ -107,7 +114,7 @@ std::vector<std::string> device_report()
                       std::to_string(found.memory >> 20) + " MB");
     }
   } catch (const std::runtime_error &e) {
-    lines.push_back((lines.empty() ? "CUDA kernels: " : "CUDA devices: ") + std::string(e.what()));
+    lines.push_back(std::string("CUDA: ") + e.what());
   }
   return lines;
 }

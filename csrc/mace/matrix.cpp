@@ -43,4 +43,16 @@ Matrix times(const Matrix &rows, const Matrix &matrix, std::size_t n_columns, st
   return out;
 }
 
+Matrix filled_up(const Matrix &rows, const std::vector<std::size_t> &widths, std::size_t wide)
+{
+  Matrix out;
+  for (std::size_t at = 0; at < rows.size();)
+    for (std::size_t width : widths) {
+      out.insert(out.end(), rows.data() + at, rows.data() + at + width);
+      out.resize(out.size() + wide - width, 0.0);
+      at += width;
+    }
+  return out;
+}
+
 }    // namespace lmp_uq

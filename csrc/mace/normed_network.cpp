@@ -70,7 +70,7 @@ Matrix NormedNetwork::last() const
 {
   Matrix out = steps_.back();
   out.insert(out.end(), biases_.back().begin(), biases_.back().end());
-  return out;
+  return weights_.by_path(layer_, out);
 }
 
 // to silu(scale (x - mean) / sqrt(variance + epsilon) + shift)

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 
@@ -175,8 +176,12 @@ Matrix Weights::constant_skip(int element) const
 
 Matrix Weights::up(int layer, int l) const
 {
-  const std::size_t n = architecture_.n_channels, degrees = architecture_.layers[layer].l_in + 1, size = n * architecture_.layers[layer].n_sent;
-  return part(layer_name("interactions", layer, "linear_up.weight"), degrees * size, l * size, size, 1.0 / std::sqrt(n));
+  const LayerShape &shape = architecture_.layers[layer];
+  const std::size_t n = architecture_.n_channels, width = shape.n_sent_of[l];
+  const auto before = std::accumulate(shape.n_sent_of.begin(), shape.n_sent_of.begin() + l, std::size_t{0});
+  const auto all = std::accumulate(shape.n_sent_of.begin(), shape.n_sent_of.end(), std::size_t{0});
+  const Matrix own = part(layer_name("interactions", layer, "linear_up.weight"), all * n, before * n, width * n, 1.0 / std::sqrt(n));
+  return width ? filled_up(own, {width}, shape.n_sent) : Matrix(n * shape.n_sent, 0.0);
 }
 
 Matrix Weights::linear(int layer, int l) const

@@ -49,6 +49,7 @@ class Weights {
   // network: conv_tp_weights or density_fn, a step of it: (n_in, n_out), with the elements' share in the bias
   Matrix normed_step(int layer, const std::string &network, int step) const;
   Matrix normed_bias(int layer, const std::string &network, int step, int centre, int source) const;
+  Matrix by_path(int layer, const Matrix &last) const;      // the last step's columns, (.., n_paths*n_sent), zero where a path has fewer
   Matrix norm_scale(int layer, const std::string &network, int step) const;
   Matrix norm_shift(int layer, const std::string &network, int step) const;
 
@@ -72,7 +73,8 @@ class Weights {
  private:
   const Tensor &find(const std::string &name) const;
   const Tensor &tensor(const std::string &name, const std::vector<std::size_t> &shape) const;
-  Matrix before_gate(const std::string &name, int layer, const std::vector<std::size_t> &rows, int l, int part) const;
+  Matrix before_gate(const std::string &name, int layer, const std::vector<std::vector<std::size_t>> &sent, int l, int part) const;
+  std::vector<std::size_t> sent_by_path(int layer, int l) const;
   std::vector<std::size_t> widths_of(int layer, const std::string &network) const;
   Matrix part(const std::string &name, std::size_t length, std::size_t begin, std::size_t count, double factor) const;
   double scalar(const std::string &name) const;

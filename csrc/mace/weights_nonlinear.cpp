@@ -4,6 +4,7 @@
 #include "mace/weights.h"
 
 #include <cmath>
+#include <numeric>
 
 namespace lmp_uq {
 
@@ -23,37 +24,62 @@ std::string step_name(int layer, const std::string &network, int step, int withi
 
 }    // namespace
 
-// rows: of the matrices of each degree, one after the other in the array; the first of them has the gates' columns after its own
-Matrix Weights::before_gate(const std::string &name, int layer, const std::vector<std::size_t> &rows, int l, int part_number) const
+// channels that edges fetch, of each path to messages of degree l, or with l < 0 of every path
+std::vector<std::size_t> Weights::sent_by_path(int layer, int l) const
+{
+  const Paths p = paths(layer);
+  std::vector<std::size_t> out;
+  for (int k = 0; k < p.n; ++k)
+    if (l < 0 || p.l3[k] == l) out.push_back(architecture_.layers[layer].n_sent_of[p.l1[k]]);
+  return out;
+}
+
+Matrix Weights::by_path(int layer, const Matrix &last) const
+{
+  return filled_up(last, sent_by_path(layer, -1), architecture_.layers[layer].n_sent);
+}
+
+// sent: of each degree of what is mapped the channels of its blocks, whose matrices lie one after the other in the array; those of degree 0
+// have the gates' columns after their own
+Matrix Weights::before_gate(const std::string &name, int layer, const std::vector<std::vector<std::size_t>> &sent, int l,
+                            int part_number) const
 {
   const std::size_t n = architecture_.n_channels, gates = architecture_.l_max + 1;
-  std::size_t length = 0, begin = 0;
-  for (std::size_t k = 0; k < rows.size(); ++k) {
-    if (k == static_cast<std::size_t>(l)) begin = length;
-    length += rows[k] * n * (k ? 1 : gates);
+  std::size_t length = 0, begin = 0, rows = 0;
+  for (std::size_t k = 0; k < sent.size(); ++k) {
+    const auto mine = std::accumulate(sent[k].begin(), sent[k].end(), std::size_t{0});
+    if (k == static_cast<std::size_t>(l)) {
+      begin = length;
+      rows = mine;
+    }
+    length += mine * n * (k ? 1 : gates);
   }
-  const std::size_t n_columns = n * (l ? 1 : gates);
-  const Matrix all = part(block_name(layer, name), length, begin, rows[l] * n_columns, 1.0 / std::sqrt(static_cast<double>(rows[l])));
+  const std::size_t n_columns = n * (l ? 1 : gates), wide = architecture_.layers[layer].n_sent;
+  const Matrix all = part(block_name(layer, name), length, begin, rows * n_columns, 1.0 / std::sqrt(static_cast<double>(rows)));
   Matrix out;
-  for (std::size_t row = 0; row < rows[l]; ++row) {
-    const auto from = all.begin() + row * n_columns + part_number * n;
-    out.insert(out.end(), from, from + n);
+  std::size_t row = 0;
+  for (std::size_t channels : sent[l]) {
+    for (std::size_t c = 0; c < channels; ++c, ++row) {
+      const auto from = all.begin() + row * n_columns + part_number * n;
+      out.insert(out.end(), from, from + n);
+    }
+    out.resize(out.size() + (wide - channels) * n, 0.0);
   }
   return out;
 }
 
 Matrix Weights::gated_message(int layer, int l, int part_number) const
 {
-  const Paths p = paths(layer);
-  std::vector<std::size_t> rows;
-  for (int k = 0; k <= architecture_.l_max; ++k) rows.push_back(static_cast<std::size_t>(p.n_of[k]) * architecture_.layers[layer].n_sent);
-  return before_gate("linear_1.weight", layer, rows, l, part_number);
+  std::vector<std::vector<std::size_t>> sent;
+  for (int k = 0; k <= architecture_.l_max; ++k) sent.push_back(sent_by_path(layer, k));
+  return before_gate("linear_1.weight", layer, sent, l, part_number);
 }
 
 Matrix Weights::gated_source(int layer, int l, int part_number) const
 {
-  const LayerShape &shape = architecture_.layers[layer];
-  return before_gate("linear_res.weight", layer, std::vector<std::size_t>(shape.l_in + 1, shape.n_sent), l, part_number);
+  std::vector<std::vector<std::size_t>> sent;
+  for (int channels : architecture_.layers[layer].n_sent_of) sent.emplace_back(1, channels);
+  return before_gate("linear_res.weight", layer, sent, l, part_number);
 }
 
 Matrix Weights::mixing(int layer, int l) const
@@ -71,7 +97,8 @@ std::vector<std::size_t> Weights::widths_of(int layer, const std::string &networ
   if (network == "density_fn") return {n_in, DENSITY_WIDTH, 1};
   std::vector<std::size_t> widths(1, n_in);
   widths.insert(widths.end(), architecture_.radial_widths.begin(), architecture_.radial_widths.end());
-  widths.push_back(static_cast<std::size_t>(paths(layer).n) * architecture_.layers[layer].n_sent);
+  const std::vector<std::size_t> sent = sent_by_path(layer, -1);
+  widths.push_back(std::accumulate(sent.begin(), sent.end(), std::size_t{0}));
   return widths;
 }
 
@@ -116,7 +143,7 @@ Matrix Weights::readout_mid(int layer) const
 {
   const std::size_t heads = architecture_.n_heads, gate = architecture_.n_gate, n = heads * gate, first = architecture_.head * gate;
   const std::string name = readout_name(architecture_.layers[layer].readout_number, "linear_mid.weight");
-  const Matrix all = part(name, n * n, 0, n * n, architecture_.silu_constant / std::sqrt(n));
+  const Matrix all = part(name, n * n, 0, n * n, architecture_.gate_constant / std::sqrt(n));
   Matrix out;    // other heads' scalars are masked
   for (std::size_t k = 0; k < gate; ++k) out.insert(out.end(), all.begin() + (first + k) * n + first, all.begin() + (first + k) * n + first + gate);
   return out;

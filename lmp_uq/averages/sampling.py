@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.io.formats import UnknownFileTypeError
 
 from lmp_uq.backbone.families import LINEAR
-from lmp_uq.backbone.graph import graph_of_frames
+from lmp_uq.backbone.graph import graph_for
 from lmp_uq.backbone.linear.potential import BAR, LinearBackbone
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.errors import UqError
@@ -57,13 +57,13 @@ class LinearFrames:
     """Features of a linear potential."""
 
     def __init__(self, file: ModelFile) -> None:
-        self._backbone = cast("LinearBackbone", backbone_of_file(file))
+        self.backbone = cast("LinearBackbone", backbone_of_file(file))
         self._bias = file.header.fitted.bias
 
     def sample(self, atoms: Atoms, pressure: bool) -> tuple[float, np.ndarray, float | None, np.ndarray | None]:
         """Energy (eV), features (P,), trace of the virial (eV) and of its rows (P,); the last two None unless asked for."""
-        found = self._backbone.evaluate_frame(atoms)
-        n_elements = len(self._backbone.elements)
+        found = self.backbone.evaluate_frame(atoms)
+        n_elements = len(self.backbone.elements)
         features = append_bias(found.descriptors, found.species, self._bias, n_elements).sum(axis=0)
         if not pressure:
             return found.energy, features, None, None
@@ -78,10 +78,11 @@ class MaceFrames:
 
     def __init__(self, name: str, **options: Any) -> None:
         self._engine = Engine.load(name, None, **options)
+        self.backbone = self._engine.backbone
 
     def sample(self, atoms: Atoms, pressure: bool) -> tuple[float, np.ndarray, float | None, np.ndarray | None]:
         """As `LinearFrames.sample`; a reverse pass and two more forward passes with pressure."""
-        graph, _ = graph_of_frames([atoms], self._engine.backbone.elements, self._engine.cutoff)
+        graph, _ = graph_for(self.backbone, [atoms])
         energies, gradients = np.empty(graph.n_local), np.empty(graph.vectors.shape) if pressure else None
         self._engine.evaluate(graph, energies, gradients)
         energy, features = energies.sum(), self._engine.feature_sum()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lmp_uq.backbone.families import INPUTS
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, piece
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -147,6 +147,12 @@ def graph_of_frames(
     return graph, np.repeat(np.arange(len(sizes)), sizes).astype(np.int64)
 
 
+def graph_for(backbone: Any, frames: Sequence[Atoms], names: Sequence[str] | None = None) -> tuple[Graph, np.ndarray]:
+    """Return what `graph_of_frames` makes of configurations that a backbone is to evaluate, which `check_inputs` accepts."""
+    check_inputs(frames, backbone, names)
+    return graph_of_frames(frames, backbone.elements, backbone.cutoff, names)
+
+
 def check_inputs(frames: Iterable[Atoms], backbone: Any, names: Sequence[str] | None = None) -> None:
     """Refuse frames of another charge or spin than the model was converted for.
 
@@ -160,16 +166,23 @@ def check_inputs(frames: Iterable[Atoms], backbone: Any, names: Sequence[str] | 
     Raises
     ------
     UqError
-        Names the frame and both values.
+        Names the frame, the entry of its info and both values.
     """
     fixed = getattr(backbone, "fixed_inputs", {})
     for number, frame in enumerate(frames if fixed else ()):
         for name, value in fixed.items():
             for key in (INPUTS[name], name):
-                if key in frame.info and frame.info[key] != value:
+                if key in frame.info and not _is(frame.info[key], value):
                     where = names[number] if names else f"frame {number}"
-                    found = f"{where}: {key} is {frame.info[key]}"
+                    found = f"{where}: {key} is {piece(str(frame.info[key]))}"
                     raise UqError(f"{found}, the model was converted for {value:g}; accepted: frames of that {key}")
+
+
+def _is(found: Any, value: float) -> bool:
+    try:
+        return float(found) == value
+    except (TypeError, ValueError):  # a text, a list
+        return False
 
 
 def fixed_inputs(architecture: Mapping[str, Any]) -> dict[str, float]:

@@ -49,8 +49,8 @@ def load_backbone(
         The arrays of the section backbone, names without the section.
     precision : {"float32", "float64"}
     device : str
-        "cpu", "cuda", "cuda:N", or "auto": a GPU if there is one that the engine can use, else the CPU. "cuda" and "auto" deal the GPUs of a
-        node out to its ranks.
+        "cpu", "cuda", "cuda:N", or "auto": a GPU if there is one that the engine can use, else the CPU. "cuda" and "auto"
+        deal the GPUs of a node out to its ranks.
     engine : {"auto", "native", "torch"}
         "native" is csrc/mace; "torch" is mace-torch; "auto" is native, and torch, said in the log, where native cannot run the model or
         has no kernels for the device.
@@ -88,7 +88,8 @@ def load_backbone(
             return _native(architecture, tensors, precision, device, threads, local_rank)
         except UqError as reason:
             if engine == "native":
-                raise
+                # the words of csrc/mace/architecture.cpp for a model that it does not run
+                raise UqError(f"{reason}{'; engine torch runs it' * str(reason).startswith('native engine: ')}") from reason
             log.warning("%s; torch is used", reason)
         if device == "auto":
             device = "cpu"  # torch on a GPU is not verified: it runs there only where somebody asks for it

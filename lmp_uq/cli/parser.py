@@ -20,12 +20,12 @@ MODELS_FOLLOW = ("committee",)
 JSON = "write what was found here, as JSON; `-`: to standard output, the text then goes to standard error"
 BOUNDS = "K of the bounds, at most the members of the file; without it all of them"
 DEVICE = (
-    "`auto`, `cpu`, `cuda` or `cuda:N`; `auto` is the CPU, and with `--engine torch` a GPU if there is one; a GPU is not "
-    "verified"
+    "`auto`, `cpu`, `cuda` or `cuda:N`; `auto` is a CUDA device where one can be used, else the CPU; see [cuda.md](cuda.md), a GPU is "
+    "not verified"
 )
 ENGINE = (
-    "`native` (C++, CPU, many times faster), `torch`, or `auto`: native where it can run the model, and torch where it cannot "
-    "or `--device` asks for a GPU"
+    "`native` (C++, many times faster), `torch`, or `auto`: native where it can run the model on the device that is asked for, and torch "
+    "where it cannot"
 )
 PRECISION = "arithmetic of a foundation model: `file`, `float32` or `float64`"
 THREADS = "threads of the backbone; 0 is `OMP_NUM_THREADS` or all cores, of several ranks one for each"

@@ -6,11 +6,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ase
 import ase.io
 import numpy as np
 
+from lmp_uq.backbone.graph import check_inputs
 from lmp_uq.errors import UqError
 
 _GRID = 1e-6  # Angstrom, rounding of the content hash
@@ -60,6 +62,12 @@ def check_elements(frames: Sequence[Frame], elements: Sequence[str]) -> None:
         unknown = sorted(set(frame.atoms.get_chemical_symbols()) - known)
         if unknown:
             raise UqError(f"{frame.source}: elements {', '.join(unknown)} found; accepted: {', '.join(elements)}")
+
+
+def check_frames(frames: Sequence[Frame], backbone: Any) -> None:
+    """Raise UqError, naming file and frame, if a frame holds an element, a charge or a spin that is not the backbone's."""
+    check_elements(frames, backbone.elements)
+    check_inputs((frame.atoms for frame in frames), backbone, [frame.source for frame in frames])
 
 
 def split_hold_out(frames: Sequence[Frame], selection: str) -> tuple[list[Frame], list[Frame]]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from lmp_uq.modelfile.file import SUFFIX, ModelFile, embedded_models, read, resolve, write
+from lmp_uq.modelfile.file import SUFFIX, ModelFile, embedded_models, parse, read, resolve, write
 from lmp_uq.modelfile.header import Header
 
-__all__ = ["SUFFIX", "Header", "ModelFile", "embedded_models", "read", "resolve", "write"]
+__all__ = ["SUFFIX", "Header", "ModelFile", "embedded_models", "parse", "read", "resolve", "write"]

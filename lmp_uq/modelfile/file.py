@@ -71,7 +71,15 @@ def read(path: str | Path) -> ModelFile:
     UqError
         The file is missing, damaged, of another format or version, or its parts contradict each other.
     """
-    header, tensors, sha256 = _native.read_model(path)
+    return _content(*_native.read_model(path))
+
+
+def parse(path: str | Path, data: bytes | memoryview, sha256: str) -> ModelFile:
+    """Do as `read` does, with the bytes of a file that somebody has read and hashed; path: for messages."""
+    return _content(*_native.parse_model(path, data, sha256))
+
+
+def _content(header: str, tensors: dict[str, np.ndarray], sha256: str) -> ModelFile:
     return ModelFile(Header.from_dict(json.loads(header)), tensors, sha256)
 
 

@@ -11,7 +11,6 @@ from typing import Any, cast
 import numpy as np
 
 from lmp_uq import modelfile
-from lmp_uq.backbone.graph import check_inputs
 from lmp_uq.calibration.advice import advice
 from lmp_uq.calibration.conformal import least_blocks
 from lmp_uq.calibration.force_error import LEVEL, ForceError
@@ -27,7 +26,7 @@ from lmp_uq.fitting.streams import FitStreams
 from lmp_uq.fitting.weighting import Weighting, mean_weights, weighting
 from lmp_uq.fitting.wide_bars import say_if_wide
 from lmp_uq.frames.energy_zero import energy_offsets
-from lmp_uq.frames.frame import Frame, check_elements, split_hold_out
+from lmp_uq.frames.frame import Frame, check_frames, split_hold_out
 from lmp_uq.frames.memory import FrameSource
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.frames.units import unit_warnings
@@ -250,8 +249,7 @@ def _read(
     if not paths:
         return [], []
     frames = read_frames(paths, options.keys, options.group_key, backbone.cutoff)
-    check_elements(frames, backbone.elements)
-    check_inputs((frame.atoms for frame in frames), backbone, [frame.source for frame in frames])
+    check_frames(frames, backbone)
     if hold_out and options.hold_out:
         return split_hold_out(frames, options.hold_out)
     return frames, []

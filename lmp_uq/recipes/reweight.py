@@ -16,6 +16,7 @@ from lmp_uq import modelfile
 from lmp_uq.averages.estimators import BOLTZMANN, MAX_VARIANCE, RunSamples, averages
 from lmp_uq.averages.sampling import ENERGY, PRESSURE, pressure_of, radial_distribution, read_run, source_of
 from lmp_uq.averages.table import read_table
+from lmp_uq.backbone.graph import check_inputs
 from lmp_uq.errors import UqError, argument
 from lmp_uq.posterior.box import Box
 from lmp_uq.recipes.options import members_in_use
@@ -79,7 +80,7 @@ def reweight(options: ReweightOptions) -> dict:
     ------
     UqError
         A model without posterior, frames that cannot be read or are fewer than two, a table that does not fit them, more members than the
-        file holds, a pressure or g(r) of frames without a volume.
+        file holds, a pressure or g(r) of frames without a volume, frames of another charge or spin than the model was converted for.
     """
     file = modelfile.read(modelfile.resolve(options.model))
     source = source_of(file, options.model, **options.engine)
@@ -92,6 +93,7 @@ def reweight(options: ReweightOptions) -> dict:
     if len(frames) < 2:
         raise UqError(f"{len(frames)} frames behind the first {options.skip}; accepted: at least 2")
     check_volumes(frames, options)
+    check_inputs(frames, source.backbone, [f"frame {options.skip + k + 1}" for k in range(len(frames))])
     samples = samples_of_frames(source, frames, options, table_names, table_values)
     members = file.tensors["posterior/members"][:n_members]
     result = averages(samples, Box.from_tensors(file.section("posterior")), members, options.temperature)

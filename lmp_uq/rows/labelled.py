@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lmp_uq.backbone.graph import graph_of_frames
+from lmp_uq.backbone.graph import graph_for
 from lmp_uq.calibration.labelled_atoms import ForceLabels, LabelledAtoms, Labels, ScaledLabels
 from lmp_uq.calibration.probe_training import LabelledFrames
 from lmp_uq.calibration.variables import ForceVariables
@@ -58,7 +58,7 @@ def force_labels(source: Any, novelty: Novelty, backbone: Any, centre: np.ndarra
         descriptors, species = labelled_descriptors(part)
         frames = np.repeat(np.array(chosen, dtype=int) + first, [len(part.species[k]) for k in chosen])
         grade = novelty.grade(descriptors, species) if chosen else np.zeros(0)
-        graph, _ = graph_of_frames([part.frames[k].atoms for k in chosen], backbone.elements, backbone.cutoff)
+        graph, _ = graph_for(backbone, [part.frames[k].atoms for k in chosen])
         neighbours = neighbour_grade(grade, graph.centres, graph.neighbours)
         forces = [] if centre is None else correction_forces(backbone, [part.frames[k] for k in chosen], centre)
         error, norm, correction = (np.linalg.norm(f, axis=1) for f in (reference - predicted, predicted, _joined(forces, (0, 3))))

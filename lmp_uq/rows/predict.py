@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lmp_uq.backbone.graph import check_inputs, forces_of, graph_of_frames
+from lmp_uq.backbone.graph import forces_of, graph_for
 from lmp_uq.backbone.load import backbone_of_file
-from lmp_uq.frames.frame import Frame, check_elements
+from lmp_uq.frames.frame import Frame, check_frames
 from lmp_uq.modelfile import ModelFile
 from lmp_uq.posterior.features import append_bias, n_bias_columns
 from lmp_uq.quantities import ENERGY, FORCES, LABELS, STRESS
@@ -71,11 +71,10 @@ def predict_by_file(
     Raises
     ------
     UqError
-        A frame holds an element that the file lacks; what `lmp_uq.backbone.load.backbone_of_file` refuses.
+        As `lmp_uq.frames.frame.check_frames`; what `lmp_uq.backbone.load.backbone_of_file` refuses.
     """
     backbone = backbone_of_file(file, options.precision, options.device, engine=options.engine, threads=options.threads)
-    check_elements(frames, backbone.elements)
-    check_inputs([frame.atoms for frame in frames], backbone, [frame.source for frame in frames])
+    check_frames(frames, backbone)
     bias = file.header.posterior.bias if file.header.posterior else "none"
     rows = RowOptions(kinds, n_force_rows, bias, options.seed, progress=what if options.progress else "")
     return backbone, predict(backbone, frames, rows)
@@ -99,7 +98,7 @@ def correction_forces(backbone: Any, frames: Sequence[Frame], theta: np.ndarray,
         products = [backbone.evaluate_frame(frame.atoms).force_rows @ theta.T for frame in frames]
         return [np.moveaxis(mine.reshape(-1, 3, *stack), (0, 1), (-2, -1)) for mine in products]
     for batch in batches(frames, batch_atoms):
-        graph, owner = graph_of_frames([f.atoms for f in batch], backbone.elements, backbone.cutoff, [f.source for f in batch])
+        graph, owner = graph_for(backbone, [f.atoms for f in batch], [f.source for f in batch])
         state = backbone.evaluate(graph).state
         weights = np.broadcast_to(theta[..., None, :], (*stack, graph.n_local, theta.shape[-1]))
         gradients = backbone.pull(state, None, np.ascontiguousarray(weights))
@@ -169,9 +168,7 @@ class Batch:
         )
 
     def _evaluate(self) -> None:
-        self.graph, self.owner = graph_of_frames(
-            [f.atoms for f in self.frames], self.backbone.elements, self.backbone.cutoff, [f.source for f in self.frames]
-        )
+        self.graph, self.owner = graph_for(self.backbone, [f.atoms for f in self.frames], [f.source for f in self.frames])
         n_frames = len(self.frames)
         self._measure()
         self.evaluation = self.backbone.evaluate(self.graph)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -28,6 +29,17 @@ def check_counts(**counts: Any) -> None:
     for name, value in counts.items():
         if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
             raise UqError(f"{name} is {value!r}; accepted: a whole number of 0 or more")
+
+
+def species_of(elements: Sequence[str] | None, known: Sequence[str], name: str | os.PathLike[str]) -> list[int]:
+    """For each element its number in the file, None: all of the file.  UqError for one that is not there, or none at all."""
+    elements = known if elements is None else elements
+    if not elements:
+        raise UqError(f"no atom type is given an element; elements of {name}: {' '.join(known)}")
+    for element in elements:
+        if element not in known:
+            raise UqError(f"element {element} is not in {name} (elements: {' '.join(known)})")
+    return [known.index(element) for element in elements]
 
 
 def network_of(file: ModelFile) -> QuantileNetwork:

@@ -28,7 +28,7 @@ from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias
 from lmp_uq.quantities import FORCES, SCALED
-from lmp_uq.run.arguments import check_counts, classifier_of, force_members_in_use, members_in_use, name_of_model, network_of
+from lmp_uq.run.arguments import check_counts, classifier_of, force_members_in_use, members_in_use, name_of_model, network_of, species_of
 
 FIELDS = (
     "energy_std", "energy_lower", "energy_upper", "force_error", "grade", "force_error_50", "force_error_95",
@@ -118,6 +118,7 @@ class Engine:
         threads: int = 1,
         local_rank: int = 0,
         linear: bool = False,
+        file: ModelFile | None = None,
         **options: Any,
     ) -> Engine:
         """Read a model file (or an embedded model's name) for the elements that LAMMPS' types stand for.
@@ -130,6 +131,8 @@ class Engine:
             As in `lmp_uq.backbone.load.backbone_of_file`.
         linear : bool
             Accept a linear potential too, whose atoms `take` is given: its backbone makes no graph.
+        file : ModelFile or None
+            What was read from the file already.
         n_members, n_force_members : int
             Members to use; 0: all of the file, and FORCE_MEMBERS or what the file holds.
         conservative : bool
@@ -146,20 +149,14 @@ class Engine:
         check_counts(threads=threads, **{key: options[key] for key in ("n_members", "n_force_members") if key in options})
         if not isinstance(device, str):
             raise UqError(f"device is {device!r}; accepted: auto, cpu, cuda or cuda:N")
-        file = modelfile.read(modelfile.resolve(name_of_model(name)))
+        file = file or modelfile.read(modelfile.resolve(name_of_model(name)))
         if file.header.backbone.family != MACE and not linear:
             raise UqError(f"{name} {NOT_MACE}")
         if options.get("learned") and not (file.header.calibration and file.header.calibration.quantile_network):
             raise UqError(f"{name} holds no learned quantile: lmp-uq calibrate --learned-quantile adds one; quantile loglinear needs none")
-        known = file.header.elements
-        elements = known if elements is None else elements
-        if not elements:
-            raise UqError(f"no atom type is given an element; elements of {name}: {' '.join(known)}")
-        for element in elements:
-            if element not in known:
-                raise UqError(f"element {element} is not in {name} (elements: {' '.join(known)})")
+        species = species_of(elements, file.header.elements, name)
         backbone = backbone_of_file(file, precision, device, engine=engine, threads=threads, local_rank=local_rank)
-        return cls(file, backbone, [known.index(e) for e in elements], **options)
+        return cls(file, backbone, species, **options)
 
     def offers(self, field: str) -> bool:
         """Whether the file holds what a field or a total needs."""

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 from tqdm import tqdm
 
-from lmp_uq.backbone.graph import Graph, check_inputs, forces_of, graph_of_frames
+from lmp_uq.backbone.graph import Graph, forces_of, graph_for
 from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.frames.frame import Frame
 from lmp_uq.novelty.neighbours import neighbour_grade
@@ -68,7 +68,7 @@ class Evaluated:
     Raises
     ------
     UqError
-        As `lmp_uq.backbone.graph.graph_of_frames`, or what LAMMPS refuses of a linear potential.
+        As `lmp_uq.backbone.graph.graph_for`, or what LAMMPS refuses of a linear potential.
     """
 
     def __init__(self, engine: Engine, frames: Sequence[Atoms], names: Sequence[str] | None = None, *, keep: bool = True) -> None:
@@ -129,8 +129,7 @@ class _Graphs:
 
     def __init__(self, engine: Engine, frames: Sequence[Atoms], names: Sequence[str] | None, keep: bool) -> None:
         self.engine, self.frames = engine, frames
-        check_inputs(frames, engine.backbone, names)
-        graph, owner = graph_of_frames(frames, engine.backbone.elements, engine.cutoff, names)
+        graph, owner = graph_for(engine.backbone, frames, names)
         self.graph, self.energies = graph, np.empty(graph.n_local)
         engine.evaluate(graph, self.energies, keep=keep)
         numbers = np.arange(len(frames) + 1)
@@ -213,7 +212,7 @@ class _Linear:
         out = {"forces": one.forces}
         if has_volume(self.atoms):
             out["stress"] = full_3x3_to_voigt_6_stress(-one.virial / volume)
-        graph, _ = graph_of_frames([self.atoms], self.engine.backbone.elements, self.engine.cutoff)
+        graph, _ = graph_for(self.engine.backbone, [self.atoms])
         correction = None
         if self.engine.uses_correction:
             correction = np.linalg.norm((one.force_rows @ self.engine.mean_correction).reshape(-1, 3), axis=1)

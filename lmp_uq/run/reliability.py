@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
-from lmp_uq.backbone.graph import graph_of_frames
+from lmp_uq.backbone.graph import graph_for
 from lmp_uq.errors import UqError
 from lmp_uq.run.engine import Engine
 
@@ -66,7 +66,7 @@ def assess(engine: Engine, frames: Sequence[Atoms], names: Sequence[str]) -> tup
     if getattr(engine.backbone, "linear", False):
         descriptors = [engine.backbone.evaluate_frame(atoms).descriptors for atoms in frames]
     else:
-        graph, _ = graph_of_frames(frames, engine.backbone.elements, engine.cutoff, names)
+        graph, _ = graph_for(engine.backbone, frames, names)
         found = engine.backbone.evaluate(graph, gradients=False).descriptors
         descriptors = np.split(found, np.cumsum([len(atoms) for atoms in frames])[:-1])
     results = [engine.probe.assess(one) for one in descriptors]

@@ -1,33 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Models that take charge and spin: fixed at conversion they are models without, in both engines, and frames of others are refused."""
+"""Models that take charge and spin: fixed at conversion they are models without, in both engines."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from ase import Atoms
 from backbone_checks import make_frame
-from tiny_models import mh1_model, omol_model
+from tiny_models import CHARGE_AND_SPIN, charged_model, mh1_model
 
 from lmp_uq import UqCalculator, modelfile
-from lmp_uq.backbone.mace.architecture import default_dtype, o3, quiet
+from lmp_uq.backbone.mace.architecture import default_dtype, quiet
 from lmp_uq.cli import main
-from lmp_uq.errors import UqError
 
-SPECS = {
-    "total_spin": {"type": "categorical", "per": "graph", "in_dim": 1, "emb_dim": 6, "num_classes": 11, "offset": 0},
-    "total_charge": {"type": "categorical", "per": "graph", "in_dim": 1, "emb_dim": 6, "num_classes": 21, "offset": 10},
-}
-CONTINUOUS = {name: {"type": "continuous", "per": "graph", "in_dim": 1, "emb_dim": 5} for name in SPECS}
-
-
-SMALL = {"num_interactions": 2, "max_ell": 1, "hidden_irreps": o3.Irreps("4x0e+4x1o"), "edge_irreps": o3.Irreps("3x0e+3x1o")}
+CONTINUOUS = {name: {"type": "continuous", "per": "graph", "in_dim": 1, "emb_dim": 5} for name in CHARGE_AND_SPIN}
 
 
 def saved(path, **changes):
     with quiet():
-        torch.save(omol_model(**(SMALL | {"embedding_specs": SPECS} | changes)), path)
+        torch.save(charged_model(**changes), path)
     return str(path)
 
 
@@ -89,7 +80,7 @@ def test_charge_and_spin_that_cannot_be_fixed(tmp_path, capsys, words, message):
 
 
 def test_other_inputs_and_inputs_of_models_without(tmp_path, capsys):
-    other = {"temperature": SPECS["total_spin"]}
+    other = {"temperature": CHARGE_AND_SPIN["total_spin"]}
     path = saved(tmp_path / "warm.model", embedding_specs=other)
     assert main(["convert", path, "--out", str(tmp_path / "out.uq")]) == 1
     assert "the model takes temperature; accepted: total_charge and total_spin of whole configurations" in capsys.readouterr().err
@@ -97,17 +88,3 @@ def test_other_inputs_and_inputs_of_models_without(tmp_path, capsys):
         torch.save(mh1_model(), tmp_path / "mh1.model")
     assert main(["convert", str(tmp_path / "mh1.model"), "--head", "low", "--charge", "1", "--out", str(tmp_path / "out.uq")]) == 1
     assert "--charge 1.0: the model takes no total_charge; leave it out" in capsys.readouterr().err
-
-
-def test_frames_of_another_charge_are_refused(tmp_path):
-    path = saved(tmp_path / "omol.model")
-    assert main(["convert", path, "--out", str(tmp_path / "ion.uq"), "--charge", "1", "--spin", "2", "--quiet"]) == 0
-    frame = Atoms("OH", positions=[[0, 0, 0], [0, 0, 1.0]], info={"charge": 1, "spin": 2})
-    frame.calc = UqCalculator(tmp_path / "ion.uq")
-    assert np.isfinite(frame.get_potential_energy())
-    for key, value in (("charge", 0), ("spin", 1), ("total_charge", -1)):
-        wrong = frame.copy()
-        wrong.info[key] = value
-        wrong.calc = UqCalculator(tmp_path / "ion.uq")
-        with pytest.raises(UqError, match=f"frame 0: {key} is {value}, the model was converted for [12]; accepted: frames of that {key}"):
-            wrong.get_potential_energy()

@@ -142,8 +142,37 @@ def test_odd_scalars_beside_vectors_are_not_zero(tmp_path):
     converted = convert_mace(save(model, tmp_path / "odd.model"))
     assert converted.architecture["hidden_irreps"] == "4x0e+4x0o+4x1o"
     assert load_backbone(converted.architecture, converted.tensors).engine == "torch"
-    with pytest.raises(UqError, match=r"native engine: hidden_irreps is '4x0e\+4x0o\+4x1o'; accepted: irreps like .* parities e, o, e"):
+    refusal = r"native engine: hidden_irreps is '4x0e\+4x0o\+4x1o'; accepted: irreps like .* parities e, o, e; engine torch runs it$"
+    with pytest.raises(UqError, match=refusal):
         load_backbone(converted.architecture, converted.tensors, engine="native")
+
+
+@pytest.mark.parametrize("hidden", ["4x0e+4x2e", "3x0e+3x1o+3x2e+3x3o", "4x1o+4x0e"])
+def test_other_hidden_features_run_with_torch(hidden, caplog):
+    architecture, tensors = describe_mace(plain_model(hidden_irreps=o3.Irreps(hidden), max_ell=3))
+    with pytest.raises(UqError, match=r"native engine: hidden_irreps is .*; engine torch runs it$"):
+        load_backbone(architecture, tensors, engine="native")
+    backbone = load_backbone(architecture, tensors, engine="auto")
+    assert backbone.engine == "torch" and "torch is used" in caplog.text
+    assert np.isfinite(evaluated(backbone, make_frame("triclinic", backbone.elements))[1].energies).all()
+
+
+def test_unequal_hidden_features_are_nothing_that_mace_torch_runs(tmp_path):
+    """Its products have as many channels of each irrep as of 0e, and its linear map behind them expects the numbers that were asked for."""
+    model = density_model(hidden_irreps=o3.Irreps("8x0e+4x1o"), max_ell=1)
+    with pytest.raises(RuntimeError, match="invalid for input"):
+        reference(model, make_frame("triclinic", ("O", "Si")))
+    refusal = r"hidden features 8x0e\+4x1o: mace-torch makes such a model and cannot evaluate it; accepted: equally many"
+    with pytest.raises(UqError, match=refusal):
+        convert_mace(save(model, tmp_path / "unequal.model"))
+
+
+def test_a_last_layer_of_more_than_scalars_is_refused_by_name(tmp_path):
+    model = density_model(keep_last_layer_irreps=True, max_ell=1)
+    reference(model, make_frame("triclinic", ("O", "Si")))  # mace-torch runs it
+    refusal = r"the last layer gives 8x0e\+8x1o \(keep_last_layer_irreps\), which is not supported; accepted: 8x0e"
+    with pytest.raises(UqError, match=refusal):
+        convert_mace(save(model, tmp_path / "kept.model"))
 
 
 def test_a_coupling_that_does_not_cancel_is_kept():
@@ -186,6 +215,13 @@ def test_a_head_that_a_file_lacks_is_named():
     assert open_backbone("nbmotaw", "Default").entry.architecture["head"] == "Default"
     with pytest.raises(UqError, match="--head pbe: nbmotaw holds Default; several heads are in models of mace-torch only"):
         open_backbone("nbmotaw", "pbe")
+
+
+def test_heads_and_charges_that_a_model_lacks(tmp_path):
+    with pytest.raises(UqError, match="the model has no head 'pbe'; it has: low, high"):
+        describe_mace(density_model(heads=["low", "high"]), head="pbe")
+    with pytest.raises(UqError, match=r"nbmotaw: charge, spin and elements of a \*\.uq file are fixed; these options are for"):
+        open_backbone("nbmotaw", charge=1.0)
 
 
 def chebyshev(transform):

@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 import pytest
-from backbone_checks import make_frame, native_backbone, one_graph
+from backbone_checks import assert_derivatives, make_frame, native_backbone, one_graph
 from native_families import FAMILIES, described
 
 from lmp_uq.backbone.mace.architecture import ATOMIC_ENERGIES
@@ -68,11 +68,21 @@ def error(name, backbone):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_native_is_torch(name):
+def test_native_is_torch_and_forces_are_derivatives(name):
     assert error(name, native(name, table_tolerance=0.0)) < 1e-11
     # the default tables: derivatives to 1e-9 of the largest one, values far better
-    assert error(name, native(name)) < 1e-7
+    backbone = native(name)
+    assert error(name, backbone) < 1e-7
+    assert_derivatives(backbone, make_frame("triclinic", backbone.elements))
     assert 1e-9 < error(name, native(name, precision="float32")) < 2e-4
+
+
+def test_forces_that_are_no_derivatives_are_seen():
+    backbone, rng = native("nonlinear 0+1+2, three layers"), np.random.default_rng(0)
+    right = backbone.pull
+    backbone.pull = lambda *arguments: right(*arguments) * (1.0 + 1e-5 * rng.normal(size=(1, 3)))
+    with pytest.raises(AssertionError):
+        assert_derivatives(backbone, make_frame("triclinic", backbone.elements))
 
 
 FEW = ("energies", "descriptors", "gradients of energies", "gradients of sets of both")

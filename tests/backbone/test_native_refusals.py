@@ -37,6 +37,8 @@ REFUSED = [
     ("hidden_irreps", "8x0e+8x1o+8x2e+8x3o"),
     ("MLP_irreps", "16x0e+16x1o"),
     ("edge_irreps", "4x0e"),
+    ("num_interactions", 0),
+    ("num_interactions", 101),
     ("correlation", [4, 4]),
     ("correlation", [3]),
     ("max_ell", 4),
@@ -64,6 +66,13 @@ def test_features_that_are_not_built_are_refused_by_name(key, value):
     architecture, tensors = described(NAME)
     with pytest.raises(UqError, match=f"native engine: {key} .*accepted: "):
         MaceNativeBackbone(architecture | {key: value}, tensors, precision="float64")
+
+
+@pytest.mark.parametrize("irreps", ["4x1o", "4x0e+4x1e", "4x0e+4x1o+4x2e", "4x1o+4x0e", "4097x0e"])
+def test_other_features_of_edges(irreps):
+    architecture, tensors = described("nonlinear, biased readout, two heads")
+    with pytest.raises(UqError, match=r"native engine: edge_irreps is '.*'; accepted: 0e and degrees of hidden_irreps, as 128x0e"):
+        MaceNativeBackbone(architecture | {"edge_irreps": irreps}, tensors, precision="float64")
 
 
 def test_tensors_that_do_not_fit():

@@ -46,21 +46,33 @@ Function slope_only(Activation kind)
   };
 }
 
-void check_gated_readout(Activation kind)
+// readout: of 5 scalars, its energy and add_gradient(scalars, gradient)
+template <class E, class G> void check_readout(const char *name, const E &energy, const G &add_gradient)
 {
-  const int channels = 5, gates = 3;
-  std::vector<double> matrix(channels * gates), weights = {0.7, -1.1, 0.4}, h(channels), work(gates);
-  for (std::size_t k = 0; k < matrix.size(); ++k) matrix[k] = std::sin(1.0 + 3.0 * k);
-  for (int c = 0; c < channels; ++c) h[c] = std::cos(2.0 + 5.0 * c);
-  const GatedReadout readout{channels, gates, matrix.data(), weights.data(), kind};
+  std::vector<double> h(5);
+  for (std::size_t c = 0; c < h.size(); ++c) h[c] = std::cos(2.0 + 5.0 * c);
   const auto along = [&](double t) {
-    std::vector<double> moved(h), gradient(channels, 0.0);
+    std::vector<double> moved(h), gradient(h.size(), 0.0);
     moved[2] += t;
-    add_gated_readout_gradient(readout, moved.data(), 1.0, work.data(), gradient.data());
-    return Jet{gated_readout(readout, moved.data(), work.data()), gradient[2], 0.0};
+    add_gradient(moved.data(), gradient.data());
+    return Jet{energy(moved.data()), gradient[2], 0.0};
   };
   const Jet before = along(-1e-4), here = along(0.0), after = along(1e-4);
-  std::printf("gated_readout %.3e 0\n", relative(here.first, (after.value - before.value) / 2e-4, std::abs(here.first)));
+  std::printf("%s %.3e 0\n", name, relative(here.first, (after.value - before.value) / 2e-4, std::abs(here.first)));
+}
+
+void check_readouts(Activation kind)
+{
+  std::vector<double> matrix(15), mid(9), work(6);
+  const std::vector<double> weights = {0.7, -1.1, 0.4}, bias = {0.3, -0.2, 0.9};
+  for (std::size_t k = 0; k < matrix.size(); ++k) matrix[k] = std::sin(1.0 + 3.0 * k);
+  for (std::size_t k = 0; k < mid.size(); ++k) mid[k] = std::cos(1.0 + 4.0 * k);
+  const GatedReadout gated{5, 3, matrix.data(), weights.data(), kind};
+  check_readout("gated_readout", [&](const double *h) { return gated_readout(gated, h, work.data()); },
+                [&](const double *h, double *gradient) { add_gated_readout_gradient(gated, h, 1.0, work.data(), gradient); });
+  const TwiceGatedReadout twice{5, 3, kind, matrix.data(), mid.data(), bias.data(), weights.data(), 0.5};
+  check_readout("twice_gated_readout", [&](const double *h) { return twice_gated_readout(twice, h, work.data()); },
+                [&](const double *h, double *gradient) { add_twice_gated_readout_gradient(twice, h, 1.0, work.data(), gradient); });
 }
 
 }    // namespace
@@ -77,7 +89,7 @@ int main()
   check("tanh_jet", -2.0, 2.0, tanh_jet);
   for (Activation kind : {Activation::Silu, Activation::Tanh, Activation::None}) {
     check("activation", -2.0, 2.0, slope_only(kind));
-    check_gated_readout(kind);
+    check_readouts(kind);
   }
   check("abs", 0.5, 2.0, slope_only(Activation::Abs));
   check("abs", -2.0, -0.5, slope_only(Activation::Abs));

@@ -26,4 +26,7 @@ __global__ void call(double *x, float *y)
   const GatedReadout readout{4, 2, x + 50, x + 60, Activation::Silu};
   x[4] = linear_readout(y, 4, x) + gated_readout(readout, y, x + 70) + radial_basis(RadialBasis::Chebyshev, x[5], 3.0, 1.0).first;
   add_gated_readout_gradient(readout, y, 1.0, x + 70, x + 80);
+  const TwiceGatedReadout twice{4, 2, Activation::Tanh, x + 50, x + 60, x + 64, x + 66, 0.5};
+  x[5] += twice_gated_readout(twice, y, x + 70);
+  add_twice_gated_readout_gradient(twice, y, 1.0, x + 70, x + 80);
 }

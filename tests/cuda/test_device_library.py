@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from emulated_device import library
 
 import lmp_uq
 from lmp_uq._native import choose_device, device_report
@@ -25,17 +24,12 @@ REAL = PACKAGE / "liblmp_uq_cuda.so"
 BUILT = pytest.mark.skipif(not REAL.exists(), reason="built without nvcc")
 
 
-@pytest.fixture(scope="module")
-def emulated():
-    return library()
-
-
 @pytest.fixture
-def machine(emulated, monkeypatch):
+def machine(emulated_library, monkeypatch):
     """Function: what the emulated machine has."""
 
     def put(**settings):
-        monkeypatch.setenv("LMP_UQ_CUDA_LIBRARY", emulated)
+        monkeypatch.setenv("LMP_UQ_CUDA_LIBRARY", emulated_library)
         for name, value in settings.items():
             monkeypatch.setenv(f"LMP_UQ_EMULATION_{name}", str(value))
 
@@ -67,6 +61,7 @@ MACHINES = (
     ("cuda:3", {"DEVICES": 2}, "this machine has cuda:0 to cuda:1"),
     ("cuda:1", {"DEVICES": 1}, "this machine has one device, cuda:0"),
     ("cuda:1", {"DEVICES": 2, "CHIP": 70}, "emulated device is sm_70; this build has kernels for the emulation, sm_80 and newer"),
+    ("cuda", {"LOST_AFTER": 0}, "CUDA: unspecified launch failure"),
     ("cuda", {"MEMORY_MB": 0}, "out of device memory: no room for an array of 1 MB, free are 0 MB of 0 MB"),
 )
 
@@ -79,7 +74,7 @@ def test_machine_without_a_device_that_can_be_used(machine, word, settings, text
     assert str(failure.value) == f"device {word}: {text}"
     if word == "cuda":
         assert choose_device("auto") == (None, f"device auto: the CPU, because {text}")
-    assert text in device_report()[-1] or "sm_" in device_report()[-1]
+    assert text in (line := device_report()[-1]) or ", sm_" in line
 
 
 def test_hidden_devices_are_named(machine, monkeypatch):
@@ -131,12 +126,12 @@ def copied_package(tmp_path):
     return run
 
 
-def test_library_lies_beside_the_plugin(copied_package, emulated):
+def test_library_lies_beside_the_plugin(copied_package, emulated_library):
     code = "from lmp_uq._native import choose_device as f; print(*f('auto'))"
     path = copied_package.folder / "liblmp_uq_cuda.so"
     reason = f"this build has no CUDA kernels ({path} is missing); rebuild with nvcc on PATH, see docs/build.md"
     assert copied_package(code) == f"None device auto: the CPU, because {reason}\n"
-    path.symlink_to(emulated)
+    path.symlink_to(emulated_library)
     assert copied_package(code) == "0 \n"
 
 
@@ -144,7 +139,7 @@ def test_env_says_it_in_comments(machine):
     machine(DEVICES=0)
     code = "from lmp_uq.cli import main; raise SystemExit(main(['env']))"
     text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/").stdout
-    assert text.splitlines()[-1] == "# CUDA devices: the NVIDIA driver finds no device"
+    assert text.splitlines()[-1] == "# CUDA: the NVIDIA driver finds no device"
     script = 'eval "$1"; echo "$LMP_UQ_PYTHON"'
     assert subprocess.run(["sh", "-c", script, "sh", text], capture_output=True, text=True, check=True).stdout.strip()
 
@@ -156,7 +151,7 @@ def test_built_library_on_a_machine_without_a_driver(monkeypatch):
     with pytest.raises(UqError, match=r"^device cuda: no NVIDIA driver \(libcuda\.so\.1\) on this machine$"):
         choose_device("cuda")
     lines = device_report()
-    assert lines[0].startswith("CUDA kernels: for sm_") and lines[1].startswith("CUDA devices: no NVIDIA driver")
+    assert lines[0].startswith("CUDA kernels: for sm_") and lines[1].startswith("CUDA: no NVIDIA driver")
 
 
 @BUILT

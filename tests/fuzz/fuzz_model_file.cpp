@@ -5,7 +5,7 @@
 //   fuzz_model_file SEED SECONDS FILE...
 //
 // Iteration k of a seed is always the same. An input that breaks the reader is written to broken.uq.
-#include "mace/cpu/engine.h"
+#include "mace/engine.h"
 #include "file/model_file.h"
 #include "head/posterior.h"
 #include "linear/descriptor_source.h"

@@ -102,12 +102,13 @@ def test_conductivity_example(tmp_path):
         shutil.copy(ROOT / "examples/conductivity" / name, tmp_path)
     short = {"cells": 2, "parts": 3, "steps": 60, "window": 5, "warm": 20}
     words = [word for name, value in short.items() for word in ("-var", name, value)]
-    run(tmp_path, BIN / "mpiexec", "-n", "2", BIN / "lmp-uq", "run", "-partition", "2x1", "-in", "in.conductivity", *words)
+    run(tmp_path, BIN / "mpiexec", "-n", "4", BIN / "lmp-uq", "run", "-partition", "4x1", "-in", "in.conductivity", *words)
     text, expected = run(tmp_path, sys.executable, "plot.py"), []
-    found = re.search(r"up to 0.08 ps: (\S+) \+- (\S+) W/\(m K\), standard error of 6 parts", text)
-    for log in ("log.lammps.0", "log.lammps.1"):
-        rows = [line.split() for line in (tmp_path / log).read_text().splitlines() if re.match(r"\s+(60|120|180)\s", line)]
+    found = re.search(r"up to 0.12 ps: (\S+) \+- (\S+) W/\(m K\), standard error of 12 parts", text)
+    for replica in range(4):
+        log = (tmp_path / f"log.lammps.{replica}").read_text()
+        rows = [line.split() for line in log.splitlines() if re.match(r"\s+(60|120|180)\s", line)]
         temperature, kappa = (np.array([float(row[k]) for row in rows if len(row) == 7]) for k in (4, 6))
         expected += list(kappa * temperature**2 / np.mean(temperature) ** 2)
-    assert found and len(expected) == 6 and float(found[1]) == pytest.approx(np.mean(expected), abs=0.06)
+    assert found and len(expected) == 12 and float(found[1]) == pytest.approx(np.mean(expected), abs=0.06)
     assert (tmp_path / "conductivity.png").stat().st_size > 20_000

@@ -28,9 +28,8 @@ MAY_INCLUDE = {
 STILL_UPWARDS = {
     ("file", "linear/snap_descriptors.h"),
     ("head", "mace/cpu/kernels.h"),
-    ("mace", "mace/cuda/library.h"),
 }
-"""Argument structs of the loops, which lie with the loops, the record of SNAP's flags, and the interface of the library that is loaded."""
+"""Argument structs of the loops, which lie with the loops, and the record of SNAP's flags."""
 SYSTEM = ("sys/stat.h", "dlfcn.h", "omp.h", "pthread.h", "string.h")
 SYSTEM_OF_ROOM = {
     "mace/cuda": ("cuda_runtime.h",),

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import ase
 import numpy as np
 import pytest
-from lammps_cases import HOT, PLAIN, crystal
+from lammps_cases import HOT, PLAIN, crystal, with_engine
 from lammps_processes import BIN, environment, execute
 
+ELEMENTS = ("Nb", "Mo", "Ta", "W")
 ONE_COPY, OWN_COPIES = "one copy for {} ranks of a node", "on each rank, because LMP_UQ_SHARED_TABLES is no"
 DUMP = """
 compute pe all pe/atom
@@ -56,6 +59,55 @@ def test_tables_have_the_same_bits_on_any_number_of_ranks_shared_or_not(precisio
             assert len(re.findall(f"radial tables of 2 elements: [0-9.]+ MB.*{said}", log)) == 1
 
 
+@pytest.fixture(scope="module")
+def failing_window(tmp_path_factory) -> str:
+    """A library to be preloaded."""
+    library = tmp_path_factory.mktemp("preload") / "failing_window.so"
+    source = Path(__file__).parents[1] / "failing_window.c"
+    headers = (BIN / "mpiexec").resolve().parents[1] / "include"
+    subprocess.run([os.environ.get("CC") or "cc", "-shared", "-fPIC", f"-I{headers}", source, "-o", library], check=True)
+    return str(library)
+
+
+def test_mpi_makes_no_window(run_dimers, failing_window):
+    """On one rank of a node: each has its own tables, to the same bits."""
+    preload = f"{os.environ.get('LD_PRELOAD', '')} {failing_window}"  # a sanitizer's library comes first
+    (expected, _), (found, log) = run_dimers(2), run_dimers(2, LD_PRELOAD=preload)
+    assert found == expected
+    assert len(re.findall("radial tables of 2 elements: [0-9.]+ MB on each rank, because MPI makes no shared window\n", log)) == 1
+
+
+ROOM = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=8m tmpfs /dev/shm && exec "$@"', "sh"]
+FILE_SIZE = ["prlimit", "--fsize=6000000"]
+"""MPI's own files are within it, at 4 MB, tables of 12 MB are not."""
+
+
+@pytest.mark.parametrize(
+    ("limited", "program", "why"),
+    [
+        (FILE_SIZE, ["lmp"], r"files are limited to less than \d+ MB \(ulimit -f\)"),
+        (FILE_SIZE, ["lmp-uq", "run"], r"files are limited to less than \d+ MB \(ulimit -f\)"),
+        (ROOM, ["lmp"], r"/dev/shm has no \d+ MB left"),
+    ],
+)
+def test_no_room_for_a_window(limited, program, why, lammps):
+    """Either would end the process where a window is made or written, without a word."""
+    if subprocess.run([*limited, "true"], capture_output=True).returncode != 0:
+        pytest.skip(f"{limited[0]} is not permitted here")
+    folder, atoms = lammps.new_folder(), dimers()
+    atoms.symbols = np.resize(ELEMENTS, len(atoms))
+    pair = f"pair_style mace/uq precision float64\npair_coeff * * nbmotaw {' '.join(ELEMENTS)}"
+    (folder / "in.run").write_text(lammps.write(folder, atoms, DUMP, pair=pair, elements=ELEMENTS))
+    found = []
+    for start, said in (([], "one copy for 2 ranks"), (limited, f"on each rank, because {why}")):
+        command = [*start, BIN / "mpiexec", "-n", "2", BIN / program[0], *program[1:], "-in", "in.run"]
+        ended = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=200)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert len(re.findall(f"radial tables of 4 elements: 1[0-9.]+ MB.*{said}", (folder / "log.lammps").read_text())) == 1
+        found.append((folder / "dump.out").read_text())
+    assert len(found[0].splitlines()) > len(atoms) and found[0] == found[1]
+
+
 def test_shared_tables_are_counted_once(run_dimers):
     """Memory of all ranks together: less than that of as many copies, by the tables of all ranks but one."""
 
@@ -90,12 +142,13 @@ def test_tables_that_do_not_fit(ranks, lammps):
     assert "radial tables of 2 elements:" not in ended.text
 
 
-def test_one_rank_reads_the_file(lammps, models):
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_one_rank_reads_the_file(engine, lammps, models):
     """The other has no such file where it runs."""
     folder = lammps.new_folder()
     (folder / "elsewhere").mkdir()
     shutil.copy(models.full, folder / "model.uq")
-    (folder / "in.run").write_text(lammps.write(folder, crystal(), "run 0", pair=PLAIN.format(model="model.uq")))
+    (folder / "in.run").write_text(lammps.write(folder, crystal(), "run 0", pair=with_engine(engine).format(model="model.uq")))
     for name in ("in.run", "system.data"):
         shutil.copy(folder / name, folder / "elsewhere")
     program = [str(BIN / "lmp-uq"), "run", "-in", "in.run"]

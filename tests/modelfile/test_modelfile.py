@@ -31,6 +31,18 @@ def test_read_returns_what_was_written(model, header, tensors):
     assert nothing_else_in(model.parent, "model.uq")
 
 
+def test_bytes_that_somebody_has_read(model):
+    data, expected = model.read_bytes(), modelfile.read(model)
+    for held in (data, memoryview(bytearray(b"." + data))[1:]):
+        found = modelfile.parse("elsewhere", held, "")
+        assert found.header == expected.header and found.sha256 == expected.sha256
+        for name, array in expected.tensors.items():
+            np.testing.assert_array_equal(found.tensors[name], array, strict=True)
+    assert modelfile.parse("elsewhere", data, "of them").sha256 == "of them"
+    with pytest.raises(UqError, match=r"^elsewhere: "):
+        modelfile.parse("elsewhere", data[:-1], "")
+
+
 def test_write_returns_the_hash_of_the_file(tmp_path, header, tensors):
     path = tmp_path / "a.uq"
     assert modelfile.write(path, header, tensors) == modelfile.read(path).sha256

@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_BATCH_EDGES_H
 #define LMP_UQ_BATCH_EDGES_H
 
-#include "mace/cpu/atom_graph.h"
+#include "mace/atom_graph.h"
 #include "mace/cpu/layer.h"
 
 #include <vector>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "base/environment.h"
 #include "mace/cpu/kernels.h"
 
-#include <cstdlib>
-#include <stdexcept>
+#include <algorithm>
 #include <string>
+#include <vector>
 
 namespace lmp_uq {
 
@@ -40,13 +41,9 @@ Isa widest()
 Isa wanted()
 {
   const Isa best = widest();
-  const char *word = std::getenv("LMP_UQ_SIMD");
-  if (word == nullptr || *word == '\0') return best;
-  for (int isa = 0; isa < N_ISAS; ++isa)
-    if (std::string(word) == NAMES[isa] && isa <= best) return static_cast<Isa>(isa);
-  std::string accepted;
-  for (int isa = 0; isa <= best; ++isa) accepted += std::string(isa ? ", " : "") + NAMES[isa];
-  throw std::runtime_error("LMP_UQ_SIMD is '" + std::string(word) + "'; accepted on this processor: " + accepted);
+  const std::vector<std::string> accepted(NAMES, NAMES + best + 1);
+  const std::string word = environment_word("LMP_UQ_SIMD", accepted, " on this processor");
+  return word.empty() ? best : static_cast<Isa>(std::find(accepted.begin(), accepted.end(), word) - accepted.begin());
 }
 
 }    // namespace

@@ -115,21 +115,22 @@ template <class T, int M, int N> struct FirstGradient {
   }
 };
 
-template <class T, int M, int N>
+template <class T, int M, int N, bool STACKED>
 LMP_UQ_INLINE void first_reverse_edge(const FirstReverse<T> &a, int e, const Channels &c, const FirstGradient<T, M, N> &gradient)
 {
   const T *y = a.edges.harmonics + e * MAX_HARMONICS;
   Vector<T> r[N][M + 1], slope[N][M + 1];
-  unroll<N>([&](auto v) LMP_UQ_ALWAYS {
-    const T *row = radial_row(a.edges, e, next<T>(c, v.value));
-    unroll<M + 1>([&](auto l) LMP_UQ_ALWAYS { radial(row, l.value, a.edges.t[e], r[v.value][l.value], slope[v.value][l.value]); });
-  });
-  for (int k = 0; k < a.n_sets; ++k) {
+  const auto radial_of = [&](auto v, auto l) LMP_UQ_ALWAYS {
+    radial(radial_row(a.edges, e, next<T>(c, v.value)), l.value, a.edges.t[e], r[v.value][l.value], slope[v.value][l.value]);
+  };
+  if constexpr (STACKED) unroll<N>([&](auto v) LMP_UQ_ALWAYS { unroll<M + 1>([&](auto l) LMP_UQ_ALWAYS { radial_of(v, l); }); });
+  for (int k = 0; k < (STACKED ? a.n_sets : 1); ++k) {
     Vector<T> sums[MAX_HARMONICS] = {};
     unroll<N>([&](auto v) LMP_UQ_ALWAYS {
       const auto &g = gradient.of[k][v.value];
       unroll<M + 1>([&](auto l) LMP_UQ_ALWAYS {
         Vector<T> along{};
+        if constexpr (!STACKED) radial_of(v, l);
         unroll<2 * l.value + 1>([&](auto m) LMP_UQ_ALWAYS {
           constexpr int s = l.value * l.value + m.value;
           along += g[s] * y[s];
@@ -147,7 +148,11 @@ template <class T, int M> void first_reverse(const FirstReverse<T> &a)
   for_channel_groups<T, FIRST_VECTORS>(a.n_channels, [&](const Channels &c, auto n) LMP_UQ_ALWAYS {
     for (int i = 0; i < a.edges.n_centres; ++i) {
       const FirstGradient<T, M, n.value> gradient(a, i, c);
-      for (int e = a.edges.start[i]; e < a.edges.start[i + 1]; ++e) first_reverse_edge<T, M, n.value>(a, e, c, gradient);
+      const int first = a.edges.start[i], last = a.edges.start[i + 1];
+      if (a.n_sets == 1)
+        for (int e = first; e < last; ++e) first_reverse_edge<T, M, n.value, false>(a, e, c, gradient);
+      else
+        for (int e = first; e < last; ++e) first_reverse_edge<T, M, n.value, true>(a, e, c, gradient);
     }
   });
 }

@@ -22,7 +22,8 @@ std::unique_ptr<Engine> Engine::make(const Json &architecture, Tensors tensors, 
 #endif
   if (options.device >= 0)
     return std::make_unique<DeviceEngine>(architecture, tensors, *cuda_library().engine,
-                                          lmp_uq_engine_options{options.device, options.single_precision, threads, options.single_precision ? single : exact});
+                                          lmp_uq_engine_options{options.device, options.single_precision, threads, options.n_sharing,
+                                                                options.single_precision ? single : exact});
   if (options.single_precision) return std::make_unique<MaceEngine<float>>(shape, std::move(tensors), single, threads);
   if (options.single_precision_bars) return std::make_unique<MixedEngine>(shape, tensors, exact, single, threads);
   return std::make_unique<MaceEngine<double>>(shape, std::move(tensors), exact, threads);

@@ -129,9 +129,10 @@ void MaceEngine<T>::read_out(const Layer<T> &layer, Evaluated &state, const Batc
 template <class T> double MaceEngine<T>::energy_of(const Layer<T> &layer, const T *scalars) const
 {
   if (layer.shape().readout == Readout::None) return 0.0;
-  if (layer.shape().readout == Readout::Biased) return layer.readout_biased().energy({scalars, scalars + shape().n_channels});
   if (layer.shape().readout == Readout::Linear) return linear_readout(scalars, shape().n_channels, layer.readout_linear().data());
-  std::vector<double> work(shape().n_gate);
+  std::vector<double> work(2 * static_cast<std::size_t>(shape().n_gate));
+  if (layer.shape().readout == Readout::Biased)
+    return twice_gated_readout(layer.readout_biased().view(shape().n_channels), scalars, work.data());
   return lmp_uq::gated_readout(gated_readout(layer), scalars, work.data());
 }
 

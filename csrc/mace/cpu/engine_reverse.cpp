@@ -114,9 +114,9 @@ void MaceEngine<T>::energy_gradient(const Layer<T> &layer, const LayerState &sta
     for (int c = 0; c < shape().n_channels; ++c) out[c] += scale_ * layer.readout_linear()[c];
   if (!keeps_scalars(layer.shape().readout)) return;
   const T *scalars = state.scalars.data() + static_cast<std::size_t>(row) * wide_;
+  std::vector<double> work(2 * static_cast<std::size_t>(shape().n_gate));
   if (layer.shape().readout == Readout::Biased)
-    return layer.readout_biased().add_gradient({scalars, scalars + shape().n_channels}, scale_, out);
-  std::vector<double> work(shape().n_gate);
+    return add_twice_gated_readout_gradient(layer.readout_biased().view(shape().n_channels), scalars, scale_, work.data(), out.data());
   add_gated_readout_gradient(gated_readout(layer), scalars, scale_, work.data(), out.data());
 }
 

@@ -17,10 +17,6 @@ namespace lmp_uq {
 
 constexpr int MAX_SETS = 4;          // cotangents that a reverse kernel takes at once
 
-// Coefficients of a tabulated radial function on an interval. In float64 polynomials of degree 7 need a quarter of the memory of quintics at
-// the same error, which is worth their reading; tables in float32 are small anyway.
-template <class T> constexpr int n_coefficients() { return sizeof(T) == 8 ? 8 : 6; }
-
 // channels in 64 bytes
 template <class T> constexpr int block() { return 64 / static_cast<int>(sizeof(T)); }
 

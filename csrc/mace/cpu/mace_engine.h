@@ -6,7 +6,7 @@
 
 #include "mace/cpu/batch_edges.h"
 #include "mace/cpu/blocked_rows.h"
-#include "mace/cpu/engine.h"
+#include "mace/engine.h"
 #include "base/threads.h"
 #include "formulas/readout.h"
 

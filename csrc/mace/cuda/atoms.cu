@@ -36,6 +36,7 @@ template <class T> __device__ inline double energy_of(const ReadoutWeights &w, i
 {
   if (w.kind == static_cast<int>(Readout::Linear)) return linear_readout(scalars, n_channels, w.linear);
   if (w.kind == static_cast<int>(Readout::Gated)) return gated_readout(w.gated, scalars, work);
+  if (w.kind == static_cast<int>(Readout::Biased)) return twice_gated_readout(w.biased, scalars, work);
   return 0.0;
 }
 
@@ -46,7 +47,7 @@ template <class T> __global__ void read_out_kernel(ReadOut<T> a)
   const T *scalars = a.scalars + row * a.stride;
   double *out = a.descriptors + static_cast<std::size_t>(a.node[row]) * a.n_features + a.column;
   for (int c = 0; c < a.n_channels; ++c) out[c] = static_cast<double>(scalars[c]);
-  if (a.energy) a.energy[row] += a.scale * energy_of(a.weights, a.n_channels, scalars, a.work + row * a.weights.gated.n_gate);
+  if (a.energy) a.energy[row] += a.scale * energy_of(a.weights, a.n_channels, scalars, a.work + row * 2 * a.weights.gated.n_gate);
 }
 
 // slope: d(energy)/d(scalars) of each row
@@ -55,10 +56,12 @@ template <class T> __global__ void energy_slopes_kernel(ReadOutGradient<T> a)
   const std::size_t row = thread_number();
   if (row >= static_cast<std::size_t>(a.n_rows)) return;
   double *slope = a.slope + row * a.n_channels;
-  const bool linear = a.weights.kind == static_cast<int>(Readout::Linear), gated = a.weights.kind == static_cast<int>(Readout::Gated);
+  double *work = a.work + row * 2 * a.weights.gated.n_gate;
+  const T *scalars = a.scalars ? a.scalars + row * a.stride : nullptr;
+  const bool linear = a.weights.kind == static_cast<int>(Readout::Linear);
   for (int c = 0; c < a.n_channels; ++c) slope[c] = linear ? a.scale * a.weights.linear[c] : 0.0;
-  if (gated)
-    add_gated_readout_gradient(a.weights.gated, a.scalars + row * a.stride, a.scale, a.work + row * a.weights.gated.n_gate, slope);
+  if (a.weights.kind == static_cast<int>(Readout::Gated)) add_gated_readout_gradient(a.weights.gated, scalars, a.scale, work, slope);
+  if (a.weights.kind == static_cast<int>(Readout::Biased)) add_twice_gated_readout_gradient(a.weights.biased, scalars, a.scale, work, slope);
 }
 
 template <class T> __global__ void read_out_gradient_kernel(ReadOutGradient<T> a)

@@ -23,8 +23,8 @@ std::vector<Chunk> cut(const SortedGraph &graph, int most_centres)
 }
 
 template <class T>
-CudaEngine<T>::CudaEngine(Architecture architecture, Tensors tensors, double table_tolerance, int n_threads)
-    : weights_(std::move(architecture), std::move(tensors)), n_threads_(n_threads), scale_(weights_.scale()), shift_(weights_.shift())
+CudaEngine<T>::CudaEngine(Architecture architecture, Tensors tensors, const lmp_uq_engine_options &options)
+    : weights_(std::move(architecture), std::move(tensors)), n_threads_(options.threads), n_sharing_(std::max(1, options.n_sharing)), scale_(weights_.scale()), shift_(weights_.shift())
 {
   const int n_elements = shape().n_elements();
   for (int z = 0; z < n_elements; ++z) atomic_energies_.push_back(weights_.atomic_energy(z));
@@ -33,7 +33,7 @@ CudaEngine<T>::CudaEngine(Architecture architecture, Tensors tensors, double tab
   repulsion_.upload(pairs, stream_);
   stream_.wait();
   for (int t = 0; t < static_cast<int>(shape().layers.size()); ++t)
-    layers_.push_back(std::make_unique<Layer>(weights_, t, table_tolerance, stream_));
+    layers_.push_back(std::make_unique<Layer>(weights_, t, options.table_tolerance, stream_));
 }
 
 template <class T> void CudaEngine<T>::prepare(const std::vector<int> &elements, std::shared_ptr<TableStore> store)
@@ -80,7 +80,7 @@ template <class T> std::size_t CudaEngine<T>::n_bytes() const
   const auto add = [&](const auto &...arrays) { n += (arrays.bytes() + ...); };
   add(w.harmonics, w.t, w.first_in, w.messages, w.products, w.features, w.gated, w.before_gate, w.own, w.edge_sums, w.edge_features, w.row, w.per_length,
       w.density, w.density_slope, w.work, w.slope, w.parts, w.before, w.after, w.sent, w.feature_gradient, w.features_out, w.gradient_in, w.overlap,
-      w.energies, w.descriptors, w.gradients, w.all_gradients, w.energy_weights, w.descriptor_weights);
+      w.energies, w.descriptors, w.gradients, w.energy_weights, w.descriptor_weights);
   return n;
 }
 
@@ -120,7 +120,7 @@ template <class T> std::size_t CudaEngine<T>::sum_size(const Layer &layer) const
 
 constexpr int MOST_CENTRES = 65536;    // of a chunk
 
-// As many centres as a share of the memory that is free, or taken by the workspace already, has room for.
+// As many centres as a fixed share of the memory has room for: the sums of a run do not depend on how its centres are cut.
 template <class T> std::vector<Chunk> CudaEngine<T>::chunks(const SortedGraph &graph, int n_sets) const
 {
   std::size_t per_centre = 0, free = 0, total = 0;
@@ -131,7 +131,7 @@ template <class T> std::vector<Chunk> CudaEngine<T>::chunks(const SortedGraph &g
     per_centre = std::max(per_centre, (of_edges + of_atoms) * sizeof(T));
   }
   require(cudaMemGetInfo(&free, &total));
-  const std::size_t room = total / 4 / per_centre;
+  const std::size_t room = total / 4 / n_sharing_ / per_centre;
   return cut(graph, static_cast<int>(std::max<std::size_t>(1, std::min<std::size_t>(room, MOST_CENTRES))));
 }
 

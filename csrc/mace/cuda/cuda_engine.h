@@ -3,7 +3,8 @@
 #ifndef LMP_UQ_CUDA_ENGINE_H
 #define LMP_UQ_CUDA_ENGINE_H
 
-#include "mace/cpu/engine.h"
+#include "mace/engine.h"
+#include "mace/engine_calls.h"
 #include "mace/cuda/device_layer.h"
 
 #include <mutex>
@@ -39,7 +40,7 @@ std::vector<Chunk> cut(const SortedGraph &graph, int most_centres);
 
 template <class T> class CudaEngine : public Engine {
  public:
-  CudaEngine(Architecture architecture, Tensors tensors, double table_tolerance, int n_threads);
+  CudaEngine(Architecture architecture, Tensors tensors, const lmp_uq_engine_options &options);
 
   void prepare(const std::vector<int> &elements, std::shared_ptr<TableStore> store) override;
   double table_bytes_of(const std::vector<int> &elements) const override;
@@ -78,7 +79,7 @@ template <class T> class CudaEngine : public Engine {
     DeviceArray<T> sent, feature_gradient;    // of all: gradients of x of the next layer and of this one
     DeviceArray<T> features_out, gradient_in;
     DeviceArray<double> overlap;       // of all (set, n_local)
-    DeviceArray<double> energies, descriptors, gradients, all_gradients, energy_weights, descriptor_weights;
+    DeviceArray<double> energies, descriptors, gradients, energy_weights, descriptor_weights;
   };
   struct Weighting {                   // a few of pull's sets
     int n_sets;
@@ -125,7 +126,7 @@ template <class T> class CudaEngine : public Engine {
   void gather_ghosts(const Layer &layer, const SortedGraph &graph, const GhostExchange &exchange, int n_sets, DeviceArray<T> &gradient);
 
   Weights weights_;
-  int n_threads_;
+  int n_threads_, n_sharing_;
   double scale_, shift_;
   Stream stream_;
   std::vector<double> atomic_energies_;

@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_CUDA_DEVICE_GRAPH_H
 #define LMP_UQ_CUDA_DEVICE_GRAPH_H
 
-#include "mace/cpu/atom_graph.h"
+#include "mace/atom_graph.h"
 #include "mace/cuda/device.h"
 #include "mace/cuda/kernels.h"
 
@@ -14,13 +14,12 @@ class DeviceGraph {
   DeviceGraph(SortedGraph sorted, cudaStream_t stream);
 
   const SortedGraph &host() const { return sorted_; }
-  Edges edges() const { return {start_.data(), centre_.data(), source_.data(), element_.data(), length_.data(), direction_.data()}; }
+  Edges edges() const { return {start_.data(), centre_.data(), source_.data(), element_.data(), length_.data(), direction_.data(), id_.data()}; }
   int n_local() const { return sorted_.n_local; }
   int n_nodes() const { return sorted_.n_nodes; }
   int n_edges() const { return static_cast<int>(sorted_.source.size()); }
   const int *node() const { return node_.data(); }              // (n_local)
   const int *element() const { return element_.data(); }        // (n_nodes)
-  const std::int64_t *id() const { return id_.data(); }         // (n_edges)
   const int *leaving_start() const { return leaving_start_.data(); }    // (n_nodes+1)
   const int *leaving() const { return leaving_.data(); }        // (n_edges) by source, numbers rising
   std::size_t n_bytes() const

@@ -32,6 +32,11 @@ DeviceLayer<T>::DeviceLayer(const Weights &weights, int number, double table_tol
   readout_linear_.upload(model_.readout_linear(), stream);
   readout_gate_.upload(model_.readout_gate(), stream);
   readout_gated_.upload(model_.readout_gated(), stream);
+  const BiasedReadout &biased = model_.readout_biased();
+  biased_first_.upload(biased.first, stream);
+  biased_mid_.upload(biased.mid, stream);
+  biased_mid_bias_.upload(biased.mid_bias, stream);
+  biased_last_.upload(biased.last, stream);
 }
 
 template <class T> void DeviceLayer<T>::make_gate(cudaStream_t stream)
@@ -65,7 +70,9 @@ template <class T> std::size_t DeviceLayer<T>::row_size() const
 template <class T> ReadoutWeights DeviceLayer<T>::readout() const
 {
   const Architecture &a = model_.architecture();
-  return {static_cast<int>(shape().readout), readout_linear_.data(), {a.n_channels, a.n_gate, readout_gate_.data(), readout_gated_.data(), a.gate}};
+  return {static_cast<int>(shape().readout), readout_linear_.data(), {a.n_channels, a.n_gate, readout_gate_.data(), readout_gated_.data(), a.gate},
+          {a.n_channels, a.n_gate, a.gate, biased_first_.data(), biased_mid_.data(), biased_mid_bias_.data(), biased_last_.data(),
+           model_.readout_biased().last_bias}};
 }
 
 template <class T> void DeviceLayer<T>::prepare(const std::vector<int> &elements, cudaStream_t stream)

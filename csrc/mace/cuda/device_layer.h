@@ -104,7 +104,7 @@ template <class T> class DeviceLayer {
   std::map<std::pair<int, int>, std::unique_ptr<Table>> made_;   // by key
   std::vector<PairTable<T>> host_tables_;
   DeviceArray<PairTable<T>> tables_;
-  DeviceArray<double> readout_linear_, readout_gate_, readout_gated_;
+  DeviceArray<double> readout_linear_, readout_gate_, readout_gated_, biased_first_, biased_mid_, biased_mid_bias_, biased_last_;
   std::size_t table_bytes_ = 0;
 };
 

@@ -27,7 +27,8 @@ int n_devices()
     throw CudaError(error, "the driver runs CUDA up to " + cuda_version(driver) + ", this build needs " + cuda_version(runtime));
   if (error == cudaErrorNoDevice || (error == cudaSuccess && n == 0)) {
     const char *visible = std::getenv("CUDA_VISIBLE_DEVICES");
-    throw CudaError(error, "the NVIDIA driver finds no device" + (visible ? " (CUDA_VISIBLE_DEVICES is '" + std::string(visible) + "')" : ""));
+    const std::string hidden = visible ? " (CUDA_VISIBLE_DEVICES is '" + std::string(visible) + "')" : "";
+    throw CudaError(error, "the NVIDIA driver finds no device" + hidden);
   }
   require(error);
   return n;

@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_DEVICES_H
 #define LMP_UQ_DEVICES_H
 
-#include "mace/cuda/library.h"
+#include "mace/cuda_library.h"
 
 #include <string>
 

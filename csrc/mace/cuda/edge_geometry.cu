@@ -61,7 +61,7 @@ template <class T> __global__ void edge_gradients_kernel(EdgeGradients<T> a)
   const int centre = a.edges.centre[e];
   const double of_density = -a.norm[centre] * a.overlap[set * a.n_local + centre];
   const double radial = sums[0] * a.per_length[here] + of_density * a.density_slope[here];
-  add_edge_gradient(a.edges.direction + 3 * e, a.edges.length[e], radial, sums, a.l_max, a.gradient + (set * a.n_all_edges + e) * 3);
+  add_edge_gradient(a.edges.direction + 3 * e, a.edges.length[e], radial, sums, a.l_max, a.gradient + (set * a.n_graph_edges + a.edges.id[e]) * 3);
 }
 
 __device__ inline Jet pair_repulsion(const Edges &edges, int e, int n_elements, const Repulsion *pairs)
@@ -81,11 +81,11 @@ __global__ void repulsion_energies_kernel(RepulsionEnergies a)
 __global__ void repulsion_gradients_kernel(RepulsionGradients a)
 {
   const std::size_t e = thread_number();
-  if (e >= a.n_all_edges) return;
+  if (e >= a.n_edges) return;
   const double slope = a.scale * pair_repulsion(a.edges, static_cast<int>(e), a.n_elements, a.pairs).first;
   for (int set = 0; set < a.n_sets && slope != 0.0; ++set) {
     const double weighted = slope * a.weights[static_cast<std::size_t>(set) * a.n_local + a.node[a.edges.centre[e]]];
-    for (int x = 0; x < 3; ++x) a.gradient[(set * a.n_all_edges + e) * 3 + x] += weighted * a.edges.direction[3 * e + x];
+    for (int x = 0; x < 3; ++x) a.gradient[(set * a.n_graph_edges + a.edges.id[e]) * 3 + x] += weighted * a.edges.direction[3 * e + x];
   }
 }
 
@@ -104,20 +104,13 @@ template <class T, int L> __global__ void gather_sources_kernel(GatherSources<T>
   }
   T *out = a.out + static_cast<std::size_t>(me.thing) * n_x * width + me.block * LANES + me.lane;
   const T *from = a.edge_features + static_cast<std::size_t>(set) * a.n_edges * n_x * width + me.block * LANES + me.lane;
-  T sum[n_x] = {};
+  T sum[n_x];    // one after the other, also where the chunks before have begun: how centres are cut changes no bit
+  unroll<n_x>([&](auto s) { sum[s.value] = a.add ? out[s.value * width] : T(0); });
   for (; k < last && a.edge[k] < a.first_edge + a.n_edges; ++k) {
     const T *more = from + static_cast<std::size_t>(a.edge[k] - a.first_edge) * n_x * width;
     unroll<n_x>([&](auto s) { sum[s.value] += more[s.value * width]; });
   }
-  unroll<n_x>([&](auto s) { out[s.value * width] = a.add ? out[s.value * width] + sum[s.value] : sum[s.value]; });
-}
-
-__global__ void scatter_kernel(Scatter a)
-{
-  const std::size_t k = thread_number();
-  if (k >= a.n_in * a.n_sets * a.width) return;
-  const std::size_t x = k % a.width, row = k / a.width % a.n_in, set = k / a.width / a.n_in;
-  a.out[(set * a.n_out + a.id[row]) * a.width + x] = a.in[k];
+  unroll<n_x>([&](auto s) { out[s.value * width] = sum[s.value]; });
 }
 
 template <class T> void prepare_edges(const PrepareEdges<T> &a, cudaStream_t stream)
@@ -133,8 +126,7 @@ template <class T> void edge_gradients(const EdgeGradients<T> &a, cudaStream_t s
 }
 
 void repulsion_energies(const RepulsionEnergies &a, cudaStream_t stream) { launch_threads(repulsion_energies_kernel, a.n_local, stream, a); }
-void repulsion_gradients(const RepulsionGradients &a, cudaStream_t stream) { launch_threads(repulsion_gradients_kernel, a.n_all_edges, stream, a); }
-void scatter(const Scatter &a, cudaStream_t stream) { launch_threads(scatter_kernel, a.n_in * a.n_sets * a.width, stream, a); }
+void repulsion_gradients(const RepulsionGradients &a, cudaStream_t stream) { launch_threads(repulsion_gradients_kernel, a.n_edges, stream, a); }
 
 template <class T> void gather_sources(const GatherSources<T> &a, int l_in, cudaStream_t stream)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The engine behind its C interface.
-#include "mace/cuda/engine_calls.h"
+#include "mace/engine_calls.h"
 
 #include "base/json.h"
 #include "mace/cuda/cuda_engine.h"
@@ -39,9 +39,9 @@ void *make(const char *architecture, size_t n_tensors, const lmp_uq_tensor *tens
     made->device = options->device;
     const Architecture shape = Architecture::read(Json::parse(architecture));
     if (options->single_precision)
-      made->engine = std::make_unique<cuda::CudaEngine<float>>(shape, std::move(all), options->table_tolerance, options->threads);
+      made->engine = std::make_unique<cuda::CudaEngine<float>>(shape, std::move(all), *options);
     else
-      made->engine = std::make_unique<cuda::CudaEngine<double>>(shape, std::move(all), options->table_tolerance, options->threads);
+      made->engine = std::make_unique<cuda::CudaEngine<double>>(shape, std::move(all), *options);
   });
   return problem[0] ? nullptr : made.release();
 }

@@ -140,7 +140,7 @@ template <class T> void CudaEngine<T>::read_out(const Layer &layer, Evaluated &s
   const std::size_t stride = static_cast<std::size_t>(layer.model().n_out()) * wide(), width = wide();
   if (keep && kept.scalars.size())
     copy_rows<T>({static_cast<std::size_t>(chunk.n()), width, stride, width, work_.features.data(), kept.scalars.data() + chunk.first * width, false}, stream_);
-  work_.work.resize(static_cast<std::size_t>(chunk.n()) * shape().n_gate);
+  work_.work.resize(static_cast<std::size_t>(chunk.n()) * 2 * shape().n_gate);
   cuda::read_out<T>({layer.readout(), chunk.n(), shape().n_channels, shape().n_features(), layer.number() * shape().n_channels, stride,
                      work_.features.data(), state.graph.node() + chunk.first, scale_, work_.work.data(),
                      energies ? work_.energies.data() + chunk.first : nullptr, work_.descriptors.data()}, stream_);

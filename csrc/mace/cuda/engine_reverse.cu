@@ -23,16 +23,14 @@ void CudaEngine<T>::pull(const State &state, const GhostExchange &exchange, int 
       work_.descriptor_weights.upload(descriptor_weights + first * n_weights, n * n_weights, stream_);
       weighting.descriptors = work_.descriptor_weights.data();
     }
-    work_.gradients.resize(n * n_edges * 3);
+    work_.gradients.resize(n * n_graph_edges * 3);
     work_.gradients.zero(stream_);
     pull(evaluated, exchange, weighting);
     if (shape().repulsion && energy_weights)
-      repulsion_gradients({evaluated.graph.edges(), static_cast<int>(n_local), shape().n_elements(), weighting.n_sets, n_edges, repulsion_.data(), scale_,
+      repulsion_gradients({evaluated.graph.edges(), static_cast<int>(n_local), shape().n_elements(), weighting.n_sets, n_edges,
+                           n_graph_edges, repulsion_.data(), scale_,
                            evaluated.graph.node(), weighting.energy, work_.gradients.data()}, stream_);
-    work_.all_gradients.resize(n * n_graph_edges * 3);
-    work_.all_gradients.zero(stream_);
-    scatter({n_edges, n_graph_edges, weighting.n_sets, 3, evaluated.graph.id(), work_.gradients.data(), work_.all_gradients.data()}, stream_);
-    work_.all_gradients.download(gradients + first * n_graph_edges * 3, n * n_graph_edges * 3, stream_);
+    work_.gradients.download(gradients + first * n_graph_edges * 3, n * n_graph_edges * 3, stream_);
     stream_.wait();
   }
 }
@@ -89,7 +87,7 @@ void CudaEngine<T>::features_gradient(const Layer &layer, const Evaluated &state
     copy_rows<T>({n, n_skip, n_skip, row, work_.after.data() + (set * n_local + chunk.first) * n_skip, out, true}, stream_);
   }
   const LayerState &kept = state.layers[layer.number()];
-  work_.work.resize(n * shape().n_gate);
+  work_.work.resize(n * 2 * shape().n_gate);
   work_.slope.resize(n * shape().n_channels);
   const std::size_t stride = wide();
   const T *scalars = kept.scalars.size() ? kept.scalars.data() + chunk.first * stride : nullptr;
@@ -148,7 +146,7 @@ void CudaEngine<T>::edges_gradient(const Layer &layer, const Evaluated &state, c
                        state.graph.leaving(), work_.edge_features.data(), !first, work_.feature_gradient.data()}, layer.shape().l_in, stream_);
   }
   edge_gradients<T>({state.graph.edges(), chunk.first_edge, chunk.n_edges(), n_sets, edges.n_blocks, shape().l_max,
-                     static_cast<std::size_t>(state.graph.n_edges()), static_cast<std::size_t>(state.graph.n_local()), work_.per_length.data(),
+                     static_cast<std::size_t>(state.graph.host().n_graph_edges), static_cast<std::size_t>(state.graph.n_local()), work_.per_length.data(),
                      work_.density_slope.data(), work_.edge_sums.data(), kept.norm.data(), work_.overlap.data(), work_.gradients.data()}, stream_);
 }
 

@@ -22,15 +22,13 @@ constexpr int WARPS = 4;               // of a thread block, where a kernel says
 
 inline int padded(int n_channels) { return (n_channels + LANES - 1) / LANES * LANES; }
 
-// Coefficients of a tabulated radial function on an interval, as the CPU has them.
-template <class T> LMP_UQ_HD constexpr int n_coefficients() { return sizeof(T) == 8 ? 8 : 6; }
-
 // Directed edges, sorted by centre; rows of nodes: local atoms, then ghosts.
 struct Edges {
   const int *start;                    // (n_local+1) first edge of each centre
   const int *centre, *source;          // (n_edges) rows
   const int *element;                  // (n_nodes)
   const double *length, *direction;    // (n_edges) Angstrom, (n_edges, 3)
+  const std::int64_t *id;              // (n_edges) number in the graph, which has longer ones too
 };
 
 // The radial functions of a pair of elements. rows (interval, channel block, function, coefficient, LANES), nullptr: no table.
@@ -145,12 +143,12 @@ template <class T> void gather_sources(const GatherSources<T> &a, int l_in, cuda
 template <class T> struct EdgeGradients {
   Edges edges;
   int first, n_edges, n_sets, n_blocks, l_max;
-  std::size_t n_all_edges, n_local;
+  std::size_t n_graph_edges, n_local;
   const double *per_length, *density_slope;
   const T *edge_sums;
   const double *norm;                  // (n_local)
   const double *overlap;               // (set, n_local): of a centre's sums with their gradient
-  double *gradient;                    // (set, n_all_edges, 3)
+  double *gradient;                    // (set, n_graph_edges, 3) by number in the graph
 };
 template <class T> void edge_gradients(const EdgeGradients<T> &a, cudaStream_t stream);
 
@@ -166,24 +164,14 @@ void repulsion_energies(const RepulsionEnergies &a, cudaStream_t stream);
 struct RepulsionGradients {
   Edges edges;
   int n_local, n_elements, n_sets;
-  std::size_t n_all_edges;
+  std::size_t n_edges, n_graph_edges;
   const Repulsion *pairs;
   double scale;
   const int *node;                     // (n_local) of each row
   const double *weights;               // (set, n_local) by node
-  double *gradient;                    // (set, n_all_edges, 3), added to
+  double *gradient;                    // (set, n_graph_edges, 3) by number in the graph, added to
 };
 void repulsion_gradients(const RepulsionGradients &a, cudaStream_t stream);
-
-// out (set, n, width)[id[k]] = in (set, n_in, width)[k]
-struct Scatter {
-  std::size_t n_in, n_out;
-  int n_sets, width;
-  const std::int64_t *id;
-  const double *in;
-  double *out;
-};
-void scatter(const Scatter &a, cudaStream_t stream);
 
 // ---- atoms
 
@@ -255,11 +243,12 @@ template <class T> struct AddConstants {
 };
 template <class T> void add_constants(const AddConstants<T> &a, cudaStream_t stream);
 
-// The readout of a layer. Linear: weights (n_channels); gated: see GatedReadout. All in float64.
+// The readout of a layer. All in float64.
 struct ReadoutWeights {
   int kind;                            // Readout of the layer
-  const double *linear;
+  const double *linear;                // (n_channels)
   GatedReadout gated;
+  TwiceGatedReadout biased;
 };
 
 template <class T> struct ReadOut {
@@ -269,7 +258,7 @@ template <class T> struct ReadOut {
   const T *scalars;
   const int *node;                     // (n_rows)
   double scale;
-  double *work;                        // (n_rows, n_gate)
+  double *work;                        // (n_rows, 2 n_gate)
   double *energy;                      // (n_local) by row, added to; nullptr: not wanted
   double *descriptors;                 // (n_local, n_features) by node
 };
@@ -283,7 +272,7 @@ template <class T> struct ReadOutGradient {
   const T *scalars;                    // as ReadOut had them; not looked at where the readout is linear
   const int *node;
   double scale;
-  double *work, *slope;                // (n_rows, n_gate), (n_rows, n_channels)
+  double *work, *slope;                // (n_rows, 2 n_gate), (n_rows, n_channels)
   const double *energy_weights;        // (set, n_local) by node or nullptr
   const double *descriptor_weights;    // (set, n_local, n_features) by node or nullptr
   std::size_t row_size;                // numbers of a row of the gradient

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "mace/cuda/library.h"
+#include "mace/cuda_library.h"
 
 #include "mace/cuda/device.h"
 #include "mace/cuda/devices.h"

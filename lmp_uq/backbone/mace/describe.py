@@ -21,6 +21,7 @@ from lmp_uq.backbone.mace.architecture import (
     activation_slots,
     build_model,
     check_architecture,
+    o3,
     pack_tensors,
 )
 from lmp_uq.backbone.mace.inputs import PARTS, fixed_inputs, fold_inputs
@@ -191,6 +192,8 @@ def _class_name(modules: list[MaceModule], what: str, accepted: Mapping[str, Any
 
 def _blocks(model: MaceModule, n_heads: int) -> dict[str, Any]:
     first, *others = list(model.interactions)
+    hidden = o3.Irreps(str(first.hidden_irreps if others else model.products[0].linear.irreps_out))
+    _refuse_hidden(hidden, o3.Irreps(str(model.products[-1].linear.irreps_out)))
     readout = model.readouts[-1]
     scalars = readout.hidden_irreps.count("0e") if hasattr(readout, "hidden_irreps") else 16 * n_heads
     neighbours = {float(block.avg_num_neighbors) for block in model.interactions}
@@ -202,13 +205,21 @@ def _blocks(model: MaceModule, n_heads: int) -> dict[str, Any]:
         "interaction_first": _class_name([first], "first interaction", INTERACTIONS),
         "interaction": _class_name(others or [first], "interactions", INTERACTIONS),
         "readout": _class_name([readout], "readout", READOUTS),
-        "hidden_irreps": str(first.hidden_irreps) if others else str(model.products[0].linear.irreps_out),
+        "hidden_irreps": str(hidden),
         "MLP_irreps": f"{scalars // n_heads}x0e",
         "gate": _gate(readout),
         "correlation": [_body_order(product) for product in model.products],
         "radial_MLP": _radial_mlp(first),
         "avg_num_neighbors": neighbours.pop(),
     }
+
+
+def _refuse_hidden(hidden: o3.Irreps, last: o3.Irreps) -> None:
+    if len({channels for channels, _ in hidden}) > 1:
+        # its products have as many channels of each irrep as of 0e, whatever hidden_irreps says
+        raise UqError(f"hidden features {hidden}: mace-torch makes such a model and cannot evaluate it; accepted: equally many of each")
+    if last != hidden[:1]:
+        raise UqError(f"the last layer gives {last} (keep_last_layer_irreps), which is not supported; accepted: {hidden[:1]}")
 
 
 def _body_order(product: MaceModule) -> int:

@@ -7,18 +7,21 @@ its reference.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from lmp_uq._native import Engine, choose_device, State
+from lmp_uq._native import Engine, State, choose_device, double_precision_remark
 from lmp_uq.backbone.graph import Graph, check_graph, check_push, fixed_inputs, weight_sets
 from lmp_uq.backbone.protocol import Evaluation
 from lmp_uq.errors import UqError
 
 PRECISIONS = ("float32", "float64")
+
+log = logging.getLogger("lmp_uq")
 _PULLED = 16  # gradients at once in `push`
 _TRAINED = re.compile(r"\.(weight|weights_max|weights\.\d+)$")
 
@@ -81,8 +84,11 @@ class MaceNativeBackbone:
         if precision not in PRECISIONS:
             raise UqError(f"precision is {precision!r}; accepted: {' or '.join(PRECISIONS)}")
         tolerance = -1.0 if table_tolerance is None else table_tolerance
-        number, _ = choose_device(device, local_rank)
-        self._engine = Engine(architecture, tensors, precision == "float32", tolerance, single_precision_bars, threads, -1 if number is None else number)
+        number, _ = choose_device(device, local_rank)  # None: the CPU
+        if number is not None and precision == "float64" and (remark := double_precision_remark(number)):
+            log.warning(remark)
+        on_device = -1 if number is None else number
+        self._engine = Engine(architecture, tensors, precision == "float32", tolerance, single_precision_bars, threads, on_device)
         self.elements = tuple(chemical_symbols[z] for z in architecture["atomic_numbers"])
         self.cutoff = float(architecture["r_max"])
         self.fixed_inputs = fixed_inputs(architecture)

@@ -142,7 +142,7 @@ def _from_file(name, volume):
         raise UqError(f"structure {name}: ASE cannot read it: {type(error).__name__}: {error}") from error
     if atoms.cell.rank < 3:
         raise UqError(f"structure {name}: it has no cell of three vectors; accepted: a crystal")
-    plain = Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell, pbc=True)
+    plain = Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell, pbc=True, info=atoms.info)
     if volume is not None:
         _scale(plain, volume)
     return Structure(Path(name).stem, plain, "aniso", "none", 0)

@@ -15,7 +15,7 @@ from ase import Atoms
 
 from lmp_uq import modelfile
 from lmp_uq.backbone.families import MACE
-from lmp_uq.backbone.graph import forces_of, graph_of_frames
+from lmp_uq.backbone.graph import check_inputs, forces_of, graph_for
 from lmp_uq.backbone.linear.potential import LinearEvaluation
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.errors import UqError
@@ -95,6 +95,7 @@ class MaceSystem:
     def __init__(self, potential: MacePotential, atoms: Atoms) -> None:
         if not atoms.pbc.all() or atoms.cell.rank < 3:
             raise UqError("a structure has an open cell; accepted: cells periodic in all directions, with vacuum where it is wanted")
+        check_inputs([atoms], potential.backbone, ["the structure"])
         self.atoms, self._potential, self._backbone = atoms.copy(), potential, potential.backbone
         self.n_atoms, self.n_parameters = len(atoms), len(potential.theta)
         self._width = self._backbone.n_features
@@ -192,7 +193,7 @@ class MaceSystem:
 
     def _pass(self, positions, cell, gradients=True):
         try:
-            graph, _ = graph_of_frames([placed(self.atoms, positions, cell)], self._backbone.elements, self._backbone.cutoff)
+            graph, _ = graph_for(self._backbone, [placed(self.atoms, positions, cell)])
             return graph, self._backbone.evaluate(graph, gradients)
         except UqError as error:
             raise PropertyFailure(f"the model cannot be evaluated: {str(error)[:60]}") from error

@@ -1,34 +1,33 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# To be sourced: compile kernel files through the emulation.
+# To be sourced: compile kernel files through the emulation, in this folder.
 
-# emulated ROOT BUILD OUTPUT SOURCE...: a program, or with OUTPUT *.so a shared object, of kernel files. BUILD: plain, asan or tsan. The
-# emulation is the hardware's part: compiled without the sanitizers, told of them, and linked with them.
-emulated() {
-  emulated_root=$1 emulated_build=$2 emulated_output=$3
+# emulated ROOT BUILD OUTPUT SOURCE...: a program, or with OUTPUT *.so a shared object, of kernel files. BUILD: plain, asan, tsan, or
+# swapcontext for other processors than x86-64. The emulation is the hardware's part: compiled without the sanitizers, told of them, and
+# linked with them. One process at a time: tests of several may share the objects.
+emulated() (
+  root=$1 build=$2 output=$3 told='' flags='' shared='' objects=''
   shift 3
-  emulated_common="-std=c++17 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Wno-unknown-pragmas -I$emulated_root/csrc"
-  case $emulated_build in
-    plain) emulated_flags= emulated_told= ;;
-    asan) emulated_flags="-fsanitize=address,undefined -fno-sanitize-recover=all" emulated_told=-DLMP_UQ_ASAN ;;
-    tsan) emulated_flags=-fsanitize=thread emulated_told=-DLMP_UQ_TSAN ;;
-    swapcontext) emulated_flags= emulated_told=-DLMP_UQ_SWAPCONTEXT ;;
-    *) echo "emulated: $emulated_build; accepted: plain, asan, tsan, swapcontext" >&2; return 2 ;;
+  common="-std=c++17 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Wno-unknown-pragmas -I$root/csrc"
+  case $build in
+    plain) ;;
+    asan) flags="-fsanitize=address,undefined -fno-sanitize-recover=all" told=-DLMP_UQ_ASAN ;;
+    tsan) flags=-fsanitize=thread told=-DLMP_UQ_TSAN ;;
+    swapcontext) told=-DLMP_UQ_SWAPCONTEXT ;;
+    *) echo "emulated: $build; accepted: plain, asan, tsan, swapcontext" >&2; exit 2 ;;
   esac
-  emulated_shared=
-  case $emulated_output in *.so) emulated_shared="-shared -Wl,--version-script=$emulated_root/csrc/mace/cuda/library.map" ;; esac
-  emulated_objects=
-  for emulated_source in "$emulated_root"/csrc/mace/cuda/emulation/*.cpp "$@"; do
-    emulated_object=$(basename "$emulated_source").$emulated_build.o
-    emulated_objects="$emulated_objects $emulated_object"
-    emulated_newer=$(find "$emulated_root/csrc" "$(dirname "$emulated_source")" -newer "$emulated_object" -name '*.[ch]*' 2>&1 | head -n 1)
-    [ ! -e "$emulated_object" ] || [ -n "$emulated_newer" ] || continue
-    case $emulated_source in
-      */cuda/emulation/*) emulated_options="$emulated_common $emulated_told" ;;
-      *) emulated_options="$emulated_common $emulated_flags" ;;
-    esac
+  case $output in *.so) shared="-shared -Wl,--version-script=$root/csrc/mace/cuda/library.map" ;; esac
+  exec 9> lock
+  flock 9
+  for source in "$root"/csrc/mace/cuda/emulation/*.cpp "$@"; do
+    object=$(basename "$source").$build.o
+    objects="$objects $object"
+    newer=$(find "$root/csrc" "$(dirname "$source")" -newer "$object" -name '*.[ch]*' 2>&1 | head -n 1)
+    [ ! -e "$object" ] || [ -n "$newer" ] || continue
+    case $source in */cuda/emulation/*) options="$common $told" ;; *) options="$common $flags" ;; esac
     # shellcheck disable=SC2086
-    ${CXX:-g++} $emulated_options -x c++ -c "$emulated_source" -o "$emulated_object" || return 1
+    ${CXX:-g++} $options -x c++ -c "$source" -o "$object" || exit 1
   done
   # shellcheck disable=SC2086
-  ${CXX:-g++} $emulated_flags $emulated_shared $emulated_objects -o "$emulated_output"
-}
+  ${CXX:-g++} $flags $shared $objects -o "$output.part" || exit 1
+  mv "$output.part" "$output"    # whole at any time: a test of another process may be about to load it
+)

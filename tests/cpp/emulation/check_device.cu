@@ -122,9 +122,9 @@ static void check_atomics(cudaStream_t stream)
   constexpr int N = 1000;
   std::vector<int> in(N);
   for (int k = 0; k < N; ++k) in[k] = 7 + k * 13 % 517;
-  DeviceArray<int> a(in, stream), histogram(std::vector<int>{0, 0, 0, 0, -1});
+  DeviceArray<int> a(in, stream), histogram(std::vector<int>{0, 0, 0, 0, -1}, stream);
   DeviceArray<unsigned long long> sum(1);
-  DeviceArray<unsigned> least_most(std::vector<unsigned>{1u << 30, 0});
+  DeviceArray<unsigned> least_most(std::vector<unsigned>{1u << 30, 0}, stream);
   sum.zero(stream);
   launch(stream, count, (N + 127) / 128, 128, 0, N, a.data(), histogram.data(), sum.data(), least_most.data());
   std::vector<int> expected(4);
@@ -197,7 +197,7 @@ int main(int n_words, char **words)
   check_atomics(stream);
   check_graph(stream);
   check_errors();
-  check(run_fault("none") == 0, "the kernel of the faults, with none");
+  check(run_fault("none") == 0 && run_fault("streams") == 0, "the programs of the faults, with none");
   float milliseconds = -1.0f;
   require(cudaEventRecord(second, stream));
   require(cudaEventSynchronize(second));

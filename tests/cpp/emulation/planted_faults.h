@@ -6,6 +6,6 @@
 #include "mace/cuda/device.h"
 
 void list_faults();
-int run_fault(const char *name);    // exit code; "none": the same program without a fault
+int run_fault(const char *name);    // exit code; "none", "streams": the same programs without a fault
 
 #endif

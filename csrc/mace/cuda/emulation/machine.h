@@ -92,6 +92,7 @@ cudaError_t remember(cudaError_t error);         // for cudaGetLastError
 cudaError_t state();                             // of driver and device: the error that every call gives
 cudaError_t submit(cudaStream_t stream, std::function<void()> work, Uses uses);
 bool capturing();
+void finish_all();    // what was asked of any stream
 
 }    // namespace emulation
 #endif

@@ -24,8 +24,9 @@ int n_variables;
 std::map<const void *, std::size_t> allowed_shared;
 
 struct Allocation { std::size_t bytes; int device; unsigned long number; };
-std::map<const char *, Allocation> device_memory, pinned_memory;
-std::map<int, std::size_t> allocated;               // bytes of each device
+using Allocations = std::map<const char *, Allocation>;
+Allocations &device_memory = *new Allocations, &pinned_memory = *new Allocations;    // never gone: arrays are freed when the program ends
+std::map<int, std::size_t> &allocated = *new std::map<int, std::size_t>;             // bytes of each device
 unsigned long n_allocations;
 
 char *guarded(std::size_t bytes)
@@ -42,7 +43,7 @@ char *guarded(std::size_t bytes)
 }
 
 // the allocation in which these bytes lie, or nullptr
-const std::pair<const char *const, Allocation> *find(const std::map<const char *, Allocation> &all, const void *p, std::size_t bytes)
+const Allocations::value_type *find(const Allocations &all, const void *p, std::size_t bytes)
 {
   auto a = all.upper_bound(static_cast<const char *>(p));
   if (a == all.begin()) return nullptr;
@@ -179,6 +180,7 @@ cudaError_t cudaFree(void *p)
   const Alone alone;
   if (!p) return cudaSuccess;
   if (capturing()) return remember(cudaErrorStreamCaptureUnsupported);
+  finish_all();
   const auto a = device_memory.find(static_cast<char *>(p));
   if (a == device_memory.end()) fail("cudaFree of what is no allocation");
   char *base = static_cast<char *>(p) - ROOM;
@@ -203,6 +205,7 @@ cudaError_t cudaMallocHost(void **p, std::size_t bytes)
 cudaError_t cudaFreeHost(void *p)
 {
   const Alone alone;
+  finish_all();
   if (p && !pinned_memory.erase(static_cast<char *>(p))) fail("cudaFreeHost of what is no allocation");
   std::free(p);
   return cudaSuccess;
@@ -214,14 +217,21 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, std::size_t bytes, cudaM
   const bool to_device = find(device_memory, to, bytes), from_device = find(device_memory, from, bytes);
   if (bytes && kind != cudaMemcpyDefault && (to_device != (kind & 1) || from_device != (kind >> 1 & 1)))
     fail("cudaMemcpyAsync of %zu bytes, kind %d: not inside such memory", bytes, kind);
+  if (!bytes) return cudaSuccess;
   Uses uses;
   add_use(uses, to, bytes), add_use(uses, from, bytes);
-  return submit(stream, [=] { if (bytes) std::memcpy(to, from, bytes); }, uses);
+  const auto pageable = [&](const void *p) { return !capturing() && !find(device_memory, p, bytes) && !find(pinned_memory, p, bytes); };
+  if (pageable(from)) {    // has been read when the call returns
+    const char *first = static_cast<const char *>(from);
+    return submit(stream, [to, kept = std::vector<char>(first, first + bytes)] { std::memcpy(to, kept.data(), kept.size()); }, uses);
+  }
+  const cudaError_t error = submit(stream, [=] { std::memcpy(to, from, bytes); }, uses);
+  return error || !pageable(to) ? error : cudaStreamSynchronize(stream);    // has been written then
 }
 
 cudaError_t cudaMemcpy(void *to, const void *from, std::size_t bytes, cudaMemcpyKind kind)
 {
-  const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind);
+  const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind, nullptr);
   return error ? error : cudaStreamSynchronize(nullptr);
 }
 

@@ -18,8 +18,6 @@ long n_launches;
 thread_local cudaError_t last_error;
 std::recursive_mutex machine;
 
-bool lost() { static const long after = setting("LOST_AFTER", -1); return after >= 0 && n_launches > after; }
-
 }    // namespace
 
 Alone::Alone() : held(machine) {}
@@ -50,7 +48,8 @@ cudaError_t state()
 {
   if (setting("DRIVER", RUNTIME) < RUNTIME) return cudaErrorInsufficientDriver;
   if (setting("DEVICES", 1) < 1) return cudaErrorNoDevice;
-  return lost() ? cudaErrorLaunchFailure : cudaSuccess;
+  const long lost_after = setting("LOST_AFTER", -1);
+  return lost_after >= 0 && n_launches > lost_after ? cudaErrorLaunchFailure : cudaSuccess;
 }
 
 cudaError_t launch(const cudaLaunchConfig_t &c, const void *kernel, std::function<void()> thread, Uses uses)
@@ -87,7 +86,6 @@ cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); 
 cudaError_t cudaDriverGetVersion(int *version) { return *version = static_cast<int>(setting("DRIVER", RUNTIME)), cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int *version) { return *version = RUNTIME, cudaSuccess; }
 cudaError_t cudaGetDevice(int *out) { return *out = device, remember(state()); }
-cudaError_t cudaDeviceSynchronize() { return remember(capturing() ? cudaErrorStreamCaptureUnsupported : state()); }
 
 cudaError_t cudaGetDeviceCount(int *n)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The engine of the library of a device, in C: what it takes and gives is said in mace/cpu/engine.h. */
+/* The engine of the library of a device, in C: what it takes and gives is said in mace/engine.h. */
 #ifndef LMP_UQ_ENGINE_CALLS_H
 #define LMP_UQ_ENGINE_CALLS_H
 
@@ -22,6 +22,7 @@ struct lmp_uq_tensor {
 
 struct lmp_uq_engine_options {
   int device, single_precision, threads;
+  int n_sharing;             /* processes that use the device at the same time */
   double table_tolerance;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "mace/cpu/atom_graph.h"
+#include "mace/atom_graph.h"
 
 #include "base/threads.h"
 

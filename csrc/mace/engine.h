@@ -4,9 +4,9 @@
 #define LMP_UQ_ENGINE_H
 
 #include "mace/architecture.h"
-#include "mace/cpu/atom_graph.h"
+#include "mace/atom_graph.h"
 #include "mace/ghost_exchange.h"
-#include "mace/cpu/table_store.h"
+#include "mace/table_store.h"
 #include "file/tensor.h"
 
 #include <memory>
@@ -25,6 +25,7 @@ class Engine {
     bool single_precision_bars = false; // pulls of descriptor weights alone in float32 all the same
     int threads = 1;                    // of evaluate and pull; 0: as many as OpenMP says
     int device = -1;                    // number of a CUDA device, see choose_device; -1: the CPU
+    int n_sharing = 1;                  // processes that use this device at the same time, each its share of the memory
   };
 
   // What pull needs of one evaluation.

@@ -4,7 +4,7 @@
 #ifndef LMP_UQ_CUDA_LIBRARY_H
 #define LMP_UQ_CUDA_LIBRARY_H
 
-#include "mace/cuda/engine_calls.h"
+#include "mace/engine_calls.h"
 
 enum { LMP_UQ_CUDA_VERSION = 1 };
 
