@@ -30,7 +30,7 @@ ASK_ALL = (
 def test_the_log_says_where_it_runs(lammps):
     log = lammps.run(crystal(), "run 0", pair=ON_DEVICE, n=2, machine={"DEVICES": 2}).log
     assert "float64 on cuda:0 (native engine, CUDA)" in log
-    assert "radial tables of 2 elements: 2.9 MB on each rank, because they lie on its device" in log
+    assert re.search(r"radial tables of 2 elements: \S+ MB on each rank, because they lie on its device", log)
     log = lammps.run(crystal(), "run 0", pair=with_engine("native device cuda:1"), machine={"DEVICES": 2}).log
     assert "float64 on cuda:1" in log
 
@@ -96,11 +96,12 @@ def test_the_embedded_model_is_the_cpu_for_fifty_steps_and_itself_bit_by_bit(key
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_chunks_of_a_small_memory_give_what_one_gives(n, lammps):
+def test_chunks_of_a_small_memory_give_the_bits_of_one(n, lammps):
     """A quarter of the memory is what the work space of a chunk may take; the second run says what the first has left."""
     atoms, held = crystal((4, 2, 2)), []
     one, many = (lammps.run(atoms, *ASK_ALL, "run 0", n=n, pair=ON_DEVICE, machine={"MEMORY_MB": size}) for size in (8192, 10))
-    assert_same_state(many.snapshots["end"], one.snapshots["end"], relative=1e-12)
+    for name in ("x", "f", "pe", "va", "uq", "tot"):
+        assert np.array_equal(many.snapshots["end"][name], one.snapshots["end"][name]), name
     for result in (one, many):
         held.append(float(re.findall(r"\(min/avg/max\) = \S+ \| \S+ \| (\S+) Mbytes", result.log)[-1]))
     assert held[1] < 0.9 * held[0]
