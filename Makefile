@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 # one file fixes every version that make uses, also in pip's isolated build environment
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# what nvcc, where there is one, compiles here; by itself `pip install .` takes all chips of docs/cuda.md, which takes three times as long
+CHIPS := 90-real
 SOURCES := $(shell find csrc cmake lmp_uq -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml constraints.txt
 
 .PHONY: install demo test test-long lint docs bench clean
@@ -19,7 +21,7 @@ $(VENV)/dependencies: constraints.txt
 	touch $@
 
 $(VENV)/installed: $(VENV)/dependencies $(SOURCES)
-	$(BIN)/pip install --quiet --force-reinstall --no-deps .
+	$(BIN)/pip install --quiet --force-reinstall --no-deps -C cmake.define.CMAKE_CUDA_ARCHITECTURES=$(CHIPS) .
 	touch $@
 
 demo: install

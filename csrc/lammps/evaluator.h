@@ -23,6 +23,7 @@ class Evaluator {
   // elements: one name per LAMMPS type that takes part; species in uq_graph are indices into it.
   virtual uq_model_info load(const ModelSource &source, const std::vector<std::string> &elements) = 0;
   virtual std::string remark() const { return ""; }    // after load, for the log
+  virtual bool shares_out_work() const { return false; }    // to threads of this process that say what they share
 
   // Radial tables of all pairs of the elements, before the first step: about how many bytes they take, and their making, collective over the
   // store's ranks, which gives how many they do. An evaluator without tables has nothing to do.

@@ -56,6 +56,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   void member_energies(const double *sum, double energy, double *energies) override { head_->member_energies(sum, energy, energies); }
   double memory_usage() override;
   std::string remark() const override { return remark_; }
+  bool shares_out_work() const override { return engine_->device() == "cpu"; }
 
  private:
   lmp_uq::DeviceChoice choose() const;

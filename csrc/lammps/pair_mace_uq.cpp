@@ -194,7 +194,8 @@ void PairMaceUq::finish()
   impl->last.settle();
   for (Compute *compute : modify->get_compute_list())
     if (auto values = dynamic_cast<lmp_uq::StepValues *>(compute)) values->forget();
-  const std::string times = impl->last.clock().summary(world);
+  const bool shares_out_work = impl->model.evaluator && impl->model.evaluator->shares_out_work();
+  const std::string times = impl->last.clock().summary(world, shares_out_work);
   impl->last.clock().reset();    // also where the next run skips its set-up
   if (comm->me == 0 && update->nsteps != 0 && timer->has_normal() && !times.empty()) utils::logmesg(lmp, "mace/uq: {}\n", times);
 }

@@ -57,8 +57,8 @@ struct StepClock {
   Watch watch(Section section) { return {*this, section}; }
   void reset() { *this = {}; }
 
-  // of all ranks, in one line for the log; nothing where no time was spent. Collective.
-  std::string summary(MPI_Comm world) const
+  // of all ranks, in one line for the log; nothing where no time was spent. shares_out_work: see Evaluator. Collective.
+  std::string summary(MPI_Comm world, bool shares_out_work) const
   {
     int n_ranks = 1;
     MPI_Comm_size(world, &n_ranks);
@@ -67,10 +67,12 @@ struct StepClock {
     for (const double section : spent) total += section;
     if (total <= 0.0) return "";
     const auto percent = [&](Section section) { return 100.0 * spent[section] / total; };
+    std::string alone;
+    if (shares_out_work) alone = fmt::format("; one thread alone {:.2f} %", 100.0 * sum_over_ranks(world, serial) / total);
     return fmt::format("{:.4g} s on average of the ranks: edges {:.1f} %, model {:.1f} %, exchange {:.1f} %, bars {:.1f} %; "
-                       "{:.0f} exchanges of {:.4g} MB in all; one thread alone {:.2f} %",
+                       "{:.0f} exchanges of {:.4g} MB in all",
                        total / n_ranks, percent(EDGES), percent(MODEL), percent(EXCHANGE), percent(BARS), n_exchanges,
-                       1e-6 * sum_over_ranks(world, bytes), 100.0 * sum_over_ranks(world, serial) / total);
+                       1e-6 * sum_over_ranks(world, bytes)) + alone;
   }
 
  private:
