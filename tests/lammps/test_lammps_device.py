@@ -42,6 +42,14 @@ def test_auto_takes_the_device_that_is_there_and_says_why_not(lammps):
     assert "device auto: the CPU, because the NVIDIA driver finds no device" in log and "float64 on cpu (native engine" in log
 
 
+def test_float64_on_a_chip_that_has_few_units_for_it_is_advised_against(lammps):
+    advised = []
+    for precision, rate in (("float64", 64), ("float64", 2), ("float32", 64)):
+        log = lammps.run(crystal(), "run 0", pair=with_engine(f"device precision {precision}"), machine={"DOUBLE_RATE": rate}).log
+        advised.append("emulated device takes 64 times as long for float64 as for float32; precision float32 is advised" in log)
+    assert advised == [True, False, False]
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_minimisation_and_restart(n, lammps):
     before = (*ASK_ALL[:1], "minimize 0 1e-3 3 9", "run 0", "#snapshot a", "write_restart r.restart")
