@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [folder for folder in sys.path if Path(folder or ".").resolve() != ROOT]
 
+from emulated_device import library  # noqa: E402
 from lammps_cases import crystal  # noqa: E402
 from lammps_processes import Lammps  # noqa: E402
 from model_example import HEADER, make_header, make_tensors  # noqa: E402
@@ -123,9 +123,7 @@ def lammps(tmp_path_factory, models):
 @pytest.fixture(scope="session")
 def emulated_library() -> str:
     """Path of the library of device kernels, compiled through the emulation; for LMP_UQ_CUDA_LIBRARY."""
-    done = subprocess.run(["sh", ROOT / "tests" / "cpp" / "emulation" / "library.sh", "plain"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return library()
 
 
 @pytest.fixture(scope="session")

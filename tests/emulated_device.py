@@ -4,23 +4,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import os
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-SOURCES = ROOT / "tests" / "cpp" / "emulation"
-
-
-def compiled(script: str, build: str) -> subprocess.CompletedProcess:
-    """What a script of tests/cpp/emulation gives; the scripts share a folder of objects, so one runs at a time."""
-    folder = ROOT / "build" / "cpp"
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "emulation.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return subprocess.run(["sh", SOURCES / script, build], capture_output=True, text=True)
+LIBRARY = Path(__file__).with_name("cpp") / "emulation" / "library.sh"
 
 
 @functools.cache
@@ -28,7 +17,7 @@ def library() -> str:
     """Path of the emulated liblmp_uq_cuda.so; LMP_UQ_EMULATED_LIBRARY names one that is compiled already."""
     if path := os.environ.get("LMP_UQ_EMULATED_LIBRARY"):
         return path
-    done = compiled("library.sh", "plain")
+    done = subprocess.run(["sh", LIBRARY, "plain"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -75,7 +75,7 @@ PLAIN = "pair_style mace/uq\npair_coeff * * {model} Si O"
 TORCH = PLAIN.replace("mace/uq", "mace/uq engine torch", 1)
 """For tests that look into Python: what the engine of `lmp_uq.run.engine` is asked for, or what becomes of its failures."""
 ENGINES = {"torch": 1e-8, "native": 1e-7, "device": 1e-7}
-"""Largest deviation of a force from mace-torch's, eV/Angstrom: the native engine tabulates radial functions. The last one is that engine on the
+"""Largest deviation of a force from mace-torch's, eV/Angstrom: the native engine tabulates radial functions. "device" is that engine on the
 emulated device."""
 DEVICE = "native device cuda"
 

@@ -115,8 +115,8 @@ for _ in range(100):
 def test_a_device_too_small_and_then_a_device_that_is_lost():
     """The latter says so at every call, also while memory is given back; in a process of its own, since a device is not found again."""
     command = [sys.executable, "-c", LOST, TESTS]
-    done = subprocess.run(command, env=os.environ | variables(LOST_AFTER=60), capture_output=True, text=True, cwd="/")
+    done = subprocess.run(command, env=os.environ | variables(LOST_AFTER=200), capture_output=True, text=True, cwd="/")
     assert done.returncode == 0, done.stderr
     small, *lines = done.stdout.splitlines()
     assert re.fullmatch(r"out of device memory: no room for an array of \d+ MB, free are 0 MB of 1 MB", small)
-    assert 50 < len(lines) < 100 and set(lines) == {"CUDA: unspecified launch failure"}
+    assert 10 < len(lines) < 100 and set(lines) == {"CUDA: unspecified launch failure"}

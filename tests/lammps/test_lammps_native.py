@@ -222,10 +222,6 @@ def test_auto_falls_back_to_torch_and_names_the_feature(lammps, only_torch):
     assert "native engine: max_ell is 4" in lammps.fails(crystal(), "run 0", model=only_torch, pair=engine("native"), n=2)
 
 
-def test_a_gpu_is_for_torch(lammps):
-    assert "engine native runs on the CPU" in lammps.fails(crystal(), "run 0", pair=engine("native", "device cuda:0"))
-
-
 @pytest.mark.parametrize("keywords", ["members 65", "force_members 65", "quantile learned", "device tpu"])
 def test_the_same_refusals(keywords, lammps):
     texts = [lammps.fails(crystal(), "run 0", pair=engine(name, keywords)) for name in ("native", "torch")]

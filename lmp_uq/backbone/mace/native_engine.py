@@ -27,7 +27,8 @@ _TRAINED = re.compile(r"\.(weight|weights_max|weights\.\d+)$")
 
 
 class MaceNativeBackbone:
-    """A MACE model as a `lmp_uq.backbone.protocol.Backbone`. Calls release the GIL, and several threads may make them at once.
+    """A MACE model as a `lmp_uq.backbone.protocol.Backbone`. Calls release the GIL, and several threads may make them at once; on
+    a device they wait for one another, so that threads which exchange ghosts with one another need a backbone each.
 
     Parameters
     ----------

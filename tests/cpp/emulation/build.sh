@@ -28,5 +28,6 @@ emulated() (
     ${CXX:-g++} $options -x c++ -c "$source" -o "$object" || exit 1
   done
   # shellcheck disable=SC2086
-  ${CXX:-g++} $flags $shared $objects -o "$output"
+  ${CXX:-g++} $flags $shared $objects -o "$output.part" || exit 1
+  mv "$output.part" "$output"    # whole at any time: a test of another process may be about to load it
 )
