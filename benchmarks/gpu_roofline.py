@@ -21,6 +21,7 @@ RATES = {  # a second; L2 and device memory are assumptions
 }
 HOST = 25e9  # bytes a second to and from the host
 TILE = 64  # of matrix products
+TOGETHER = 4  # atoms of a thread block of the products, which read the same coefficients
 WARP, FLOAT, COEFFICIENTS, SUMS = 32, 4, 6, 16
 
 
@@ -41,12 +42,12 @@ MODELS = {
 # of an edge and warp: multiplications of a lane, instructions, loads and stores
 LOOPS = {
     "first_forward": (36, 102, 42),
-    "first_reverse": (74, 191, 75),
+    "first_reverse": (70, 189, 75),
     "message_forward": (160, 277, 83),
-    "message_reverse": (344, 542, 121),
-    "gather_sources": (4, 30, 5),
+    "message_reverse": (334, 532, 121),
+    "gather_sources": (4, 33, 5),
 }
-GEMM = (703 / (256 * WARP), 140 / (256 * WARP))  # instructions, loads and stores of a multiplication
+GEMM = (1579 / (1024 * WARP), 268 / (1024 * WARP))  # instructions, loads and stores of a multiplication
 
 
 class Cost(NamedTuple):
@@ -85,7 +86,8 @@ def gemm(m: Model, rows: float, read: float, written: float) -> Cost:
 
 def product(m: Model, layer: int, reverse: bool, vectors: int) -> Cost:
     coefficients, forward, back = m.terms[layer]
-    return Cost(m.channels * (back if reverse else forward), 0.0, 0.0, coefficients * m.channels * FLOAT, vectors * m.channels * FLOAT)
+    read = coefficients * m.channels * FLOAT / TOGETHER
+    return Cost(m.channels * (back if reverse else forward), 0.0, 0.0, read, vectors * m.channels * FLOAT)
 
 
 def kernels(m: Model) -> dict[str, Cost]:
@@ -94,10 +96,9 @@ def kernels(m: Model) -> dict[str, Cost]:
     sums, features = edge * m.channels / WARP * SUMS * FLOAT, edge * 4 * vector
     prepared = Cost(hbm=edge * (40 + 100 + 76))
     gradients = Cost(hbm=sums + edge * 104)
-    forward = loop(m, "first_forward", 4, hbm=16 * vector)
     return {
         "prepare_edges, 4 times": prepared + prepared + prepared + prepared,
-        "first_forward": forward,
+        "first_forward": loop(m, "first_forward", 4, hbm=16 * vector),
         "product_forward, layer 0": product(m, 0, False, 20),
         "gemm: Lin, Up": gemm(m, 8, 8, 8),
         "message_forward": loop(m, "message_forward", 10, features, 44 * vector),
@@ -107,12 +108,11 @@ def kernels(m: Model) -> dict[str, Cost]:
         "gemm: messages, transposed": gemm(m, 40, 16, 40),
         "message_reverse": loop(m, "message_reverse", 10, features, 44 * vector + features + sums),
         "gather_sources": loop(m, "gather_sources", 0, hbm=features + 4 * vector),
-        "first_forward again": forward,
         "gemm: Lin, Up, skip, transposed": gemm(m, 9, 9, 9),
         "product_reverse, layer 0": product(m, 0, True, 36),
         "first_reverse": loop(m, "first_reverse", 4, hbm=16 * vector + sums),
         "edge_gradients, twice": gradients + gradients,
-        "repulsion, scatter": Cost(hbm=edge * (2 * 40 + 24 + 56)),
+        "repulsion": Cost(hbm=edge * (2 * 40 + 24)),
     }
 
 

@@ -27,7 +27,7 @@ def wanted_always(name):
 
 @needs_nvcc
 def test_hot_kernels_in_float32(tmp_path):
-    found = of_chip("sm_90", static_evidence.FILES, tmp_path, wanted_always)
+    found = of_chip("sm_90", static_evidence.HOT_FILES, tmp_path, wanted_always)
     kinds = {name.split("_kernel")[0] for _, name in found}
     both_ways = {f"{name}_{way}" for name in ("message", "first", "product") for way in ("forward", "reverse")}
     assert kinds == both_ways | {"gemm", "gather_sources"}
@@ -68,8 +68,14 @@ def test_a_kernel_that_spills_is_seen(tmp_path, monkeypatch):
 def test_what_is_worse_than_the_table_is_named():
     before = {("sm_90", "scatter_kernel"): Kernel(40, 0, 1024, 32)}
     assert static_evidence.regressions({("sm_90", "scatter_kernel"): Kernel(40, 0, 1024, 32)}, before) == []
-    worse = static_evidence.regressions({("sm_90", "scatter_kernel"): Kernel(48, 8, 1024, 32)}, before)
-    assert worse == ["scatter_kernel, sm_90: registers 48, was 40", "scatter_kernel, sm_90: spills 8, was 0"]
+    worse = static_evidence.regressions({("sm_90", "scatter_kernel"): Kernel(41, 8, 1024, 32)}, before)
+    assert worse == [
+        "scatter_kernel, sm_90: 41 registers, were 40",
+        "scatter_kernel, sm_90: 8 bytes spilled, 1024 shared, were 0 and 1024",
+    ]
+    assert static_evidence.regressions({("sm_90", "copy_kernel"): Kernel(8, 0, 0, 64)}, before) == [
+        "copy_kernel, sm_90: not in static_evidence.txt"
+    ]
 
 
 @pytest.mark.parametrize(

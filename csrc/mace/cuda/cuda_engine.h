@@ -97,6 +97,7 @@ template <class T> class CudaEngine : public Engine {
   Rows sum_rows(const Layer &layer, int l) const;
   std::size_t first_sum(const Layer &layer, int l) const;
   std::size_t sum_size(const Layer &layer) const;    // of a centre
+  bool keeps_sums(const Layer &layer, std::size_t n_local) const;
   std::vector<Chunk> chunks(const SortedGraph &graph, int n_sets) const;
 
   EdgeBatch<T> prepare_chunk(const Layer &layer, const Evaluated &state, const Chunk &chunk);

@@ -46,7 +46,6 @@ template <class T> class DeviceLayer {
   int wide() const { return padded(model_.n_channels()); }
   int sent_wide() const { return padded(model_.n_sent()); }
   std::size_t row_size() const;                                  // numbers of an interval of a radial table
-  bool keeps_sums() const { return number() > 0 || shape().nonlinear; }    // else they cost less to make again than to fetch
 
   SparseMap<T> couple() const { return couple_.view(); }
   SparseMap<T> uncouple() const { return uncouple_.view(); }

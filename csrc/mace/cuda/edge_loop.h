@@ -31,6 +31,13 @@ __device__ inline Share share_of_warp(int n_blocks)
   return {item / n_blocks, item % n_blocks, static_cast<int>(threadIdx.x) % LANES, warp};
 }
 
+// The same with the blocks of channels outside: warps of a thread block read the same coefficients.
+__device__ inline Share share_of_rows(int n_things)
+{
+  const int warp = threadIdx.x / LANES, item = blockIdx.x * (blockDim.x / LANES) + warp;
+  return {item % n_things, item / n_things, static_cast<int>(threadIdx.x) % LANES, warp};
+}
+
 inline int blocks_for(std::size_t n_warps, int warps = WARPS) { return static_cast<int>((n_warps + warps - 1) / warps); }
 
 template <class T> __device__ inline T radial(const T *row, int p, T t)

@@ -42,7 +42,7 @@ template <class T> void CudaEngine<T>::run_layer(const Layer &layer, const Layer
   LayerState &kept = state.layers[layer.number()];
   kept.own = layer.own_rows(state.graph.host(), stream_);
   kept.norm.resize(n_local);
-  if (keep && layer.keeps_sums()) kept.products_in.resize(n_local * n_row);
+  if (keep && keeps_sums(layer, n_local)) kept.products_in.resize(n_local * n_row);
   if (layer.shape().nonlinear) kept.before_gate.resize(n_local * layer.model().n_before_gate() * wide());
   if (keep && keeps_scalars(layer.shape().readout)) kept.scalars.resize(n_local * wide());
   if (next) {
@@ -80,9 +80,9 @@ void CudaEngine<T>::run_chunk(const Layer &layer, const Layer *next, Evaluated &
   const LayerModel &model = layer.model();
   centre_norms({edges.start, chunk.first, chunk.n(), chunk.first_edge, layer.shape().density ? work_.density.data() : nullptr, model.density_offset(),
                 model.norm_slope(), kept.norm.data()}, stream_);
-  const bool keeps_sums = keep && layer.keeps_sums();
-  if (!keeps_sums) work_.first_in.resize(chunk.n() * n_row);
-  T *sums = keeps_sums ? kept.products_in.data() + chunk.first * n_row : work_.first_in.data();
+  const bool kept_there = kept.products_in.size() > 0;
+  if (!kept_there) work_.first_in.resize(chunk.n() * n_row);
+  T *sums = kept_there ? kept.products_in.data() + chunk.first * n_row : work_.first_in.data();
   sum_messages(layer, state, chunk, edges, sums);
   if (layer.shape().nonlinear) gate_messages(layer, state, chunk, sums);
   update_features(layer, state, chunk, sums);

@@ -109,7 +109,7 @@ void CudaEngine<T>::products_gradient(const Layer &layer, const Evaluated &state
   for (int l = 0; l <= layer.shape().l_out; ++l)
     layer.linear(l).times_transposed(static_cast<int>(n_rows) * (2 * l + 1), work_.features_out.data() + l * l * wide(), rows(l, n_out, wide()),
                                      work_.products.data() + l * l * wide(), rows(l, n_out, wide()), false, stream_);
-  const T *in = layer.keeps_sums() ? kept.products_in.data() + chunk.first * n_row : nullptr;
+  const T *in = kept.products_in.size() ? kept.products_in.data() + chunk.first * n_row : nullptr;
   if (!in) {
     work_.first_in.resize(chunk.n() * n_row);
     in = sum_messages(layer, state, chunk, edges, work_.first_in.data());

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Matrix products of strided rows: tiles of 64 x 64 numbers, 4 x 4 in the registers of each of 256 threads.
+// Matrix products of strided rows: tiles of 64 x 64 numbers, 8 x 8 in the registers of each of 64 threads.
 #include "mace/cuda/edge_loop.h"
 
 namespace lmp_uq::cuda {
 
-constexpr int TILE = 64, DEPTH = 16, SIDE = 16, MICRO = TILE / SIDE;
+constexpr int TILE = 64, DEPTH = 16, SIDE = 8, MICRO = TILE / SIDE;
 
 template <class T> struct Operands {
   T a[DEPTH][TILE + 1], b[DEPTH][TILE];    // a transposed; its rows are written down columns, hence one number more

@@ -48,8 +48,8 @@ template <class T> __device__ inline const T *coefficients_of(const T *of_elemen
 template <class T> __global__ void __launch_bounds__(WARPS * LANES) product_forward_kernel(ProductForward<T> a)
 {
   LMP_UQ_SHARED(Columns<T>, columns);
-  const Share me = share_of_warp(a.n_blocks);
-  if (me.thing >= a.n_rows) return;
+  const Share me = share_of_rows(a.n_rows);
+  if (me.block >= a.n_blocks) return;
   const std::size_t width = static_cast<std::size_t>(a.n_blocks) * LANES, channel = me.block * LANES + me.lane;
   T *factors = columns.of[me.warp][0] + me.lane;
   for (int s = 0; s < a.polynomial.n_in; ++s) factors[s * LANES] = a.in[(static_cast<std::size_t>(me.thing) * a.polynomial.n_in + s) * width + channel];
@@ -62,9 +62,9 @@ template <class T> __global__ void __launch_bounds__(WARPS * LANES) product_reve
 {
   LMP_UQ_SHARED(Columns<T>, columns);
   LMP_UQ_SHARED(Columns<T>, gradients);
-  const Share me = share_of_warp(a.n_blocks);
-  const int set = me.thing / a.n_rows, row = me.thing % a.n_rows;
-  if (set >= a.n_sets) return;
+  const Share me = share_of_rows(a.n_sets * a.n_rows);
+  const int row = me.thing % a.n_rows;
+  if (me.block >= a.n_blocks) return;
   const Polynomial &p = a.polynomial;
   const std::size_t width = static_cast<std::size_t>(a.n_blocks) * LANES, channel = me.block * LANES + me.lane;
   T *factors = columns.of[me.warp][0] + me.lane, *gradient = gradients.of[me.warp][0] + me.lane;
