@@ -52,7 +52,7 @@ def test_tables_are_the_functions(name, precision, engine, n):
     for found, limit in ((evaluated(tabulated, distances), TOLERANCE[precision]), (evaluated(coarse, distances), 1e-3)):
         errors = [np.abs(a - b).max() / np.abs(b).max() for a, b in zip(found, wanted, strict=True)]
         # columns of several layers multiply their errors; values are far better than derivatives but for the rounding of float32
-        assert max(errors) < 20.0 * limit
+        assert np.max(errors) < 20.0 * limit
     # the limit is one that a table can miss
     assert np.abs(evaluated(coarse, distances)[2] - wanted[2]).max() > 20.0 * TOLERANCE[precision] * np.abs(wanted[2]).max()
 

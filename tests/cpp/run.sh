@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Identities of the native engine in plain C++, every family of models: tests/cpp/run.sh sanitize|valgrind|aarch64|emulate-sanitize, from anywhere, with PYTHON
 # set to the interpreter that has lmp_uq and the tests' packages.
-#   emulate-sanitize   what is written for a device, through its emulation, under AddressSanitizer and ThreadSanitizer; needs no PYTHON
+#   emulate-sanitize   what is written for a device, through its emulation, under AddressSanitizer and ThreadSanitizer: first the emulation itself
+#              on faults that are planted, then the engine
 #   sanitize   csrc but for lammps/ and the loops under AddressSanitizer and UndefinedBehaviorSanitizer
 #   aarch64    both, compiled for that processor and run by qemu-aarch64
 #   valgrind   csrc but for lammps/, with the unrolled loops, which are too much for the sanitizers, under memcheck
@@ -11,12 +12,18 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/tests/objects.sh"
 python=${PYTHON:-$root/.venv/bin/python}
 mode=${1:?sanitize, valgrind, aarch64 or emulate-sanitize}
+mkdir -p "$root/build/cpp/$mode" "$root/build/cpp/models"
+[ "$mode" != emulate-sanitize ] || for build in asan tsan; do sh "$root/tests/cpp/emulation/faults.sh" $build; done
+"$python" "$root/tests/cpp/models.py" "$root/build/cpp/models"
 if [ "$mode" = emulate-sanitize ]; then
-  for build in asan tsan; do sh "$root/tests/cpp/emulation/faults.sh" $build; done
+  export ASAN_OPTIONS=detect_leaks=0    # of an interpreter
+  for build in asan tsan; do
+    library=$(sh "$root/tests/cpp/emulation/library.sh" $build)
+    preload=$(${CXX:-g++} -print-file-name=lib$build.so)
+    (cd /; LD_PRELOAD=$preload LMP_UQ_CUDA_LIBRARY=$library "$python" "$root/tests/cpp/emulation/engine.py" "$root"/build/cpp/models/*.uq)
+  done
   exit
 fi
-mkdir -p "$root/build/cpp/$mode" "$root/build/cpp/models"
-"$python" "$root/tests/cpp/models.py" "$root/build/cpp/models"
 cd "$root/build/cpp/$mode"
 common="-std=c++17 -O1 -g -fno-omit-frame-pointer -fopenmp"
 case $mode in

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs models on the device that LMP_UQ_CUDA_LIBRARY has, in both precisions, for a sanitizer to watch: python engine.py FILE..."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from lmp_uq import modelfile
+from lmp_uq.backbone.graph import Graph
+from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
+
+
+def some_graph(backbone, n=3, n_edges=40):
+    """Edges of some lengths between some atoms, some of them beyond the cutoff; the last atom has none."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(n_edges, 3))
+    vectors *= backbone.cutoff * rng.uniform(0.2, 1.1, (n_edges, 1)) / np.linalg.norm(vectors, axis=1, keepdims=True)
+    centres, neighbours = np.sort(rng.integers(0, n, n_edges)), rng.integers(0, n, n_edges)
+    return Graph(rng.integers(0, len(backbone.elements), n + 1), n + 1, centres, neighbours, vectors)
+
+
+def run(path, precision):
+    file = modelfile.read(path)
+    architecture = file.header.backbone.to_dict()["architecture"]
+    backbone = MaceNativeBackbone(architecture, file.section("backbone"), precision=precision, device="cuda", threads=1)
+    graph, rng = some_graph(backbone), np.random.default_rng(1)
+    state = backbone.evaluate(graph).state
+    for n_sets in (1, 2):
+        gradients = backbone.pull(state, rng.normal(size=(n_sets, graph.n_local)), rng.normal(size=(n_sets, graph.n_local, backbone.n_features)))
+        assert np.isfinite(gradients).all() and gradients.any()
+
+
+for path in map(Path, sys.argv[1:]):
+    for precision in ("float64", "float32"):
+        run(path, precision)
+print(f"{len(sys.argv) - 1} models in two precisions")
