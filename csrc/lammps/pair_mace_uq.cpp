@@ -168,8 +168,7 @@ void PairMaceUq::load(const std::string &file, char **elements)
   for (int i = 1; i <= atom->ntypes; i++)
     for (int j = 1; j <= atom->ntypes; j++) setflag[i][j] = model.species_of_type[i] >= 0 && model.species_of_type[j] >= 0;
   const lmp_uq::NodePlace place = lmp_uq::place_in_node(world);
-  impl->settings.local_rank = place.rank;
-  impl->settings.ranks_of_node = place.n_ranks;
+  impl->settings.local_rank = place.rank, impl->settings.ranks_of_node = place.n_ranks;
   model.load(lmp, impl->settings, file);
 }
 

@@ -30,7 +30,7 @@ STILL_UPWARDS = {
     ("head", "mace/cpu/kernels.h"),
 }
 """Argument structs of the loops, which lie with the loops, and the record of SNAP's flags."""
-SYSTEM = ("sys/stat.h", "dlfcn.h", "omp.h", "pthread.h", "string.h")
+SYSTEM = ("sys/stat.h", "dlfcn.h", "omp.h", "pthread.h", "stddef.h", "stdint.h", "string.h")
 SYSTEM_OF_ROOM = {
     "mace/cuda": ("cuda_runtime.h",),
     "mace/cuda/emulation": (
