@@ -41,6 +41,15 @@ def test_it_says_where_it_runs():
         assert as_native(density_model(), device="auto").device == "cpu"
 
 
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("name", ["residual", "nonlinear"])
+def test_stacks_of_several_passes_have_the_bits_of_single_pulls(name, precision):
+    backbone = shared_backbone(name, "device", precision=precision)
+    graph, rng = one_graph(backbone, make_frame("small", backbone.elements)), np.random.default_rng(0)
+    state, sets = backbone.evaluate(graph).state, rng.normal(size=(6, graph.n_local, backbone.n_features))
+    np.testing.assert_array_equal(backbone.pull(state, None, sets), np.stack([backbone.pull(state, None, one) for one in sets]))
+
+
 @pytest.mark.parametrize("own", [False, True], ids=["one backbone", "a backbone each"])
 def test_threads_that_call_at_once_get_the_bits_of_one(own):
     backbones = [as_native(density_model(), engine="device") for _ in range(1 + own)]

@@ -133,10 +133,10 @@ def test_one_sentence_on_every_rank(word, machine, text, n, lammps):
     assert text in found.splitlines()[0]
 
 
-def ended(lammps, atoms, *more, ranks, pair=ON_DEVICE, **settings):
+def ended(lammps, atoms, *more, ranks, before="", **settings):
     """A run of plain LAMMPS on the emulated device that has to end by itself, with an error that is said once."""
     folder = lammps.new_folder()
-    (folder / "in.run").write_text(lammps.write(folder, atoms, *more, pair=pair))
+    (folder / "in.run").write_text(lammps.write(folder, atoms, *more, pair=ON_DEVICE, before=before))
     done = execute("lmp-uq", "run", "-in", "in.run", ranks=ranks, folder=folder, timeout=120, **emulated_device.variables(**settings))
     assert done.code != 0 and "Total wall time" not in done.text, done.text[-2000:]
     errors = {line.partition(": ")[2] for line in done.text.splitlines() if "ERROR" in line}  # of one rank or of all
@@ -153,6 +153,14 @@ def test_a_device_that_is_lost_in_a_run_ends_all_ranks(ranks, lammps):
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_more_atoms_than_the_memory_has_room_for(ranks, lammps):
     text = ended(lammps, crystal((6, 6, 4)), "run 0", ranks=ranks, MEMORY_MB=8)
+    assert "out of device memory: no room for an array of" in text
+
+
+def test_memory_that_is_short_on_one_rank_ends_the_other_too(lammps):
+    """Which has no atoms, and would wait for the exchange."""
+    atoms = crystal((6, 6, 4))
+    atoms.set_cell([100.0, *atoms.cell.lengths()[1:]])
+    text = ended(lammps, atoms, "run 0", ranks=2, before="processors 2 1 1", MEMORY_MB=10)
     assert "out of device memory: no room for an array of" in text
 
 

@@ -29,7 +29,8 @@ def run(path, precision):
     graph, rng = some_graph(backbone), np.random.default_rng(1)
     state = backbone.evaluate(graph).state
     for n_sets in (1, 2):
-        gradients = backbone.pull(state, rng.normal(size=(n_sets, graph.n_local)), rng.normal(size=(n_sets, graph.n_local, backbone.n_features)))
+        rows, sets = rng.normal(size=(n_sets, graph.n_local)), rng.normal(size=(n_sets, graph.n_local, backbone.n_features))
+        gradients = backbone.pull(state, rows, sets)
         assert np.isfinite(gradients).all() and gradients.any()
 
 
