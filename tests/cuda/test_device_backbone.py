@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from backbone_checks import as_native, make_frame, one_graph, shared_backbone
 from emulated_device import machine, variables
+from lammps_cases import crystal
 from tiny_models import density_model
 
+from lmp_uq import UqCalculator
 from lmp_uq.errors import UqError
 
 TESTS = Path(__file__).parents[1]
@@ -82,6 +84,17 @@ def test_a_state_outlives_its_backbone_and_later_evaluations():
     gc.collect()
     del state  # gives its memory back to a device whose engine is kept for it
     gc.collect()
+
+
+def test_the_calculator_of_ase_runs_there(models):
+    atoms, found = crystal(), []
+    with machine():
+        for device in ("cpu", "cuda"):
+            atoms.calc = UqCalculator(models.full, device=device, engine="native", precision="float64")
+            found.append((atoms.get_forces(), atoms.calc.results["energy_std"], atoms.calc.results["force_error"]))
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_allclose(two, one, rtol=0.0, atol=1e-10 * np.abs(one).max())
+    assert not np.array_equal(found[0][0], found[1][0]), "the CPU's bits: nothing ran elsewhere"
 
 
 def test_positions_that_are_not_finite_leave_the_device_usable():
