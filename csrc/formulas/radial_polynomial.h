@@ -13,7 +13,7 @@ constexpr int MOST_COEFFICIENTS = 8;  // of a radial function on an interval, a 
 // worth their reading; tables in float32 are small anyway.
 template <class T> LMP_UQ_HD constexpr int n_coefficients() { return sizeof(T) == 8 ? 8 : 6; }
 
-constexpr int N_SPANS = 32;          // of equal length, each cut into as many equal intervals as it needs
+constexpr int N_SPANS = 16;          // of equal length, each cut into as many equal intervals as it needs
 
 struct RadialSpans {
   double low, length;                // where the first begins, Angstrom; of one

@@ -12,7 +12,7 @@ namespace lmp_uq {
 
 namespace {
 
-constexpr double LOWEST = 0.5, LOWEST_OF_CONTACT = 0.5;    // Angstrom; part of the sum of covalent radii
+constexpr double LOWEST = 0.5, LOWEST_OF_CONTACT = 0.55;    // Angstrom; part of the sum of covalent radii
 
 double dot(const std::vector<double> &a, const std::vector<double> &b) { return std::inner_product(a.begin(), a.end(), b.begin(), 0.0); }
 
