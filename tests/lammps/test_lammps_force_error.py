@@ -57,7 +57,7 @@ def files(tmp_path_factory, models):
 
 def in_python(file, atoms, engine, **options):
     """Columns of the fields in `NAMES`, from Python."""
-    found = Model.load(file, engine=engine, **options).predict(atoms, progress=False)
+    found = Model.load(file, engine="native" if engine == "device" else engine, **options).predict(atoms, progress=False)
     (errors,) = zip(*(found.force_error(level) for level in LEVELS.values()), strict=True)
     (above,) = zip(*(found.error_above(t) for t in THRESHOLDS), strict=True)
     return np.column_stack([*errors, found.grade[0], found.neighbour_grade[0], *above])
@@ -86,7 +86,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])
-@pytest.mark.parametrize("engine", ["native", "torch"])
+@pytest.mark.parametrize("engine", ["native", "torch", "device"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_fields_are_those_of_python(layout, engine, n, lammps, files):
     make, options, more = LAYOUTS[layout]

@@ -9,7 +9,7 @@ import re
 import ase
 import numpy as np
 import pytest
-from lammps_cases import ASK, ENGINES, FIELDS, HOT, PLAIN, VOIGT, assert_equal, assert_same_state, crystal, with_engine
+from lammps_cases import ASK, DEVICE, ENGINES, FIELDS, HOT, PLAIN, VOIGT, assert_equal, assert_same_state, crystal, with_engine
 
 RANKS = pytest.mark.parametrize("n", [1, 2, 4])
 DEAR = (ASK.replace(f"uq/atom {' '.join(FIELDS)}", f"uq/atom {' '.join(FIELDS)} force_std neighbour_grade"), "run 0", "#snapshot end")
@@ -54,9 +54,9 @@ def alone(lammps, engine):
 
 
 @RANKS
-@pytest.mark.parametrize("layout", ["brick", "tiled", "overlay", "torch"])
+@pytest.mark.parametrize("layout", ["brick", "tiled", "overlay", "torch", "device"])
 def test_a_bath_changes_nothing(layout, n, lammps):
-    engine = "torch" if layout == "torch" else "native"
+    engine = {"torch": "torch", "device": DEVICE}.get(layout, "native")
     more = ("balance 1.0 rcb",) if layout == "tiled" else ()
     style = with_bath(f"engine {engine}", "/overlay" if layout == "overlay" else "")
     found = lammps.state(bathed(True), *more, *DEAR, n=n, **style, **(TILED if layout == "tiled" else {}))
