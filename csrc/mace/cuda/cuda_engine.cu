@@ -84,10 +84,22 @@ template <class T> std::size_t CudaEngine<T>::n_bytes() const
   return n;
 }
 
+template <class T> CudaEngine<T>::Evaluated::Evaluated(std::shared_ptr<Spare> s) : spare(std::move(s))
+{
+  const std::lock_guard<std::mutex> lock(spare->mutex);
+  std::swap(static_cast<Kept &>(*this), spare->kept);
+}
+
+template <class T> CudaEngine<T>::Evaluated::~Evaluated()
+{
+  const std::lock_guard<std::mutex> lock(spare->mutex);
+  std::swap(static_cast<Kept &>(*this), spare->kept);
+}
+
 template <class T> std::size_t CudaEngine<T>::Evaluated::n_bytes() const
 {
-  std::size_t n = graph.n_bytes();
-  for (const LayerState &s : layers)
+  std::size_t n = this->graph.n_bytes();
+  for (const LayerState &s : this->layers)
     n += s.products_in.bytes() + s.before_gate.bytes() + s.features.bytes() + s.scalars.bytes() + s.norm.bytes() + s.own.of_edge.bytes() +
         s.own.rows.bytes();
   return n;

@@ -65,11 +65,20 @@ template <class T> class CudaEngine : public Engine {
     DeviceArray<double> norm;          // of a centre's sum over its neighbours (n_local)
     OwnRows<T> own;
   };
-  struct Evaluated : State {
-    Evaluated(SortedGraph sorted, cudaStream_t stream) : graph(std::move(sorted), stream) {}
-    std::size_t n_bytes() const override;
+  struct Kept {
     DeviceGraph graph;
     std::vector<LayerState> layers;
+  };
+  // Arrays of a state that is gone, for the next: a device takes its time to give memory, and waits for all work first.
+  struct Spare {
+    std::mutex mutex;
+    Kept kept;
+  };
+  struct Evaluated : State, Kept {
+    explicit Evaluated(std::shared_ptr<Spare> s);
+    ~Evaluated() override;
+    std::size_t n_bytes() const override;
+    std::shared_ptr<Spare> spare;
   };
   struct Workspace {                   // of a chunk, but for what is said to be of all
     DeviceArray<T> harmonics, t, first_in, messages, products, features, gated, before_gate, own, edge_sums, edge_features;
@@ -134,7 +143,8 @@ template <class T> class CudaEngine : public Engine {
   DeviceArray<Repulsion> repulsion_;   // (n_elements, n_elements)
   std::vector<std::unique_ptr<Layer>> layers_;
   Workspace work_;
-  std::vector<T> mirror_;              // features of all nodes, on the host, for an exchange
+  std::shared_ptr<Spare> spare_ = std::make_shared<Spare>();
+  PinnedArray<T> mirror_;              // features of all nodes, on the host, for an exchange
   mutable std::mutex mutex_;           // one evaluation or pull at a time
 };
 

@@ -3,9 +3,10 @@
 
 namespace lmp_uq::cuda {
 
-DeviceGraph::DeviceGraph(SortedGraph sorted, cudaStream_t stream) : sorted_(std::move(sorted))
+void DeviceGraph::take(std::unique_ptr<const SortedGraph> sorted, cudaStream_t stream)
 {
-  const SortedGraph &g = sorted_;
+  sorted_ = std::move(sorted);
+  const SortedGraph &g = *sorted_;
   std::vector<int> centre(g.source.size()), leaving_start(g.n_nodes + 1, 0), leaving(g.source.size());
   for (int i = 0; i < g.n_local; ++i)
     for (int e = g.start[i]; e < g.start[i + 1]; ++e) centre[e] = i;

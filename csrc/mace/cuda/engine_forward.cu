@@ -9,7 +9,9 @@ std::unique_ptr<Engine::State> CudaEngine<T>::evaluate(const AtomGraph &graph, c
                                                        double *descriptors)
 {
   const std::lock_guard<std::mutex> lock(mutex_);
-  auto state = std::make_unique<Evaluated>(SortedGraph(graph, shape().cutoff, shape().n_elements(), n_threads_), stream_);
+  auto made = std::make_unique<const SortedGraph>(graph, shape().cutoff, shape().n_elements(), n_threads_);
+  auto state = std::make_unique<Evaluated>(spare_);
+  state->graph.take(std::move(made), stream_);
   const SortedGraph &sorted = state->graph.host();
   if (!exchange.forward && graph.n_nodes != graph.n_local)
     throw std::runtime_error("graph: " + std::to_string(graph.n_nodes - graph.n_local) + " ghosts but no exchange to fill them");
@@ -22,7 +24,6 @@ std::unique_ptr<Engine::State> CudaEngine<T>::evaluate(const AtomGraph &graph, c
   for (std::size_t t = 0; t < layers_.size(); ++t) {
     const Layer *next = t + 1 < layers_.size() ? layers_[t + 1].get() : nullptr;
     run_layer(*layers_[t], next, *state, keep, energies);
-    if (!keep) state->layers[t] = {};
     if (next) fill_ghosts(*next, sorted, exchange, state->layers[t + 1].features);
     std::swap(work_.before, work_.after);
   }
@@ -42,9 +43,9 @@ template <class T> void CudaEngine<T>::run_layer(const Layer &layer, const Layer
   LayerState &kept = state.layers[layer.number()];
   kept.own = layer.own_rows(state.graph.host(), stream_);
   kept.norm.resize(n_local);
-  if (keep && keeps_sums(layer, n_local)) kept.products_in.resize(n_local * n_row);
+  kept.products_in.resize(keep && keeps_sums(layer, n_local) ? n_local * n_row : 0);    // or what a state before kept
   if (layer.shape().nonlinear) kept.before_gate.resize(n_local * layer.model().n_before_gate() * wide());
-  if (keep && keeps_scalars(layer.shape().readout)) kept.scalars.resize(n_local * wide());
+  kept.scalars.resize(keep && keeps_scalars(layer.shape().readout) ? n_local * wide() : 0);
   if (next) {
     work_.after.resize(n_local * next->model().n_skip() * wide());
     state.layers[next->number()].features.resize(static_cast<std::size_t>(state.graph.n_nodes()) * next->model().n_in() * next->sent_wide());
