@@ -139,7 +139,10 @@ def test_help_is_that_of_lammps(folder):
 
 def test_env_is_what_a_shell_can_read(folder):
     done = execute("lmp-uq", "env", folder=folder)
-    assert done.code == 0 and all(line.startswith("export ") for line in done.text.splitlines())
+    exports = [line.startswith("export ") for line in done.text.splitlines()]
+    assert done.code == 0 and exports == sorted(exports, reverse=True)
+    # behind them comments, so that eval without quotes, which joins the lines, sees the exports
+    assert all(line.startswith("# CUDA") for line, exported in zip(done.text.splitlines(), exports, strict=True) if not exported)
     assert "LAMMPS_PLUGIN_PATH=" in done.text and str(BIN) in done.text
 
 
