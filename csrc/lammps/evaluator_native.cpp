@@ -119,7 +119,9 @@ void NativeEvaluator::use_device(const lmp_uq::DeviceChoice &device, lmp_uq::Eng
 {
   const bool dealt_out = settings_.device.find(':') == std::string::npos;
   options.n_sharing = dealt_out ? (settings_.ranks_of_node + device.n_devices - 1) / device.n_devices : settings_.ranks_of_node;
-  if (!options.single_precision) remark_ = lmp_uq::double_precision_remark(device.number);
+  if (options.single_precision) return;
+  remark_ = lmp_uq::double_precision_remark(device.number);
+  if (options.single_precision_bars) remark_ += std::string(remark_.empty() ? "" : "; ") + "bars_precision float32 is of the CPU, bars on a device have the model's";
 }
 
 // what goes wrong here is a feature that this engine lacks, not a bad file

@@ -1,38 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mace/device_engine.h"
 
-#include "base/json_text.h"
-
-#include <stdexcept>
+#include "base/text.h"
+#include "mace/problem.h"
 
 namespace lmp_uq {
-
-namespace {
-
-constexpr int MOST_TEXT = 1000;
-
-// f(problem, size), and raises the problem
-template <class F> auto without_problem(const F &f)
-{
-  char problem[MOST_TEXT] = "";
-  struct Raise {
-    const char *problem;
-    void operator()() const
-    {
-      if (problem[0]) throw std::runtime_error(problem);
-    }
-  } const raise{problem};
-  if constexpr (std::is_void_v<decltype(f(problem, MOST_TEXT))>) {
-    f(problem, MOST_TEXT);
-    raise();
-  } else {
-    const auto out = f(problem, MOST_TEXT);
-    raise();
-    return out;
-  }
-}
-
-}    // namespace
 
 DeviceEngine::DeviceEngine(const Json &architecture, const Tensors &tensors, const lmp_uq_engine_calls &calls, const lmp_uq_engine_options &options)
     : shape_(Architecture::read(architecture)), options_(options), handle_(std::make_shared<Handle>(calls))
@@ -40,8 +12,8 @@ DeviceEngine::DeviceEngine(const Json &architecture, const Tensors &tensors, con
   std::vector<lmp_uq_tensor> all;
   for (const auto &[name, tensor] : tensors)
     all.push_back({name.c_str(), static_cast<int>(tensor.dtype), static_cast<int>(tensor.shape.size()), tensor.shape.data(), tensor.data});
-  const std::string text = text_of(architecture);
-  handle_->engine = without_problem([&](char *problem, int size) { return calls.make(text.c_str(), all.size(), all.data(), &options_, problem, size); });
+  const std::string text = json_text(architecture);
+  without_problem([&](char *problem, int size) { handle_->engine = calls.make(text.c_str(), all.size(), all.data(), &options_, problem, size); });
 }
 
 DeviceEngine::~DeviceEngine() = default;
@@ -63,8 +35,9 @@ std::unique_ptr<Engine::State> DeviceEngine::evaluate(const AtomGraph &graph, co
                                                       double *descriptors)
 {
   const lmp_uq_atom_graph g{graph.n_local, graph.n_nodes, graph.species, graph.n_edges, graph.centres, graph.neighbours, graph.vectors};
-  void *state = without_problem([&](char *problem, int size) {
-    return handle_->calls.evaluate(handle_->engine, &g, &exchange, keep, energies, descriptors, problem, size);
+  void *state = nullptr;
+  without_problem([&](char *problem, int size) {
+    state = handle_->calls.evaluate(handle_->engine, &g, &exchange, keep, energies, descriptors, problem, size);
   });
   return state ? std::make_unique<Evaluated>(handle_, state) : nullptr;
 }

@@ -2,6 +2,7 @@
 #include "mace/device_library.h"
 
 #include "base/environment.h"
+#include "mace/problem.h"
 
 #include <dlfcn.h>
 #include <stdexcept>
@@ -11,7 +12,6 @@ namespace lmp_uq {
 namespace {
 
 constexpr const char *VARIABLE = "LMP_UQ_CUDA_LIBRARY", *FILE_NAME = "liblmp_uq_cuda.so";
-constexpr int MOST_TEXT = 1000;
 
 [[noreturn]] void refuse(const std::string &text) { throw std::runtime_error(text); }
 
@@ -39,14 +39,6 @@ template <class F> F *function(void *library, const char *name, const std::strin
   auto *const found = reinterpret_cast<F *>(dlsym(library, name));
   if (!found) refuse(path + " is no CUDA library of lmp-uq: it has no " + name);
   return found;
-}
-
-// calls f(problem, size), and raises the problem
-template <class F> void without_problem(F &&f)
-{
-  char problem[MOST_TEXT];
-  f(problem, MOST_TEXT);
-  if (problem[0]) refuse(problem);
 }
 
 DeviceChoice cuda_device(const std::string &word, int local_rank)

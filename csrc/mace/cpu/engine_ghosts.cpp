@@ -65,9 +65,6 @@ template <class T> struct FeatureRows {
   GhostRows view() { return {this, width(), std::is_same<T, float>::value, pack, unpack, add}; }
 };
 
-constexpr int MOMENTS = 4;    // sets: unit weights, then x, y and z
-static_assert(MAX_SETS % MOMENTS == 0, "a pass takes whole moments");
-
 // of a ghost's row, before anything travels: what further ghosts leave there on their way home has been shifted where they are
 template <class T> void shift_moments(const BlockedRows<T> &rows, T *features, std::int64_t node, const double *shift, int wide)
 {
@@ -80,11 +77,6 @@ template <class T> void shift_moments(const BlockedRows<T> &rows, T *features, s
         for (int k = 0; k < n; ++k) moment[k] -= static_cast<T>(shift[a]) * unit[k];
       }
     }
-}
-
-void check(int failed)
-{
-  if (failed) throw std::runtime_error("the exchange of ghosts failed");
 }
 
 }    // namespace
@@ -102,7 +94,7 @@ void MaceEngine<T>::fill_ghosts(const Layer<T> &layer, const SortedGraph &graph,
   if (!exchange.forward) return;
   FeatureRows<T> held{features_of(layer, graph), features.data(), graph, layer.sent_wide() / block<T>(), n_threads_};
   const GhostRows rows = held.view();
-  check(exchange.forward(exchange.context, &rows));
+  check_exchange(exchange.forward(exchange.context, &rows));
 }
 
 template <class T>
@@ -118,7 +110,7 @@ void MaceEngine<T>::gather_ghosts(const Layer<T> &layer, const SortedGraph &grap
     });
   FeatureRows<T> held{blocked, gradient.data(), graph, layer.sent_wide() / block<T>(), n_threads_};
   const GhostRows rows = held.view();
-  check(exchange.reverse(exchange.context, &rows));
+  check_exchange(exchange.reverse(exchange.context, &rows));
 }
 
 template class MaceEngine<float>;

@@ -9,13 +9,12 @@
 #define LMP_UQ_KERNELS_H
 
 #include "formulas/radial_polynomial.h"
+#include "mace/passes.h"
 #include "mace/polynomial.h"
 
 #include <cstddef>
 
 namespace lmp_uq {
-
-constexpr int MAX_SETS = 4;          // cotangents that a reverse kernel takes at once
 
 // channels in 64 bytes
 template <class T> constexpr int block() { return 64 / static_cast<int>(sizeof(T)); }

@@ -2,7 +2,6 @@
 #include "mace/cuda/cuda_engine.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace lmp_uq::cuda {
 
@@ -24,8 +23,11 @@ std::vector<Chunk> cut(const SortedGraph &graph, int most_centres)
 
 template <class T>
 CudaEngine<T>::CudaEngine(Architecture architecture, Tensors tensors, const lmp_uq_engine_options &options)
-    : weights_(std::move(architecture), std::move(tensors)), n_threads_(options.threads), n_sharing_(std::max(1, options.n_sharing)), scale_(weights_.scale()), shift_(weights_.shift())
+    : weights_(std::move(architecture), std::move(tensors)), n_threads_(options.threads), scale_(weights_.scale()), shift_(weights_.shift())
 {
+  std::size_t free = 0, total = 0;
+  require(cudaMemGetInfo(&free, &total));
+  memory_ = total / std::max(1, options.n_sharing);
   const int n_elements = shape().n_elements();
   for (int z = 0; z < n_elements; ++z) atomic_energies_.push_back(weights_.atomic_energy(z));
   std::vector<Repulsion> pairs;
@@ -50,9 +52,10 @@ template <class T> void CudaEngine<T>::prepare(const std::vector<int> &elements,
 
 template <class T> void CudaEngine<T>::prepare(const SortedGraph &graph)
 {
-  std::vector<int> elements(graph.element);
-  std::sort(elements.begin(), elements.end());
-  elements.erase(std::unique(elements.begin(), elements.end()), elements.end());
+  std::vector<char> seen(shape().n_elements(), 0);
+  std::vector<int> elements;
+  for (const int z : graph.element)
+    if (!seen[z]++) elements.push_back(z);
   for (auto &layer : layers_) layer->prepare(elements, stream_);
 }
 
@@ -134,9 +137,7 @@ template <class T> std::size_t CudaEngine<T>::sum_size(const Layer &layer) const
 template <class T> bool CudaEngine<T>::keeps_sums(const Layer &layer, std::size_t n_local) const
 {
   if (layer.number() > 0 || layer.shape().nonlinear) return true;
-  std::size_t free = 0, total = 0;
-  require(cudaMemGetInfo(&free, &total));
-  return n_local * n_harmonics() * wide() * sizeof(T) <= total / 16 / n_sharing_;
+  return n_local * n_harmonics() * wide() * sizeof(T) <= memory_ / 16;
 }
 
 constexpr int MOST_CENTRES = 65536;    // of a chunk
@@ -144,15 +145,14 @@ constexpr int MOST_CENTRES = 65536;    // of a chunk
 // As many centres as a fixed share of the memory has room for: the sums of a run do not depend on how its centres are cut.
 template <class T> std::vector<Chunk> CudaEngine<T>::chunks(const SortedGraph &graph, int n_sets) const
 {
-  std::size_t per_centre = 0, free = 0, total = 0;
+  std::size_t per_centre = 0;
   const std::size_t n_edges = graph.n_local ? graph.source.size() / graph.n_local + 1 : 1;
   for (const auto &layer : layers_) {
     const std::size_t of_edges = n_edges * n_sets * (layer->model().n_in() * layer->sent_wide() + layer->sent_wide() / 2);
     const std::size_t of_atoms = n_sets * (sum_size(*layer) + 3 * static_cast<std::size_t>(n_harmonics()) * wide());
     per_centre = std::max(per_centre, (of_edges + of_atoms) * sizeof(T));
   }
-  require(cudaMemGetInfo(&free, &total));
-  const std::size_t room = total / 4 / n_sharing_ / per_centre;
+  const std::size_t room = memory_ / 4 / per_centre;
   return cut(graph, static_cast<int>(std::max<std::size_t>(1, std::min<std::size_t>(room, MOST_CENTRES))));
 }
 

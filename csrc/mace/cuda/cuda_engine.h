@@ -5,13 +5,12 @@
 
 #include "mace/engine.h"
 #include "mace/engine_calls.h"
+#include "mace/passes.h"
 #include "mace/cuda/device_layer.h"
 
 #include <mutex>
 
 namespace lmp_uq::cuda {
-
-constexpr int MOST_SETS = 4;    // cotangents of a pass
 
 class Stream {
  public:
@@ -113,9 +112,9 @@ template <class T> class CudaEngine : public Engine {
 
   // forward
   void prepare(const SortedGraph &graph);
-  void run_layer(const Layer &layer, const Layer *next, Evaluated &state, bool keep, bool energies);
+  void run_layer(const Layer &layer, const Layer *next, Evaluated &state, const std::vector<Chunk> &all, bool keep, bool energies);
   void run_chunk(const Layer &layer, const Layer *next, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
-  const T *sum_messages(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, T *out);
+  void sum_messages(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, T *out);
   void gate_messages(const Layer &layer, Evaluated &state, const Chunk &chunk, T *out);
   void update_features(const Layer &layer, const Evaluated &state, const Chunk &chunk, const T *in);
   void read_out(const Layer &layer, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
@@ -136,7 +135,8 @@ template <class T> class CudaEngine : public Engine {
   void gather_ghosts(const Layer &layer, const SortedGraph &graph, const GhostExchange &exchange, int n_sets, DeviceArray<T> &gradient);
 
   Weights weights_;
-  int n_threads_, n_sharing_;
+  int n_threads_;
+  std::size_t memory_;                 // this process' share of the device's, bytes
   double scale_, shift_;
   Stream stream_;
   std::vector<double> atomic_energies_;

@@ -24,7 +24,6 @@ void DeviceGraph::take(std::unique_ptr<const SortedGraph> sorted, cudaStream_t s
   id_.upload(g.id, stream);
   length_.upload(g.length, stream);
   direction_.upload(g.direction, stream);
-  require(cudaStreamSynchronize(stream));    // the host's arrays end here
 }
 
 }    // namespace lmp_uq::cuda

@@ -77,26 +77,16 @@ template <class T> __device__ inline T lane_sums(const T (&v)[SUMS], T *tile, in
   return sum + __shfl_xor_sync(WHOLE_WARP, sum, SUMS);
 }
 
-// f(Index<l_max>), and f(Index<l_in>), of the degrees that kernels are made for
-template <class F> void for_l_max(int l_max, const F &f)
+// f(Index<degree>), of the degrees FIRST to LAST that kernels are made for
+template <int FIRST, int LAST, class F> void for_degree(int degree, const F &f)
 {
-  switch (l_max) {
-    case 1: return f(Index<1>{});
-    case 2: return f(Index<2>{});
-    case 3: return f(Index<3>{});
-    default: throw std::runtime_error("no kernel for harmonics up to degree " + std::to_string(l_max));
-  }
+  if (degree == FIRST) return f(Index<FIRST>{});
+  if constexpr (FIRST < LAST) return for_degree<FIRST + 1, LAST>(degree, f);
+  throw std::runtime_error("no kernel for degree " + std::to_string(degree));
 }
 
-template <class F> void for_l_in(int l_in, const F &f)
-{
-  switch (l_in) {
-    case 0: return f(Index<0>{});
-    case 1: return f(Index<1>{});
-    case 2: return f(Index<2>{});
-    default: throw std::runtime_error("no kernel for features up to degree " + std::to_string(l_in));
-  }
-}
+template <class F> void for_l_max(int l_max, const F &f) { for_degree<1, MAX_DEGREE>(l_max, f); }             // of harmonics
+template <class F> void for_l_in(int l_in, const F &f) { for_degree<0, MAX_FEATURE_DEGREE>(l_in, f); }        // of features
 
 }    // namespace lmp_uq::cuda
 #endif

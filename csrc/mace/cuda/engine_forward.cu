@@ -21,9 +21,10 @@ std::unique_ptr<Engine::State> CudaEngine<T>::evaluate(const AtomGraph &graph, c
   for (int row = 0; row < sorted.n_local; ++row) by_row[row] = atomic_energies_[sorted.element[row]] + shift_;
   work_.energies.upload(by_row, stream_);
   work_.descriptors.resize(static_cast<std::size_t>(sorted.n_local) * shape().n_features());
+  const std::vector<Chunk> all = chunks(sorted, 1);
   for (std::size_t t = 0; t < layers_.size(); ++t) {
     const Layer *next = t + 1 < layers_.size() ? layers_[t + 1].get() : nullptr;
-    run_layer(*layers_[t], next, *state, keep, energies);
+    run_layer(*layers_[t], next, *state, all, keep, energies);
     if (next) fill_ghosts(*next, sorted, exchange, state->layers[t + 1].features);
     std::swap(work_.before, work_.after);
   }
@@ -37,7 +38,8 @@ std::unique_ptr<Engine::State> CudaEngine<T>::evaluate(const AtomGraph &graph, c
   return state;
 }
 
-template <class T> void CudaEngine<T>::run_layer(const Layer &layer, const Layer *next, Evaluated &state, bool keep, bool energies)
+template <class T>
+void CudaEngine<T>::run_layer(const Layer &layer, const Layer *next, Evaluated &state, const std::vector<Chunk> &all, bool keep, bool energies)
 {
   const std::size_t n_local = state.graph.n_local(), n_row = static_cast<std::size_t>(n_harmonics()) * wide();
   LayerState &kept = state.layers[layer.number()];
@@ -50,7 +52,7 @@ template <class T> void CudaEngine<T>::run_layer(const Layer &layer, const Layer
     work_.after.resize(n_local * next->model().n_skip() * wide());
     state.layers[next->number()].features.resize(static_cast<std::size_t>(state.graph.n_nodes()) * next->model().n_in() * next->sent_wide());
   }
-  for (const Chunk &chunk : chunks(state.graph.host(), 1)) run_chunk(layer, next, state, chunk, keep, energies);
+  for (const Chunk &chunk : all) run_chunk(layer, next, state, chunk, keep, energies);
 }
 
 // what the loops over the edges of a chunk need
@@ -93,20 +95,19 @@ void CudaEngine<T>::run_chunk(const Layer &layer, const Layer *next, Evaluated &
 
 // A = nu_i sum_j messages in `out`; of a nonlinear layer only the sums, in work_.messages
 template <class T>
-const T *CudaEngine<T>::sum_messages(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, T *out)
+void CudaEngine<T>::sum_messages(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, T *out)
 {
   const LayerState &kept = state.layers[layer.number()];
   const bool nonlinear = layer.shape().nonlinear;
   if (layer.number() > 0 || nonlinear) work_.messages.resize(chunk.n() * sum_size(layer));
   if (layer.number() == 0) {
     first_forward<T>({edges, kept.norm.data(), nonlinear ? work_.messages.data() : out}, shape().l_max, stream_);
-    return out;
+    return;
   }
   message_forward<T>({edges, kept.features.data(), kept.norm.data(), layer.couple(), work_.messages.data()}, layer.shape().l_in, shape().l_max, stream_);
   for (int l = 0; l <= shape().l_max && !nonlinear; ++l)
     layer.message(l).times(chunk.n() * (2 * l + 1), work_.messages.data() + first_sum(layer, l), sum_rows(layer, l), out + l * l * wide(),
                            rows(l, n_harmonics(), wide()), false, stream_);
-  return out;
 }
 
 // h = products Lin + skip, in work_.features

@@ -54,14 +54,9 @@ template <class T> struct HostRows {
 template <class T> void shift_moments(HostRows<T> &rows, int ghost, const double *shift)
 {
   const auto piece = [&](int set) { return rows.data + (static_cast<std::size_t>(set) * rows.graph.n_nodes + rows.graph.n_local + ghost) * rows.size; };
-  for (int set = 0; set < rows.n_sets; set += 4)
+  for (int set = 0; set < rows.n_sets; set += MOMENTS)
     for (int a = 0; a < 3; ++a)
       for (std::size_t c = 0; c < rows.size; ++c) piece(set + 1 + a)[c] -= static_cast<T>(shift[a]) * piece(set)[c];
-}
-
-void check(int failed)
-{
-  if (failed) throw std::runtime_error("the exchange of ghosts failed");
 }
 
 }    // namespace
@@ -76,10 +71,9 @@ void CudaEngine<T>::fill_ghosts(const Layer &layer, const SortedGraph &graph, co
   stream_.wait();
   HostRows<T> held{mirror_.data(), graph, size, 1};
   const GhostRows rows = held.view();
-  check(exchange.forward(exchange.context, &rows));
+  check_exchange(exchange.forward(exchange.context, &rows));
   if (mirror_.size() > n_local)
     require(cudaMemcpyAsync(features.data() + n_local, mirror_.data() + n_local, (mirror_.size() - n_local) * sizeof(T), cudaMemcpyHostToDevice, stream_));
-  stream_.wait();
 }
 
 template <class T>
@@ -93,9 +87,8 @@ void CudaEngine<T>::gather_ghosts(const Layer &layer, const SortedGraph &graph, 
   HostRows<T> held{mirror_.data(), graph, size, n_sets};
   for (int ghost = 0; ghost < graph.n_nodes - graph.n_local && exchange.shifts; ++ghost) shift_moments(held, ghost, exchange.shifts + 3 * ghost);
   const GhostRows rows = held.view();
-  check(exchange.reverse(exchange.context, &rows));
+  check_exchange(exchange.reverse(exchange.context, &rows));
   gradient.upload(mirror_.data(), mirror_.size(), stream_);
-  stream_.wait();
 }
 
 template class CudaEngine<float>;

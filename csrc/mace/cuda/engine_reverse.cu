@@ -12,8 +12,8 @@ void CudaEngine<T>::pull(const State &state, const GhostExchange &exchange, int 
   const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
   const std::size_t n_edges = evaluated.graph.n_edges(), n_local = evaluated.graph.n_local(), n_weights = n_local * shape().n_features();
   const std::size_t n_graph_edges = evaluated.graph.host().n_graph_edges;
-  for (int first = 0; first < n_sets; first += MOST_SETS) {
-    Weighting weighting{std::min(MOST_SETS, n_sets - first), nullptr, nullptr};
+  for (int first = 0; first < n_sets; first += MAX_SETS) {
+    Weighting weighting{std::min(MAX_SETS, n_sets - first), nullptr, nullptr};
     const std::size_t n = weighting.n_sets;
     if (energy_weights) {
       work_.energy_weights.upload(energy_weights + first * n_local, n * n_local, stream_);
@@ -112,7 +112,8 @@ void CudaEngine<T>::products_gradient(const Layer &layer, const Evaluated &state
   const T *in = kept.products_in.size() ? kept.products_in.data() + chunk.first * n_row : nullptr;
   if (!in) {
     work_.first_in.resize(chunk.n() * n_row);
-    in = sum_messages(layer, state, chunk, edges, work_.first_in.data());
+    sum_messages(layer, state, chunk, edges, work_.first_in.data());
+    in = work_.first_in.data();
   }
   product_reverse<T>({layer.polynomial(), chunk.n(), n_blocks, n_sets, state.graph.element() + chunk.first, layer.coefficients(), in,
                       work_.products.data(), work_.gradient_in.data(), layer.shape().nonlinear ? nullptr : kept.norm.data() + chunk.first,

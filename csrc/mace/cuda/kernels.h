@@ -225,7 +225,7 @@ struct AddBlocks {
 };
 void add_blocks(const AddBlocks &a, cudaStream_t stream);
 
-// Copies or adds the first n_to numbers of each row.
+// Copies or adds the first n numbers of each row.
 template <class T> struct CopyRows {
   std::size_t n_rows, n, from_stride, to_stride;
   const T *from;
@@ -316,14 +316,14 @@ template <class T> struct RowOverlap {
 };
 template <class T> void row_overlap(const RowOverlap<T> &a, cudaStream_t stream);
 
-// the same with an element's constants (part, channel) in place of a, whose part k stands for component component[k] of b
+// less the same with an element's constants (part, channel) in place of a: part 0 meets the scalars of b, part l the gates of degree l
 template <class T> struct ConstantOverlap {
   int n_rows, n_sets, n_components, n_channels, l_max;
   std::size_t set_stride;
   const int *element;
   const T *const *constant;
   const T *gradient;                   // (set, n_rows, n_components, channel)
-  double *overlap;                     // less
+  double *overlap;
 };
 template <class T> void constant_overlap(const ConstantOverlap<T> &a, cudaStream_t stream);
 
