@@ -88,8 +88,9 @@ def load_backbone(
             return _native(architecture, tensors, precision, device, threads, local_rank)
         except UqError as reason:
             if engine == "native":
-                # the words of csrc/mace/architecture.cpp for a model that it does not run
-                raise UqError(f"{reason}{'; engine torch runs it' * str(reason).startswith('native engine: ')}") from reason
+                if not str(reason).startswith("native engine: "):  # what csrc/mace/architecture.cpp says of a model that it does not run
+                    raise
+                raise UqError(f"{reason}; engine torch runs it") from reason
             log.warning("%s; torch is used", reason)
         if device == "auto":
             device = "cpu"  # torch on a GPU is not verified: it runs there only where somebody asks for it
