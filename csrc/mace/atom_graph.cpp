@@ -13,7 +13,6 @@ namespace lmp_uq {
 
 namespace {
 
-constexpr double COINCIDENT = 1e-6;              // Angstrom: below it a direction means nothing
 constexpr int BATCH_CENTRES = 64;                // their messages and edges stay in a core's cache
 constexpr int LEAST_CENTRES = 8;                 // of a thread: with fewer, some have nothing to do
 constexpr int BATCH_EDGES = 8192;
@@ -24,22 +23,6 @@ void check_index(std::int64_t value, std::int64_t limit, const char *what)
   if (value >= 0 && value < limit) return;
   throw std::runtime_error("graph: " + std::string(what) + " holds " + std::to_string(value) + "; accepted: 0 to " +
                            std::to_string(limit - 1));
-}
-
-double length_of(const AtomGraph &graph, std::int64_t e)
-{
-  const double *v = graph.vectors + 3 * e;
-  return std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
-}
-
-void check_edge(const AtomGraph &graph, std::int64_t e, double length)
-{
-  check_index(graph.centres[e], graph.n_local, "centres");
-  check_index(graph.neighbours[e], graph.n_nodes, "neighbours");
-  if (length >= COINCIDENT && length <= std::numeric_limits<double>::max()) return;
-  throw std::runtime_error("graph: the edge of atoms " + std::to_string(graph.centres[e]) + " and " +
-                           std::to_string(graph.neighbours[e]) + " has length " + std::to_string(length) +
-                           " Angstrom; accepted: finite and above 1e-6");
 }
 
 // Things sorted by kind, each part of them by a thread, in the order that one thread would give. place: (n_parts, n_kinds) how many of each
@@ -72,19 +55,38 @@ template <class F> void over_parts(int n_parts, std::int64_t n, const F &f)
 
 }    // namespace
 
-SortedGraph::SortedGraph(const AtomGraph &graph, double cutoff, int n_elements, int n_threads)
-    : n_local(graph.n_local), n_nodes(graph.n_nodes), n_graph_edges(graph.n_edges)
+double length_of(const AtomGraph &graph, std::int64_t e)
 {
-  if (n_local < 0 || n_local > n_nodes) check_index(n_local, static_cast<std::int64_t>(n_nodes) + 1, "n_local");
-  if (n_graph_edges > std::numeric_limits<int>::max()) throw std::runtime_error("graph: more than 2^31 edges on one rank");
-  sort_nodes(graph, n_elements, n_threads);
+  double v[3];
+  for (int x = 0; x < 3; ++x)
+    v[x] = graph.positions ? graph.positions[3 * graph.neighbours[e] + x] - graph.positions[3 * graph.centres[e] + x] : graph.vectors[3 * e + x];
+  return std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+}
+
+void check_ends(const AtomGraph &graph, std::int64_t e)
+{
+  check_index(graph.centres[e], graph.n_local, "centres");
+  check_index(graph.neighbours[e], graph.n_nodes, "neighbours");
+}
+
+std::string bad_edge_text(const AtomGraph &graph, std::int64_t e)
+{
+  return "graph: the edge of atoms " + std::to_string(graph.centres[e]) + " and " + std::to_string(graph.neighbours[e]) + " has length " +
+      std::to_string(length_of(graph, e)) + " Angstrom; accepted: finite and above 1e-6";
+}
+
+SortedGraph::SortedGraph(const AtomGraph &graph, double cutoff, int n_elements, int n_threads)
+    : NodeRows(graph, n_elements, n_threads), n_graph_edges(graph.n_edges)
+{
   sort_edges(graph, cutoff, n_threads);
   cut_batches(n_threads);
   find_slots(n_threads);
 }
 
-void SortedGraph::sort_nodes(const AtomGraph &graph, int n_elements, int n_threads)
+NodeRows::NodeRows(const AtomGraph &graph, int n_elements, int n_threads) : n_local(graph.n_local), n_nodes(graph.n_nodes)
 {
+  if (n_local < 0 || n_local > n_nodes) check_index(n_local, static_cast<std::int64_t>(n_nodes) + 1, "n_local");
+  if (graph.n_edges > std::numeric_limits<int>::max()) throw std::runtime_error("graph: more than 2^31 edges on one rank");
   std::vector<int> place(static_cast<std::size_t>(n_threads) * n_elements, 0), of_element;
   over_rows(n_threads, n_nodes, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t k = first; k < last; ++k) check_index(graph.species[k], n_elements, "species");
@@ -117,7 +119,8 @@ void SortedGraph::sort_edges(const AtomGraph &graph, double cutoff, int n_thread
     int *count = of_part(part);
     for (std::int64_t e = first; e < last; ++e) {
       const double length = length_of(graph, e);
-      check_edge(graph, e, length);
+      check_ends(graph, e);
+      if (!(length >= COINCIDENT && length <= std::numeric_limits<double>::max())) throw std::runtime_error(bad_edge_text(graph, e));
       if (length < cutoff) ++count[row[graph.centres[e]]];
     }
   });

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace lmp_uq {
@@ -16,7 +17,26 @@ struct AtomGraph {
   std::int64_t n_edges;
   const std::int64_t *centres;     // (n_edges) local atom
   const std::int64_t *neighbours;  // (n_edges) node
-  const double *vectors;           // (n_edges, 3) x_neighbour - x_centre, Angstrom
+  const double *vectors;           // (n_edges, 3) x_neighbour - x_centre, Angstrom; nullptr: of the positions
+  // Of a neighbour list, for a ListEngine: atoms move, the rest stays, longer edges than the cutoff are there.
+  const double *positions = nullptr;    // (n_nodes, 3) Angstrom
+  std::int64_t list = 0;           // its number: a graph of the same number as the one before differs in the positions alone; 0: has none
+};
+
+constexpr double COINCIDENT = 1e-6;    // Angstrom: below it a direction means nothing
+double length_of(const AtomGraph &graph, std::int64_t e);
+void check_ends(const AtomGraph &graph, std::int64_t e);                // std::runtime_error: an index outside its range
+std::string bad_edge_text(const AtomGraph &graph, std::int64_t e);      // what is wrong with an edge of no length, or one that is not finite
+
+// Rows: local atoms sorted by element, ghosts in their place behind them.
+struct NodeRows {
+  // n_threads: that sort. std::runtime_error: an index outside its range
+  NodeRows(const AtomGraph &graph, int n_elements, int n_threads);
+
+  int n_local, n_nodes;
+  std::vector<int> node;                 // (n_nodes) node of each row
+  std::vector<int> row;                  // (n_nodes) row of each node
+  std::vector<int> element;              // (n_nodes) by row
 };
 
 // Centres of one element and their edges.
@@ -25,8 +45,8 @@ struct Batch {
   int element;
 };
 
-// Local atoms sorted by element (ghosts keep their place behind them), edges shorter than the cutoff sorted by centre.
-class SortedGraph {
+// Edges shorter than the cutoff sorted by the row of their centre.
+class SortedGraph : public NodeRows {
  public:
   // n_threads: batches are made for so many
   // std::runtime_error: an index outside its range, a vector of no length or not finite (the pair of nodes is named)
@@ -39,11 +59,7 @@ class SortedGraph {
     return n;
   }
 
-  int n_local, n_nodes;
   std::int64_t n_graph_edges;            // those of the graph, longer ones included
-  std::vector<int> node;                 // (n_nodes) node of each row
-  std::vector<int> row;                  // (n_nodes) row of each node
-  std::vector<int> element;              // (n_nodes) by row
   std::vector<int> start;                // (n_local+1) first edge of each row
   std::vector<int> source;               // (n_edges) row
   std::vector<std::int64_t> id;          // (n_edges) number in the graph
@@ -60,7 +76,6 @@ class SortedGraph {
   std::vector<std::vector<int>> touched; // (n_threads); of the first thread empty
 
  private:
-  void sort_nodes(const AtomGraph &graph, int n_elements, int n_threads);
   void sort_edges(const AtomGraph &graph, double cutoff, int n_threads);
   void cut_batches(int n_threads);
   void add_batch(int first, int end);

@@ -34,7 +34,7 @@ double DeviceEngine::table_bytes_of(const std::vector<int> &elements) const
 std::unique_ptr<Engine::State> DeviceEngine::evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                                       double *descriptors)
 {
-  const lmp_uq_atom_graph g{graph.n_local, graph.n_nodes, graph.species, graph.n_edges, graph.centres, graph.neighbours, graph.vectors};
+  const lmp_uq_atom_graph g{graph.n_local, graph.n_nodes, graph.species, graph.n_edges, graph.centres, graph.neighbours, graph.vectors, graph.positions, graph.list};
   void *state = nullptr;
   without_problem([&](char *problem, int size) {
     state = handle_->calls.evaluate(handle_->engine, &g, &exchange, keep, energies, descriptors, problem, size);
@@ -43,11 +43,12 @@ std::unique_ptr<Engine::State> DeviceEngine::evaluate(const AtomGraph &graph, co
 }
 
 void DeviceEngine::pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
-                        double *gradients)
+                        const Pulled &out)
 {
   const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
   without_problem([&](char *problem, int size) {
-    handle_->calls.pull(handle_->engine, evaluated.state, &exchange, n_sets, energy_weights, descriptor_weights, gradients, problem, size);
+    handle_->calls.pull(handle_->engine, evaluated.state, &exchange, n_sets, energy_weights, descriptor_weights, out.gradients, out.forces, out.virials, problem,
+                        size);
   });
 }
 

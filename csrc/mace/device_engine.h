@@ -8,7 +8,7 @@
 
 namespace lmp_uq {
 
-class DeviceEngine : public Engine {
+class DeviceEngine : public ListEngine {
  public:
   // std::runtime_error: as Engine::make, or what the device lacks
   DeviceEngine(const Json &architecture, const Tensors &tensors, const lmp_uq_engine_calls &calls, const lmp_uq_engine_options &options);
@@ -28,7 +28,7 @@ class DeviceEngine : public Engine {
   std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                   double *descriptors) override;
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
-            double *gradients) override;
+            const Pulled &out) override;
 
  private:
   struct Handle {

@@ -67,5 +67,24 @@ class Engine {
                     const double *descriptor_weights, double *gradients) = 0;
 };
 
+// An engine that keeps the neighbour list of AtomGraph::list, finds the edges of a step by itself, and adds up forces: what passes between it
+// and its caller at a step grows with the atoms, not with the edges.
+class ListEngine : public Engine {
+ public:
+  // Where a pull's results go; nullptr: not wanted.
+  struct Pulled {
+    double *gradients;    // (n_sets, n_edges, 3) as above; 0 beyond the cutoff
+    double *forces;       // (n_sets, n_nodes, 3): less the gradients of the nodes' positions
+    double *virials;      // (n_sets, 6): -sum of r (x) gradient, symmetrised, xx yy zz xy xz yz; wanted where forces are
+  };
+  virtual void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
+                    const double *descriptor_weights, const Pulled &out) = 0;
+  void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
+            double *gradients) final
+  {
+    pull(state, exchange, n_sets, energy_weights, descriptor_weights, Pulled{gradients, nullptr, nullptr});
+  }
+};
+
 }    // namespace lmp_uq
 #endif

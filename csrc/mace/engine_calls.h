@@ -31,7 +31,8 @@ struct lmp_uq_atom_graph {
   const int64_t *species;
   int64_t n_edges;
   const int64_t *centres, *neighbours;
-  const double *vectors;
+  const double *vectors, *positions;
+  int64_t list;
 };
 
 /* An engine and what is kept of an evaluation are pointers. What can fail has a text for the problem, as in library.h. */
@@ -47,7 +48,7 @@ struct lmp_uq_engine_calls {
   void *(*evaluate)(void *engine, const struct lmp_uq_atom_graph *graph, const uq_ghost_exchange *exchange, int keep, double *energies,
                     double *descriptors, char *problem, int size);
   void (*pull)(void *engine, const void *state, const uq_ghost_exchange *exchange, int n_sets, const double *energy_weights,
-               const double *descriptor_weights, double *gradients, char *problem, int size);
+               const double *descriptor_weights, double *gradients, double *forces, double *virials, char *problem, int size);
   size_t (*state_bytes)(const void *state);
   void (*free_state)(void *engine, void *state);
 };

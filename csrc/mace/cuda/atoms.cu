@@ -25,6 +25,25 @@ template <class T> __global__ void copy_rows_kernel(CopyRows<T> a)
   to = a.add ? to + value : value;
 }
 
+// number k of the packed rows, and where it belongs
+template <class T> __device__ inline T &unpacked(const SomeRows<T> &a, std::size_t k)
+{
+  const std::size_t set = k / a.size / a.n_rows;
+  return a.all[set * a.set_stride + a.rows[k / a.size % a.n_rows] * a.size + k % a.size];
+}
+
+template <class T> __global__ void fetch_rows_kernel(SomeRows<T> a)
+{
+  const std::size_t k = thread_number();
+  if (k < a.n_sets * a.n_rows * a.size) a.packed[k] = unpacked(a, k);
+}
+
+template <class T> __global__ void add_rows_kernel(SomeRows<T> a)
+{
+  const std::size_t k = thread_number();
+  if (k < a.n_sets * a.n_rows * a.size) unpacked(a, k) += a.packed[k];
+}
+
 template <class T> __global__ void add_constants_kernel(AddConstants<T> a)
 {
   const std::size_t k = thread_number(), width = a.n_channels;
@@ -78,6 +97,9 @@ template <class T> __global__ void read_out_gradient_kernel(ReadOutGradient<T> a
 void add_blocks(const AddBlocks &a, cudaStream_t stream) { launch_threads(add_blocks_kernel, static_cast<std::size_t>(a.n_rows) * a.n_sets, stream, a); }
 template <class T> void copy_rows(const CopyRows<T> &a, cudaStream_t stream) { launch_threads(copy_rows_kernel<T>, a.n_rows * a.n, stream, a); }
 
+template <class T> void fetch_rows(const SomeRows<T> &a, cudaStream_t stream) { launch_threads(fetch_rows_kernel<T>, a.n_sets * a.n_rows * a.size, stream, a); }
+template <class T> void add_rows(const SomeRows<T> &a, cudaStream_t stream) { launch_threads(add_rows_kernel<T>, a.n_sets * a.n_rows * a.size, stream, a); }
+
 template <class T> void add_constants(const AddConstants<T> &a, cudaStream_t stream)
 {
   launch_threads(add_constants_kernel<T>, static_cast<std::size_t>(a.n_rows) * a.n_channels, stream, a);
@@ -93,6 +115,10 @@ template <class T> void read_out_gradient(const ReadOutGradient<T> &a, cudaStrea
 
 template void copy_rows<float>(const CopyRows<float> &, cudaStream_t);
 template void copy_rows<double>(const CopyRows<double> &, cudaStream_t);
+template void fetch_rows<float>(const SomeRows<float> &, cudaStream_t);
+template void fetch_rows<double>(const SomeRows<double> &, cudaStream_t);
+template void add_rows<float>(const SomeRows<float> &, cudaStream_t);
+template void add_rows<double>(const SomeRows<double> &, cudaStream_t);
 template void add_constants<float>(const AddConstants<float> &, cudaStream_t);
 template void add_constants<double>(const AddConstants<double> &, cudaStream_t);
 template void read_out<float>(const ReadOut<float> &, cudaStream_t);

@@ -5,15 +5,16 @@
 
 namespace lmp_uq::cuda {
 
-std::vector<Chunk> cut(const SortedGraph &graph, int most_centres)
+std::vector<Chunk> cut(const DeviceGraph &graph, int most_centres)
 {
   std::vector<Chunk> out;
-  for (int first = 0; first < graph.n_local; first += most_centres) {
-    Chunk chunk{first, std::min(first + most_centres, graph.n_local), 0, 0, {}};
-    chunk.first_edge = graph.start[chunk.first];
-    chunk.last_edge = graph.start[chunk.last];
+  const std::vector<int> &element = graph.list().element;
+  for (int first = 0; first < graph.n_local(); first += most_centres) {
+    Chunk chunk{first, std::min(first + most_centres, graph.n_local()), 0, 0, {}};
+    chunk.first_edge = graph.first_edge(chunk.first);
+    chunk.last_edge = graph.first_edge(chunk.last);
     for (int row = chunk.first; row < chunk.last; ++row) {
-      if (chunk.ranges.empty() || chunk.ranges.back().element != graph.element[row]) chunk.ranges.push_back({graph.element[row], row, row});
+      if (chunk.ranges.empty() || chunk.ranges.back().element != element[row]) chunk.ranges.push_back({element[row], row, row});
       ++chunk.ranges.back().last;
     }
     out.push_back(std::move(chunk));
@@ -50,13 +51,18 @@ template <class T> void CudaEngine<T>::prepare(const std::vector<int> &elements,
   store->agree(failure);
 }
 
-template <class T> void CudaEngine<T>::prepare(const SortedGraph &graph)
+// of a graph, and what its elements need
+template <class T> std::shared_ptr<const DeviceList> CudaEngine<T>::list_of(const AtomGraph &graph)
 {
+  if (graph.list && list_ && list_->number() == graph.list) return list_;
+  auto made = std::make_shared<const DeviceList>(graph, shape().n_elements(), n_threads_, stream_);
   std::vector<char> seen(shape().n_elements(), 0);
   std::vector<int> elements;
-  for (const int z : graph.element)
+  for (const int z : made->element)
     if (!seen[z]++) elements.push_back(z);
   for (auto &layer : layers_) layer->prepare(elements, stream_);
+  if (graph.list) list_ = made;
+  return made;
 }
 
 template <class T> double CudaEngine<T>::table_bytes_of(const std::vector<int> &elements) const
@@ -82,8 +88,10 @@ template <class T> std::size_t CudaEngine<T>::n_bytes() const
   const Workspace &w = work_;
   const auto add = [&](const auto &...arrays) { n += (arrays.bytes() + ...); };
   add(w.harmonics, w.t, w.first_in, w.messages, w.products, w.features, w.gated, w.before_gate, w.own, w.edge_sums, w.edge_features, w.row, w.per_length,
-      w.density, w.density_slope, w.work, w.slope, w.parts, w.before, w.after, w.sent, w.feature_gradient, w.features_out, w.gradient_in, w.overlap,
-      w.energies, w.descriptors, w.gradients, w.energy_weights, w.descriptor_weights);
+      w.density, w.density_slope, w.work, w.slope, w.parts, w.skip[0], w.skip[1], w.feature_gradient[0], w.feature_gradient[1], w.wanted,
+      w.features_out, w.gradient_in, w.overlap, w.energies, w.descriptors, w.gradients, w.by_number, w.forces, w.virials, w.virial_parts, w.energy_weights,
+      w.descriptor_weights, w.n_uncovered, w.uncovered);
+  if (list_) n += list_->n_bytes();
   return n;
 }
 
@@ -143,10 +151,10 @@ template <class T> bool CudaEngine<T>::keeps_sums(const Layer &layer, std::size_
 constexpr int MOST_CENTRES = 65536;    // of a chunk
 
 // As many centres as a fixed share of the memory has room for: the sums of a run do not depend on how its centres are cut.
-template <class T> std::vector<Chunk> CudaEngine<T>::chunks(const SortedGraph &graph, int n_sets) const
+template <class T> std::vector<Chunk> CudaEngine<T>::chunks(const DeviceGraph &graph, int n_sets) const
 {
   std::size_t per_centre = 0;
-  const std::size_t n_edges = graph.n_local ? graph.source.size() / graph.n_local + 1 : 1;
+  const std::size_t n_edges = graph.n_local() ? graph.n_edges() / graph.n_local() + 1 : 1;
   for (const auto &layer : layers_) {
     const std::size_t of_edges = n_edges * n_sets * (layer->model().n_in() * layer->sent_wide() + layer->sent_wide() / 2);
     const std::size_t of_atoms = n_sets * (sum_size(*layer) + 3 * static_cast<std::size_t>(n_harmonics()) * wide());

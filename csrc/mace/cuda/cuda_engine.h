@@ -35,9 +35,9 @@ struct Chunk {
   int n() const { return last - first; }
   int n_edges() const { return last_edge - first_edge; }
 };
-std::vector<Chunk> cut(const SortedGraph &graph, int most_centres);
+std::vector<Chunk> cut(const DeviceGraph &graph, int most_centres);
 
-template <class T> class CudaEngine : public Engine {
+template <class T> class CudaEngine : public ListEngine {
  public:
   CudaEngine(Architecture architecture, Tensors tensors, const lmp_uq_engine_options &options);
 
@@ -52,7 +52,7 @@ template <class T> class CudaEngine : public Engine {
   std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                   double *descriptors) override;
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
-            double *gradients) override;
+            const Pulled &out) override;
 
  private:
   using Layer = DeviceLayer<T>;
@@ -83,11 +83,14 @@ template <class T> class CudaEngine : public Engine {
     DeviceArray<T> harmonics, t, first_in, messages, products, features, gated, before_gate, own, edge_sums, edge_features;
     DeviceArray<const T *> row;
     DeviceArray<double> per_length, density, density_slope, work, slope, parts;
-    DeviceArray<T> before, after;      // of all: what skips take of the features before and after a layer, or give to their gradients
-    DeviceArray<T> sent, feature_gradient;    // of all: gradients of x of the next layer and of this one
+    // Of all, by the parity of the layer that takes it: what its skip takes of the features before it, or gives to their gradients; gradients of x
+    DeviceArray<T> skip[2], feature_gradient[2];
+    DeviceArray<T> wanted;             // rows that an exchange asks for, or adds to
     DeviceArray<T> features_out, gradient_in;
     DeviceArray<double> overlap;       // of all (set, n_local)
-    DeviceArray<double> energies, descriptors, gradients, energy_weights, descriptor_weights;
+    DeviceArray<double> energies, descriptors, gradients, by_number, forces, virials, virial_parts, energy_weights, descriptor_weights;
+    DeviceArray<int> n_uncovered;      // of each layer
+    DeviceArray<Uncovered> uncovered;
   };
   struct Weighting {                   // a few of pull's sets
     int n_sets;
@@ -106,12 +109,16 @@ template <class T> class CudaEngine : public Engine {
   std::size_t first_sum(const Layer &layer, int l) const;
   std::size_t sum_size(const Layer &layer) const;    // of a centre
   bool keeps_sums(const Layer &layer, std::size_t n_local) const;
-  std::vector<Chunk> chunks(const SortedGraph &graph, int n_sets) const;
+  std::vector<Chunk> chunks(const DeviceGraph &graph, int n_sets) const;
+  DeviceArray<T> &skip_before(const Layer &layer) { return work_.skip[layer.number() % 2]; }
+  DeviceArray<T> &skip_after(const Layer &layer) { return work_.skip[(layer.number() + 1) % 2]; }
+  DeviceArray<T> &feature_gradient(const Layer &layer) { return work_.feature_gradient[layer.number() % 2]; }
 
   EdgeBatch<T> prepare_chunk(const Layer &layer, const Evaluated &state, const Chunk &chunk);
 
   // forward
-  void prepare(const SortedGraph &graph);
+  std::shared_ptr<const DeviceList> list_of(const AtomGraph &graph);
+  void find_own_rows(Evaluated &state);
   void run_layer(const Layer &layer, const Layer *next, Evaluated &state, const std::vector<Chunk> &all, bool keep, bool energies);
   void run_chunk(const Layer &layer, const Layer *next, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
   void sum_messages(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, T *out);
@@ -119,7 +126,7 @@ template <class T> class CudaEngine : public Engine {
   void update_features(const Layer &layer, const Evaluated &state, const Chunk &chunk, const T *in);
   void read_out(const Layer &layer, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
   void send(const Layer &next, Evaluated &state, const Chunk &chunk);
-  void fill_ghosts(const Layer &layer, const SortedGraph &graph, const GhostExchange &exchange, DeviceArray<T> &features);
+  void fill_ghosts(const Layer &layer, const DeviceList &list, const GhostExchange &exchange, DeviceArray<T> &features);
 
   // reverse
   void pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting);
@@ -132,7 +139,8 @@ template <class T> class CudaEngine : public Engine {
   void messages_gradient(const Layer &layer, const Chunk &chunk, int n_sets);
   void edges_gradient(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, int n_sets, bool first);
   void skip_gradient(const Layer &layer, const Evaluated &state, const Chunk &chunk, int n_sets);
-  void gather_ghosts(const Layer &layer, const SortedGraph &graph, const GhostExchange &exchange, int n_sets, DeviceArray<T> &gradient);
+  void hand_over(const Evaluated &state, int first, int n_sets, const Pulled &out);
+  void gather_ghosts(const Layer &layer, const DeviceList &list, const GhostExchange &exchange, int n_sets, DeviceArray<T> &gradient);
 
   Weights weights_;
   int n_threads_;
@@ -144,7 +152,8 @@ template <class T> class CudaEngine : public Engine {
   std::vector<std::unique_ptr<Layer>> layers_;
   Workspace work_;
   std::shared_ptr<Spare> spare_ = std::make_shared<Spare>();
-  PinnedArray<T> mirror_;              // features of all nodes, on the host, for an exchange
+  std::shared_ptr<const DeviceList> list_;    // the last one with a number
+  PinnedArray<T> staged_, ghosts_;     // rows on the host, for an exchange: those that it asks for of local atoms, and all ghosts'
   mutable std::mutex mutex_;           // one evaluation or pull at a time
 };
 

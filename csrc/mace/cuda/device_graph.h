@@ -1,40 +1,74 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A sorted graph in device memory, with the lists of the edges that leave each node.
+// A graph in device memory: a list of edges that lasts for many steps, and those of a step, found in it on the device.
 #ifndef LMP_UQ_CUDA_DEVICE_GRAPH_H
 #define LMP_UQ_CUDA_DEVICE_GRAPH_H
 
 #include "mace/atom_graph.h"
 #include "mace/cuda/device.h"
-#include "mace/cuda/kernels.h"
+#include "mace/cuda/listed_edges.h"
 
 #include <memory>
 
 namespace lmp_uq::cuda {
 
-class DeviceGraph {
- public:
-  void take(std::unique_ptr<const SortedGraph> sorted, cudaStream_t stream);    // in place of the one before
+// Which rows an exchange of ghosts asks for: learnt from the first one.
+struct WantedRows {
+  bool known = false;
+  std::vector<int> rows, place;          // of local atoms; (n_local) where each is among them, -1: nobody asks
+  DeviceArray<int> on_device;            // rows
+};
 
-  const SortedGraph &host() const { return *sorted_; }
-  Edges edges() const { return {start_.data(), centre_.data(), source_.data(), element_.data(), length_.data(), direction_.data(), id_.data()}; }
-  int n_local() const { return sorted_->n_local; }
-  int n_nodes() const { return sorted_->n_nodes; }
-  int n_edges() const { return static_cast<int>(sorted_->source.size()); }
-  const int *node() const { return node_.data(); }              // (n_local)
-  const int *element() const { return element_.data(); }        // (n_nodes)
-  const int *leaving_start() const { return leaving_start_.data(); }    // (n_nodes+1)
-  const int *leaving() const { return leaving_.data(); }        // (n_edges) by source, numbers rising
-  std::size_t n_bytes() const
+class DeviceList : public NodeRows {
+ public:
+  // std::runtime_error: an index outside its range
+  DeviceList(const AtomGraph &graph, int n_elements, int n_threads, cudaStream_t stream);
+
+  std::int64_t number() const { return number_; }
+  std::size_t n_graph_edges() const { return source_.size(); }
+  const std::vector<int> &start() const { return start_; }             // (n_local+1) first listed edge of each row
+  ListedEdges view(const double *positions, const double *vectors) const
   {
-    return sorted_->n_bytes() + start_.bytes() + centre_.bytes() + source_.bytes() + element_.bytes() + node_.bytes() + leaving_start_.bytes() +
-        leaving_.bytes() + id_.bytes() + length_.bytes() + direction_.bytes();
+    return {device_start_.data(), source_.data(), id_.data(), node_.data(), positions, vectors};
   }
+  const int *node_of() const { return node_.data(); }                  // (n_nodes) by row
+  const int *element_of() const { return element_.data(); }            // (n_nodes) by row
+  const int *leaving_start() const { return leaving_start_.data(); }   // (n_nodes+1)
+  const int *leaving() const { return leaving_.data(); }               // (n_listed) by source, numbers in the list rising
+  WantedRows &wanted() const { return wanted_; }
+  std::size_t n_bytes() const;
 
  private:
-  std::unique_ptr<const SortedGraph> sorted_;
-  DeviceArray<int> start_, centre_, source_, element_, node_, leaving_start_, leaving_;
-  DeviceArray<std::int64_t> id_;
-  DeviceArray<double> length_, direction_;
+  void sort_edges(const AtomGraph &graph, std::vector<int> &source, std::vector<int> &id);
+
+  std::int64_t number_;
+  std::vector<int> start_;
+  DeviceArray<int> device_start_, source_, id_, node_, element_, leaving_start_, leaving_;
+  mutable WantedRows wanted_;
+};
+
+class DeviceGraph {
+ public:
+  // In place of the one before. std::runtime_error: an edge without length
+  void take(std::shared_ptr<const DeviceList> list, const AtomGraph &graph, double cutoff, cudaStream_t stream);
+
+  const DeviceList &list() const { return *list_; }
+  Edges edges() const { return {start_.data(), centre_.data(), source_.data(), list_->element_of(), vector_.data()}; }
+  int n_local() const { return list_->n_local; }
+  int n_nodes() const { return list_->n_nodes; }
+  int n_edges() const { return n_edges_; }
+  int first_edge(int row) const { return host_start_[row]; }           // also of n_local
+  const int *node() const { return list_->node_of(); }                 // (n_nodes)
+  const int *element() const { return list_->element_of(); }           // (n_nodes)
+  const int *edge_of() const { return edge_of_.data(); }               // (n_listed)
+  const int *id() const { return id_.data(); }                         // (n_edges) number in the graph
+  std::size_t n_bytes() const;
+
+ private:
+  std::shared_ptr<const DeviceList> list_;
+  int n_edges_ = 0;
+  DeviceArray<int> start_, bad_, edge_of_, centre_, source_, id_;
+  DeviceArray<double> moving_, vector_;                                // moving_: positions or vectors, as the graph has them
+  PinnedArray<int> host_start_, host_bad_;
 };
 
 }    // namespace lmp_uq::cuda

@@ -155,33 +155,26 @@ template <class T> void DeviceLayer<T>::make_table(int centre, int source, cudaS
   host_tables_[centre * elements_.size() + source] = {table->spans, table->rows.data(), table->density.data()};
 }
 
-template <class T> OwnRows<T> DeviceLayer<T>::own_rows(const SortedGraph &graph, cudaStream_t stream) const
+template <class T> OwnRows<T> DeviceLayer<T>::own_rows(int n_edges, const std::vector<Uncovered> &of, cudaStream_t stream) const
 {
+  OwnRows<T> out;
+  if (of.empty()) return out;
   const RadialFunctions &radial = model_.radial();
   const int n_channels = radial.n_channels();
-  std::vector<int> of_edge;
-  std::vector<T> rows;
+  std::vector<int> of_edge(n_edges, -1);
+  std::vector<T> rows(of.size() * row_size(), T(0));
   std::vector<double> density;
-  for (int i = 0; i < graph.n_local; ++i)
-    for (int e = graph.start[i]; e < graph.start[i + 1]; ++e) {
-      const int centre = graph.element[i], source = graph.element[graph.source[e]];
-      const PairTable<T> &table = host_tables_[centre * elements_.size() + source];
-      if (table.rows && graph.length[e] >= table.spans.low) continue;
-      const RadialFunctions::Point point = radial.at(graph.length[e], centre, source);
-      if (of_edge.empty()) of_edge.assign(graph.source.size(), -1);
-      of_edge[e] = static_cast<int>(density.size() / 2);
-      density.insert(density.end(), {point.density.value, point.density.first});
-      const std::size_t first = rows.size();
-      rows.resize(first + row_size(), T(0));
-      for (int k = 0; k < radial.n_columns(); ++k) {
-        const std::size_t c = k % n_channels;
-        T *to = rows.data() + first + (c / LANES * radial.n_functions() + k / n_channels) * n_coefficients<T>() * LANES + c % LANES;
-        to[0] = static_cast<T>(point.value[k]);
-        to[LANES] = static_cast<T>(point.first[k]);
-      }
+  for (std::size_t n = 0; n < of.size(); ++n) {
+    const RadialFunctions::Point point = radial.at(of[n].length, of[n].centre, of[n].source);
+    of_edge[of[n].edge] = static_cast<int>(n);
+    density.insert(density.end(), {point.density.value, point.density.first});
+    for (int k = 0; k < radial.n_columns(); ++k) {
+      const std::size_t c = k % n_channels;
+      T *to = rows.data() + n * row_size() + (c / LANES * radial.n_functions() + k / n_channels) * n_coefficients<T>() * LANES + c % LANES;
+      to[0] = static_cast<T>(point.value[k]);
+      to[LANES] = static_cast<T>(point.first[k]);
     }
-  OwnRows<T> out;
-  if (of_edge.empty()) return out;
+  }
   out.of_edge.upload(of_edge, stream);
   out.rows.upload(rows, stream);
   out.density.upload(density, stream);

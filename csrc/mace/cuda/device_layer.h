@@ -63,7 +63,7 @@ template <class T> class DeviceLayer {
 
   // Makes what these elements need, tables of all their pairs too.
   void prepare(const std::vector<int> &elements, cudaStream_t stream);
-  OwnRows<T> own_rows(const SortedGraph &graph, cudaStream_t stream) const;
+  OwnRows<T> own_rows(int n_edges, const std::vector<Uncovered> &of, cudaStream_t stream) const;
   std::size_t table_bytes() const { return table_bytes_; }
   double table_bytes_of(const std::vector<int> &elements) const;
   std::size_t n_bytes() const;

@@ -14,8 +14,9 @@ template <class T> __global__ void prepare_edges_kernel(PrepareEdges<T> a)
   const std::size_t k = thread_number();
   const int e = a.first + static_cast<int>(k);
   if (k >= static_cast<std::size_t>(a.last - a.first)) return;
+  const Arrow edge = arrow(a.edges, e);
   double y[MAX_HARMONICS];
-  harmonics(a.edges.direction + 3 * static_cast<std::size_t>(e), a.l_max, y);
+  harmonics(edge.direction, a.l_max, y);
   for (int s = 0; s < (a.l_max + 1) * (a.l_max + 1); ++s) a.out.harmonics[k * MAX_HARMONICS + s] = static_cast<T>(y[s]);
   const int own = a.exact.of_edge ? a.exact.of_edge[e] : -1;
   if (own >= 0) {
@@ -27,7 +28,7 @@ template <class T> __global__ void prepare_edges_kernel(PrepareEdges<T> a)
     return;
   }
   const PairTable<T> &table = a.tables[a.edges.element[a.edges.centre[e]] * a.n_elements + a.edges.element[a.edges.source[e]]];
-  const RadialPlace place = radial_place(table.spans, a.edges.length[e]);
+  const RadialPlace place = radial_place(table.spans, edge.length);
   a.out.row[k] = table.rows + place.interval * a.row_size;
   a.out.t[k] = static_cast<T>(place.t);
   a.out.per_length[k] = place.per_length;
@@ -61,12 +62,13 @@ template <class T> __global__ void edge_gradients_kernel(EdgeGradients<T> a)
   const int centre = a.edges.centre[e];
   const double of_density = -a.norm[centre] * a.overlap[set * a.n_local + centre];
   const double radial = sums[0] * a.per_length[here] + of_density * a.density_slope[here];
-  add_edge_gradient(a.edges.direction + 3 * e, a.edges.length[e], radial, sums, a.l_max, a.gradient + (set * a.n_graph_edges + a.edges.id[e]) * 3);
+  const Arrow edge = arrow(a.edges, e);
+  add_edge_gradient(edge.direction, edge.length, radial, sums, a.l_max, a.gradient + (set * a.n_all_edges + e) * 3);
 }
 
-__device__ inline Jet pair_repulsion(const Edges &edges, int e, int n_elements, const Repulsion *pairs)
+__device__ inline Jet pair_repulsion(const Edges &edges, std::size_t e, double length, int n_elements, const Repulsion *pairs)
 {
-  return repulsion(edges.length[e], pairs[edges.element[edges.centre[e]] * n_elements + edges.element[edges.source[e]]]);
+  return repulsion(length, pairs[edges.element[edges.centre[e]] * n_elements + edges.element[edges.source[e]]]);
 }
 
 __global__ void repulsion_energies_kernel(RepulsionEnergies a)
@@ -74,7 +76,7 @@ __global__ void repulsion_energies_kernel(RepulsionEnergies a)
   const std::size_t row = thread_number();
   if (row >= static_cast<std::size_t>(a.n_local)) return;
   double sum = 0.0;
-  for (int e = a.edges.start[row]; e < a.edges.start[row + 1]; ++e) sum += pair_repulsion(a.edges, e, a.n_elements, a.pairs).value;
+  for (int e = a.edges.start[row]; e < a.edges.start[row + 1]; ++e) sum += pair_repulsion(a.edges, e, arrow(a.edges, e).length, a.n_elements, a.pairs).value;
   a.energy[row] += a.scale * sum;
 }
 
@@ -82,10 +84,11 @@ __global__ void repulsion_gradients_kernel(RepulsionGradients a)
 {
   const std::size_t e = thread_number();
   if (e >= a.n_edges) return;
-  const double slope = a.scale * pair_repulsion(a.edges, static_cast<int>(e), a.n_elements, a.pairs).first;
+  const Arrow edge = arrow(a.edges, e);
+  const double slope = a.scale * pair_repulsion(a.edges, e, edge.length, a.n_elements, a.pairs).first;
   for (int set = 0; set < a.n_sets && slope != 0.0; ++set) {
     const double weighted = slope * a.weights[static_cast<std::size_t>(set) * a.n_local + a.node[a.edges.centre[e]]];
-    for (int x = 0; x < 3; ++x) a.gradient[(set * a.n_graph_edges + a.edges.id[e]) * 3 + x] += weighted * a.edges.direction[3 * e + x];
+    for (int x = 0; x < 3; ++x) a.gradient[(set * a.n_edges + e) * 3 + x] += weighted * edge.direction[x];
   }
 }
 
@@ -97,17 +100,19 @@ template <class T, int L> __global__ void gather_sources_kernel(GatherSources<T>
   if (set >= a.n_sets) return;
   const int width = a.n_blocks * LANES, last = a.start[node + 1];
   int k = a.start[node];
-  for (int end = last; k < end;) {    // the first edge of the chunk
+  for (int end = last; k < end;) {    // the first of the chunk
     const int middle = (k + end) / 2;
-    if (a.edge[middle] < a.first_edge) k = middle + 1;
+    if (a.listed[middle] < a.first_listed) k = middle + 1;
     else end = middle;
   }
   T *out = a.out + static_cast<std::size_t>(me.thing) * n_x * width + me.block * LANES + me.lane;
   const T *from = a.edge_features + static_cast<std::size_t>(set) * a.n_edges * n_x * width + me.block * LANES + me.lane;
   T sum[n_x];    // one after the other, also where the chunks before have begun: how centres are cut changes no bit
   unroll<n_x>([&](auto s) { sum[s.value] = a.add ? out[s.value * width] : T(0); });
-  for (; k < last && a.edge[k] < a.first_edge + a.n_edges; ++k) {
-    const T *more = from + static_cast<std::size_t>(a.edge[k] - a.first_edge) * n_x * width;
+  for (; k < last && a.listed[k] < a.last_listed; ++k) {
+    const int edge = a.edge_of[a.listed[k]];
+    if (edge < 0) continue;
+    const T *more = from + static_cast<std::size_t>(edge - a.first_edge) * n_x * width;
     unroll<n_x>([&](auto s) { sum[s.value] += more[s.value * width]; });
   }
   unroll<n_x>([&](auto s) { out[s.value * width] = sum[s.value]; });

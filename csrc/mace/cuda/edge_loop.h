@@ -54,6 +54,15 @@ template <class T> __device__ inline void radial(const T *row, int p, T t, T &va
   polynomial<n_coefficients<T>()>([&](int power) { return c[power * LANES]; }, t, value, slope);
 }
 
+struct Arrow {
+  double length, direction[3];         // Angstrom
+};
+__device__ inline Arrow arrow(const Edges &edges, std::size_t e)
+{
+  const double *v = edges.vector + 3 * e, length = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+  return {length, {v[0] / length, v[1] / length, v[2] / length}};
+}
+
 // a lane's row of an edge's table
 template <class T> __device__ inline const T *radial_row(const EdgeBatch<T> &edges, int e, int n_functions, const Share &me)
 {

@@ -13,10 +13,10 @@ namespace {
 // CUDA has a device for each thread of the host: every call says which.
 struct OnDevice {
   int device;
-  std::unique_ptr<Engine> engine;
+  std::unique_ptr<ListEngine> engine;
 };
 
-Engine &of(void *handle)
+ListEngine &of(void *handle)
 {
   OnDevice &held = *static_cast<OnDevice *>(handle);
   require(cudaSetDevice(held.device));
@@ -68,17 +68,19 @@ void *evaluate(void *handle, const lmp_uq_atom_graph *graph, const uq_ghost_exch
 {
   std::unique_ptr<Engine::State> state;
   guarded(problem, size, [&] {
-    const AtomGraph g{graph->n_local, graph->n_nodes, graph->species, graph->n_edges, graph->centres, graph->neighbours, graph->vectors};
+    const AtomGraph g{graph->n_local, graph->n_nodes, graph->species, graph->n_edges, graph->centres, graph->neighbours, graph->vectors, graph->positions,
+                      graph->list};
     state = of(handle).evaluate(g, *exchange, keep, energies, descriptors);
   });
   return state.release();
 }
 
 void pull(void *handle, const void *state, const uq_ghost_exchange *exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
-          double *gradients, char *problem, int size)
+          double *gradients, double *forces, double *virials, char *problem, int size)
 {
   guarded(problem, size, [&] {
-    of(handle).pull(*static_cast<const Engine::State *>(state), *exchange, n_sets, energy_weights, descriptor_weights, gradients);
+    of(handle).pull(*static_cast<const Engine::State *>(state), *exchange, n_sets, energy_weights, descriptor_weights,
+                    ListEngine::Pulled{gradients, forces, virials});
   });
 }
 

@@ -9,33 +9,55 @@ std::unique_ptr<Engine::State> CudaEngine<T>::evaluate(const AtomGraph &graph, c
                                                        double *descriptors)
 {
   const std::lock_guard<std::mutex> lock(mutex_);
-  auto made = std::make_unique<const SortedGraph>(graph, shape().cutoff, shape().n_elements(), n_threads_);
+  const std::shared_ptr<const DeviceList> list = list_of(graph);
+  const int n_local = list->n_local;
   auto state = std::make_unique<Evaluated>(spare_);
-  state->graph.take(std::move(made), stream_);
-  const SortedGraph &sorted = state->graph.host();
+  state->graph.take(list, graph, shape().cutoff, stream_);
   if (!exchange.forward && graph.n_nodes != graph.n_local)
     throw std::runtime_error("graph: " + std::to_string(graph.n_nodes - graph.n_local) + " ghosts but no exchange to fill them");
-  prepare(sorted);
   state->layers.resize(layers_.size());
-  std::vector<double> by_row(sorted.n_local);
-  for (int row = 0; row < sorted.n_local; ++row) by_row[row] = atomic_energies_[sorted.element[row]] + shift_;
+  find_own_rows(*state);
+  std::vector<double> by_row(n_local);
+  for (int row = 0; row < n_local; ++row) by_row[row] = atomic_energies_[list->element[row]] + shift_;
   work_.energies.upload(by_row, stream_);
-  work_.descriptors.resize(static_cast<std::size_t>(sorted.n_local) * shape().n_features());
-  const std::vector<Chunk> all = chunks(sorted, 1);
+  work_.descriptors.resize(static_cast<std::size_t>(n_local) * shape().n_features());
+  const std::vector<Chunk> all = chunks(state->graph, 1);
   for (std::size_t t = 0; t < layers_.size(); ++t) {
     const Layer *next = t + 1 < layers_.size() ? layers_[t + 1].get() : nullptr;
     run_layer(*layers_[t], next, *state, all, keep, energies);
-    if (next) fill_ghosts(*next, sorted, exchange, state->layers[t + 1].features);
-    std::swap(work_.before, work_.after);
+    if (next) fill_ghosts(*next, *list, exchange, state->layers[t + 1].features);
   }
   if (energies && shape().repulsion)
-    repulsion_energies({state->graph.edges(), sorted.n_local, shape().n_elements(), repulsion_.data(), scale_, work_.energies.data()}, stream_);
+    repulsion_energies({state->graph.edges(), n_local, shape().n_elements(), repulsion_.data(), scale_, work_.energies.data()}, stream_);
   if (energies) work_.energies.download(by_row.data(), by_row.size(), stream_);
   work_.descriptors.download(descriptors, work_.descriptors.size(), stream_);
   stream_.wait();
-  for (int row = 0; row < sorted.n_local && energies; ++row) energies[sorted.node[row]] = by_row[row];
+  for (int row = 0; row < n_local && energies; ++row) energies[list->node[row]] = by_row[row];
   if (!keep) state.reset();
   return state;
+}
+
+// Rows of their own for the edges of each layer that no table covers: made on the host.
+template <class T> void CudaEngine<T>::find_own_rows(Evaluated &state)
+{
+  const int n_edges = state.graph.n_edges(), n_layers = static_cast<int>(layers_.size());
+  const auto find = [&](int t, Uncovered *out) {
+    find_uncovered<T>({state.graph.edges(), n_edges, shape().n_elements(), layers_[t]->tables(), work_.n_uncovered.data() + t, out}, stream_);
+  };
+  work_.n_uncovered.resize(n_layers);
+  work_.n_uncovered.zero(stream_);
+  for (int t = 0; t < n_layers; ++t) find(t, nullptr);
+  const std::vector<int> n = work_.n_uncovered.to_host(stream_);
+  work_.n_uncovered.zero(stream_);
+  for (int t = 0; t < n_layers; ++t) {
+    std::vector<Uncovered> found;
+    if (n[t] > 0) {
+      work_.uncovered.resize(n[t]);
+      find(t, work_.uncovered.data());
+      found = work_.uncovered.to_host(stream_);
+    }
+    state.layers[t].own = layers_[t]->own_rows(n_edges, found, stream_);
+  }
 }
 
 template <class T>
@@ -43,13 +65,12 @@ void CudaEngine<T>::run_layer(const Layer &layer, const Layer *next, Evaluated &
 {
   const std::size_t n_local = state.graph.n_local(), n_row = static_cast<std::size_t>(n_harmonics()) * wide();
   LayerState &kept = state.layers[layer.number()];
-  kept.own = layer.own_rows(state.graph.host(), stream_);
   kept.norm.resize(n_local);
   kept.products_in.resize(keep && keeps_sums(layer, n_local) ? n_local * n_row : 0);    // or what a state before kept
   if (layer.shape().nonlinear) kept.before_gate.resize(n_local * layer.model().n_before_gate() * wide());
   kept.scalars.resize(keep && keeps_scalars(layer.shape().readout) ? n_local * wide() : 0);
   if (next) {
-    work_.after.resize(n_local * next->model().n_skip() * wide());
+    skip_after(layer).resize(n_local * next->model().n_skip() * wide());
     state.layers[next->number()].features.resize(static_cast<std::size_t>(state.graph.n_nodes()) * next->model().n_in() * next->sent_wide());
   }
   for (const Chunk &chunk : all) run_chunk(layer, next, state, chunk, keep, energies);
@@ -130,7 +151,7 @@ template <class T> void CudaEngine<T>::update_features(const Layer &layer, const
   for (const Chunk::Range &range : chunk.ranges) {
     const std::vector<DeviceMatrix<T>> &skip = layer.skip(range.element);
     for (std::size_t l = 0; l < skip.size(); ++l)
-      skip[l].times((range.last - range.first) * (2 * l + 1), work_.before.data() + (static_cast<std::size_t>(range.first) * n_skip + l * l) * wide(),
+      skip[l].times((range.last - range.first) * (2 * l + 1), skip_before(layer).data() + (static_cast<std::size_t>(range.first) * n_skip + l * l) * wide(),
                     rows(l, n_skip, wide()), out + (static_cast<std::size_t>(range.first - chunk.first) * n_out + l * l) * wide(),
                     rows(l, n_out, wide()), true, stream_);
   }
@@ -158,7 +179,7 @@ template <class T> void CudaEngine<T>::send(const Layer &next, Evaluated &state,
     next.up(l).times(chunk.n() * (2 * l + 1), work_.features.data() + l * l * wide(), rows(l, n_in, wide()), to + l * l * sent, rows(l, n_in, sent), false,
                      stream_);
   copy_rows<T>({static_cast<std::size_t>(chunk.n()), n_skip, static_cast<std::size_t>(n_in) * wide(), n_skip, work_.features.data(),
-                work_.after.data() + chunk.first * n_skip, false}, stream_);
+                skip_before(next).data() + chunk.first * n_skip, false}, stream_);
 }
 
 template class CudaEngine<float>;

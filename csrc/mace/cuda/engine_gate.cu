@@ -93,7 +93,7 @@ template <class T> void CudaEngine<T>::add_own(const Layer &layer, const Evaluat
   const std::size_t size = static_cast<std::size_t>(layer.model().n_in()) * layer.sent_wide(), n = chunk.n();
   for (int set = 0; set < n_sets; ++set)
     copy_rows<T>({1, n * size, 0, 0, work_.own.data() + set * n * size,
-                  work_.feature_gradient.data() + (static_cast<std::size_t>(set) * state.graph.n_nodes() + chunk.first) * size, true}, stream_);
+                  feature_gradient(layer).data() + (static_cast<std::size_t>(set) * state.graph.n_nodes() + chunk.first) * size, true}, stream_);
 }
 
 template class CudaEngine<float>;

@@ -6,12 +6,11 @@ namespace lmp_uq::cuda {
 
 template <class T>
 void CudaEngine<T>::pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
-                         const double *descriptor_weights, double *gradients)
+                         const double *descriptor_weights, const Pulled &out)
 {
   const std::lock_guard<std::mutex> lock(mutex_);
   const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
   const std::size_t n_edges = evaluated.graph.n_edges(), n_local = evaluated.graph.n_local(), n_weights = n_local * shape().n_features();
-  const std::size_t n_graph_edges = evaluated.graph.host().n_graph_edges;
   for (int first = 0; first < n_sets; first += MAX_SETS) {
     Weighting weighting{std::min(MAX_SETS, n_sets - first), nullptr, nullptr};
     const std::size_t n = weighting.n_sets;
@@ -23,35 +22,53 @@ void CudaEngine<T>::pull(const State &state, const GhostExchange &exchange, int 
       work_.descriptor_weights.upload(descriptor_weights + first * n_weights, n * n_weights, stream_);
       weighting.descriptors = work_.descriptor_weights.data();
     }
-    work_.gradients.resize(n * n_graph_edges * 3);
+    work_.gradients.resize(n * n_edges * 3);
     work_.gradients.zero(stream_);
     pull(evaluated, exchange, weighting);
     if (shape().repulsion && energy_weights)
-      repulsion_gradients({evaluated.graph.edges(), static_cast<int>(n_local), shape().n_elements(), weighting.n_sets, n_edges,
-                           n_graph_edges, repulsion_.data(), scale_,
-                           evaluated.graph.node(), weighting.energy, work_.gradients.data()}, stream_);
-    work_.gradients.download(gradients + first * n_graph_edges * 3, n * n_graph_edges * 3, stream_);
+      repulsion_gradients({evaluated.graph.edges(), static_cast<int>(n_local), shape().n_elements(), weighting.n_sets, n_edges, repulsion_.data(),
+                           scale_, evaluated.graph.node(), weighting.energy, work_.gradients.data()}, stream_);
+    hand_over(evaluated, first, weighting.n_sets, out);
     stream_.wait();
   }
 }
 
-// work_.after: what the next layer's skip gives to the gradient of the features of this one; work_.before: what this one's gives
+// of the sets first .. first+n_sets, what is wanted of their gradients
+template <class T> void CudaEngine<T>::hand_over(const Evaluated &state, int first, int n_sets, const Pulled &out)
+{
+  const DeviceList &list = state.graph.list();
+  const std::size_t n = n_sets, n_numbers = 3 * list.n_graph_edges(), n_forces = 3 * static_cast<std::size_t>(list.n_nodes);
+  const int n_edges = state.graph.n_edges();
+  if (out.gradients) {
+    work_.by_number.resize(n * n_numbers);
+    work_.by_number.zero(stream_);
+    scatter_gradients({n_edges, n_sets, list.n_graph_edges(), state.graph.id(), work_.gradients.data(), work_.by_number.data()}, stream_);
+    work_.by_number.download(out.gradients + first * n_numbers, n * n_numbers, stream_);
+  }
+  if (!out.forces) return;
+  work_.forces.resize(n * n_forces);
+  work_.virial_parts.resize(6 * n * list.n_local);
+  work_.virials.resize(6 * n);
+  node_forces({list.n_local, list.n_nodes, n_sets, n_edges, state.graph.edges().start, list.leaving_start(), list.leaving(), state.graph.edge_of(),
+               state.graph.node(), state.graph.edges().vector, work_.gradients.data(), work_.forces.data(), work_.virial_parts.data()}, stream_);
+  column_sums({list.n_local, n_sets, 6, work_.virial_parts.data(), work_.virials.data()}, stream_);
+  work_.forces.download(out.forces + first * n_forces, n * n_forces, stream_);
+  work_.virials.download(out.virials + 6 * first, 6 * n, stream_);
+}
+
 template <class T> void CudaEngine<T>::pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting)
 {
   const std::size_t n_local = state.graph.n_local(), n_sets = weighting.n_sets;
   work_.overlap.resize(n_sets * n_local);
-  const std::vector<Chunk> all = chunks(state.graph.host(), weighting.n_sets);
+  const std::vector<Chunk> all = chunks(state.graph, weighting.n_sets);
   for (int t = static_cast<int>(layers_.size()) - 1; t >= 0; --t) {
     const Layer &layer = *layers_[t];
     const std::size_t n_features = n_sets * state.graph.n_nodes() * layer.model().n_in() * layer.sent_wide();
-    if (t > 0) work_.before.resize(n_sets * n_local * layer.model().n_skip() * wide());
-    if (t > 0) work_.feature_gradient.resize(n_features);
-    if (t > 0 && all.empty()) work_.feature_gradient.zero(stream_);    // no atoms, but perhaps ghosts
+    if (t > 0) skip_before(layer).resize(n_sets * n_local * layer.model().n_skip() * wide());
+    if (t > 0) feature_gradient(layer).resize(n_features);
+    if (t > 0 && all.empty()) feature_gradient(layer).zero(stream_);    // no atoms, but perhaps ghosts
     for (const Chunk &chunk : all) pull_chunk(layer, state, weighting, chunk, &chunk == &all.front());
-    if (t == 0) break;
-    gather_ghosts(layer, state.graph.host(), exchange, weighting.n_sets, work_.feature_gradient);
-    std::swap(work_.sent, work_.feature_gradient);
-    std::swap(work_.before, work_.after);
+    if (t > 0) gather_ghosts(layer, state.graph.list(), exchange, weighting.n_sets, feature_gradient(layer));
   }
 }
 
@@ -80,11 +97,11 @@ void CudaEngine<T>::features_gradient(const Layer &layer, const Evaluated &state
   for (int set = 0; set < n_sets && next; ++set) {
     T *out = work_.features_out.data() + set * n * row;
     const std::size_t sent = next->sent_wide(), n_in = next->model().n_in(), n_skip = static_cast<std::size_t>(next->model().n_skip()) * wide();
-    const T *from = work_.sent.data() + (static_cast<std::size_t>(set) * state.graph.n_nodes() + chunk.first) * n_in * sent;
+    const T *from = feature_gradient(*next).data() + (static_cast<std::size_t>(set) * state.graph.n_nodes() + chunk.first) * n_in * sent;
     for (int l = 0; l <= next->shape().l_in; ++l)
       next->up(l).times_transposed(chunk.n() * (2 * l + 1), from + l * l * sent, rows(l, n_in, sent), out + l * l * wide(), rows(l, n_out, wide()), false,
                                    stream_);
-    copy_rows<T>({n, n_skip, n_skip, row, work_.after.data() + (set * n_local + chunk.first) * n_skip, out, true}, stream_);
+    copy_rows<T>({n, n_skip, n_skip, row, skip_after(layer).data() + (set * n_local + chunk.first) * n_skip, out, true}, stream_);
   }
   const LayerState &kept = state.layers[layer.number()];
   work_.work.resize(n * 2 * shape().n_gate);
@@ -143,11 +160,13 @@ void CudaEngine<T>::edges_gradient(const Layer &layer, const Evaluated &state, c
     work_.edge_features.resize(n * layer.model().n_in() * layer.sent_wide());
     message_reverse<T>({edges, n_sets, kept.features.data(), layer.uncouple(), work_.messages.data(), work_.edge_features.data(), work_.edge_sums.data()},
                        layer.shape().l_in, shape().l_max, stream_);
-    gather_sources<T>({state.graph.n_nodes(), n_sets, edges.n_blocks, chunk.first_edge, chunk.n_edges(), state.graph.leaving_start(),
-                       state.graph.leaving(), work_.edge_features.data(), !first, work_.feature_gradient.data()}, layer.shape().l_in, stream_);
+    const DeviceList &list = state.graph.list();
+    gather_sources<T>({state.graph.n_nodes(), n_sets, edges.n_blocks, chunk.first_edge, chunk.n_edges(), list.leaving_start(), list.leaving(),
+                       state.graph.edge_of(), list.start()[chunk.first], list.start()[chunk.last], work_.edge_features.data(), !first,
+                       feature_gradient(layer).data()}, layer.shape().l_in, stream_);
   }
   edge_gradients<T>({state.graph.edges(), chunk.first_edge, chunk.n_edges(), n_sets, edges.n_blocks, shape().l_max,
-                     static_cast<std::size_t>(state.graph.host().n_graph_edges), static_cast<std::size_t>(state.graph.n_local()), work_.per_length.data(),
+                     static_cast<std::size_t>(state.graph.n_edges()), static_cast<std::size_t>(state.graph.n_local()), work_.per_length.data(),
                      work_.density_slope.data(), work_.edge_sums.data(), kept.norm.data(), work_.overlap.data(), work_.gradients.data()}, stream_);
 }
 
@@ -161,7 +180,7 @@ template <class T> void CudaEngine<T>::skip_gradient(const Layer &layer, const E
       const std::size_t to = static_cast<std::size_t>(set) * state.graph.n_local() + range.first;
       for (std::size_t l = 0; l < skip.size(); ++l)
         skip[l].times_transposed((range.last - range.first) * (2 * l + 1), work_.features_out.data() + (row * n_out + l * l) * wide(),
-                                 rows(l, n_out, wide()), work_.before.data() + (to * n_skip + l * l) * wide(), rows(l, n_skip, wide()), false, stream_);
+                                 rows(l, n_out, wide()), skip_before(layer).data() + (to * n_skip + l * l) * wide(), rows(l, n_skip, wide()), false, stream_);
     }
 }
 

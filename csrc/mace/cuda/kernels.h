@@ -27,8 +27,7 @@ struct Edges {
   const int *start;                    // (n_local+1) first edge of each centre
   const int *centre, *source;          // (n_edges) rows
   const int *element;                  // (n_nodes)
-  const double *length, *direction;    // (n_edges) Angstrom, (n_edges, 3)
-  const std::int64_t *id;              // (n_edges) number in the graph, which has longer ones too
+  const double *vector;                // (n_edges, 3) Angstrom
 };
 
 // The radial functions of a pair of elements. rows (interval, channel block, function, coefficient, LANES), nullptr: no table.
@@ -128,11 +127,13 @@ template <class T> struct MessageReverse {
 };
 template <class T> void message_reverse(const MessageReverse<T> &a, int l_in, int l_max, cudaStream_t stream);
 
-// The gradient of a node's features: the sum over the edges that leave it, in the order of their numbers.
+// The gradient of a node's features: the sum over the edges that leave it, in the order of the list.
 template <class T> struct GatherSources {
   int n_nodes, n_sets, n_blocks;
   int first_edge, n_edges;             // of the chunk
-  const int *start, *edge;             // (n_nodes+1), (all edges): by source, numbers rising
+  const int *start, *listed;           // (n_nodes+1), (n_listed): by source, numbers in the list rising
+  const int *edge_of;                  // (n_listed) edge or -1
+  int first_listed, last_listed;       // of the chunk
   const T *edge_features;              // (set, n_edges, component, channel)
   bool add;                            // else the sum is set
   T *out;                              // (set, n_nodes, component, channel)
@@ -143,12 +144,12 @@ template <class T> void gather_sources(const GatherSources<T> &a, int l_in, cuda
 template <class T> struct EdgeGradients {
   Edges edges;
   int first, n_edges, n_sets, n_blocks, l_max;
-  std::size_t n_graph_edges, n_local;
+  std::size_t n_all_edges, n_local;
   const double *per_length, *density_slope;
   const T *edge_sums;
   const double *norm;                  // (n_local)
   const double *overlap;               // (set, n_local): of a centre's sums with their gradient
-  double *gradient;                    // (set, n_graph_edges, 3) by number in the graph
+  double *gradient;                    // (set, n_all_edges, 3)
 };
 template <class T> void edge_gradients(const EdgeGradients<T> &a, cudaStream_t stream);
 
@@ -164,12 +165,12 @@ void repulsion_energies(const RepulsionEnergies &a, cudaStream_t stream);
 struct RepulsionGradients {
   Edges edges;
   int n_local, n_elements, n_sets;
-  std::size_t n_edges, n_graph_edges;
+  std::size_t n_edges;
   const Repulsion *pairs;
   double scale;
   const int *node;                     // (n_local) of each row
   const double *weights;               // (set, n_local) by node
-  double *gradient;                    // (set, n_graph_edges, 3) by number in the graph, added to
+  double *gradient;                    // (set, n_edges, 3), added to
 };
 void repulsion_gradients(const RepulsionGradients &a, cudaStream_t stream);
 
@@ -233,6 +234,16 @@ template <class T> struct CopyRows {
   bool add;
 };
 template <class T> void copy_rows(const CopyRows<T> &a, cudaStream_t stream);
+
+// packed (set, n_rows, size) from or to these rows of `all`
+template <class T> struct SomeRows {
+  int n_rows, n_sets;
+  std::size_t size, set_stride;
+  const int *rows;
+  T *all, *packed;
+};
+template <class T> void fetch_rows(const SomeRows<T> &a, cudaStream_t stream);
+template <class T> void add_rows(const SomeRows<T> &a, cudaStream_t stream);
 
 // features (n_rows, n_components, channel): component `component` += the element's constant number `part`
 template <class T> struct AddConstants {

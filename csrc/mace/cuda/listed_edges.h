@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The kernels between a neighbour list and the edges of a step, and from gradients of these to forces.
+#ifndef LMP_UQ_CUDA_LISTED_EDGES_H
+#define LMP_UQ_CUDA_LISTED_EDGES_H
+
+#include "mace/cuda/kernels.h"
+
+namespace lmp_uq::cuda {
+
+// Sorted by the row of their centre, also those beyond the cutoff.
+struct ListedEdges {
+  const int *start;                    // (n_local+1)
+  const int *source;                   // (n_listed) rows
+  const int *id;                       // (n_listed) number in the graph
+  const int *node;                     // (n_nodes) of each row
+  const double *positions;             // (n_nodes, 3) by node, or nullptr:
+  const double *vectors;               // (n_graph_edges, 3) by number in the graph
+};
+
+constexpr int NO_EDGE = 0x7f7f7f7f;    // four times the byte that memory is set to
+
+// The edges within the cutoff, in the order of the list.
+struct FindEdges {
+  ListedEdges listed;
+  int n_local;
+  double cutoff;
+  int *start;                          // (n_local+1): numbers of edges from count_edges, afterwards added up
+  int *bad;                            // the smallest number in the graph of an edge whose length is 0 or not finite, else as it was
+  int *edge_of;                        // (n_listed) its number among the edges, -1 beyond the cutoff
+  int *centre, *source, *id;           // (n_edges)
+  double *vector;                      // (n_edges, 3)
+};
+void count_edges(const FindEdges &a, cudaStream_t stream);
+void fill_edges(const FindEdges &a, cudaStream_t stream);
+
+// values[k] becomes the sum of values[0..k-1]; values (n+1)
+void add_up(int n, int *values, cudaStream_t stream);
+
+// Edges that no table covers, in any order.
+struct Uncovered {
+  int edge, centre, source;            // elements of its ends
+  double length;                       // Angstrom
+};
+template <class T> struct FindUncovered {
+  Edges edges;
+  int n_edges, n_elements;
+  const PairTable<T> *tables;
+  int *n;                              // 0 before
+  Uncovered *out;                      // nullptr: they are counted alone
+};
+template <class T> void find_uncovered(const FindUncovered<T> &a, cudaStream_t stream);
+
+// by_number (set, n_graph_edges, 3): gradients (set, n_edges, 3) where they belong
+struct ScatterGradients {
+  int n_edges, n_sets;
+  std::size_t n_graph_edges;
+  const int *id;
+  const double *gradient;
+  double *by_number;
+};
+void scatter_gradients(const ScatterGradients &a, cudaStream_t stream);
+
+// Less the gradients of the nodes' positions: of the edges that leave a node less those that end there; no atomics.
+struct NodeForces {
+  int n_local, n_nodes, n_sets, n_edges;
+  const int *start;                    // (n_local+1)
+  const int *leaving_start, *leaving;  // (n_nodes+1), numbers in the list by source
+  const int *edge_of;
+  const int *node;
+  const double *vector, *gradient;     // (n_edges, 3), (set, n_edges, 3)
+  double *forces;                      // (set, n_nodes, 3) by node
+  double *virials;                     // (set, n_local, 6): -r (x) gradient of a centre's edges, symmetrised, xx yy zz xy xz yz
+};
+void node_forces(const NodeForces &a, cudaStream_t stream);
+
+// out (n_sets, n_columns): sums of columns of rows (set, n_rows, n_columns)
+struct ColumnSums {
+  int n_rows, n_sets, n_columns;
+  const double *rows;
+  double *out;
+};
+void column_sums(const ColumnSums &a, cudaStream_t stream);
+
+}    // namespace lmp_uq::cuda
+#endif
