@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define UQ_BRIDGE_VERSION 10
+#define UQ_BRIDGE_VERSION 11
 #define UQ_MESSAGE_LENGTH 16384
 #define UQ_MAX_THRESHOLDS 100    /* as the reader of model files allows */
 
@@ -72,6 +72,11 @@ typedef struct uq_graph {
   const int64_t *centres;             /* (n_edges) local atom i */
   const int64_t *neighbours;          /* (n_edges) atom j, may be a ghost */
   const double *vectors;              /* (n_edges, 3) x_j - x_i, Angstrom */
+  /* for an evaluator that takes lists, whose vectors are NULL: see NeighbourList */
+  int64_t list;
+  int n_sites;
+  const int *site_of_node, *site_of_edge;
+  const double *positions;
   uq_ghost_exchange exchange;
 } uq_graph;
 

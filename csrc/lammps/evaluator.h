@@ -6,7 +6,8 @@
 #include "bridge.h"
 #include "model_source.h"
 #include "settings.h"
-#include "mace/table_store.h"
+#include "mace/cpu/edge_sums.h"
+#include "mace/engine.h"
 
 #include <memory>
 #include <stdexcept>
@@ -14,6 +15,22 @@
 #include <vector>
 
 namespace lmp_uq {
+
+using Pulled = ListEngine::Pulled;
+
+// Forces and virials of pulls that end at edges.
+class EdgePulls {
+ public:
+  explicit EdgePulls(int n_threads) : sums_(n_threads) {}
+
+  double *gradients(const uq_graph &graph, int n, const Pulled &out);    // (n, n_edges, 3): of `out`, or scratch where nobody wants them
+  void add_up(const uq_graph &graph, int n, const Pulled &out);          // what was written there
+  std::size_t n_bytes() const { return bytes_of(scratch_) + sums_.n_bytes(); }
+
+ private:
+  EdgeSums sums_;
+  std::vector<double> scratch_;
+};
 
 class Evaluator {
  public:
@@ -30,15 +47,18 @@ class Evaluator {
   virtual double table_bytes() { return 0.0; }
   virtual std::size_t make_tables(std::shared_ptr<TableStore>) { return 0; }
 
-  // energies (n_local) eV and dE/dr_ij (n_edges, 3) eV/Angstrom; keeps what the methods below need until the next call, the derivatives
-  // that those for gradients need only if told to
-  virtual void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) = 0;
+  // Whether its graphs are neighbour lists, with positions in place of vectors; the edges of a step are then found where the model runs.
+  virtual bool takes_lists() const { return false; }
 
-  // d(member - model)/dr_ij (n, n_edges, 3) of n force members, of the graph last evaluated; collective
-  virtual void member_gradients(const uq_graph &graph, int first, int n, double *gradients) = 0;
+  // energies (n_local) eV, forces, virial, dE/dr_ij; keeps what the methods below need until the next call, the derivatives that those for
+  // gradients need only if told to
+  virtual void evaluate(const uq_graph &graph, bool keep, double *energies, const Pulled &out) = 0;
 
-  // the same (n_edges, 3) of the posterior's mean correction, where the file uses it
-  virtual void correction_gradients(const uq_graph &graph, double *gradients) = 0;
+  // of n force members less the model, of the graph last evaluated; collective
+  virtual void pull_members(const uq_graph &graph, int first, int n, const Pulled &out) = 0;
+
+  // of the posterior's mean correction, where the file uses it
+  virtual void pull_correction(const uq_graph &graph, const Pulled &out) = 0;
 
   // d(sum_i w_i E_i)/dr_ij (n_sets, n_edges, 3) with weights w (n_sets, n_local) of the atoms' energies, of the graph last evaluated: those of
   // the model, or what a force member changes of them. Moments, where the graph has shifts. Collective.

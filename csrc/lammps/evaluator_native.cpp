@@ -42,12 +42,13 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   uq_model_info load(const lmp_uq::ModelSource &source, const std::vector<std::string> &elements) override;
   double table_bytes() override { return engine_->table_bytes_of(elements_); }
   std::size_t make_tables(std::shared_ptr<lmp_uq::TableStore> store) override;
-  void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override;
-  void member_gradients(const uq_graph &graph, int first, int n, double *gradients) override
+  bool takes_lists() const override { return keeps_lists_ != nullptr; }
+  void evaluate(const uq_graph &graph, bool keep, double *energies, const lmp_uq::Pulled &out) override;
+  void pull_members(const uq_graph &graph, int first, int n, const lmp_uq::Pulled &out) override
   {
-    correct(graph, n, head_->force_member(first), head_->n_descriptors(), gradients);
+    correct(graph, n, head_->force_member(first), head_->n_descriptors(), out);
   }
-  void correction_gradients(const uq_graph &graph, double *gradients) override { correct(graph, 1, head_->mean_correction(), 0, gradients); }
+  void pull_correction(const uq_graph &graph, const lmp_uq::Pulled &out) override { correct(graph, 1, head_->mean_correction(), 0, out); }
   void energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients) override;
   void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) override;
   void feature_sum(double *sum) override { head_->feature_sum(species_.size(), descriptors_.data(), species_.data(), sum); }
@@ -63,7 +64,8 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   void use_device(const lmp_uq::DeviceChoice &device, lmp_uq::Engine::Options &options);
   void make_engine();
   lmp_uq::AtomGraph atom_graph(const uq_graph &graph);
-  void correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, double *gradients,
+  void pull(const uq_graph &graph, int n, const double *energy_weights, const double *descriptor_weights, const lmp_uq::Pulled &out);
+  void correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, const lmp_uq::Pulled &out,
                const double *weights = nullptr);
   const double *bars(int field);
   const double *grades();
@@ -74,6 +76,8 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   std::vector<int> elements_;                  // of each species
   std::unique_ptr<lmp_uq::Posterior> head_;
   std::unique_ptr<lmp_uq::Engine> engine_;
+  lmp_uq::ListEngine *keeps_lists_ = nullptr;  // engine_, where it does
+  lmp_uq::EdgePulls pulls_{1};
 
   // of the configuration last evaluated
   std::unique_ptr<lmp_uq::Engine::State> state_;
@@ -142,6 +146,8 @@ void NativeEvaluator::make_engine()
   } catch (const std::runtime_error &failure) {
     throw lmp_uq::NotNative(failure.what());
   }
+  keeps_lists_ = dynamic_cast<lmp_uq::ListEngine *>(engine_.get());
+  pulls_ = lmp_uq::EdgePulls(engine_->n_threads());
   if (engine_->shape().n_features() != head_->n_descriptors())
     throw std::runtime_error("header key 'backbone.n_features' is " + std::to_string(head_->n_descriptors()) + "; the architecture gives " +
                              std::to_string(engine_->shape().n_features()));
@@ -159,10 +165,19 @@ lmp_uq::AtomGraph NativeEvaluator::atom_graph(const uq_graph &graph)
   const int n_nodes = graph.n_local + graph.n_ghost;
   node_elements_.resize(n_nodes);
   for (int i = 0; i < n_nodes; i++) node_elements_[i] = elements_[graph.species[i]];
-  return {graph.n_local, n_nodes, node_elements_.data(), graph.n_edges, graph.centres, graph.neighbours, graph.vectors};
+  return {graph.n_local, n_nodes, node_elements_.data(), graph.n_edges, graph.centres, graph.neighbours, graph.vectors,
+          {graph.list, graph.n_sites, graph.site_of_node, graph.site_of_edge, graph.positions}};
 }
 
-void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients)
+void NativeEvaluator::pull(const uq_graph &graph, int n, const double *energy_weights, const double *descriptor_weights, const lmp_uq::Pulled &out)
+{
+  if (!state_) throw std::runtime_error("no derivatives were kept");
+  if (keeps_lists_) return keeps_lists_->pull(*state_, graph.exchange, n, energy_weights, descriptor_weights, out);
+  engine_->pull(*state_, graph.exchange, n, energy_weights, descriptor_weights, pulls_.gradients(graph, n, out));
+  pulls_.add_up(graph, n, out);
+}
+
+void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energies, const lmp_uq::Pulled &out)
 {
   has_grades_ = has_bars_ = false;
   state_.reset();
@@ -171,10 +186,10 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
   energies_.resize(graph.n_local + 1);    // never empty: a rank without atoms still hands pointers over
   descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
   weights_.assign(graph.n_local + 1, 1.0);
-  auto state = engine_->evaluate(atoms, graph.exchange, true, energies_.data(), descriptors_.data());
-  engine_->pull(*state, graph.exchange, 1, weights_.data(), nullptr, edge_gradients);
+  state_ = engine_->evaluate(atoms, graph.exchange, true, energies_.data(), descriptors_.data());
+  pull(graph, 1, weights_.data(), nullptr, out);
   std::copy_n(energies_.data(), graph.n_local, energies);
-  if (keep) state_ = std::move(state);
+  if (!keep) state_.reset();
 }
 
 void NativeEvaluator::feature_sum_of(const uq_graph &graph, double *sum)
@@ -184,25 +199,24 @@ void NativeEvaluator::feature_sum_of(const uq_graph &graph, double *sum)
   head_->feature_sum(species_.size(), other_descriptors_.data(), species_.data(), sum);
 }
 
-// gradients (n, n_edges, 3) of corrections by n times P coefficients, the next ones after a stride, each atom's times its weight (n, n_local)
-void NativeEvaluator::correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, double *gradients,
-                              const double *weights)
+// pulls of corrections by n times P coefficients, the next ones after a stride, each atom's times its weight (n, n_local)
+void NativeEvaluator::correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride,
+                              const lmp_uq::Pulled &out, const double *weights)
 {
-  if (!state_) throw std::runtime_error("no derivatives were kept");
   const std::size_t width = head_->n_descriptors(), n_local = species_.size();
   weights_.assign(n * n_local * width + 1, 0.0);
   for (int k = 0; k < n; k++)
     for (std::size_t i = 0; i < n_local; i++)
       for (std::size_t p = 0; p < width; p++)
         weights_[(k * n_local + i) * width + p] = (weights ? weights[k * n_local + i] : 1.0) * coefficients[k * stride + p];
-  engine_->pull(*state_, graph.exchange, n, nullptr, weights_.data(), gradients);
+  pull(graph, n, nullptr, weights_.data(), out);
 }
 
 void NativeEvaluator::energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients)
 {
-  if (member != OF_MODEL) return correct(graph, n_sets, head_->force_member(member), 0, gradients, weights);
-  if (!state_) throw std::runtime_error("no derivatives were kept");
-  engine_->pull(*state_, graph.exchange, n_sets, weights, nullptr, gradients);
+  const lmp_uq::Pulled out = {gradients, nullptr, nullptr};
+  if (member != OF_MODEL) return correct(graph, n_sets, head_->force_member(member), 0, out, weights);
+  pull(graph, n_sets, weights, nullptr, out);
 }
 
 void NativeEvaluator::per_atom(int field, const uq_force_variables *variables, double threshold, double *column)
@@ -227,7 +241,7 @@ void NativeEvaluator::per_atom(int field, const uq_force_variables *variables, d
 double NativeEvaluator::memory_usage()
 {
   const std::size_t step = state_ ? state_->n_bytes() : 0;
-  return static_cast<double>(file_->n_bytes() + head_->n_bytes() + engine_->n_bytes() + step) - shared_elsewhere_ +
+  return static_cast<double>(file_->n_bytes() + head_->n_bytes() + engine_->n_bytes() + pulls_.n_bytes() + step) - shared_elsewhere_ +
       lmp_uq::bytes_of(species_, node_elements_, energies_, descriptors_, weights_, grades_, bars_[0], bars_[1], bars_[2],
                        other_descriptors_);
 }

@@ -11,7 +11,7 @@ namespace {
 class PythonEvaluator : public lmp_uq::Evaluator {
  public:
   explicit PythonEvaluator(const lmp_uq::Settings &settings)
-      : settings_(settings), bridge_(lmp_uq::python_bridge()), message_(UQ_MESSAGE_LENGTH, '\0')
+      : settings_(settings), bridge_(lmp_uq::python_bridge()), message_(UQ_MESSAGE_LENGTH, '\0'), pulls_(settings.threads)
   {
   }
   ~PythonEvaluator() override
@@ -32,18 +32,21 @@ class PythonEvaluator : public lmp_uq::Evaluator {
     check(bridge_.load(&engine_, &settings, &file, static_cast<int>(names.size()), names.data(), &info, text()));
     return info;
   }
-  void evaluate(const uq_graph &graph, bool keep, double *energies, double *edge_gradients) override
+  void evaluate(const uq_graph &graph, bool keep, double *energies, const lmp_uq::Pulled &out) override
   {
     n_local_ = graph.n_local;
-    check(bridge_.evaluate(engine_, &graph, keep, energies, edge_gradients, text()));
+    check(bridge_.evaluate(engine_, &graph, keep, energies, pulls_.gradients(graph, 1, out), text()));
+    pulls_.add_up(graph, 1, out);
   }
-  void member_gradients(const uq_graph &graph, int first, int n, double *gradients) override
+  void pull_members(const uq_graph &graph, int first, int n, const lmp_uq::Pulled &out) override
   {
-    check(bridge_.member_gradients(engine_, &graph, first, n, gradients, text()));
+    check(bridge_.member_gradients(engine_, &graph, first, n, pulls_.gradients(graph, n, out), text()));
+    pulls_.add_up(graph, n, out);
   }
-  void correction_gradients(const uq_graph &graph, double *gradients) override
+  void pull_correction(const uq_graph &graph, const lmp_uq::Pulled &out) override
   {
-    check(bridge_.correction_gradients(engine_, &graph, gradients, text()));
+    check(bridge_.correction_gradients(engine_, &graph, pulls_.gradients(graph, 1, out), text()));
+    pulls_.add_up(graph, 1, out);
   }
   void energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients) override
   {
@@ -68,7 +71,7 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   {
     double bytes = 0.0;
     check(bridge_.memory_usage(engine_, &bytes, text()));
-    return bytes;
+    return bytes + static_cast<double>(pulls_.n_bytes());
   }
 
  private:
@@ -81,6 +84,7 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   const lmp_uq::Settings settings_;
   const uq_bridge &bridge_;
   std::string message_;
+  lmp_uq::EdgePulls pulls_;
   void *engine_ = nullptr;
   int n_local_ = 0;    // of the configuration last evaluated
 };

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 using namespace LAMMPS_NS;
 using lmp_uq::ForceComputation;
@@ -67,16 +68,15 @@ void ForceComputation::forget()
   for (auto &one : at_threshold_) one.second.known = false;
 }
 
-void ForceComputation::compute(const NeighList &list)
+void ForceComputation::compute(const NeighList &list, bool by_edges)
 {
   forget();
   initializing_ = false;
   if (setting_up_ && !update->setupflag) clock_.reset();    // tables are made with the first forces: no time of the run
   setting_up_ = update->setupflag;
   build_graph(list);
-  evaluate();
+  evaluate(by_edges);
   const auto watch = clock_.watch(StepClock::EDGES);
-  graph_.forces(edge_gradients_.data(), forces_);
   check_finite();
   local_energy_ = 0.0;
   for (int i = 0; i < graph_.n_local(); i++) local_energy_ += energies_[i];
@@ -90,16 +90,19 @@ void ForceComputation::build_graph(const NeighList &list)
   static const double no_position[3] = {};
   static const int no_type[1] = {};
   const bool any = atom->nlocal + atom->nghost > 0;
-  make_nodes(list);
-  const Graph::Atoms atoms = {any ? atom->x[0] : no_position, any ? atom->type : no_type, model_.species_of_type.data()};
+  const Graph::Atoms atoms = {atom->nlocal + atom->nghost, any ? atom->x[0] : no_position, any ? atom->type : no_type, model_.species_of_type.data()};
   graph_.use_threads(model_.threads);
-  check_atoms(atoms, graph_.build(list, atoms, model_.info.cutoff));
+  const bool is_new = make_nodes(list);
+  if (!model_.evaluator->takes_lists()) return check_atoms(atoms, graph_.build(list, atoms, model_.info.cutoff));
+  if (is_new) graph_.take_list(list);
+  graph_.take_positions(atoms);
+  check_atoms(atoms, -1);
 }
 
-// Who takes part is settled when LAMMPS makes its list: it has no pairs of atoms that join later.
-void ForceComputation::make_nodes(const NeighList &list)
+// Who takes part is settled when LAMMPS makes its list: it has no pairs of atoms that join later. Whether it is a new one.
+bool ForceComputation::make_nodes(const NeighList &list)
 {
-  if (has_list_ && builds_ == neighbor->ncalls && built_ == neighbor->lastcall) return;
+  if (has_list_ && builds_ == neighbor->ncalls && built_ == neighbor->lastcall) return false;
   exclusions_.update(lmp, list, model_.species_of_type);
   std::vector<char> takes_part(atom->nlocal + atom->nghost);
   for (std::size_t i = 0; i < takes_part.size(); i++)
@@ -108,6 +111,7 @@ void ForceComputation::make_nodes(const NeighList &list)
   has_list_ = true;
   builds_ = neighbor->ncalls;
   built_ = neighbor->lastcall;
+  return true;
 }
 
 void ForceComputation::check_atoms(const Graph::Atoms &atoms, int64_t coincident)
@@ -116,17 +120,31 @@ void ForceComputation::check_atoms(const Graph::Atoms &atoms, int64_t coincident
   const int joined = graph_.first_without_species(), lost = graph_.first_lost(atoms);
   if (joined >= 0) fail_here(fmt::format("atom {} has got a type named NULL since the neighbor list was made", tag(joined)));
   if (lost >= 0) fail_here(fmt::format("the position of atom {} is not a finite number", tag(lost)));
-  if (coincident >= 0)
-    fail_here(fmt::format("atoms {} and {} are at the same position", tag(graph_.centres()[coincident]), tag(graph_.neighbours()[coincident])));
+  check_coincident(coincident);
 }
 
-void ForceComputation::evaluate()
+void ForceComputation::check_coincident(int64_t edge)
+{
+  if (edge < 0) return;
+  const auto tag = [&](int64_t node) { return atom->tag[graph_.nodes().atom(static_cast<int>(node))]; };
+  fail_here(fmt::format("atoms {} and {} are at the same position", tag(graph_.centres()[edge]), tag(graph_.neighbours()[edge])));
+}
+
+void ForceComputation::evaluate(bool by_edges)
 {
   const auto watch = clock_.watch(StepClock::MODEL);
   energies_.resize(graph_.n_local() + 1);    // never empty: a rank without atoms still hands a pointer over
-  edge_gradients_.resize(3 * graph_.n_edges() + 3);
+  forces_.resize(3 * graph_.n_nodes() + 3);
+  edge_gradients_.resize(by_edges ? 3 * graph_.n_edges() + 3 : 0);
   const bool keep = derivatives_wanted_ || derivatives_observed_;
-  guarded([&] { model_.evaluator->evaluate(graph_view(), keep, energies_.data(), edge_gradients_.data()); });
+  guarded([&] {
+    try {
+      model_.evaluator->evaluate(graph_view(), keep, energies_.data(), {by_edges ? edge_gradients_.data() : nullptr, forces_.data(), virial_});
+    } catch (const std::exception &) {
+      check_coincident(graph_.first_coincident());    // found where the model runs, which does not know whose atoms they are
+      throw;
+    }
+  });
   has_derivatives_ = keep;
   if (keep) heat_.take_positions(graph_);
 }
@@ -134,13 +152,7 @@ void ForceComputation::evaluate()
 uq_graph ForceComputation::graph_view()
 {
   uq_graph view = {};
-  view.n_local = graph_.n_local();
-  view.n_ghost = graph_.n_nodes() - graph_.n_local();
-  view.species = graph_.species();
-  view.n_edges = graph_.n_edges();
-  view.centres = graph_.centres();
-  view.neighbours = graph_.neighbours();
-  view.vectors = graph_.vectors();
+  graph_.serve(view);
   ghosts_.serve(view);
   return view;
 }
@@ -231,7 +243,7 @@ void ForceComputation::evaluate_cheap(const Field &asked, std::vector<double> &c
   const int n = graph_.n_local();
   column.resize(n + 1);
   if (asked.index == UQ_NEIGHBOUR_GRADE) {
-    neighbour_grade_.compute(graph_, ghosts_, evaluate_field({UQ_GRADE}).values.data(), column.data());
+    neighbour_grade_.compute(graph_, model_.info.cutoff, ghosts_, evaluate_field({UQ_GRADE}).values.data(), column.data());
   } else if (asked.info().of_force) {
     const uq_force_variables variables = force_variables();
     model_.evaluator->per_atom(asked.index, &variables, asked.threshold, column.data());

@@ -53,7 +53,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   // For the pair style.
   void init();    // of a run: computes and fixes are initialized after pair styles and ask again
   void forget();
-  void compute(const LAMMPS_NS::NeighList &list);
+  void compute(const LAMMPS_NS::NeighList &list, bool by_edges);    // by_edges: gradients along edges are asked for too
   void keep_derivatives();                                   // of the coming run
   void keep_images() { images_wanted_ = true; }              // as nodes of their own: a heat flux counts where they are
   double *observed(const Field &asked);                      // by fix pair, which takes it whenever LAMMPS has forces
@@ -66,15 +66,17 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   const std::vector<double> &edge_gradients() const { return edge_gradients_; }
   const std::vector<double> &forces() const { return forces_; }
   double local_energy() const { return local_energy_; }
+  const double *virial() const { return virial_; }
   std::size_t n_bytes() const;
 
  private:
   void make_room();
-  void make_nodes(const LAMMPS_NS::NeighList &list);
+  bool make_nodes(const LAMMPS_NS::NeighList &list);
   void check_atoms(const Graph::Atoms &atoms, int64_t coincident);
+  void check_coincident(int64_t edge);
   void build_graph(const LAMMPS_NS::NeighList &list);
   uq_graph graph_view();
-  void evaluate();
+  void evaluate(bool by_edges);
   void check_finite();
   void current_or_error();
   struct Column {
@@ -108,11 +110,12 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   Graph graph_;
   GhostComm ghosts_;
   std::vector<double> energies_;                   // (n_local) eV
-  std::vector<double> edge_gradients_;             // (n_edges, 3) eV/Angstrom
+  std::vector<double> edge_gradients_;             // (n_edges, 3) eV/Angstrom, where they were asked for
   std::vector<double> forces_;                     // (n_nodes, 3) of this style alone
   ForceNorms norms_;
   NeighbourGrade neighbour_grade_;
   double local_energy_ = 0.0;                      // of this rank's atoms, eV
+  double virial_[6] = {};                          // of this rank's edges, eV
   double volume_ = 0.0;                            // Angstrom^3
   bool has_derivatives_ = false;                   // of this step: the evaluator can pull members
   MemberForces members_;

@@ -26,9 +26,9 @@ const double *ForceNorms::of_model(const Graph &graph, GhostComm &ghosts, std::v
 const double *ForceNorms::of_correction(Evaluator &evaluator, const Graph &graph, const uq_graph &view, GhostComm &ghosts)
 {
   if (!has_correction_) {
-    std::vector<double> gradients(3 * graph.n_edges() + 3), forces;
-    evaluator.correction_gradients(view, gradients.data());
-    graph.forces(gradients.data(), forces);
+    std::vector<double> forces(3 * graph.n_nodes() + 3);
+    double virial[6];
+    evaluator.pull_correction(view, {nullptr, forces.data(), virial});
     take_norms(graph.n_local(), ghosts, forces, correction_);
   }
   has_correction_ = true;

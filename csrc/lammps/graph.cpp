@@ -12,6 +12,8 @@ using lmp_uq::Graph;
 using lmp_uq::in_parallel;
 using lmp_uq::over_rows;
 
+static constexpr double NO_LENGTH = 1e-12;    // Angstrom^2: below it a direction means nothing
+
 void Graph::reserve(std::size_t capacity)
 {
   if (centres_.size() >= capacity) return;
@@ -62,18 +64,25 @@ void Graph::use_threads(int n)
 
 std::size_t Graph::n_bytes() const
 {
-  std::size_t n = nodes_.n_bytes() + sums_.n_bytes() + lmp_uq::bytes_of(species_, centres_, neighbours_, vectors_);
+  std::size_t n = nodes_.n_bytes() + sums_.n_bytes() +
+      lmp_uq::bytes_of(species_, centres_, neighbours_, vectors_, sites_, site_of_node_, positions_);
   for (const Share &share : shares_) n += lmp_uq::bytes_of(share.neighbours, share.n_of);
   return n;
+}
+
+void Graph::take_species(const Atoms &atoms)
+{
+  species_.resize(n_nodes());
+  over_rows(static_cast<int>(shares_.size()), n_nodes(), [&](int64_t first, int64_t last) {
+    for (int64_t k = first; k < last; k++) species_[k] = atoms.species_of_type[atoms.type[nodes_.atom(static_cast<int>(k))]];
+  });
 }
 
 int64_t Graph::build(const LAMMPS_NS::NeighList &list, const Atoms &atoms, double cutoff)
 {
   const int n_parts = static_cast<int>(shares_.size());
-  species_.resize(n_nodes());
-  over_rows(n_parts, n_nodes(), [&](int64_t first, int64_t last) {
-    for (int64_t k = first; k < last; k++) species_[k] = atoms.species_of_type[atoms.type[nodes_.atom(static_cast<int>(k))]];
-  });
+  is_list_ = false;
+  take_species(atoms);
   const auto begin = [&](int part) { return static_cast<int>(static_cast<int64_t>(list.inum) * part / n_parts); };
   in_parallel(n_parts, [&](int part) { shares_[part].find(list, atoms, nodes_, cutoff * cutoff, begin(part), begin(part + 1)); });
   n_edges_ = 0;
@@ -104,7 +113,7 @@ int64_t Graph::write(const Share &share, const LAMMPS_NS::NeighList &list, const
         vectors_[3 * e + x] = d;
         squared += d * d;
       }
-      if (squared < 1e-12) coincident = e;
+      if (squared < NO_LENGTH) coincident = e;
     }
   }
   return coincident;
@@ -125,20 +134,79 @@ int Graph::first_without_species() const
   return found == species_.end() ? -1 : static_cast<int>(found - species_.begin());
 }
 
-void Graph::forces(const double *gradients, std::vector<double> &forces) const
+void Graph::take_list(const LAMMPS_NS::NeighList &list)
 {
-  forces.assign(3 * static_cast<std::size_t>(n_nodes()), 0.0);
-  add_forces(gradients, forces.data(), 3);
+  centres_.clear(), neighbours_.clear(), sites_.clear(), site_of_node_.clear();
+  for (int ii = 0; ii < list.inum; ii++) {
+    const int i = list.ilist[ii];
+    if (nodes_.of_atom(i) < 0) continue;
+    for (int jj = 0; jj < list.numneigh[i]; jj++) {
+      const int j = list.firstneigh[i][jj] & NEIGHMASK;
+      if (nodes_.of_atom(j) < 0) continue;
+      centres_.push_back(nodes_.of_atom(i));
+      neighbours_.push_back(nodes_.of_atom(j));
+      sites_.push_back(j);
+    }
+  }
+  for (int k = 0; k < n_nodes(); k++) site_of_node_.push_back(nodes_.atom(k));
+  n_edges_ = static_cast<int64_t>(centres_.size());
+  is_list_ = true;
+  list_number_++;
 }
 
-void Graph::add_forces(const double *gradients, double *columns, std::size_t width) const
+// An atom that changes its type does so without a new list of LAMMPS.
+void Graph::take_positions(const Atoms &atoms)
 {
-  sums_.add_forces(edges(), gradients, columns, width);
+  const std::vector<int64_t> before = species_;
+  take_species(atoms);
+  if (species_ != before) list_number_++;
+  positions_.assign(atoms.x, atoms.x + 3 * static_cast<std::size_t>(atoms.n));
 }
 
-void Graph::virial(const double *gradients, double *virial, double **vatom) const
+void Graph::between_sites(int64_t e, double vector[3]) const
 {
-  std::vector<double> of_node(vatom ? 6 * static_cast<std::size_t>(n_nodes()) : 0, 0.0);
-  sums_.add_virial(edges(), gradients, virial, vatom ? of_node.data() : nullptr);
+  const double *to = positions_.data() + 3 * static_cast<std::size_t>(sites_[e]);
+  const double *from = positions_.data() + 3 * static_cast<std::size_t>(site_of_node_[centres_[e]]);
+  for (int x = 0; x < 3; x++) vector[x] = to[x] - from[x];
+}
+
+double Graph::squared_length(int64_t e) const
+{
+  double v[3];
+  between_sites(e, v);
+  return v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
+}
+
+int64_t Graph::first_coincident() const
+{
+  for (int64_t e = 0; e < n_edges_ && is_list_; e++)
+    if (squared_length(e) < NO_LENGTH) return e;
+  return -1;
+}
+
+void Graph::serve(uq_graph &view) const
+{
+  view.n_local = n_local();
+  view.n_ghost = n_nodes() - n_local();
+  view.species = species_.data();
+  view.n_edges = n_edges_;
+  view.centres = centres_.data();
+  view.neighbours = neighbours_.data();
+  if (!is_list_) {
+    view.vectors = vectors_.data();
+    return;
+  }
+  view.list = list_number_;
+  view.n_sites = static_cast<int>(positions_.size() / 3);
+  view.site_of_node = site_of_node_.data();
+  view.site_of_edge = sites_.data();
+  view.positions = positions_.data();
+}
+
+void Graph::virials_of_atoms(const double *gradients, double **vatom) const
+{
+  std::vector<double> of_node(6 * static_cast<std::size_t>(n_nodes()), 0.0), between(is_list_ ? 3 * n_edges_ : 0);
+  for (int64_t e = 0; e < n_edges_ && is_list_; e++) between_sites(e, between.data() + 3 * e);
+  sums_.add_virial({n_nodes(), n_edges_, centres(), neighbours(), is_list_ ? between.data() : vectors_.data()}, gradients, nullptr, of_node.data());
   for (std::size_t k = 0; k < of_node.size(); k++) vatom[nodes_.atom(static_cast<int>(k / 6))][k % 6] += of_node[k];
 }

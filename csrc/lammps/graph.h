@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The adapter between LAMMPS' neighbour list and the edges that a model sees, and back from edge gradients to forces and virials.
+// The adapter between LAMMPS' neighbour list and the edges that a model sees.
 #ifndef LMP_UQ_GRAPH_H
 #define LMP_UQ_GRAPH_H
 
+#include "bridge.h"
 #include "mace/cpu/edge_sums.h"
 #include "nodes.h"
 
@@ -18,9 +19,10 @@ namespace lmp_uq {
 
 class Graph {
  public:
-  // What LAMMPS knows of the atoms of this rank. species_of_type[type] is -1 for types that do not take part (NULL in pair_coeff).
+  // What LAMMPS knows of the n atoms of this rank and its ghosts. species_of_type[type] is -1 for types that do not take part (NULL in pair_coeff).
   struct Atoms {
-    const double *x;    // (n_local + n_ghost, 3)
+    int n;
+    const double *x;    // (n, 3)
     const int *type;
     const int *species_of_type;
   };
@@ -40,12 +42,22 @@ class Graph {
   // Directed edges i -> j within the cutoff, every centre i local, sorted by centre. Returns -1, or the index of an edge of zero length.
   int64_t build(const LAMMPS_NS::NeighList &list, const Atoms &atoms, double cutoff);
 
-  // forces (n_nodes, 3) = -dE/dx from gradients dE/dr_ij (n_edges, 3); ghosts hold the part that belongs to their owners
-  void forces(const double *gradients, std::vector<double> &forces) const;
-  // adds the same to three columns of rows that are width long
-  void add_forces(const double *gradients, double *columns, std::size_t width) const;
-  // virial[6] += -r (x) dE/dr, and if vatom is not null half of it, symmetrised, to the atoms at either end of an edge (xx yy zz xy xz yz)
-  void virial(const double *gradients, double *virial, double **vatom) const;
+  // In place of build(), for an evaluator that takes lists: all edges of LAMMPS' list, when that is new, and where atoms are now.
+  void take_list(const LAMMPS_NS::NeighList &list);
+  void take_positions(const Atoms &atoms);
+  int64_t first_coincident() const;    // edge of zero length in a list, or -1
+
+  void serve(uq_graph &view) const;    // sets all of it but the exchange
+
+  // f(centre, neighbour) for each edge within the cutoff
+  template <class F> void over_edges(double cutoff, const F &f) const
+  {
+    for (int64_t e = 0; e < n_edges_; e++)
+      if (!is_list_ || squared_length(e) < cutoff * cutoff) f(centres_[e], neighbours_[e]);
+  }
+
+  // vatom += half of -r (x) dE/dr, symmetrised, for the atoms at either end of an edge (xx yy zz xy xz yz)
+  void virials_of_atoms(const double *gradients, double **vatom) const;
 
   std::size_t n_bytes() const;
   int64_t n_edges() const { return n_edges_; }
@@ -54,13 +66,14 @@ class Graph {
   const int64_t *species() const { return species_.data(); }
   const int64_t *centres() const { return centres_.data(); }
   const int64_t *neighbours() const { return neighbours_.data(); }
-  const double *vectors() const { return vectors_.data(); }
 
  private:
   struct Share;
   void reserve(std::size_t capacity);
   int64_t write(const Share &share, const LAMMPS_NS::NeighList &list, const Atoms &atoms, int first, int64_t e);
-  EdgeSums::Edges edges() const { return {n_nodes(), n_edges_, centres(), neighbours(), vectors()}; }
+  void take_species(const Atoms &atoms);
+  void between_sites(int64_t e, double vector[3]) const;
+  double squared_length(int64_t e) const;
 
   Nodes nodes_;
   int64_t n_edges_ = 0;
@@ -68,6 +81,11 @@ class Graph {
   std::vector<int64_t> species_, centres_, neighbours_;
   std::vector<double> vectors_;
   std::vector<Share> shares_;          // of each thread
+
+  bool is_list_ = false;
+  int64_t list_number_ = 0;
+  std::vector<int> sites_, site_of_node_;    // LAMMPS' atoms: of each edge's neighbour, of each node
+  std::vector<double> positions_;      // (n_sites, 3) when forces were computed
   mutable EdgeSums sums_{1};           // scratch
 };
 

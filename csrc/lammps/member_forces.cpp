@@ -19,22 +19,20 @@ static constexpr int64_t MAX_GRADIENTS = 1 << 22;
 void MemberForces::compute(Evaluator &evaluator, const Graph &graph, const uq_graph &view, GhostComm &ghosts, int n_members,
                            const Configuration &configuration)
 {
-  const std::size_t width = 3 * static_cast<std::size_t>(n_members), stride = 3 * graph.n_edges();
+  const std::size_t width = 3 * static_cast<std::size_t>(n_members), n_forces = 3 * graph.n_nodes();
   n_members_ = n_members;
   forces_.assign(graph.n_nodes() * width + 1, 0.0);
   virials_.assign(6 * static_cast<std::size_t>(n_members), 0.0);
 
   // every rank makes the same pulls
-  const int64_t longest_gradient = max_over_ranks<int64_t>(world, stride + 1);
-  const int batch = static_cast<int>(std::clamp<int64_t>(MAX_GRADIENTS / longest_gradient, 1, n_members));
-  std::vector<double> gradients(batch * stride + 1);
+  const int64_t longest_gradient = max_over_ranks<int64_t>(world, 3 * graph.n_edges() + 1);
+  const int batch = evaluator.takes_lists() ? n_members : static_cast<int>(std::clamp<int64_t>(MAX_GRADIENTS / longest_gradient, 1, n_members));
+  std::vector<double> forces(batch * n_forces + 1);
   for (int first = 0; first < n_members; first += batch) {
     const int n = std::min(batch, n_members - first);
-    evaluator.member_gradients(view, first, n, gradients.data());
-    for (int k = 0; k < n; k++) {
-      graph.add_forces(gradients.data() + k * stride, forces_.data() + 3 * (first + k), width);
-      graph.virial(gradients.data() + k * stride, virials_.data() + 6 * (first + k), nullptr);
-    }
+    evaluator.pull_members(view, first, n, {nullptr, forces.data(), virials_.data() + 6 * first});
+    for (int k = 0; k < n; k++)
+      for (std::size_t q = 0; q < n_forces; q++) forces_[q / 3 * width + 3 * (first + k) + q % 3] = forces[k * n_forces + q];
   }
   ghosts.send_home(forces_.data(), static_cast<int>(width));    // all members at once
   check_finite(graph, configuration);

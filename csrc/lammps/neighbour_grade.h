@@ -16,7 +16,7 @@ class NeighbourGrade {
  public:
   // out (n_local): infinite where an atom within two hops has an infinite grade. grade (n_local): 0 of atoms that take no part, which have
   // no edges. Collective: every hop fetches one number of each ghost.
-  void compute(const Graph &graph, GhostComm &ghosts, const double *grade, double *out);
+  void compute(const Graph &graph, double cutoff, GhostComm &ghosts, const double *grade, double *out);
 
   std::size_t n_bytes() const { return bytes_of(mean_, sum_, size_); }
 

@@ -81,7 +81,7 @@ void PairMaceUq::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   impl->last.guarded([&] {
-    impl->last.compute(*list);
+    impl->last.compute(*list, vflag_atom != 0);
     const auto watch = impl->last.clock().watch(StepClock::EDGES);
     add_forces();
     tally();
@@ -102,7 +102,8 @@ void PairMaceUq::tally()
   if (eflag_atom)
     for (int i = 0; i < graph.n_local(); i++) eatom[graph.nodes().atom(i)] += impl->last.energies()[i];
   if (eflag_global) eng_vdwl += impl->last.local_energy();
-  if (vflag_either) graph.virial(impl->last.edge_gradients().data(), vflag_global ? virial : nullptr, vflag_atom ? vatom : nullptr);
+  for (int k = 0; k < 6 && vflag_global; k++) virial[k] += impl->last.virial()[k];
+  if (vflag_atom) graph.virials_of_atoms(impl->last.edge_gradients().data(), vatom);
 }
 
 int PairMaceUq::pack_forward_comm(int n, int *atoms, double *out, int, int *) { return impl->last.ghosts().pack_forward(n, atoms, out); }

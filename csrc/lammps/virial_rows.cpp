@@ -9,18 +9,24 @@
 // float32 model over the strain 1e-4. As lmp_uq.averages.sampling.
 static constexpr double STRAIN = 3e-4;
 
-// features of this rank with every edge vector r moved by scale times e (3, 3) r
+// of (n, 3) rows r: moved by scale times e (3, 3) r
+static std::vector<double> strained(int64_t n, const double *r, const double *e, double scale)
+{
+  std::vector<double> out(3 * n + 3);    // never empty: a pointer is handed over
+  for (int64_t k = 0; k < 3 * n; k++) {
+    const double *of = r + k / 3 * 3, *row = e + k % 3 * 3;
+    out[k] = r[k] + scale * (row[0] * of[0] + row[1] * of[1] + row[2] * of[2]);
+  }
+  return out;
+}
+
+// features of this rank with everything strained
 static std::vector<double> strained_features(lmp_uq::Evaluator &evaluator, const uq_graph &graph, int n_features, const double *e,
                                              double scale)
 {
   uq_graph view = graph;
-  const double *r = view.vectors;
-  std::vector<double> vectors(3 * view.n_edges + 3);    // never empty: a pointer is handed over
-  for (int64_t k = 0; k < 3 * view.n_edges; k++) {
-    const double *edge = r + k / 3 * 3, *row = e + k % 3 * 3;
-    vectors[k] = r[k] + scale * (row[0] * edge[0] + row[1] * edge[1] + row[2] * edge[2]);
-  }
-  view.vectors = vectors.data();
+  const std::vector<double> moved = view.vectors ? strained(view.n_edges, view.vectors, e, scale) : strained(view.n_sites, view.positions, e, scale);
+  (view.vectors ? view.vectors : view.positions) = moved.data();
   std::vector<double> sum(n_features, 0.0);
   evaluator.feature_sum_of(view, sum.data());
   return sum;

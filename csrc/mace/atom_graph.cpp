@@ -58,8 +58,9 @@ template <class F> void over_parts(int n_parts, std::int64_t n, const F &f)
 double length_of(const AtomGraph &graph, std::int64_t e)
 {
   double v[3];
-  for (int x = 0; x < 3; ++x)
-    v[x] = graph.positions ? graph.positions[3 * graph.neighbours[e] + x] - graph.positions[3 * graph.centres[e] + x] : graph.vectors[3 * e + x];
+  const NeighbourList &list = graph.list;
+  const auto at = [&](std::int64_t site, int x) { return list.positions[3 * site + x]; };
+  for (int x = 0; x < 3; ++x) v[x] = graph.vectors ? graph.vectors[3 * e + x] : at(list.of_edge[e], x) - at(list.of_node[graph.centres[e]], x);
   return std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
 }
 

@@ -11,16 +11,23 @@
 
 namespace lmp_uq {
 
+// Where atoms and their periodic images are, for a ListEngine: sites move, all else lasts for many steps, and has edges beyond the cutoff too.
+struct NeighbourList {
+  std::int64_t number = 0;         // a list of the same number as the one before differs in its positions alone; 0: there is none
+  int n_sites = 0;
+  const int *of_node = nullptr;    // (n_nodes) site
+  const int *of_edge = nullptr;    // (n_edges) site of the neighbour
+  const double *positions = nullptr;    // (n_sites, 3) Angstrom
+};
+
 struct AtomGraph {
   int n_local, n_nodes;            // local atoms first, then ghosts
   const std::int64_t *species;     // (n_nodes) index into the model's elements
   std::int64_t n_edges;
   const std::int64_t *centres;     // (n_edges) local atom
   const std::int64_t *neighbours;  // (n_edges) node
-  const double *vectors;           // (n_edges, 3) x_neighbour - x_centre, Angstrom; nullptr: of the positions
-  // Of a neighbour list, for a ListEngine: atoms move, the rest stays, longer edges than the cutoff are there.
-  const double *positions = nullptr;    // (n_nodes, 3) Angstrom
-  std::int64_t list = 0;           // its number: a graph of the same number as the one before differs in the positions alone; 0: has none
+  const double *vectors;           // (n_edges, 3) x_neighbour - x_centre, Angstrom; nullptr: between sites of a list
+  NeighbourList list = {};
 };
 
 constexpr double COINCIDENT = 1e-6;    // Angstrom: below it a direction means nothing

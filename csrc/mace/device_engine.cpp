@@ -34,7 +34,9 @@ double DeviceEngine::table_bytes_of(const std::vector<int> &elements) const
 std::unique_ptr<Engine::State> DeviceEngine::evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                                       double *descriptors)
 {
-  const lmp_uq_atom_graph g{graph.n_local, graph.n_nodes, graph.species, graph.n_edges, graph.centres, graph.neighbours, graph.vectors, graph.positions, graph.list};
+  const NeighbourList &list = graph.list;
+  const lmp_uq_atom_graph g{graph.n_local, graph.n_nodes, graph.species, graph.n_edges, graph.centres, graph.neighbours, graph.vectors,
+                            list.number, list.n_sites, list.of_node, list.of_edge, list.positions};
   void *state = nullptr;
   without_problem([&](char *problem, int size) {
     state = handle_->calls.evaluate(handle_->engine, &g, &exchange, keep, energies, descriptors, problem, size);

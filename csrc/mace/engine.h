@@ -67,7 +67,7 @@ class Engine {
                     const double *descriptor_weights, double *gradients) = 0;
 };
 
-// An engine that keeps the neighbour list of AtomGraph::list, finds the edges of a step by itself, and adds up forces: what passes between it
+// An engine that keeps a NeighbourList, finds the edges of a step by itself, and adds up forces: what passes between it
 // and its caller at a step grows with the atoms, not with the edges.
 class ListEngine : public Engine {
  public:

@@ -31,8 +31,11 @@ struct lmp_uq_atom_graph {
   const int64_t *species;
   int64_t n_edges;
   const int64_t *centres, *neighbours;
-  const double *vectors, *positions;
-  int64_t list;
+  const double *vectors;
+  int64_t list;              /* number of the neighbour list that the rest is of */
+  int n_sites;
+  const int *site_of_node, *site_of_edge;
+  const double *positions;
 };
 
 /* An engine and what is kept of an evaluation are pointers. What can fail has a text for the problem, as in library.h. */

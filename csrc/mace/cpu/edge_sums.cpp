@@ -24,7 +24,7 @@ void EdgeSums::share_out(const Edges &edges, std::size_t n_sums, const Add &add,
   });
 }
 
-void EdgeSums::add_forces(const Edges &edges, const double *gradients, double *columns, std::size_t width)
+void EdgeSums::add_forces(const Edges &edges, const double *gradients, double *forces)
 {
   const auto add = [&](double *sums, std::int64_t first, std::int64_t last) {
     for (std::int64_t e = first; e < last; ++e)
@@ -34,7 +34,7 @@ void EdgeSums::add_forces(const Edges &edges, const double *gradients, double *c
       }
   };
   share_out(edges, 3 * static_cast<std::size_t>(edges.n_nodes), add, [&](const double *sums, std::int64_t first, std::int64_t last) {
-    for (std::int64_t k = first; k < last; ++k) columns[k / 3 * static_cast<std::int64_t>(width) + k % 3] += sums[k];
+    for (std::int64_t k = first; k < last; ++k) forces[k] += sums[k];
   });
 }
 

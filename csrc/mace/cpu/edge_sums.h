@@ -23,8 +23,8 @@ class EdgeSums {
 
   explicit EdgeSums(int n_threads) : shares_(n_threads) {}
 
-  // columns[width * i + k] += -dE/dx_ik from gradients dE/dr_ij (n, 3)
-  void add_forces(const Edges &edges, const double *gradients, double *columns, std::size_t width);
+  // forces (n_nodes, 3) += -dE/dx_i from gradients dE/dr_ij (n, 3)
+  void add_forces(const Edges &edges, const double *gradients, double *forces);
 
   // virial[6] += -r (x) dE/dr, symmetrised (xx yy zz xy xz yz), of_node (n_nodes, 6) += half of it at either end; nullptr: not wanted
   void add_virial(const Edges &edges, const double *gradients, double *virial, double *of_node);

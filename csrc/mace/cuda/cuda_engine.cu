@@ -54,14 +54,14 @@ template <class T> void CudaEngine<T>::prepare(const std::vector<int> &elements,
 // of a graph, and what its elements need
 template <class T> std::shared_ptr<const DeviceList> CudaEngine<T>::list_of(const AtomGraph &graph)
 {
-  if (graph.list && list_ && list_->number() == graph.list) return list_;
+  if (graph.list.number && list_ && list_->number() == graph.list.number) return list_;
   auto made = std::make_shared<const DeviceList>(graph, shape().n_elements(), n_threads_, stream_);
   std::vector<char> seen(shape().n_elements(), 0);
   std::vector<int> elements;
   for (const int z : made->element)
     if (!seen[z]++) elements.push_back(z);
   for (auto &layer : layers_) layer->prepare(elements, stream_);
-  if (graph.list) list_ = made;
+  if (graph.list.number) list_ = made;
   return made;
 }
 

@@ -24,11 +24,12 @@ class DeviceList : public NodeRows {
   DeviceList(const AtomGraph &graph, int n_elements, int n_threads, cudaStream_t stream);
 
   std::int64_t number() const { return number_; }
-  std::size_t n_graph_edges() const { return source_.size(); }
+  std::size_t n_graph_edges() const { return site_.size(); }
   const std::vector<int> &start() const { return start_; }             // (n_local+1) first listed edge of each row
-  ListedEdges view(const double *positions, const double *vectors) const
+  // moving: positions or vectors, as the graph has them
+  ListedEdges view(const double *moving) const
   {
-    return {device_start_.data(), source_.data(), id_.data(), node_.data(), positions, vectors};
+    return {device_start_.data(), id_.data(), site_.data(), row_of_site_.size() ? row_of_site_.data() : nullptr, site_of_row_.data(), moving};
   }
   const int *node_of() const { return node_.data(); }                  // (n_nodes) by row
   const int *element_of() const { return element_.data(); }            // (n_nodes) by row
@@ -38,11 +39,12 @@ class DeviceList : public NodeRows {
   std::size_t n_bytes() const;
 
  private:
-  void sort_edges(const AtomGraph &graph, std::vector<int> &source, std::vector<int> &id);
+  std::vector<int> sort_edges(const AtomGraph &graph);    // their numbers in the graph
+  void find_leaving(const std::vector<int> &source, cudaStream_t stream);
 
   std::int64_t number_;
   std::vector<int> start_;
-  DeviceArray<int> device_start_, source_, id_, node_, element_, leaving_start_, leaving_;
+  DeviceArray<int> device_start_, id_, site_, row_of_site_, site_of_row_, node_, element_, leaving_start_, leaving_;
   mutable WantedRows wanted_;
 };
 

@@ -11,10 +11,9 @@ namespace lmp_uq::cuda {
 
 __device__ inline void listed_vector(const ListedEdges &of, int centre, int k, double (&v)[3])
 {
-  const std::size_t id = of.id[k];
-  for (int x = 0; x < 3; ++x)
-    v[x] = of.positions ? of.positions[3 * static_cast<std::size_t>(of.node[of.source[k]]) + x] - of.positions[3 * static_cast<std::size_t>(of.node[centre]) + x]
-                        : of.vectors[3 * id + x];
+  const double *to = of.moving + 3 * static_cast<std::size_t>(of.row_of_site ? of.site[k] : of.id[k]);
+  const double *from = of.row_of_site ? of.moving + 3 * static_cast<std::size_t>(of.site_of_row[centre]) : nullptr;
+  for (int x = 0; x < 3; ++x) v[x] = from ? to[x] - from[x] : to[x];
 }
 
 __device__ inline double length_of(const double (&v)[3]) { return sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]); }
@@ -56,7 +55,7 @@ __global__ void fill_edges_kernel(FindEdges a)
     if (is_one) a.edge_of[k] = within ? e : -1;
     if (!within) return;
     a.centre[e] = me.thing;
-    a.source[e] = a.listed.source[k];
+    a.source[e] = a.listed.row_of_site ? a.listed.row_of_site[a.listed.site[k]] : a.listed.site[k];
     a.id[e] = a.listed.id[k];
     for (int x = 0; x < 3; ++x) a.vector[3 * static_cast<std::size_t>(e) + x] = v[x];
   });

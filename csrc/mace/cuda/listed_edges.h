@@ -10,11 +10,11 @@ namespace lmp_uq::cuda {
 // Sorted by the row of their centre, also those beyond the cutoff.
 struct ListedEdges {
   const int *start;                    // (n_local+1)
-  const int *source;                   // (n_listed) rows
   const int *id;                       // (n_listed) number in the graph
-  const int *node;                     // (n_nodes) of each row
-  const double *positions;             // (n_nodes, 3) by node, or nullptr:
-  const double *vectors;               // (n_graph_edges, 3) by number in the graph
+  const int *site;                     // (n_listed) of the source, see NeighbourList; without sites its row
+  const int *row_of_site;              // (n_sites), or nullptr: there are no sites
+  const int *site_of_row;              // (n_local)
+  const double *moving;                // (n_sites, 3) positions; without sites (n_listed, 3) vectors by number in the graph
 };
 
 constexpr int NO_EDGE = 0x7f7f7f7f;    // four times the byte that memory is set to
