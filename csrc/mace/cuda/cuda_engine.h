@@ -7,7 +7,11 @@
 #include "mace/engine_calls.h"
 #include "mace/passes.h"
 #include "mace/cuda/device_layer.h"
+#include "mace/cuda/recording.h"
 
+#include <algorithm>
+#include <array>
+#include <map>
 #include <mutex>
 
 namespace lmp_uq::cuda {
@@ -67,6 +71,10 @@ template <class T> class CudaEngine : public ListEngine {
   struct Kept {
     DeviceGraph graph;
     std::vector<LayerState> layers;
+    bool has_own_rows() const    // of this step alone
+    {
+      return std::any_of(layers.begin(), layers.end(), [](const LayerState &s) { return s.own.of_edge.size() > 0; });
+    }
   };
   // Arrays of a state that is gone, for the next: a device takes its time to give memory, and waits for all work first.
   struct Spare {
@@ -119,7 +127,19 @@ template <class T> class CudaEngine : public ListEngine {
   // forward
   std::shared_ptr<const DeviceList> list_of(const AtomGraph &graph);
   void find_own_rows(Evaluated &state);
-  void run_layer(const Layer &layer, const Layer *next, Evaluated &state, const std::vector<Chunk> &all, bool keep, bool energies);
+  void make_room(const Layer &layer, const Layer *next, Evaluated &state, bool keep);
+  Recording &recording_of(const Layer &layer, const Weighting &weighting)
+  {
+    return reverse_[{layer.number(), weighting.n_sets, weighting.energy != nullptr, weighting.descriptors != nullptr}];
+  }
+  // work() at once, or by a recording where the list will come again; key: what else its launches depend on
+  template <class F> void repeatedly(Recording &recording, const Evaluated &state, Recording::Key key, const F &work)
+  {
+    if (!state.graph.is_small() || state.graph.list().number() == 0 || state.has_own_rows()) return work();
+    key.push_back(reinterpret_cast<std::uintptr_t>(&state.graph.list()));
+    key.push_back(reinterpret_cast<std::uintptr_t>(state.layers.front().norm.data()));    // whose arrays these are
+    recording.run(stream_, std::move(key), work);
+  }
   void run_chunk(const Layer &layer, const Layer *next, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
   void sum_messages(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, T *out);
   void gate_messages(const Layer &layer, Evaluated &state, const Chunk &chunk, T *out);
@@ -153,6 +173,8 @@ template <class T> class CudaEngine : public ListEngine {
   Workspace work_;
   std::shared_ptr<Spare> spare_ = std::make_shared<Spare>();
   std::shared_ptr<const DeviceList> list_;    // the last one with a number
+  std::map<std::array<int, 2>, Recording> forward_;     // by layer, and what is asked for
+  std::map<std::array<int, 4>, Recording> reverse_;
   PinnedArray<T> staged_, ghosts_;     // rows on the host, for an exchange: those that it asks for of local atoms, and all ghosts'
   mutable std::mutex mutex_;           // one evaluation or pull at a time
 };

@@ -15,8 +15,10 @@
 #endif
 #include "formulas/hd.h"
 
+#include <atomic>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -54,11 +56,19 @@ void launch(cudaStream_t stream, void (*kernel)(P...), dim3 blocks, int n_thread
 
 namespace detail {
 
+// arrays of this process that a device has made so far: while it stays, all addresses do
+inline std::atomic<std::uintptr_t> &n_moves()
+{
+  static std::atomic<std::uintptr_t> n{0};
+  return n;
+}
+
 struct OnDevice {
   static void *make(std::size_t bytes)
   {
     void *p = nullptr;
     const cudaError_t error = cudaMalloc(&p, bytes);
+    ++n_moves();
     if (error != cudaErrorMemoryAllocation) return require(error), p;
     std::size_t free = 0, total = 0;
     static_cast<void>(cudaGetLastError()), static_cast<void>(cudaMemGetInfo(&free, &total));

@@ -78,9 +78,8 @@ void DeviceGraph::take(std::shared_ptr<const DeviceList> list, const AtomGraph &
   bad_.download(host_bad_.data(), 1, stream);
   require(cudaStreamSynchronize(stream));
   if (host_bad_[0] != NO_EDGE) throw std::runtime_error(bad_edge_text(graph, host_bad_[0]));
-  n_edges_ = host_start_[n_local()];
-  for (auto *array : {&centre_, &source_, &id_}) array->resize(n_edges_);
-  vector_.resize(3 * static_cast<std::size_t>(n_edges_));
+  for (auto *array : {&centre_, &source_, &id_}) array->resize(room());
+  vector_.resize(3 * static_cast<std::size_t>(room()));
   find.centre = centre_.data(), find.source = source_.data(), find.id = id_.data(), find.vector = vector_.data();
   fill_edges(find, stream);
 }

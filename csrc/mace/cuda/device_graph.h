@@ -57,8 +57,11 @@ class DeviceGraph {
   Edges edges() const { return {start_.data(), centre_.data(), source_.data(), list_->element_of(), vector_.data()}; }
   int n_local() const { return list_->n_local; }
   int n_nodes() const { return list_->n_nodes; }
-  int n_edges() const { return n_edges_; }
-  int first_edge(int row) const { return host_start_[row]; }           // also of n_local
+  int n_edges() const { return host_start_[n_local()]; }
+  // Edges that arrays have room for: of a small system all listed ones, so that nothing changes with a step but what arrays hold.
+  bool is_small() const { return n_local() <= SMALL; }
+  int room() const { return is_small() ? static_cast<int>(list_->n_graph_edges()) : n_edges(); }
+  int first_edge(int row) const { return row < n_local() ? host_start_[row] : room(); }
   const int *node() const { return list_->node_of(); }                 // (n_nodes)
   const int *element() const { return list_->element_of(); }           // (n_nodes)
   const int *edge_of() const { return edge_of_.data(); }               // (n_listed)
@@ -66,8 +69,9 @@ class DeviceGraph {
   std::size_t n_bytes() const;
 
  private:
+  static constexpr int SMALL = 4096;     // atoms: with more, kernels take longer than their launches
+
   std::shared_ptr<const DeviceList> list_;
-  int n_edges_ = 0;
   DeviceArray<int> start_, bad_, edge_of_, centre_, source_, id_;
   DeviceArray<double> moving_, vector_;                                // moving_: positions or vectors, as the graph has them
   PinnedArray<int> host_start_, host_bad_;

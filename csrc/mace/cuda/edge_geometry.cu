@@ -13,7 +13,7 @@ template <class T> __global__ void prepare_edges_kernel(PrepareEdges<T> a)
 {
   const std::size_t k = thread_number();
   const int e = a.first + static_cast<int>(k);
-  if (k >= static_cast<std::size_t>(a.last - a.first)) return;
+  if (e >= a.last || e >= a.edges.start[a.last_centre]) return;
   const Arrow edge = arrow(a.edges, e);
   double y[MAX_HARMONICS];
   harmonics(edge.direction, a.l_max, y);
@@ -55,6 +55,7 @@ template <class T> __global__ void edge_gradients_kernel(EdgeGradients<T> a)
   const std::size_t k = thread_number();
   if (k >= static_cast<std::size_t>(a.n_edges) * a.n_sets) return;
   const std::size_t set = k / a.n_edges, here = k % a.n_edges, e = a.first + here;
+  if (e >= static_cast<std::size_t>(a.edges.start[a.last_centre])) return;
   double sums[MAX_HARMONICS] = {};
   const T *parts = a.edge_sums + k * a.n_blocks * MAX_HARMONICS;
   for (int b = 0; b < a.n_blocks; ++b)
@@ -83,7 +84,7 @@ __global__ void repulsion_energies_kernel(RepulsionEnergies a)
 __global__ void repulsion_gradients_kernel(RepulsionGradients a)
 {
   const std::size_t e = thread_number();
-  if (e >= a.n_edges) return;
+  if (e >= a.n_edges || e >= static_cast<std::size_t>(a.edges.start[a.n_local])) return;
   const Arrow edge = arrow(a.edges, e);
   const double slope = a.scale * pair_repulsion(a.edges, e, edge.length, a.n_elements, a.pairs).first;
   for (int set = 0; set < a.n_sets && slope != 0.0; ++set) {

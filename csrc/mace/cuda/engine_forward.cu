@@ -22,9 +22,13 @@ std::unique_ptr<Engine::State> CudaEngine<T>::evaluate(const AtomGraph &graph, c
   work_.energies.upload(by_row, stream_);
   work_.descriptors.resize(static_cast<std::size_t>(n_local) * shape().n_features());
   const std::vector<Chunk> all = chunks(state->graph, 1);
+  const auto after = [&](std::size_t t) { return t + 1 < layers_.size() ? layers_[t + 1].get() : nullptr; };
+  for (std::size_t t = 0; t < layers_.size(); ++t) make_room(*layers_[t], after(t), *state, keep);
   for (std::size_t t = 0; t < layers_.size(); ++t) {
-    const Layer *next = t + 1 < layers_.size() ? layers_[t + 1].get() : nullptr;
-    run_layer(*layers_[t], next, *state, all, keep, energies);
+    const Layer *next = after(t);
+    repeatedly(forward_[{static_cast<int>(t), 2 * keep + (energies != nullptr)}], *state, {}, [&] {
+      for (const Chunk &chunk : all) run_chunk(*layers_[t], next, *state, chunk, keep, energies);
+    });
     if (next) fill_ghosts(*next, *list, exchange, state->layers[t + 1].features);
   }
   if (energies && shape().repulsion)
@@ -60,8 +64,8 @@ template <class T> void CudaEngine<T>::find_own_rows(Evaluated &state)
   }
 }
 
-template <class T>
-void CudaEngine<T>::run_layer(const Layer &layer, const Layer *next, Evaluated &state, const std::vector<Chunk> &all, bool keep, bool energies)
+// of what a state keeps, and of all atoms
+template <class T> void CudaEngine<T>::make_room(const Layer &layer, const Layer *next, Evaluated &state, bool keep)
 {
   const std::size_t n_local = state.graph.n_local(), n_row = static_cast<std::size_t>(n_harmonics()) * wide();
   LayerState &kept = state.layers[layer.number()];
@@ -73,7 +77,6 @@ void CudaEngine<T>::run_layer(const Layer &layer, const Layer *next, Evaluated &
     skip_after(layer).resize(n_local * next->model().n_skip() * wide());
     state.layers[next->number()].features.resize(static_cast<std::size_t>(state.graph.n_nodes()) * next->model().n_in() * next->sent_wide());
   }
-  for (const Chunk &chunk : all) run_chunk(layer, next, state, chunk, keep, energies);
 }
 
 // what the loops over the edges of a chunk need
@@ -90,7 +93,7 @@ EdgeBatch<T> CudaEngine<T>::prepare_chunk(const Layer &layer, const Evaluated &s
   w.density_slope.resize(n);
   const EdgeFunctions<T> out{w.harmonics.data(), w.row.data(), w.t.data(), w.per_length.data(), w.density.data(), w.density_slope.data()};
   const Edges edges = state.graph.edges();
-  prepare_edges<T>({edges, chunk.first_edge, chunk.last_edge, shape().l_max, shape().n_elements(), layer.shape().density, layer.row_size(), layer.tables(),
+  prepare_edges<T>({edges, chunk.first_edge, chunk.last_edge, chunk.last, shape().l_max, shape().n_elements(), layer.shape().density, layer.row_size(), layer.tables(),
                     state.layers[layer.number()].own.view(), out}, stream_);
   return {edges.start, edges.source, chunk.first, chunk.n(), chunk.first_edge, chunk.n_edges(), layer.sent_wide() / LANES, out.harmonics, out.row, out.t};
 }

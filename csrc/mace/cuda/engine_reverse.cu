@@ -10,7 +10,7 @@ void CudaEngine<T>::pull(const State &state, const GhostExchange &exchange, int 
 {
   const std::lock_guard<std::mutex> lock(mutex_);
   const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
-  const std::size_t n_edges = evaluated.graph.n_edges(), n_local = evaluated.graph.n_local(), n_weights = n_local * shape().n_features();
+  const std::size_t n_edges = evaluated.graph.room(), n_local = evaluated.graph.n_local(), n_weights = n_local * shape().n_features();
   for (int first = 0; first < n_sets; first += MAX_SETS) {
     Weighting weighting{std::min(MAX_SETS, n_sets - first), nullptr, nullptr};
     const std::size_t n = weighting.n_sets;
@@ -38,11 +38,11 @@ template <class T> void CudaEngine<T>::hand_over(const Evaluated &state, int fir
 {
   const DeviceList &list = state.graph.list();
   const std::size_t n = n_sets, n_numbers = 3 * list.n_graph_edges(), n_forces = 3 * static_cast<std::size_t>(list.n_nodes);
-  const int n_edges = state.graph.n_edges();
+  const int n_edges = state.graph.room();
   if (out.gradients) {
     work_.by_number.resize(n * n_numbers);
     work_.by_number.zero(stream_);
-    scatter_gradients({n_edges, n_sets, list.n_graph_edges(), state.graph.id(), work_.gradients.data(), work_.by_number.data()}, stream_);
+    scatter_gradients({state.graph.n_edges(), n_edges, n_sets, list.n_graph_edges(), state.graph.id(), work_.gradients.data(), work_.by_number.data()}, stream_);
     work_.by_number.download(out.gradients + first * n_numbers, n * n_numbers, stream_);
   }
   if (!out.forces) return;
@@ -67,7 +67,9 @@ template <class T> void CudaEngine<T>::pull(const Evaluated &state, const GhostE
     if (t > 0) skip_before(layer).resize(n_sets * n_local * layer.model().n_skip() * wide());
     if (t > 0) feature_gradient(layer).resize(n_features);
     if (t > 0 && all.empty()) feature_gradient(layer).zero(stream_);    // no atoms, but perhaps ghosts
-    for (const Chunk &chunk : all) pull_chunk(layer, state, weighting, chunk, &chunk == &all.front());
+    repeatedly(recording_of(layer, weighting), state, {}, [&] {
+      for (const Chunk &chunk : all) pull_chunk(layer, state, weighting, chunk, &chunk == &all.front());
+    });
     if (t > 0) gather_ghosts(layer, state.graph.list(), exchange, weighting.n_sets, feature_gradient(layer));
   }
 }
@@ -165,8 +167,8 @@ void CudaEngine<T>::edges_gradient(const Layer &layer, const Evaluated &state, c
                        state.graph.edge_of(), list.start()[chunk.first], list.start()[chunk.last], work_.edge_features.data(), !first,
                        feature_gradient(layer).data()}, layer.shape().l_in, stream_);
   }
-  edge_gradients<T>({state.graph.edges(), chunk.first_edge, chunk.n_edges(), n_sets, edges.n_blocks, shape().l_max,
-                     static_cast<std::size_t>(state.graph.n_edges()), static_cast<std::size_t>(state.graph.n_local()), work_.per_length.data(),
+  edge_gradients<T>({state.graph.edges(), chunk.first_edge, chunk.n_edges(), chunk.last, n_sets, edges.n_blocks, shape().l_max,
+                     static_cast<std::size_t>(state.graph.room()), static_cast<std::size_t>(state.graph.n_local()), work_.per_length.data(),
                      work_.density_slope.data(), work_.edge_sums.data(), kept.norm.data(), work_.overlap.data(), work_.gradients.data()}, stream_);
 }
 

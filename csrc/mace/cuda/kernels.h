@@ -55,7 +55,7 @@ template <class T> struct EdgeFunctions {
 
 template <class T> struct PrepareEdges {
   Edges edges;
-  int first, last, l_max, n_elements;
+  int first, last, last_centre, l_max, n_elements;    // last: edges end where those of last_centre-1 do, or here
   bool density;                        // does the layer divide by it? else it is 0
   std::size_t row_size;                // numbers of an interval
   const PairTable<T> *tables;          // (n_elements, n_elements): centre, source
@@ -143,7 +143,7 @@ template <class T> void gather_sources(const GatherSources<T> &a, int l_in, cuda
 // From an edge's sums to the gradient of its vector, added to.
 template <class T> struct EdgeGradients {
   Edges edges;
-  int first, n_edges, n_sets, n_blocks, l_max;
+  int first, n_edges, last_centre, n_sets, n_blocks, l_max;    // n_edges: as `last` above
   std::size_t n_all_edges, n_local;
   const double *per_length, *density_slope;
   const T *edge_sums;

@@ -108,7 +108,8 @@ __global__ void scatter_gradients_kernel(ScatterGradients a)
 {
   const std::size_t k = thread_number(), of_set = 3 * static_cast<std::size_t>(a.n_edges);
   if (k >= a.n_sets * of_set) return;
-  a.by_number[3 * (k / of_set * a.n_graph_edges + a.id[k % of_set / 3]) + k % 3] = a.gradient[k];
+  const std::size_t set = k / of_set, number = a.id[k % of_set / 3];
+  a.by_number[3 * (set * a.n_graph_edges + number) + k % 3] = a.gradient[3 * set * a.room + k % of_set];
 }
 
 // a warp per node and set
@@ -117,7 +118,7 @@ __global__ void node_forces_kernel(NodeForces a)
   const Share me = share_of_warp(1);
   const int set = me.thing / a.n_nodes, row = me.thing % a.n_nodes;
   if (set >= a.n_sets) return;
-  const double *gradient = a.gradient + 3 * static_cast<std::size_t>(set) * a.n_edges;
+  const double *gradient = a.gradient + 3 * static_cast<std::size_t>(set) * a.room;
   double force[3] = {}, virial[6] = {};
   const int last = row < a.n_local ? a.start[row + 1] : 0;
   for (int e = row < a.n_local ? a.start[row] + me.lane : 0; e < last; e += LANES) {

@@ -50,9 +50,9 @@ template <class T> struct FindUncovered {
 };
 template <class T> void find_uncovered(const FindUncovered<T> &a, cudaStream_t stream);
 
-// by_number (set, n_graph_edges, 3): gradients (set, n_edges, 3) where they belong
+// by_number (set, n_graph_edges, 3): gradients (set, room, 3) where they belong
 struct ScatterGradients {
-  int n_edges, n_sets;
+  int n_edges, room, n_sets;           // room: between sets of gradients
   std::size_t n_graph_edges;
   const int *id;
   const double *gradient;
@@ -62,12 +62,12 @@ void scatter_gradients(const ScatterGradients &a, cudaStream_t stream);
 
 // Less the gradients of the nodes' positions: of the edges that leave a node less those that end there; no atomics.
 struct NodeForces {
-  int n_local, n_nodes, n_sets, n_edges;
+  int n_local, n_nodes, n_sets, room;
   const int *start;                    // (n_local+1)
   const int *leaving_start, *leaving;  // (n_nodes+1), numbers in the list by source
   const int *edge_of;
   const int *node;
-  const double *vector, *gradient;     // (n_edges, 3), (set, n_edges, 3)
+  const double *vector, *gradient;     // (n_edges, 3), (set, room, 3)
   double *forces;                      // (set, n_nodes, 3) by node
   double *virials;                     // (set, n_local, 6): -r (x) gradient of a centre's edges, symmetrised, xx yy zz xy xz yz
 };
