@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -144,7 +145,9 @@ template <class T> struct Batch {
     for (int j = 0; j < n; ++j) leaving_start[j + 1] += leaving_start[j];
     std::vector<int> next(leaving_start.begin(), leaving_start.end() - 1);
     for (std::size_t e = 0; e < n_edges; ++e) leaving[next[sources[e]]++] = static_cast<int>(e);
-    start.upload(starts), source.upload(sources), row.upload(rows), t.upload(place), by_source.upload(leaving), by_source_start.upload(leaving_start);
+    std::vector<int> all(n_edges);
+    std::iota(all.begin(), all.end(), 0);
+    edge_of.upload(all), start.upload(starts), source.upload(sources), row.upload(rows), t.upload(place), by_source.upload(leaving), by_source_start.upload(leaving_start);
     harmonics.upload(random_numbers<T>(n_edges * MAX_HARMONICS, generator));
     norm.upload(std::vector<double>(n, 0.1));
   }
@@ -154,7 +157,7 @@ template <class T> struct Batch {
     return {start.data(), source.data(), 0, size.n_atoms, 0, n_edges(), size.n_channels / LANES, harmonics.data(), row.data(), t.data()};
   }
   Size size;
-  DeviceArray<int> start, source, by_source, by_source_start;
+  DeviceArray<int> start, source, by_source, by_source_start, edge_of;    // edge_of: no listed edge is too long
   DeviceArray<T> table, harmonics, t;
   DeviceArray<const T *> row;
   DeviceArray<double> norm;
@@ -206,7 +209,7 @@ template <class T> void messages(const Size &size, std::mt19937 &generator)
   if (std::memcmp(before.data(), sums.to_host().data(), before.size() * sizeof(T))) std::printf("FAILED message_reverse: other bits the second time\n");
   const auto gather = [&] {
     gather_sources<T>({size.n_atoms, 1, size.n_channels / LANES, 0, batch.n_edges(), batch.by_source_start.data(), batch.by_source.data(),
-                       edge_features.data(), false, of_sources.data()}, L_IN, nullptr);
+                       batch.edge_of.data(), 0, batch.n_edges(), edge_features.data(), false, of_sources.data()}, L_IN, nullptr);
   };
   print<T>("gather_sources, bytes of device memory", size, seconds(nullptr, gather), edges * N_X * sizeof(T), 0.0);
 }

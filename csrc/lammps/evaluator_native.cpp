@@ -172,7 +172,7 @@ lmp_uq::AtomGraph NativeEvaluator::atom_graph(const uq_graph &graph)
 void NativeEvaluator::pull(const uq_graph &graph, int n, const double *energy_weights, const double *descriptor_weights, const lmp_uq::Pulled &out)
 {
   if (!state_) throw std::runtime_error("no derivatives were kept");
-  if (keeps_lists_) return keeps_lists_->pull(*state_, graph.exchange, n, energy_weights, descriptor_weights, out);
+  if (keeps_lists_) return keeps_lists_->pull_to(*state_, graph.exchange, n, energy_weights, descriptor_weights, out);
   engine_->pull(*state_, graph.exchange, n, energy_weights, descriptor_weights, pulls_.gradients(graph, n, out));
   pulls_.add_up(graph, n, out);
 }

@@ -77,12 +77,12 @@ class ListEngine : public Engine {
     double *forces;       // (n_sets, n_nodes, 3): less the gradients of the nodes' positions
     double *virials;      // (n_sets, 6): -sum of r (x) gradient, symmetrised, xx yy zz xy xz yz; wanted where forces are
   };
-  virtual void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
-                    const double *descriptor_weights, const Pulled &out) = 0;
+  virtual void pull_to(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
+                       const double *descriptor_weights, const Pulled &out) = 0;
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
             double *gradients) final
   {
-    pull(state, exchange, n_sets, energy_weights, descriptor_weights, Pulled{gradients, nullptr, nullptr});
+    pull_to(state, exchange, n_sets, energy_weights, descriptor_weights, {gradients, nullptr, nullptr});
   }
 };
 

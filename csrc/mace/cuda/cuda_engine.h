@@ -55,8 +55,8 @@ template <class T> class CudaEngine : public ListEngine {
   int exchange_width(int n_sets) const override;
   std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                   double *descriptors) override;
-  void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
-            const Pulled &out) override;
+  void pull_to(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
+               const Pulled &out) override;
 
  private:
   using Layer = DeviceLayer<T>;
@@ -149,7 +149,7 @@ template <class T> class CudaEngine : public ListEngine {
   void fill_ghosts(const Layer &layer, const DeviceList &list, const GhostExchange &exchange, DeviceArray<T> &features);
 
   // reverse
-  void pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting);
+  void pull_sets(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting);
   void pull_chunk(const Layer &layer, const Evaluated &state, const Weighting &weighting, const Chunk &chunk, bool first);
   void features_gradient(const Layer &layer, const Evaluated &state, const Weighting &weighting, const Chunk &chunk);
   void products_gradient(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, int n_sets);

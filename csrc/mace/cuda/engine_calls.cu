@@ -79,8 +79,8 @@ void pull(void *handle, const void *state, const uq_ghost_exchange *exchange, in
           double *gradients, double *forces, double *virials, char *problem, int size)
 {
   guarded(problem, size, [&] {
-    of(handle).pull(*static_cast<const Engine::State *>(state), *exchange, n_sets, energy_weights, descriptor_weights,
-                    ListEngine::Pulled{gradients, forces, virials});
+    of(handle).pull_to(*static_cast<const Engine::State *>(state), *exchange, n_sets, energy_weights, descriptor_weights,
+                       {gradients, forces, virials});
   });
 }
 

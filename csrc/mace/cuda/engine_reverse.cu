@@ -5,8 +5,8 @@
 namespace lmp_uq::cuda {
 
 template <class T>
-void CudaEngine<T>::pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
-                         const double *descriptor_weights, const Pulled &out)
+void CudaEngine<T>::pull_to(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
+                            const double *descriptor_weights, const Pulled &out)
 {
   const std::lock_guard<std::mutex> lock(mutex_);
   const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
@@ -24,7 +24,7 @@ void CudaEngine<T>::pull(const State &state, const GhostExchange &exchange, int 
     }
     work_.gradients.resize(n * n_edges * 3);
     work_.gradients.zero(stream_);
-    pull(evaluated, exchange, weighting);
+    pull_sets(evaluated, exchange, weighting);
     if (shape().repulsion && energy_weights)
       repulsion_gradients({evaluated.graph.edges(), static_cast<int>(n_local), shape().n_elements(), weighting.n_sets, n_edges, repulsion_.data(),
                            scale_, evaluated.graph.node(), weighting.energy, work_.gradients.data()}, stream_);
@@ -56,7 +56,7 @@ template <class T> void CudaEngine<T>::hand_over(const Evaluated &state, int fir
   work_.virials.download(out.virials + 6 * first, 6 * n, stream_);
 }
 
-template <class T> void CudaEngine<T>::pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting)
+template <class T> void CudaEngine<T>::pull_sets(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting)
 {
   const std::size_t n_local = state.graph.n_local(), n_sets = weighting.n_sets;
   work_.overlap.resize(n_sets * n_local);
