@@ -12,15 +12,14 @@ double *lmp_uq::EdgePulls::gradients(const uq_graph &graph, int n, const Pulled 
 
 void lmp_uq::EdgePulls::add_up(const uq_graph &graph, int n, const Pulled &out)
 {
-  if (!out.forces) return;
   const EdgeSums::Edges edges = {graph.n_local + graph.n_ghost, graph.n_edges, graph.centres, graph.neighbours, graph.vectors};
   const std::size_t n_forces = 3 * static_cast<std::size_t>(edges.n_nodes);
-  std::fill_n(out.forces, n * n_forces, 0.0);
-  std::fill_n(out.virials, 6 * n, 0.0);
+  if (out.forces) std::fill_n(out.forces, n * n_forces, 0.0);
+  if (out.virials) std::fill_n(out.virials, 6 * n, 0.0);
   for (int k = 0; k < n; k++) {
     const double *gradient = gradients(graph, n, out) + 3 * k * graph.n_edges;
-    sums_.add_forces(edges, gradient, out.forces + k * n_forces);
-    sums_.add_virial(edges, gradient, out.virials + 6 * k, nullptr);
+    if (out.forces) sums_.add_forces(edges, gradient, out.forces + k * n_forces);
+    if (out.virials) sums_.add_virial(edges, gradient, out.virials + 6 * k, nullptr);
   }
 }
 

@@ -53,7 +53,10 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   // For the pair style.
   void init();    // of a run: computes and fixes are initialized after pair styles and ask again
   void forget();
-  void compute(const LAMMPS_NS::NeighList &list, bool by_edges);    // by_edges: gradients along edges are asked for too
+  struct Wanted {
+    bool virial, edge_gradients;    // beside energies and forces
+  };
+  void compute(const LAMMPS_NS::NeighList &list, const Wanted &wanted);
   void keep_derivatives();                                   // of the coming run
   void keep_images() { images_wanted_ = true; }              // as nodes of their own: a heat flux counts where they are
   double *observed(const Field &asked);                      // by fix pair, which takes it whenever LAMMPS has forces
@@ -76,7 +79,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   void check_coincident(int64_t edge);
   void build_graph(const LAMMPS_NS::NeighList &list);
   uq_graph graph_view();
-  void evaluate(bool by_edges);
+  void evaluate(const Wanted &wanted);
   void check_finite();
   void current_or_error();
   struct Column {

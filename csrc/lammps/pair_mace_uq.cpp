@@ -81,7 +81,7 @@ void PairMaceUq::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   impl->last.guarded([&] {
-    impl->last.compute(*list, vflag_atom != 0);
+    impl->last.compute(*list, {vflag_global != 0, vflag_atom != 0});
     const auto watch = impl->last.clock().watch(StepClock::EDGES);
     add_forces();
     tally();
@@ -107,7 +107,6 @@ void PairMaceUq::tally()
 }
 
 int PairMaceUq::pack_forward_comm(int n, int *atoms, double *out, int, int *) { return impl->last.ghosts().pack_forward(n, atoms, out); }
-
 void PairMaceUq::unpack_forward_comm(int n, int first, double *in) { impl->last.ghosts().unpack_forward(n, first, in); }
 
 int PairMaceUq::pack_reverse_comm(int n, int first, double *out) { return impl->last.ghosts().pack_reverse(n, first, out); }

@@ -75,7 +75,7 @@ class ListEngine : public Engine {
   struct Pulled {
     double *gradients;    // (n_sets, n_edges, 3) as above; 0 beyond the cutoff
     double *forces;       // (n_sets, n_nodes, 3): less the gradients of the nodes' positions
-    double *virials;      // (n_sets, 6): -sum of r (x) gradient, symmetrised, xx yy zz xy xz yz; wanted where forces are
+    double *virials;      // (n_sets, 6): -sum of r (x) gradient, symmetrised, xx yy zz xy xz yz
   };
   virtual void pull_to(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
                        const double *descriptor_weights, const Pulled &out) = 0;

@@ -115,6 +115,48 @@ def test_chunks_of_a_small_memory_give_the_bits_of_one(n, lammps):
     assert held[1] < 0.9 * held[0]
 
 
+LASTING = (
+    "neighbor 2.0 bin",
+    "neigh_modify delay 100 every 100 check no",
+    "velocity all create 3000 7 loop geom",
+    "fix nve all nve",
+    "timestep 0.001",
+)
+"""A neighbour list that is made once, with far more edges than the cutoff leaves."""
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_list_that_lasts_while_atoms_pass_the_cutoff_and_change_their_type(n, lammps):
+    """The edges of each step are found on the device; a recording of its launches must not outlive what it was made with."""
+    switch = ("run 4", "set atom 3 type 1", "run 4 pre no")
+    more = (*LASTING, *switch, ASK_ALL[0], "thermo 1", "run 6", "#snapshot end")
+    cpu, device = (lammps.run(crystal((2, 1, 1)), *more, pair=with_engine(name), n=n) for name in ("native", "device"))
+    for before, after in zip(cpu.thermo, device.thermo, strict=True):
+        for name in before:
+            assert_equal(name, after[name], before[name], relative=1e-8)
+    assert_same_state(device.snapshots["end"], cpu.snapshots["end"], relative=1e-8)
+
+
+def counts(lammps, n_steps, precision):
+    """What the device is asked for in a run: launches, recordings, bytes to it and bytes from it."""
+    folder = lammps.new_folder()
+    pair = with_engine(f"device precision {precision}")
+    (folder / "in.run").write_text(lammps.write(folder, crystal(), *LASTING, f"run {n_steps}", pair=pair))
+    done = execute("lmp-uq", "run", "-in", "in.run", ranks=0, folder=folder, timeout=120, **emulated_device.variables(COUNTS=1))
+    line = re.search(r"emulated device: (\d+) launches, (\d+) graphs, (\d+) bytes to it, (\d+) bytes from it", done.text)
+    sites = re.search(r"Nghost: +(\d+)", done.text)
+    return np.array([int(word) for word in line.groups()]), len(crystal()) + int(sites[1])
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_a_step_moves_positions_and_forces_alone(precision, lammps):
+    """Whatever the list holds: the edges stay where they are found, and a few recordings are all that is launched for the layers."""
+    (few, n_sites), (many, _) = counts(lammps, 5, precision), counts(lammps, 15, precision)
+    launches, graphs, to_device, _ = (many - few) / 10
+    assert to_device <= 24 * n_sites + 16 * len(crystal())
+    assert launches <= 12 and graphs == 4
+
+
 # ---- what is wrong ----------------------------------------------------------------------------------------------------------------
 
 WRONG = [
@@ -170,6 +212,14 @@ def test_a_position_that_is_not_finite(ranks, lammps):
     more = (HOT, "neigh_modify delay 100 every 100 check no", "run 2", *bad, "run 2 pre no")
     text = ended(lammps, crystal((2, 1, 1)), *more, ranks=ranks)
     assert "on step 3: the position of atom 3 is not a finite number" in text
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_atoms_at_the_same_position(ranks, lammps):
+    atoms = crystal((2, 1, 1))
+    atoms.positions[4] = atoms.positions[3]
+    text = ended(lammps, atoms, "run 0", ranks=ranks)
+    assert "atoms 4 and 5 are at the same position" in text or "atoms 5 and 4 are at the same position" in text
 
 
 def test_torch_is_left_alone(lammps):

@@ -71,23 +71,23 @@ void DeviceGraph::take(std::shared_ptr<const DeviceList> list, const AtomGraph &
   edge_of_.resize(graph.n_edges);
   require(cudaMemsetAsync(bad_.data(), NO_EDGE & 0xff, sizeof(int), stream));
   FindEdges find = {list_->view(moving_.data()), n_local(), cutoff, start_.data(), bad_.data(),
-                    edge_of_.data(), nullptr, nullptr, nullptr, nullptr};
+                    edge_of_.data(), nullptr, nullptr, nullptr};
   count_edges(find, stream);
   add_up(n_local(), start_.data(), stream);
   start_.download(host_start_.data(), start_.size(), stream);
   bad_.download(host_bad_.data(), 1, stream);
   require(cudaStreamSynchronize(stream));
   if (host_bad_[0] != NO_EDGE) throw std::runtime_error(bad_edge_text(graph, host_bad_[0]));
-  for (auto *array : {&centre_, &source_, &id_}) array->resize(room());
+  for (auto *array : {&centre_, &source_}) array->resize(room());
   vector_.resize(3 * static_cast<std::size_t>(room()));
-  find.centre = centre_.data(), find.source = source_.data(), find.id = id_.data(), find.vector = vector_.data();
+  find.centre = centre_.data(), find.source = source_.data(), find.vector = vector_.data();
   fill_edges(find, stream);
 }
 
 std::size_t DeviceGraph::n_bytes() const
 {
   std::size_t n = (list_ ? list_->n_bytes() : 0) + moving_.bytes() + vector_.bytes();
-  for (const auto *array : {&start_, &bad_, &edge_of_, &centre_, &source_, &id_}) n += array->bytes();
+  for (const auto *array : {&start_, &bad_, &edge_of_, &centre_, &source_}) n += array->bytes();
   return n;
 }
 

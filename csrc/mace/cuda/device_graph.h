@@ -35,6 +35,7 @@ class DeviceList : public NodeRows {
   const int *element_of() const { return element_.data(); }            // (n_nodes) by row
   const int *leaving_start() const { return leaving_start_.data(); }   // (n_nodes+1)
   const int *leaving() const { return leaving_.data(); }               // (n_listed) by source, numbers in the list rising
+  const int *id() const { return id_.data(); }                         // (n_listed) number in the graph
   WantedRows &wanted() const { return wanted_; }
   std::size_t n_bytes() const;
 
@@ -65,14 +66,13 @@ class DeviceGraph {
   const int *node() const { return list_->node_of(); }                 // (n_nodes)
   const int *element() const { return list_->element_of(); }           // (n_nodes)
   const int *edge_of() const { return edge_of_.data(); }               // (n_listed)
-  const int *id() const { return id_.data(); }                         // (n_edges) number in the graph
   std::size_t n_bytes() const;
 
  private:
   static constexpr int SMALL = 4096;     // atoms: with more, kernels take longer than their launches
 
   std::shared_ptr<const DeviceList> list_;
-  DeviceArray<int> start_, bad_, edge_of_, centre_, source_, id_;
+  DeviceArray<int> start_, bad_, edge_of_, centre_, source_;
   DeviceArray<double> moving_, vector_;                                // moving_: positions or vectors, as the graph has them
   PinnedArray<int> host_start_, host_bad_;
 };

@@ -38,21 +38,22 @@ template <class T> void CudaEngine<T>::hand_over(const Evaluated &state, int fir
 {
   const DeviceList &list = state.graph.list();
   const std::size_t n = n_sets, n_numbers = 3 * list.n_graph_edges(), n_forces = 3 * static_cast<std::size_t>(list.n_nodes);
-  const int n_edges = state.graph.room();
+  const int room = state.graph.room();
   if (out.gradients) {
     work_.by_number.resize(n * n_numbers);
-    work_.by_number.zero(stream_);
-    scatter_gradients({state.graph.n_edges(), n_edges, n_sets, list.n_graph_edges(), state.graph.id(), work_.gradients.data(), work_.by_number.data()}, stream_);
+    list_gradients({static_cast<int>(list.n_graph_edges()), n_sets, room, list.id(), state.graph.edge_of(), work_.gradients.data(),
+                    work_.by_number.data()}, stream_);
     work_.by_number.download(out.gradients + first * n_numbers, n * n_numbers, stream_);
   }
-  if (!out.forces) return;
+  if (!out.forces && !out.virials) return;
   work_.forces.resize(n * n_forces);
   work_.virial_parts.resize(6 * n * list.n_local);
   work_.virials.resize(6 * n);
-  node_forces({list.n_local, list.n_nodes, n_sets, n_edges, state.graph.edges().start, list.leaving_start(), list.leaving(), state.graph.edge_of(),
+  node_forces({list.n_local, list.n_nodes, n_sets, room, state.graph.edges().start, list.leaving_start(), list.leaving(), state.graph.edge_of(),
                state.graph.node(), state.graph.edges().vector, work_.gradients.data(), work_.forces.data(), work_.virial_parts.data()}, stream_);
+  if (out.forces) work_.forces.download(out.forces + first * n_forces, n * n_forces, stream_);
+  if (!out.virials) return;
   column_sums({list.n_local, n_sets, 6, work_.virial_parts.data(), work_.virials.data()}, stream_);
-  work_.forces.download(out.forces + first * n_forces, n * n_forces, stream_);
   work_.virials.download(out.virials + 6 * first, 6 * n, stream_);
 }
 

@@ -56,7 +56,6 @@ __global__ void fill_edges_kernel(FindEdges a)
     if (!within) return;
     a.centre[e] = me.thing;
     a.source[e] = a.listed.row_of_site ? a.listed.row_of_site[a.listed.site[k]] : a.listed.site[k];
-    a.id[e] = a.listed.id[k];
     for (int x = 0; x < 3; ++x) a.vector[3 * static_cast<std::size_t>(e) + x] = v[x];
   });
 }
@@ -104,12 +103,12 @@ template <class T> __global__ void find_uncovered_kernel(FindUncovered<T> a)
   if (a.out) a.out[k] = {static_cast<int>(e), centre, source, length};
 }
 
-__global__ void scatter_gradients_kernel(ScatterGradients a)
+__global__ void list_gradients_kernel(ListGradients a)
 {
-  const std::size_t k = thread_number(), of_set = 3 * static_cast<std::size_t>(a.n_edges);
-  if (k >= a.n_sets * of_set) return;
-  const std::size_t set = k / of_set, number = a.id[k % of_set / 3];
-  a.by_number[3 * (set * a.n_graph_edges + number) + k % 3] = a.gradient[3 * set * a.room + k % of_set];
+  const std::size_t thread = thread_number(), n = a.n_listed, set = thread / n, k = thread % n;
+  if (thread >= a.n_sets * n) return;
+  const int e = a.edge_of[k];
+  for (int x = 0; x < 3; ++x) a.out[3 * (set * n + a.id[k]) + x] = e < 0 ? 0.0 : a.gradient[3 * (set * a.room + e) + x];
 }
 
 // a warp per node and set
@@ -163,9 +162,9 @@ template <class T> void find_uncovered(const FindUncovered<T> &a, cudaStream_t s
   launch_threads(find_uncovered_kernel<T>, a.n_edges, stream, a);
 }
 
-void scatter_gradients(const ScatterGradients &a, cudaStream_t stream)
+void list_gradients(const ListGradients &a, cudaStream_t stream)
 {
-  launch_threads(scatter_gradients_kernel, 3 * static_cast<std::size_t>(a.n_sets) * a.n_edges, stream, a);
+  launch_threads(list_gradients_kernel, static_cast<std::size_t>(a.n_sets) * a.n_listed, stream, a);
 }
 
 void node_forces(const NodeForces &a, cudaStream_t stream)

@@ -27,7 +27,7 @@ struct FindEdges {
   int *start;                          // (n_local+1): numbers of edges from count_edges, afterwards added up
   int *bad;                            // the smallest number in the graph of an edge whose length is 0 or not finite, else as it was
   int *edge_of;                        // (n_listed) its number among the edges, -1 beyond the cutoff
-  int *centre, *source, *id;           // (n_edges)
+  int *centre, *source;                // (n_edges)
   double *vector;                      // (n_edges, 3)
 };
 void count_edges(const FindEdges &a, cudaStream_t stream);
@@ -50,15 +50,14 @@ template <class T> struct FindUncovered {
 };
 template <class T> void find_uncovered(const FindUncovered<T> &a, cudaStream_t stream);
 
-// by_number (set, n_graph_edges, 3): gradients (set, room, 3) where they belong
-struct ScatterGradients {
-  int n_edges, room, n_sets;           // room: between sets of gradients
-  std::size_t n_graph_edges;
-  const int *id;
-  const double *gradient;
-  double *by_number;
+// The gradients of all listed edges, by their number in the graph; 0 beyond the cutoff.
+struct ListGradients {
+  int n_listed, n_sets, room;          // room: edges of a set of gradients
+  const int *id, *edge_of;             // (n_listed)
+  const double *gradient;              // (set, room, 3)
+  double *out;                         // (set, n_listed, 3)
 };
-void scatter_gradients(const ScatterGradients &a, cudaStream_t stream);
+void list_gradients(const ListGradients &a, cudaStream_t stream);
 
 // Less the gradients of the nodes' positions: of the edges that leave a node less those that end there; no atomics.
 struct NodeForces {
