@@ -75,7 +75,7 @@ typedef struct uq_graph {
   /* for an evaluator that takes lists, whose vectors are NULL: see NeighbourList */
   int64_t list;
   int n_sites;
-  const int *site_of_node, *site_of_edge;
+  const int *node_of_site, *site_of_node, *site_of_edge;
   const double *positions;
   uq_ghost_exchange exchange;
 } uq_graph;

@@ -166,7 +166,7 @@ lmp_uq::AtomGraph NativeEvaluator::atom_graph(const uq_graph &graph)
   node_elements_.resize(n_nodes);
   for (int i = 0; i < n_nodes; i++) node_elements_[i] = elements_[graph.species[i]];
   return {graph.n_local, n_nodes, node_elements_.data(), graph.n_edges, graph.centres, graph.neighbours, graph.vectors,
-          {graph.list, graph.n_sites, graph.site_of_node, graph.site_of_edge, graph.positions}};
+          {graph.list, graph.n_sites, graph.node_of_site, graph.site_of_node, graph.site_of_edge, graph.positions}};
 }
 
 void NativeEvaluator::pull(const uq_graph &graph, int n, const double *energy_weights, const double *descriptor_weights, const lmp_uq::Pulled &out)

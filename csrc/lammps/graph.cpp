@@ -65,7 +65,7 @@ void Graph::use_threads(int n)
 std::size_t Graph::n_bytes() const
 {
   std::size_t n = nodes_.n_bytes() + sums_.n_bytes() +
-      lmp_uq::bytes_of(species_, centres_, neighbours_, vectors_, sites_, site_of_node_, positions_);
+      lmp_uq::bytes_of(species_, centres_, neighbours_, vectors_, sites_, positions_);
   for (const Share &share : shares_) n += lmp_uq::bytes_of(share.neighbours, share.n_of);
   return n;
 }
@@ -136,20 +136,30 @@ int Graph::first_without_species() const
 
 void Graph::take_list(const LAMMPS_NS::NeighList &list)
 {
-  centres_.clear(), neighbours_.clear(), sites_.clear(), site_of_node_.clear();
-  for (int ii = 0; ii < list.inum; ii++) {
-    const int i = list.ilist[ii];
-    if (nodes_.of_atom(i) < 0) continue;
-    for (int jj = 0; jj < list.numneigh[i]; jj++) {
-      const int j = list.firstneigh[i][jj] & NEIGHMASK;
-      if (nodes_.of_atom(j) < 0) continue;
-      centres_.push_back(nodes_.of_atom(i));
-      neighbours_.push_back(nodes_.of_atom(j));
-      sites_.push_back(j);
+  const auto is_edge = [&](int i, int jj) { return nodes_.of_atom(list.firstneigh[i][jj] & NEIGHMASK) >= 0; };
+  std::vector<int64_t> first(list.inum + 1, 0);    // edge of each atom of the list
+  const int n_parts = static_cast<int>(shares_.size());
+  over_rows(n_parts, list.inum, [&](int64_t begin, int64_t end) {
+    for (int64_t ii = begin; ii < end; ii++)
+      for (int i = list.ilist[ii], jj = 0; jj < list.numneigh[i] && nodes_.of_atom(i) >= 0; jj++) first[ii + 1] += is_edge(i, jj);
+  });
+  for (int ii = 0; ii < list.inum; ii++) first[ii + 1] += first[ii];
+  n_edges_ = first[list.inum];
+  for (auto *ends : {&centres_, &neighbours_}) ends->resize(n_edges_);
+  sites_.resize(n_edges_);
+  over_rows(n_parts, list.inum, [&](int64_t begin, int64_t end) {
+    for (int64_t ii = begin; ii < end; ii++) {
+      const int i = list.ilist[ii];
+      int64_t e = first[ii];
+      for (int jj = 0; e < first[ii + 1]; jj++)
+        if (is_edge(i, jj)) {
+          sites_[e] = list.firstneigh[i][jj] & NEIGHMASK;
+          centres_[e] = nodes_.of_atom(i);
+          neighbours_[e] = nodes_.of_atom(sites_[e]);
+          e++;
+        }
     }
-  }
-  for (int k = 0; k < n_nodes(); k++) site_of_node_.push_back(nodes_.atom(k));
-  n_edges_ = static_cast<int64_t>(centres_.size());
+  });
   is_list_ = true;
   list_number_++;
 }
@@ -166,7 +176,7 @@ void Graph::take_positions(const Atoms &atoms)
 void Graph::between_sites(int64_t e, double vector[3]) const
 {
   const double *to = positions_.data() + 3 * static_cast<std::size_t>(sites_[e]);
-  const double *from = positions_.data() + 3 * static_cast<std::size_t>(site_of_node_[centres_[e]]);
+  const double *from = positions_.data() + 3 * static_cast<std::size_t>(nodes_.atom(static_cast<int>(centres_[e])));
   for (int x = 0; x < 3; x++) vector[x] = to[x] - from[x];
 }
 
@@ -198,7 +208,8 @@ void Graph::serve(uq_graph &view) const
   }
   view.list = list_number_;
   view.n_sites = static_cast<int>(positions_.size() / 3);
-  view.site_of_node = site_of_node_.data();
+  view.node_of_site = nodes_.of_atoms();
+  view.site_of_node = nodes_.atoms();
   view.site_of_edge = sites_.data();
   view.positions = positions_.data();
 }

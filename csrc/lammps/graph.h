@@ -84,7 +84,7 @@ class Graph {
 
   bool is_list_ = false;
   int64_t list_number_ = 0;
-  std::vector<int> sites_, site_of_node_;    // LAMMPS' atoms: of each edge's neighbour, of each node
+  std::vector<int> sites_;             // LAMMPS' atom that each edge's neighbour is
   std::vector<double> positions_;      // (n_sites, 3) when forces were computed
   mutable EdgeSums sums_{1};           // scratch
 };

@@ -23,6 +23,8 @@ class Nodes {
   bool keep_images() const { return keep_images_; }
   int of_atom(int atom) const { return nodes_[atom]; }    // -1: takes no part
   int atom(int node) const { return atoms_[node]; }
+  const int *of_atoms() const { return nodes_.data(); }
+  const int *atoms() const { return atoms_.data(); }
   // of the ghosts first .. first+n of LAMMPS' atoms those that are nodes of their own: first of them and their number
   int first_ghost(int first) const { return first_ghost_[first - n_local_]; }
   int n_ghosts(int first, int n) const { return first_ghost(first + n) - first_ghost(first); }

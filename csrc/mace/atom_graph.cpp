@@ -60,7 +60,7 @@ double length_of(const AtomGraph &graph, std::int64_t e)
   double v[3];
   const NeighbourList &list = graph.list;
   const auto at = [&](std::int64_t site, int x) { return list.positions[3 * site + x]; };
-  for (int x = 0; x < 3; ++x) v[x] = graph.vectors ? graph.vectors[3 * e + x] : at(list.of_edge[e], x) - at(list.of_node[graph.centres[e]], x);
+  for (int x = 0; x < 3; ++x) v[x] = graph.vectors ? graph.vectors[3 * e + x] : at(list.site_of_edge[e], x) - at(list.site_of_node[graph.centres[e]], x);
   return std::sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
 }
 

@@ -15,8 +15,9 @@ namespace lmp_uq {
 struct NeighbourList {
   std::int64_t number = 0;         // a list of the same number as the one before differs in its positions alone; 0: there is none
   int n_sites = 0;
-  const int *of_node = nullptr;    // (n_nodes) site
-  const int *of_edge = nullptr;    // (n_edges) site of the neighbour
+  const int *node_of_site = nullptr;    // (n_sites), -1: no edge ends there
+  const int *site_of_node = nullptr;    // (n_nodes)
+  const int *site_of_edge = nullptr;    // (n_edges) of the neighbour
   const double *positions = nullptr;    // (n_sites, 3) Angstrom
 };
 

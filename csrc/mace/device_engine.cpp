@@ -36,7 +36,7 @@ std::unique_ptr<Engine::State> DeviceEngine::evaluate(const AtomGraph &graph, co
 {
   const NeighbourList &list = graph.list;
   const lmp_uq_atom_graph g{graph.n_local, graph.n_nodes, graph.species, graph.n_edges, graph.centres, graph.neighbours, graph.vectors,
-                            list.number, list.n_sites, list.of_node, list.of_edge, list.positions};
+                            list.number, list.n_sites, list.node_of_site, list.site_of_node, list.site_of_edge, list.positions};
   void *state = nullptr;
   without_problem([&](char *problem, int size) {
     state = handle_->calls.evaluate(handle_->engine, &g, &exchange, keep, energies, descriptors, problem, size);

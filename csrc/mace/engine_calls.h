@@ -34,7 +34,7 @@ struct lmp_uq_atom_graph {
   const double *vectors;
   int64_t list;              /* number of the neighbour list that the rest is of */
   int n_sites;
-  const int *site_of_node, *site_of_edge;
+  const int *node_of_site, *site_of_node, *site_of_edge;
   const double *positions;
 };
 

@@ -65,6 +65,14 @@ template <class T> std::shared_ptr<const DeviceList> CudaEngine<T>::list_of(cons
   return made;
 }
 
+// A list that comes again, of so few atoms that launches take longer than kernels; all its edges in a chunk, in a 64th of the memory.
+template <class T> bool CudaEngine<T>::lasts(const DeviceList &list) const
+{
+  constexpr int few = 4096;
+  constexpr std::size_t bytes = 24 * (1 + MAX_SETS);    // of an edge, vector and gradients
+  return list.number() != 0 && list.n_local <= few && list.n_graph_edges() * bytes <= memory_ / 64;
+}
+
 template <class T> double CudaEngine<T>::table_bytes_of(const std::vector<int> &elements) const
 {
   double sum = 0.0;

@@ -126,6 +126,7 @@ template <class T> class CudaEngine : public ListEngine {
 
   // forward
   std::shared_ptr<const DeviceList> list_of(const AtomGraph &graph);
+  bool lasts(const DeviceList &list) const;
   void find_own_rows(Evaluated &state);
   void make_room(const Layer &layer, const Layer *next, Evaluated &state, bool keep);
   Recording &recording_of(const Layer &layer, const Weighting &weighting)
@@ -135,7 +136,7 @@ template <class T> class CudaEngine : public ListEngine {
   // work() at once, or by a recording where the list will come again; key: what else its launches depend on
   template <class F> void repeatedly(Recording &recording, const Evaluated &state, Recording::Key key, const F &work)
   {
-    if (!state.graph.is_small() || state.graph.list().number() == 0 || state.has_own_rows()) return work();
+    if (!state.graph.is_lasting() || state.has_own_rows()) return work();
     key.push_back(reinterpret_cast<std::uintptr_t>(&state.graph.list()));
     key.push_back(reinterpret_cast<std::uintptr_t>(state.layers.front().norm.data()));    // whose arrays these are
     recording.run(stream_, std::move(key), work);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mace/cuda/device_graph.h"
 
-#include <cmath>
+#include "base/threads.h"
+
+#include <algorithm>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -10,48 +13,69 @@ namespace lmp_uq::cuda {
 DeviceList::DeviceList(const AtomGraph &graph, int n_elements, int n_threads, cudaStream_t stream)
     : NodeRows(graph, n_elements, n_threads), number_(graph.list.number)
 {
-  const std::vector<int> id = sort_edges(graph);
-  std::vector<int> source;
-  for (const int e : id) source.push_back(row[graph.neighbours[e]]);
-  find_leaving(source, stream);
-  if (number_ != 0) {
-    std::vector<int> sites, row_of_site(graph.list.n_sites, -1), site_of_row;
-    for (std::size_t k = 0; k < id.size(); ++k) sites.push_back(graph.list.of_edge[id[k]]), row_of_site[sites[k]] = source[k];
-    for (int i = 0; i < n_local; ++i) site_of_row.push_back(graph.list.of_node[node[i]]);
-    row_of_site_.upload(row_of_site, stream);
-    site_of_row_.upload(site_of_row, stream);
-    site_.upload(sites, stream);
-  } else {
-    site_.upload(source, stream);
-  }
-  device_start_.upload(start_, stream);
-  id_.upload(id, stream);
   node_.upload(node, stream);
   element_.upload(element, stream);
-}
-
-std::vector<int> DeviceList::sort_edges(const AtomGraph &graph)
-{
-  start_.assign(n_local + 1, 0);
-  for (std::int64_t e = 0; e < graph.n_edges; ++e) {
-    check_ends(graph, e);
-    ++start_[row[graph.centres[e]] + 1];
+  if (number_ != 0) {
+    std::vector<int> row_of_site(graph.list.n_sites, -1), site_of_row(n_local);
+    for (int site = 0; site < graph.list.n_sites; ++site)
+      if (graph.list.node_of_site[site] >= 0) row_of_site[site] = row[graph.list.node_of_site[site]];
+    for (int i = 0; i < n_local; ++i) site_of_row[i] = graph.list.site_of_node[node[i]];
+    row_of_site_.upload(row_of_site, stream);
+    site_of_row_.upload(site_of_row, stream);
   }
-  for (int i = 0; i < n_local; ++i) start_[i + 1] += start_[i];
-  std::vector<int> next(start_.begin(), start_.end() - 1), id(graph.n_edges);
-  for (std::int64_t e = 0; e < graph.n_edges; ++e) id[next[row[graph.centres[e]]]++] = static_cast<int>(e);
-  return id;
+  sort_edges(graph, n_threads, stream);
+  find_leaving(stream);
 }
 
-void DeviceList::find_leaving(const std::vector<int> &source, cudaStream_t stream)
+// Numbers in the graph by node of the centre; none where they are in this order.
+std::vector<int> DeviceList::order(const AtomGraph &graph, int n_threads)
 {
-  std::vector<int> start(n_nodes + 1, 0), leaving(source.size());
-  for (const int s : source) ++start[s + 1];
-  for (int j = 0; j < n_nodes; ++j) start[j + 1] += start[j];
-  std::vector<int> next(start.begin(), start.end() - 1);
-  for (std::size_t k = 0; k < source.size(); ++k) leaving[next[source[k]]++] = static_cast<int>(k);
-  leaving_start_.upload(start, stream);
-  leaving_.upload(leaving, stream);
+  over_rows(n_threads, graph.n_edges, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t e = first; e < last; ++e) check_ends(graph, e);
+  });
+  std::vector<int> out;
+  if (std::is_sorted(graph.centres, graph.centres + graph.n_edges)) return out;
+  out.resize(graph.n_edges);
+  std::iota(out.begin(), out.end(), 0);
+  std::stable_sort(out.begin(), out.end(), [&](int a, int b) { return graph.centres[a] < graph.centres[b]; });
+  return out;
+}
+
+void DeviceList::sort_edges(const AtomGraph &graph, int n_threads, cudaStream_t stream)
+{
+  const std::vector<int> sorted = order(graph, n_threads);
+  std::vector<int> of_node(n_local + 1, 0), site(graph.n_edges);
+  for (std::int64_t e = 0; e < graph.n_edges; ++e) ++of_node[graph.centres[e] + 1];
+  start_.assign(n_local + 1, 0);
+  for (int i = 0; i < n_local; ++i) start_[i + 1] = start_[i] + of_node[node[i] + 1];
+  for (int i = 0; i < n_local; ++i) of_node[i + 1] += of_node[i];
+  over_rows(n_threads, graph.n_edges, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t k = first; k < last; ++k) {
+      const std::int64_t e = sorted.empty() ? k : sorted[k];
+      site[k] = number_ != 0 ? graph.list.site_of_edge[e] : row[graph.neighbours[e]];
+    }
+  });
+  const DeviceArray<int> on_device_sites(site, stream), on_device_starts(of_node, stream), on_device_order(sorted, stream);
+  device_start_.upload(start_, stream);
+  site_.resize(site.size()), id_.resize(site.size());
+  sort_listed({n_local, node_.data(), on_device_starts.data(), on_device_sites.data(), sorted.empty() ? nullptr : on_device_order.data(),
+               device_start_.data(), site_.data(), id_.data()}, stream);
+  require(cudaStreamSynchronize(stream));    // the arrays end here
+}
+
+void DeviceList::find_leaving(cudaStream_t stream)
+{
+  const int n_listed = static_cast<int>(site_.size());
+  DeviceArray<int> next(n_nodes + 1), unsorted(n_listed);
+  leaving_start_.resize(n_nodes + 1), leaving_.resize(n_listed);
+  leaving_start_.zero(stream);
+  FindLeaving find = {n_nodes, n_listed, view(nullptr), leaving_start_.data(), nullptr, unsorted.data(), leaving_.data()};
+  count_leaving(find, stream);
+  add_up(n_nodes, leaving_start_.data(), stream);
+  require(cudaMemcpyAsync(next.data(), leaving_start_.data(), next.size() * sizeof(int), cudaMemcpyDeviceToDevice, stream));
+  find.next = next.data();
+  place_leaving(find, stream);
+  require(cudaStreamSynchronize(stream));    // the arrays end here
 }
 
 std::size_t DeviceList::n_bytes() const
@@ -61,9 +85,9 @@ std::size_t DeviceList::n_bytes() const
   return n;
 }
 
-void DeviceGraph::take(std::shared_ptr<const DeviceList> list, const AtomGraph &graph, double cutoff, cudaStream_t stream)
+void DeviceGraph::take(std::shared_ptr<const DeviceList> list, const AtomGraph &graph, double cutoff, bool lasting, cudaStream_t stream)
 {
-  list_ = std::move(list);
+  list_ = std::move(list), lasting_ = lasting;
   const bool sites = list_->number() != 0;
   moving_.upload(sites ? graph.list.positions : graph.vectors, 3 * static_cast<std::size_t>(sites ? graph.list.n_sites : graph.n_edges), stream);
   start_.resize(n_local() + 1), host_start_.resize(n_local() + 1);

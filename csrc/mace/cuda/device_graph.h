@@ -40,8 +40,9 @@ class DeviceList : public NodeRows {
   std::size_t n_bytes() const;
 
  private:
-  std::vector<int> sort_edges(const AtomGraph &graph);    // their numbers in the graph
-  void find_leaving(const std::vector<int> &source, cudaStream_t stream);
+  void sort_edges(const AtomGraph &graph, int n_threads, cudaStream_t stream);
+  std::vector<int> order(const AtomGraph &graph, int n_threads);
+  void find_leaving(cudaStream_t stream);
 
   std::int64_t number_;
   std::vector<int> start_;
@@ -51,17 +52,17 @@ class DeviceList : public NodeRows {
 
 class DeviceGraph {
  public:
-  // In place of the one before. std::runtime_error: an edge without length
-  void take(std::shared_ptr<const DeviceList> list, const AtomGraph &graph, double cutoff, cudaStream_t stream);
+  // In place of the one before. lasting: arrays have room for all listed edges, so that nothing changes with a step but what they hold.
+  // std::runtime_error: an edge without length
+  void take(std::shared_ptr<const DeviceList> list, const AtomGraph &graph, double cutoff, bool lasting, cudaStream_t stream);
 
   const DeviceList &list() const { return *list_; }
   Edges edges() const { return {start_.data(), centre_.data(), source_.data(), list_->element_of(), vector_.data()}; }
   int n_local() const { return list_->n_local; }
   int n_nodes() const { return list_->n_nodes; }
   int n_edges() const { return host_start_[n_local()]; }
-  // Edges that arrays have room for: of a small system all listed ones, so that nothing changes with a step but what arrays hold.
-  bool is_small() const { return n_local() <= SMALL; }
-  int room() const { return is_small() ? static_cast<int>(list_->n_graph_edges()) : n_edges(); }
+  bool is_lasting() const { return lasting_; }
+  int room() const { return lasting_ ? static_cast<int>(list_->n_graph_edges()) : n_edges(); }    // edges
   int first_edge(int row) const { return row < n_local() ? host_start_[row] : room(); }
   const int *node() const { return list_->node_of(); }                 // (n_nodes)
   const int *element() const { return list_->element_of(); }           // (n_nodes)
@@ -69,9 +70,8 @@ class DeviceGraph {
   std::size_t n_bytes() const;
 
  private:
-  static constexpr int SMALL = 4096;     // atoms: with more, kernels take longer than their launches
-
   std::shared_ptr<const DeviceList> list_;
+  bool lasting_ = false;
   DeviceArray<int> start_, bad_, edge_of_, centre_, source_;
   DeviceArray<double> moving_, vector_;                                // moving_: positions or vectors, as the graph has them
   PinnedArray<int> host_start_, host_bad_;

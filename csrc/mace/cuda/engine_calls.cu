@@ -69,7 +69,7 @@ void *evaluate(void *handle, const lmp_uq_atom_graph *graph, const uq_ghost_exch
   std::unique_ptr<Engine::State> state;
   guarded(problem, size, [&] {
     const AtomGraph g{graph->n_local, graph->n_nodes, graph->species, graph->n_edges, graph->centres, graph->neighbours, graph->vectors,
-                      {graph->list, graph->n_sites, graph->site_of_node, graph->site_of_edge, graph->positions}};
+                      {graph->list, graph->n_sites, graph->node_of_site, graph->site_of_node, graph->site_of_edge, graph->positions}};
     state = of(handle).evaluate(g, *exchange, keep, energies, descriptors);
   });
   return state.release();

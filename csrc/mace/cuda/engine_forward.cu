@@ -12,7 +12,7 @@ std::unique_ptr<Engine::State> CudaEngine<T>::evaluate(const AtomGraph &graph, c
   const std::shared_ptr<const DeviceList> list = list_of(graph);
   const int n_local = list->n_local;
   auto state = std::make_unique<Evaluated>(spare_);
-  state->graph.take(list, graph, shape().cutoff, stream_);
+  state->graph.take(list, graph, shape().cutoff, lasts(*list), stream_);
   if (!exchange.forward && graph.n_nodes != graph.n_local)
     throw std::runtime_error("graph: " + std::to_string(graph.n_nodes - graph.n_local) + " ghosts but no exchange to fill them");
   state->layers.resize(layers_.size());

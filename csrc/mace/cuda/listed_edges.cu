@@ -9,6 +9,46 @@
 
 namespace lmp_uq::cuda {
 
+__global__ void sort_listed_kernel(SortListed a)
+{
+  const Share me = share_of_warp(1);
+  if (me.thing >= a.n_local) return;
+  const int first = a.start[me.thing], n = a.start[me.thing + 1] - first, from = a.of_node[a.node[me.thing]];
+  for (int k = me.lane; k < n; k += LANES) {
+    a.sorted_site[first + k] = a.site[from + k];
+    a.id[first + k] = a.order ? a.order[from + k] : from + k;
+  }
+}
+
+__device__ inline int source_of(const ListedEdges &of, int k) { return of.row_of_site ? of.row_of_site[of.site[k]] : of.site[k]; }
+
+__global__ void count_leaving_kernel(FindLeaving a)
+{
+  const std::size_t k = thread_number();
+  if (k < static_cast<std::size_t>(a.n_listed)) atomicAdd(a.start + source_of(a.listed, static_cast<int>(k)), 1);
+}
+
+// in an order that is open
+__global__ void place_leaving_kernel(FindLeaving a)
+{
+  const std::size_t k = thread_number();
+  if (k < static_cast<std::size_t>(a.n_listed)) a.unsorted[atomicAdd(a.next + source_of(a.listed, static_cast<int>(k)), 1)] = static_cast<int>(k);
+}
+
+// A warp per node: each number goes behind as many as are smaller.
+__global__ void sort_leaving_kernel(FindLeaving a)
+{
+  const Share me = share_of_warp(1);
+  if (me.thing >= a.n_nodes) return;
+  const int first = a.start[me.thing], n = a.start[me.thing + 1] - first;
+  for (int k = me.lane; k < n; k += LANES) {
+    const int mine = a.unsorted[first + k];
+    int before = 0;
+    for (int q = 0; q < n; ++q) before += a.unsorted[first + q] < mine;
+    a.leaving[first + before] = mine;
+  }
+}
+
 __device__ inline void listed_vector(const ListedEdges &of, int centre, int k, double (&v)[3])
 {
   const double *to = of.moving + 3 * static_cast<std::size_t>(of.row_of_site ? of.site[k] : of.id[k]);
@@ -55,7 +95,7 @@ __global__ void fill_edges_kernel(FindEdges a)
     if (is_one) a.edge_of[k] = within ? e : -1;
     if (!within) return;
     a.centre[e] = me.thing;
-    a.source[e] = a.listed.row_of_site ? a.listed.row_of_site[a.listed.site[k]] : a.listed.site[k];
+    a.source[e] = source_of(a.listed, k);
     for (int x = 0; x < 3; ++x) a.vector[3 * static_cast<std::size_t>(e) + x] = v[x];
   });
 }
@@ -151,6 +191,15 @@ __global__ void column_sums_kernel(ColumnSums a)
   for (int row = threadIdx.x; row < a.n_rows; row += SUM_THREADS) sum += a.rows[(set * a.n_rows + row) * a.n_columns + column];
   sum = block_sum(sum, sums.of);
   if (threadIdx.x == 0) a.out[blockIdx.x] = sum;
+}
+
+void sort_listed(const SortListed &a, cudaStream_t stream) { launch(stream, sort_listed_kernel, blocks_for(a.n_local), WARPS * LANES, 0, a); }
+void count_leaving(const FindLeaving &a, cudaStream_t stream) { launch_threads(count_leaving_kernel, a.n_listed, stream, a); }
+
+void place_leaving(const FindLeaving &a, cudaStream_t stream)
+{
+  launch_threads(place_leaving_kernel, a.n_listed, stream, a);
+  launch(stream, sort_leaving_kernel, blocks_for(a.n_nodes), WARPS * LANES, 0, a);
 }
 
 void count_edges(const FindEdges &a, cudaStream_t stream) { launch(stream, count_edges_kernel, blocks_for(a.n_local), WARPS * LANES, 0, a); }

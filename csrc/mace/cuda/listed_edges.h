@@ -17,6 +17,29 @@ struct ListedEdges {
   const double *moving;                // (n_sites, 3) positions; without sites (n_listed, 3) vectors by number in the graph
 };
 
+// From the order of the centres' nodes to that of their rows.
+struct SortListed {
+  int n_local;
+  const int *node;                     // (n_local) of each row
+  const int *of_node;                  // (n_local+1) first edge of each node
+  const int *site;                     // (n_listed) by node of the centre
+  const int *order;                    // (n_listed) number in the graph of each, nullptr: its own
+  const int *start;                    // (n_local+1) by row
+  int *sorted_site, *id;               // (n_listed) by row
+};
+void sort_listed(const SortListed &a, cudaStream_t stream);
+
+// The listed edges that leave each node, numbers rising.
+struct FindLeaving {
+  int n_nodes, n_listed;
+  ListedEdges listed;
+  int *start;                          // (n_nodes+1): 0, from count_leaving numbers of edges, afterwards added up
+  int *next;                           // (n_nodes+1): as start, for place_leaving to count on
+  int *unsorted, *leaving;             // (n_listed)
+};
+void count_leaving(const FindLeaving &a, cudaStream_t stream);
+void place_leaving(const FindLeaving &a, cudaStream_t stream);
+
 constexpr int NO_EDGE = 0x7f7f7f7f;    // four times the byte that memory is set to
 
 // The edges within the cutoff, in the order of the list.
