@@ -219,12 +219,13 @@ template <class T> void matrices(const Size &size, std::mt19937 &generator)
   DeviceArray<T> in(random_numbers<T>(n * paths.n_message * c, generator)), out(n * N_Y * c), matrix(random_numbers<T>(paths.n * c * c, generator));
   double fma = 0.0;
   for (int l = 0; l <= L_MAX; ++l) fma += static_cast<double>(n) * (2 * l + 1) * paths.n_of[l] * c * c;
-  const auto all = [&] {
+  const auto all = [&](bool tf32) {
     for (int l = 0; l <= L_MAX; ++l)
       gemm<T>({static_cast<int>(n) * (2 * l + 1), static_cast<int>(paths.n_of[l] * c), static_cast<int>(c), in.data() + paths.block[l] * c,
-               {2 * l + 1, paths.n_message * c, paths.n_of[l] * c}, matrix.data(), out.data() + l * l * c, {2 * l + 1, N_Y * c, c}, false}, nullptr);
+               {2 * l + 1, paths.n_message * c, paths.n_of[l] * c}, matrix.data(), out.data() + l * l * c, {2 * l + 1, N_Y * c, c}, false, tf32}, nullptr);
   };
-  print<T>("gemm of messages", size, seconds(nullptr, all), 0.0, fma);
+  print<T>("gemm of messages", size, seconds(nullptr, [&] { all(false); }), 0.0, fma);
+  if (sizeof(T) == 4) print<T>("gemm of messages on tensor cores", size, seconds(nullptr, [&] { all(true); }), 0.0, fma);
 }
 
 template <class T> void products(const Size &size, std::mt19937 &generator)
