@@ -15,6 +15,14 @@ from lmp_uq.errors import UqError
 
 ROOT = Path(__file__).parents[2]
 SWITCH = "LMP_UQ_CUDA_TF32"
+PROGRAM = """
+root=$PWD
+. tests/cpp/emulation/build.sh
+mkdir -p build/cpp/emulation
+cd build/cpp/emulation
+emulated "$root" plain check_gemm "$root/tests/cpp/check_gemm.cu" "$root/csrc/mace/cuda/gemm.cu"
+./check_gemm
+"""
 
 
 def gradients(backbone):
@@ -29,10 +37,7 @@ def on_device(precision):
 
 def test_products_against_plain_loops_in_float64():
     """Three products of TF32 are as good as float32 and 100 times better than one."""
-    sources = "tests/cpp/check_gemm.cu csrc/mace/cuda/gemm.cu"
-    build = f'. tests/cpp/emulation/build.sh; root=$PWD; mkdir -p build/cpp/emulation; cd build/cpp/emulation; emulated "$root" plain check_gemm'
-    build += "".join(f' "$root/{source}"' for source in sources.split()) + "; ./check_gemm"
-    done = subprocess.run(["sh", "-euc", build], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(["sh", "-euc", PROGRAM], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("\nok\n")
 

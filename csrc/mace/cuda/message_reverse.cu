@@ -5,13 +5,6 @@
 
 namespace lmp_uq::cuda {
 
-// numbers of shared memory of a warp: first a group's gradients, then the tile of lane_sums
-template <class T, int L, int M> LMP_UQ_HD constexpr int reverse_shared()
-{
-  constexpr int n = largest_group<L, M, most_gradients<T>()>() * LANES;
-  return n > SUM_TILE ? n : SUM_TILE;
-}
-
 // one path's share of an edge's gradients
 template <class T, int L, int M, int FIRST, int P>
 __device__ inline void reverse_path(const T *gradient, const T *x, const T *y, T r, T slope, T (&sums)[SUMS], T (&of_x)[(L + 1) * (L + 1)])
@@ -72,13 +65,14 @@ template <class T, class G> __device__ inline void uncouple(const MessageReverse
 template <class T, int L> __device__ inline const T *features_of_source(const MessageReverse<T> &a, int e, const Share &me)
 {
   constexpr int n_x = (L + 1) * (L + 1);
-  return a.features + (static_cast<std::size_t>(a.edges.source[a.edges.first_edge + e]) * n_x * a.edges.n_blocks + me.block) * LANES + me.lane;
+  const int width = a.edges.n_blocks * LANES;
+  return a.features + static_cast<std::size_t>(a.edges.source[a.edges.first_edge + e]) * n_x * width + me.block * LANES + me.lane;
 }
 
 // ---- one set: a warp for each centre and block of channels
 
 template <class T, int L, int M, int FIRST>
-__device__ inline void reverse_group(const MessageReverse<T> &a, int set, int centre, const Share &me, T *shared)
+__device__ inline void reverse_group(const MessageReverse<T> &a, int centre, const Share &me, T *shared)
 {
   using G = Group<L, M, most_gradients<T>(), FIRST>;
   constexpr int n_x = (L + 1) * (L + 1);
@@ -90,42 +84,28 @@ __device__ inline void reverse_group(const MessageReverse<T> &a, int set, int ce
     const T *row = radial_row(a.edges, e, G::paths.n, me), *from = features_of_source<T, L>(a, e, me), t = a.edges.t[e];
     T x[n_x];
     unroll<n_x>([&](auto k) { x[k.value] = from[k.value * a.edges.n_blocks * LANES]; });
-    reverse_edge<T, L, M, FIRST>(a, set, e, me, gradient, shared, x, a.edges.harmonics + static_cast<std::size_t>(e) * MAX_HARMONICS,
+    reverse_edge<T, L, M, FIRST>(a, 0, e, me, gradient, shared, x, a.edges.harmonics + static_cast<std::size_t>(e) * MAX_HARMONICS,
                                  [&](int path, T &r, T &slope) { radial(row, path, t, r, slope); });
   }
   __syncwarp();
-  if constexpr (!G::is_last) reverse_group<T, L, M, G::last>(a, set, centre, me, shared);
+  if constexpr (!G::is_last) reverse_group<T, L, M, G::last>(a, centre, me, shared);
 }
 
 // ---- several sets: a thread block for each centre and block of channels, a warp for each set. What is the same for all of them is worked out
 // once: a warp takes every so manieth edge and leaves its numbers in shared memory.
 
-constexpr int EDGES_OF_WARP = 2;    // between two barriers
-
-template <class T, int L, int M, int FIRST> struct SharedEdge {
-  using G = Group<L, M, most_gradients<T>(), FIRST>;
-  T x[(L + 1) * (L + 1)][LANES], functions[G::last - FIRST][2][LANES], y[MAX_HARMONICS];
-
-  __device__ inline void fill(const MessageReverse<T> &a, int e, const Share &me)
-  {
-    const T *row = radial_row(a.edges, e, G::paths.n, me), *from = features_of_source<T, L>(a, e, me), t = a.edges.t[e];
-    unroll<(L + 1) * (L + 1)>([&](auto k) { x[k.value][me.lane] = from[k.value * a.edges.n_blocks * LANES]; });
-    unroll<G::last - FIRST>([&](auto k) {
-      T r, slope;
-      radial(row, FIRST + k.value, t, r, slope);
-      functions[k.value][0][me.lane] = r, functions[k.value][1][me.lane] = slope;
-    });
-    if (me.lane < MAX_HARMONICS) y[me.lane] = a.edges.harmonics[static_cast<std::size_t>(e) * MAX_HARMONICS + me.lane];
-  }
-};
-
-// numbers of shared memory of each warp: first a group's gradients, then the tile of lane_sums and its edges
-template <class T, int L, int M, int FIRST = 0> LMP_UQ_HD constexpr int stacked_shared()
+template <class T, int L, int M, int FIRST>
+__device__ inline void share_edge(const MessageReverse<T> &a, int e, const Share &me, SharedEdge<T, L, M, FIRST> &to)
 {
   using G = Group<L, M, most_gradients<T>(), FIRST>;
-  constexpr int edges = SUM_TILE + EDGES_OF_WARP * sizeof(SharedEdge<T, L, M, FIRST>) / sizeof(T), n = edges > G::n * LANES ? edges : G::n * LANES;
-  if constexpr (G::is_last) return n;
-  else return n > stacked_shared<T, L, M, G::last>() ? n : stacked_shared<T, L, M, G::last>();
+  const T *row = radial_row(a.edges, e, G::paths.n, me), *from = features_of_source<T, L>(a, e, me), t = a.edges.t[e];
+  unroll<(L + 1) * (L + 1)>([&](auto k) { to.x[k.value][me.lane] = from[k.value * a.edges.n_blocks * LANES]; });
+  unroll<G::last - FIRST>([&](auto k) {
+    T r, slope;
+    radial(row, FIRST + k.value, t, r, slope);
+    to.functions[k.value][0][me.lane] = r, to.functions[k.value][1][me.lane] = slope;
+  });
+  if (me.lane < MAX_HARMONICS) to.y[me.lane] = a.edges.harmonics[static_cast<std::size_t>(e) * MAX_HARMONICS + me.lane];
 }
 
 template <class T, int L, int M, int FIRST> __device__ inline void reverse_stacked(const MessageReverse<T> &a, int centre, const Share &me, T *shared)
@@ -138,7 +118,7 @@ template <class T, int L, int M, int FIRST> __device__ inline void reverse_stack
   for (int first = a.edges.start[centre] - a.edges.first_edge; first < last; first += at_once) {
     const int n = min(at_once, last - first);
     __syncthreads();    // what was there has been read
-    for (int k = me.warp; k < n; k += a.n_sets) edges[k].fill(a, first + k, me);
+    for (int k = me.warp; k < n; k += a.n_sets) share_edge<T, L, M, FIRST>(a, first + k, me, edges[k]);
     __syncthreads();
     for (int k = 0; k < n; ++k) {
       const auto &edge = edges[k];
@@ -163,7 +143,7 @@ template <class T, int L, int M> __global__ void __launch_bounds__(WARPS * LANES
   LMP_UQ_DYNAMIC_SHARED(T, shared);
   const Share me = share_of_warp(a.edges.n_blocks);
   if (me.thing >= a.edges.n_centres) return;
-  reverse_group<T, L, M, 0>(a, 0, a.edges.first_centre + me.thing, me, shared + me.warp * reverse_shared<T, L, M>());
+  reverse_group<T, L, M, 0>(a, a.edges.first_centre + me.thing, me, shared + me.warp * reverse_shared<T, L, M>());
 }
 
 template <class T, int L, int M> __global__ void __launch_bounds__(MAX_SETS * LANES, resident<T, L>()) message_reverse_stacked_kernel(MessageReverse<T> a)
