@@ -7,6 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import emulated_device
 import pytest
 from lammps_cases import crystal
 from lammps_processes import BIN, environment
@@ -20,6 +21,7 @@ WORDS = [
     ("LMP_UQ_SHARED_TABLES", "off", "native", "accepted: yes, no"),
     ("LMP_UQ_SHARED_TABLES", "No", "torch", "accepted: yes, no"),
     ("LMP_UQ_SIMD", "mmx", "native", "accepted on this processor: generic"),
+    ("LMP_UQ_CUDA_TF32", "1", "native device cuda", "accepted: yes, no"),
 ]
 OF_PYTHON = [
     ("LMP_UQ_LIBPYTHON", "/nowhere.so", "torch", r"accepted: the shared library of a Python \(.*No such file"),
@@ -36,6 +38,8 @@ def run(lammps):
     def run(program, engine, **variables):
         """Code, text of two ranks with the variables, of `lmp-uq run` the second alone."""
         folder = lammps.new_folder()
+        if " device cuda" in engine:
+            variables |= emulated_device.variables()
         pair = f"pair_style mace/uq engine {engine}\npair_coeff * * {lammps.models.full} Si O"
         (folder / "in.run").write_text(lammps.write(folder, crystal(), "run 0", pair=pair))
         changed = [word for name, value in variables.items() for word in ("-env", name, value)]
@@ -73,7 +77,7 @@ def test_every_variable_is_among_them():
     """And only one function asks the environment for them."""
     sources = {path: path.read_text() for path in (ROOT / "csrc").rglob("*.[ch]*") if path.parent.name != "emulation"}
     elsewhere = {"LMP_UQ_CUDA_LIBRARY"}  # tests/cuda/test_device_library.py
-    named = {name for text in sources.values() for name in re.findall(r'"(LMP_UQ_[A-Z_]+)"', text)}
+    named = {name for text in sources.values() for name in re.findall(r'"(LMP_UQ_[A-Z0-9_]+)"', text)}
     assert named - elsewhere == {variable for variable, *_ in CASES}
     asking = {path.stem for path, text in sources.items() if re.search(r"\bgetenv\(", text)}
     assert asking == {"devices", "environment", "launcher_check", "model_name"}  # the first asks for a variable of CUDA

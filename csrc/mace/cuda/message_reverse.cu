@@ -27,10 +27,10 @@ __device__ inline void reverse_path(const T *gradient, const T *x, const T *y, T
   sums[0] += slope * along;
 }
 
-// Gradients of features and the 16 sums of an edge; radial(path, value, slope) gives its functions.
+// Gradients of features and the 16 sums of an edge; functions(path, value, slope) gives the radial ones.
 template <class T, int L, int M, int FIRST, class F>
 __device__ inline void reverse_edge(const MessageReverse<T> &a, int set, int e, const Share &me, const T *gradient, T *tile, const T *x, const T *y,
-                                    const F &radial)
+                                    const F &functions)
 {
   using G = Group<L, M, most_gradients<T>(), FIRST>;
   constexpr int n_x = (L + 1) * (L + 1);
@@ -38,7 +38,7 @@ __device__ inline void reverse_edge(const MessageReverse<T> &a, int set, int e, 
   T of_x[n_x] = {}, sums[SUMS] = {};
   unroll<G::last - FIRST>([&](auto k) {
     T r, slope;
-    radial(FIRST + k.value, r, slope);
+    functions(FIRST + k.value, r, slope);
     reverse_path<T, L, M, FIRST, FIRST + k.value>(gradient, x, y, r, slope, sums, of_x);
   });
   const std::size_t edge = static_cast<std::size_t>(set) * a.edges.n_edges + e;
