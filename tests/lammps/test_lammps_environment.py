@@ -38,15 +38,14 @@ def run(lammps):
     def run(program, engine, **variables):
         """Code, text of two ranks with the variables, of `lmp-uq run` the second alone."""
         folder = lammps.new_folder()
-        if " device cuda" in engine:
-            variables |= emulated_device.variables()
         pair = f"pair_style mace/uq engine {engine}\npair_coeff * * {lammps.models.full} Si O"
         (folder / "in.run").write_text(lammps.write(folder, crystal(), "run 0", pair=pair))
         changed = [word for name, value in variables.items() for word in ("-env", name, value)]
         one = ["-n", "1", str(BIN / program[0]), *program[1:], "-in", "in.run", "-log", "none"]
         first = [*one[:2], *changed, *one[2:]] if program == ("lmp",) else one
         command = [str(BIN / "mpiexec"), *first, ":", *one[:2], *changed, *one[2:]]
-        ended = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, timeout=200)
+        device = emulated_device.variables() if " device cuda" in engine else {}
+        ended = subprocess.run(command, cwd=folder, env=environment(**device), capture_output=True, timeout=200)
         return ended.returncode, (ended.stdout + ended.stderr).decode(errors="backslashreplace")
 
     return run
