@@ -4,6 +4,7 @@
 #include "mace/cuda/kernels.h"
 #include "mace/cuda/tensor_cores.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
