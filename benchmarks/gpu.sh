@@ -22,7 +22,8 @@ build() {
   options="-std=c++17 -O3 -lineinfo -arch=${CHIP:-sm_90} -I$root/csrc"
   # shellcheck disable=SC2046,SC2086
   nvcc $options "$root/benchmarks/gpu_kernels.cu" $(sources) -o "$programs/gpu_kernels" &&
-    nvcc $options "$root"/tests/cpp/emulation/*.cu -o "$programs/check_device"
+    nvcc $options "$root"/tests/cpp/emulation/*.cu -o "$programs/check_device" &&
+    nvcc $options "$root/tests/cpp/check_gemm.cu" "$root/csrc/mace/cuda/gemm.cu" -o "$programs/check_gemm"
 }
 
 build_emulated() {
@@ -31,7 +32,8 @@ build_emulated() {
   cd "$programs" || return 1
   # shellcheck disable=SC2046
   emulated "$root" plain gpu_kernels-emulated "$root/benchmarks/gpu_kernels.cu" $(sources) &&
-    emulated "$root" plain check_device-emulated "$root"/tests/cpp/emulation/*.cu
+    emulated "$root" plain check_device-emulated "$root"/tests/cpp/emulation/*.cu &&
+    emulated "$root" plain check_gemm-emulated "$root/tests/cpp/check_gemm.cu" "$root/csrc/mace/cuda/gemm.cu"
 }
 
 # t NAME LIMIT COMMAND [PROGRAM]: one verdict, what was printed in the log and in FOLDER/NAME; skipped where the program is missing
@@ -76,6 +78,7 @@ cd "$root" || exit 1
 t device 10 "nvidia-smi -L; nvidia-smi --query-gpu=driver_version,clocks.max.sm,memory.total --format=csv" nvidia-smi
 t library 20 "cd / && $python -c 'from lmp_uq._native import device_report; print(*device_report(), sep=chr(10))'"
 t language 30 "$device_at"
+t matrices 20 "$programs/check_gemm$end"
 t check 120 "$run check $check"
 # the tests' device is the real one here; those that want another number of devices, another chip or less memory fail, and only those may
 t tests 90 "LMP_UQ_EMULATED_LIBRARY=$library $(dirname "$python")/pytest -q $tests tests/backbone tests/lammps -k device"

@@ -6,6 +6,7 @@
 // Medians of the repeats after three others. Lists and numbers are random; the products have as many terms as those of a medium model.
 #include "mace/coupling.h"
 #include "mace/cuda/kernels.h"
+#include "mace/passes.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -195,18 +196,24 @@ template <class T> void messages(const Size &size, std::mt19937 &generator)
   const Sparse<T> couple(coupling.forward), uncouple(coupling.reverse);
   const std::size_t n = size.n_atoms, c = size.n_channels;
   DeviceArray<T> features(random_numbers<T>(n * N_X * c, generator)), out(n * paths.n_message * c), of_sources(n * N_X * c);
-  DeviceArray<T> gradient(random_numbers<T>(n * paths.n_message * c, generator)), edge_features(batch.n_edges() * N_X * c), sums(batch.n_edges() * c / 2);
+  std::vector<T> gradients(random_numbers<T>(n * paths.n_message * c, generator));
+  for (int k = 1; k < MAX_SETS; k *= 2) gradients.reserve(2 * gradients.size()), gradients.insert(gradients.end(), gradients.begin(), gradients.end());
+  const std::size_t n_edges = batch.n_edges();
+  DeviceArray<T> gradient(gradients), edge_features(MAX_SETS * n_edges * N_X * c), sums(MAX_SETS * n_edges * c / 2);
   const double edges = static_cast<double>(batch.n_edges()) * c, bytes = edges * paths.n * n_coefficients<T>() * sizeof(T);
   const double value = paths.n * (n_coefficients<T>() - 1), slope = paths.n * (n_coefficients<T>() - 2);
   const auto forward = [&] { message_forward<T>({batch.view(), features.data(), batch.norm.data(), couple.view(), out.data()}, L_IN, L_MAX, nullptr); };
-  const auto reverse = [&] {
-    message_reverse<T>({batch.view(), 1, features.data(), uncouple.view(), gradient.data(), edge_features.data(), sums.data()}, L_IN, L_MAX, nullptr);
+  const auto reverse = [&](int n_sets) {
+    message_reverse<T>({batch.view(), n_sets, features.data(), uncouple.view(), gradient.data(), edge_features.data(), sums.data()}, L_IN, L_MAX, nullptr);
   };
   print<T>("message_forward", size, seconds(nullptr, forward), bytes, edges * (value + paths.n_outer));
-  print<T>("message_reverse", size, seconds(nullptr, reverse), bytes, edges * (value + slope + 2 * paths.n_outer));
+  print<T>("message_reverse", size, seconds(nullptr, [&] { reverse(1); }), bytes, edges * (value + slope + 2 * paths.n_outer));
   const std::vector<T> before = sums.to_host();
-  reverse();
-  if (std::memcmp(before.data(), sums.to_host().data(), before.size() * sizeof(T))) std::printf("FAILED message_reverse: other bits the second time\n");
+  print<T>("message_reverse of 4 sets", size, seconds(nullptr, [&] { reverse(MAX_SETS); }), bytes, edges * (value + slope + MAX_SETS * 2 * paths.n_outer));
+  const std::vector<T> after = sums.to_host();
+  for (int k = 0; k < MAX_SETS; ++k)    // which are alike
+    if (std::memcmp(before.data(), after.data() + k * after.size() / MAX_SETS, after.size() / MAX_SETS * sizeof(T)))
+      std::printf("FAILED message_reverse: other bits in set %d of a stack\n", k);
   const auto gather = [&] {
     gather_sources<T>({size.n_atoms, 1, size.n_channels / LANES, 0, batch.n_edges(), batch.by_source_start.data(), batch.by_source.data(),
                        batch.edge_of.data(), 0, batch.n_edges(), edge_features.data(), false, of_sources.data()}, L_IN, nullptr);
@@ -222,12 +229,13 @@ template <class T> void matrices(const Size &size, std::mt19937 &generator)
   DeviceArray<T> in(random_numbers<T>(n * paths.n_message * c, generator)), out(n * N_Y * c), matrix(random_numbers<T>(paths.n * c * c, generator));
   double fma = 0.0;
   for (int l = 0; l <= L_MAX; ++l) fma += static_cast<double>(n) * (2 * l + 1) * paths.n_of[l] * c * c;
-  const auto all = [&] {
+  const auto all = [&](bool tf32) {
     for (int l = 0; l <= L_MAX; ++l)
       gemm<T>({static_cast<int>(n) * (2 * l + 1), static_cast<int>(paths.n_of[l] * c), static_cast<int>(c), in.data() + paths.block[l] * c,
-               {2 * l + 1, paths.n_message * c, paths.n_of[l] * c}, matrix.data(), out.data() + l * l * c, {2 * l + 1, N_Y * c, c}, false}, nullptr);
+               {2 * l + 1, paths.n_message * c, paths.n_of[l] * c}, matrix.data(), out.data() + l * l * c, {2 * l + 1, N_Y * c, c}, false, tf32}, nullptr);
   };
-  print<T>("gemm of messages", size, seconds(nullptr, all), 0.0, fma);
+  print<T>("gemm of messages", size, seconds(nullptr, [&] { all(false); }), 0.0, fma);
+  if (sizeof(T) == 4) print<T>("gemm of messages on tensor cores", size, seconds(nullptr, [&] { all(true); }), 0.0, fma);
 }
 
 template <class T> void products(const Size &size, std::mt19937 &generator)

@@ -44,10 +44,15 @@ LOOPS = {
     "first_forward": (36, 102, 42),
     "first_reverse": (70, 189, 75),
     "message_forward": (160, 277, 83),
-    "message_reverse": (334, 532, 121),
+    "message_reverse": (334, 537, 121),
+    "shared by sets": (90, 227, 93),
+    "each set": (244, 371, 65),
     "gather_sources": (4, 33, 5),
 }
-GEMM = (1579 / (1024 * WARP), 268 / (1024 * WARP))  # instructions, loads and stores of a multiplication
+# instructions, loads and stores of a multiplication; a load of 16 bytes a lane counts as four
+GEMM = (625 / (512 * WARP), 160 / (512 * WARP))
+TENSOR_CORES = (454 / (512 * WARP), 64 / (512 * WARP))
+TENSOR_RATE = 175e12  # multiplications in TF32 a second: assumed, 0.7 of the data sheet's
 
 
 class Cost(NamedTuple):
@@ -67,21 +72,28 @@ class Cost(NamedTuple):
         return {name: 1e9 * value / rate for (name, rate), value in zip(RATES.items(), self, strict=True)}
 
 
-def loop(m: Model, name: str, n_functions: int, l2: float = 0.0, hbm: float = 0.0) -> Cost:
-    """A loop over the edges: its tables, harmonics and the rest of an edge from L2."""
+def loop(m: Model, name: str, n_functions: int, l2: float = 0.0, hbm: float = 0.0, shared: bool = False) -> Cost:
+    """A loop over the edges: its tables, harmonics and the rest of an edge from L2, unless they lie in shared memory."""
     warps = m.neighbours * m.channels / WARP
     fma, issue, loads = LOOPS[name]
     tables = m.neighbours * m.channels * n_functions * COEFFICIENTS * FLOAT
-    return Cost(warps * WARP * fma, warps * issue, warps * loads, tables + warps * 76 + l2, hbm)
+    return Cost(warps * WARP * fma, warps * issue, warps * loads, 0.0 if shared else tables + warps * 76 + l2, hbm)
 
 
-def gemm(m: Model, rows: float, read: float, written: float) -> Cost:
+def gemm(m: Model, rows: float, read: float, written: float, of_multiplication: tuple[float, float] = GEMM) -> Cost:
     """`rows` products of a vector of channels with a matrix; how many such vectors are read and written."""
     fma = rows * m.channels**2
     done = fma * max(1.0, TILE / m.channels)  # a tile is worked out whole
     vector = m.channels * FLOAT
     matrices, again = rows * m.channels * vector / TILE, read * vector * max(1.0, m.channels / TILE)
-    return Cost(done, GEMM[0] * done, GEMM[1] * done, matrices + again, (read + written) * vector)
+    issue, loads = of_multiplication
+    return Cost(done, issue * done, loads * done, matrices + again, (read + written) * vector)
+
+
+def on_tensor_cores(m: Model, rows: float, read: float, written: float) -> dict[str, float]:
+    """ns of the same by each limit, each product as three of TF32."""
+    cost = gemm(m, rows, read, written, TENSOR_CORES)
+    return cost.times() | {"FMA": 3e9 * cost.fma / TENSOR_RATE}
 
 
 def product(m: Model, layer: int, reverse: bool, vectors: int) -> Cost:
@@ -90,48 +102,87 @@ def product(m: Model, layer: int, reverse: bool, vectors: int) -> Cost:
     return Cost(m.channels * (back if reverse else forward), 0.0, 0.0, read, vectors * m.channels * FLOAT)
 
 
-def kernels(m: Model) -> dict[str, Cost]:
-    """Costs of a step of two layers with harmonics to degree 3, features to degree 1."""
+def message_reverse(m: Model, n_sets: int) -> Cost:
+    """Tables, features and harmonics of an edge are read once for all sets."""
+    vector, edge = m.channels * FLOAT, m.neighbours
+    features, sums = edge * 4 * vector, edge * m.channels / WARP * SUMS * FLOAT
+    written = 44 * vector + features + sums
+    if n_sets == 1:
+        return loop(m, "message_reverse", 10, features, written)
+    return sum((loop(m, "each set", 10, hbm=written, shared=True) for _ in range(n_sets)), loop(m, "shared by sets", 10, features))
+
+
+def forward(m: Model) -> dict[str, Cost]:
+    """Energies and descriptors by two layers with harmonics to degree 3, features to degree 1."""
     edge, vector = m.neighbours, m.channels * FLOAT
-    sums, features = edge * m.channels / WARP * SUMS * FLOAT, edge * 4 * vector
     prepared = Cost(hbm=edge * (40 + 100 + 76))
-    gradients = Cost(hbm=sums + edge * 104)
     return {
-        "prepare_edges, 4 times": prepared + prepared + prepared + prepared,
+        "prepare_edges, twice": prepared + prepared,
         "first_forward": loop(m, "first_forward", 4, hbm=16 * vector),
         "product_forward, layer 0": product(m, 0, False, 20),
         "gemm: Lin, Up": gemm(m, 8, 8, 8),
-        "message_forward": loop(m, "message_forward", 10, features, 44 * vector),
+        "message_forward": loop(m, "message_forward", 10, edge * 4 * vector, 44 * vector),
         "gemm: messages": gemm(m, 40, 40, 16),
         "product_forward, Lin, skip, layer 1": product(m, 1, False, 17) + gemm(m, 2, 2, 2),
+        "repulsion": Cost(hbm=edge * 40),
+    }
+
+
+def reverse(m: Model, n_sets: int = 1) -> dict[str, Cost]:
+    """Gradients of n_sets weighted sums of them."""
+    edge, vector, n = m.neighbours, m.channels * FLOAT, n_sets
+    sums, features = edge * m.channels / WARP * SUMS * FLOAT, edge * 4 * vector
+    prepared, gradients = Cost(hbm=edge * (40 + 100 + 76)), Cost(hbm=sums + edge * 104)
+    each = {
         "product_reverse, Lin, layer 1": product(m, 1, True, 33) + gemm(m, 1, 1, 1),
         "gemm: messages, transposed": gemm(m, 40, 16, 40),
-        "message_reverse": loop(m, "message_reverse", 10, features, 44 * vector + features + sums),
         "gather_sources": loop(m, "gather_sources", 0, hbm=features + 4 * vector),
         "gemm: Lin, Up, skip, transposed": gemm(m, 9, 9, 9),
         "product_reverse, layer 0": product(m, 0, True, 36),
         "first_reverse": loop(m, "first_reverse", 4, hbm=16 * vector + sums),
         "edge_gradients, twice": gradients + gradients,
-        "repulsion": Cost(hbm=edge * (2 * 40 + 24)),
+        "repulsion, gradients": Cost(hbm=edge * (40 + 24)),
     }
+    times = {name: Cost(*(n * value for value in cost)) for name, cost in each.items()}
+    return {"prepare_edges, twice again": prepared + prepared, "message_reverse": message_reverse(m, n)} | times
+
+
+def tightest(times: dict[str, float]) -> tuple[float, str]:
+    worst = max(times, key=lambda k: times[k])
+    return times[worst], worst
+
+
+def total(kernels: dict[str, Cost]) -> float:
+    """ns an atom, each kernel by its tightest limit."""
+    return sum(tightest(cost.times())[0] for cost in kernels.values())
+
+
+def row(name: str, cost: Cost, times: dict[str, float]) -> str:
+    needs = " | ".join(f"{v / 1e3:.0f}" for v in (cost.fma, cost.l2, cost.hbm))
+    worst, limit = tightest(times)
+    return f"| {name} | {needs} | {' | '.join(f'{v:.0f}' for v in times.values())} | {worst:.0f} {limit} |"
 
 
 def main() -> None:
     """Print a table for each model."""
-    for name, model in MODELS.items():
-        print(f"\n{name}: ns an atom by each limit\n\n| kernel | k FMA | L2 kB | HBM kB | {' | '.join(RATES)} | tightest |")
-        print("|" + 10 * "---|")
-        total = 0.0
-        for kernel, cost in kernels(model).items():
-            times = cost.times()
-            worst = max(times, key=lambda k: times[k])
-            total += times[worst]
-            numbers = " | ".join(f"{v:.0f}" for v in times.values())
-            needs = " | ".join(f"{v / 1e3:.0f}" for v in (cost.fma, cost.l2, cost.hbm))
-            print(f"| {kernel} | {needs} | {numbers} | {times[worst]:.0f} {worst} |")
-        host = 1e9 * model.neighbours * (52 + 24) / HOST
-        print(f"| sum | | | | | | | | | {total:.0f}: {1e3 / total:.2f} M atom-steps/s |")
+    head = f"| kernel | k FMA | L2 kB | HBM kB | {' | '.join(RATES)} | tightest |\n|{10 * '---|'}"
+    for name, m in MODELS.items():
+        step = forward(m) | reverse(m)
+        print(f"\n{name}: ns an atom by each limit\n\n{head}")
+        for kernel, cost in step.items():
+            print(row(kernel, cost, cost.times()))
+        ns = total(step)
+        host = 1e9 * m.neighbours * (52 + 24) / HOST
+        print(f"| sum | | | | | | | | | {ns:.0f}: {1e3 / ns:.2f} M atom-steps/s |")
         print(f"| edges from the host, their gradients to it | | | | | | | | | {host:.0f} more, at {HOST / 1e9:.0f} GB/s |")
+        print(f"\nmatrices on tensor cores, stacked pulls\n\n{head}")
+        print(row("gemm: messages, on tensor cores", gemm(m, 40, 40, 16), on_tensor_cores(m, 40, 40, 16)))
+        for n in (2, 4):
+            cost = message_reverse(m, n)
+            print(row(f"message_reverse of {n} sets", cost, cost.times()))
+        pull, four = total(reverse(m)), total(reverse(m, 4))
+        further = (four - pull) / 3
+        print(f"\na further set of a stack of 4: {further:.0f} ns, {further / pull:.2f} of a pull, {further / ns:.2f} of a step")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ CHIPS = {"sm_90": 228, "sm_80": 164}  # kB of shared memory of a processor; regi
 REGISTERS, MOST_WARPS, MOST_BLOCKS, BLOCK_KB = 65536, 64, 32, 1
 COUNTED = ("FFMA", "DFMA", "FMUL", "DMUL", "FADD", "DADD", "LDG", "LDS", "STG", "STS", "SHFL")
 ARITHMETIC = ("FFMA", "DFMA", "FADD", "DADD")
-HOT = re.compile(r"((message|first|product)_(forward|reverse)|gemm|gather_sources)_kernel<float")
+HOT = re.compile(r"((message|first|product)_(forward|reverse(_stacked)?)|gemm|gather_sources)_kernel<float|gemm_tf32_kernel")
 
 
 class Kernel(NamedTuple):
@@ -76,15 +76,15 @@ def dynamic_shared(folder: Path) -> dict[str, int]:
     """Bytes that launches of message kernels ask for, by kernel: the numbers are those of csrc/mace/cuda/message_paths.h."""
     source = """
     #include "mace/cuda/message_paths.h"
-    #include <algorithm>
     #include <cstdio>
     using namespace lmp_uq::cuda;
     template <class T, int L, int M> void show(const char *type)
     {
-      const int forward = largest_group<L, M, most_sums<T>()>() * LANES, reverse = largest_group<L, M, most_gradients<T>()>() * LANES;
-      const int bytes = WARPS * sizeof(T);
-      std::printf("message_forward_kernel<%s, %d, %d>:%d\\n", type, L, M, forward * bytes);
-      std::printf("message_reverse_kernel<%s, %d, %d>:%d\\n", type, L, M, std::max(reverse, SUM_TILE) * bytes);
+      const auto line = [&](const char *name, int numbers) {
+        std::printf("message_%s_kernel<%s, %d, %d>:%d\\n", name, type, L, M, static_cast<int>(WARPS * sizeof(T) * numbers));
+      };
+      line("forward", largest_group<L, M, most_sums<T>()>() * LANES);
+      line("reverse", reverse_shared<T, L, M>()), line("reverse_stacked", stacked_shared<T, L, M>());
     }
     template <int L, int M> void both() { show<float, L, M>("float"), show<double, L, M>("double"); }
     template <int L> void degrees() { both<L, 1>(), both<L, 2>(), both<L, 3>(); }

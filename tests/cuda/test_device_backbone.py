@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from backbone_checks import as_native, make_frame, one_graph, shared_backbone
+from backbone_checks import as_native, make_frame, native_backbone, one_graph, shared_backbone
 from emulated_device import machine, variables
 from lammps_cases import crystal
+from native_families import described
 from tiny_models import density_model
 
 from lmp_uq import UqCalculator
@@ -44,12 +45,24 @@ def test_it_says_where_it_runs():
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
-@pytest.mark.parametrize("name", ["residual", "nonlinear"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "residual, three layers",
+        "nonlinear, biased readout, two heads",
+        "density 0",
+        "density 0+1, three elements, 17 channels",
+        "density 0+1+2, residual first",
+    ],
+)
 def test_stacks_of_several_passes_have_the_bits_of_single_pulls(name, precision):
-    backbone = shared_backbone(name, "device", precision=precision)
+    """Passes of four, three and two sets; features to degree 0, 1 and 2."""
+    backbone = native_backbone(*described(name), precision=precision, engine="device")
     graph, rng = one_graph(backbone, make_frame("small", backbone.elements)), np.random.default_rng(0)
-    state, sets = backbone.evaluate(graph).state, rng.normal(size=(6, graph.n_local, backbone.n_features))
-    np.testing.assert_array_equal(backbone.pull(state, None, sets), np.stack([backbone.pull(state, None, one) for one in sets]))
+    state, sets = backbone.evaluate(graph).state, rng.normal(size=(7, graph.n_local, backbone.n_features))
+    single = np.stack([backbone.pull(state, None, one) for one in sets])
+    for n in (7, 2):
+        np.testing.assert_array_equal(backbone.pull(state, None, sets[:n]), single[:n])
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["one backbone", "a backbone each"])

@@ -35,7 +35,7 @@ def test_atomics_whose_order_is_open_do_not_compile(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
-@pytest.mark.parametrize("source", sorted(FOLDER.glob("*.cu")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", sorted([*FOLDER.glob("*.cu"), FOLDER.parent / "check_gemm.cu"]), ids=lambda path: path.stem)
 def test_the_same_files_compile_for_a_device(source, tmp_path):
     command = ["nvcc", "-std=c++17", "-arch=sm_90", f"-I{ROOT / 'csrc'}", "-Werror", "all-warnings", "-c", source, "-o", tmp_path / "out.o"]
     done = subprocess.run(command, capture_output=True, text=True)

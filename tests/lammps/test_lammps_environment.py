@@ -7,6 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import emulated_device
 import pytest
 from lammps_cases import crystal
 from lammps_processes import BIN, environment
@@ -20,6 +21,7 @@ WORDS = [
     ("LMP_UQ_SHARED_TABLES", "off", "native", "accepted: yes, no"),
     ("LMP_UQ_SHARED_TABLES", "No", "torch", "accepted: yes, no"),
     ("LMP_UQ_SIMD", "mmx", "native", "accepted on this processor: generic"),
+    ("LMP_UQ_CUDA_TF32", "1", "native device cuda", "accepted: yes, no"),
 ]
 OF_PYTHON = [
     ("LMP_UQ_LIBPYTHON", "/nowhere.so", "torch", r"accepted: the shared library of a Python \(.*No such file"),
@@ -42,7 +44,8 @@ def run(lammps):
         one = ["-n", "1", str(BIN / program[0]), *program[1:], "-in", "in.run", "-log", "none"]
         first = [*one[:2], *changed, *one[2:]] if program == ("lmp",) else one
         command = [str(BIN / "mpiexec"), *first, ":", *one[:2], *changed, *one[2:]]
-        ended = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, timeout=200)
+        device = emulated_device.variables() if " device cuda" in engine else {}
+        ended = subprocess.run(command, cwd=folder, env=environment(**device), capture_output=True, timeout=200)
         return ended.returncode, (ended.stdout + ended.stderr).decode(errors="backslashreplace")
 
     return run
@@ -73,7 +76,7 @@ def test_every_variable_is_among_them():
     """And only one function asks the environment for them."""
     sources = {path: path.read_text() for path in (ROOT / "csrc").rglob("*.[ch]*") if path.parent.name != "emulation"}
     elsewhere = {"LMP_UQ_CUDA_LIBRARY"}  # tests/cuda/test_device_library.py
-    named = {name for text in sources.values() for name in re.findall(r'"(LMP_UQ_[A-Z_]+)"', text)}
+    named = {name for text in sources.values() for name in re.findall(r'"(LMP_UQ_[A-Z0-9_]+)"', text)}
     assert named - elsewhere == {variable for variable, *_ in CASES}
     asking = {path.stem for path, text in sources.items() if re.search(r"\bgetenv\(", text)}
     assert asking == {"devices", "environment", "launcher_check", "model_name"}  # the first asks for a variable of CUDA

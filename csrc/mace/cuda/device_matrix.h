@@ -3,6 +3,7 @@
 #ifndef LMP_UQ_CUDA_DEVICE_MATRIX_H
 #define LMP_UQ_CUDA_DEVICE_MATRIX_H
 
+#include "base/environment.h"
 #include "mace/cuda/device.h"
 #include "mace/cuda/kernels.h"
 #include "mace/matrix.h"
@@ -31,16 +32,17 @@ template <class T> class DeviceMatrix {
   // c (+)= a times this, or times its transpose
   void times(int n_rows, const T *a, const Rows &a_rows, T *c, const Rows &c_rows, bool add, cudaStream_t stream) const
   {
-    gemm<T>({n_rows, depth_, n_columns_, a, a_rows, forward_.data(), c, c_rows, add}, stream);
+    gemm<T>({n_rows, depth_, n_columns_, a, a_rows, forward_.data(), c, c_rows, add, tf32_}, stream);
   }
   void times_transposed(int n_rows, const T *a, const Rows &a_rows, T *c, const Rows &c_rows, bool add, cudaStream_t stream) const
   {
-    gemm<T>({n_rows, n_columns_, depth_, a, a_rows, reverse_.data(), c, c_rows, add}, stream);
+    gemm<T>({n_rows, n_columns_, depth_, a, a_rows, reverse_.data(), c, c_rows, add, tf32_}, stream);
   }
   std::size_t n_bytes() const { return forward_.bytes() + reverse_.bytes(); }
 
  private:
   int depth_, n_columns_;
+  bool tf32_ = environment_word("LMP_UQ_CUDA_TF32", {"yes", "no"}) == "yes" && sizeof(T) == 4;
   DeviceArray<T> forward_, reverse_;
 };
 

@@ -182,7 +182,7 @@ struct Rows {
   std::size_t outer_stride, inner_stride;
 };
 
-// c = a b or c += a b; b (depth, n_columns) row-major
+// c = a b or c += a b; b (depth, n_columns) row-major. Rows begin at multiples of 16 bytes; depth and n_columns are multiples of 4.
 template <class T> struct Gemm {
   int n_rows, depth, n_columns;
   const T *a;
@@ -191,6 +191,7 @@ template <class T> struct Gemm {
   T *c;
   Rows c_rows;
   bool add;
+  bool tf32 = false;                   // float32: on tensor cores, each product as three of TF32
 };
 template <class T> void gemm(const Gemm<T> &a, cudaStream_t stream);
 

@@ -36,6 +36,28 @@ template <int L, int M, int MOST, int FIRST = 0> LMP_UQ_HD constexpr int largest
   else return G::n > largest_group<L, M, MOST, G::last>() ? G::n : largest_group<L, M, MOST, G::last>();
 }
 
+// ---- numbers of shared memory that a warp of the transpose needs: first a group's gradients, then the tile of lane_sums
+
+template <class T, int L, int M> LMP_UQ_HD constexpr int reverse_shared()
+{
+  constexpr int n = largest_group<L, M, most_gradients<T>()>() * LANES;
+  return n > SUM_TILE ? n : SUM_TILE;
+}
+
+// What stacked sets have in common of an edge: features of its source, a group's radial functions and their derivatives, harmonics.
+template <class T, int L, int M, int FIRST> struct SharedEdge {
+  T x[(L + 1) * (L + 1)][LANES], functions[Group<L, M, most_gradients<T>(), FIRST>::last - FIRST][2][LANES], y[MAX_HARMONICS];
+};
+constexpr int EDGES_OF_WARP = 2;    // that each of the sets' warps prepares between two barriers
+
+template <class T, int L, int M, int FIRST = 0> LMP_UQ_HD constexpr int stacked_shared()
+{
+  using G = Group<L, M, most_gradients<T>(), FIRST>;
+  constexpr int edges = SUM_TILE + EDGES_OF_WARP * sizeof(SharedEdge<T, L, M, FIRST>) / sizeof(T), n = edges > G::n * LANES ? edges : G::n * LANES;
+  if constexpr (G::is_last) return n;
+  else return n > stacked_shared<T, L, M, G::last>() ? n : stacked_shared<T, L, M, G::last>();
+}
+
 // a lane's place among the messages of a centre: (component, path) `message`, then channels
 template <class T> __device__ inline std::size_t message_at(const EdgeBatch<T> &edges, std::size_t row, int n_messages, int message, const Share &me)
 {

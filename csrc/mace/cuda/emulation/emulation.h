@@ -99,23 +99,22 @@ template <class T>
 using Integer = std::enable_if_t<std::is_same_v<T, int> || std::is_same_v<T, unsigned> || std::is_same_v<T, unsigned long long>, T>;
 template <class T> struct Same { using Type = T; };    // no deduction from it
 template <class T> using Given = typename Same<T>::Type;
+
+template <class T, class F> Integer<T> replace(T *p, const F &value)    // nobody comes between
+{
+  const T old = __atomic_load_n(p, __ATOMIC_RELAXED);
+  __atomic_store_n(p, static_cast<T>(value(old)), __ATOMIC_RELAXED);
+  return old;
+}
+
 }    // namespace emulation
 
-template <class T> emulation::Integer<T> atomicAdd(T *p, emulation::Given<T> v) { return __atomic_fetch_add(p, v, __ATOMIC_RELAXED); }
-template <class T> emulation::Integer<T> atomicCAS(T *p, emulation::Given<T> compare, emulation::Given<T> v)
+template <class T> T atomicAdd(T *p, emulation::Given<T> v) { return emulation::replace(p, [v](T old) { return old + v; }); }
+template <class T> T atomicMax(T *p, emulation::Given<T> v) { return emulation::replace(p, [v](T old) { return max(old, v); }); }
+template <class T> T atomicMin(T *p, emulation::Given<T> v) { return emulation::replace(p, [v](T old) { return min(old, v); }); }
+template <class T> T atomicCAS(T *p, emulation::Given<T> compare, emulation::Given<T> v)
 {
-  __atomic_compare_exchange_n(p, &compare, v, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-  return compare;
-}
-template <class T> emulation::Integer<T> atomicMax(T *p, emulation::Given<T> v)
-{
-  T old = __atomic_load_n(p, __ATOMIC_RELAXED);
-  return old < v ? __atomic_exchange_n(p, v, __ATOMIC_RELAXED) : old;    // nobody comes between
-}
-template <class T> emulation::Integer<T> atomicMin(T *p, emulation::Given<T> v)
-{
-  T old = __atomic_load_n(p, __ATOMIC_RELAXED);
-  return v < old ? __atomic_exchange_n(p, v, __ATOMIC_RELAXED) : old;
+  return emulation::replace(p, [=](T old) { return old == compare ? v : old; });
 }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline int __ffs(int bits) { return __builtin_ffs(bits); }
