@@ -231,7 +231,7 @@ void ForceComputation::evaluate_cheap(const Field &asked, std::vector<double> &c
   const int n = graph_.n_local();
   column.resize(n + 1);
   if (asked.index == UQ_NEIGHBOUR_GRADE) {
-    neighbour_grade_.compute(graph_, ghosts_, evaluate_field({UQ_GRADE}).values.data(), column.data());
+    neighbour_grade_.compute(*model_.evaluator, graph_, ghosts_, evaluate_field({UQ_GRADE}).values.data(), column.data());
   } else if (asked.info().of_force) {
     const uq_force_variables variables = force_variables();
     model_.evaluator->per_atom(asked.index, &variables, asked.threshold, column.data());

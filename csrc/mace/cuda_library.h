@@ -6,7 +6,7 @@
 
 #include "mace/engine_calls.h"
 
-enum { LMP_UQ_CUDA_VERSION = 1 };
+enum { LMP_UQ_CUDA_VERSION = 2 };
 
 struct lmp_uq_cuda_device {
   char name[128];

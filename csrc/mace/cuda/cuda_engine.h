@@ -37,6 +37,8 @@ struct Chunk {
 };
 std::vector<Chunk> cut(const SortedGraph &graph, int most_centres);
 
+template <class T> class CudaHead;
+
 template <class T> class CudaEngine : public Engine {
  public:
   CudaEngine(Architecture architecture, Tensors tensors, const lmp_uq_engine_options &options);
@@ -53,20 +55,24 @@ template <class T> class CudaEngine : public Engine {
                                   double *descriptors) override;
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
             double *gradients) override;
+  std::unique_ptr<Head> make_head(const lmp_uq_head_matrices &matrices) override;
+  void descriptors(const State &state, double *out) override;
 
  private:
+  friend class CudaHead<T>;
   using Layer = DeviceLayer<T>;
   struct LayerState {
     DeviceArray<T> products_in;        // A (n_local, (l_max+1)^2, C) where the layer keeps it
     DeviceArray<T> before_gate;        // (n_local, n_before_gate, C), nonlinear layers
     DeviceArray<T> features;           // x (n_nodes, (l_in+1)^2, n_sent), layers > 0
-    DeviceArray<T> scalars;            // h_0 (n_local, C) where the readout is gated or biased
     DeviceArray<double> norm;          // of a centre's sum over its neighbours (n_local)
     OwnRows<T> own;
   };
   struct Kept {
     DeviceGraph graph;
     std::vector<LayerState> layers;
+    DeviceArray<T> descriptors;        // (n_local, n_features)
+    DeviceArray<double> energies;      // (n_local); none where they were not wanted
   };
   // Arrays of a state that is gone, for the next: a device takes its time to give memory, and waits for all work first.
   struct Spare {
@@ -77,6 +83,7 @@ template <class T> class CudaEngine : public Engine {
     explicit Evaluated(std::shared_ptr<Spare> s);
     ~Evaluated() override;
     std::size_t n_bytes() const override;
+    void forget_derivatives() override;
     std::shared_ptr<Spare> spare;
   };
   struct Workspace {                   // of a chunk, but for what is said to be of all
@@ -87,13 +94,15 @@ template <class T> class CudaEngine : public Engine {
     DeviceArray<T> sent, feature_gradient;    // of all: gradients of x of the next layer and of this one
     DeviceArray<T> features_out, gradient_in;
     DeviceArray<double> overlap;       // of all (set, n_local)
-    DeviceArray<double> energies, descriptors, gradients, energy_weights, descriptor_weights;
+    DeviceArray<double> gradients, energy_weights, descriptor_weights;
   };
   struct Weighting {                   // a few of pull's sets
     int n_sets;
     const double *energy, *descriptors;    // on the device, or nullptr
   };
 
+  // where a layer's scalars are among the descriptors, from a row on
+  std::size_t scalars_at(const Layer &layer, int row) const { return static_cast<std::size_t>(row) * shape().n_features() + layer.number() * shape().n_channels; }
   GateConstants gate_constants() const { return {shape().l_max, shape().gate_silu_constant, shape().gate_sigmoid_constant}; }
   int n_harmonics() const { return (shape().l_max + 1) * (shape().l_max + 1); }
   int wide() const { return padded(shape().n_channels); }
@@ -113,11 +122,12 @@ template <class T> class CudaEngine : public Engine {
   // forward
   void prepare(const SortedGraph &graph);
   void run_layer(const Layer &layer, const Layer *next, Evaluated &state, const std::vector<Chunk> &all, bool keep, bool energies);
-  void run_chunk(const Layer &layer, const Layer *next, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
+  void run_chunk(const Layer &layer, const Layer *next, Evaluated &state, const Chunk &chunk, bool energies);
   void sum_messages(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, T *out);
   void gate_messages(const Layer &layer, Evaluated &state, const Chunk &chunk, T *out);
   void update_features(const Layer &layer, const Evaluated &state, const Chunk &chunk, const T *in);
-  void read_out(const Layer &layer, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
+  void read_out(const Layer &layer, Evaluated &state, const Chunk &chunk, bool energies);
+  void download(const Evaluated &state, double *descriptors);
   void send(const Layer &next, Evaluated &state, const Chunk &chunk);
   void fill_ghosts(const Layer &layer, const SortedGraph &graph, const GhostExchange &exchange, DeviceArray<T> &features);
 
