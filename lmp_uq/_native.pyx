@@ -84,6 +84,7 @@ cdef extern from "mace/engine.h" namespace "lmp_uq":
         void energy_bars(const EngineState &, double *, double *, double *) except +raise_uq_error nogil
         void grades(const EngineState &, double *) except +raise_uq_error nogil
         void force_values(size_t, const ForceColumns &, const ForceFormula &, double *) except +raise_uq_error nogil
+        void member_std(size_t, int, const double *, double *) except +raise_uq_error nogil
         void feature_sum(const EngineState &, double *) except +raise_uq_error nogil
         void neighbour_means(const EngineState &, const double *, double *) except +raise_uq_error nogil
     cdef cppclass CppEngine "lmp_uq::Engine":

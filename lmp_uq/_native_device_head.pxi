@@ -61,6 +61,16 @@ cdef class DeviceHead:
             self.head.get().neighbour_means(state.state.get()[0], &given[0], &out[0])
         return np.asarray(out)[: state.n_local]
 
+    def member_std(self, forces):
+        """(4, n) array: std of |dF|, x, y and z over the members, of their forces (n, n_members, 3) less those of the model."""
+        cdef double[::1] given = np.append(np.ravel(np.asarray(forces, dtype=np.float64)), 0.0)
+        cdef Py_ssize_t n = len(forces)
+        cdef int n_members = np.shape(forces)[1]
+        cdef double[::1] out = np.empty(4 * n + 1)
+        with nogil:
+            self.head.get().member_std(n, n_members, &given[0], &out[0])
+        return np.asarray(out)[: 4 * n].reshape(4, n)
+
     def force_errors(self, variables, double level):
         """(n,) array, eV/Angstrom, without the learned quantile; variables: a `lmp_uq.calibration.variables.ForceVariables`."""
         return self.force_values(variables, self.posterior.head.bar_formula(level))

@@ -198,6 +198,16 @@ LMP_UQ_HD double value_of(const ForceFormula &f, const ForceVariables &v)
   return f.quantiles ? probability_above(log_scale, f.quantiles, f.threshold) : force_bar(log_scale, f.c);
 }
 
+// Root mean squares over the members of |dF|, x, y and z. forces (n_members, 3) of an atom, those of the model taken off
+LMP_UQ_HD void member_std(const double *forces, int n_members, double std[4])
+{
+  double square[3] = {};
+  for (int k = 0; k < n_members; k++)
+    for (int a = 0; a < 3; a++) square[a] += forces[3 * k + a] * forces[3 * k + a] / n_members;
+  std[0] = std::sqrt(square[0] + square[1] + square[2]);
+  for (int a = 0; a < 3; a++) std[1 + a] = std::sqrt(square[a]);
+}
+
 // log(1 + exp(x)) without overflow
 LMP_UQ_HD double softplus(double x) { return (x > 0.0 ? x : 0.0) + std::log1p(std::exp(-std::fabs(x))); }
 

@@ -76,6 +76,12 @@ bool AtomBars::neighbour_means(const double *values, double *means)
   return on_device();
 }
 
+bool AtomBars::member_std(std::size_t n, int n_members, const double *forces, double *std)
+{
+  if (device_) device_->member_std(n, n_members, forces, std);
+  return on_device();
+}
+
 void AtomBars::feature_sum(double *sum) { feature_sum_of(state_, descriptors_.data(), sum); }
 
 void AtomBars::feature_sum_of(const Engine::State *state, const double *descriptors, double *sum)

@@ -29,7 +29,9 @@ class AtomBars {
   const double *energy_bar(int field);
   const double *grades();
   void of_force(int field, const uq_force_variables &variables, double threshold, double *column);
-  bool neighbour_means(const double *values, double *means);    // false: the host's graph has to be asked
+  // false: the host has to make them
+  bool neighbour_means(const double *values, double *means);
+  bool member_std(std::size_t n, int n_members, const double *forces, double *std);
 
   void feature_sum(double *sum);
   // of another evaluation of the same atoms, whose state is nullptr where descriptors were given out

@@ -51,6 +51,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   void energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients) override;
   void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) override;
   bool neighbour_means(const double *values, double *means) override { return bars_->neighbour_means(values, means); }
+  bool member_std(std::size_t n, int n_members, const double *forces, double *std) override { return bars_->member_std(n, n_members, forces, std); }
   void feature_sum(double *sum) override { bars_->feature_sum(sum); }
   void feature_sum_of(const uq_graph &graph, double *sum) override;
   void totals(const double *sum, double energy, double std_lower_upper[3]) override { head_->totals(sum, energy, std_lower_upper); }

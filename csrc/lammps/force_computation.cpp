@@ -217,7 +217,7 @@ const ForceComputation::Column &ForceComputation::evaluate_field(const Field &as
     compute_member_forces();
     std::vector<double> *std[4];
     for (int k = 0; k < 4; k++) std[k] = &columns_[UQ_FORCE_STD + k].values;
-    members_.force_std(graph_, std);
+    members_.force_std(*model_.evaluator, graph_, std);
     for (int k = 0; k < 4; k++) columns_[UQ_FORCE_STD + k].known = true;
     return column;
   }

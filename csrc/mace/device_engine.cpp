@@ -78,6 +78,8 @@ class DeviceEngine::DeviceHead : public Engine::Head {
     call(calls_.force_values, n, &variables, static_cast<const void *>(&formula), values);
   }
 
+  void member_std(std::size_t n, int n_members, const double *forces, double *std) override { call(calls_.member_std, n, n_members, forces, std); }
+
  private:
   static const void *of(const State &state) { return dynamic_cast<const Evaluated &>(state).state; }
   template <class F, class... A> void call(F function, A... a)

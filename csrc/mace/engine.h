@@ -48,6 +48,8 @@ class Engine {
     virtual void energy_bars(const State &state, double *std, double *lower, double *upper) = 0;
     virtual void grades(const State &state, double *grade) = 0;
     virtual void force_values(std::size_t n, const ForceColumns &variables, const ForceFormula &formula, double *values) = 0;
+    // std (4, n) of |dF|, x, y and z over the members; forces (n, n_members, 3) less those of the model
+    virtual void member_std(std::size_t n, int n_members, const double *forces, double *std) = 0;
     virtual void feature_sum(const State &state, double *sum) = 0;    // (n_features) of descriptors, no bias columns
     // means (n_local) of each atom's and its neighbours' values (n_nodes)
     virtual void neighbour_means(const State &state, const double *values, double *means) = 0;

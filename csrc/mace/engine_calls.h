@@ -49,6 +49,7 @@ struct lmp_uq_head_calls {
   void (*grades)(void *engine, void *head, const void *state, double *grade, char *problem, int size);
   void (*force_values)(void *engine, void *head, size_t n, const struct lmp_uq_force_columns *variables, const void *formula /* lmp_uq::ForceFormula */,
                        double *values, char *problem, int size);
+  void (*member_std)(void *engine, void *head, size_t n, int n_members, const double *forces, double *std, char *problem, int size);
   void (*feature_sum)(void *engine, void *head, const void *state, double *sum, char *problem, int size);
   void (*neighbour_means)(void *engine, void *head, const void *state, const double *values, double *means, char *problem, int size);
 };

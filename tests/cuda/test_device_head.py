@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from backbone_checks import as_native, shared_backbone
+from emulated_device import machine
 from model_example import some_force_error
 from posterior_example import LEVELS, write_model
 from tiny_models import density_model
@@ -147,6 +148,30 @@ def test_bars_of_force_errors_and_probabilities(change, conservative, tmp_path):
     if not change:
         with pytest.raises(UqError, match=r"error_above: this file's force_error was calibrated before 0.2"):
             case.device.errors_above(variables, 0.1)
+
+
+@pytest.mark.parametrize(("n", "n_members"), [(0, 3), (1, 1), (200, 7)])
+def test_root_mean_squares_over_members(n, n_members, tmp_path):
+    backbone, forces = shared_backbone("density", "device"), np.random.default_rng(n).normal(size=(n, n_members, 3))
+    squares = (forces**2).mean(axis=1)
+    std = heads(backbone, tmp_path, some_graph(backbone)).device.member_std(forces)
+    same(std, np.sqrt(np.vstack([squares.sum(axis=1), squares.T])))
+
+
+def test_descriptors_stay_where_they_are_until_asked_for(tmp_path):
+    backbone, copies = shared_backbone("density", "device"), tmp_path / "copies"
+    graph = some_graph(backbone)
+    host = NativePosterior(write_model(tmp_path / "a.uq", n_descriptors=backbone.n_features), (0, 1))
+    head, size = DeviceHead(backbone._engine, host), graph.n_local * backbone.n_features * 8
+    with machine(COPIES=copies):
+        _, _, state = backbone._engine.evaluate(graph, True, False)
+        backbone.pull(state, np.ones(graph.n_local))
+        numbers(SimpleNamespace(device=head, state=state, species=graph.species))
+        before = copies.read_text().split()
+        backbone._engine.descriptors(state)
+        after = copies.read_text().split()
+    assert str(size) not in before and after == [*before, str(size)]
+    assert before.count(str(graph.n_local * 8)) == 1 + 3 + 1 + 1  # energies, bars, grades, means; nothing else is of the atoms
 
 
 def numbers(case):

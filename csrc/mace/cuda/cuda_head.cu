@@ -103,6 +103,16 @@ void CudaHead<T>::force_values(std::size_t n, const ForceColumns &variables, con
   engine_.stream_.wait();
 }
 
+template <class T> void CudaHead<T>::member_std(std::size_t n, int n_members, const double *forces, double *std)
+{
+  const std::lock_guard<std::mutex> lock(engine_.mutex_);
+  in_.upload(forces, 3 * n * n_members, engine_.stream_);
+  out_.resize(4 * n);
+  cuda::member_std({n, n_members, in_.data(), out_.data()}, engine_.stream_);
+  out_.download(std, 4 * n, engine_.stream_);
+  engine_.stream_.wait();
+}
+
 // Sums of ROWS_OF_SUM rows, then of as many of these sums, until there is one: the order is that of the rows.
 template <class T> void CudaHead<T>::feature_sum(const Engine::State &state, double *sum)
 {

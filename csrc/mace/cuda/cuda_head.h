@@ -17,6 +17,7 @@ template <class T> class CudaHead : public Engine::Head {
   void energy_bars(const Engine::State &state, double *std, double *lower, double *upper) override;
   void grades(const Engine::State &state, double *grade) override;
   void force_values(std::size_t n, const ForceColumns &variables, const ForceFormula &formula, double *values) override;
+  void member_std(std::size_t n, int n_members, const double *forces, double *std) override;
   void feature_sum(const Engine::State &state, double *sum) override;
   void neighbour_means(const Engine::State &state, const double *values, double *means) override;
 

@@ -131,8 +131,16 @@ void force_values(void *handle, void *head, size_t n, const lmp_uq_force_columns
   });
 }
 
+void member_std(void *handle, void *head, size_t n, int n_members, const double *forces, double *std, char *problem, int size)
+{
+  guarded(problem, size, [&] {
+    of(handle);
+    static_cast<Engine::Head *>(head)->member_std(n, n_members, forces, std);
+  });
+}
+
 const lmp_uq_head_calls HEAD_CALLS = {make_head, free_head, head_bytes, of_state<&Engine::Head::energy_bars, double *, double *, double *>,
-                                      of_state<&Engine::Head::grades, double *>, force_values, of_state<&Engine::Head::feature_sum, double *>,
+                                      of_state<&Engine::Head::grades, double *>, force_values, member_std, of_state<&Engine::Head::feature_sum, double *>,
                                       of_state<&Engine::Head::neighbour_means, const double *, double *>};
 
 }    // namespace

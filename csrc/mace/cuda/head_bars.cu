@@ -4,7 +4,6 @@
 #include "mace/cuda/head_kernels.h"
 
 namespace lmp_uq::cuda {
-namespace {
 
 __device__ inline int first_row() { return static_cast<int>(blockIdx.x) * ATOMS; }
 
@@ -117,8 +116,6 @@ template <class T, class A> void launch_product(void (*kernel)(A), const RowProd
   const std::size_t shared = sizeof(double) * ATOMS * (static_cast<std::size_t>(p.depth) + p.columns.width());
   launch(stream, kernel, (p.n_rows + ATOMS - 1) / ATOMS, p.columns.threads, shared, a);
 }
-
-}    // namespace
 
 template <class T> void energy_bars(const EnergyBarsOfAtoms<T> &a, cudaStream_t stream) { launch_product(energy_bars_kernel<T>, a.product, a, stream); }
 template <class T> void grades(const GradesOfAtoms<T> &a, cudaStream_t stream) { launch_product(grades_kernel<T>, a.product, a, stream); }

@@ -90,5 +90,13 @@ struct ForceValues {
 };
 void force_values(const ForceValues &a, cudaStream_t stream);
 
+struct MemberStd {
+  std::size_t n;
+  int n_members;
+  const double *forces;                // (n, n_members, 3), less those of the model
+  double *std;                         // (4, n): |dF|, x, y, z
+};
+void member_std(const MemberStd &a, cudaStream_t stream);
+
 }    // namespace lmp_uq::cuda
 #endif

@@ -5,7 +5,6 @@
 #include "mace/cuda/threads.h"
 
 namespace lmp_uq::cuda {
-namespace {
 
 __global__ void set_values_kernel(SetValues a)
 {
@@ -13,7 +12,7 @@ __global__ void set_values_kernel(SetValues a)
   if (k < static_cast<std::size_t>(a.n)) a.values[a.node[k]] = a.value;
 }
 
-std::size_t n_sums(std::size_t n_rows) { return (n_rows + ROWS_OF_SUM - 1) / ROWS_OF_SUM; }
+static std::size_t n_sums(std::size_t n_rows) { return (n_rows + ROWS_OF_SUM - 1) / ROWS_OF_SUM; }
 
 // neighbouring threads have neighbouring columns
 template <class T> __global__ void sum_rows_kernel(SumRows<T> a)
@@ -44,12 +43,21 @@ __global__ void force_values_kernel(ForceValues a)
   if (k < a.n) a.values[k] = value_of(a.formula, a.variables.of(k));
 }
 
-}    // namespace
+__global__ void member_std_kernel(MemberStd a)
+{
+  const std::size_t k = thread_number();
+  if (k >= a.n) return;
+  double std[4];
+  lmp_uq::member_std(a.forces + 3 * k * a.n_members, a.n_members, std);
+  for (int q = 0; q < 4; ++q) a.std[q * a.n + k] = std[q];
+}
 
 void set_values(const SetValues &a, cudaStream_t stream) { launch_threads(set_values_kernel, a.n, stream, a); }
 template <class T> void sum_rows(const SumRows<T> &a, cudaStream_t stream) { launch_threads(sum_rows_kernel<T>, n_sums(a.n_rows) * a.n_columns, stream, a); }
 void neighbour_means(const NeighbourMeans &a, cudaStream_t stream) { launch(stream, neighbour_means_kernel, blocks_for(a.n_local), WARPS * WARP, 0, a); }
 void force_values(const ForceValues &a, cudaStream_t stream) { launch_threads(force_values_kernel, a.n, stream, a); }
+
+void member_std(const MemberStd &a, cudaStream_t stream) { launch_threads(member_std_kernel, a.n, stream, a); }
 
 template void sum_rows<float>(const SumRows<float> &, cudaStream_t);
 template void sum_rows<double>(const SumRows<double> &, cudaStream_t);

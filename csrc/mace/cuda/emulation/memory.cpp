@@ -2,6 +2,7 @@
 // Shared memory of a block, device memory, pinned memory. Each begins as NaN; under AddressSanitizer their ends are guarded.
 #include "mace/cuda/emulation/machine.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -49,6 +50,16 @@ const Allocations::value_type *find(const Allocations &all, const void *p, std::
   if (a == all.begin()) return nullptr;
   --a;
   return static_cast<const char *>(p) + bytes <= a->first + a->second.bytes ? &*a : nullptr;
+}
+
+// LMP_UQ_EMULATION_COPIES: a file that gets the number of bytes of each copy to the host
+void note_copy(std::size_t bytes)
+{
+  const char *path = std::getenv("LMP_UQ_EMULATION_COPIES");
+  std::FILE *file = path ? std::fopen(path, "a") : nullptr;
+  if (!file) return;
+  std::fprintf(file, "%zu\n", bytes);
+  std::fclose(file);
 }
 
 int chosen_device() { int device = 0; return cudaGetDevice(&device), device; }
@@ -218,6 +229,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, std::size_t bytes, cudaM
   if (bytes && kind != cudaMemcpyDefault && (to_device != (kind & 1) || from_device != (kind >> 1 & 1)))
     fail("cudaMemcpyAsync of %zu bytes, kind %d: not inside such memory", bytes, kind);
   if (!bytes) return cudaSuccess;
+  if (from_device && !to_device) note_copy(bytes);
   Uses uses;
   add_use(uses, to, bytes), add_use(uses, from, bytes);
   const auto pageable = [&](const void *p) { return !capturing() && !find(device_memory, p, bytes) && !find(pinned_memory, p, bytes); };
