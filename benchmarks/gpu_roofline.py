@@ -47,6 +47,8 @@ LOOPS = {
     "message_reverse": (334, 532, 121),
     "gather_sources": (4, 33, 5),
 }
+HEAD = (110 / 64, 24 / 64)  # instructions, loads of a multiplication of the posterior head, which are float64: half as many a second
+HEAD_ATOMS, HEAD_STRIDE = 8, 64  # atoms of a thread block; columns come in multiples of this
 GEMM = (1579 / (1024 * WARP), 268 / (1024 * WARP))  # instructions, loads and stores of a multiplication
 
 
@@ -116,6 +118,37 @@ def kernels(m: Model) -> dict[str, Cost]:
     }
 
 
+def head_product(m: Model, columns: int, written: int) -> Cost:
+    """Descriptors of an atom, in the engine's precision, times a matrix in float64."""
+    n = len(m.terms) * m.channels
+    done = n * -(-columns // HEAD_STRIDE) * HEAD_STRIDE
+    return Cost(2 * done, HEAD[0] * done / WARP, HEAD[1] * done / WARP, done * 8 / HEAD_ATOMS, n * FLOAT + written)
+
+
+def head(m: Model) -> dict[str, tuple[Cost, int]]:
+    """The posterior head, when a field is asked for, with as many modes as descriptors: cost, and bytes to and from the host."""
+    n = len(m.terms) * m.channels
+    hops = Cost(l2=2 * m.neighbours * 16, hbm=2 * (m.neighbours * 4 + 24))
+    return {
+        "energy_bars": (head_product(m, n + 1, 40), 24),
+        "grades": (head_product(m, n, 12), 8),
+        "sum_rows": (Cost(fma=2 * n, hbm=n * FLOAT), 0),
+        "neighbour_means, two hops": (hops, 32),
+        "force_values": (Cost(fma=400, hbm=40), 40),
+        "member_std, 8 members": (Cost(fma=100, hbm=224), 224),
+        "descriptors, for a network on the host": (Cost(hbm=n * FLOAT), n * FLOAT),
+    }
+
+
+def row(name: str, cost: Cost) -> tuple[str, float]:
+    """A line of a table, and ns of the tightest limit."""
+    times = cost.times()
+    worst = max(times, key=lambda k: times[k])
+    numbers = " | ".join(f"{v:.0f}" for v in times.values())
+    needs = " | ".join(f"{v / 1e3:.0f}" for v in (cost.fma, cost.l2, cost.hbm))
+    return f"| {name} | {needs} | {numbers} | {times[worst]:.0f} {worst} |", times[worst]
+
+
 def main() -> None:
     """Print a table for each model."""
     for name, model in MODELS.items():
@@ -123,15 +156,16 @@ def main() -> None:
         print("|" + 10 * "---|")
         total = 0.0
         for kernel, cost in kernels(model).items():
-            times = cost.times()
-            worst = max(times, key=lambda k: times[k])
-            total += times[worst]
-            numbers = " | ".join(f"{v:.0f}" for v in times.values())
-            needs = " | ".join(f"{v / 1e3:.0f}" for v in (cost.fma, cost.l2, cost.hbm))
-            print(f"| {kernel} | {needs} | {numbers} | {times[worst]:.0f} {worst} |")
+            line, time = row(kernel, cost)
+            total += time
+            print(line)
         host = 1e9 * model.neighbours * (52 + 24) / HOST
         print(f"| sum | | | | | | | | | {total:.0f}: {1e3 / total:.2f} M atom-steps/s |")
         print(f"| edges from the host, their gradients to it | | | | | | | | | {host:.0f} more, at {HOST / 1e9:.0f} GB/s |")
+        print(f"\nonly when asked:\n\n| kernel | k FMA | L2 kB | HBM kB | {' | '.join(RATES)} | tightest | host |")
+        print("|" + 11 * "---|")
+        for kernel, (cost, bytes_moved) in head(model).items():
+            print(f"{row(kernel, cost)[0]} {1e9 * bytes_moved / HOST:.0f} |")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What a posterior head hands over to who works on atoms elsewhere: see formulas/head_matrices.h.
+// What a posterior head hands over to who works on atoms elsewhere: see base/head_matrices.h.
 #ifndef LMP_UQ_HEAD_MATRICES_H
 #define LMP_UQ_HEAD_MATRICES_H
 
-#include "formulas/head_matrices.h"
+#include "base/head_matrices.h"
 
 #include <vector>
 

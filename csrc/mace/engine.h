@@ -3,8 +3,8 @@
 #ifndef LMP_UQ_ENGINE_H
 #define LMP_UQ_ENGINE_H
 
+#include "base/head_matrices.h"
 #include "formulas/bars.h"
-#include "formulas/head_matrices.h"
 #include "mace/architecture.h"
 #include "mace/atom_graph.h"
 #include "mace/ghost_exchange.h"

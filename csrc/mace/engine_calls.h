@@ -3,7 +3,7 @@
 #ifndef LMP_UQ_ENGINE_CALLS_H
 #define LMP_UQ_ENGINE_CALLS_H
 
-#include "formulas/head_matrices.h"
+#include "base/head_matrices.h"
 #include "mace/ghost_exchange.h"
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The numbers of a posterior head that the fields of single atoms are made of, in C: all float64, rows one behind the other. */
-#ifndef LMP_UQ_HEAD_MATRICES_FORMULA_H
-#define LMP_UQ_HEAD_MATRICES_FORMULA_H
+#ifndef LMP_UQ_BASE_HEAD_MATRICES_H
+#define LMP_UQ_BASE_HEAD_MATRICES_H
 
 struct lmp_uq_head_matrices {
   int n_descriptors;         /* P */
