@@ -53,6 +53,8 @@ LOOPS = {
 GEMM = (625 / (512 * WARP), 160 / (512 * WARP))
 TENSOR_CORES = (454 / (512 * WARP), 64 / (512 * WARP))
 TENSOR_RATE = 175e12  # multiplications in TF32 a second: assumed, 0.7 of the data sheet's
+HEAD = (110 / 64, 24 / 64)  # instructions, loads of a multiplication of the posterior head, which are float64: half as many a second
+HEAD_ATOMS, HEAD_STRIDE = 8, 64  # atoms of a thread block; columns come in multiples of this
 
 
 class Cost(NamedTuple):
@@ -163,19 +165,41 @@ def row(name: str, cost: Cost, times: dict[str, float]) -> str:
     return f"| {name} | {needs} | {' | '.join(f'{v:.0f}' for v in times.values())} | {worst:.0f} {limit} |"
 
 
+def head_product(m: Model, columns: int, written: int) -> Cost:
+    """Descriptors of an atom, in the engine's precision, times a matrix in float64."""
+    n = len(m.terms) * m.channels
+    done = n * -(-columns // HEAD_STRIDE) * HEAD_STRIDE
+    return Cost(2 * done, HEAD[0] * done / WARP, HEAD[1] * done / WARP, done * 8 / HEAD_ATOMS, n * FLOAT + written)
+
+
+def head(m: Model) -> dict[str, tuple[Cost, int]]:
+    """The posterior head, when a field is asked for, with as many modes as descriptors: cost, and bytes to and from the host."""
+    n = len(m.terms) * m.channels
+    hops = Cost(l2=2 * m.neighbours * 16, hbm=2 * (m.neighbours * 4 + 24))
+    return {
+        "energy_bars": (head_product(m, n + 1, 40), 24),
+        "grades": (head_product(m, n, 12), 8),
+        "sum_rows": (Cost(fma=2 * n, hbm=n * FLOAT), 0),
+        "neighbour_means, two hops": (hops, 32),
+        "force_values": (Cost(fma=400, hbm=40), 40),
+        "member_std, 8 members": (Cost(fma=100, hbm=224), 224),
+        "descriptors, for a network on the host": (Cost(hbm=n * FLOAT), n * FLOAT),
+    }
+
+
 def main() -> None:
     """Print a table for each model."""
-    head = f"| kernel | k FMA | L2 kB | HBM kB | {' | '.join(RATES)} | tightest |\n|{10 * '---|'}"
+    titles = f"| kernel | k FMA | L2 kB | HBM kB | {' | '.join(RATES)} | tightest |\n|{10 * '---|'}"
     for name, m in MODELS.items():
         step = forward(m) | reverse(m)
-        print(f"\n{name}: ns an atom by each limit\n\n{head}")
+        print(f"\n{name}: ns an atom by each limit\n\n{titles}")
         for kernel, cost in step.items():
             print(row(kernel, cost, cost.times()))
         ns = total(step)
         host = 1e9 * m.neighbours * (52 + 24) / HOST
         print(f"| sum | | | | | | | | | {ns:.0f}: {1e3 / ns:.2f} M atom-steps/s |")
         print(f"| edges from the host, their gradients to it | | | | | | | | | {host:.0f} more, at {HOST / 1e9:.0f} GB/s |")
-        print(f"\nmatrices on tensor cores, stacked pulls\n\n{head}")
+        print(f"\nmatrices on tensor cores, stacked pulls\n\n{titles}")
         print(row("gemm: messages, on tensor cores", gemm(m, 40, 40, 16), on_tensor_cores(m, 40, 40, 16)))
         for n in (2, 4):
             cost = message_reverse(m, n)
@@ -183,6 +207,9 @@ def main() -> None:
         pull, four = total(reverse(m)), total(reverse(m, 4))
         further = (four - pull) / 3
         print(f"\na further set of a stack of 4: {further:.0f} ns, {further / pull:.2f} of a pull, {further / ns:.2f} of a step")
+        print(f"\nonly when asked\n\n{titles[: titles.index(chr(10))]} host |\n|{11 * '---|'}")
+        for kernel, (cost, bytes_moved) in head(m).items():
+            print(f"{row(kernel, cost, cost.times())} {1e9 * bytes_moved / HOST:.0f} |")
 
 
 if __name__ == "__main__":

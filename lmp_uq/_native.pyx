@@ -79,6 +79,14 @@ cdef extern from "mace/engine.h" namespace "lmp_uq":
         const double *shifts
     cdef cppclass EngineState "lmp_uq::Engine::State":
         pass
+    cdef cppclass CppHead "lmp_uq::Engine::Head":
+        size_t n_bytes()
+        void energy_bars(const EngineState &, double *, double *, double *) except +raise_uq_error nogil
+        void grades(const EngineState &, double *) except +raise_uq_error nogil
+        void force_values(size_t, const ForceColumns &, const ForceFormula &, double *) except +raise_uq_error nogil
+        void member_std(size_t, int, const double *, double *) except +raise_uq_error nogil
+        void feature_sum(const EngineState &, double *) except +raise_uq_error nogil
+        void neighbour_means(const EngineState &, const double *, double *) except +raise_uq_error nogil
     cdef cppclass CppEngine "lmp_uq::Engine":
         const Architecture &shape()
         const char *instruction_set()
@@ -87,6 +95,8 @@ cdef extern from "mace/engine.h" namespace "lmp_uq":
         int n_threads()
         unique_ptr[EngineState] evaluate(const AtomGraph &, const GhostExchange &, cbool, double *, double *) except +raise_uq_error nogil
         void pull(const EngineState &, const GhostExchange &, int, const double *, const double *, double *) except +raise_uq_error nogil
+        unique_ptr[CppHead] make_head(const head_view &) except +raise_uq_error
+        void descriptors(const EngineState &, double *) except +raise_uq_error nogil
 
 cdef extern from *:
     """
@@ -281,13 +291,14 @@ cdef class Engine:
         """Descriptors per atom."""
         return self.engine.get().shape().n_features()
 
-    def evaluate(self, graph, cbool keep):
-        """Energies (n_local,), descriptors (n_local, n_features) and, if it is to be kept, state of a `lmp_uq.backbone.graph.Graph`."""
+    def evaluate(self, graph, cbool keep, cbool fetch=True):
+        """Energies (n_local,), descriptors (n_local, n_features) and, if it is to be kept, state of a `lmp_uq.backbone.graph.Graph`. Where
+        they are not fetched, for a `DeviceHead`, descriptors are None and there is a state, without derivatives if these are not kept."""
         cdef int64_t[::1] species = np.ascontiguousarray(graph.species, dtype=np.int64)
         cdef int64_t[::1] centres = np.ascontiguousarray(graph.centres, dtype=np.int64)
         cdef int64_t[::1] neighbours = np.ascontiguousarray(graph.neighbours, dtype=np.int64)
         cdef double[:, ::1] vectors = np.ascontiguousarray(graph.vectors, dtype=np.float64)
-        energies, descriptors = np.zeros(graph.n_local), np.zeros((graph.n_local, self.n_features))
+        energies, descriptors = np.zeros(graph.n_local), np.zeros((graph.n_local if fetch else 0, self.n_features))
         cdef double[::1] e = energies
         cdef double[:, ::1] d = descriptors
         cdef State state = State.__new__(State)
@@ -302,7 +313,9 @@ cdef class Engine:
         view.neighbours = &neighbours[0] if len(centres) else NULL
         view.vectors = &vectors[0, 0] if len(centres) else NULL
         cdef double *e_out = &e[0] if state.n_local else &nothing
-        cdef double *d_out = &d[0, 0] if state.n_local else &nothing
+        cdef double *d_out = &d[0, 0] if len(d) else &nothing
+        if not fetch:
+            d_out = NULL
         cdef double start = time.perf_counter()
         try:
             with nogil:
@@ -312,7 +325,14 @@ cdef class Engine:
             if exchange.failure is not None:
                 raise exchange.failure from None
             raise
-        return energies, descriptors, state if keep else None
+        return energies, descriptors if fetch else None, state if keep or not fetch else None
+
+    def descriptors(self, State state not None):
+        """(n_local, n_features) that stayed with a state."""
+        cdef double[:, ::1] out = np.empty((state.n_local + 1, self.n_features))
+        with nogil:
+            self.engine.get().descriptors(state.state.get()[0], &out[0, 0])
+        return np.asarray(out)[: state.n_local]
 
     def pull(self, State state not None, int n_sets, energy_weights, descriptor_weights):
         """Gradients (n_sets, n_edges, 3); weights are C-contiguous float64 of the right shapes or None."""
@@ -355,3 +375,6 @@ cdef Exchange lend(exchange, Py_ssize_t n_nodes, GhostExchange *hooks):
         hooks.forward = forward_rows
         hooks.reverse = reverse_rows
     return lent
+
+
+include "_native_device_head.pxi"

@@ -5,6 +5,19 @@ cdef extern from "formulas/bars.h" namespace "lmp_uq":
     cdef struct EnergyBar "lmp_uq::EnergyBar":
         double factor
     double c_energy_bar "lmp_uq::energy_bar" (const EnergyBar &, double, double, double)
+    cdef struct ForceColumns "lmp_uq::ForceColumns":
+        const double *force
+        const double *grade
+        const double *neighbours
+        const double *correction
+    cdef cppclass ForceFormula "lmp_uq::ForceFormula":
+        ForceFormula()
+
+cdef extern from "head/head_matrices.h" namespace "lmp_uq":
+    cdef struct head_view "lmp_uq_head_matrices":
+        pass
+    cdef cppclass HeadMatrices:
+        head_view view() const
 
 cdef extern from "head/posterior.h" namespace "lmp_uq":
     cdef cppclass PosteriorOptions:
@@ -12,11 +25,6 @@ cdef extern from "head/posterior.h" namespace "lmp_uq":
         int n_members, n_force_members
         cbool conservative, learned
         string name
-    cdef struct ForceColumns "lmp_uq::ForceColumns":
-        const double *force
-        const double *grade
-        const double *neighbours
-        const double *correction
     cdef cppclass CPosterior "lmp_uq::Posterior":
         CPosterior(const ModelFile &, const vector[int] &, const PosteriorOptions &) except +raise_uq_error
         cbool has_box() const
@@ -34,6 +42,9 @@ cdef extern from "head/posterior.h" namespace "lmp_uq":
         int n_force_members() const
         const double *force_member(int) const
         vector[int] unknown_elements() const
+        HeadMatrices matrices() const
+        ForceFormula bar_formula(double) except +raise_uq_error
+        ForceFormula above_formula(double) except +raise_uq_error
         void use_threads(int)
         void energy_bars(size_t, const double *, const int64_t *, const double *, double *, double *, double *) except +raise_uq_error
         void grades(size_t, const double *, const int64_t *, double *) except +raise_uq_error

@@ -27,6 +27,12 @@ def variables(**settings) -> dict[str, str]:
     return {"LMP_UQ_CUDA_LIBRARY": library()} | {f"LMP_UQ_EMULATION_{name}": str(value) for name, value in settings.items()}
 
 
+def noted(path: Path, what: str) -> list[int]:
+    """Numbers of the lines that a device with NOTES=path has written of a kind: launch, graph, and bytes of copies to it and from it."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return [int(number) for kind, number in lines if kind == what]
+
+
 @contextlib.contextmanager
 def machine(**settings):
     """This process has the emulated device."""

@@ -22,25 +22,26 @@ FIELDS = {"force_error": 0.9, "force_error_50": 0.5, "force_error_95": 0.95}
 THRESHOLDS = (0.0, 1e-6, 0.03, 0.3, 3.0, 1e300)
 
 
-def write_model(path, *, bias="element", n_modes=13, n_members=40, change=None):
+def write_model(path, *, bias="element", n_modes=13, n_members=40, n_descriptors=P, change=None):
     """A model file with everything that the head reads, of random numbers; change(header, tensors) before it is written."""
     rng, n_elements = np.random.default_rng(5), len(ELEMENTS)
-    columns = P + {"none": 0, "constant": 1, "element": n_elements}[bias]
+    columns = n_descriptors + {"none": 0, "constant": 1, "element": n_elements}[bias]
     header = make_header() | {"elements": ELEMENTS}
-    header["backbone"] |= {"n_features": P}
-    header["posterior"] |= {"n_features": P, "n_modes": n_modes, "n_members": n_members, "n_force_members": 11, "bias": bias}
+    header["backbone"] |= {"n_features": n_descriptors}
+    header["posterior"] |= {"n_features": n_descriptors, "n_modes": n_modes, "n_members": n_members, "n_force_members": 11, "bias": bias}
     force_error = {"intercept": -1.5, "force_exponent": 0.4, "grade_exponent": 1.25, "n_groups": 2, "n_blocks": 20}
     force_error |= {"levels": LEVELS, "factors": (0.6, 1.1, 1.6), "conservative_factors": (0.8, 1.9, 2.0), "floors": (0.01, 0.02, 0.02)}
     force_error |= {"floor_exponent": 0.7, "least_bar": 0.015}
     scaled = {"factor": 1.7, "conservative_factor": 2.5, "level": 0.9, "n_groups": 2, "n_blocks": 20}
-    network = {"levels": LEVELS, "n_features": P, "hidden": [9, 5]}
+    network = {"levels": LEVELS, "n_features": n_descriptors, "hidden": [9, 5]}
     header["calibration"] = {"force_error": force_error, "energy_error": scaled, "quantile_network": network}
     upper = rng.uniform(0.1, 2.0, n_modes)
     upper[2::5] = -0.25  # modes without an extent
-    sizes = {"input_mean": P + 1, "weight_0": (9, P + 1), "bias_0": 9, "weight_1": (5, 9), "bias_1": 5, "weight_2": (3, 5), "bias_2": 3}
+    inputs = n_descriptors + 1
+    sizes = {"input_mean": inputs, "weight_0": (9, inputs), "bias_0": 9, "weight_1": (5, 9), "bias_1": 5, "weight_2": (3, 5), "bias_2": 3}
     tensors = {f"calibration/quantile_network/{name}": rng.normal(size=size) for name, size in sizes.items()}
     tensors |= {
-        "calibration/quantile_network/input_scale": rng.uniform(0.5, 2.0, P + 1),
+        "calibration/quantile_network/input_scale": rng.uniform(0.5, 2.0, inputs),
         "calibration/quantile_network/lower": np.array([-1.0, -0.8, -0.5]),
         "calibration/quantile_network/upper": np.array([0.5, 1.0, 2.0]),
         "calibration/quantile_network/factors": np.array([1.3, 1.0, 1.2]),
@@ -51,8 +52,8 @@ def write_model(path, *, bias="element", n_modes=13, n_members=40, change=None):
         "posterior/upper": upper,
         "posterior/members": rng.normal(size=(n_members, columns)),
         "posterior/force_members": rng.normal(size=(11, columns)),
-        "grade/mean": rng.normal(size=(n_elements, P)),
-        "grade/whitening": rng.normal(size=(n_elements, P, P)),
+        "grade/mean": rng.normal(size=(n_elements, n_descriptors)),
+        "grade/whitening": rng.normal(size=(n_elements, n_descriptors, n_descriptors)),
         "grade/radius": np.array([10.0, np.nan, 25.0]),
         "roles/fit": np.arange(3, dtype=np.uint64),
         "roles/calibration": np.arange(1, dtype=np.uint64),

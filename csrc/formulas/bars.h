@@ -7,6 +7,7 @@
 #include "formulas/hd.h"
 
 #include <cmath>
+#include <cstddef>
 
 namespace lmp_uq {
 
@@ -38,6 +39,24 @@ struct BoxSums {
   double largest, first, second, fourth;
 };
 
+// adds a mode's reach to the sums over such as reach no farther than `largest`
+LMP_UQ_HD void add_reach(double reach, double largest, double &first, double &second, double &fourth)
+{
+  const double part = std::fabs(reach) / largest, square = part * part;
+  first += part;
+  second += square;
+  fourth += square * square;
+}
+
+// of the modes of both
+LMP_UQ_HD BoxSums joined_sums(const BoxSums &a, const BoxSums &b)
+{
+  const double largest = a.largest > b.largest ? a.largest : b.largest;
+  if (!(largest > 0.0)) return a;
+  const double x = a.largest / largest, y = b.largest / largest;
+  return {largest, x * a.first + y * b.first, x * x * a.second + y * y * b.second, x * x * (x * x) * a.fourth + y * y * (y * y) * b.fourth};
+}
+
 // reach: (n) a_k with sign, n a multiple of MODE_LANES
 LMP_UQ_HD BoxSums box_sums(const double *reach, int n)
 {
@@ -46,12 +65,7 @@ LMP_UQ_HD BoxSums box_sums(const double *reach, int n)
   if (!(largest > 0.0)) return {0.0, 0.0, 0.0, 0.0};
   double sums[MODE_LANES] = {}, seconds[MODE_LANES] = {}, fourths[MODE_LANES] = {};
   for (int k = 0; k < n; k += MODE_LANES)
-    for (int lane = 0; lane < MODE_LANES; lane++) {
-      const double part = std::fabs(reach[k + lane]) / largest, square = part * part;
-      sums[lane] += part;
-      seconds[lane] += square;
-      fourths[lane] += square * square;
-    }
+    for (int lane = 0; lane < MODE_LANES; lane++) add_reach(reach[k + lane], largest, sums[lane], seconds[lane], fourths[lane]);
   return {largest, lane_sum(sums), lane_sum(seconds), lane_sum(fourths)};
 }
 
@@ -87,6 +101,14 @@ struct ForceVariables {
   double grade;
   double neighbours;    // the neighbour grade, G
   double correction;    // |F| of the posterior's mean correction; not looked at where its slope is 0
+};
+
+// The same of n atoms, (n) each.
+struct ForceColumns {
+  const double *force, *grade, *neighbours;
+  const double *correction;    // or nullptr where nobody uses it
+
+  LMP_UQ_HD ForceVariables of(std::size_t i) const { return {force[i], grade[i], neighbours[i], correction ? correction[i] : 0.0}; }
 };
 
 struct ForceScale {
@@ -157,6 +179,33 @@ LMP_UQ_HD double force_bar_1(const ForceBar1 &b, double force_norm, double grade
       b.grade_exponent * std::log(grade + GRADE_OFFSET);
   const double bar = b.factor * std::exp(exponent);
   return bar < floor ? floor : bar;    // NaN stays NaN
+}
+
+// A bar of the force error, or the probability that it exceeds a threshold, as a function of the variables.
+struct ForceFormula {
+  int version = 0;                       // of the calibration
+  ForceBar1 old = {};                    // version 1
+  ForceScale scale = {};                 // version 2
+  double c = 0.0;                        // its quantile of the residuals
+  const double *quantiles = nullptr;     // (N_QUANTILES): a probability, else a bar
+  double threshold = 0.0;                // eV/Angstrom
+};
+
+LMP_UQ_HD double value_of(const ForceFormula &f, const ForceVariables &v)
+{
+  if (f.version == 1) return force_bar_1(f.old, v.force, v.grade);
+  const double log_scale = log_force_scale(f.scale, v);
+  return f.quantiles ? probability_above(log_scale, f.quantiles, f.threshold) : force_bar(log_scale, f.c);
+}
+
+// Root mean squares over the members of |dF|, x, y and z. forces (n_members, 3) of an atom, those of the model taken off
+LMP_UQ_HD void member_std(const double *forces, int n_members, double std[4])
+{
+  double square[3] = {};
+  for (int k = 0; k < n_members; k++)
+    for (int a = 0; a < 3; a++) square[a] += forces[3 * k + a] * forces[3 * k + a] / n_members;
+  std[0] = std::sqrt(square[0] + square[1] + square[2]);
+  for (int a = 0; a < 3; a++) std[1 + a] = std::sqrt(square[a]);
 }
 
 // log(1 + exp(x)) without overflow

@@ -76,6 +76,19 @@ void Box::add_bias(int element, double *sum) const
   if (n_bias) sum[n_descriptors_ + (n_bias == 1 ? 0 : element)] += 1.0;
 }
 
+// without the columns of zeros that end at the mean
+void Box::hand_over(HeadMatrices &to) const
+{
+  const auto column = [&](int k) { return k < n_modes_ ? k : mean_; };
+  to.n_modes = n_modes_;
+  to.n_bias = n_features_ - n_descriptors_;
+  to.z = z_;
+  for (int row = 0; row < n_descriptors_; row++)
+    for (int k = 0; k <= n_modes_; k++) to.box.push_back(matrix_.entry(row, column(k)));
+  for (int b = 0; b < to.n_bias; b++)
+    for (int k = 0; k <= n_modes_; k++) to.bias.push_back(bias_[static_cast<std::size_t>(b) * stride() + column(k)]);
+}
+
 void Box::totals(const double *sum, double energy, double *scratch, double std_lower_upper[3]) const
 {
   matrix_.multiply(1, sum, n_descriptors_, scratch);

@@ -3,6 +3,7 @@
 #ifndef LMP_UQ_BOX_H
 #define LMP_UQ_BOX_H
 
+#include "head/head_matrices.h"
 #include "head/packed_matrix.h"
 #include "file/tensor.h"
 
@@ -32,6 +33,8 @@ class Box {
 
   // The std of at most PackedMatrix::BLOCK rows of descriptors (n, P) without bias columns, in the unit of the row; scratch as above.
   void row_std(int n, const double *rows, double *scratch, double *std) const;
+
+  void hand_over(HeadMatrices &to) const;
 
   // Adds the bias columns of an atom to a feature sum (n_features).
   void add_bias(int element, double *sum) const;

@@ -31,20 +31,31 @@ class ForceError2 : public ForceError {
     levels_ = numbers(values.at("levels"));
   }
 
-  double bar(int which, bool conservative, const ForceVariables &of) const override
+  ForceFormula bar(int which, bool conservative) const override
   {
-    const double c = curve(conservative)[std::lround(100.0 * levels_[which])];
-    return force_bar(log_force_scale(scale_, of), c);
+    ForceFormula out = scaled();
+    out.c = curve(conservative)[std::lround(100.0 * levels_[which])];
+    return out;
   }
 
   bool uses_correction() const override { return scale_.correction_slope > 0.0; }
   bool has_quantiles() const override { return true; }
-  double above(double threshold, bool conservative, const ForceVariables &of) const override
+  ForceFormula above(double threshold, bool conservative) const override
   {
-    return probability_above(log_force_scale(scale_, of), curve(conservative), threshold);
+    ForceFormula out = scaled();
+    out.quantiles = curve(conservative);
+    out.threshold = threshold;
+    return out;
   }
 
  private:
+  ForceFormula scaled() const
+  {
+    ForceFormula out;
+    out.version = 2;
+    out.scale = scale_;
+    return out;
+  }
   const double *curve(bool conservative) const { return (conservative ? conservative_quantiles_ : quantiles_).data(); }
 
   ForceScale scale_;
@@ -69,7 +80,7 @@ int ForceError::position(double level) const
   return static_cast<int>(found - levels_.begin());
 }
 
-double ForceError::above(double, bool, const ForceVariables &) const
+ForceFormula ForceError::above(double, bool) const
 {
   throw std::runtime_error("error_above: this file's force_error was calibrated before 0.2; accepted: lmp-uq calibrate makes a new one");
 }

@@ -23,13 +23,14 @@ class ForceError {
   bool has(double level) const;
   int position(double level) const;    // std::runtime_error for a level that was not calibrated
 
-  // bar in eV/Angstrom of level number `which`; infinite for an atom without grade
-  virtual double bar(int which, bool conservative, const ForceVariables &of) const = 0;
+  // of the bar in eV/Angstrom of level number `which`; infinite for an atom without grade
+  virtual ForceFormula bar(int which, bool conservative) const = 0;
 
   virtual bool uses_correction() const { return false; }    // of the variables; the others always are there
   virtual bool has_quantiles() const { return false; }      // of the residuals, which the next method needs
-  // probability that the force error exceeds a threshold (eV/Angstrom, 0 or more); std::runtime_error without quantiles
-  virtual double above(double threshold, bool conservative, const ForceVariables &of) const;
+  // of the probability that the force error exceeds a threshold (eV/Angstrom, 0 or more), valid as long as this; std::runtime_error without
+  // quantiles
+  virtual ForceFormula above(double threshold, bool conservative) const;
 
  protected:
   std::vector<double> levels_;

@@ -104,10 +104,13 @@ std::string ForceError1::text() const
       ", floor_exponent=" + to_text(floor_exponent_) + ", least_bar=" + to_text(least_bar_) + ")";
 }
 
-double ForceError1::bar(int which, bool conservative, const ForceVariables &of) const
+ForceFormula ForceError1::bar(int which, bool conservative) const
 {
   const double factor = (conservative ? conservative_factors_ : factors_)[which];
-  return force_bar_1({intercept_, force_exponent_, grade_exponent_, factor, floors_[which], floor_exponent_, least_bar_}, of.force, of.grade);
+  ForceFormula out;
+  out.version = 1;
+  out.old = {intercept_, force_exponent_, grade_exponent_, factor, floors_[which], floor_exponent_, least_bar_};
+  return out;
 }
 
 }    // namespace lmp_uq

@@ -13,7 +13,7 @@ namespace lmp_uq {
 class ForceError1 : public ForceError {
  public:
   explicit ForceError1(const Json &values);    // as ForceError::of
-  double bar(int which, bool conservative, const ForceVariables &of) const override;
+  ForceFormula bar(int which, bool conservative) const override;
 
  private:
   void check_ranges() const;

@@ -46,6 +46,18 @@ void Novelty::grades(int element, int n, const double *const *rows, double *diff
   }
 }
 
+void Novelty::hand_over(HeadMatrices &to) const
+{
+  for (int z = 0; z < static_cast<int>(radius_.size()); z++) {
+    if (!knows(z)) continue;
+    to.known.push_back(z);
+    to.radius.push_back(radius_[z]);
+    to.mean.insert(to.mean.end(), mean_[z].begin(), mean_[z].end());
+    for (int k = 0; k < n_descriptors_; k++)
+      for (int c = 0; c < n_descriptors_; c++) to.whitening.push_back(whitening_[z].entry(k, c));
+  }
+}
+
 std::size_t Novelty::n_bytes() const
 {
   std::size_t n = bytes_of(radius_);

@@ -3,6 +3,7 @@
 #ifndef LMP_UQ_NOVELTY_H
 #define LMP_UQ_NOVELTY_H
 
+#include "head/head_matrices.h"
 #include "head/packed_matrix.h"
 #include "file/tensor.h"
 
@@ -18,6 +19,8 @@ class Novelty {
   bool knows(int element) const { return radius_[element] > 0.0; }    // false too for an element that is not in use
   int n_descriptors() const { return n_descriptors_; }
   std::size_t n_bytes() const;
+
+  void hand_over(HeadMatrices &to) const;
 
   // Grades of at most PackedMatrix::BLOCK atoms of one element: rows[i] points to P descriptors. Infinite for an element that is not known.
   // difference (n, P) and product (n, padded P): scratch, aligned to 64 bytes

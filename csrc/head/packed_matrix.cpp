@@ -9,7 +9,7 @@ PackedMatrix::PackedMatrix(int depth, int n_columns, const std::function<double(
   const std::size_t n_panels = (static_cast<std::size_t>(n_columns) + PANEL - 1) / PANEL;
   panels_.zero(n_panels * depth * PANEL);
   for (int c = 0; c < n_columns; c++)
-    for (int k = 0; k < depth; k++) panels_[(static_cast<std::size_t>(c / PANEL) * depth + k) * PANEL + c % PANEL] = entry(k, c);
+    for (int k = 0; k < depth; k++) panels_[place(k, c)] = entry(k, c);
 }
 
 void PackedMatrix::multiply(int n_rows, const double *a, std::size_t a_stride, double *c) const

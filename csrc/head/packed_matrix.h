@@ -21,6 +21,7 @@ class PackedMatrix {
   PackedMatrix(int depth, int n_columns, const std::function<double(int, int)> &entry);
 
   int depth() const { return depth_; }
+  double entry(int k, int column) const { return panels_[place(k, column)]; }
   std::size_t n_bytes() const { return bytes_of(panels_); }
   int stride() const { return padded(n_columns_); }    // of a row of the result
 
@@ -29,6 +30,8 @@ class PackedMatrix {
 
  private:
   static constexpr int PANEL = 4 * block<double>();
+  std::size_t place(int k, int column) const { return (static_cast<std::size_t>(column / PANEL) * depth_ + k) * PANEL + column % PANEL; }
+
   int depth_ = 0, n_columns_ = 0;
   Aligned<double> panels_;                             // (panel, depth, PANEL)
   void (*gemm_)(const Gemm<double> &) = nullptr;

@@ -115,6 +115,15 @@ std::vector<int> Posterior::unknown_elements() const
   return out;
 }
 
+HeadMatrices Posterior::matrices() const
+{
+  HeadMatrices out;
+  out.n_descriptors = n_descriptors_;
+  if (box_) box_->hand_over(out);
+  if (novelty_) novelty_->hand_over(out);
+  return out;
+}
+
 std::size_t Posterior::n_bytes() const
 {
   std::size_t n = bytes_of(force_members_) + (box_ ? box_->n_bytes() : 0) + (novelty_ ? novelty_->n_bytes() : 0) +
@@ -209,8 +218,9 @@ void Posterior::force_errors(std::size_t n, const double *descriptors, const std
                              double *bar)
 {
   const int learned = network_ ? network_->position(level) : 0, which = force_error_->position(level);
+  const ForceFormula formula = force_error_->bar(which, conservative_);
   share_out(n, [&](std::size_t first, std::size_t last, Scratch &) {
-    for (std::size_t i = first; i < last; i++) bar[i] = force_error_->bar(which, conservative_, variables.of(i));
+    for (std::size_t i = first; i < last; i++) bar[i] = value_of(formula, variables.of(i));
   });
   if (network_) ask(*network_, n, descriptors, variables, [&](auto... of) { network_->bars(learned, of...); }, bar);
   for (std::size_t i = 0; i < n; i++)
@@ -220,9 +230,9 @@ void Posterior::force_errors(std::size_t n, const double *descriptors, const std
 void Posterior::errors_above(std::size_t n, const std::int64_t *species, const ForceColumns &variables, double threshold,
                              double *probability)
 {
+  const ForceFormula formula = above_formula(threshold);
   share_out(n, [&](std::size_t first, std::size_t last, Scratch &) {
-    for (std::size_t i = first; i < last; i++)
-      probability[i] = species[i] < 0 ? 0.0 : force_error_->above(threshold, conservative_, variables.of(i));
+    for (std::size_t i = first; i < last; i++) probability[i] = species[i] < 0 ? 0.0 : value_of(formula, variables.of(i));
   });
 }
 
@@ -251,8 +261,14 @@ void Posterior::feature_sum(std::size_t n, const double *descriptors, const std:
     if (species[i] < 0) continue;
     const double *row = descriptors + i * n_descriptors_;
     for (int p = 0; p < n_descriptors_; p++) sum[p] += row[p];
-    box_->add_bias(elements_[species[i]], sum);
   }
+  add_bias(n, species, sum);
+}
+
+void Posterior::add_bias(std::size_t n, const std::int64_t *species, double *sum) const
+{
+  for (std::size_t i = 0; i < n; i++)
+    if (species[i] >= 0) box_->add_bias(elements_[species[i]], sum);
 }
 
 void Posterior::totals(const double *sum, double energy, double std_lower_upper[3])

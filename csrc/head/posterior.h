@@ -7,6 +7,7 @@
 #include "base/aligned.h"
 #include "head/box.h"
 #include "head/force_error.h"
+#include "head/head_matrices.h"
 #include "file/model_file.h"
 #include "head/novelty.h"
 #include "head/ordinal_head.h"
@@ -27,14 +28,6 @@ struct PosteriorOptions {
   std::string name;             // of the file, for messages
 };
 
-// What the bars of the force errors of n atoms are made of, (n) each; see ForceVariables.
-struct ForceColumns {
-  const double *force, *grade, *neighbours;
-  const double *correction;    // or nullptr where nobody uses it
-
-  ForceVariables of(std::size_t i) const { return {force[i], grade[i], neighbours[i], correction ? correction[i] : 0.0}; }
-};
-
 class Posterior {
  public:
   static constexpr int FORCE_MEMBERS = 8;
@@ -49,6 +42,7 @@ class Posterior {
   bool has_level(double level) const { return has_force_error() && force_error_->has(level); }
   bool has_quantiles() const { return has_force_error() && force_error_->has_quantiles(); }          // of its residuals: for errors_above()
   bool uses_correction() const { return has_force_error() && force_error_->uses_correction(); }      // ForceColumns::correction is needed
+  bool is_learned() const { return network_ != nullptr; }    // force_errors() looks at descriptors
   const EnergyBar &energy_error() const { return energy_error_; }    // of a total energy
   bool has_energy_error() const { return has_box() && (energy_error_.factor != 0.0 || (energy_error_.of_mean_grade && novelty_)); }
   double stress_factor() const { return stress_factor_; }
@@ -61,6 +55,11 @@ class Posterior {
   const double *mean_correction() const { return box_->centre(); }    // (P) of the posterior, about the model that runs; has_box()
   std::vector<int> unknown_elements() const;    // in use, without training atoms
   std::size_t n_bytes() const;
+
+  HeadMatrices matrices() const;    // for who works on atoms elsewhere
+  // what force_errors(), but for the learned quantile, and errors_above() say of an atom; valid as long as this
+  ForceFormula bar_formula(double level) const { return force_error_->bar(force_error_->position(level), conservative_); }
+  ForceFormula above_formula(double threshold) const { return force_error_->above(threshold, conservative_); }
 
   void use_threads(int n);    // of per-atom fields and row_std; results are the same bits for any number
 
@@ -87,6 +86,7 @@ class Posterior {
 
   // sum (n_features()) over the atoms that take part; written
   void feature_sum(std::size_t n, const double *descriptors, const std::int64_t *species, double *sum) const;
+  void add_bias(std::size_t n, const std::int64_t *species, double *sum) const;    // to a sum of descriptors
 
   // of the total energy (eV) from the feature sum of all atoms
   void totals(const double *sum, double energy, double std_lower_upper[3]);

@@ -69,6 +69,12 @@ class Evaluator {
   // for what is made of them: force_error, its levels, error_above and reliability, whose thresholds are in eV/Angstrom
   virtual void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) = 0;
 
+  // means (n_local) of each atom's and its neighbours' values (n_nodes), in that graph; false: the caller has to make them
+  virtual bool neighbour_means(const double * /* values */, double * /* means */) { return false; }
+
+  // std (4, n) of |dF|, x, y and z over the members, forces (n, n_members, 3) less those of the model; false as above
+  virtual bool member_std(std::size_t /* n */, int /* n_members */, const double * /* forces */, double * /* std */) { return false; }
+
   // sum of this rank's features, bias columns included; the sums of all ranks, added, go into totals()
   virtual void feature_sum(double *sum) = 0;
   // The same with other edge vectors, by a forward pass alone; what is kept of the configuration last evaluated stays. Collective.

@@ -8,6 +8,7 @@
 #include "head/posterior.h"
 #include "base/text.h"
 
+#include "atom_bars.h"
 #include "fields.h"
 
 #include <algorithm>
@@ -19,7 +20,6 @@ namespace {
 // as lmp_uq.run.engine says it
 constexpr char NOT_MACE[] = "holds a linear potential, which a pair style of LAMMPS runs: lmp-uq export writes its files, compute uq/linear gives its "
                             "bars; accepted here: family mace";
-constexpr double LEVEL = 0.9;
 
 // for each name the number of its element in the file
 std::vector<int> numbers_of(const std::vector<std::string> &names, const std::vector<std::string> &known, const std::string &file)
@@ -51,7 +51,9 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   void pull_correction(const uq_graph &graph, const lmp_uq::Pulled &out) override { correct(graph, 1, head_->mean_correction(), 0, out); }
   void energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients) override;
   void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) override;
-  void feature_sum(double *sum) override { head_->feature_sum(species_.size(), descriptors_.data(), species_.data(), sum); }
+  bool neighbour_means(const double *values, double *means) override { return bars_->neighbour_means(values, means); }
+  bool member_std(std::size_t n, int n_members, const double *forces, double *std) override { return bars_->member_std(n, n_members, forces, std); }
+  void feature_sum(double *sum) override { bars_->feature_sum(sum); }
   void feature_sum_of(const uq_graph &graph, double *sum) override;
   void totals(const double *sum, double energy, double std_lower_upper[3]) override { head_->totals(sum, energy, std_lower_upper); }
   void member_energies(const double *sum, double energy, double *energies) override { head_->member_energies(sum, energy, energies); }
@@ -67,8 +69,6 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   void pull(const uq_graph &graph, int n, const double *energy_weights, const double *descriptor_weights, const lmp_uq::Pulled &out);
   void correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, const lmp_uq::Pulled &out,
                const double *weights = nullptr);
-  const double *bars(int field);
-  const double *grades();
 
   const lmp_uq::Settings settings_;
   std::string precision_, remark_;
@@ -78,13 +78,14 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   std::unique_ptr<lmp_uq::Engine> engine_;
   lmp_uq::ListEngine *keeps_lists_ = nullptr;  // engine_, where it does
   lmp_uq::EdgePulls pulls_{1};
+  std::unique_ptr<lmp_uq::AtomBars> bars_;
 
   // of the configuration last evaluated
-  std::unique_ptr<lmp_uq::Engine::State> state_;
+  std::unique_ptr<lmp_uq::Engine::State> state_;    // where derivatives were kept, or descriptors stay with it
+  bool has_derivatives_ = false;
   std::vector<std::int64_t> species_;          // (n_local)
   std::vector<std::int64_t> node_elements_;    // (n_nodes) index into the file's elements
-  std::vector<double> energies_, descriptors_, weights_, grades_, bars_[3];
-  bool has_grades_ = false, has_bars_ = false;
+  std::vector<double> energies_, weights_;
 
   std::vector<double> other_descriptors_;      // scratch of feature_sum_of
   double shared_elsewhere_ = 0.0;              // bytes of tables that another rank of the node answers for
@@ -105,6 +106,7 @@ uq_model_info NativeEvaluator::load(const lmp_uq::ModelSource &source, const std
   head_ = std::make_unique<lmp_uq::Posterior>(*file_, elements_, options);
   make_engine();
   head_->use_threads(engine_->n_threads());
+  bars_ = std::make_unique<lmp_uq::AtomBars>(*head_, *engine_);
   return lmp_uq::describe(*file_, *head_, *engine_, precision_);
 }
 
@@ -171,7 +173,7 @@ lmp_uq::AtomGraph NativeEvaluator::atom_graph(const uq_graph &graph)
 
 void NativeEvaluator::pull(const uq_graph &graph, int n, const double *energy_weights, const double *descriptor_weights, const lmp_uq::Pulled &out)
 {
-  if (!state_) throw std::runtime_error("no derivatives were kept");
+  if (!has_derivatives_) throw std::runtime_error("no derivatives were kept");
   if (keeps_lists_) return keeps_lists_->pull_to(*state_, graph.exchange, n, energy_weights, descriptor_weights, out);
   engine_->pull(*state_, graph.exchange, n, energy_weights, descriptor_weights, pulls_.gradients(graph, n, out));
   pulls_.add_up(graph, n, out);
@@ -179,24 +181,28 @@ void NativeEvaluator::pull(const uq_graph &graph, int n, const double *energy_we
 
 void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energies, const lmp_uq::Pulled &out)
 {
-  has_grades_ = has_bars_ = false;
+  has_derivatives_ = false;
   state_.reset();
   const lmp_uq::AtomGraph atoms = atom_graph(graph);
   species_.assign(graph.species, graph.species + graph.n_local);
   energies_.resize(graph.n_local + 1);    // never empty: a rank without atoms still hands pointers over
-  descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
   weights_.assign(graph.n_local + 1, 1.0);
-  state_ = engine_->evaluate(atoms, graph.exchange, true, energies_.data(), descriptors_.data());
+  state_ = engine_->evaluate(atoms, graph.exchange, true, energies_.data(), bars_->take_descriptors(graph.n_local));
+  has_derivatives_ = true;
   pull(graph, 1, weights_.data(), nullptr, out);
   std::copy_n(energies_.data(), graph.n_local, energies);
-  if (!keep) state_.reset();
+  if (!keep && bars_->on_device()) state_->forget_derivatives();
+  if (!keep && !bars_->on_device()) state_.reset();
+  has_derivatives_ = keep;
+  bars_->take(state_.get(), species_, energies_);
 }
 
 void NativeEvaluator::feature_sum_of(const uq_graph &graph, double *sum)
 {
-  other_descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
-  engine_->evaluate(atom_graph(graph), graph.exchange, false, nullptr, other_descriptors_.data());
-  head_->feature_sum(species_.size(), other_descriptors_.data(), species_.data(), sum);
+  if (!bars_->on_device()) other_descriptors_.resize(static_cast<std::size_t>(graph.n_local) * head_->n_descriptors() + 1);
+  double *const descriptors = bars_->on_device() ? nullptr : other_descriptors_.data();
+  const auto state = engine_->evaluate(atom_graph(graph), graph.exchange, false, nullptr, descriptors);
+  bars_->feature_sum_of(state.get(), descriptors, sum);
 }
 
 // pulls of corrections by n times P coefficients, the next ones after a stride, each atom's times its weight (n, n_local)
@@ -221,47 +227,15 @@ void NativeEvaluator::energy_gradients(const uq_graph &graph, int member, int n_
 
 void NativeEvaluator::per_atom(int field, const uq_force_variables *variables, double threshold, double *column)
 {
-  const std::size_t n_local = species_.size();
-  const double level = field == UQ_FORCE_ERROR_50 ? lmp_uq::LEVEL_50 : field == UQ_FORCE_ERROR_95 ? lmp_uq::LEVEL_95 : LEVEL;
-  if (field == UQ_GRADE) {
-    std::copy_n(grades(), n_local, column);
-  } else if (lmp_uq::FIELDS[field].of_force) {
-    const lmp_uq::ForceColumns of = {variables->force_norm, grades(), variables->neighbour_grade, variables->correction_norm};
-    if (field == UQ_ERROR_ABOVE)
-      head_->errors_above(n_local, species_.data(), of, threshold, column);
-    else if (field == UQ_RELIABILITY)
-      head_->reliabilities(n_local, descriptors_.data(), species_.data(), of, threshold, column);
-    else
-      head_->force_errors(n_local, descriptors_.data(), species_.data(), of, level, column);
-  } else {
-    std::copy_n(bars(field), n_local, column);
-  }
+  if (lmp_uq::FIELDS[field].of_force) return bars_->of_force(field, *variables, threshold, column);
+  std::copy_n(field == UQ_GRADE ? bars_->grades() : bars_->energy_bar(field), species_.size(), column);
 }
 
 double NativeEvaluator::memory_usage()
 {
   const std::size_t step = state_ ? state_->n_bytes() : 0;
-  return static_cast<double>(file_->n_bytes() + head_->n_bytes() + engine_->n_bytes() + pulls_.n_bytes() + step) - shared_elsewhere_ +
-      lmp_uq::bytes_of(species_, node_elements_, energies_, descriptors_, weights_, grades_, bars_[0], bars_[1], bars_[2],
-                       other_descriptors_);
-}
-
-const double *NativeEvaluator::grades()
-{
-  grades_.resize(species_.size() + 1);
-  if (!has_grades_) head_->grades(species_.size(), descriptors_.data(), species_.data(), grades_.data());
-  has_grades_ = true;
-  return grades_.data();
-}
-
-const double *NativeEvaluator::bars(int field)
-{
-  for (auto &bar : bars_) bar.resize(species_.size() + 1);
-  if (!has_bars_)
-    head_->energy_bars(species_.size(), descriptors_.data(), species_.data(), energies_.data(), bars_[0].data(), bars_[1].data(),
-                       bars_[2].data());
-  has_bars_ = true;
-  return bars_[field - UQ_ENERGY_STD].data();
+  return static_cast<double>(file_->n_bytes() + head_->n_bytes() + engine_->n_bytes() + bars_->n_bytes() + pulls_.n_bytes() + step) - shared_elsewhere_ +
+      lmp_uq::bytes_of(species_, node_elements_, energies_, weights_, other_descriptors_);
 }
 
 }    // namespace

@@ -65,7 +65,7 @@ const ForceComputation::Column &ForceComputation::evaluate_field(const Field &as
     compute_member_forces();
     std::vector<double> *std[4];
     for (int k = 0; k < 4; k++) std[k] = &columns_[UQ_FORCE_STD + k].values;
-    members_.force_std(graph_, std);
+    members_.force_std(*model_.evaluator, graph_, std);
     for (int k = 0; k < 4; k++) columns_[UQ_FORCE_STD + k].known = true;
     return column;
   }
@@ -79,7 +79,7 @@ void ForceComputation::evaluate_cheap(const Field &asked, std::vector<double> &c
   const int n = graph_.n_local();
   column.resize(n + 1);
   if (asked.index == UQ_NEIGHBOUR_GRADE) {
-    neighbour_grade_.compute(graph_, model_.info.cutoff, ghosts_, evaluate_field({UQ_GRADE}).values.data(), column.data());
+    neighbour_grade_.compute(*model_.evaluator, graph_, ghosts_, evaluate_field({UQ_GRADE}).values.data(), column.data());
   } else if (asked.info().of_force) {
     const uq_force_variables variables = force_variables();
     model_.evaluator->per_atom(asked.index, &variables, asked.threshold, column.data());

@@ -180,17 +180,13 @@ void Graph::between_sites(int64_t e, double vector[3]) const
   for (int x = 0; x < 3; x++) vector[x] = to[x] - from[x];
 }
 
-double Graph::squared_length(int64_t e) const
-{
-  double v[3];
-  between_sites(e, v);
-  return v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
-}
-
 int64_t Graph::first_coincident() const
 {
-  for (int64_t e = 0; e < n_edges_ && is_list_; e++)
-    if (squared_length(e) < NO_LENGTH) return e;
+  for (int64_t e = 0; e < n_edges_ && is_list_; e++) {
+    double v[3];
+    between_sites(e, v);
+    if (v[0] * v[0] + v[1] * v[1] + v[2] * v[2] < NO_LENGTH) return e;
+  }
   return -1;
 }
 

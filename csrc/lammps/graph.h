@@ -49,13 +49,6 @@ class Graph {
 
   void serve(uq_graph &view) const;    // sets all of it but the exchange
 
-  // f(centre, neighbour) for each edge within the cutoff
-  template <class F> void over_edges(double cutoff, const F &f) const
-  {
-    for (int64_t e = 0; e < n_edges_; e++)
-      if (!is_list_ || squared_length(e) < cutoff * cutoff) f(centres_[e], neighbours_[e]);
-  }
-
   // vatom += half of -r (x) dE/dr, symmetrised, for the atoms at either end of an edge (xx yy zz xy xz yz)
   void virials_of_atoms(const double *gradients, double **vatom) const;
 
@@ -73,7 +66,6 @@ class Graph {
   int64_t write(const Share &share, const LAMMPS_NS::NeighList &list, const Atoms &atoms, int first, int64_t e);
   void take_species(const Atoms &atoms);
   void between_sites(int64_t e, double vector[3]) const;
-  double squared_length(int64_t e) const;
 
   Nodes nodes_;
   int64_t n_edges_ = 0;

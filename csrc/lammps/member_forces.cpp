@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "member_forces.h"
 
+#include "formulas/bars.h"
 #include "guard.h"
 #include "loaded_model.h"
 #include "over_ranks.h"
@@ -48,16 +49,19 @@ void MemberForces::check_finite(const Graph &graph, const Configuration &configu
         fail_here(lmp, PAIR_STYLE, fmt::format("the force of member {} on atom {} is not a finite number", k / 3 + 1, configuration.tag(graph.nodes().atom(i))));
 }
 
-void MemberForces::force_std(const Graph &graph, std::vector<double> *const columns[4]) const
+void MemberForces::force_std(Evaluator &evaluator, const Graph &graph, std::vector<double> *const columns[4]) const
 {
-  const int n = graph.n_local();
-  for (int k = 0; k < 4; k++) columns[k]->assign(n + 1, 0.0);
-  for (int i = 0; i < n; i++) {
-    const double *row = forces_.data() + 3 * static_cast<std::size_t>(i) * n_members_;
-    double square[3] = {};
-    for (int k = 0; k < 3 * n_members_; k++) square[k % 3] += row[k] * row[k] / n_members_;
-    (*columns[0])[i] = std::sqrt(square[0] + square[1] + square[2]);
-    for (int a = 0; a < 3; a++) (*columns[1 + a])[i] = std::sqrt(square[a]);
+  const std::size_t n = graph.n_local();
+  std::vector<double> std(4 * n + 1);
+  if (!evaluator.member_std(n, n_members_, forces_.data(), std.data()))
+    for (std::size_t i = 0; i < n; i++) {
+      double of_atom[4];
+      member_std(forces_.data() + 3 * i * n_members_, n_members_, of_atom);
+      for (int k = 0; k < 4; k++) std[k * n + i] = of_atom[k];
+    }
+  for (int k = 0; k < 4; k++) {
+    columns[k]->resize(n + 1);
+    std::copy_n(std.data() + k * n, n, columns[k]->data());
   }
 }
 

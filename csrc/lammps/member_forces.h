@@ -28,7 +28,7 @@ class MemberForces : protected LAMMPS_NS::Pointers {
                const Configuration &configuration);
 
   // root mean squares over the members of their distance from the model
-  void force_std(const Graph &graph, std::vector<double> *const columns[4]) const;    // |dF|, x, y, z (n_local + 1), eV/Angstrom
+  void force_std(Evaluator &evaluator, const Graph &graph, std::vector<double> *const columns[4]) const;    // |dF|, x, y, z (n_local + 1), eV/Angstrom
   void virial_std(double std[6]) const;                                        // of all ranks, eV; collective
 
   std::size_t n_bytes() const { return bytes_of(forces_, virials_); }

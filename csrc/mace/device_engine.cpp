@@ -54,4 +54,47 @@ void DeviceEngine::pull_to(const State &state, const GhostExchange &exchange, in
   });
 }
 
+void DeviceEngine::descriptors(const State &state, double *out)
+{
+  const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
+  without_problem([&](char *problem, int size) { handle_->calls.descriptors(handle_->engine, evaluated.state, out, problem, size); });
+}
+
+class DeviceEngine::DeviceHead : public Engine::Head {
+ public:
+  DeviceHead(std::shared_ptr<Handle> handle, const lmp_uq_head_matrices &matrices) : handle_(std::move(handle)), calls_(*handle_->calls.head)
+  {
+    without_problem([&](char *problem, int size) { head_ = calls_.make(handle_->engine, &matrices, problem, size); });
+  }
+  ~DeviceHead() override { calls_.free(handle_->engine, head_); }
+  DeviceHead(const DeviceHead &) = delete;
+  DeviceHead &operator=(const DeviceHead &) = delete;
+
+  std::size_t n_bytes() const override { return calls_.n_bytes(head_); }
+  void energy_bars(const State &state, double *std, double *lower, double *upper) override { call(calls_.energy_bars, of(state), std, lower, upper); }
+  void grades(const State &state, double *grade) override { call(calls_.grades, of(state), grade); }
+  void feature_sum(const State &state, double *sum) override { call(calls_.feature_sum, of(state), sum); }
+  void neighbour_means(const State &state, const double *values, double *means) override { call(calls_.neighbour_means, of(state), values, means); }
+  void force_values(std::size_t n, const ForceColumns &v, const ForceFormula &formula, double *values) override
+  {
+    const lmp_uq_force_columns variables{v.force, v.grade, v.neighbours, v.correction};
+    call(calls_.force_values, n, &variables, static_cast<const void *>(&formula), values);
+  }
+
+  void member_std(std::size_t n, int n_members, const double *forces, double *std) override { call(calls_.member_std, n, n_members, forces, std); }
+
+ private:
+  static const void *of(const State &state) { return dynamic_cast<const Evaluated &>(state).state; }
+  template <class F, class... A> void call(F function, A... a)
+  {
+    without_problem([&](char *problem, int size) { function(handle_->engine, head_, a..., problem, size); });
+  }
+
+  std::shared_ptr<Handle> handle_;
+  const lmp_uq_head_calls &calls_;
+  void *head_ = nullptr;
+};
+
+std::unique_ptr<Engine::Head> DeviceEngine::make_head(const lmp_uq_head_matrices &matrices) { return std::make_unique<DeviceHead>(handle_, matrices); }
+
 }    // namespace lmp_uq

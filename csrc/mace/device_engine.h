@@ -29,6 +29,8 @@ class DeviceEngine : public ListEngine {
                                   double *descriptors) override;
   void pull_to(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
                const Pulled &out) override;
+  std::unique_ptr<Head> make_head(const lmp_uq_head_matrices &matrices) override;
+  void descriptors(const State &state, double *out) override;
 
  private:
   struct Handle {
@@ -43,9 +45,11 @@ class DeviceEngine : public ListEngine {
     Evaluated(std::shared_ptr<Handle> h, void *s) : handle(std::move(h)), state(s) {}
     ~Evaluated() override { handle->calls.free_state(handle->engine, state); }
     std::size_t n_bytes() const override { return handle->calls.state_bytes(state); }
+    void forget_derivatives() override { handle->calls.forget_derivatives(state); }
     std::shared_ptr<Handle> handle;
     void *state;
   };
+  class DeviceHead;
 
   Architecture shape_;
   lmp_uq_engine_options options_;

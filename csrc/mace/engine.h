@@ -3,6 +3,8 @@
 #ifndef LMP_UQ_ENGINE_H
 #define LMP_UQ_ENGINE_H
 
+#include "base/head_matrices.h"
+#include "formulas/bars.h"
 #include "mace/architecture.h"
 #include "mace/atom_graph.h"
 #include "mace/ghost_exchange.h"
@@ -10,6 +12,7 @@
 #include "file/tensor.h"
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -33,6 +36,23 @@ class Engine {
    public:
     virtual ~State() = default;
     virtual std::size_t n_bytes() const = 0;
+    virtual void forget_derivatives() {}    // who calls it pulls no more; what make_head()'s head needs stays
+  };
+
+  // The posterior's work on the atoms of an evaluation, where their descriptors are. Each call gives the same bits for the same state.
+  class Head {
+   public:
+    virtual ~Head() = default;
+    virtual std::size_t n_bytes() const = 0;
+    // (n_local) each, as Posterior gives them; bars need energies to have been evaluated, eV
+    virtual void energy_bars(const State &state, double *std, double *lower, double *upper) = 0;
+    virtual void grades(const State &state, double *grade) = 0;
+    virtual void force_values(std::size_t n, const ForceColumns &variables, const ForceFormula &formula, double *values) = 0;
+    // std (4, n) of |dF|, x, y and z over the members; forces (n, n_members, 3) less those of the model
+    virtual void member_std(std::size_t n, int n_members, const double *forces, double *std) = 0;
+    virtual void feature_sum(const State &state, double *sum) = 0;    // (n_features) of descriptors, no bias columns
+    // means (n_local) of each atom's and its neighbours' values (n_nodes)
+    virtual void neighbour_means(const State &state, const double *values, double *means) = 0;
   };
 
   virtual ~Engine() = default;
@@ -55,8 +75,9 @@ class Engine {
   virtual int exchange_width(int n_sets) const = 0;     // doubles of the widest row of a ghost where so many sets are pulled at once
   static int most_sets();                               // that a pull takes at once
 
-  // energies (n_local) in eV, nullptr: none; descriptors (n_local, n_features); collective over the ranks that exchange ghosts. keep: what
-  // pull needs, most of the memory of a pass; else nullptr is returned. Several threads may call it. std::runtime_error: a graph that does
+  // energies (n_local) in eV, nullptr: none; descriptors (n_local, n_features), nullptr, where there is a head: they stay with the state.
+  // Collective over the ranks that exchange ghosts. keep: what pull needs, most of the memory of a pass; else the state has no derivatives,
+  // and nullptr is returned where descriptors were given out. Several threads may call it. std::runtime_error: a graph that does
   // not fit, an edge without length, a failed exchange.
   virtual std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                           double *descriptors) = 0;
@@ -65,6 +86,11 @@ class Engine {
   // energy_weights (n_sets, n_local) w or nullptr; descriptor_weights (n_sets, n_local, n_features) W or nullptr
   virtual void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
                     const double *descriptor_weights, double *gradients) = 0;
+
+  // A head with a copy of these matrices; nullptr: descriptors are the host's, and so is the work on them. It may outlive the engine.
+  virtual std::unique_ptr<Head> make_head(const lmp_uq_head_matrices &) { return nullptr; }
+  // (n_local, n_features) that stayed with a state
+  virtual void descriptors(const State &, double *) { throw std::logic_error("descriptors are given out by evaluate"); }
 };
 
 // An engine that keeps a NeighbourList, finds the edges of a step by itself, and adds up forces: what passes between it

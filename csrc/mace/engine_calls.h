@@ -3,6 +3,7 @@
 #ifndef LMP_UQ_ENGINE_CALLS_H
 #define LMP_UQ_ENGINE_CALLS_H
 
+#include "base/head_matrices.h"
 #include "mace/ghost_exchange.h"
 
 #include <stddef.h>
@@ -38,6 +39,25 @@ struct lmp_uq_atom_graph {
   const double *positions;
 };
 
+/* As lmp_uq::ForceColumns. */
+struct lmp_uq_force_columns {
+  const double *force, *grade, *neighbours, *correction;
+};
+
+/* Engine::Head. */
+struct lmp_uq_head_calls {
+  void *(*make)(void *engine, const struct lmp_uq_head_matrices *matrices, char *problem, int size);
+  void (*free)(void *engine, void *head);
+  size_t (*n_bytes)(const void *head);
+  void (*energy_bars)(void *engine, void *head, const void *state, double *std, double *lower, double *upper, char *problem, int size);
+  void (*grades)(void *engine, void *head, const void *state, double *grade, char *problem, int size);
+  void (*force_values)(void *engine, void *head, size_t n, const struct lmp_uq_force_columns *variables, const void *formula /* lmp_uq::ForceFormula */,
+                       double *values, char *problem, int size);
+  void (*member_std)(void *engine, void *head, size_t n, int n_members, const double *forces, double *std, char *problem, int size);
+  void (*feature_sum)(void *engine, void *head, const void *state, double *sum, char *problem, int size);
+  void (*neighbour_means)(void *engine, void *head, const void *state, const double *values, double *means, char *problem, int size);
+};
+
 /* An engine and what is kept of an evaluation are pointers. What can fail has a text for the problem, as in library.h. */
 struct lmp_uq_engine_calls {
   void *(*make)(const char *architecture, size_t n_tensors, const struct lmp_uq_tensor *tensors, const struct lmp_uq_engine_options *options,
@@ -53,7 +73,10 @@ struct lmp_uq_engine_calls {
   void (*pull)(void *engine, const void *state, const uq_ghost_exchange *exchange, int n_sets, const double *energy_weights,
                const double *descriptor_weights, double *gradients, double *forces, double *virials, char *problem, int size);
   size_t (*state_bytes)(const void *state);
+  void (*descriptors)(void *engine, const void *state, double *out, char *problem, int size);
+  void (*forget_derivatives)(void *state);
   void (*free_state)(void *engine, void *state);
+  const struct lmp_uq_head_calls *head;
 };
 
 #ifdef __cplusplus

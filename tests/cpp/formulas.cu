@@ -29,4 +29,6 @@ __global__ void call(double *x, float *y)
   const TwiceGatedReadout twice{4, 2, Activation::Tanh, x + 50, x + 60, x + 64, x + 66, 0.5};
   x[5] += twice_gated_readout(twice, y, x + 70);
   add_twice_gated_readout_gradient(twice, y, 1.0, x + 70, x + 80);
+  x[6] = value_of(ForceFormula{}, ForceVariables{x[0], x[1], x[2], x[3]}) + joined_sums(BoxSums{}, box_sums(x, MODE_LANES)).first;
+  member_std(x, 2, x + 90);
 }

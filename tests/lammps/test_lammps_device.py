@@ -13,6 +13,7 @@ import emulated_device
 import numpy as np
 import pytest
 from ase.build import bulk
+from emulated_device import noted
 from lammps_cases import ASK, HOT, assert_equal, assert_same_state, crystal, with_engine
 from lammps_processes import execute
 
@@ -137,23 +138,23 @@ def test_a_list_that_lasts_while_atoms_pass_the_cutoff_and_change_their_type(n, 
     assert_same_state(device.snapshots["end"], cpu.snapshots["end"], relative=1e-8)
 
 
-def counts(lammps, n_steps, precision):
-    """What the device is asked for in a run: launches, recordings, bytes to it and bytes from it."""
+def asked(lammps, n_steps, precision):
+    """Launches, recordings, and bytes to and from the device of a run."""
     folder = lammps.new_folder()
-    pair = with_engine(f"device precision {precision}")
-    (folder / "in.run").write_text(lammps.write(folder, crystal(), *LASTING, f"run {n_steps}", pair=pair))
-    done = execute("lmp-uq", "run", "-in", "in.run", ranks=0, folder=folder, timeout=120, **emulated_device.variables(COUNTS=1))
-    line = re.search(r"emulated device: (\d+) launches, (\d+) graphs, (\d+) bytes to it, (\d+) bytes from it", done.text)
-    sites = re.search(r"Nghost: +(\d+)", done.text)
-    return np.array([int(word) for word in line.groups()]), len(crystal()) + int(sites[1])
+    notes, pair = folder / "notes", with_engine(f"device precision {precision}")
+    found = lammps.run(crystal(), *LASTING, f"run {n_steps}", pair=pair, machine={"NOTES": notes}, folder=folder)
+    n_sites = len(crystal()) + int(re.search(r"Nghost: +(\d+)", found.log)[1])
+    return np.array([sum(noted(notes, kind)) for kind in ("launch", "graph", "to", "from")]), n_sites
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])
-def test_a_step_moves_positions_and_forces_alone(precision, lammps):
+def test_a_step_moves_positions_energies_and_forces_alone(precision, lammps):
     """Whatever the list holds: the edges stay where they are found, and a few recordings are all that is launched for the layers."""
-    (few, n_sites), (many, _) = counts(lammps, 5, precision), counts(lammps, 15, precision)
-    launches, graphs, to_device, _ = (many - few) / 10
-    assert to_device <= 24 * n_sites + 16 * len(crystal())
+    (few, n_sites), (many, _) = asked(lammps, 5, precision), asked(lammps, 15, precision)
+    launches, graphs, to_device, from_device = (many - few) / 10
+    n_atoms = len(crystal())
+    assert to_device <= 24 * n_sites + 16 * n_atoms
+    assert from_device <= (24 + 8 + 4) * n_atoms + 100
     assert launches <= 12 and graphs == 4
 
 

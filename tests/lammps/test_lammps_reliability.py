@@ -8,6 +8,7 @@ import re
 import ase.io
 import numpy as np
 import pytest
+from emulated_device import noted
 from lammps_cases import HOT, assert_equal, columns_of, crystal, half_empty, read_dump, with_engine
 from model_example import random_arrays, some_force_error
 
@@ -176,3 +177,19 @@ def test_a_file_without_a_head_refuses_the_field(engine, lammps, files):
     later = ("compute a all uq/atom reliability 0.1 grade", f"pair_coeff * * {file} Si O", "run 0")
     text = lammps.fails(crystal(), *later, model=files["plain"])
     assert needs in text
+
+
+def test_descriptors_leave_a_device_only_for_a_network(lammps, files, tmp_path):
+    """Once on a step, whatever else is asked for there. Sizes of copies to the host are counted by the emulated device."""
+    atoms = crystal((3, 1, 1), rattle=0.3)
+    size, found = len(atoms) * modelfile.read(files["plain"]).header.backbone.n_features * 8, []
+    totals = "energy_std members energy_error stress_std grade_max"
+    for words in ("energy_std force_error grade error_above 0.1 force_std", "reliability 0.1 reliability force_error"):
+        notes = tmp_path / words
+        ask = (f"compute uq all uq/atom {words}", f"compute tot all uq {totals}", "compute sums all reduce sum c_uq[*]")
+        more = (*ask, "thermo_style custom step pe c_sums[*] c_tot[*]", "thermo 1", HOT, "run 3")
+        lammps.run(atoms, *more, pair=with_engine("device"), model=files["plain"], machine={"NOTES": notes})
+        sizes = noted(notes, "from")
+        assert sizes.count(8 * len(atoms)) >= 4  # energies of four steps, and fields
+        found.append(sizes.count(size))
+    assert found == [0, 4]

@@ -63,10 +63,7 @@ template <class T> __global__ void read_out_kernel(ReadOut<T> a)
 {
   const std::size_t row = thread_number();
   if (row >= static_cast<std::size_t>(a.n_rows)) return;
-  const T *scalars = a.scalars + row * a.stride;
-  double *out = a.descriptors + static_cast<std::size_t>(a.node[row]) * a.n_features + a.column;
-  for (int c = 0; c < a.n_channels; ++c) out[c] = static_cast<double>(scalars[c]);
-  if (a.energy) a.energy[row] += a.scale * energy_of(a.weights, a.n_channels, scalars, a.work + row * 2 * a.weights.gated.n_gate);
+  a.energy[row] += a.scale * energy_of(a.weights, a.n_channels, a.scalars + row * a.stride, a.work + row * 2 * a.weights.gated.n_gate);
 }
 
 // slope: d(energy)/d(scalars) of each row
@@ -76,7 +73,7 @@ template <class T> __global__ void energy_slopes_kernel(ReadOutGradient<T> a)
   if (row >= static_cast<std::size_t>(a.n_rows)) return;
   double *slope = a.slope + row * a.n_channels;
   double *work = a.work + row * 2 * a.weights.gated.n_gate;
-  const T *scalars = a.scalars ? a.scalars + row * a.stride : nullptr;
+  const T *scalars = a.scalars + row * a.n_features;
   const bool linear = a.weights.kind == static_cast<int>(Readout::Linear);
   for (int c = 0; c < a.n_channels; ++c) slope[c] = linear ? a.scale * a.weights.linear[c] : 0.0;
   if (a.weights.kind == static_cast<int>(Readout::Gated)) add_gated_readout_gradient(a.weights.gated, scalars, a.scale, work, slope);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mace/cuda/cuda_engine.h"
 
+#include "mace/cuda/cuda_head.h"
+
 #include <algorithm>
 
 namespace lmp_uq::cuda {
@@ -97,7 +99,7 @@ template <class T> std::size_t CudaEngine<T>::n_bytes() const
   const auto add = [&](const auto &...arrays) { n += (arrays.bytes() + ...); };
   add(w.harmonics, w.t, w.first_in, w.messages, w.products, w.features, w.gated, w.before_gate, w.own, w.edge_sums, w.edge_features, w.row, w.per_length,
       w.density, w.density_slope, w.work, w.slope, w.parts, w.skip[0], w.skip[1], w.feature_gradient[0], w.feature_gradient[1], w.wanted,
-      w.features_out, w.gradient_in, w.overlap, w.energies, w.descriptors, w.gradients, w.by_number, w.forces, w.virials, w.virial_parts, w.energy_weights,
+      w.features_out, w.gradient_in, w.overlap, w.gradients, w.by_number, w.forces, w.virials, w.virial_parts, w.energy_weights,
       w.descriptor_weights, w.n_uncovered, w.uncovered);
   if (list_) n += list_->n_bytes();
   return n;
@@ -112,16 +114,30 @@ template <class T> CudaEngine<T>::Evaluated::Evaluated(std::shared_ptr<Spare> s)
 template <class T> CudaEngine<T>::Evaluated::~Evaluated()
 {
   const std::lock_guard<std::mutex> lock(spare->mutex);
+  if (this->layers.empty()) std::swap(this->layers, spare->kept.layers);
   std::swap(static_cast<Kept &>(*this), spare->kept);
+}
+
+template <class T> void CudaEngine<T>::Evaluated::forget_derivatives()
+{
+  const std::lock_guard<std::mutex> lock(spare->mutex);
+  if (spare->kept.layers.empty()) std::swap(this->layers, spare->kept.layers);
+  this->layers.clear();
 }
 
 template <class T> std::size_t CudaEngine<T>::Evaluated::n_bytes() const
 {
-  std::size_t n = this->graph.n_bytes();
+  std::size_t n = this->graph.n_bytes() + this->descriptors.bytes() + this->energies.bytes();
   for (const LayerState &s : this->layers)
-    n += s.products_in.bytes() + s.before_gate.bytes() + s.features.bytes() + s.scalars.bytes() + s.norm.bytes() + s.own.of_edge.bytes() +
+    n += s.products_in.bytes() + s.before_gate.bytes() + s.features.bytes() + s.norm.bytes() + s.own.of_edge.bytes() +
         s.own.rows.bytes();
   return n;
+}
+
+template <class T> std::unique_ptr<Engine::Head> CudaEngine<T>::make_head(const lmp_uq_head_matrices &matrices)
+{
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return std::make_unique<CudaHead<T>>(*this, matrices);
 }
 
 template <class T> int CudaEngine<T>::exchange_width(int n_sets) const

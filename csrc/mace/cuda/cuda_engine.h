@@ -41,6 +41,8 @@ struct Chunk {
 };
 std::vector<Chunk> cut(const DeviceGraph &graph, int most_centres);
 
+template <class T> class CudaHead;
+
 template <class T> class CudaEngine : public ListEngine {
  public:
   CudaEngine(Architecture architecture, Tensors tensors, const lmp_uq_engine_options &options);
@@ -57,20 +59,24 @@ template <class T> class CudaEngine : public ListEngine {
                                   double *descriptors) override;
   void pull_to(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
                const Pulled &out) override;
+  std::unique_ptr<Head> make_head(const lmp_uq_head_matrices &matrices) override;
+  void descriptors(const State &state, double *out) override;
 
  private:
+  friend class CudaHead<T>;
   using Layer = DeviceLayer<T>;
   struct LayerState {
     DeviceArray<T> products_in;        // A (n_local, (l_max+1)^2, C) where the layer keeps it
     DeviceArray<T> before_gate;        // (n_local, n_before_gate, C), nonlinear layers
     DeviceArray<T> features;           // x (n_nodes, (l_in+1)^2, n_sent), layers > 0
-    DeviceArray<T> scalars;            // h_0 (n_local, C) where the readout is gated or biased
     DeviceArray<double> norm;          // of a centre's sum over its neighbours (n_local)
     OwnRows<T> own;
   };
   struct Kept {
     DeviceGraph graph;
     std::vector<LayerState> layers;
+    DeviceArray<T> descriptors;        // (n_local, n_features)
+    DeviceArray<double> energies;      // (n_local); none where they were not wanted
     bool has_own_rows() const    // of this step alone
     {
       return std::any_of(layers.begin(), layers.end(), [](const LayerState &s) { return s.own.of_edge.size() > 0; });
@@ -85,6 +91,7 @@ template <class T> class CudaEngine : public ListEngine {
     explicit Evaluated(std::shared_ptr<Spare> s);
     ~Evaluated() override;
     std::size_t n_bytes() const override;
+    void forget_derivatives() override;
     std::shared_ptr<Spare> spare;
   };
   struct Workspace {                   // of a chunk, but for what is said to be of all
@@ -96,7 +103,7 @@ template <class T> class CudaEngine : public ListEngine {
     DeviceArray<T> wanted;             // rows that an exchange asks for, or adds to
     DeviceArray<T> features_out, gradient_in;
     DeviceArray<double> overlap;       // of all (set, n_local)
-    DeviceArray<double> energies, descriptors, gradients, by_number, forces, virials, virial_parts, energy_weights, descriptor_weights;
+    DeviceArray<double> gradients, by_number, forces, virials, virial_parts, energy_weights, descriptor_weights;
     DeviceArray<int> n_uncovered;      // of each layer
     DeviceArray<Uncovered> uncovered;
   };
@@ -105,6 +112,8 @@ template <class T> class CudaEngine : public ListEngine {
     const double *energy, *descriptors;    // on the device, or nullptr
   };
 
+  // where a layer's scalars are among the descriptors, from a row on
+  std::size_t scalars_at(const Layer &layer, int row) const { return static_cast<std::size_t>(row) * shape().n_features() + layer.number() * shape().n_channels; }
   GateConstants gate_constants() const { return {shape().l_max, shape().gate_silu_constant, shape().gate_sigmoid_constant}; }
   int n_harmonics() const { return (shape().l_max + 1) * (shape().l_max + 1); }
   int wide() const { return padded(shape().n_channels); }
@@ -137,15 +146,16 @@ template <class T> class CudaEngine : public ListEngine {
   template <class F> void repeatedly(Recording &recording, const Evaluated &state, Recording::Key key, const F &work)
   {
     if (!state.graph.is_lasting() || state.has_own_rows()) return work();
-    key.push_back(reinterpret_cast<std::uintptr_t>(&state.graph.list()));
-    key.push_back(reinterpret_cast<std::uintptr_t>(state.layers.front().norm.data()));    // whose arrays these are
+    const void *const arrays[] = {&state.graph.list(), state.graph.edges().start, state.layers.front().norm.data(), state.descriptors.data()};
+    for (const void *p : arrays) key.push_back(reinterpret_cast<std::uintptr_t>(p));
     recording.run(stream_, std::move(key), work);
   }
-  void run_chunk(const Layer &layer, const Layer *next, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
+  void run_chunk(const Layer &layer, const Layer *next, Evaluated &state, const Chunk &chunk, bool energies);
   void sum_messages(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, T *out);
   void gate_messages(const Layer &layer, Evaluated &state, const Chunk &chunk, T *out);
   void update_features(const Layer &layer, const Evaluated &state, const Chunk &chunk, const T *in);
-  void read_out(const Layer &layer, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
+  void read_out(const Layer &layer, Evaluated &state, const Chunk &chunk, bool energies);
+  void download(const Evaluated &state, double *descriptors);
   void send(const Layer &next, Evaluated &state, const Chunk &chunk);
   void fill_ghosts(const Layer &layer, const DeviceList &list, const GhostExchange &exchange, DeviceArray<T> &features);
 

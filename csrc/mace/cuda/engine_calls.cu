@@ -86,18 +86,71 @@ void pull(void *handle, const void *state, const uq_ghost_exchange *exchange, in
 
 size_t state_bytes(const void *state) { return static_cast<const Engine::State *>(state)->n_bytes(); }
 
+void descriptors(void *handle, const void *state, double *out, char *problem, int size)
+{
+  guarded(problem, size, [&] { of(handle).descriptors(*static_cast<const Engine::State *>(state), out); });
+}
+
+void forget_derivatives(void *state) { static_cast<Engine::State *>(state)->forget_derivatives(); }
+
 void free_state(void *handle, void *state)
 {
   static_cast<void>(cudaSetDevice(static_cast<OnDevice *>(handle)->device));
   delete static_cast<Engine::State *>(state);
 }
 
+void *make_head(void *handle, const lmp_uq_head_matrices *matrices, char *problem, int size)
+{
+  std::unique_ptr<Engine::Head> head;
+  guarded(problem, size, [&] { head = of(handle).make_head(*matrices); });
+  return head.release();
+}
+
+void free_head(void *handle, void *head)
+{
+  if (!head) return;
+  static_cast<void>(cudaSetDevice(static_cast<OnDevice *>(handle)->device));
+  delete static_cast<Engine::Head *>(head);
+}
+
+size_t head_bytes(const void *head) { return static_cast<const Engine::Head *>(head)->n_bytes(); }
+
+// a call of a head about a state, after which `A...` are numbers of the host
+template <auto METHOD, class... A> void of_state(void *handle, void *head, const void *state, A... a, char *problem, int size)
+{
+  guarded(problem, size, [&] {
+    of(handle);
+    (static_cast<Engine::Head *>(head)->*METHOD)(*static_cast<const Engine::State *>(state), a...);
+  });
+}
+
+void force_values(void *handle, void *head, size_t n, const lmp_uq_force_columns *v, const void *formula, double *values, char *problem, int size)
+{
+  guarded(problem, size, [&] {
+    of(handle);
+    static_cast<Engine::Head *>(head)->force_values(n, {v->force, v->grade, v->neighbours, v->correction}, *static_cast<const ForceFormula *>(formula),
+                                                    values);
+  });
+}
+
+void member_std(void *handle, void *head, size_t n, int n_members, const double *forces, double *std, char *problem, int size)
+{
+  guarded(problem, size, [&] {
+    of(handle);
+    static_cast<Engine::Head *>(head)->member_std(n, n_members, forces, std);
+  });
+}
+
+const lmp_uq_head_calls HEAD_CALLS = {make_head, free_head, head_bytes, of_state<&Engine::Head::energy_bars, double *, double *, double *>,
+                                      of_state<&Engine::Head::grades, double *>, force_values, member_std, of_state<&Engine::Head::feature_sum, double *>,
+                                      of_state<&Engine::Head::neighbour_means, const double *, double *>};
+
 }    // namespace
 
 const lmp_uq_engine_calls &engine_calls()
 {
   static const lmp_uq_engine_calls calls = {make, free_engine, prepare, table_bytes_of, table_bytes, n_bytes, exchange_width, evaluate, pull, state_bytes,
-                                            free_state};
+                                            descriptors, forget_derivatives, free_state, &HEAD_CALLS};
   return calls;
 }
 

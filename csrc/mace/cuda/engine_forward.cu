@@ -2,6 +2,8 @@
 // Energies and descriptors.
 #include "mace/cuda/cuda_engine.h"
 
+#include <algorithm>
+
 namespace lmp_uq::cuda {
 
 template <class T>
@@ -19,26 +21,43 @@ std::unique_ptr<Engine::State> CudaEngine<T>::evaluate(const AtomGraph &graph, c
   find_own_rows(*state);
   std::vector<double> by_row(n_local);
   for (int row = 0; row < n_local; ++row) by_row[row] = atomic_energies_[list->element[row]] + shift_;
-  work_.energies.upload(by_row, stream_);
-  work_.descriptors.resize(static_cast<std::size_t>(n_local) * shape().n_features());
+  state->energies.upload(by_row, stream_);
+  state->descriptors.resize(static_cast<std::size_t>(n_local) * shape().n_features());
   const std::vector<Chunk> all = chunks(state->graph, 1);
   const auto after = [&](std::size_t t) { return t + 1 < layers_.size() ? layers_[t + 1].get() : nullptr; };
   for (std::size_t t = 0; t < layers_.size(); ++t) make_room(*layers_[t], after(t), *state, keep);
   for (std::size_t t = 0; t < layers_.size(); ++t) {
     const Layer *next = after(t);
     repeatedly(forward_[{static_cast<int>(t), 2 * keep + (energies != nullptr)}], *state, {}, [&] {
-      for (const Chunk &chunk : all) run_chunk(*layers_[t], next, *state, chunk, keep, energies);
+      for (const Chunk &chunk : all) run_chunk(*layers_[t], next, *state, chunk, energies);
     });
     if (next) fill_ghosts(*next, *list, exchange, state->layers[t + 1].features);
   }
   if (energies && shape().repulsion)
-    repulsion_energies({state->graph.edges(), n_local, shape().n_elements(), repulsion_.data(), scale_, work_.energies.data()}, stream_);
-  if (energies) work_.energies.download(by_row.data(), by_row.size(), stream_);
-  work_.descriptors.download(descriptors, work_.descriptors.size(), stream_);
+    repulsion_energies({state->graph.edges(), n_local, shape().n_elements(), repulsion_.data(), scale_, state->energies.data()}, stream_);
+  if (energies) state->energies.download(by_row.data(), by_row.size(), stream_);
+  else state->energies.resize(0);
   stream_.wait();
   for (int row = 0; row < n_local && energies; ++row) energies[list->node[row]] = by_row[row];
-  if (!keep) state.reset();
+  if (descriptors) download(*state, descriptors);
+  if (!keep && descriptors) state.reset();
+  else if (!keep) state->forget_derivatives();
   return state;
+}
+
+template <class T> void CudaEngine<T>::descriptors(const State &state, double *out)
+{
+  const std::lock_guard<std::mutex> lock(mutex_);
+  download(dynamic_cast<const Evaluated &>(state), out);
+}
+
+// descriptors, by node
+template <class T> void CudaEngine<T>::download(const Evaluated &state, double *out)
+{
+  const std::size_t width = shape().n_features();
+  const std::vector<T> rows = state.descriptors.to_host(stream_);
+  for (std::size_t row = 0; row * width < rows.size(); ++row)
+    std::copy_n(rows.data() + row * width, width, out + state.graph.list().node[row] * width);
 }
 
 // Rows of their own for the edges of each layer that no table covers: made on the host.
@@ -72,7 +91,6 @@ template <class T> void CudaEngine<T>::make_room(const Layer &layer, const Layer
   kept.norm.resize(n_local);
   kept.products_in.resize(keep && keeps_sums(layer, n_local) ? n_local * n_row : 0);    // or what a state before kept
   if (layer.shape().nonlinear) kept.before_gate.resize(n_local * layer.model().n_before_gate() * wide());
-  kept.scalars.resize(keep && keeps_scalars(layer.shape().readout) ? n_local * wide() : 0);
   if (next) {
     skip_after(layer).resize(n_local * next->model().n_skip() * wide());
     state.layers[next->number()].features.resize(static_cast<std::size_t>(state.graph.n_nodes()) * next->model().n_in() * next->sent_wide());
@@ -99,7 +117,7 @@ EdgeBatch<T> CudaEngine<T>::prepare_chunk(const Layer &layer, const Evaluated &s
 }
 
 template <class T>
-void CudaEngine<T>::run_chunk(const Layer &layer, const Layer *next, Evaluated &state, const Chunk &chunk, bool keep, bool energies)
+void CudaEngine<T>::run_chunk(const Layer &layer, const Layer *next, Evaluated &state, const Chunk &chunk, bool energies)
 {
   LayerState &kept = state.layers[layer.number()];
   const std::size_t n_row = static_cast<std::size_t>(n_harmonics()) * wide();
@@ -113,7 +131,7 @@ void CudaEngine<T>::run_chunk(const Layer &layer, const Layer *next, Evaluated &
   sum_messages(layer, state, chunk, edges, sums);
   if (layer.shape().nonlinear) gate_messages(layer, state, chunk, sums);
   update_features(layer, state, chunk, sums);
-  read_out(layer, state, chunk, keep, energies);
+  read_out(layer, state, chunk, energies);
   if (next) send(*next, state, chunk);
 }
 
@@ -160,16 +178,16 @@ template <class T> void CudaEngine<T>::update_features(const Layer &layer, const
   }
 }
 
-template <class T> void CudaEngine<T>::read_out(const Layer &layer, Evaluated &state, const Chunk &chunk, bool keep, bool energies)
+template <class T> void CudaEngine<T>::read_out(const Layer &layer, Evaluated &state, const Chunk &chunk, bool energies)
 {
-  LayerState &kept = state.layers[layer.number()];
-  const std::size_t stride = static_cast<std::size_t>(layer.model().n_out()) * wide(), width = wide();
-  if (keep && kept.scalars.size())
-    copy_rows<T>({static_cast<std::size_t>(chunk.n()), width, stride, width, work_.features.data(), kept.scalars.data() + chunk.first * width, false}, stream_);
+  const std::size_t n_features = shape().n_features(), stride = static_cast<std::size_t>(layer.model().n_out()) * wide();
+  T *scalars = state.descriptors.data() + scalars_at(layer, chunk.first);
+  copy_rows<T>({static_cast<std::size_t>(chunk.n()), static_cast<std::size_t>(shape().n_channels), stride, n_features, work_.features.data(), scalars, false},
+               stream_);
+  if (!energies) return;
   work_.work.resize(static_cast<std::size_t>(chunk.n()) * 2 * shape().n_gate);
-  cuda::read_out<T>({layer.readout(), chunk.n(), shape().n_channels, shape().n_features(), layer.number() * shape().n_channels, stride,
-                     work_.features.data(), state.graph.node() + chunk.first, scale_, work_.work.data(),
-                     energies ? work_.energies.data() + chunk.first : nullptr, work_.descriptors.data()}, stream_);
+  cuda::read_out<T>({layer.readout(), chunk.n(), shape().n_channels, n_features, scalars, scale_, work_.work.data(), state.energies.data() + chunk.first},
+                    stream_);
 }
 
 // x of the next layer for local atoms, and what its skip will take

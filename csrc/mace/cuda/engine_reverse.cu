@@ -10,6 +10,7 @@ void CudaEngine<T>::pull_to(const State &state, const GhostExchange &exchange, i
 {
   const std::lock_guard<std::mutex> lock(mutex_);
   const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
+  if (evaluated.layers.size() != layers_.size()) throw std::runtime_error("no derivatives were kept");
   const std::size_t n_edges = evaluated.graph.room(), n_local = evaluated.graph.n_local(), n_weights = n_local * shape().n_features();
   for (int first = 0; first < n_sets; first += MAX_SETS) {
     Weighting weighting{std::min(MAX_SETS, n_sets - first), nullptr, nullptr};
@@ -106,13 +107,10 @@ void CudaEngine<T>::features_gradient(const Layer &layer, const Evaluated &state
                                    stream_);
     copy_rows<T>({n, n_skip, n_skip, row, skip_after(layer).data() + (set * n_local + chunk.first) * n_skip, out, true}, stream_);
   }
-  const LayerState &kept = state.layers[layer.number()];
   work_.work.resize(n * 2 * shape().n_gate);
   work_.slope.resize(n * shape().n_channels);
-  const std::size_t stride = wide();
-  const T *scalars = kept.scalars.size() ? kept.scalars.data() + chunk.first * stride : nullptr;
   read_out_gradient<T>({layer.readout(), chunk.n(), n_sets, shape().n_channels, shape().n_features(), layer.number() * shape().n_channels,
-                        static_cast<int>(n_local), stride, scalars, state.graph.node() + chunk.first, scale_, work_.work.data(), work_.slope.data(),
+                        static_cast<int>(n_local), state.descriptors.data() + scalars_at(layer, chunk.first), state.graph.node() + chunk.first, scale_, work_.work.data(), work_.slope.data(),
                         weighting.energy, weighting.descriptors, row, work_.features_out.data()}, stream_);
 }
 

@@ -265,23 +265,20 @@ struct ReadoutWeights {
 
 template <class T> struct ReadOut {
   ReadoutWeights weights;
-  int n_rows, n_channels, n_features, column;    // column: where the layer's descriptors begin
+  int n_rows, n_channels;
   std::size_t stride;                  // from one row's scalars to the next's
   const T *scalars;
-  const int *node;                     // (n_rows)
   double scale;
   double *work;                        // (n_rows, 2 n_gate)
-  double *energy;                      // (n_local) by row, added to; nullptr: not wanted
-  double *descriptors;                 // (n_local, n_features) by node
+  double *energy;                      // (n_rows), added to
 };
 template <class T> void read_out(const ReadOut<T> &a, cudaStream_t stream);
 
 // features_gradient (set, n_rows, n_components, channel): scalars += weight of the energy * its slope + weights of the descriptors
 template <class T> struct ReadOutGradient {
   ReadoutWeights weights;
-  int n_rows, n_sets, n_channels, n_features, column, n_local;
-  std::size_t stride;                  // between rows of scalars
-  const T *scalars;                    // as ReadOut had them; not looked at where the readout is linear
+  int n_rows, n_sets, n_channels, n_features, column, n_local;    // column: where the layer's descriptors begin
+  const T *scalars;                    // its descriptors, from a row to the next n_features numbers
   const int *node;
   double scale;
   double *work, *slope;                // (n_rows, 2 n_gate), (n_rows, n_channels)

@@ -4,13 +4,20 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from posterior_example import write_model
+
 from lmp_uq import modelfile
+from lmp_uq._native import DeviceHead, NativePosterior
 from lmp_uq.backbone.graph import Graph
 from lmp_uq.backbone.mace.native_engine import MaceNativeBackbone
+from lmp_uq.calibration.variables import ForceVariables
 
 
 def some_graph(backbone, n=3, n_edges=40):
@@ -32,6 +39,20 @@ def run(path, precision):
         rows, sets = rng.normal(size=(n_sets, graph.n_local)), rng.normal(size=(n_sets, graph.n_local, backbone.n_features))
         gradients = backbone.pull(state, rows, sets)
         assert np.isfinite(gradients).all() and gradients.any()
+    run_head(backbone, graph)
+
+
+def run_head(backbone, graph):
+    """Of random numbers: bars, grades, sums; descriptors that stayed."""
+    with tempfile.TemporaryDirectory() as folder:
+        posterior = NativePosterior(write_model(Path(folder) / "a.uq", bias="constant", n_descriptors=backbone.n_features), (0, 2))
+    head, ones = DeviceHead(backbone._engine, posterior), np.ones(graph.n_local)
+    _, _, state = backbone._engine.evaluate(graph, False, False)
+    bars, means = head.energy_bars(state), head.neighbour_means(state, ones)
+    errors = head.force_errors(ForceVariables.of(ones, ones, ones, None), 0.9)
+    total = backbone._engine.descriptors(state).sum(axis=0)
+    assert np.isfinite(bars).all() and np.array_equal(means, ones) and (errors > 0.0).all() and not np.isnan(head.grades(state)).any()
+    assert np.allclose(head.feature_sum(state), total) and np.allclose(head.member_std(np.ones((5, 3, 3)))[1:], 1.0)
 
 
 for path in map(Path, sys.argv[1:]):

@@ -90,8 +90,7 @@ bool still_there(const Uses &uses);
 // ---- runtime.cpp, streams.cpp
 cudaError_t remember(cudaError_t error);         // for cudaGetLastError
 cudaError_t state();                             // of driver and device: the error that every call gives
-void count_graph();                                // for LMP_UQ_EMULATION_COUNTS=1, which says at the end what the host has asked for
-void count_copy(bool to_device, long bytes);
+void note(const char *what, std::size_t n);        // a line of the file LMP_UQ_EMULATION_NOTES
 cudaError_t submit(cudaStream_t stream, std::function<void()> work, Uses uses);
 bool capturing();
 void finish_all();    // what was asked of any stream

@@ -218,7 +218,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, std::size_t bytes, cudaM
   if (bytes && kind != cudaMemcpyDefault && (to_device != (kind & 1) || from_device != (kind >> 1 & 1)))
     fail("cudaMemcpyAsync of %zu bytes, kind %d: not inside such memory", bytes, kind);
   if (!bytes) return cudaSuccess;
-  if (to_device != from_device) count_copy(to_device, static_cast<long>(bytes));
+  if (to_device != from_device) note(to_device ? "to" : "from", bytes);
   Uses uses;
   add_use(uses, to, bytes), add_use(uses, from, bytes);
   const auto pageable = [&](const void *p) { return !capturing() && !find(device_memory, p, bytes) && !find(pinned_memory, p, bytes); };

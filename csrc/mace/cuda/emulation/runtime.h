@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // CUDA's runtime, as far as the engine uses it. The machine is what the environment says, each with LMP_UQ_EMULATION_ before it: DEVICES
 // (number), MEMORY_MB (of each), CHIP (90: compute capability 9.0), DRIVER (13000: CUDA 13.0; 0: none), DOUBLE_RATE (float32 to float64),
-// LOST_AFTER (launches, then the device fails), SEED (of all orders).
+// LOST_AFTER (launches, then the device fails), SEED (of all orders), NOTES (a file that gets
+// a line of each launch, graph, and copy to or from it with its bytes).
 #ifndef LMP_UQ_EMULATION_RUNTIME_H
 #define LMP_UQ_EMULATION_RUNTIME_H
 

@@ -213,7 +213,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
   const Alone alone;
   check_handle(exec, "a graph");
-  count_graph();
+  note("graph", 1);
   for (const auto &node : exec->nodes)
     if (!still_there(node.uses)) fail("a graph uses memory that was freed or reallocated since it was captured");
   for (const auto &node : exec->nodes)
