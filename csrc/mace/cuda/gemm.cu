@@ -155,7 +155,7 @@ template <int N> __device__ inline void split(Split<N> &out, int k, float v)
   out.high[k] = to_tf32(v), out.low[k] = to_tf32(v - __uint_as_float(out.high[k]));
 }
 
-// 8 numbers deep. Tensor cores cut off their sums, so those along the depth are made without them.
+// 8 numbers deep. Tensor cores may cut off their sums, so those along the depth are made without them.
 __device__ inline void multiply_split(const SplitSteps &in, int now, int k, int row, int column, float (&sum)[DOWN][ACROSS][4])
 {
   const int g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The products of mace/cuda/tensor_cores.h by shuffles. Sums are cut off, not rounded, which CUDA leaves open and devices do.
+// The products of mace/cuda/tensor_cores.h by shuffles. Sums are cut off, not rounded: CUDA leaves it open, and devices are reported to.
 #ifndef LMP_UQ_EMULATION_TENSOR_CORES_H
 #define LMP_UQ_EMULATION_TENSOR_CORES_H
 
