@@ -199,15 +199,13 @@ def test_threads_that_call_at_once(tmp_path):
     graphs = [some_graph(backbone, n=n, seed=n) for n in (13, 40)]
     head = heads(backbone, tmp_path, graphs[0]).device
 
-    def found(graph):
-        _, _, state = backbone._engine.evaluate(graph, False, False)
-        return numbers(SimpleNamespace(device=head, state=state, species=graph.species))
-
-    expected = [found(graph) for graph in graphs]
+    states = [backbone._engine.evaluate(graph, False, False)[2] for graph in graphs]
+    asked = [SimpleNamespace(device=head, state=state, species=graph.species) for graph, state in zip(graphs, states, strict=True)]
+    expected = [numbers(case) for case in asked]
 
     def work(k):
-        for _ in range(4):
-            if not all(np.array_equal(a, b) for a, b in zip(found(graphs[k]), expected[k], strict=True)):
+        for _ in range(60):
+            if not all(np.array_equal(a, b) for a, b in zip(numbers(asked[k]), expected[k], strict=True)):
                 wrong.append(k)
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(2)]
