@@ -5,6 +5,7 @@
 //   gpu_kernels kernels [--atoms N]... [--neighbours 62] [--channels 128] [--intervals 530] [--repeats 20]
 // Medians of the repeats after three others. Lists and numbers are random; the products have as many terms as those of a medium model.
 #include "mace/coupling.h"
+#include "mace/cuda/head_kernels.h"
 #include "mace/cuda/kernels.h"
 #include "mace/passes.h"
 
@@ -269,10 +270,36 @@ template <class T> void products(const Size &size, std::mt19937 &generator)
   print<T>("product_reverse", size, seconds(nullptr, reverse), bytes, 2 * fma);
 }
 
+// of two layers' scalars and as many modes
+template <class T> void head(const Size &size, std::mt19937 &generator)
+{
+  const std::size_t n = size.n_atoms, depth = 2 * static_cast<std::size_t>(size.n_channels);
+  const Columns modes(static_cast<int>(depth) + 1), whitening(static_cast<int>(depth));
+  std::vector<int> nodes(n);
+  for (std::size_t k = 0; k < n; ++k) nodes[k] = static_cast<int>(k);
+  const DeviceArray<int> node(nodes);
+  const DeviceArray<T> rows(random_numbers<T>(n * depth, generator));
+  const DeviceArray<double> matrix(random_numbers<double>(depth * modes.stride(), generator)), energy(std::vector<double>(n, -5.0));
+  DeviceArray<double> out(3 * n);
+  const auto product = [&](const Columns &columns) {
+    return RowProduct<T>{size.n_atoms, static_cast<int>(depth), rows.data(), nullptr, matrix.data(), columns};
+  };
+  const auto bars = [&] {
+    energy_bars<T>({product(modes), static_cast<int>(depth), 0, 2.0, nullptr, node.data(), node.data(), energy.data(), out.data(), out.data() + n,
+                    out.data() + 2 * n}, nullptr);
+  };
+  const auto print_one = [&](const char *name, const Columns &columns, double time) {
+    const double fma = static_cast<double>(n) * depth * columns.stride();
+    print<T>(name, size, time, fma * sizeof(double) / ATOMS, fma);
+  };
+  print_one("energy_bars", modes, seconds(nullptr, bars));
+  print_one("grades", whitening, seconds(nullptr, [&] { grades<T>({product(whitening), 2.0, node.data(), out.data()}, nullptr); }));
+}
+
 template <class T> void all_kernels(const Size &size)
 {
   std::mt19937 generator(1);
-  first_layer<T>(size, generator), messages<T>(size, generator), matrices<T>(size, generator), products<T>(size, generator);
+  first_layer<T>(size, generator), messages<T>(size, generator), matrices<T>(size, generator), products<T>(size, generator), head<T>(size, generator);
 }
 
 int main(int n_words, char **words)

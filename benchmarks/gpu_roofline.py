@@ -53,7 +53,7 @@ LOOPS = {
 GEMM = (625 / (512 * WARP), 160 / (512 * WARP))
 TENSOR_CORES = (454 / (512 * WARP), 64 / (512 * WARP))
 TENSOR_RATE = 175e12  # multiplications in TF32 a second: assumed, 0.7 of the data sheet's
-HEAD = (110 / 64, 24 / 64)  # instructions, loads of a multiplication of the posterior head, which are float64: half as many a second
+HEAD = (58 / 32, 12 / 32)  # instructions, loads of a multiplication of the posterior head, which are float64: half as many a second
 HEAD_ATOMS, HEAD_STRIDE = 8, 64  # atoms of a thread block; columns come in multiples of this
 
 

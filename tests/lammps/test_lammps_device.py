@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from emulated_device import noted
-from lammps_cases import ASK, HOT, assert_equal, assert_same_state, crystal, with_engine
+from lammps_cases import ASK, DEVICE, HOT, assert_equal, assert_same_state, crystal, half_empty, with_engine
 from lammps_processes import execute
 
 ON_DEVICE = with_engine("device")
@@ -156,6 +156,27 @@ def test_a_step_moves_positions_energies_and_forces_alone(precision, lammps):
     assert to_device <= 24 * n_sites + 16 * n_atoms
     assert from_device <= (24 + 8 + 4) * n_atoms + 100
     assert launches <= 12 and graphs == 4
+
+
+SOME = """pair_style hybrid/overlay mace/uq engine {engine} members 7 force_members 3 conservative yes lj/cut 5.0
+pair_coeff * * mace/uq {{model}} Si O NULL
+pair_coeff *2 3 lj/cut 0.02 2.5
+pair_coeff 3 3 lj/cut 0.01 3.0"""
+
+
+@pytest.mark.parametrize(("n", "precision", "relative"), [(1, "float64", 1e-10), (4, "float64", 1e-10), (2, "float32", 1e-4)])
+def test_bars_of_some_atoms_by_a_few_members(n, precision, relative, lammps):
+    """Argon takes no part; of four ranks one has no atoms."""
+    atoms, states = half_empty(), []
+    argon = np.array([2, 9, 17, 30])
+    atoms.symbols[argon] = "Ar"
+    for engine in ("native", DEVICE):
+        pair = SOME.format(engine=f"{engine} precision {precision}")
+        states.append(lammps.state(atoms, *ASK_ALL, elements=("Si", "O", "Ar"), pair=pair, n=n, before="processors * 1 1"))
+    cpu, device = states
+    assert_same_state(device, cpu, relative=relative)
+    assert np.array_equal(device["uq"][argon], np.zeros((len(argon), device["uq"].shape[1])))
+    assert (device["uq"][np.delete(np.arange(len(atoms)), argon)] != 0.0).all()
 
 
 # ---- what is wrong ----------------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ template <class T> __device__ inline void multiply(const RowProduct<T> &p, int p
   const int width = p.columns.width(), stride = p.columns.stride();
   const double *matrix = p.matrix + pass * width + threadIdx.x;
   double sum[ACROSS][ATOMS] = {};
-#pragma unroll 4
+#pragma unroll 2    // with 4 there would be too few registers for what follows
   for (int k = 0; k < p.depth; ++k, matrix += stride, rows += ATOMS) {
     double b[ACROSS];
 #pragma unroll
