@@ -62,7 +62,7 @@ string(REPLACE ";" ", " targets "${targets}")
 # kernels, their engine, and what a model is; tests/cpp/emulation/library.sh compiles the same
 file(GLOB cuda_sources CONFIGURE_DEPENDS csrc/mace/cuda/*.cu csrc/mace/*.cpp csrc/base/json*.cpp)
 list(FILTER cuda_sources EXCLUDE REGEX "/device_[a-z]*\\.cpp$")
-list(APPEND cuda_sources csrc/base/text.cpp csrc/file/tensor.cpp)
+list(APPEND cuda_sources csrc/base/environment.cpp csrc/base/text.cpp csrc/file/tensor.cpp)
 add_library(lmp_uq_cuda SHARED ${cuda_sources})
 set_target_properties(lmp_uq_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_RUNTIME_LIBRARY Static
   CUDA_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)

@@ -50,13 +50,15 @@ template <class T> void CudaEngine<T>::prepare(const std::vector<int> &elements,
   store->agree(failure);
 }
 
-template <class T> void CudaEngine<T>::prepare(const SortedGraph &graph)
+template <class T> std::vector<int> CudaEngine<T>::prepare(const SortedGraph &graph)
 {
   std::vector<char> seen(shape().n_elements(), 0);
   std::vector<int> elements;
   for (const int z : graph.element)
     if (!seen[z]++) elements.push_back(z);
+  std::sort(elements.begin(), elements.end());
   for (auto &layer : layers_) layer->prepare(elements, stream_);
+  return elements;
 }
 
 template <class T> double CudaEngine<T>::table_bytes_of(const std::vector<int> &elements) const
@@ -81,7 +83,7 @@ template <class T> std::size_t CudaEngine<T>::n_bytes() const
   for (const auto &layer : layers_) n += layer->n_bytes();
   const Workspace &w = work_;
   const auto add = [&](const auto &...arrays) { n += (arrays.bytes() + ...); };
-  add(w.harmonics, w.t, w.first_in, w.messages, w.products, w.features, w.gated, w.before_gate, w.own, w.edge_sums, w.edge_features, w.row, w.per_length,
+  add(w.harmonics, w.t, w.common, w.first_in, w.messages, w.products, w.features, w.gated, w.before_gate, w.own, w.edge_sums, w.edge_features, w.row, w.per_length,
       w.density, w.density_slope, w.work, w.slope, w.parts, w.before, w.after, w.sent, w.feature_gradient, w.features_out, w.gradient_in, w.overlap,
       w.energies, w.descriptors, w.gradients, w.energy_weights, w.descriptor_weights);
   return n;
@@ -143,13 +145,15 @@ template <class T> bool CudaEngine<T>::keeps_sums(const Layer &layer, std::size_
 constexpr int MOST_CENTRES = 65536;    // of a chunk
 
 // As many centres as a fixed share of the memory has room for: the sums of a run do not depend on how its centres are cut.
-template <class T> std::vector<Chunk> CudaEngine<T>::chunks(const SortedGraph &graph, int n_sets) const
+template <class T> std::vector<Chunk> CudaEngine<T>::chunks(const Evaluated &state, int n_sets) const
 {
+  const SortedGraph &graph = state.graph.host();
   std::size_t per_centre = 0;
   const std::size_t n_edges = graph.n_local ? graph.source.size() / graph.n_local + 1 : 1;
   for (const auto &layer : layers_) {
     const std::size_t of_edges = n_edges * n_sets * (layer->model().n_in() * layer->sent_wide() + layer->sent_wide() / 2);
-    const std::size_t of_atoms = n_sets * (sum_size(*layer) + 3 * static_cast<std::size_t>(n_harmonics()) * wide());
+    const std::size_t of_common = state.layers[layer->number()].common.n_functions();
+    const std::size_t of_atoms = n_sets * (sum_size(*layer) + n_harmonics() * (of_common + 3 * static_cast<std::size_t>(wide())));
     per_centre = std::max(per_centre, (of_edges + of_atoms) * sizeof(T));
   }
   const std::size_t room = memory_ / 4 / per_centre;

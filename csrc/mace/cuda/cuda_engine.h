@@ -63,6 +63,7 @@ template <class T> class CudaEngine : public Engine {
     DeviceArray<T> scalars;            // h_0 (n_local, C) where the readout is gated or biased
     DeviceArray<double> norm;          // of a centre's sum over its neighbours (n_local)
     OwnRows<T> own;
+    CommonShape common;                // layer 0
   };
   struct Kept {
     DeviceGraph graph;
@@ -80,7 +81,7 @@ template <class T> class CudaEngine : public Engine {
     std::shared_ptr<Spare> spare;
   };
   struct Workspace {                   // of a chunk, but for what is said to be of all
-    DeviceArray<T> harmonics, t, first_in, messages, products, features, gated, before_gate, own, edge_sums, edge_features;
+    DeviceArray<T> harmonics, t, common, first_in, messages, products, features, gated, before_gate, own, edge_sums, edge_features;
     DeviceArray<const T *> row;
     DeviceArray<double> per_length, density, density_slope, work, slope, parts;
     DeviceArray<T> before, after;      // of all: what skips take of the features before and after a layer, or give to their gradients
@@ -106,12 +107,12 @@ template <class T> class CudaEngine : public Engine {
   std::size_t first_sum(const Layer &layer, int l) const;
   std::size_t sum_size(const Layer &layer) const;    // of a centre
   bool keeps_sums(const Layer &layer, std::size_t n_local) const;
-  std::vector<Chunk> chunks(const SortedGraph &graph, int n_sets) const;
+  std::vector<Chunk> chunks(const Evaluated &state, int n_sets) const;
 
   EdgeBatch<T> prepare_chunk(const Layer &layer, const Evaluated &state, const Chunk &chunk);
 
   // forward
-  void prepare(const SortedGraph &graph);
+  std::vector<int> prepare(const SortedGraph &graph);    // its elements, rising
   void run_layer(const Layer &layer, const Layer *next, Evaluated &state, const std::vector<Chunk> &all, bool keep, bool energies);
   void run_chunk(const Layer &layer, const Layer *next, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
   void sum_messages(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, T *out);
@@ -120,6 +121,12 @@ template <class T> class CudaEngine : public Engine {
   void read_out(const Layer &layer, Evaluated &state, const Chunk &chunk, bool keep, bool energies);
   void send(const Layer &next, Evaluated &state, const Chunk &chunk);
   void fill_ghosts(const Layer &layer, const SortedGraph &graph, const GhostExchange &exchange, DeviceArray<T> &features);
+
+  // the first layer's edges
+  CommonEdges<T> common_edges(const Layer &layer, const Evaluated &state, EdgeBatch<T> edges) const;
+  CommonMix<T> common_mix_of(const Layer &layer, const Evaluated &state, const Chunk &chunk, bool back, int n_rows, const T *in, T *out) const;
+  void sum_first(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, T *out);
+  int first_gradient(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, int n_sets, const T *gradient);
 
   // reverse
   void pull(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting);

@@ -15,13 +15,14 @@ std::unique_ptr<Engine::State> CudaEngine<T>::evaluate(const AtomGraph &graph, c
   const SortedGraph &sorted = state->graph.host();
   if (!exchange.forward && graph.n_nodes != graph.n_local)
     throw std::runtime_error("graph: " + std::to_string(graph.n_nodes - graph.n_local) + " ghosts but no exchange to fill them");
-  prepare(sorted);
+  const std::vector<int> elements = prepare(sorted);
   state->layers.resize(layers_.size());
+  state->layers[0].common = layers_[0]->common_shape(elements);
   std::vector<double> by_row(sorted.n_local);
   for (int row = 0; row < sorted.n_local; ++row) by_row[row] = atomic_energies_[sorted.element[row]] + shift_;
   work_.energies.upload(by_row, stream_);
   work_.descriptors.resize(static_cast<std::size_t>(sorted.n_local) * shape().n_features());
-  const std::vector<Chunk> all = chunks(sorted, 1);
+  const std::vector<Chunk> all = chunks(*state, 1);
   for (std::size_t t = 0; t < layers_.size(); ++t) {
     const Layer *next = t + 1 < layers_.size() ? layers_[t + 1].get() : nullptr;
     run_layer(*layers_[t], next, *state, all, keep, energies);
@@ -69,7 +70,8 @@ EdgeBatch<T> CudaEngine<T>::prepare_chunk(const Layer &layer, const Evaluated &s
   w.density_slope.resize(n);
   const EdgeFunctions<T> out{w.harmonics.data(), w.row.data(), w.t.data(), w.per_length.data(), w.density.data(), w.density_slope.data()};
   const Edges edges = state.graph.edges();
-  prepare_edges<T>({edges, chunk.first_edge, chunk.last_edge, shape().l_max, shape().n_elements(), layer.shape().density, layer.row_size(), layer.tables(),
+  const PairTable<T> *tables = state.layers[layer.number()].common.n_blocks ? layer.common().tables() : layer.tables();
+  prepare_edges<T>({edges, chunk.first_edge, chunk.last_edge, shape().l_max, shape().n_elements(), layer.shape().density, layer.row_size(), tables,
                     state.layers[layer.number()].own.view(), out}, stream_);
   return {edges.start, edges.source, chunk.first, chunk.n(), chunk.first_edge, chunk.n_edges(), layer.sent_wide() / LANES, out.harmonics, out.row, out.t};
 }
@@ -100,10 +102,7 @@ void CudaEngine<T>::sum_messages(const Layer &layer, const Evaluated &state, con
   const LayerState &kept = state.layers[layer.number()];
   const bool nonlinear = layer.shape().nonlinear;
   if (layer.number() > 0 || nonlinear) work_.messages.resize(chunk.n() * sum_size(layer));
-  if (layer.number() == 0) {
-    first_forward<T>({edges, kept.norm.data(), nonlinear ? work_.messages.data() : out}, shape().l_max, stream_);
-    return;
-  }
+  if (layer.number() == 0) return sum_first(layer, state, chunk, edges, nonlinear ? work_.messages.data() : out);
   message_forward<T>({edges, kept.features.data(), kept.norm.data(), layer.couple(), work_.messages.data()}, layer.shape().l_in, shape().l_max, stream_);
   for (int l = 0; l <= shape().l_max && !nonlinear; ++l)
     layer.message(l).times(chunk.n() * (2 * l + 1), work_.messages.data() + first_sum(layer, l), sum_rows(layer, l), out + l * l * wide(),

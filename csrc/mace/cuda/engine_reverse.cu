@@ -40,7 +40,7 @@ template <class T> void CudaEngine<T>::pull(const Evaluated &state, const GhostE
 {
   const std::size_t n_local = state.graph.n_local(), n_sets = weighting.n_sets;
   work_.overlap.resize(n_sets * n_local);
-  const std::vector<Chunk> all = chunks(state.graph.host(), weighting.n_sets);
+  const std::vector<Chunk> all = chunks(state, weighting.n_sets);
   for (int t = static_cast<int>(layers_.size()) - 1; t >= 0; --t) {
     const Layer &layer = *layers_[t];
     const std::size_t n_features = n_sets * state.graph.n_nodes() * layer.model().n_in() * layer.sent_wide();
@@ -135,18 +135,18 @@ void CudaEngine<T>::edges_gradient(const Layer &layer, const Evaluated &state, c
 {
   const LayerState &kept = state.layers[layer.number()];
   const std::size_t n = static_cast<std::size_t>(n_sets) * chunk.n_edges();
-  work_.edge_sums.resize(n * edges.n_blocks * MAX_HARMONICS);
+  int n_parts = edges.n_blocks;
   if (layer.number() == 0) {
-    const T *gradient = layer.shape().nonlinear ? work_.messages.data() : work_.gradient_in.data();
-    first_reverse<T>({edges, n_sets, gradient, work_.edge_sums.data()}, shape().l_max, stream_);
+    n_parts = first_gradient(layer, state, chunk, edges, n_sets, layer.shape().nonlinear ? work_.messages.data() : work_.gradient_in.data());
   } else {
+    work_.edge_sums.resize(n * n_parts * MAX_HARMONICS);
     work_.edge_features.resize(n * layer.model().n_in() * layer.sent_wide());
     message_reverse<T>({edges, n_sets, kept.features.data(), layer.uncouple(), work_.messages.data(), work_.edge_features.data(), work_.edge_sums.data()},
                        layer.shape().l_in, shape().l_max, stream_);
     gather_sources<T>({state.graph.n_nodes(), n_sets, edges.n_blocks, chunk.first_edge, chunk.n_edges(), state.graph.leaving_start(),
                        state.graph.leaving(), work_.edge_features.data(), !first, work_.feature_gradient.data()}, layer.shape().l_in, stream_);
   }
-  edge_gradients<T>({state.graph.edges(), chunk.first_edge, chunk.n_edges(), n_sets, edges.n_blocks, shape().l_max,
+  edge_gradients<T>({state.graph.edges(), chunk.first_edge, chunk.n_edges(), n_sets, n_parts, shape().l_max,
                      static_cast<std::size_t>(state.graph.host().n_graph_edges), static_cast<std::size_t>(state.graph.n_local()), work_.per_length.data(),
                      work_.density_slope.data(), work_.edge_sums.data(), kept.norm.data(), work_.overlap.data(), work_.gradients.data()}, stream_);
 }

@@ -11,5 +11,5 @@ cd "$root/build/cpp/emulation"
 model=$(find "$root/csrc/mace" -maxdepth 1 -name '*.cpp' -not -name 'device_*')
 # shellcheck disable=SC2086
 emulated "$root" "$build" "liblmp_uq_cuda-$build.so" "$root"/csrc/mace/cuda/*.cu $model "$root"/csrc/base/json*.cpp \
-  "$root/csrc/base/text.cpp" "$root/csrc/file/tensor.cpp"
+  "$root/csrc/base/text.cpp" "$root/csrc/base/environment.cpp" "$root/csrc/file/tensor.cpp"
 echo "$PWD/liblmp_uq_cuda-$build.so"
