@@ -9,7 +9,7 @@ namespace lmp_uq {
 
 namespace {
 
-constexpr double ROUNDING = 1e-15;    // no error is made smaller
+constexpr double ROUNDING = 1e-15;    // of the largest number: no error is made smaller
 
 // Values and derivatives of the hidden functions (2 n_points, n_hidden) at as many points of each interval as make up its polynomials.
 Matrix samples(const RadialKnots &knots)
@@ -79,10 +79,13 @@ CommonFunctions::CommonFunctions(const RadialKnots &knots, double tolerance)
   const std::size_t n_columns = knots.n_columns(), n_hidden = knots.columns().size() / n_columns;
   Matrix left = times(samples(knots), knots.columns(), n_columns);    // what is not described yet
   for (double &number : left) number /= knots.slope_scale();
+  double largest;
+  worst_column(left, n_columns, largest);
+  const double limit = std::max(tolerance, ROUNDING * largest);
   std::vector<Matrix> units, mixtures;                                // S on the samples, and as sums of hidden functions
-  for (double largest; units.size() < n_hidden;) {
+  while (units.size() < n_hidden) {
     const std::size_t worst = worst_column(left, n_columns, largest);
-    if (largest <= std::max(tolerance, ROUNDING)) break;
+    if (largest <= limit) break;
     Matrix unit = column_of(left, n_columns, worst), mixture = column_of(knots.columns(), n_columns, worst);
     for (double &number : mixture) number /= knots.slope_scale();
     for (std::size_t q = 0; q < units.size(); ++q) add(-columns_[q * n_columns + worst] / knots.slope_scale(), mixtures[q], mixture);

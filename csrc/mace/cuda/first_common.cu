@@ -8,6 +8,20 @@ template <class T> struct alignas(16) Four { T v[4]; };    // read as vectors; a
 
 template <class T> __device__ inline Four<T> four(const T *from) { return *reinterpret_cast<const Four<T> *>(from); }
 
+// the harmonics of degrees 0..M of an edge; what follows them in a row was never written
+template <int M, class T> __device__ inline void read_harmonics(const T *row, T (&y)[(M + 1) * (M + 1)])
+{
+  constexpr int n_y = (M + 1) * (M + 1);
+#pragma unroll
+  for (int n = 0; n + 4 <= n_y; n += 4) {
+    const Four<T> part = four(row + n);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) y[n + i] = part.v[i];
+  }
+#pragma unroll
+  for (int n = n_y / 4 * 4; n < n_y; ++n) y[n] = row[n];
+}
+
 template <class T> __device__ inline const CommonPair<T> &pair_of(const CommonEdges<T> &edges, int centre, int s)
 {
   return edges.pairs[edges.element[centre] * edges.n_elements + edges.species.element[s]];
@@ -39,18 +53,11 @@ template <class T, int M> __global__ void __launch_bounds__(WARPS * LANES) commo
       const T t = mine ? batch.t[tile + me.lane] : T(0);
       for (unsigned left = __ballot_sync(WHOLE_WARP, mine); left; left &= left - 1) {
         const int k = __ffs(static_cast<int>(left)) - 1;
-        const T *y = batch.harmonics + static_cast<std::size_t>(tile + k) * MAX_HARMONICS;
+        T y[n_y];
+        read_harmonics<M>(batch.harmonics + static_cast<std::size_t>(tile + k) * MAX_HARMONICS, y);
         const T r = radial(rows + __shfl_sync(WHOLE_WARP, offset, k), 0, __shfl_sync(WHOLE_WARP, t, k));
 #pragma unroll
-        for (int n = 0; n < n_y; n += 4) {
-          if (n + 4 > n_y) {    // what follows in the row was never written
-            sum[n] += r * y[n];
-            continue;
-          }
-          const Four<T> part = four(y + n);
-#pragma unroll
-          for (int i = 0; i < 4; ++i) sum[n + i] += r * part.v[i];
-        }
+        for (int n = 0; n < n_y; ++n) sum[n] += r * y[n];
       }
     }
     T *out = a.out + static_cast<std::size_t>(me.thing) * n_y * width + (s * batch.n_blocks + me.block) * LANES + me.lane;
@@ -72,8 +79,8 @@ template <class T> struct EdgeTile {
 template <class T> struct EdgeTiles { EdgeTile<T> of_warp[reverse_warps<T>()]; };
 
 template <class T, int M>
-__device__ void add_functions(const EdgeTile<T> &tile, const T *gradient, std::size_t width, int n_functions, int lane, const T (&y)[MAX_HARMONICS],
-                              T (&sums)[MAX_HARMONICS])
+__device__ void add_functions(const EdgeTile<T> &tile, const T *gradient, std::size_t width, int n_functions, int lane,
+                              const T (&y)[(M + 1) * (M + 1)], T (&sums)[MAX_HARMONICS])
 {
   constexpr int n_y = (M + 1) * (M + 1);
   for (int q = 0; q < n_functions; q += 4) {
@@ -102,9 +109,8 @@ template <class T, int M> __device__ void reverse_tile(const CommonReverse<T> &a
   const EdgeBatch<T> &batch = a.edges.batch;
   const std::size_t width = static_cast<std::size_t>(a.edges.species.n) * batch.n_blocks * LANES;
   const std::size_t e = lane < n ? tile.edge[lane] : 0;
-  T y[MAX_HARMONICS] = {};
-#pragma unroll
-  for (int k = 0; k < n_y; ++k) y[k] = lane < n ? batch.harmonics[e * MAX_HARMONICS + k] : T(0);
+  T y[n_y] = {};
+  if (lane < n) read_harmonics<M>(batch.harmonics + e * MAX_HARMONICS, y);
   for (int block = 0; block * LANES < pair.n; ++block) {
     const T *rows = pair.rows + block * n_coefficients<T>() * LANES + lane;
     for (int k = 0; k < n; ++k) radial(rows + tile.offset[k], 0, tile.t[k], tile.of[k][lane].value, tile.of[k][lane].slope);
@@ -116,7 +122,8 @@ template <class T, int M> __device__ void reverse_tile(const CommonReverse<T> &a
         for (int k = 0; k < MAX_HARMONICS; ++k) sums[k] = to[k];
       add_functions<T, M>(tile, gradient, width, min(LANES, pair.n - block * LANES), lane, y, sums);
       if (lane < n)
-        for (int k = 0; k < MAX_HARMONICS; ++k) to[k] = sums[k];
+#pragma unroll
+        for (int k = 0; k < MAX_HARMONICS; k += 4) *reinterpret_cast<Four<T> *>(to + k) = {sums[k], sums[k + 1], sums[k + 2], sums[k + 3]};
     }
     __syncwarp();    // before the tile is written again
   }
@@ -160,55 +167,64 @@ template <class T, int M> __global__ void __launch_bounds__(reverse_warps<T>() *
 
 // rows that a warp works on at once, so that it reads a matrix once for all that have the same element
 template <class T> LMP_UQ_HD constexpr int mix_rows() { return sizeof(T) == 8 ? 2 : 4; }
+template <class T> LMP_UQ_HD constexpr int mix_blocks() { return sizeof(T) == 8 ? 2 : 3; }    // of a processor: its registers hold the sums of so many
 
-// sum += rows of `in` from `first` to `end` of the tile times the lane's columns of a matrix (l, depth, n_columns)
+template <class T, int M> struct alignas(16) MixTile { T of[mix_rows<T>() * (M + 1) * (M + 1)][LANES]; };    // (row, component), number
+template <class T, int M> struct MixTiles { MixTile<T, M> of_warp[WARPS]; };
+
+// sum += rows first..end of the tile's, of `in`, times the lane's columns of a matrix (l, n_matrix_rows, n_columns), whose first `depth` rows are taken
 template <class T, int M>
-__device__ inline void add_mixed(T (&sum)[mix_rows<T>()][(M + 1) * (M + 1)], const T *in, std::size_t in_width, int first, int end, const T *matrix,
-                                 int depth, int rows_of_matrix, std::size_t n_columns)
+__device__ inline void add_mixed(T (&sum)[mix_rows<T>() * (M + 1) * (M + 1)], MixTile<T, M> &tile, const T *in, std::size_t in_width, int first, int end,
+                                 const T *matrix, int depth, int n_matrix_rows, std::size_t n_columns, int lane)
 {
-  for (int k = 0; k < depth; k += 4) {
-    unroll<M + 1>([&](auto l) {
-      T column[4];
+  constexpr int n_y = (M + 1) * (M + 1), n_rows = mix_rows<T>();
+  for (int from = 0; from < depth; from += LANES) {
+#pragma unroll 8
+    for (int r = 0; r < n_rows * n_y; ++r) tile.of[r][lane] = r / n_y >= first && r / n_y < end ? in[r * in_width + from + lane] : T(0);
+    __syncwarp();
+    const T *rows = matrix + from * n_columns;
+    const int n = min(LANES, depth - from);
+#pragma unroll 1
+    for (int k = 0; k < n; k += 4) {
+      unroll<M + 1>([&](auto l) {
+        T column[4];
 #pragma unroll
-      for (int i = 0; i < 4; ++i) column[i] = matrix[(static_cast<std::size_t>(l.value) * rows_of_matrix + k + i) * n_columns];
+        for (int i = 0; i < 4; ++i) column[i] = rows[(static_cast<std::size_t>(l.value) * n_matrix_rows + k + i) * n_columns];
+        unroll<n_rows *(2 * l.value + 1)>([&](auto at) {
+          constexpr int r = at.value / (2 * l.value + 1) * n_y + l.value * l.value + at.value % (2 * l.value + 1);
+          const Four<T> x = four(&tile.of[r][k]);
 #pragma unroll
-      for (int row = 0; row < mix_rows<T>(); ++row) {
-        if (row < first || row >= end) continue;
-        unroll<2 * l.value + 1>([&](auto m) {
-          constexpr int n = l.value * l.value + m.value, n_y = (M + 1) * (M + 1);
-          const Four<T> x = four(in + (static_cast<std::size_t>(row) * n_y + n) * in_width + k);
-#pragma unroll
-          for (int i = 0; i < 4; ++i) sum[row][n] += x.v[i] * column[i];
+          for (int i = 0; i < 4; ++i) sum[r] += x.v[i] * column[i];
         });
-      }
-    });
+      });
+    }
+    __syncwarp();    // before the tile is written again
   }
 }
 
-template <class T, int M, bool BACK> __global__ void __launch_bounds__(WARPS * LANES) common_mix_kernel(CommonMix<T> a)
+template <class T, int M, bool BACK> __global__ void __launch_bounds__(WARPS * LANES, mix_blocks<T>()) common_mix_kernel(CommonMix<T> a)
 {
+  using Tiles = MixTiles<T, M>;
   constexpr int n_y = (M + 1) * (M + 1), n_tile = mix_rows<T>();
+  LMP_UQ_SHARED(Tiles, tiles);
   const Share me = share_of_rows((a.n_rows + n_tile - 1) / n_tile);
   const std::size_t in_width = BACK ? a.n_channels : a.n_functions, out_width = BACK ? a.n_functions : a.n_channels;
   const int at = me.block * LANES, of_species = a.n_functions / a.species.n;    // first number of the block that is written
   if (at >= static_cast<int>(out_width)) return;
   const int row = me.thing * n_tile, n = min(n_tile, a.n_rows - row);
   const T *in = a.in + static_cast<std::size_t>(row) * n_y * in_width;
-  T sum[n_tile][n_y] = {};
+  MixTile<T, M> &tile = tiles.of_warp[me.warp];
+  T sum[n_tile * n_y] = {};
   for (int first = 0, end; first < n; first = end) {    // rows of one element
     const int element = a.element[(row + first) % a.n_centres];
     for (end = first + 1; end < n && a.element[(row + end) % a.n_centres] == element;) ++end;
     const CommonPair<T> *pairs = a.pairs + element * a.n_elements;
-    if constexpr (BACK) {
-      const CommonPair<T> &pair = pairs[a.species.element[at / of_species]];
-      const int wide = (pair.n + LANES - 1) / LANES * LANES, column = at % of_species;
-      if (column < wide) add_mixed<T, M>(sum, in, in_width, first, end, pair.transposed + column + me.lane, a.n_channels, a.n_channels, wide);
-    } else {
-      for (int s = 0; s < a.species.n; ++s) {
-        const CommonPair<T> &pair = pairs[a.species.element[s]];
-        const int wide = (pair.n + LANES - 1) / LANES * LANES;
-        add_mixed<T, M>(sum, in + s * of_species, in_width, first, end, pair.columns + at + me.lane, pair.n, wide, a.n_channels);
-      }
+    for (int s = BACK ? at / of_species : 0, last = BACK ? s + 1 : a.species.n; s < last; ++s) {
+      const CommonPair<T> &pair = pairs[a.species.element[s]];
+      const int wide = (pair.n + LANES - 1) / LANES * LANES, column = (BACK ? at % of_species : at) + me.lane;
+      if (BACK && column >= wide) continue;
+      add_mixed<T, M>(sum, tile, BACK ? in : in + s * of_species, in_width, first, end, (BACK ? pair.transposed : pair.columns) + column,
+                      BACK ? a.n_channels : pair.n, BACK ? a.n_channels : wide, BACK ? wide : a.n_channels, me.lane);
     }
   }
   T *out = a.out + static_cast<std::size_t>(row) * n_y * out_width + at + me.lane;
@@ -217,7 +233,7 @@ template <class T, int M, bool BACK> __global__ void __launch_bounds__(WARPS * L
     if (r >= n) break;
     const T scale = a.norm ? static_cast<T>(a.norm[(row + r) % a.n_centres]) : T(1);
 #pragma unroll
-    for (int k = 0; k < n_y; ++k) out[(r * n_y + k) * out_width] = sum[r][k] * scale;
+    for (int k = 0; k < n_y; ++k) out[(r * n_y + k) * out_width] = sum[r * n_y + k] * scale;
   }
 }
 
