@@ -20,15 +20,16 @@ DeviceCommon<T>::DeviceCommon(int n_elements)
 {
 }
 
-// A table has a row of every function for each neighbour and block of channels, and they come from the second cache; T comes from the first,
-// which is some five times as fast and is asked five times for a number of each block. 32 neighbours, whatever a graph has: no step differs.
+// Counted in rows of LANES numbers from the second cache, by benchmarks/gpu_roofline.py: tables have one of every function, coefficient and block
+// of channels for each neighbour, of common functions there is one block; each element that neighbours have costs as much as a row for each
+// function and block of channels, and one more for its edges. 32 neighbours, whatever a graph has: no step may differ from the last.
 template <class T> bool DeviceCommon<T>::pays(int n_species, int n_functions, int n_channels) const
 {
   if (n_species > MOST_SPECIES) return false;
   if (!wanted_.empty()) return wanted_ == "common";
   constexpr int neighbours = 32, n = sizeof(T) == 8 ? 2 * LANES : LANES;
   const int rows = neighbours * n_coefficients<T>(), n_blocks = padded(n_channels) / LANES;
-  return rows * n / LANES + n_species * n * n_blocks < rows * n_functions * n_blocks;
+  return rows * n / LANES + n_species * n * (n_blocks + 1) < rows * n_functions * n_blocks;
 }
 
 // (depth, n_columns) of each degree from columns (depth, degree, n_columns), filled up with zeros; transposed: (n_columns, depth)

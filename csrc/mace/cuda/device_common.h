@@ -26,7 +26,7 @@ template <class T> class DeviceCommon {
  public:
   explicit DeviceCommon(int n_elements);
 
-  // May so many elements go this way, and does it cost less than tables? By what both read for an atom; the number of functions is a guess.
+  // May so many elements go this way, and does it cost less than tables? The number of common functions is a guess.
   bool pays(int n_species, int n_functions, int n_channels) const;
 
   bool has(int centre, int source) const { return host_tables_[centre * n_elements_ + source].rows; }

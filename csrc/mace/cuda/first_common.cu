@@ -113,7 +113,11 @@ template <class T, int M> __device__ void reverse_tile(const CommonReverse<T> &a
   if (lane < n) read_harmonics<M>(batch.harmonics + e * MAX_HARMONICS, y);
   for (int block = 0; block * LANES < pair.n; ++block) {
     const T *rows = pair.rows + block * n_coefficients<T>() * LANES + lane;
-    for (int k = 0; k < n; ++k) radial(rows + tile.offset[k], 0, tile.t[k], tile.of[k][lane].value, tile.of[k][lane].slope);
+    for (int k = 0; k < n; ++k) {
+      Function<T> function;
+      radial(rows + tile.offset[k], 0, tile.t[k], function.value, function.slope);
+      tile.of[k][lane] = function;
+    }
     __syncwarp();
     for (int set = 0; set < a.n_sets; ++set) {
       const T *gradient = a.gradient + (static_cast<std::size_t>(set) * batch.n_centres + row) * n_y * width + (s * batch.n_blocks + block) * LANES;
@@ -179,8 +183,13 @@ __device__ inline void add_mixed(T (&sum)[mix_rows<T>() * (M + 1) * (M + 1)], Mi
 {
   constexpr int n_y = (M + 1) * (M + 1), n_rows = mix_rows<T>();
   for (int from = 0; from < depth; from += LANES) {
-#pragma unroll 8
-    for (int r = 0; r < n_rows * n_y; ++r) tile.of[r][lane] = r / n_y >= first && r / n_y < end ? in[r * in_width + from + lane] : T(0);
+#pragma unroll 1
+    for (int row = 0; row < n_rows; ++row) {
+      const bool taken = row >= first && row < end;
+      const T *numbers = in + row * n_y * in_width + from + lane;
+#pragma unroll
+      for (int n = 0; n < n_y; ++n, numbers += in_width) tile.of[row * n_y + n][lane] = taken ? *numbers : T(0);
+    }
     __syncwarp();
     const T *rows = matrix + from * n_columns;
     const int n = min(LANES, depth - from);
@@ -202,7 +211,7 @@ __device__ inline void add_mixed(T (&sum)[mix_rows<T>() * (M + 1) * (M + 1)], Mi
   }
 }
 
-template <class T, int M, bool BACK> __global__ void __launch_bounds__(WARPS * LANES, mix_blocks<T>()) common_mix_kernel(CommonMix<T> a)
+template <class T, bool BACK, int M> __global__ void __launch_bounds__(WARPS * LANES, mix_blocks<T>()) common_mix_kernel(CommonMix<T> a)
 {
   using Tiles = MixTiles<T, M>;
   constexpr int n_y = (M + 1) * (M + 1), n_tile = mix_rows<T>();
@@ -255,7 +264,7 @@ template <class T> void common_mix(const CommonMix<T> &a, int l_max, cudaStream_
   const std::size_t n_tiles = (a.n_rows + mix_rows<T>() - 1) / mix_rows<T>();
   const int n_blocks = blocks_for(n_tiles * ((a.back ? a.n_functions : a.n_channels) / LANES));
   for_l_max(l_max, [&](auto m) {
-    launch(stream, a.back ? common_mix_kernel<T, m.value, true> : common_mix_kernel<T, m.value, false>, n_blocks, WARPS * LANES, 0, a);
+    launch(stream, a.back ? common_mix_kernel<T, true, m.value> : common_mix_kernel<T, false, m.value>, n_blocks, WARPS * LANES, 0, a);
   });
 }
 
