@@ -91,7 +91,8 @@ def gemm(m: Model, rows: float, read: float, written: float) -> Cost:
 def common_sums(m: Model) -> Cost:
     """common_forward: a warp evaluates the functions of an edge for all channels; sums for each element of the neighbours."""
     edge, tiles, sums = m.neighbours, m.species * -(-m.neighbours // WARP), m.species * SUMS * WARP * FLOAT
-    return Cost(edge * WARP * 21, edge * 45 + tiles * 57 + m.species * 97, edge * 12 + tiles * 4 + m.species * SUMS, edge * EDGE_OF_COMMON, sums)
+    issue, loads = edge * 45 + tiles * 57 + m.species * 97, edge * 12 + tiles * 4 + m.species * SUMS
+    return Cost(edge * WARP * 21, issue, loads, edge * EDGE_OF_COMMON, sums)
 
 
 def common_edges(m: Model) -> Cost:
