@@ -183,10 +183,35 @@ template <class T> void first_layer(const Size &size, std::mt19937 &generator)
   DeviceArray<T> out(n), gradient(random_numbers<T>(n, generator)), sums(static_cast<std::size_t>(batch.n_edges()) * size.n_channels / 2);
   const double edges = static_cast<double>(batch.n_edges()) * size.n_channels, bytes = edges * (L_MAX + 1) * n_coefficients<T>() * sizeof(T);
   const double value = (L_MAX + 1) * (n_coefficients<T>() - 1), slope = (L_MAX + 1) * (n_coefficients<T>() - 2);
-  print<T>("first_forward", size, seconds(nullptr, [&] { first_forward<T>({batch.view(), batch.norm.data(), out.data()}, L_MAX, nullptr); }), bytes,
+  print<T>("first_forward", size, seconds(nullptr, [&] { first_forward<T>({batch.view(), nullptr, batch.norm.data(), out.data()}, L_MAX, nullptr); }), bytes,
            edges * (value + N_Y));
-  print<T>("first_reverse", size, seconds(nullptr, [&] { first_reverse<T>({batch.view(), 1, gradient.data(), sums.data()}, L_MAX, nullptr); }), bytes,
+  print<T>("first_reverse", size, seconds(nullptr, [&] { first_reverse<T>({batch.view(), nullptr, 1, gradient.data(), sums.data()}, L_MAX, nullptr); }), bytes,
            edges * (value + slope + 2 * N_Y));
+}
+
+// the same by common functions, of one element
+template <class T> void common_functions(const Size &size, std::mt19937 &generator)
+{
+  constexpr int q = sizeof(T) == 8 ? 36 : 24;
+  const int n = size.n_atoms, wide = padded(q), c = size.n_channels;
+  const Batch<T> batch({n, size.n_neighbours, wide, size.n_intervals}, 1, generator);
+  const std::size_t n_sums = static_cast<std::size_t>(n) * N_Y * wide, n_out = static_cast<std::size_t>(n) * N_Y * c;
+  DeviceArray<T> matrix(random_numbers<T>(static_cast<std::size_t>(L_MAX + 1) * wide * c, generator)), sums(random_numbers<T>(n_sums, generator)),
+      out(random_numbers<T>(n_out, generator)), edge_sums(static_cast<std::size_t>(batch.n_edges()) * MAX_HARMONICS);
+  const DeviceArray<int> element(std::vector<int>(n, 0));
+  const DeviceArray<CommonPair<T>> pairs(std::vector<CommonPair<T>>{{q, batch.table.data(), matrix.data(), matrix.data()}});
+  const CommonEdges<T> edges{batch.view(), element.data(), nullptr, 1, pairs.data(), {1, {0}}};
+  CommonMix<T> mix{false, n, n, c, wide, 1, element.data(), batch.norm.data(), pairs.data(), {1, {0}}, sums.data(), out.data()};
+  const double n_edges = batch.n_edges(), bytes = n_edges * wide * n_coefficients<T>() * sizeof(T), fma = n * 16.0 * q * c;
+  const double value = n_coefficients<T>() - 1, slope = n_coefficients<T>() - 2;
+  const auto forward = [&] { common_forward<T>({edges, sums.data()}, L_MAX, nullptr); };
+  const auto reverse = [&] { common_reverse<T>({edges, 1, sums.data(), edge_sums.data(), 1}, L_MAX, nullptr); };
+  const auto mixed = [&] { common_mix<T>(mix, L_MAX, nullptr); };
+  print<T>("common_forward", size, seconds(nullptr, forward), bytes, n_edges * wide * (value + N_Y));
+  print<T>("common_mix", size, seconds(nullptr, mixed), 0.0, fma);
+  mix.back = true, mix.norm = nullptr, mix.in = out.data(), mix.out = sums.data();
+  print<T>("common_mix back", size, seconds(nullptr, mixed), 0.0, fma);
+  print<T>("common_reverse", size, seconds(nullptr, reverse), bytes, n_edges * (wide * (value + slope) + 2 * N_Y * q));
 }
 
 template <class T> void messages(const Size &size, std::mt19937 &generator)
@@ -299,7 +324,8 @@ template <class T> void head(const Size &size, std::mt19937 &generator)
 template <class T> void all_kernels(const Size &size)
 {
   std::mt19937 generator(1);
-  first_layer<T>(size, generator), messages<T>(size, generator), matrices<T>(size, generator), products<T>(size, generator), head<T>(size, generator);
+  first_layer<T>(size, generator), common_functions<T>(size, generator), messages<T>(size, generator), matrices<T>(size, generator);
+  products<T>(size, generator), head<T>(size, generator);
 }
 
 int main(int n_words, char **words)

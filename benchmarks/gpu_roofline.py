@@ -23,32 +23,36 @@ HOST = 25e9  # bytes a second to and from the host
 TILE = 64  # of matrix products
 TOGETHER = 4  # atoms of a thread block of the products, which read the same coefficients
 WARP, FLOAT, COEFFICIENTS, SUMS = 32, 4, 6, 16
+COMMON = 24  # functions that the columns of a pair of elements have in common, of the first layer: 22 to 26 in float32
 
 
 class Model(NamedTuple):
-    """Channels, neighbours, and the terms of each layer's products: coefficients, multiplications forward and reverse."""
+    """Channels, neighbours, their elements, and the terms of each layer's products: coefficients, multiplications forward and reverse."""
 
     channels: int
     neighbours: int
+    species: int
     terms: tuple[tuple[int, int, int], tuple[int, int, int]]
 
 
 # linear, pairs, thirds of all outputs: forward linear + thirds + 2 pairs, reverse linear + 2 thirds + 5 pairs
 TERMS = tuple((a + b + c, a + c + 2 * b, a + 2 * c + 5 * b) for a, b, c in ((4, 221, 355), (1, 49, 77)))
 MODELS = {
-    "medium, 128x0e+128x1o, 62 neighbours": Model(128, 62, TERMS),
-    "nbmotaw, 32x0e+32x1o, 18 neighbours": Model(32, 18, TERMS),
+    "medium, 128x0e+128x1o, 62 neighbours of one element": Model(128, 62, 1, TERMS),
+    "medium, 62 neighbours of five elements": Model(128, 62, 5, TERMS),
+    "nbmotaw, 32x0e+32x1o, 18 neighbours of four elements": Model(32, 18, 4, TERMS),
 }
 # of an edge and warp: multiplications of a lane, instructions, loads and stores
 LOOPS = {
-    "first_forward": (36, 102, 42),
-    "first_reverse": (70, 189, 75),
+    "first_forward": (36, 103, 43),
+    "first_reverse": (70, 205, 75),
     "message_forward": (160, 277, 83),
     "message_reverse": (334, 537, 121),
     "shared by sets": (90, 227, 93),
     "each set": (244, 371, 65),
     "gather_sources": (4, 33, 5),
 }
+EDGE_OF_COMMON = COEFFICIENTS * WARP * FLOAT + 84  # bytes: a row of the table of common functions, harmonics and the rest of an edge
 # instructions, loads and stores of a multiplication; a load of 16 bytes a lane counts as four
 GEMM = (625 / (512 * WARP), 160 / (512 * WARP))
 TENSOR_CORES = (454 / (512 * WARP), 64 / (512 * WARP))
@@ -98,6 +102,31 @@ def on_tensor_cores(m: Model, rows: float, read: float, written: float) -> dict[
     return cost.times() | {"FMA": 3e9 * cost.fma / TENSOR_RATE}
 
 
+def common_sums(m: Model) -> Cost:
+    """common_forward: a warp evaluates the functions of an edge for all channels; sums for each element of the neighbours."""
+    edge, tiles, sums = m.neighbours, m.species * -(-m.neighbours // WARP), m.species * SUMS * WARP * FLOAT
+    issue, loads = edge * 45 + tiles * 57 + m.species * 97, edge * 12 + tiles * 4 + m.species * SUMS
+    return Cost(edge * WARP * 21, issue, loads, edge * EDGE_OF_COMMON, sums)
+
+
+def common_edges(m: Model) -> Cost:
+    """common_reverse: functions of up to 32 edges of an element, then a lane sums over them for an edge."""
+    edge, tiles, sums = m.neighbours, m.species * -(-m.neighbours // (WARP * m.species)), m.species * SUMS * WARP * FLOAT
+    fours, looks = COMMON // 4, m.species * -(-m.neighbours // WARP)
+    issue, loads = edge * 23 + tiles * (fours * 195 + 74) + looks * 100, edge * 9 + tiles * (fours * 20 + 20) + looks * 6
+    return Cost(WARP * (edge * 9 + tiles * fours * 128), issue, loads, edge * EDGE_OF_COMMON + sums, edge * SUMS * FLOAT + sums)
+
+
+def common_mix(m: Model, back: bool) -> Cost:
+    """Between the sums of functions and of channels, tiles of 4 atoms and 32 numbers that are written."""
+    functions, channels = m.species * COMMON, m.channels
+    depth, parts, blocks = (channels, channels // WARP, m.species) if back else (functions, m.species, channels // WARP)
+    tiles, read, written = blocks / 4, parts * WARP * SUMS * FLOAT, blocks * WARP * SUMS * FLOAT
+    issue, loads = tiles * (parts * 428 + depth / 4 * 400 + 473), tiles * (parts * 128 + depth / 4 * 80 + 64)
+    l2 = 4 * functions * channels * FLOAT / (4 * TOGETHER) + read * blocks
+    return Cost(tiles * 4 * SUMS * depth * WARP, issue, loads, l2, read + written)
+
+
 def product(m: Model, layer: int, reverse: bool, vectors: int) -> Cost:
     coefficients, forward, back = m.terms[layer]
     read = coefficients * m.channels * FLOAT / TOGETHER
@@ -120,7 +149,8 @@ def forward(m: Model) -> dict[str, Cost]:
     prepared = Cost(hbm=edge * (40 + 100 + 76))
     return {
         "prepare_edges, twice": prepared + prepared,
-        "first_forward": loop(m, "first_forward", 4, hbm=16 * vector),
+        "common_forward": common_sums(m),
+        "common_mix": common_mix(m, False),
         "product_forward, layer 0": product(m, 0, False, 20),
         "gemm: Lin, Up": gemm(m, 8, 8, 8),
         "message_forward": loop(m, "message_forward", 10, edge * 4 * vector, 44 * vector),
@@ -134,15 +164,16 @@ def reverse(m: Model, n_sets: int = 1) -> dict[str, Cost]:
     """Gradients of n_sets weighted sums of them."""
     edge, vector, n = m.neighbours, m.channels * FLOAT, n_sets
     sums, features = edge * m.channels / WARP * SUMS * FLOAT, edge * 4 * vector
-    prepared, gradients = Cost(hbm=edge * (40 + 100 + 76)), Cost(hbm=sums + edge * 104)
+    prepared = Cost(hbm=edge * (40 + 100 + 76))
     each = {
         "product_reverse, Lin, layer 1": product(m, 1, True, 33) + gemm(m, 1, 1, 1),
         "gemm: messages, transposed": gemm(m, 40, 16, 40),
         "gather_sources": loop(m, "gather_sources", 0, hbm=features + 4 * vector),
         "gemm: Lin, Up, skip, transposed": gemm(m, 9, 9, 9),
         "product_reverse, layer 0": product(m, 0, True, 36),
-        "first_reverse": loop(m, "first_reverse", 4, hbm=16 * vector + sums),
-        "edge_gradients, twice": gradients + gradients,
+        "common_mix, back": common_mix(m, True),
+        "common_reverse": common_edges(m),
+        "edge_gradients, twice": Cost(hbm=sums + edge * (SUMS * FLOAT + 2 * 104)),
         "repulsion, gradients": Cost(hbm=edge * (40 + 24)),
     }
     times = {name: Cost(*(n * value for value in cost)) for name, cost in each.items()}
@@ -187,6 +218,14 @@ def head(m: Model) -> dict[str, tuple[Cost, int]]:
     }
 
 
+def by_tables(m: Model) -> dict[str, Cost]:
+    """The first layer where it goes by tables of all columns, in place of the common functions."""
+    vector = m.channels * FLOAT
+    sums = m.neighbours * m.channels / WARP * SUMS * FLOAT
+    forward, reverse = loop(m, "first_forward", 4, hbm=16 * vector), loop(m, "first_reverse", 4, hbm=16 * vector + sums)
+    return {"first_forward, where tables are": forward, "first_reverse, where tables are": reverse}
+
+
 def main() -> None:
     """Print a table for each model."""
     titles = f"| kernel | k FMA | L2 kB | HBM kB | {' | '.join(RATES)} | tightest |\n|{10 * '---|'}"
@@ -199,6 +238,8 @@ def main() -> None:
         host = 1e9 * m.neighbours * (52 + 24) / HOST
         print(f"| sum | | | | | | | | | {ns:.0f}: {1e3 / ns:.2f} M atom-steps/s |")
         print(f"| edges from the host, their gradients to it | | | | | | | | | {host:.0f} more, at {HOST / 1e9:.0f} GB/s |")
+        for kernel, cost in by_tables(m).items():
+            print(row(kernel, cost, cost.times()))
         print(f"\nmatrices on tensor cores, stacked pulls\n\n{titles}")
         print(row("gemm: messages, on tensor cores", gemm(m, 40, 40, 16), on_tensor_cores(m, 40, 40, 16)))
         for n in (2, 4):

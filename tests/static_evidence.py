@@ -23,13 +23,13 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 TABLE = Path(__file__).with_suffix(".txt")
-HOT_FILES = ("message_forward", "message_reverse", "first_layer", "gemm", "products", "edge_geometry")
-FILES = (*HOT_FILES, "atoms", "gate", "head_bars", "head_sums")
+HOT_FILES = ("message_forward", "message_reverse", "first_layer", "first_common", "gemm", "products", "edge_geometry")
+FILES = (*HOT_FILES, "atoms", "gate", "head_bars", "head_sums", "listed_edges")
 CHIPS = {"sm_90": 228, "sm_80": 164}  # kB of shared memory of a processor; registers, warps and blocks are the same
 REGISTERS, MOST_WARPS, MOST_BLOCKS, BLOCK_KB = 65536, 64, 32, 1
 COUNTED = ("FFMA", "DFMA", "FMUL", "DMUL", "FADD", "DADD", "LDG", "LDS", "STG", "STS", "SHFL")
 ARITHMETIC = ("FFMA", "DFMA", "FADD", "DADD")
-HOT = re.compile(r"((message|first|product)_(forward|reverse(_stacked)?)|gemm|gather_sources)_kernel<float|gemm_tf32_kernel")
+HOT = re.compile(r"((message|first|product|common)_(forward|reverse(_stacked)?)|common_mix|gemm|gather_sources)_kernel<float|gemm_tf32_kernel")
 
 
 class Kernel(NamedTuple):

@@ -96,15 +96,19 @@ RadialKnots::Piecewise RadialKnots::interpolated(const RadialFunctions &function
   return out;
 }
 
-// derivative with respect to t of the polynomial whose coefficients stand n numbers apart
-double RadialKnots::slope(const double *c, std::size_t n, double t) const
+void RadialKnots::polynomial_at(const double *c, std::size_t stride, double t, double &value, double &slope) const
 {
-  const auto of = [&](int power) { return c[power * n]; };
-  double value, slope;
+  const auto of = [&](int power) { return c[power * stride]; };
   if (n_coefficients_ == 6)
     polynomial<6>(of, t, value, slope);
   else
     polynomial<8>(of, t, value, slope);
+}
+
+double RadialKnots::slope(const double *c, std::size_t stride, double t) const
+{
+  double value, slope;
+  polynomial_at(c, stride, t, value, slope);
   return slope;
 }
 

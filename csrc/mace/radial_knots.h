@@ -22,6 +22,13 @@ class RadialKnots {
 
   const RadialSpans &spans() const { return spans_; }
   int n_intervals() const { return n_intervals_of(spans_); }
+  int n_coefficients() const { return n_coefficients_; }
+  int n_columns() const { return n_columns_; }
+  double slope_scale() const { return slope_scale_; }                      // largest derivative of a column, 1/Angstrom
+  const Matrix &hidden() const { return hidden_; }                         // (n_intervals, n_coefficients, n_hidden)
+  const Matrix &columns() const { return *columns_; }                      // (n_hidden, n_columns)
+  // value and derivative with respect to t of a polynomial whose coefficients stand `stride` numbers apart
+  void polynomial_at(const double *c, std::size_t stride, double t, double &value, double &slope) const;
   const Matrix &density() const { return density_; }                       // (n_intervals, n_coefficients)
   Matrix coefficients(int first, int n) const { return times(hidden_, *columns_, n_columns_, first, n); }    // of n columns: (n_intervals, n_coefficients, n)
 
@@ -31,15 +38,15 @@ class RadialKnots {
   };
   Piecewise interpolated(const RadialFunctions &functions, double first, int pieces) const;
   double worst(const RadialFunctions &functions, const Piecewise &polynomials, double first, int pieces) const;
-  double slope(const double *c, std::size_t n, double t) const;
+  double slope(const double *c, std::size_t stride, double t) const;
   void set_scales(const RadialFunctions &functions);
   void add_span(const RadialFunctions &functions, int k, double tolerance);
 
   int centre_, source_, n_columns_, n_coefficients_;
   RadialSpans spans_;
   double slope_scale_ = 1e-300, density_scale_ = 1e-300;                   // largest derivatives
-  std::shared_ptr<const Matrix> columns_;                                  // (n_hidden, n_columns)
-  Matrix hidden_, density_;                                                // hidden_: (n_intervals, n_coefficients, n_hidden)
+  std::shared_ptr<const Matrix> columns_;
+  Matrix hidden_, density_;
 };
 
 }    // namespace lmp_uq

@@ -29,8 +29,8 @@ def wanted_always(name):
 def test_hot_kernels_in_float32(tmp_path):
     found = of_chip("sm_90", static_evidence.HOT_FILES, tmp_path, wanted_always)
     kinds = {name.split("_kernel")[0] for _, name in found}
-    both_ways = {f"{name}_{way}" for name in ("message", "first", "product") for way in ("forward", "reverse")}
-    assert kinds == both_ways | {"gemm", "gemm_tf32", "gather_sources", "message_reverse_stacked"}
+    both_ways = {f"{name}_{way}" for name in ("message", "first", "common", "product") for way in ("forward", "reverse")}
+    assert kinds == both_ways | {"common_mix", "gemm", "gemm_tf32", "gather_sources", "message_reverse_stacked"}
     assert sum(name.startswith("message") for _, name in found) == 9  # three degrees of features, three kernels
     assert static_evidence.regressions(found, static_evidence.read_table()) == []
 

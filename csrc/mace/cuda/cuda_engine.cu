@@ -58,11 +58,7 @@ template <class T> std::shared_ptr<const DeviceList> CudaEngine<T>::list_of(cons
 {
   if (graph.list.number && list_ && list_->number() == graph.list.number) return list_;
   auto made = std::make_shared<const DeviceList>(graph, shape().n_elements(), n_threads_, stream_);
-  std::vector<char> seen(shape().n_elements(), 0);
-  std::vector<int> elements;
-  for (const int z : made->element)
-    if (!seen[z]++) elements.push_back(z);
-  for (auto &layer : layers_) layer->prepare(elements, stream_);
+  for (auto &layer : layers_) layer->prepare(made->elements(), stream_);
   if (graph.list.number) list_ = made;
   return made;
 }
@@ -97,7 +93,7 @@ template <class T> std::size_t CudaEngine<T>::n_bytes() const
   for (const auto &layer : layers_) n += layer->n_bytes();
   const Workspace &w = work_;
   const auto add = [&](const auto &...arrays) { n += (arrays.bytes() + ...); };
-  add(w.harmonics, w.t, w.first_in, w.messages, w.products, w.features, w.gated, w.before_gate, w.own, w.edge_sums, w.edge_features, w.row, w.per_length,
+  add(w.harmonics, w.t, w.common, w.first_in, w.messages, w.products, w.features, w.gated, w.before_gate, w.own, w.edge_sums, w.edge_features, w.row, w.per_length,
       w.density, w.density_slope, w.work, w.slope, w.parts, w.skip[0], w.skip[1], w.feature_gradient[0], w.feature_gradient[1], w.wanted,
       w.features_out, w.gradient_in, w.overlap, w.gradients, w.by_number, w.forces, w.virials, w.virial_parts, w.energy_weights,
       w.descriptor_weights, w.n_uncovered, w.uncovered);
@@ -175,13 +171,15 @@ template <class T> bool CudaEngine<T>::keeps_sums(const Layer &layer, std::size_
 constexpr int MOST_CENTRES = 65536;    // of a chunk
 
 // As many centres as a fixed share of the memory has room for: the sums of a run do not depend on how its centres are cut.
-template <class T> std::vector<Chunk> CudaEngine<T>::chunks(const DeviceGraph &graph, int n_sets) const
+template <class T> std::vector<Chunk> CudaEngine<T>::chunks(const Evaluated &state, int n_sets) const
 {
+  const DeviceGraph &graph = state.graph;
   std::size_t per_centre = 0;
   const std::size_t n_edges = graph.n_local() ? graph.n_edges() / graph.n_local() + 1 : 1;
   for (const auto &layer : layers_) {
     const std::size_t of_edges = n_edges * n_sets * (layer->model().n_in() * layer->sent_wide() + layer->sent_wide() / 2);
-    const std::size_t of_atoms = n_sets * (sum_size(*layer) + 3 * static_cast<std::size_t>(n_harmonics()) * wide());
+    const std::size_t of_common = state.layers[layer->number()].common.n_functions();
+    const std::size_t of_atoms = n_sets * (sum_size(*layer) + n_harmonics() * (of_common + 3 * static_cast<std::size_t>(wide())));
     per_centre = std::max(per_centre, (of_edges + of_atoms) * sizeof(T));
   }
   const std::size_t room = memory_ / 4 / per_centre;

@@ -71,6 +71,7 @@ template <class T> class CudaEngine : public ListEngine {
     DeviceArray<T> features;           // x (n_nodes, (l_in+1)^2, n_sent), layers > 0
     DeviceArray<double> norm;          // of a centre's sum over its neighbours (n_local)
     OwnRows<T> own;
+    CommonShape common;                // layer 0
   };
   struct Kept {
     DeviceGraph graph;
@@ -95,7 +96,7 @@ template <class T> class CudaEngine : public ListEngine {
     std::shared_ptr<Spare> spare;
   };
   struct Workspace {                   // of a chunk, but for what is said to be of all
-    DeviceArray<T> harmonics, t, first_in, messages, products, features, gated, before_gate, own, edge_sums, edge_features;
+    DeviceArray<T> harmonics, t, common, first_in, messages, products, features, gated, before_gate, own, edge_sums, edge_features;
     DeviceArray<const T *> row;
     DeviceArray<double> per_length, density, density_slope, work, slope, parts;
     // Of all, by the parity of the layer that takes it: what its skip takes of the features before it, or gives to their gradients; gradients of x
@@ -126,11 +127,15 @@ template <class T> class CudaEngine : public ListEngine {
   std::size_t first_sum(const Layer &layer, int l) const;
   std::size_t sum_size(const Layer &layer) const;    // of a centre
   bool keeps_sums(const Layer &layer, std::size_t n_local) const;
-  std::vector<Chunk> chunks(const DeviceGraph &graph, int n_sets) const;
+  std::vector<Chunk> chunks(const Evaluated &state, int n_sets) const;
   DeviceArray<T> &skip_before(const Layer &layer) { return work_.skip[layer.number() % 2]; }
   DeviceArray<T> &skip_after(const Layer &layer) { return work_.skip[(layer.number() + 1) % 2]; }
   DeviceArray<T> &feature_gradient(const Layer &layer) { return work_.feature_gradient[layer.number() % 2]; }
 
+  const PairTable<T> *tables_of(const Layer &layer, const Evaluated &state) const
+  {
+    return state.layers[layer.number()].common.n_blocks ? layer.common().tables() : layer.tables();
+  }
   EdgeBatch<T> prepare_chunk(const Layer &layer, const Evaluated &state, const Chunk &chunk);
 
   // forward
@@ -158,6 +163,12 @@ template <class T> class CudaEngine : public ListEngine {
   void download(const Evaluated &state, double *descriptors);
   void send(const Layer &next, Evaluated &state, const Chunk &chunk);
   void fill_ghosts(const Layer &layer, const DeviceList &list, const GhostExchange &exchange, DeviceArray<T> &features);
+
+  // the first layer's edges
+  CommonEdges<T> common_edges(const Layer &layer, const Evaluated &state, EdgeBatch<T> edges) const;
+  CommonMix<T> common_mix_of(const Layer &layer, const Evaluated &state, const Chunk &chunk, bool back, int n_rows, const T *in, T *out) const;
+  void sum_first(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, T *out);
+  int first_gradient(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, int n_sets, const T *gradient);
 
   // reverse
   void pull_sets(const Evaluated &state, const GhostExchange &exchange, const Weighting &weighting);

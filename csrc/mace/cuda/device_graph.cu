@@ -13,6 +13,10 @@ namespace lmp_uq::cuda {
 DeviceList::DeviceList(const AtomGraph &graph, int n_elements, int n_threads, cudaStream_t stream)
     : NodeRows(graph, n_elements, n_threads), number_(graph.list.number)
 {
+  std::vector<char> seen(n_elements, 0);
+  for (const int z : element) seen[z] = 1;
+  for (int z = 0; z < n_elements; ++z)
+    if (seen[z]) elements_.push_back(z);
   node_.upload(node, stream);
   element_.upload(element, stream);
   if (number_ != 0) {

@@ -25,6 +25,7 @@ class DeviceList : public NodeRows {
 
   std::int64_t number() const { return number_; }
   std::size_t n_graph_edges() const { return site_.size(); }
+  const std::vector<int> &elements() const { return elements_; }       // that nodes have, rising
   const std::vector<int> &start() const { return start_; }             // (n_local+1) first listed edge of each row
   // moving: positions or vectors, as the graph has them
   ListedEdges view(const double *moving) const
@@ -45,7 +46,7 @@ class DeviceList : public NodeRows {
   void find_leaving(cudaStream_t stream);
 
   std::int64_t number_;
-  std::vector<int> start_;
+  std::vector<int> elements_, start_;
   DeviceArray<int> device_start_, id_, site_, row_of_site_, site_of_row_, node_, element_, leaving_start_, leaving_;
   mutable WantedRows wanted_;
 };

@@ -16,7 +16,8 @@ template <class T> DeviceSparse<T>::DeviceSparse(const SparseMatrix &m, cudaStre
 template <class T>
 DeviceLayer<T>::DeviceLayer(const Weights &weights, int number, double table_tolerance, cudaStream_t stream)
     : model_(weights, number), tolerance_(table_tolerance), couple_(model_.coupling().forward, stream), uncouple_(model_.coupling().reverse, stream),
-      elements_(model_.n_elements()), host_tables_(static_cast<std::size_t>(model_.n_elements()) * model_.n_elements())
+      elements_(model_.n_elements()), host_tables_(static_cast<std::size_t>(model_.n_elements()) * model_.n_elements()),
+      common_(model_.n_elements())
 {
   const int n_channels = model_.n_channels();
   const Polynomial p = model_.products().view();
@@ -75,14 +76,35 @@ template <class T> ReadoutWeights DeviceLayer<T>::readout() const
            model_.readout_biased().last_bias}};
 }
 
+template <class T> bool DeviceLayer<T>::goes_by_common(std::size_t n_species) const
+{
+  const RadialFunctions &radial = model_.radial();
+  return number() == 0 && tolerance_ != 0.0 && common_.pays(static_cast<int>(n_species), radial.n_functions(), radial.n_channels());
+}
+
+template <class T> CommonShape DeviceLayer<T>::common_shape(const std::vector<int> &elements) const
+{
+  return goes_by_common(elements.size()) ? common_.shape(elements) : CommonShape{};
+}
+
+template <class T> void DeviceLayer<T>::make_pair(int centre, int source, bool common, cudaStream_t stream)
+{
+  if (common)
+    common_.make(centre, source, model_.radial().key(centre, source), knots(centre, source), model_.radial().n_channels(), tolerance_, stream);
+  else
+    make_table(centre, source, stream);
+}
+
 template <class T> void DeviceLayer<T>::prepare(const std::vector<int> &elements, cudaStream_t stream)
 {
+  const bool common = goes_by_common(elements.size());
   bool changed = false;
   for (const int z : elements)
     if (!elements_[z].made) make_element(z, stream), changed = true;
   for (const int centre : elements)
     for (const int source : elements)
-      if (tolerance_ != 0.0 && !host_tables_[centre * elements_.size() + source].rows) make_table(centre, source, stream), changed = true;
+      if (tolerance_ != 0.0 && !(common ? common_.has(centre, source) : host_tables_[centre * elements_.size() + source].rows != nullptr))
+        make_pair(centre, source, common, stream), changed = true;
   if (!changed) return;
   std::vector<const T *> coefficients, skips, sources;
   for (const Element &e : elements_) {
@@ -94,6 +116,7 @@ template <class T> void DeviceLayer<T>::prepare(const std::vector<int> &elements
   constant_skip_.upload(skips, stream);
   constant_source_.upload(sources, stream);
   tables_.upload(host_tables_, stream);
+  if (number() == 0) common_.upload(stream);
   require(cudaStreamSynchronize(stream));
 }
 
@@ -152,7 +175,7 @@ template <class T> void DeviceLayer<T>::make_table(int centre, int source, cudaS
     require(cudaStreamSynchronize(stream));
     table_bytes_ += bytes_of(made);
   }
-  host_tables_[centre * elements_.size() + source] = {table->spans, table->rows.data(), table->density.data()};
+  host_tables_[centre * elements_.size() + source] = {table->spans, row_size(), table->rows.data(), table->density.data()};
 }
 
 template <class T> OwnRows<T> DeviceLayer<T>::own_rows(int n_edges, const std::vector<Uncovered> &of, cudaStream_t stream) const
@@ -188,12 +211,14 @@ template <class T> double DeviceLayer<T>::table_bytes_of(const std::vector<int> 
   std::set<std::pair<int, int>> keys;
   for (int centre : elements)
     for (int source : elements) keys.insert(model_.radial().key(centre, source));
-  return static_cast<double>(keys.size()) * bytes_of(knots(elements.front(), elements.back()));
+  const RadialKnots sample = knots(elements.front(), elements.back());
+  const bool common = goes_by_common(elements.size());
+  return static_cast<double>(keys.size()) * (common ? DeviceCommon<T>::bytes_of(sample, model_.radial().n_channels(), tolerance_) : bytes_of(sample));
 }
 
 template <class T> std::size_t DeviceLayer<T>::n_bytes() const
 {
-  std::size_t n = table_bytes_;
+  std::size_t n = table_bytes();
   const auto add = [&](const std::vector<DeviceMatrix<T>> &matrices) {
     for (const DeviceMatrix<T> &m : matrices) n += m.n_bytes();
   };

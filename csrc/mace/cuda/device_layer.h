@@ -3,6 +3,7 @@
 #ifndef LMP_UQ_CUDA_DEVICE_LAYER_H
 #define LMP_UQ_CUDA_DEVICE_LAYER_H
 
+#include "mace/cuda/device_common.h"
 #include "mace/cuda/device_graph.h"
 #include "mace/cuda/device_matrix.h"
 #include "mace/layer_model.h"
@@ -59,12 +60,14 @@ template <class T> class DeviceLayer {
   const T *const *constant_skip() const { return constant_skip_.data(); }  // layer 0
   const T *const *constant_source() const { return constant_source_.data(); }    // layer 0 of nonlinear models
   const PairTable<T> *tables() const { return tables_.data(); }
+  const DeviceCommon<T> &common() const { return common_; }                // layer 0
+  CommonShape common_shape(const std::vector<int> &elements) const;        // of a graph that has these, which are prepared
   ReadoutWeights readout() const;
 
-  // Makes what these elements need, tables of all their pairs too.
+  // Makes what these elements need, tables or common functions of all their pairs too.
   void prepare(const std::vector<int> &elements, cudaStream_t stream);
   OwnRows<T> own_rows(int n_edges, const std::vector<Uncovered> &of, cudaStream_t stream) const;
-  std::size_t table_bytes() const { return table_bytes_; }
+  std::size_t table_bytes() const { return table_bytes_ + common_.n_bytes(); }
   double table_bytes_of(const std::vector<int> &elements) const;
   std::size_t n_bytes() const;
 
@@ -84,6 +87,8 @@ template <class T> class DeviceLayer {
   };
   void make_gate(cudaStream_t stream);
   void make_element(int z, cudaStream_t stream);
+  bool goes_by_common(std::size_t n_species) const;
+  void make_pair(int centre, int source, bool common, cudaStream_t stream);
   void make_table(int centre, int source, cudaStream_t stream);
   RadialKnots knots(int centre, int source) const
   {
@@ -102,6 +107,7 @@ template <class T> class DeviceLayer {
   DeviceArray<const T *> coefficients_, constant_skip_, constant_source_;
   std::map<std::pair<int, int>, std::unique_ptr<Table>> made_;   // by key
   std::vector<PairTable<T>> host_tables_;
+  DeviceCommon<T> common_;
   DeviceArray<PairTable<T>> tables_;
   DeviceArray<double> readout_linear_, readout_gate_, readout_gated_, biased_first_, biased_mid_, biased_mid_bias_, biased_last_;
   std::size_t table_bytes_ = 0;

@@ -29,7 +29,7 @@ template <class T> __global__ void prepare_edges_kernel(PrepareEdges<T> a)
   }
   const PairTable<T> &table = a.tables[a.edges.element[a.edges.centre[e]] * a.n_elements + a.edges.element[a.edges.source[e]]];
   const RadialPlace place = radial_place(table.spans, edge.length);
-  a.out.row[k] = table.rows + place.interval * a.row_size;
+  a.out.row[k] = table.rows + place.interval * table.row_size;
   a.out.t[k] = static_cast<T>(place.t);
   a.out.per_length[k] = place.per_length;
   double value = 0.0, slope = 0.0;

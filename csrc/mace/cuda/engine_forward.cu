@@ -18,12 +18,13 @@ std::unique_ptr<Engine::State> CudaEngine<T>::evaluate(const AtomGraph &graph, c
   if (!exchange.forward && graph.n_nodes != graph.n_local)
     throw std::runtime_error("graph: " + std::to_string(graph.n_nodes - graph.n_local) + " ghosts but no exchange to fill them");
   state->layers.resize(layers_.size());
+  state->layers[0].common = layers_[0]->common_shape(list->elements());
   find_own_rows(*state);
   std::vector<double> by_row(n_local);
   for (int row = 0; row < n_local; ++row) by_row[row] = atomic_energies_[list->element[row]] + shift_;
   state->energies.upload(by_row, stream_);
   state->descriptors.resize(static_cast<std::size_t>(n_local) * shape().n_features());
-  const std::vector<Chunk> all = chunks(state->graph, 1);
+  const std::vector<Chunk> all = chunks(*state, 1);
   const auto after = [&](std::size_t t) { return t + 1 < layers_.size() ? layers_[t + 1].get() : nullptr; };
   for (std::size_t t = 0; t < layers_.size(); ++t) make_room(*layers_[t], after(t), *state, keep);
   for (std::size_t t = 0; t < layers_.size(); ++t) {
@@ -65,7 +66,7 @@ template <class T> void CudaEngine<T>::find_own_rows(Evaluated &state)
 {
   const int n_edges = state.graph.n_edges(), n_layers = static_cast<int>(layers_.size());
   const auto find = [&](int t, Uncovered *out) {
-    find_uncovered<T>({state.graph.edges(), n_edges, shape().n_elements(), layers_[t]->tables(), work_.n_uncovered.data() + t, out}, stream_);
+    find_uncovered<T>({state.graph.edges(), n_edges, shape().n_elements(), tables_of(*layers_[t], state), work_.n_uncovered.data() + t, out}, stream_);
   };
   work_.n_uncovered.resize(n_layers);
   work_.n_uncovered.zero(stream_);
@@ -111,7 +112,8 @@ EdgeBatch<T> CudaEngine<T>::prepare_chunk(const Layer &layer, const Evaluated &s
   w.density_slope.resize(n);
   const EdgeFunctions<T> out{w.harmonics.data(), w.row.data(), w.t.data(), w.per_length.data(), w.density.data(), w.density_slope.data()};
   const Edges edges = state.graph.edges();
-  prepare_edges<T>({edges, chunk.first_edge, chunk.last_edge, chunk.last, shape().l_max, shape().n_elements(), layer.shape().density, layer.row_size(), layer.tables(),
+  prepare_edges<T>({edges, chunk.first_edge, chunk.last_edge, chunk.last, shape().l_max, shape().n_elements(), layer.shape().density, layer.row_size(),
+                    tables_of(layer, state),
                     state.layers[layer.number()].own.view(), out}, stream_);
   return {edges.start, edges.source, chunk.first, chunk.n(), chunk.first_edge, chunk.n_edges(), layer.sent_wide() / LANES, out.harmonics, out.row, out.t};
 }
@@ -142,10 +144,7 @@ void CudaEngine<T>::sum_messages(const Layer &layer, const Evaluated &state, con
   const LayerState &kept = state.layers[layer.number()];
   const bool nonlinear = layer.shape().nonlinear;
   if (layer.number() > 0 || nonlinear) work_.messages.resize(chunk.n() * sum_size(layer));
-  if (layer.number() == 0) {
-    first_forward<T>({edges, kept.norm.data(), nonlinear ? work_.messages.data() : out}, shape().l_max, stream_);
-    return;
-  }
+  if (layer.number() == 0) return sum_first(layer, state, chunk, edges, nonlinear ? work_.messages.data() : out);
   message_forward<T>({edges, kept.features.data(), kept.norm.data(), layer.couple(), work_.messages.data()}, layer.shape().l_in, shape().l_max, stream_);
   for (int l = 0; l <= shape().l_max && !nonlinear; ++l)
     layer.message(l).times(chunk.n() * (2 * l + 1), work_.messages.data() + first_sum(layer, l), sum_rows(layer, l), out + l * l * wide(),

@@ -62,7 +62,7 @@ template <class T> void CudaEngine<T>::pull_sets(const Evaluated &state, const G
 {
   const std::size_t n_local = state.graph.n_local(), n_sets = weighting.n_sets;
   work_.overlap.resize(n_sets * n_local);
-  const std::vector<Chunk> all = chunks(state.graph, weighting.n_sets);
+  const std::vector<Chunk> all = chunks(state, weighting.n_sets);
   for (int t = static_cast<int>(layers_.size()) - 1; t >= 0; --t) {
     const Layer &layer = *layers_[t];
     const std::size_t n_features = n_sets * state.graph.n_nodes() * layer.model().n_in() * layer.sent_wide();
@@ -153,11 +153,11 @@ void CudaEngine<T>::edges_gradient(const Layer &layer, const Evaluated &state, c
 {
   const LayerState &kept = state.layers[layer.number()];
   const std::size_t n = static_cast<std::size_t>(n_sets) * chunk.n_edges();
-  work_.edge_sums.resize(n * edges.n_blocks * MAX_HARMONICS);
+  int n_parts = edges.n_blocks;
   if (layer.number() == 0) {
-    const T *gradient = layer.shape().nonlinear ? work_.messages.data() : work_.gradient_in.data();
-    first_reverse<T>({edges, n_sets, gradient, work_.edge_sums.data()}, shape().l_max, stream_);
+    n_parts = first_gradient(layer, state, chunk, edges, n_sets, layer.shape().nonlinear ? work_.messages.data() : work_.gradient_in.data());
   } else {
+    work_.edge_sums.resize(n * n_parts * MAX_HARMONICS);
     work_.edge_features.resize(n * layer.model().n_in() * layer.sent_wide());
     message_reverse<T>({edges, n_sets, kept.features.data(), layer.uncouple(), work_.messages.data(), work_.edge_features.data(), work_.edge_sums.data()},
                        layer.shape().l_in, shape().l_max, stream_);
@@ -166,7 +166,7 @@ void CudaEngine<T>::edges_gradient(const Layer &layer, const Evaluated &state, c
                        state.graph.edge_of(), list.start()[chunk.first], list.start()[chunk.last], work_.edge_features.data(), !first,
                        feature_gradient(layer).data()}, layer.shape().l_in, stream_);
   }
-  edge_gradients<T>({state.graph.edges(), chunk.first_edge, chunk.n_edges(), chunk.last, n_sets, edges.n_blocks, shape().l_max,
+  edge_gradients<T>({state.graph.edges(), chunk.first_edge, chunk.n_edges(), chunk.last, n_sets, n_parts, shape().l_max,
                      static_cast<std::size_t>(state.graph.room()), static_cast<std::size_t>(state.graph.n_local()), work_.per_length.data(),
                      work_.density_slope.data(), work_.edge_sums.data(), kept.norm.data(), work_.overlap.data(), work_.gradients.data()}, stream_);
 }

@@ -12,6 +12,7 @@ template <class T, int M> __global__ void __launch_bounds__(WARPS * LANES) first
   const int centre = a.edges.first_centre + me.thing, last = a.edges.start[centre + 1] - a.edges.first_edge;
   T sum[n_y] = {};
   for (int e = a.edges.start[centre] - a.edges.first_edge; e < last; ++e) {
+    if (a.exact && a.exact[a.edges.first_edge + e] < 0) continue;
     const T *row = radial_row(a.edges, e, M + 1, me), *y = a.edges.harmonics + static_cast<std::size_t>(e) * MAX_HARMONICS;
     const T t = a.edges.t[e];
     unroll<M + 1>([&](auto l) {
@@ -22,7 +23,10 @@ template <class T, int M> __global__ void __launch_bounds__(WARPS * LANES) first
   const T scale = static_cast<T>(a.norm[centre]);
   T *out = a.out + (static_cast<std::size_t>(me.thing) * n_y * a.edges.n_blocks + me.block) * LANES + me.lane;
 #pragma unroll
-  for (int s = 0; s < n_y; ++s) out[static_cast<std::size_t>(s) * a.edges.n_blocks * LANES] = sum[s] * scale;
+  for (int s = 0; s < n_y; ++s) {
+    T &to = out[static_cast<std::size_t>(s) * a.edges.n_blocks * LANES];
+    to = (a.exact ? to : T(0)) + sum[s] * scale;
+  }
 }
 
 template <class T> struct SumTiles { T of[WARPS][SUM_TILE]; };
@@ -40,6 +44,7 @@ template <class T, int M> __global__ void __launch_bounds__(WARPS * LANES) first
 #pragma unroll
   for (int s = 0; s < n_y; ++s) gradient[s] = from[static_cast<std::size_t>(s) * a.edges.n_blocks * LANES];
   for (int e = a.edges.start[centre] - a.edges.first_edge; e < last; ++e) {
+    if (a.exact && a.exact[a.edges.first_edge + e] < 0) continue;
     const T *row = radial_row(a.edges, e, M + 1, me), *y = a.edges.harmonics + static_cast<std::size_t>(e) * MAX_HARMONICS;
     const T t = a.edges.t[e];
     T sums[SUMS] = {};
