@@ -20,7 +20,10 @@ if [ "$mode" = emulate-sanitize ]; then
   for build in asan tsan; do
     library=$(sh "$root/tests/cpp/emulation/library.sh" $build)
     preload=$(${CXX:-g++} -print-file-name=lib$build.so)
-    (cd /; LD_PRELOAD=$preload LMP_UQ_CUDA_LIBRARY=$library "$python" "$root/tests/cpp/emulation/engine.py" "$root"/build/cpp/models/*.uq)
+    for way in tables common; do
+      (cd /; export LD_PRELOAD="$preload" LMP_UQ_CUDA_LIBRARY="$library" LMP_UQ_FIRST_LAYER=$way
+       "$python" "$root/tests/cpp/emulation/engine.py" "$root"/build/cpp/models/*.uq "$root/lmp_uq/models/nbmotaw.uq")
+    done
   done
   exit
 fi
