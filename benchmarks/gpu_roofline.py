@@ -20,6 +20,8 @@ RATES = {  # a second; L2 and device memory are assumptions
     "HBM": 4.3e12,
 }
 HOST = 25e9  # bytes a second to and from the host
+MOVED = 1.2 * 24 + 16 + 1.2 * 24 + 8 + 4  # bytes of an atom, with a fifth as many ghosts: positions, weights; forces, energies, counts
+SKIN = 2.0  # Angstrom
 TILE = 64  # of matrix products
 TOGETHER = 4  # atoms of a thread block of the products, which read the same coefficients
 WARP, FLOAT, COEFFICIENTS, SUMS = 32, 4, 6, 16
@@ -27,20 +29,25 @@ COMMON = 24  # functions that the columns of a pair of elements have in common, 
 
 
 class Model(NamedTuple):
-    """Channels, neighbours, their elements, and the terms of each layer's products: coefficients, multiplications forward and reverse."""
+    """Channels, neighbours, their elements, cutoff, and the terms of each layer's products: coefficients, multiplications forward and reverse."""
 
     channels: int
     neighbours: int
     species: int
+    cutoff: float
     terms: tuple[tuple[int, int, int], tuple[int, int, int]]
+
+    def listed(self) -> float:
+        """Edges of LAMMPS' neighbour list, with its skin."""
+        return self.neighbours * (1.0 + SKIN / self.cutoff) ** 3
 
 
 # linear, pairs, thirds of all outputs: forward linear + thirds + 2 pairs, reverse linear + 2 thirds + 5 pairs
 TERMS = tuple((a + b + c, a + c + 2 * b, a + 2 * c + 5 * b) for a, b, c in ((4, 221, 355), (1, 49, 77)))
 MODELS = {
-    "medium, 128x0e+128x1o, 62 neighbours of one element": Model(128, 62, 1, TERMS),
-    "medium, 62 neighbours of five elements": Model(128, 62, 5, TERMS),
-    "nbmotaw, 32x0e+32x1o, 18 neighbours of four elements": Model(32, 18, 4, TERMS),
+    "medium, 128x0e+128x1o, 62 neighbours of one element": Model(128, 62, 1, 6.0, TERMS),
+    "medium, 62 neighbours of five elements": Model(128, 62, 5, 6.0, TERMS),
+    "nbmotaw, 32x0e+32x1o, 18 neighbours of four elements": Model(32, 18, 4, 4.5, TERMS),
 }
 # of an edge and warp: multiplications of a lane, instructions, loads and stores
 LOOPS = {
@@ -145,9 +152,11 @@ def message_reverse(m: Model, n_sets: int) -> Cost:
 
 def forward(m: Model) -> dict[str, Cost]:
     """Energies and descriptors by two layers with harmonics to degree 3, features to degree 1."""
-    edge, vector = m.neighbours, m.channels * FLOAT
-    prepared = Cost(hbm=edge * (40 + 100 + 76))
+    edge, listed, vector = m.neighbours, m.listed(), m.channels * FLOAT
+    prepared = Cost(hbm=edge * (32 + 100 + 76))
     return {
+        "count_edges, fill_edges": Cost(l2=2 * listed * 24, hbm=listed * (2 * 8 + 4) + edge * 32),
+        "find_uncovered, twice": Cost(hbm=2 * edge * 32),
         "prepare_edges, twice": prepared + prepared,
         "common_forward": common_sums(m),
         "common_mix": common_mix(m, False),
@@ -156,7 +165,7 @@ def forward(m: Model) -> dict[str, Cost]:
         "message_forward": loop(m, "message_forward", 10, edge * 4 * vector, 44 * vector),
         "gemm: messages": gemm(m, 40, 40, 16),
         "product_forward, Lin, skip, layer 1": product(m, 1, False, 17) + gemm(m, 2, 2, 2),
-        "repulsion": Cost(hbm=edge * 40),
+        "repulsion": Cost(hbm=edge * 32),
     }
 
 
@@ -164,7 +173,7 @@ def reverse(m: Model, n_sets: int = 1) -> dict[str, Cost]:
     """Gradients of n_sets weighted sums of them."""
     edge, vector, n = m.neighbours, m.channels * FLOAT, n_sets
     sums, features = edge * m.channels / WARP * SUMS * FLOAT, edge * 4 * vector
-    prepared = Cost(hbm=edge * (40 + 100 + 76))
+    prepared = Cost(hbm=edge * (32 + 100 + 76))
     each = {
         "product_reverse, Lin, layer 1": product(m, 1, True, 33) + gemm(m, 1, 1, 1),
         "gemm: messages, transposed": gemm(m, 40, 16, 40),
@@ -173,8 +182,9 @@ def reverse(m: Model, n_sets: int = 1) -> dict[str, Cost]:
         "product_reverse, layer 0": product(m, 0, True, 36),
         "common_mix, back": common_mix(m, True),
         "common_reverse": common_edges(m),
-        "edge_gradients, twice": Cost(hbm=sums + edge * (SUMS * FLOAT + 2 * 104)),
-        "repulsion, gradients": Cost(hbm=edge * (40 + 24)),
+        "edge_gradients, twice": Cost(hbm=sums + edge * (SUMS * FLOAT + 2 * 96)),
+        "repulsion, gradients": Cost(hbm=edge * (32 + 48)),
+        "node_forces": Cost(l2=edge * 24, hbm=edge * 48 + m.listed() * 8 + 72),
     }
     times = {name: Cost(*(n * value for value in cost)) for name, cost in each.items()}
     return {"prepare_edges, twice again": prepared + prepared, "message_reverse": message_reverse(m, n)} | times
@@ -235,9 +245,9 @@ def main() -> None:
         for kernel, cost in step.items():
             print(row(kernel, cost, cost.times()))
         ns = total(step)
-        host = 1e9 * m.neighbours * (52 + 24) / HOST
+        host = 1e9 * MOVED / HOST
         print(f"| sum | | | | | | | | | {ns:.0f}: {1e3 / ns:.2f} M atom-steps/s |")
-        print(f"| edges from the host, their gradients to it | | | | | | | | | {host:.0f} more, at {HOST / 1e9:.0f} GB/s |")
+        print(f"| positions from the host, forces to it | | | | | | | | | {host:.0f} more, at {HOST / 1e9:.0f} GB/s |")
         for kernel, cost in by_tables(m).items():
             print(row(kernel, cost, cost.times()))
         print(f"\nmatrices on tensor cores, stacked pulls\n\n{titles}")

@@ -66,7 +66,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   void use_device(const lmp_uq::DeviceChoice &device, lmp_uq::Engine::Options &options);
   void make_engine();
   lmp_uq::AtomGraph atom_graph(const uq_graph &graph);
-  void pull(const uq_graph &graph, int n, const double *energy_weights, const double *descriptor_weights, const lmp_uq::Pulled &out);
+  void pull(const uq_graph &graph, int n, const lmp_uq::ListEngine::PullWeights &weights, const lmp_uq::Pulled &out);
   void correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, const lmp_uq::Pulled &out,
                const double *weights = nullptr);
 
@@ -171,11 +171,11 @@ lmp_uq::AtomGraph NativeEvaluator::atom_graph(const uq_graph &graph)
           {graph.list, graph.n_sites, graph.node_of_site, graph.site_of_node, graph.site_of_edge, graph.positions}};
 }
 
-void NativeEvaluator::pull(const uq_graph &graph, int n, const double *energy_weights, const double *descriptor_weights, const lmp_uq::Pulled &out)
+void NativeEvaluator::pull(const uq_graph &graph, int n, const lmp_uq::ListEngine::PullWeights &weights, const lmp_uq::Pulled &out)
 {
   if (!has_derivatives_) throw std::runtime_error("no derivatives were kept");
-  if (keeps_lists_) return keeps_lists_->pull_to(*state_, graph.exchange, n, energy_weights, descriptor_weights, out);
-  engine_->pull(*state_, graph.exchange, n, energy_weights, descriptor_weights, pulls_.gradients(graph, n, out));
+  if (keeps_lists_) return keeps_lists_->pull_to(*state_, graph.exchange, n, weights, out);
+  engine_->pull(*state_, graph.exchange, n, weights.energies, weights.descriptors, pulls_.gradients(graph, n, out));
   pulls_.add_up(graph, n, out);
 }
 
@@ -189,7 +189,7 @@ void NativeEvaluator::evaluate(const uq_graph &graph, bool keep, double *energie
   weights_.assign(graph.n_local + 1, 1.0);
   state_ = engine_->evaluate(atoms, graph.exchange, true, energies_.data(), bars_->take_descriptors(graph.n_local));
   has_derivatives_ = true;
-  pull(graph, 1, weights_.data(), nullptr, out);
+  pull(graph, 1, {weights_.data(), nullptr, nullptr, nullptr}, out);
   std::copy_n(energies_.data(), graph.n_local, energies);
   if (!keep && bars_->on_device()) state_->forget_derivatives();
   if (!keep && !bars_->on_device()) state_.reset();
@@ -210,19 +210,24 @@ void NativeEvaluator::correct(const uq_graph &graph, int n, const double *coeffi
                               const lmp_uq::Pulled &out, const double *weights)
 {
   const std::size_t width = head_->n_descriptors(), n_local = species_.size();
+  if (keeps_lists_) {
+    weights_.clear();
+    for (int k = 0; k < n; k++) weights_.insert(weights_.end(), coefficients + k * stride, coefficients + k * stride + width);
+    return pull(graph, n, {nullptr, nullptr, weights_.data(), weights}, out);
+  }
   weights_.assign(n * n_local * width + 1, 0.0);
   for (int k = 0; k < n; k++)
     for (std::size_t i = 0; i < n_local; i++)
       for (std::size_t p = 0; p < width; p++)
         weights_[(k * n_local + i) * width + p] = (weights ? weights[k * n_local + i] : 1.0) * coefficients[k * stride + p];
-  pull(graph, n, nullptr, weights_.data(), out);
+  pull(graph, n, {nullptr, weights_.data(), nullptr, nullptr}, out);
 }
 
 void NativeEvaluator::energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients)
 {
   const lmp_uq::Pulled out = {gradients, nullptr, nullptr};
   if (member != OF_MODEL) return correct(graph, n_sets, head_->force_member(member), 0, out, weights);
-  pull(graph, n_sets, weights, nullptr, out);
+  pull(graph, n_sets, {weights, nullptr, nullptr, nullptr}, out);
 }
 
 void NativeEvaluator::per_atom(int field, const uq_force_variables *variables, double threshold, double *column)

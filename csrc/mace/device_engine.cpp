@@ -44,13 +44,11 @@ std::unique_ptr<Engine::State> DeviceEngine::evaluate(const AtomGraph &graph, co
   return state ? std::make_unique<Evaluated>(handle_, state) : nullptr;
 }
 
-void DeviceEngine::pull_to(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
-                           const double *descriptor_weights, const Pulled &out)
+void DeviceEngine::pull_to(const State &state, const GhostExchange &exchange, int n_sets, const PullWeights &weights, const Pulled &out)
 {
   const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
   without_problem([&](char *problem, int size) {
-    handle_->calls.pull(handle_->engine, evaluated.state, &exchange, n_sets, energy_weights, descriptor_weights, out.gradients, out.forces, out.virials, problem,
-                        size);
+    handle_->calls.pull(handle_->engine, evaluated.state, &exchange, n_sets, &weights, out.gradients, out.forces, out.virials, problem, size);
   });
 }
 

@@ -27,8 +27,7 @@ class DeviceEngine : public ListEngine {
   int exchange_width(int n_sets) const override { return handle_->calls.exchange_width(handle_->engine, n_sets); }
   std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                   double *descriptors) override;
-  void pull_to(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
-               const Pulled &out) override;
+  void pull_to(const State &state, const GhostExchange &exchange, int n_sets, const PullWeights &weights, const Pulled &out) override;
   std::unique_ptr<Head> make_head(const lmp_uq_head_matrices &matrices) override;
   void descriptors(const State &state, double *out) override;
 

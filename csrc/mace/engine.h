@@ -8,6 +8,7 @@
 #include "mace/architecture.h"
 #include "mace/atom_graph.h"
 #include "mace/ghost_exchange.h"
+#include "mace/pull_weights.h"
 #include "mace/table_store.h"
 #include "file/tensor.h"
 
@@ -103,12 +104,12 @@ class ListEngine : public Engine {
     double *forces;       // (n_sets, n_nodes, 3): less the gradients of the nodes' positions
     double *virials;      // (n_sets, 6): -sum of r (x) gradient, symmetrised, xx yy zz xy xz yz
   };
-  virtual void pull_to(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
-                       const double *descriptor_weights, const Pulled &out) = 0;
+  using PullWeights = lmp_uq_pull_weights;
+  virtual void pull_to(const State &state, const GhostExchange &exchange, int n_sets, const PullWeights &weights, const Pulled &out) = 0;
   void pull(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
             double *gradients) final
   {
-    pull_to(state, exchange, n_sets, energy_weights, descriptor_weights, {gradients, nullptr, nullptr});
+    pull_to(state, exchange, n_sets, {energy_weights, descriptor_weights, nullptr, nullptr}, {gradients, nullptr, nullptr});
   }
 };
 

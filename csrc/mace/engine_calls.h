@@ -5,6 +5,7 @@
 
 #include "base/head_matrices.h"
 #include "mace/ghost_exchange.h"
+#include "mace/pull_weights.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -70,8 +71,8 @@ struct lmp_uq_engine_calls {
   int (*exchange_width)(void *engine, int n_sets);
   void *(*evaluate)(void *engine, const struct lmp_uq_atom_graph *graph, const uq_ghost_exchange *exchange, int keep, double *energies,
                     double *descriptors, char *problem, int size);
-  void (*pull)(void *engine, const void *state, const uq_ghost_exchange *exchange, int n_sets, const double *energy_weights,
-               const double *descriptor_weights, double *gradients, double *forces, double *virials, char *problem, int size);
+  void (*pull)(void *engine, const void *state, const uq_ghost_exchange *exchange, int n_sets,
+               const struct lmp_uq_pull_weights *weights, double *gradients, double *forces, double *virials, char *problem, int size);
   size_t (*state_bytes)(const void *state);
   void (*descriptors)(void *engine, const void *state, double *out, char *problem, int size);
   void (*forget_derivatives)(void *state);

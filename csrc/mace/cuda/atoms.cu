@@ -86,8 +86,10 @@ template <class T> __global__ void read_out_gradient_kernel(ReadOutGradient<T> a
   if (k >= a.n_sets * a.n_rows * n_channels) return;
   const std::size_t c = k % n_channels, row = k / n_channels % a.n_rows, set = k / n_channels / a.n_rows;
   const std::size_t place = set * a.n_local + a.node[row];
-  const double energy = a.energy_weights ? a.energy_weights[place] * a.slope[row * n_channels + c] : 0.0;
-  const double descriptor = a.descriptor_weights ? a.descriptor_weights[place * a.n_features + a.column + c] : 0.0;
+  const lmp_uq_pull_weights &w = a.weights_of;
+  const double energy = w.energies ? w.energies[place] * a.slope[row * n_channels + c] : 0.0;
+  double descriptor = w.descriptors ? w.descriptors[place * a.n_features + a.column + c] : 0.0;
+  if (w.coefficients) descriptor += w.coefficients[set * a.n_features + a.column + c] * (w.of_atoms ? w.of_atoms[place] : 1.0);
   a.gradient[(set * a.n_rows + row) * a.row_size + c] += static_cast<T>(energy + descriptor);
 }
 
@@ -106,7 +108,7 @@ template <class T> void read_out(const ReadOut<T> &a, cudaStream_t stream) { lau
 
 template <class T> void read_out_gradient(const ReadOutGradient<T> &a, cudaStream_t stream)
 {
-  if (a.energy_weights) launch_threads(energy_slopes_kernel<T>, a.n_rows, stream, a);
+  if (a.weights_of.energies) launch_threads(energy_slopes_kernel<T>, a.n_rows, stream, a);
   launch_threads(read_out_gradient_kernel<T>, static_cast<std::size_t>(a.n_sets) * a.n_rows * a.n_channels, stream, a);
 }
 

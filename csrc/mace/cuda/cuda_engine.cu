@@ -95,8 +95,8 @@ template <class T> std::size_t CudaEngine<T>::n_bytes() const
   const auto add = [&](const auto &...arrays) { n += (arrays.bytes() + ...); };
   add(w.harmonics, w.t, w.common, w.first_in, w.messages, w.products, w.features, w.gated, w.before_gate, w.own, w.edge_sums, w.edge_features, w.row, w.per_length,
       w.density, w.density_slope, w.work, w.slope, w.parts, w.skip[0], w.skip[1], w.feature_gradient[0], w.feature_gradient[1], w.wanted,
-      w.features_out, w.gradient_in, w.overlap, w.gradients, w.by_number, w.forces, w.virials, w.virial_parts, w.energy_weights,
-      w.descriptor_weights, w.n_uncovered, w.uncovered);
+      w.features_out, w.gradient_in, w.overlap, w.gradients, w.by_number, w.forces, w.virials, w.virial_parts, w.weights[0],
+      w.weights[1], w.weights[2], w.weights[3], w.n_uncovered, w.uncovered);
   if (list_) n += list_->n_bytes();
   return n;
 }

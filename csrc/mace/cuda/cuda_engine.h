@@ -57,8 +57,7 @@ template <class T> class CudaEngine : public ListEngine {
   int exchange_width(int n_sets) const override;
   std::unique_ptr<State> evaluate(const AtomGraph &graph, const GhostExchange &exchange, bool keep, double *energies,
                                   double *descriptors) override;
-  void pull_to(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
-               const Pulled &out) override;
+  void pull_to(const State &state, const GhostExchange &exchange, int n_sets, const PullWeights &weights, const Pulled &out) override;
   std::unique_ptr<Head> make_head(const lmp_uq_head_matrices &matrices) override;
   void descriptors(const State &state, double *out) override;
 
@@ -104,13 +103,13 @@ template <class T> class CudaEngine : public ListEngine {
     DeviceArray<T> wanted;             // rows that an exchange asks for, or adds to
     DeviceArray<T> features_out, gradient_in;
     DeviceArray<double> overlap;       // of all (set, n_local)
-    DeviceArray<double> gradients, by_number, forces, virials, virial_parts, energy_weights, descriptor_weights;
+    DeviceArray<double> gradients, by_number, forces, virials, virial_parts, weights[4];
     DeviceArray<int> n_uncovered;      // of each layer
     DeviceArray<Uncovered> uncovered;
   };
   struct Weighting {                   // a few of pull's sets
     int n_sets;
-    const double *energy, *descriptors;    // on the device, or nullptr
+    PullWeights weights;               // on the device
   };
 
   // where a layer's scalars are among the descriptors, from a row on
@@ -145,7 +144,8 @@ template <class T> class CudaEngine : public ListEngine {
   void make_room(const Layer &layer, const Layer *next, Evaluated &state, bool keep);
   Recording &recording_of(const Layer &layer, const Weighting &weighting)
   {
-    return reverse_[{layer.number(), weighting.n_sets, weighting.energy != nullptr, weighting.descriptors != nullptr}];
+    const PullWeights &w = weighting.weights;
+    return reverse_[{layer.number(), weighting.n_sets, (w.energies != nullptr) + 2 * (w.descriptors != nullptr), (w.coefficients != nullptr) + 2 * (w.of_atoms != nullptr)}];
   }
   // work() at once, or by a recording where the list will come again; key: what else its launches depend on
   template <class F> void repeatedly(Recording &recording, const Evaluated &state, Recording::Key key, const F &work)
@@ -181,6 +181,7 @@ template <class T> class CudaEngine : public ListEngine {
   void messages_gradient(const Layer &layer, const Chunk &chunk, int n_sets);
   void edges_gradient(const Layer &layer, const Evaluated &state, const Chunk &chunk, const EdgeBatch<T> &edges, int n_sets, bool first);
   void skip_gradient(const Layer &layer, const Evaluated &state, const Chunk &chunk, int n_sets);
+  Weighting weighting_of(const PullWeights &weights, int first, int n_sets, std::size_t n_local);
   void hand_over(const Evaluated &state, int first, int n_sets, const Pulled &out);
   void gather_ghosts(const Layer &layer, const DeviceList &list, const GhostExchange &exchange, int n_sets, DeviceArray<T> &gradient);
 

@@ -75,11 +75,11 @@ void *evaluate(void *handle, const lmp_uq_atom_graph *graph, const uq_ghost_exch
   return state.release();
 }
 
-void pull(void *handle, const void *state, const uq_ghost_exchange *exchange, int n_sets, const double *energy_weights, const double *descriptor_weights,
+void pull(void *handle, const void *state, const uq_ghost_exchange *exchange, int n_sets, const lmp_uq_pull_weights *weights,
           double *gradients, double *forces, double *virials, char *problem, int size)
 {
   guarded(problem, size, [&] {
-    of(handle).pull_to(*static_cast<const Engine::State *>(state), *exchange, n_sets, energy_weights, descriptor_weights,
+    of(handle).pull_to(*static_cast<const Engine::State *>(state), *exchange, n_sets, *weights,
                        {gradients, forces, virials});
   });
 }

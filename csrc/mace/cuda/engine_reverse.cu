@@ -5,33 +5,43 @@
 namespace lmp_uq::cuda {
 
 template <class T>
-void CudaEngine<T>::pull_to(const State &state, const GhostExchange &exchange, int n_sets, const double *energy_weights,
-                            const double *descriptor_weights, const Pulled &out)
+void CudaEngine<T>::pull_to(const State &state, const GhostExchange &exchange, int n_sets, const PullWeights &weights, const Pulled &out)
 {
   const std::lock_guard<std::mutex> lock(mutex_);
   const Evaluated &evaluated = dynamic_cast<const Evaluated &>(state);
   if (evaluated.layers.size() != layers_.size()) throw std::runtime_error("no derivatives were kept");
-  const std::size_t n_edges = evaluated.graph.room(), n_local = evaluated.graph.n_local(), n_weights = n_local * shape().n_features();
+  const std::size_t n_edges = evaluated.graph.room(), n_local = evaluated.graph.n_local();
   for (int first = 0; first < n_sets; first += MAX_SETS) {
-    Weighting weighting{std::min(MAX_SETS, n_sets - first), nullptr, nullptr};
+    const Weighting weighting = weighting_of(weights, first, std::min(MAX_SETS, n_sets - first), n_local);
     const std::size_t n = weighting.n_sets;
-    if (energy_weights) {
-      work_.energy_weights.upload(energy_weights + first * n_local, n * n_local, stream_);
-      weighting.energy = work_.energy_weights.data();
-    }
-    if (descriptor_weights) {
-      work_.descriptor_weights.upload(descriptor_weights + first * n_weights, n * n_weights, stream_);
-      weighting.descriptors = work_.descriptor_weights.data();
-    }
     work_.gradients.resize(n * n_edges * 3);
     work_.gradients.zero(stream_);
     pull_sets(evaluated, exchange, weighting);
-    if (shape().repulsion && energy_weights)
+    if (shape().repulsion && weights.energies)
       repulsion_gradients({evaluated.graph.edges(), static_cast<int>(n_local), shape().n_elements(), weighting.n_sets, n_edges, repulsion_.data(),
-                           scale_, evaluated.graph.node(), weighting.energy, work_.gradients.data()}, stream_);
+                           scale_, evaluated.graph.node(), weighting.weights.energies, work_.gradients.data()}, stream_);
     hand_over(evaluated, first, weighting.n_sets, out);
     stream_.wait();
   }
+}
+
+// of the sets first .. first+n_sets, on the device
+template <class T>
+typename CudaEngine<T>::Weighting CudaEngine<T>::weighting_of(const PullWeights &weights, int first, int n_sets, std::size_t n_local)
+{
+  const std::size_t width = shape().n_features();
+  int k = 0;
+  const auto there = [&](const double *from, std::size_t of_set) {
+    DeviceArray<double> &to = work_.weights[k++];
+    if (from) to.upload(from + first * of_set, n_sets * of_set, stream_);
+    return from ? to.data() : nullptr;
+  };
+  Weighting out{n_sets, {}};
+  out.weights.energies = there(weights.energies, n_local);
+  out.weights.descriptors = there(weights.descriptors, n_local * width);
+  out.weights.coefficients = there(weights.coefficients, width);
+  out.weights.of_atoms = there(weights.of_atoms, n_local);
+  return out;
 }
 
 // of the sets first .. first+n_sets, what is wanted of their gradients
@@ -111,7 +121,7 @@ void CudaEngine<T>::features_gradient(const Layer &layer, const Evaluated &state
   work_.slope.resize(n * shape().n_channels);
   read_out_gradient<T>({layer.readout(), chunk.n(), n_sets, shape().n_channels, shape().n_features(), layer.number() * shape().n_channels,
                         static_cast<int>(n_local), state.descriptors.data() + scalars_at(layer, chunk.first), state.graph.node() + chunk.first, scale_, work_.work.data(), work_.slope.data(),
-                        weighting.energy, weighting.descriptors, row, work_.features_out.data()}, stream_);
+                        weighting.weights, row, work_.features_out.data()}, stream_);
 }
 
 // gradient of a chunk's A times nu, and what it leaves for nu in work_.overlap

@@ -11,6 +11,7 @@
 #include "formulas/readout.h"
 #include "mace/cuda/device.h"
 #include "mace/polynomial.h"
+#include "mace/pull_weights.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -339,8 +340,7 @@ template <class T> struct ReadOutGradient {
   const int *node;
   double scale;
   double *work, *slope;                // (n_rows, 2 n_gate), (n_rows, n_channels)
-  const double *energy_weights;        // (set, n_local) by node or nullptr
-  const double *descriptor_weights;    // (set, n_local, n_features) by node or nullptr
+  lmp_uq_pull_weights weights_of;      // of atoms by node
   std::size_t row_size;                // numbers of a row of the gradient
   T *gradient;
 };
