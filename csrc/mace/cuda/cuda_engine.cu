@@ -161,11 +161,11 @@ template <class T> std::size_t CudaEngine<T>::sum_size(const Layer &layer) const
   return static_cast<std::size_t>(layer.number() ? layer.model().paths().n_message : n_harmonics()) * layer.sent_wide();
 }
 
-// Those of the first layer can be made again, which takes a tenth of a step: they are kept in up to a 16th of the memory.
-template <class T> bool CudaEngine<T>::keeps_sums(const Layer &layer, std::size_t n_local) const
+// Those of the first layer can be made again: by tables that takes a tenth of a step, by common functions a hundredth.
+template <class T> bool CudaEngine<T>::keeps_sums(const Layer &layer, const Evaluated &state) const
 {
   if (layer.number() > 0 || layer.shape().nonlinear) return true;
-  return n_local * n_harmonics() * wide() * sizeof(T) <= memory_ / 16;
+  return state.graph.n_local() * sizeof(T) * n_harmonics() * wide() <= memory_ / (state.layers[0].common.n_blocks ? 64 : 16);
 }
 
 constexpr int MOST_CENTRES = 65536;    // of a chunk

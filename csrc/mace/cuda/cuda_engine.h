@@ -125,7 +125,7 @@ template <class T> class CudaEngine : public ListEngine {
   Rows sum_rows(const Layer &layer, int l) const;
   std::size_t first_sum(const Layer &layer, int l) const;
   std::size_t sum_size(const Layer &layer) const;    // of a centre
-  bool keeps_sums(const Layer &layer, std::size_t n_local) const;
+  bool keeps_sums(const Layer &layer, const Evaluated &state) const;
   std::vector<Chunk> chunks(const Evaluated &state, int n_sets) const;
   DeviceArray<T> &skip_before(const Layer &layer) { return work_.skip[layer.number() % 2]; }
   DeviceArray<T> &skip_after(const Layer &layer) { return work_.skip[(layer.number() + 1) % 2]; }

@@ -90,7 +90,7 @@ template <class T> void CudaEngine<T>::make_room(const Layer &layer, const Layer
   const std::size_t n_local = state.graph.n_local(), n_row = static_cast<std::size_t>(n_harmonics()) * wide();
   LayerState &kept = state.layers[layer.number()];
   kept.norm.resize(n_local);
-  kept.products_in.resize(keep && keeps_sums(layer, n_local) ? n_local * n_row : 0);    // or what a state before kept
+  kept.products_in.resize(keep && keeps_sums(layer, state) ? n_local * n_row : 0);    // or what a state before kept
   if (layer.shape().nonlinear) kept.before_gate.resize(n_local * layer.model().n_before_gate() * wide());
   if (next) {
     skip_after(layer).resize(n_local * next->model().n_skip() * wide());
