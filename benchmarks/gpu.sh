@@ -10,7 +10,7 @@ set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
 programs=$root/build/gpu
-kernels="first_layer first_common message_forward message_reverse gemm products edge_geometry head_bars"
+kernels="first_layer first_common message_forward message_reverse gemm products edge_geometry head_bars listed_edges"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-8}"
 
 sources() { for name in $kernels; do echo "$root/csrc/mace/cuda/$name.cu"; done; echo "$root/csrc/mace/coupling.cpp"; }

@@ -8,6 +8,7 @@
 #include "mace/cuda/common_kernels.h"
 #include "mace/cuda/head_kernels.h"
 #include "mace/cuda/kernels.h"
+#include "mace/cuda/listed_edges.h"
 #include "mace/passes.h"
 
 #include <algorithm>
@@ -296,6 +297,28 @@ template <class T> void products(const Size &size, std::mt19937 &generator)
   print<T>("product_reverse", size, seconds(nullptr, reverse), bytes, 2 * fma);
 }
 
+// A list of twice as many edges as there are neighbours, of which about half are within the cutoff; bytes of device memory.
+static void lists(const Size &size, std::mt19937 &generator)
+{
+  const Batch<double> batch({size.n_atoms, 2 * size.n_neighbours, LANES, 1}, 1, generator);
+  const int n = size.n_atoms, n_listed = batch.n_edges();
+  const DeviceArray<double> positions(random_numbers<double>(3 * static_cast<std::size_t>(n), generator));
+  const DeviceArray<double> gradients(random_numbers<double>(3 * static_cast<std::size_t>(n_listed), generator));
+  DeviceArray<double> vectors(gradients.size()), forces(positions.size()), virials(2 * positions.size());
+  DeviceArray<int> start(n + 1), bad(1), edge_of(n_listed), centre(n_listed), source(n_listed);
+  const int *number = batch.edge_of.data();    // of itself
+  bad.zero();
+  const FindEdges find{{batch.start.data(), number, batch.source.data(), number, number, positions.data()}, n, 1.3, start.data(), bad.data(),
+                       edge_of.data(), centre.data(), source.data(), vectors.data()};
+  const double listed = static_cast<double>(n_listed) * sizeof(int), edges = n_listed / 2.0 * 3 * sizeof(double);
+  print<double>("count_edges", size, seconds(nullptr, [&] { count_edges(find, nullptr); }), listed, 0.0);
+  add_up(n, start.data(), nullptr);
+  print<double>("fill_edges", size, seconds(nullptr, [&] { fill_edges(find, nullptr); }), 3 * listed + edges, 0.0);
+  const NodeForces sums{n, n, 1, n_listed, start.data(), batch.by_source_start.data(), batch.by_source.data(), edge_of.data(), number,
+                        vectors.data(), gradients.data(), forces.data(), virials.data()};
+  print<double>("node_forces", size, seconds(nullptr, [&] { node_forces(sums, nullptr); }), 2 * listed + 3 * edges, 0.0);
+}
+
 // of two layers' scalars and as many modes
 template <class T> void head(const Size &size, std::mt19937 &generator)
 {
@@ -335,6 +358,7 @@ int main(int n_words, char **words)
   std::vector<int> atoms;
   Size size{0, 62, 128, 530};
   bool small = false;
+  std::mt19937 generator(1);
   for (int k = 2; k < n_words; ++k) {
     if (word(k) == "--small") small = true, n_repeats = 1;
     else if (word(k) == "--atoms") atoms.push_back(std::atoi(word(++k).c_str()));
@@ -346,7 +370,10 @@ int main(int n_words, char **words)
   try {
     if (word(1) == "rates") return rates(small), 0;
     std::printf("kernel,precision,atoms,us,ns per atom,TB/s on paper,T FMA/s on paper\n");
-    for (const int n : atoms.empty() ? std::vector<int>{64, 1000, 30000} : atoms) size.n_atoms = n, all_kernels<float>(size), all_kernels<double>(size);
+    for (const int n : atoms.empty() ? std::vector<int>{64, 1000, 30000} : atoms) {
+      size.n_atoms = n;
+      all_kernels<float>(size), all_kernels<double>(size), lists(size, generator);
+    }
   } catch (const std::exception &error) {
     std::printf("FAILED %s\n", error.what());
     return 1;

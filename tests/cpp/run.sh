@@ -3,7 +3,7 @@
 # Identities of the native engine in plain C++, every family of models: tests/cpp/run.sh sanitize|valgrind|aarch64|emulate-sanitize, from anywhere, with PYTHON
 # set to the interpreter that has lmp_uq and the tests' packages.
 #   emulate-sanitize   what is written for a device, through its emulation, under AddressSanitizer and ThreadSanitizer: first the emulation itself
-#              on faults that are planted, then the engine
+#              on faults that are planted, then the engine, also as LAMMPS uses it: neighbour lists, recordings, forces and virials
 #   sanitize   csrc but for lammps/ and the loops under AddressSanitizer and UndefinedBehaviorSanitizer
 #   aarch64    both, compiled for that processor and run by qemu-aarch64
 #   valgrind   csrc but for lammps/, with the unrolled loops, which are too much for the sanitizers, under memcheck
@@ -19,10 +19,13 @@ if [ "$mode" = emulate-sanitize ]; then
   export ASAN_OPTIONS=detect_leaks=0    # of an interpreter
   for build in asan tsan; do
     library=$(sh "$root/tests/cpp/emulation/library.sh" $build)
+    lists=$(sh "$root/tests/cpp/emulation/library.sh" $build check_lists)
     preload=$(${CXX:-g++} -print-file-name=lib$build.so)
+    "$lists" planted "$root/build/cpp/models/family-0.uq" > /dev/null || { echo "$build: a planted error was not seen" >&2; exit 1; }
     for way in tables common; do
       (cd /; export LD_PRELOAD="$preload" LMP_UQ_CUDA_LIBRARY="$library" LMP_UQ_FIRST_LAYER=$way
        "$python" "$root/tests/cpp/emulation/engine.py" "$root"/build/cpp/models/*.uq "$root/lmp_uq/models/nbmotaw.uq")
+      LMP_UQ_FIRST_LAYER=$way "$lists" "$root"/build/cpp/models/*.uq
     done
   done
   exit

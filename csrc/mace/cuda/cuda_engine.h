@@ -147,11 +147,12 @@ template <class T> class CudaEngine : public ListEngine {
     const PullWeights &w = weighting.weights;
     return reverse_[{layer.number(), weighting.n_sets, (w.energies != nullptr) + 2 * (w.descriptors != nullptr), (w.coefficients != nullptr) + 2 * (w.of_atoms != nullptr)}];
   }
-  // work() at once, or by a recording where the list will come again; key: what else its launches depend on
-  template <class F> void repeatedly(Recording &recording, const Evaluated &state, Recording::Key key, const F &work)
+  // work() at once, or by a recording where the list will come again. Of several chunks each has its edges elsewhere at the next step.
+  template <class F> void repeatedly(Recording &recording, const Evaluated &state, const std::vector<Chunk> &all, const F &work)
   {
-    if (!state.graph.is_lasting() || state.has_own_rows()) return work();
+    if (!state.graph.is_lasting() || state.has_own_rows() || all.size() > 1) return work();
     const void *const arrays[] = {&state.graph.list(), state.graph.edges().start, state.layers.front().norm.data(), state.descriptors.data()};
+    Recording::Key key;
     for (const void *p : arrays) key.push_back(reinterpret_cast<std::uintptr_t>(p));
     recording.run(stream_, std::move(key), work);
   }

@@ -15,9 +15,11 @@ template <class T> __global__ void prepare_edges_kernel(PrepareEdges<T> a)
   const int e = a.first + static_cast<int>(k);
   if (e >= a.last || e >= a.edges.start[a.last_centre]) return;
   const Arrow edge = arrow(a.edges, e);
-  double y[MAX_HARMONICS];
+  double y[MAX_HARMONICS] = {};
   harmonics(edge.direction, a.l_max, y);
-  for (int s = 0; s < (a.l_max + 1) * (a.l_max + 1); ++s) a.out.harmonics[k * MAX_HARMONICS + s] = static_cast<T>(y[s]);
+#pragma unroll    // in registers
+  for (int s = 0; s < MAX_HARMONICS; ++s)
+    if (s < (a.l_max + 1) * (a.l_max + 1)) a.out.harmonics[k * MAX_HARMONICS + s] = static_cast<T>(y[s]);
   const int own = a.exact.of_edge ? a.exact.of_edge[e] : -1;
   if (own >= 0) {
     a.out.row[k] = a.exact.rows + own * a.row_size;
