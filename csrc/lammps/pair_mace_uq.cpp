@@ -137,6 +137,7 @@ void PairMaceUq::settings(int narg, char **arg)
 void PairMaceUq::unload()
 {
   impl->last.forget();
+  impl->last.forget_list();
   impl->model = {};
 }
 
