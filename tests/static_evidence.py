@@ -29,7 +29,9 @@ CHIPS = {"sm_90": 228, "sm_80": 164}  # kB of shared memory of a processor; regi
 REGISTERS, MOST_WARPS, MOST_BLOCKS, BLOCK_KB = 65536, 64, 32, 1
 COUNTED = ("FFMA", "DFMA", "FMUL", "DMUL", "FADD", "DADD", "LDG", "LDS", "STG", "STS", "SHFL")
 ARITHMETIC = ("FFMA", "DFMA", "FADD", "DADD")
-HOT = re.compile(r"((message|first|product|common)_(forward|reverse(_stacked)?)|common_mix|gemm|gather_sources)_kernel<float|gemm_tf32_kernel")
+HOT = re.compile(
+    r"((message|first|product|common)_(forward|reverse(_stacked)?)|common_mix|gemm|gather_sources)_kernel<float|gemm_tf32_kernel"
+)
 
 
 class Kernel(NamedTuple):
