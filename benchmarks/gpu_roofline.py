@@ -29,7 +29,8 @@ COMMON = 24  # functions that the columns of a pair of elements have in common, 
 
 
 class Model(NamedTuple):
-    """Channels, neighbours, their elements, cutoff, and the terms of each layer's products: coefficients, multiplications forward and reverse."""
+    """Channels, neighbours, their elements, cutoff, and the terms of each layer's products: coefficients, multiplications
+    forward and reverse."""
 
     channels: int
     neighbours: int
