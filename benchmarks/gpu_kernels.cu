@@ -5,7 +5,7 @@
 //   gpu_kernels kernels [--atoms N]... [--neighbours 62] [--channels 128] [--intervals 530] [--repeats 20]
 // Medians of the repeats after three others. Lists and numbers are random; the products have as many terms as those of a medium model.
 #include "mace/coupling.h"
-#include "mace/cuda/common_kernels.h"
+#include "mace/cuda/first_common.h"
 #include "mace/cuda/head_kernels.h"
 #include "mace/cuda/kernels.h"
 #include "mace/cuda/listed_edges.h"

@@ -53,6 +53,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   // For the pair style.
   void init();    // of a run: computes and fixes are initialized after pair styles and ask again
   void forget();
+  void forget_model() { forget(), has_list_ = false; }    // the next may take other atoms, and lists or not
   struct Wanted {
     bool virial, edge_gradients;    // beside energies and forces
   };

@@ -16,7 +16,7 @@ static constexpr double NO_LENGTH = 1e-12;    // Angstrom^2: below it a directio
 
 void Graph::reserve(std::size_t capacity)
 {
-  if (centres_.size() >= capacity) return;
+  if (std::min(centres_.size(), vectors_.size() / 3) >= capacity) return;    // a list has no vectors
   capacity += capacity / 8 + 64;
   centres_.resize(capacity);
   neighbours_.resize(capacity);

@@ -136,7 +136,7 @@ void PairMaceUq::settings(int narg, char **arg)
 
 void PairMaceUq::unload()
 {
-  impl->last.forget();
+  impl->last.forget_model();
   impl->model = {};
 }
 

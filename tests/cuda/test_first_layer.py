@@ -115,6 +115,25 @@ def test_the_error_is_a_part_of_that_of_the_tables(tolerance, monkeypatch):
     assert 1e-5 * tolerance < found < 0.1 * tolerance
 
 
+@pytest.mark.parametrize("way", ["tables", "common"])
+def test_memory_that_was_short_leaves_nothing_half_made(way, monkeypatch):
+    """Each attempt ends at another array."""
+    monkeypatch.setenv(SWITCH, way)
+    file, failures = modelfile.read(modelfile.resolve("nbmotaw")), []
+    entry = file.header.backbone.to_dict()["architecture"], file.section("backbone")
+    backbone, other = (native_backbone(*entry, engine="device", table_tolerance=1e-11) for _ in range(2))
+    graph = some_graph(backbone, 2, 0.5, 5, 60)
+    for size in range(1, 100):
+        with machine(MEMORY_MB=size):
+            try:
+                found = results(backbone, graph)
+                break
+            except UqError as failure:
+                failures.append(str(failure))
+    assert len(set(failures)) > 2 and all("out of device memory" in text for text in failures)
+    assert same(found, results(other, graph))
+
+
 def test_another_word_is_refused(monkeypatch):
     monkeypatch.setenv(SWITCH, "table")
     with pytest.raises(UqError, match="LMP_UQ_FIRST_LAYER is 'table'; accepted: tables, common"):

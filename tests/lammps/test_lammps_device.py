@@ -132,10 +132,36 @@ def test_a_list_that_lasts_while_atoms_pass_the_cutoff_and_change_their_type(n, 
     switch = ("run 4", "set atom 3 type 1", "run 4 pre no")
     more = (*LASTING, *switch, ASK_ALL[0], "thermo 1", "run 6", "#snapshot end")
     cpu, device = (lammps.run(crystal((2, 1, 1)), *more, pair=with_engine(name), n=n) for name in ("native", "device"))
-    for before, after in zip(cpu.thermo, device.thermo, strict=True):
+    assert_same_thermo(device, cpu)
+    assert_same_state(device.snapshots["end"], cpu.snapshots["end"], relative=1e-8)
+
+
+def assert_same_thermo(found, expected):
+    for before, after in zip(expected.thermo, found.thermo, strict=True):
         for name in before:
             assert_equal(name, after[name], before[name], relative=1e-8)
-    assert_same_state(device.snapshots["end"], cpu.snapshots["end"], relative=1e-8)
+
+
+def test_a_list_whose_pulls_take_several_chunks(lammps):
+    """Evaluations would fit into one. Where a chunk's edges begin is of a step alone, so that nothing that knows it is recorded."""
+    more = ("neighbor 0.5 bin", *LASTING[1:], ASK_ALL[0], "thermo 1", "run 6")
+    pairs = (with_engine(f"{name} force_members 4") for name in ("native", "device"))
+    cpu, device = (lammps.run(crystal((4, 2, 1)), *more, pair=pair, machine={"MEMORY_MB": 16}) for pair in pairs)
+    assert_same_thermo(device, cpu)
+
+
+@pytest.mark.parametrize("how", ["", "pre no"])
+def test_from_a_device_to_the_cpu_and_back(how, lammps):
+    """What the pair style keeps between steps is not the same for both."""
+    runs = []
+    for other in ("cpu", "cuda"):
+        switch = [
+            line
+            for device in ("cpu", other, "cpu")
+            for line in (f"pair_style mace/uq engine native device {device}", f"pair_coeff * * {lammps.models.full} Si O", f"run 2 {how}")
+        ]
+        runs.append(lammps.run(crystal((2, 1, 1)), *LASTING, "run 2", *switch, pair=with_engine("device"), machine={}))
+    assert_same_thermo(runs[1], runs[0])
 
 
 def asked(lammps, n_steps, precision):

@@ -63,12 +63,12 @@ template <class T> std::shared_ptr<const DeviceList> CudaEngine<T>::list_of(cons
   return made;
 }
 
-// A list that comes again, of so few atoms that launches take longer than kernels; all its edges in a chunk, in a 64th of the memory.
+// A list that comes again, of so few atoms that launches take longer than kernels. One chunk has room for all its edges: where more begin
+// changes with every step, and would have to in what was recorded.
 template <class T> bool CudaEngine<T>::lasts(const DeviceList &list) const
 {
   constexpr int few = 4096;
-  constexpr std::size_t bytes = 24 * (1 + MAX_SETS);    // of an edge, vector and gradients
-  return list.number() != 0 && list.n_local <= few && list.n_graph_edges() * bytes <= memory_ / 64;
+  return list.number() != 0 && list.n_local <= few && list.n_local <= most_centres(list, list.n_graph_edges(), MAX_SETS);
 }
 
 template <class T> double CudaEngine<T>::table_bytes_of(const std::vector<int> &elements) const
@@ -170,20 +170,23 @@ template <class T> bool CudaEngine<T>::keeps_sums(const Layer &layer, const Eval
 
 constexpr int MOST_CENTRES = 65536;    // of a chunk
 
-// As many centres as a fixed share of the memory has room for: the sums of a run do not depend on how its centres are cut.
-template <class T> std::vector<Chunk> CudaEngine<T>::chunks(const Evaluated &state, int n_sets) const
+// Of a chunk, as many as a fixed share of the memory has room for: the sums of a run do not depend on how its centres are cut.
+template <class T> int CudaEngine<T>::most_centres(const DeviceList &list, std::size_t n_edges, int n_sets) const
 {
-  const DeviceGraph &graph = state.graph;
   std::size_t per_centre = 0;
-  const std::size_t n_edges = graph.n_local() ? graph.n_edges() / graph.n_local() + 1 : 1;
+  const std::size_t of_centre = list.n_local ? n_edges / list.n_local + 1 : 1;
   for (const auto &layer : layers_) {
-    const std::size_t of_edges = n_edges * n_sets * (layer->model().n_in() * layer->sent_wide() + layer->sent_wide() / 2);
-    const std::size_t of_common = state.layers[layer->number()].common.n_functions();
+    const std::size_t of_edges = of_centre * n_sets * (layer->model().n_in() * layer->sent_wide() + layer->sent_wide() / 2);
+    const std::size_t of_common = layer->common_shape(list.elements()).n_functions();
     const std::size_t of_atoms = n_sets * (sum_size(*layer) + n_harmonics() * (of_common + 3 * static_cast<std::size_t>(wide())));
     per_centre = std::max(per_centre, (of_edges + of_atoms) * sizeof(T));
   }
-  const std::size_t room = memory_ / 4 / per_centre;
-  return cut(graph, static_cast<int>(std::max<std::size_t>(1, std::min<std::size_t>(room, MOST_CENTRES))));
+  return static_cast<int>(std::clamp<std::size_t>(memory_ / 4 / per_centre, 1, MOST_CENTRES));
+}
+
+template <class T> std::vector<Chunk> CudaEngine<T>::chunks(const Evaluated &state, int n_sets) const
+{
+  return cut(state.graph, most_centres(state.graph.list(), state.graph.room(), n_sets));
 }
 
 template class CudaEngine<float>;

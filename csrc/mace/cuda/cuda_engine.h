@@ -18,7 +18,8 @@ namespace lmp_uq::cuda {
 
 class Stream {
  public:
-  Stream() { require(cudaStreamCreate(&stream_)); }
+  // does not wait for the default stream: others of this process could not use that while launches are recorded
+  Stream() { require(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
   ~Stream() { static_cast<void>(cudaStreamDestroy(stream_)); }
   Stream(const Stream &) = delete;
   Stream &operator=(const Stream &) = delete;
@@ -126,6 +127,7 @@ template <class T> class CudaEngine : public ListEngine {
   std::size_t first_sum(const Layer &layer, int l) const;
   std::size_t sum_size(const Layer &layer) const;    // of a centre
   bool keeps_sums(const Layer &layer, const Evaluated &state) const;
+  int most_centres(const DeviceList &list, std::size_t n_edges, int n_sets) const;
   std::vector<Chunk> chunks(const Evaluated &state, int n_sets) const;
   DeviceArray<T> &skip_before(const Layer &layer) { return work_.skip[layer.number() % 2]; }
   DeviceArray<T> &skip_after(const Layer &layer) { return work_.skip[(layer.number() + 1) % 2]; }
@@ -147,10 +149,10 @@ template <class T> class CudaEngine : public ListEngine {
     const PullWeights &w = weighting.weights;
     return reverse_[{layer.number(), weighting.n_sets, (w.energies != nullptr) + 2 * (w.descriptors != nullptr), (w.coefficients != nullptr) + 2 * (w.of_atoms != nullptr)}];
   }
-  // work() at once, or by a recording where the list will come again. Of several chunks each has its edges elsewhere at the next step.
-  template <class F> void repeatedly(Recording &recording, const Evaluated &state, const std::vector<Chunk> &all, const F &work)
+  // work() at once, or by a recording where the list will come again
+  template <class F> void repeatedly(Recording &recording, const Evaluated &state, const F &work)
   {
-    if (!state.graph.is_lasting() || state.has_own_rows() || all.size() > 1) return work();
+    if (!state.graph.is_lasting() || state.has_own_rows()) return work();
     const void *const arrays[] = {&state.graph.list(), state.graph.edges().start, state.layers.front().norm.data(), state.descriptors.data()};
     Recording::Key key;
     for (const void *p : arrays) key.push_back(reinterpret_cast<std::uintptr_t>(p));

@@ -119,7 +119,6 @@ template <class T> void CudaHead<T>::feature_sum(const Engine::State &state, dou
   const std::lock_guard<std::mutex> lock(engine_.mutex_);
   const Evaluated &at = of(state);
   const std::size_t width = n_descriptors_;
-  const auto n_sums = [](std::size_t n) { return (n + ROWS_OF_SUM - 1) / ROWS_OF_SUM; };
   std::size_t n = at.graph.n_local();
   if (!n) return std::fill(sum, sum + width, 0.0);
   out_.resize(n_sums(n) * width);

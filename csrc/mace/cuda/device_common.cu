@@ -59,14 +59,15 @@ void DeviceCommon<T>::make(int centre, int source, const std::pair<int, int> &ke
       const std::size_t q = k % n, power = k / n % n_powers, interval = k / n / n_powers;
       rows[interval * row_size + (q / LANES * n_powers + power) * LANES + q % LANES] = static_cast<T>(common.coefficients()[k]);
     }
-    pair = std::make_unique<Pair>();
-    pair->n = static_cast<int>(n);
-    pair->spans = knots.spans();
-    pair->rows.upload(rows, stream);
-    pair->columns.upload(by_degree<T>(common.columns(), pair->n, n_functions, n_channels, false), stream);
-    pair->transposed.upload(by_degree<T>(common.columns(), pair->n, n_functions, n_channels, true), stream);
-    pair->density.upload(knots.density(), stream);
+    auto whole = std::make_unique<Pair>();
+    whole->n = static_cast<int>(n);
+    whole->spans = knots.spans();
+    whole->rows.upload(rows, stream);
+    whole->columns.upload(by_degree<T>(common.columns(), whole->n, n_functions, n_channels, false), stream);
+    whole->transposed.upload(by_degree<T>(common.columns(), whole->n, n_functions, n_channels, true), stream);
+    whole->density.upload(knots.density(), stream);
     require(cudaStreamSynchronize(stream));
+    pair = std::move(whole);
     n_bytes_ += pair->rows.bytes() + pair->columns.bytes() + pair->transposed.bytes() + pair->density.bytes();
   }
   host_tables_[at] = {pair->spans, padded(pair->n) * n_powers, pair->rows.data(), pair->density.data()};

@@ -5,7 +5,7 @@
 
 #include "mace/common_functions.h"
 #include "mace/cuda/device.h"
-#include "mace/cuda/common_kernels.h"
+#include "mace/cuda/first_common.h"
 
 #include <map>
 #include <memory>

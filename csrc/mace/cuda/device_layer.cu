@@ -98,14 +98,13 @@ template <class T> void DeviceLayer<T>::make_pair(int centre, int source, bool c
 template <class T> void DeviceLayer<T>::prepare(const std::vector<int> &elements, cudaStream_t stream)
 {
   const bool common = goes_by_common(elements.size());
-  bool changed = false;
   for (const int z : elements)
-    if (!elements_[z].made) make_element(z, stream), changed = true;
+    if (!elements_[z].made) stale_ = true, make_element(z, stream);
   for (const int centre : elements)
     for (const int source : elements)
       if (tolerance_ != 0.0 && !(common ? common_.has(centre, source) : host_tables_[centre * elements_.size() + source].rows != nullptr))
-        make_pair(centre, source, common, stream), changed = true;
-  if (!changed) return;
+        stale_ = true, make_pair(centre, source, common, stream);
+  if (!stale_) return;
   std::vector<const T *> coefficients, skips, sources;
   for (const Element &e : elements_) {
     coefficients.push_back(e.coefficients.data());
@@ -118,6 +117,7 @@ template <class T> void DeviceLayer<T>::prepare(const std::vector<int> &elements
   tables_.upload(host_tables_, stream);
   if (number() == 0) common_.upload(stream);
   require(cudaStreamSynchronize(stream));
+  stale_ = false;
 }
 
 // (part, C) with padded channels
@@ -139,6 +139,7 @@ template <class T> void DeviceLayer<T>::make_element(int z, cudaStream_t stream)
     for (std::size_t c = 0; c < n_channels; ++c)
       blocked[(c / LANES * n + k) * LANES + c % LANES] = static_cast<T>(coefficients[k * n_channels + c]);
   out.coefficients.upload(blocked, stream);
+  out.skip.clear();    // of an attempt that failed
   for (int l = 0; l <= model_.l_skip() && number() > 0 && !shape().nonlinear; ++l)
     out.skip.emplace_back(model_.skip(l, z), 1, model_.n_channels(), model_.n_channels(), stream);
   if (number() == 0) out.constant_skip.upload(rows_of_channels<T>(model_.constant_skip(z), model_.n_channels()), stream);
@@ -168,11 +169,12 @@ template <class T> void DeviceLayer<T>::make_table(int centre, int source, cudaS
         rows[interval * row_size() + ((c / LANES * n_functions + p) * n_powers + power) * LANES + c % LANES] = static_cast<T>(of_function[k]);
       }
     }
-    table = std::make_unique<Table>();
-    table->spans = made.spans();
-    table->rows.upload(rows, stream);
-    table->density.upload(made.density(), stream);
+    auto whole = std::make_unique<Table>();
+    whole->spans = made.spans();
+    whole->rows.upload(rows, stream);
+    whole->density.upload(made.density(), stream);
     require(cudaStreamSynchronize(stream));
+    table = std::move(whole);
     table_bytes_ += bytes_of(made);
   }
   host_tables_[centre * elements_.size() + source] = {table->spans, row_size(), table->rows.data(), table->density.data()};

@@ -111,6 +111,7 @@ template <class T> class DeviceLayer {
   DeviceArray<PairTable<T>> tables_;
   DeviceArray<double> readout_linear_, readout_gate_, readout_gated_, biased_first_, biased_mid_, biased_mid_bias_, biased_last_;
   std::size_t table_bytes_ = 0;
+  bool stale_ = false;                                           // the arrays of pointers, also after an attempt that failed
 };
 
 }    // namespace lmp_uq::cuda

@@ -108,6 +108,7 @@ template <class T, int L> __global__ void gather_sources_kernel(GatherSources<T>
     if (a.listed[middle] < a.first_listed) k = middle + 1;
     else end = middle;
   }
+  if (a.add && (k == last || a.listed[k] >= a.last_listed)) return;    // most nodes, where there are several chunks
   T *out = a.out + static_cast<std::size_t>(me.thing) * n_x * width + me.block * LANES + me.lane;
   const T *from = a.edge_features + static_cast<std::size_t>(set) * a.n_edges * n_x * width + me.block * LANES + me.lane;
   T sum[n_x];    // one after the other, also where the chunks before have begun: how centres are cut changes no bit

@@ -29,7 +29,7 @@ std::unique_ptr<Engine::State> CudaEngine<T>::evaluate(const AtomGraph &graph, c
   for (std::size_t t = 0; t < layers_.size(); ++t) make_room(*layers_[t], after(t), *state, keep);
   for (std::size_t t = 0; t < layers_.size(); ++t) {
     const Layer *next = after(t);
-    repeatedly(forward_[{static_cast<int>(t), 2 * keep + (energies != nullptr)}], *state, all, [&] {
+    repeatedly(forward_[{static_cast<int>(t), 2 * keep + (energies != nullptr)}], *state, [&] {
       for (const Chunk &chunk : all) run_chunk(*layers_[t], next, *state, chunk, energies);
     });
     if (next) fill_ghosts(*next, *list, exchange, state->layers[t + 1].features);

@@ -79,7 +79,7 @@ template <class T> void CudaEngine<T>::pull_sets(const Evaluated &state, const G
     if (t > 0) skip_before(layer).resize(n_sets * n_local * layer.model().n_skip() * wide());
     if (t > 0) feature_gradient(layer).resize(n_features);
     if (t > 0 && all.empty()) feature_gradient(layer).zero(stream_);    // no atoms, but perhaps ghosts
-    repeatedly(recording_of(layer, weighting), state, all, [&] {
+    repeatedly(recording_of(layer, weighting), state, [&] {
       for (const Chunk &chunk : all) pull_chunk(layer, state, weighting, chunk, &chunk == &all.front());
     });
     if (t > 0) gather_ghosts(layer, state.graph.list(), exchange, weighting.n_sets, feature_gradient(layer));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The first layer by common functions: a lane has one of them, in common_mix one number of what is written.
-#include "mace/cuda/common_kernels.h"
+#include "mace/cuda/first_common.h"
+
 #include "mace/cuda/edge_loop.h"
 
 namespace lmp_uq::cuda {

@@ -65,10 +65,11 @@ void set_values(const SetValues &a, cudaStream_t stream);
 
 // sums of each ROWS_OF_SUM rows
 constexpr std::size_t ROWS_OF_SUM = 256;
+inline std::size_t n_sums(std::size_t n_rows) { return (n_rows + ROWS_OF_SUM - 1) / ROWS_OF_SUM; }
 template <class T> struct SumRows {
   std::size_t n_rows, n_columns;
   const T *rows;
-  double *sums;                        // (n_rows over ROWS_OF_SUM rounded up, n_columns)
+  double *sums;                        // (n_sums(n_rows), n_columns)
 };
 template <class T> void sum_rows(const SumRows<T> &a, cudaStream_t stream);
 

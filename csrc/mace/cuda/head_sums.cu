@@ -12,8 +12,6 @@ __global__ void set_values_kernel(SetValues a)
   if (k < static_cast<std::size_t>(a.n)) a.values[a.node[k]] = a.value;
 }
 
-static std::size_t n_sums(std::size_t n_rows) { return (n_rows + ROWS_OF_SUM - 1) / ROWS_OF_SUM; }
-
 // neighbouring threads have neighbouring columns
 template <class T> __global__ void sum_rows_kernel(SumRows<T> a)
 {

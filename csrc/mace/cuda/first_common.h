@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The first layer by common functions, R_lc(r) = sum_q S_q(r) T_qlc for each pair of elements (see CommonFunctions):
+// Kernels of the first layer by common functions, R_lc(r) = sum_q S_q(r) T_qlc for each pair of elements (see CommonFunctions):
 // N_sq,lm = sum_j S_q(r_ij) Y_lm(u_ij) over the neighbours j of each element s, and A_lm,c = scale_i sum_sq N_sq,lm T_sqlc
-#ifndef LMP_UQ_CUDA_COMMON_KERNELS_H
-#define LMP_UQ_CUDA_COMMON_KERNELS_H
+#ifndef LMP_UQ_CUDA_FIRST_COMMON_H
+#define LMP_UQ_CUDA_FIRST_COMMON_H
 
 #include "mace/cuda/kernels.h"
 
