@@ -22,6 +22,7 @@ WORDS = [
     ("LMP_UQ_SHARED_TABLES", "No", "torch", "accepted: yes, no"),
     ("LMP_UQ_SIMD", "mmx", "native", "accepted on this processor: generic"),
     ("LMP_UQ_CUDA_TF32", "1", "native device cuda", "accepted: yes, no"),
+    ("LMP_UQ_FIRST_LAYER", "table", "native device cuda", "accepted: tables, common"),
 ]
 OF_PYTHON = [
     ("LMP_UQ_LIBPYTHON", "/nowhere.so", "torch", r"accepted: the shared library of a Python \(.*No such file"),
