@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 
 import numpy as np
 import torch
@@ -141,3 +142,19 @@ def _slope(backbone, changed, h: float) -> float:
         return backbone.evaluate(one_graph(backbone, changed(step)), gradients=False).energies.sum()
 
     return (8 * (energy(h) - energy(-h)) - (energy(2 * h) - energy(-2 * h))) / (12 * h)
+
+
+def check_at_once(ask, expected, times):
+    """Threads, one for each entry of expected, that ask(number) at once and again get the bits of it each time."""
+    right = []
+
+    def work(k):
+        if all(np.array_equal(a, b) for _ in range(times) for a, b in zip(ask(k), expected[k], strict=True)):
+            right.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(len(expected))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(right) == list(range(len(expected)))

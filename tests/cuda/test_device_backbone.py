@@ -8,13 +8,12 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from backbone_checks import as_native, make_frame, native_backbone, one_graph, shared_backbone
+from backbone_checks import as_native, check_at_once, make_frame, native_backbone, one_graph, shared_backbone
 from emulated_device import machine, variables
 from lammps_cases import crystal
 from native_families import described
@@ -70,20 +69,7 @@ def test_threads_that_call_at_once_get_the_bits_of_one(own):
     backbones = [as_native(density_model(), engine="device") for _ in range(1 + own)]
     graphs = [one_graph(backbones[0], make_frame(kind, backbones[0].elements)) for kind in ("triclinic", "small")]
     expected = [everything(backbones[0], graph, k) for k, graph in enumerate(graphs)]
-    wrong = []
-
-    def work(k):
-        for _ in range(4):
-            found = everything(backbones[k * own], graphs[k], k)
-            if not all(np.array_equal(a, b) for a, b in zip(found, expected[k], strict=True)):
-                wrong.append(k)
-
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    check_at_once(lambda k: everything(backbones[k * own], graphs[k], k), expected, times=4)
 
 
 def test_a_state_outlives_its_backbone_and_later_evaluations():

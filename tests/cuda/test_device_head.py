@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from backbone_checks import as_native, shared_backbone
+from backbone_checks import as_native, check_at_once, shared_backbone
 from emulated_device import machine, noted
 from model_example import some_force_error
 from posterior_example import LEVELS, write_model
@@ -195,25 +194,13 @@ def test_the_same_bits_again_and_with_another_head(precision, tmp_path):
 
 
 def test_threads_that_call_at_once(tmp_path):
-    backbone, wrong = shared_backbone("density", "device"), []
+    backbone = shared_backbone("density", "device")
     graphs = [some_graph(backbone, n=n, seed=n) for n in (13, 40)]
     head = heads(backbone, tmp_path, graphs[0]).device
-
     states = [backbone._engine.evaluate(graph, False, False)[2] for graph in graphs]
     asked = [SimpleNamespace(device=head, state=state, species=graph.species) for graph, state in zip(graphs, states, strict=True)]
     expected = [numbers(case) for case in asked]
-
-    def work(k):
-        for _ in range(60):
-            if not all(np.array_equal(a, b) for a, b in zip(numbers(asked[k]), expected[k], strict=True)):
-                wrong.append(k)
-
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    check_at_once(lambda k: numbers(asked[k]), expected, times=60)
 
 
 def test_a_state_without_derivatives_is_not_pulled_and_takes_none_from_another(tmp_path):
