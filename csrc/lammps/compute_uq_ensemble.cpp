@@ -58,7 +58,7 @@ void ComputeUqEnsemble::read_words(int narg, char **arg)
   for (; at < narg && !utils::is_double(arg[at]); at++) {
     const std::string word = arg[at];
     if (word != "V" && word != "U" && word != "forces")
-      error->all(FLERR, "{}: {} is neither a field nor a weight (accepted: V, U, forces, then weight model weight model ...)", WHO, word);
+      error->all(FLERR, "{}: {} is neither a field nor a weight (accepted: V, U, forces, weight model weight model ...)", WHO, word);
     fields.push_back(word == "V" ? V : word == "U" ? U : FORCES);
   }
   if (fields.empty()) fields = {V, U};
@@ -69,8 +69,7 @@ void ComputeUqEnsemble::read_words(int narg, char **arg)
     sum += models.back().weight;
   }
   if (models.size() < 2)
-    error->all(FLERR, "{} needs two models or more, found {} (accepted: weight model weight model ..., the model that runs first)", WHO,
-               models.size());
+    error->all(FLERR, "{} needs two models or more, found {} (accepted: weight model weight model ...)", WHO, models.size());
   for (auto &model : models) model.weight /= sum;
 }
 

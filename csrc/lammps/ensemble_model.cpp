@@ -7,7 +7,6 @@
 #include "lammps/utils.h"
 
 #include <algorithm>
-#include <cmath>
 #include <sstream>
 
 using namespace LAMMPS_NS;
@@ -17,7 +16,7 @@ EnsembleModel EnsembleModel::read(LAMMPS *lmp, const char *who, const std::strin
 {
   EnsembleModel model;
   model.weight = utils::numeric(FLERR, weight, false, lmp);
-  if (!(model.weight > 0.0) || !std::isfinite(model.weight))
+  if (!(model.weight > 0.0))
     lmp->error->all(FLERR, "{}: the weight of {} is {} (accepted: a number above 0)", who, sum, weight);
   std::stringstream words(sum + "+");
   for (std::string word; std::getline(words, word, '+');) model.parts.push_back(SubStyle::read(lmp, who, word));

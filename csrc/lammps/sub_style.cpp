@@ -24,7 +24,11 @@ static std::vector<Pair *> matches(LAMMPS *lmp, const std::string &word, int exa
   }
 }
 
-std::vector<Pair *> lmp_uq::pairs_named(LAMMPS *lmp, const std::string &name) { return matches(lmp, name, 1); }
+std::vector<Pair *> lmp_uq::pairs_named(LAMMPS *lmp, const std::string &name)
+{
+  if (name.rfind("hybrid", 0) == 0) return {};    // it would match the list itself
+  return matches(lmp, name, 1);
+}
 
 SubStyle SubStyle::read(LAMMPS *lmp, const char *who, const std::string &word)
 {

@@ -1,44 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""compute uq/ensemble: members are those styles alone, the run is the driver alone, and nothing is evaluated on steps that nobody asks about."""
+"""compute uq/ensemble: members are those styles alone, the run is the driver alone, and steps that nobody asks about cost nothing."""
 
 from __future__ import annotations
 
 import re
 
+import ase.io
 import numpy as np
 import pytest
+from ensemble_cases import PAIR, overlay
 from lammps_cases import HOT, PLAIN, assert_equal, column_of, crystal, read_dump
 
 RANKS = pytest.mark.parametrize("n", [1, 2, 4])
-COEFFS = {
-    "mace/uq": ("pair_coeff * * {name} {{model}} Si O",),
-    "zbl": ("pair_coeff 1 1 {name} 14 14", "pair_coeff 1 2 {name} 14 8", "pair_coeff 2 2 {name} 8 8"),
-    "lj/cut": ("pair_coeff * * {name} 0.02 2.0",),
-    "morse": ("pair_coeff * * {name} 0.1 1.5 2.1",),
-}
-SETTINGS = {"zbl": "zbl 1.8 2.6", "lj/cut": "lj/cut 5.5", "morse": "morse 3.4"}
-"""lj/cut reaches further than the model that drives the run, whose cutoff is 3.5 Angstrom."""
 DRIVER = "mace/uq"
 MODELS = (DRIVER, "lj/cut+zbl", "morse")
 WEIGHTS = np.array([0.5, 0.3, 0.2])
 ENSEMBLE = "compute e all uq/ensemble V U forces " + " ".join(f"{w} {m}" for w, m in zip(WEIGHTS, MODELS, strict=True))
 
 
-def overlay(*styles, off=(), **settings):
-    """pair_style hybrid/overlay of sub-styles, those in `off` not computed by the run; settings replaces words of a style."""
-    names = {style: (style.split(":")[0], " ".join(style.split(":"))) for style in styles}
-    first = " ".join(settings.get(name.replace("/", "_"), SETTINGS.get(name, name)) for name, _ in names.values())
-    lines = [f"pair_style hybrid/overlay {first}"]
-    for name, said in names.values():
-        lines += [line.format(name=said) for line in COEFFS[name]]
-    return "\n".join(lines + [f"pair_modify pair {names[style][1]} compute no" for style in off])
-
-
-PAIR = overlay("mace/uq", "zbl", "lj/cut", "morse", off=("zbl", "lj/cut", "morse"))
 SAME_LISTS = ("neigh_modify binsize 3.75", "comm_modify cutoff 7.5", "atom_modify sort 0 0.0")
 """Lists of neighbours in the same order whatever the largest cutoff is, so that sums over them have the same digits."""
 ATOMS = "dump d all custom {every} atoms.dump id x y z fx fy fz {columns}"
 DIGITS = ("dump_modify d sort id format float %.17g", "thermo_modify format float %.17g")
+PRESSED = "thermo_style custom step pe pxx pyy pzz pxy pxz pyz"
+"""What a snapshot asks for."""
 COLUMNS = "c_e[*]"
 FORCES_AT = 2
 """Columns of the compute before those of the forces."""
@@ -46,7 +31,8 @@ FORCES_AT = 2
 
 def run(lammps, atoms, *more, every=3, steps=6, columns=COLUMNS, n=1, pair=PAIR, thermo="", **options):
     """Thermo table and frames {step: (x, f, columns of the compute)} of a short hot run."""
-    lines = (HOT, *SAME_LISTS, *more, ATOMS.format(every=every, columns=columns), f"thermo {every}", f"thermo_style custom step pe pxx pxy {thermo}", *DIGITS)
+    said = (ATOMS.format(every=every, columns=columns), f"thermo {every}", f"thermo_style custom step pe pxx pxy {thermo}")
+    lines = (HOT, *SAME_LISTS, *more, *said, *DIGITS)
     result = lammps.run(atoms, *lines, f"run {steps}", n=n, pair=pair, **options)
     frames = read_dump(result.folder / "atoms.dump")
     return result.thermo[0], {step: (rows[:, 1:4], rows[:, 4:7], rows[:, 7:]) for step, rows in frames.items()}
@@ -194,7 +180,7 @@ MANY = (
     "dump o all custom 2 o.dump id c_e[1] c_e[2]",
     "dump_modify o thresh c_e[1] > 0.01",
     "thermo 2",
-    "thermo_style custom step pe pxx pyy pzz pxy pxz pyz c_e c_e[1] c_worst v_largest",
+    f"{PRESSED} c_e c_e[1] c_worst v_largest",
 )
 
 
@@ -205,7 +191,7 @@ def passes(lammps, atoms, *more, steps=6, pair=COUNTED):
 
 def test_only_steps_that_are_asked_about_are_evaluated_and_once(lammps, atoms):
     assert passes(lammps, atoms, PARTNER, "thermo 100") == 0
-    assert passes(lammps, atoms, PARTNER, "thermo 3", "thermo_style custom step pe pxx pyy pzz pxy pxz pyz c_e") == 3
+    assert passes(lammps, atoms, PARTNER, "thermo 3", f"{PRESSED} c_e") == 3
     assert passes(lammps, atoms, PARTNER, *MANY) == 4
 
 
@@ -218,7 +204,7 @@ def test_the_driver_is_not_evaluated_a_second_time(lammps, atoms):
 def test_a_minimisation_is_that_of_the_driver(lammps, atoms):
     ask = (*SAME_LISTS, "thermo 1", "thermo_style custom step pe", DIGITS[1], "minimize 0 1e-3 20 100")
     plain = lammps.run(atoms, *ask, pair=overlay(DRIVER)).thermo[0]["PotEng"]
-    more = (*SAME_LISTS, ENSEMBLE, "thermo 1", "thermo_style custom step pe pxx pyy pzz pxy pxz pyz c_e[*]", *ask[-2:])
+    more = (*SAME_LISTS, ENSEMBLE, "thermo 1", f"{PRESSED} c_e[*]", *ask[-2:])
     found = lammps.run(atoms, *more, pair=PAIR).thermo[0]
     np.testing.assert_array_equal(found["PotEng"], plain)
     assert_equal("energy of the driver", found["c_e[6]"], found["PotEng"] - found["PotEng"][0], absolute=1e-9)
@@ -238,7 +224,7 @@ def test_rerun_gives_what_the_run_gave(n, lammps, atoms):
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_halt_and_select_act_on_a_column(n, lammps, atoms):
-    thermo, frames = run(lammps, atoms, ENSEMBLE, every=1, steps=6, n=n)
+    _, frames = run(lammps, atoms, ENSEMBLE, every=1, steps=6, n=n)
     largest = {step: columns[:, 0].max() for step, (_, _, columns) in frames.items()}
     limit = (largest[2] + max(largest[1], min(largest.values()))) / 2
     crossing = next(step for step in range(1, 7) if largest[step] > limit)
@@ -248,8 +234,6 @@ def test_halt_and_select_act_on_a_column(n, lammps, atoms):
     assert int(said[1]) == crossing
     assert_equal("value", float(said[2]), largest[crossing], relative=1e-5)
     assert int(said[3]) == np.argmax(frames[crossing][2][:, 0]) + 1
-    import ase.io
-
     (frame,) = ase.io.read(result.folder / "keep.extxyz", ":")
     assert frame.info["selected_by"] == "c_e_1" and frame.info["step"] == crossing
     assert_equal("column", column_of(frame, "c_e_1"), frames[crossing][2][:, 0], relative=1e-7)
@@ -273,10 +257,11 @@ def test_between_runs(lammps, atoms):
     """After a run, values are those of its last step; after a change of the atoms there are none."""
     say, moved = 'print "U $(c_e:%.15g)"', "displace_atoms all move 0.1 0 0"
     refused = ("#fails atoms changed since the last force computation", say)
-    log = lammps.run(atoms, HOT, ENSEMBLE, "thermo 6", "run 6", say, moved, "run 0", say, "run 0", moved, *refused, "run 0", say, pair=PAIR).log
+    later = ("run 0", say, "run 0", moved, *refused, "run 0", say)
+    log = lammps.run(atoms, HOT, ENSEMBLE, "thermo 6", "run 6", say, moved, *later, pair=PAIR).log
     values = [float(x) for x in re.findall(r"^U ([-0-9.]+)$", log, re.M)]
     assert_equal("a shift changes nothing", values, 3 * values[:1], relative=1e-6)
-    assert "there have been no forces" in lammps.fails(atoms, ENSEMBLE, 'print "$(c_e)"', pair=PAIR)
+    assert "there have been no forces" in lammps.fails(atoms, "run 0", ENSEMBLE, "write_data all.data", say, pair=PAIR)
     assert "asked for on step 100" in lammps.fails(atoms, ENSEMBLE, "run 0", "reset_timestep 100", 'print "$(c_e)"', pair=PAIR)
 
 
@@ -290,7 +275,7 @@ WORDS = "grade force_error"
 def test_of_several_the_one_that_runs_is_meant(lammps, atoms):
     """Computes and fixes give what they give without the others; a number says the same, or means another one."""
     ask = f"compute uq all uq/atom {WORDS}", "compute tot all uq energy_std grade_max", "compute sum all reduce sum c_uq[*]"
-    thermo = ("thermo_style custom step pe pxx pyy pzz pxy pxz pyz c_sum[*] c_tot[*]", "thermo_modify format float %.17g", "run 0", "#snapshot end")
+    thermo = (f"{PRESSED} c_sum[*] c_tot[*]", "thermo_modify format float %.17g", "run 0", "#snapshot end")
     expected = lammps.state(atoms, *ask, *thermo)
     for number in ("", " pair 1"):
         found = lammps.state(atoms, *(line + number for line in ask[:2]), ask[2], *thermo, pair=TWO)
@@ -300,11 +285,11 @@ def test_of_several_the_one_that_runs_is_meant(lammps, atoms):
 
 def test_a_partner_has_fields_where_the_ensemble_has_evaluated_it(lammps, atoms):
     ask = ("compute e all uq/ensemble 1 mace/uq:1 1 mace/uq:2", "compute uq all uq/atom grade pair 2", "compute m all reduce max c_uq")
-    thermo = ("thermo_style custom step pe pxx pyy pzz pxy pxz pyz c_e c_m", "run 0", "#snapshot end")
-    swapped = lammps.state(atoms, ask[1].replace(" pair 2", ""), "compute m all reduce max c_uq", "thermo_style custom step pe pxx pyy pzz pxy pxz pyz c_m", *thermo[1:],
-                           pair=PLAIN.replace("Si O", "O Si"))  # fmt: skip
+    thermo = (f"{PRESSED} c_e c_m", "run 0", "#snapshot end")
+    plain = (ask[1].replace(" pair 2", ""), ask[2], f"{PRESSED} c_m", *thermo[1:])
+    swapped = lammps.state(atoms, *plain, pair=PLAIN.replace("Si O", "O Si"))
     assert_equal("grade", lammps.state(atoms, *ask, *thermo, pair=TWO)["uq"], swapped["uq"], relative=1e-12)
-    text = lammps.fails(atoms, *ask[1:], "thermo_style custom step pe pxx pyy pzz pxy pxz pyz c_m", "run 0", pair=TWO)
+    text = lammps.fails(atoms, *ask[1:], f"{PRESSED} c_m", "run 0", pair=TWO)
     assert "a sub-style with pair_modify compute no was asked for" in text
 
 
