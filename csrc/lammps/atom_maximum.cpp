@@ -14,9 +14,14 @@ using namespace LAMMPS_NS;
 lmp_uq::AtomMaximum lmp_uq::find_maximum(LAMMPS *lmp, ForceComputation &last, const Field &field, int groupbit)
 {
   const double *values = last.field(field), *part = last.participation();
+  return find_maximum(lmp, values, part, groupbit);
+}
+
+lmp_uq::AtomMaximum lmp_uq::find_maximum(LAMMPS *lmp, const double *values, const double *part, int groupbit)
+{
   const Atom &atom = *lmp->atom;
   // atoms that take no part have no value: their 0 must not win against negative energies
-  auto counts = [&](int i) { return (atom.mask[i] & groupbit) && part[i] != 0.0; };
+  auto counts = [&](int i) { return (atom.mask[i] & groupbit) && (!part || part[i] != 0.0); };
   double largest_here = -std::numeric_limits<double>::infinity();
   bool any = false;
   for (int i = 0; i < atom.nlocal; i++)

@@ -24,5 +24,8 @@ struct AtomMaximum {
 
 AtomMaximum find_maximum(LAMMPS_NS::LAMMPS *lmp, ForceComputation &last, const Field &field, int groupbit);
 
+// The same of any values (nlocal); part: 0 for atoms that do not count, or null.
+AtomMaximum find_maximum(LAMMPS_NS::LAMMPS *lmp, const double *values, const double *part, int groupbit);
+
 }    // namespace lmp_uq
 #endif

@@ -23,9 +23,9 @@ static constexpr char ACCEPTED[] = "energy_std, energy_lower, energy_upper, ener
 
 ComputeUq::ComputeUq(LAMMPS *lmp, int narg, char **arg) : Compute(lmp, narg, arg)
 {
-  if (narg < 4) error->all(FLERR, "Compute uq needs at least one field (accepted: {} {})", ACCEPTED, lmp_uq::field_names());
-  pair();
-  for (int at = 3; at < narg;) items.push_back(parse(narg, arg, at));
+  for (int at = 3; at < narg;)
+    if (!lmp_uq::read_pair(lmp, WHO, narg, arg, at, number)) items.push_back(parse(narg, arg, at));
+  if (items.empty()) error->all(FLERR, "Compute uq needs at least one field (accepted: {} {})", ACCEPTED, lmp_uq::field_names());
   require();
   for (const auto &item : items)
     if (item.kind < MAXIMUM && igroup != 0) error->all(FLERR, "Compute uq: the error bar of the total energy or stress needs group all");
@@ -50,7 +50,7 @@ ComputeUq::ComputeUq(LAMMPS *lmp, int narg, char **arg) : Compute(lmp, narg, arg
 
 ComputeUq::~ComputeUq() { delete[] extlist; }
 
-PairMaceUq &ComputeUq::pair() const { return *PairMaceUq::find(lmp, WHO); }
+PairMaceUq &ComputeUq::pair() const { return *PairMaceUq::find(lmp, WHO, number); }
 
 lmp_uq::ForceComputation &ComputeUq::last() const { return pair().last(); }
 
@@ -191,7 +191,7 @@ std::string ComputeUq::model() const { return pair().model().name_and_hash(); }
 
 void ComputeUq::require_features(const char *who, bool)
 {
-  PairMaceUq::find(lmp, who)->require_field({UQ_ENERGY_STD}, who);
+  PairMaceUq::find(lmp, who, number)->require_field({UQ_ENERGY_STD}, who);
 }
 
 void ComputeUq::total_features(double *sum) { last().total_features(sum); }

@@ -17,7 +17,7 @@ class ForceComputation;
 
 namespace LAMMPS_NS {
 
-// compute ID group uq field ...: bars of the total energy and of the stress, the members' energies; X_max X_tag X_mean of a
+// compute ID group uq field ... [pair N]: bars of the total energy and of the stress, the members' energies; X_max X_tag X_mean of a
 // per-atom field X, with its threshold behind it where it has one
 class ComputeUq : public Compute, public lmp_uq::TotalFeatures, public lmp_uq::StepValues {
  public:
@@ -46,6 +46,7 @@ class ComputeUq : public Compute, public lmp_uq::TotalFeatures, public lmp_uq::S
     int width = 1;     // columns
   };
   std::vector<Item> items;
+  int number = 0;    // of several mace/uq
   std::vector<double> values;
   double total[3] = {}, stress[6] = {};
 

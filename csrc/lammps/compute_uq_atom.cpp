@@ -17,8 +17,9 @@ static constexpr char WHO[] = "Compute uq/atom";
 
 ComputeUqAtom::ComputeUqAtom(LAMMPS *lmp, int narg, char **arg) : Compute(lmp, narg, arg)
 {
-  if (narg < 4) error->all(FLERR, "Compute uq/atom needs at least one field (accepted: {})", lmp_uq::field_names());
-  for (int at = 3; at < narg;) fields.push_back(lmp_uq::read_field(lmp, WHO, narg, arg, at));
+  for (int at = 3; at < narg;)
+    if (!lmp_uq::read_pair(lmp, WHO, narg, arg, at, number)) fields.push_back(lmp_uq::read_field(lmp, WHO, narg, arg, at));
+  if (fields.empty()) error->all(FLERR, "Compute uq/atom needs at least one field (accepted: {})", lmp_uq::field_names());
   require();
   peratom_flag = 1;
   size_peratom_cols = fields.size() == 1 ? 0 : static_cast<int>(fields.size());
@@ -31,7 +32,7 @@ ComputeUqAtom::~ComputeUqAtom() { FixUqColumns::remove(lmp, this); }
 
 void ComputeUqAtom::require()
 {
-  PairMaceUq *pair = PairMaceUq::find(lmp, WHO);
+  PairMaceUq *pair = PairMaceUq::find(lmp, WHO, number);
   for (const auto &field : fields) pair->require_field(field, WHO);
 }
 
@@ -46,7 +47,7 @@ void ComputeUqAtom::compute_peratom()
 {
   invoked_peratom = update->ntimestep;
   lmp_uq::guarded(lmp, WHO, [&] {
-    lmp_uq::ForceComputation &last = PairMaceUq::find(lmp, WHO)->last();
+    lmp_uq::ForceComputation &last = PairMaceUq::find(lmp, WHO, number)->last();
     FixUqColumns &columns = FixUqColumns::of(lmp, this);
     columns.reserve();
     for (std::size_t k = 0; k < fields.size(); k++) {

@@ -10,7 +10,7 @@
 
 namespace LAMMPS_NS {
 
-// compute ID group uq/atom field ...: each with its threshold behind it where it has one
+// compute ID group uq/atom field ... [pair N]: each with its threshold behind it where it has one
 class ComputeUqAtom : public Compute {
  public:
   ComputeUqAtom(class LAMMPS *, int, char **);
@@ -21,6 +21,7 @@ class ComputeUqAtom : public Compute {
 
  private:
   std::vector<lmp_uq::Field> fields;
+  int number = 0;    // of several mace/uq
 
   void require();
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "compute_uq_heat.h"
 
+#include "field_words.h"
 #include "force_computation.h"
 #include "guard.h"
 #include "loaded_model.h"
@@ -32,18 +33,20 @@ ComputeUqHeat::ComputeUqHeat(LAMMPS *lmp, int narg, char **arg) : Compute(lmp, n
 
 void ComputeUqHeat::read_words(int narg, char **arg)
 {
-  for (int k = 3; k < narg; k += 2) {
+  for (int k = 3; k < narg;) {
+    if (lmp_uq::read_pair(lmp, WHO, narg, arg, k, number)) continue;
     const std::string word = arg[k], value = k + 1 < narg ? arg[k + 1] : "nothing";
-    if (word != "members") error->all(FLERR, "Compute uq/heat: found {} in the place of a keyword (accepted: members)", word);
+    if (word != "members") error->all(FLERR, "Compute uq/heat: found {} in the place of a keyword (accepted: members, pair)", word);
     if (value != "no" && value != "std" && value != "each")
       error->all(FLERR, "Compute uq/heat: members is followed by {} (accepted: no, std, each)", value);
     members = value == "no" ? NO : value == "std" ? STD : EACH;
+    k += 2;
   }
 }
 
 int ComputeUqHeat::n_values()
 {
-  const auto &model = PairMaceUq::find(lmp, WHO)->model();
+  const auto &model = PairMaceUq::find(lmp, WHO, number)->model();
   if (members != NO && model.info.n_force_members == 0)
     error->all(FLERR, "Compute uq/heat: members needs force members, which {} does not hold (see lmp-uq inspect; lmp-uq fit writes them)",
                model.file);
@@ -52,7 +55,7 @@ int ComputeUqHeat::n_values()
 
 void ComputeUqHeat::keep_derivatives()
 {
-  PairMaceUq *pair = PairMaceUq::find(lmp, WHO);
+  PairMaceUq *pair = PairMaceUq::find(lmp, WHO, number);
   pair->model().require_loaded(lmp, WHO);
   pair->last().keep_derivatives();
   pair->last().keep_images();
@@ -76,7 +79,7 @@ void ComputeUqHeat::compute_vector()
 {
   invoked_vector = update->ntimestep;
   lmp_uq::guarded(lmp, WHO, [&] {
-    PairMaceUq *pair = PairMaceUq::find(lmp, WHO);
+    PairMaceUq *pair = PairMaceUq::find(lmp, WHO, number);
     const int n_members = members == NO ? 0 : pair->model().info.n_force_members;
     const std::vector<double> flux = pair->last().heat_flux(n_members);
     std::copy_n(flux.begin(), 6, values.begin());

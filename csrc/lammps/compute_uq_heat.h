@@ -25,6 +25,7 @@ class ComputeUqHeat : public Compute, public lmp_uq::StepValues {
 
   enum { NO, STD, EACH } members = NO;
   std::vector<double> values;
+  int number = 0;    // of several mace/uq
 };
 
 }    // namespace LAMMPS_NS

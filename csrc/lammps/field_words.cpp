@@ -47,6 +47,16 @@ Field lmp_uq::read_field(LAMMPS *lmp, const char *who, int n_words, char **words
   return field;
 }
 
+bool lmp_uq::read_pair(LAMMPS *lmp, const char *who, int n_words, char **words, int &at, int &number)
+{
+  if (std::string(words[at]) != "pair") return false;
+  const std::string value = at + 1 < n_words ? words[at + 1] : "nothing";
+  number = utils::is_integer(value) && value.size() < 9 ? std::atoi(value.c_str()) : 0;
+  if (number < 1) lmp->error->all(FLERR, "{}: pair is followed by {} (accepted: the number of a mace/uq sub-style, 1 or more)", who, value);
+  at += 2;
+  return true;
+}
+
 void lmp_uq::check_limit(LAMMPS *lmp, const char *who, const Field &field, double limit)
 {
   if (field.info().threshold != Threshold::None && limit > 1.0)

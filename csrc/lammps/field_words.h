@@ -20,6 +20,10 @@ Field read_field(LAMMPS_NS::LAMMPS *lmp, const char *who, int n_words, char **wo
 // The threshold of a field in words[at], moved behind it, where it takes one; said: the word before it, for the message.
 void read_threshold(LAMMPS_NS::LAMMPS *lmp, const char *who, const std::string &said, int n_words, char **words, int &at, Field &field);
 
+// The number behind the keyword pair, which of several mace/uq is meant: words[at] and the next one, at moved behind them. False: it is
+// another word.
+bool read_pair(LAMMPS_NS::LAMMPS *lmp, const char *who, int n_words, char **words, int &at, int &number);
+
 // Error where a limit can never be reached: probabilities end at 1, and another number is meant in eV/Angstrom.
 void check_limit(LAMMPS_NS::LAMMPS *lmp, const char *who, const Field &field, double limit);
 

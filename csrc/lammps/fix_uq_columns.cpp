@@ -72,7 +72,7 @@ void FixUqColumns::post_run()
 {
   lmp_uq::guarded(lmp, "Fix UQ/COLUMNS", [&] { end_of_run_.take(); });
   owner_->invoked_flag = Compute::INVOKED_NONE;
-  owner_->invoked_peratom = owner_->invoked_vector = -1;    // what the library interface looks at
+  owner_->invoked_peratom = owner_->invoked_vector = owner_->invoked_scalar = -1;    // what the library interface looks at
 }
 
 void FixUqColumns::reserve()

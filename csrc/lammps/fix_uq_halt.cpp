@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "fix_uq_halt.h"
 
-#include "atom_maximum.h"
 #include "field_words.h"
-#include "force_computation.h"
 #include "guard.h"
+#include "loaded_model.h"
 #include "pair_mace_uq.h"
 
 #include "lammps/comm.h"
@@ -30,37 +29,44 @@ FixUqHalt::FixUqHalt(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
   nevery = utils::inumeric(FLERR, arg[3], false, lmp);
   if (nevery < 1) error->all(FLERR, "Fix uq/halt: N must be 1 or more, found {}", arg[3]);
   int at = 4;
-  field = lmp_uq::read_field(lmp, WHO, narg, arg, at);
+  column = lmp_uq::WatchedColumn::read(lmp, WHO, narg, arg, at);
   if (at + 1 >= narg) utils::missing_cmd_args(FLERR, "fix uq/halt (N field > x [consecutive m] [error soft|hard])", error);
   if (strcmp(arg[at], ">") != 0 && strcmp(arg[at], ">=") != 0)
     error->all(FLERR, "Fix uq/halt: unknown operator {} (accepted: >, >=)", arg[at]);
   or_equal = strcmp(arg[at], ">=") == 0;
   threshold = utils::numeric(FLERR, arg[at + 1], false, lmp);
-  lmp_uq::check_limit(lmp, WHO, field, threshold);
-  for (int i = at + 2; i < narg; i += 2) {
-    if (i + 1 >= narg) error->all(FLERR, "Fix uq/halt: keyword {} needs a value", arg[i]);
-    if (strcmp(arg[i], "consecutive") == 0) {
-      consecutive = utils::inumeric(FLERR, arg[i + 1], false, lmp);
-      if (consecutive < 1) error->all(FLERR, "Fix uq/halt: consecutive must be 1 or more, found {}", arg[i + 1]);
-    } else if (strcmp(arg[i], "error") == 0) {
-      hard = strcmp(arg[i + 1], "hard") == 0;
-      if (!hard && strcmp(arg[i + 1], "soft") != 0)
-        error->all(FLERR, "Fix uq/halt: unknown error mode {} (accepted: soft, hard)", arg[i + 1]);
-    } else
-      error->all(FLERR, "Unknown fix uq/halt keyword {} (accepted: consecutive, error)", arg[i]);
-  }
+  column.check_limit(lmp, WHO, threshold);
+  for (int i = at + 2; i < narg;) read_keyword(narg, arg, i);
   scalar_flag = 1;
   extscalar = 0;
   global_freq = nevery;
   dynamic_group_allow = 1;
-  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
+  column.require(lmp, WHO, number, next_check());
 }
+
+void FixUqHalt::read_keyword(int narg, char **arg, int &i)
+{
+  if (lmp_uq::read_pair(lmp, WHO, narg, arg, i, number)) return;
+  if (i + 1 >= narg) error->all(FLERR, "Fix uq/halt: keyword {} needs a value", arg[i]);
+  if (strcmp(arg[i], "consecutive") == 0) {
+    consecutive = utils::inumeric(FLERR, arg[i + 1], false, lmp);
+    if (consecutive < 1) error->all(FLERR, "Fix uq/halt: consecutive must be 1 or more, found {}", arg[i + 1]);
+  } else if (strcmp(arg[i], "error") == 0) {
+    hard = strcmp(arg[i + 1], "hard") == 0;
+    if (!hard && strcmp(arg[i + 1], "soft") != 0)
+      error->all(FLERR, "Fix uq/halt: unknown error mode {} (accepted: soft, hard)", arg[i + 1]);
+  } else
+    error->all(FLERR, "Unknown fix uq/halt keyword {} (accepted: consecutive, error, pair)", arg[i]);
+  i += 2;
+}
+
+bigint FixUqHalt::next_check() const { return (update->ntimestep / nevery + 1) * nevery; }
 
 int FixUqHalt::setmask() { return FixConst::END_OF_STEP | FixConst::MIN_POST_FORCE | FixConst::POST_RUN; }
 
 void FixUqHalt::init()
 {
-  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
+  column.require(lmp, WHO, number, next_check());
   const std::string who_waits = hard ? "" : waiting();
   if (!who_waits.empty())
     error->all(FLERR, "{} {}: error soft cannot stop {}, which would wait for ever for steps that a stopped run no longer makes; accepted: error "
@@ -102,8 +108,7 @@ void FixUqHalt::end_of_step()
 
 void FixUqHalt::look()
 {
-  PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
-  const auto worst = lmp_uq::find_maximum(lmp, pair.last(), field, groupbit);
+  const auto worst = column.maximum(lmp, WHO, number, groupbit, next_check());
   last = worst.value;
   const bool beyond = worst.tag > 0 && (or_equal ? worst.value >= threshold : worst.value > threshold);
   count = beyond ? count + 1 : 0;
@@ -111,8 +116,8 @@ void FixUqHalt::look()
 
   const bool rerun = runs("rerun");
   const auto message = fmt::format("{} {}: {} at step {}: {} = {:.6g} {} {:g} ({}) on atom {} ({}), check {} in a row", WHO, id,
-                                   rerun && !hard ? "beyond" : "run stops", update->ntimestep, field.text(), worst.value,
-                                   or_equal ? ">=" : ">", threshold, field.info().unit, worst.tag, pair.model().element_of_type[worst.type], count);
+                                   rerun && !hard ? "beyond" : "run stops", update->ntimestep, column.text(), worst.value,
+                                   or_equal ? ">=" : ">", threshold, column.unit(), worst.tag, element(worst.type), count);
   if (hard) error->all(FLERR, message);
   count = 0;
   if (rerun) {    // its loop looks at nothing that could end it
@@ -132,6 +137,12 @@ void FixUqHalt::post_run()
   if (stopped && universe->nworlds > 1 && !runs("temper")) timer->reset_timeout();
   count = 0;
   stopped = told = false;
+}
+
+// of a column of another compute there may be no model that knows elements
+std::string FixUqHalt::element(int type) const
+{
+  return column.is_field() ? PairMaceUq::find(lmp, WHO, number)->model().element_of_type[type] : fmt::format("type {}", type);
 }
 
 double FixUqHalt::compute_scalar() { return last; }

@@ -2,7 +2,7 @@
 #ifndef LMP_FIX_UQ_HALT_H
 #define LMP_FIX_UQ_HALT_H
 
-#include "fields.h"
+#include "watched_column.h"
 
 #include "lammps/fix.h"
 
@@ -10,7 +10,7 @@
 
 namespace LAMMPS_NS {
 
-// fix ID group uq/halt N field > x [consecutive m] [error soft|hard]
+// fix ID group uq/halt N field > x [consecutive m] [error soft|hard] [pair N]
 class FixUqHalt : public Fix {
  public:
   FixUqHalt(class LAMMPS *, int, char **);
@@ -22,7 +22,8 @@ class FixUqHalt : public Fix {
   double compute_scalar() override;
 
  private:
-  lmp_uq::Field field;
+  lmp_uq::WatchedColumn column;
+  int number = 0;    // of several mace/uq
   int consecutive = 1, count = 0;
   bool or_equal = false, hard = false;
   double threshold = 0.0, last = 0.0;
@@ -30,7 +31,10 @@ class FixUqHalt : public Fix {
   bool stopped = false;     // the run under way, softly
   bool told = false;        // a rerun, of which one frame is told
 
+  void read_keyword(int, char **, int &);
   void look();
+  bigint next_check() const;
+  std::string element(int type) const;
   std::string waiting() const;
   bool runs(const char *command) const;
 };

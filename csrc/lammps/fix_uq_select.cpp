@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "fix_uq_select.h"
 
-#include "atom_maximum.h"
 #include "field_words.h"
 #include "force_computation.h"
 #include "guard.h"
@@ -34,14 +33,15 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
   nevery = utils::inumeric(FLERR, arg[3], false, lmp);
   if (nevery < 1) error->all(FLERR, "Fix uq/select: N must be 1 or more, found {}", arg[3]);
   int at = 4;
-  field = lmp_uq::read_field(lmp, WHO, narg, arg, at);
+  column = lmp_uq::WatchedColumn::read(lmp, WHO, narg, arg, at);
   if (at + 1 >= narg) utils::missing_cmd_args(FLERR, "fix uq/select (N field lo hi file F [max m] [append yes|no])", error);
   lo = utils::numeric(FLERR, arg[at], false, lmp);
-  lmp_uq::check_limit(lmp, WHO, field, lo);
+  column.check_limit(lmp, WHO, lo);
   hi = upper_limit(arg[at + 1]);
   if (hi <= lo) error->all(FLERR, "Fix uq/select: hi must be above lo, found {} {}", arg[at], arg[at + 1]);
   std::string file;
-  for (int i = at + 2; i < narg; i += 2) {
+  for (int i = at + 2; i < narg;) {
+    if (lmp_uq::read_pair(lmp, WHO, narg, arg, i, number)) continue;
     const std::string keyword = arg[i];
     if (i + 1 >= narg) error->all(FLERR, "Fix uq/select: keyword {} needs a value", keyword);
     if (keyword == "file")
@@ -51,7 +51,8 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
     else if (keyword == "append")
       append = utils::logical(FLERR, arg[i + 1], false, lmp);
     else
-      error->all(FLERR, "Unknown fix uq/select keyword {} (accepted: file, max, append)", keyword);
+      error->all(FLERR, "Unknown fix uq/select keyword {} (accepted: file, max, append, pair)", keyword);
+    i += 2;
   }
   if (file.empty()) error->all(FLERR, "Fix uq/select needs: file F");
   if (maximum < 1) error->all(FLERR, "Fix uq/select: max must be 1 or more, found {}", maximum);
@@ -60,7 +61,8 @@ FixUqSelect::FixUqSelect(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg
   global_freq = 1;
   restart_global = 1;
   dynamic_group_allow = 1;
-  PairMaceUq::find(lmp, WHO)->require_field(field, WHO);
+  PairMaceUq::find(lmp, WHO, number);
+  column.require(lmp, WHO, number, next_check());
   out.open(file, append, lmp_uq::broken_frames);
 }
 
@@ -69,8 +71,8 @@ double FixUqSelect::upper_limit(const std::string &word) const
 {
   if (word == "INF") return HUGE_VAL;
   if (!utils::is_double(word))
-    error->all(FLERR, "Fix uq/select: hi of {} is {} (accepted: a number or INF{})", field.text(), word,
-               field.has_threshold() ? "; the threshold stands before lo and hi" : "");
+    error->all(FLERR, "Fix uq/select: hi of {} is {} (accepted: a number or INF{})", column.text(), word,
+               column.is_field() && column.field().has_threshold() ? "; the threshold stands before lo and hi" : "");
   return utils::numeric(FLERR, word, false, lmp);
 }
 
@@ -78,15 +80,20 @@ int FixUqSelect::setmask() { return FixConst::POST_FORCE | FixConst::POST_FORCE_
 
 void FixUqSelect::init()
 {
-  PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
-  pair.require_field(field, WHO);
-  columns.clear();
-  const int paid = pair.model().passes(field.index);    // of dearer fields nobody has paid the passes
+  const PairMaceUq &pair = *PairMaceUq::find(lmp, WHO, number);
+  column.require(lmp, WHO, number, next_check());
+  fields.clear();
+  const lmp_uq::Field field = column.field();
+  const int paid = column.is_field() ? pair.model().passes(field.index) : 0;    // of dearer fields nobody has paid the passes
   for (int k = 0; k < UQ_N_FIELDS; k++)
     if (pair.model().info.available[k] && pair.model().passes(k) <= paid &&
         (k == field.index || lmp_uq::FIELDS[k].threshold != lmp_uq::Threshold::Needed))
-      columns.push_back({k, k == field.index ? field.threshold : 0.0});
+      fields.push_back({k, k == field.index ? field.threshold : 0.0});
 }
+
+bigint FixUqSelect::next_check() const { return (update->ntimestep / nevery + 1) * nevery; }
+
+std::size_t FixUqSelect::width() const { return FIELDS + fields.size() + (column.is_field() ? 0 : 1); }
 
 // frames of a rerun have no other hook
 void FixUqSelect::setup(int vflag) { post_force(vflag); }
@@ -114,8 +121,8 @@ void FixUqSelect::end_of_step()
 
 void FixUqSelect::look()
 {
-  PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
-  const auto worst = lmp_uq::find_maximum(lmp, pair.last(), field, groupbit);
+  PairMaceUq &pair = *PairMaceUq::find(lmp, WHO, number);
+  const auto worst = column.maximum(lmp, WHO, number, groupbit, next_check());
   if (worst.tag == 0 || worst.value < lo || worst.value > hi) return;
   check_moment();
   const double energy = pair.last().energy();
@@ -141,14 +148,13 @@ void FixUqSelect::check_moment()
 // all atoms of this rank, whatever the group: a frame for DFT is the whole cell
 std::vector<double> FixUqSelect::own_rows(lmp_uq::ForceComputation &last)
 {
-  const std::size_t width = FIELDS + columns.size();
-  std::vector<double> rows(static_cast<std::size_t>(atom->nlocal) * width);
-  std::vector<const double *> fields;
-  for (const auto &column : columns) fields.push_back(last.field(column));
+  std::vector<double> rows(static_cast<std::size_t>(atom->nlocal) * width());
+  std::vector<const double *> values;
+  for (const auto &field : fields) values.push_back(last.field(field));
   const double *forces = last.model_forces(), *part = last.participation();
   const double to_momentum = std::sqrt(force->mvv2e);    // u Angstrom/ps to sqrt(u eV), so that p^2/2m is in eV
   for (int i = 0; i < atom->nlocal; i++) {
-    double *row = rows.data() + i * width;
+    double *row = rows.data() + i * width();
     row[ID] = static_cast<double>(atom->tag[i]);
     row[TYPE] = part[i] != 0.0 ? atom->type[i] : 0;
     row[MASS] = atom->rmass ? atom->rmass[i] : atom->mass[atom->type[i]];
@@ -157,7 +163,8 @@ std::vector<double> FixUqSelect::own_rows(lmp_uq::ForceComputation &last)
       row[MOMENTUM + k] = row[MASS] * atom->v[i][k] * to_momentum;
       row[FORCE + k] = forces[3 * static_cast<std::size_t>(i) + k];
     }
-    for (std::size_t k = 0; k < fields.size(); k++) row[FIELDS + k] = fields[k][i];
+    for (std::size_t k = 0; k < values.size(); k++) row[FIELDS + k] = values[k][i];
+    if (!column.is_field()) row[FIELDS + values.size()] = column.value(lmp, WHO, i);
   }
   return rows;
 }
@@ -184,9 +191,9 @@ std::vector<double> FixUqSelect::gather(std::vector<double> rows)
 
 std::string FixUqSelect::format_frame(PairMaceUq &pair, const std::vector<double> &rows, double energy, const lmp_uq::AtomMaximum &worst)
 {
-  const std::size_t width = FIELDS + columns.size(), n = rows.size() / width;
+  const std::size_t n = rows.size() / width();
   std::vector<const double *> sorted(n);
-  for (std::size_t i = 0; i < n; i++) sorted[i] = rows.data() + i * width;
+  for (std::size_t i = 0; i < n; i++) sorted[i] = rows.data() + i * width();
   std::sort(sorted.begin(), sorted.end(), [](const double *a, const double *b) { return a[ID] < b[ID]; });
 
   const double *box = moment.box;
@@ -194,17 +201,18 @@ std::string FixUqSelect::format_frame(PairMaceUq &pair, const std::vector<double
   auto text = fmt::format("{}\nLattice=\"{:.16g} 0.0 0.0 {:.16g} {:.16g} 0.0 {:.16g} {:.16g} {:.16g}\" pbc=\"{} {} {}\" ", n, box[0], box[3],
                           box[1], box[4], box[5], box[2], periodic(domain->xperiodic), periodic(domain->yperiodic), periodic(domain->zperiodic));
   text += fmt::format("step={} selected_by={} selected_value={:.8g} selected_atom={} mace_energy={:.12g} ", update->ntimestep,
-                      field.info().name, worst.value, worst.tag, energy);
-  if (field.has_threshold()) text += fmt::format("selected_threshold={} ", field.threshold);
+                      column.name(), worst.value, worst.tag, energy);
+  if (column.is_field() && column.field().has_threshold()) text += fmt::format("selected_threshold={} ", column.field().threshold);
   text += "Properties=species:S:1:pos:R:3:id:I:1:masses:R:1:momenta:R:3:mace_forces:R:3";
-  for (const auto &column : columns) text += fmt::format(":{}:R:1", column.info().name);
+  for (const auto &field : fields) text += fmt::format(":{}:R:1", field.info().name);
+  if (!column.is_field()) text += fmt::format(":{}:R:1", column.name());
   text += "\n";
   for (const double *row : sorted) {
     const std::string element = row[TYPE] == 0.0 ? "NULL" : pair.model().element_of_type[static_cast<int>(row[TYPE])];
     // X is the extxyz readers' name of an atom without element: here one that takes no part, as the types of another style of a hybrid
     text += fmt::format("{} {:.10f} {:.10f} {:.10f} {:.0f} {:.8g}", element == "NULL" ? "X" : element, row[X], row[X + 1], row[X + 2], row[ID],
                         row[MASS]);
-    for (std::size_t k = MOMENTUM; k < width; k++) text += fmt::format(" {:.8g}", row[k]);
+    for (std::size_t k = MOMENTUM; k < width(); k++) text += fmt::format(" {:.8g}", row[k]);
     text += "\n";
   }
   return text;

@@ -2,8 +2,8 @@
 #ifndef LMP_FIX_UQ_SELECT_H
 #define LMP_FIX_UQ_SELECT_H
 
-#include "fields.h"
 #include "output_file.h"
+#include "watched_column.h"
 
 #include "lammps/fix.h"
 
@@ -17,7 +17,7 @@ struct AtomMaximum;
 
 namespace LAMMPS_NS {
 
-// fix ID group uq/select N field lo hi file F [max m] [append yes|no]
+// fix ID group uq/select N field lo hi file F [max m] [append yes|no] [pair N]
 class FixUqSelect : public Fix {
  public:
   FixUqSelect(class LAMMPS *, int, char **);
@@ -41,14 +41,17 @@ class FixUqSelect : public Fix {
     double box[6] = {};          // lengths, then xy xz yz, Angstrom
   };
 
-  lmp_uq::Field field;
+  lmp_uq::WatchedColumn column;
+  int number = 0;    // of several mace/uq
   double lo = 0.0, hi = 0.0;
   lmp_uq::OutputFile out;
   bigint maximum = 1000, written = 0;
   bool append = false;
-  std::vector<lmp_uq::Field> columns;    // offered, of no more passes than the one that selects; error_above only beside itself
+  std::vector<lmp_uq::Field> fields;    // offered, of no more passes than the one that selects; error_above only beside itself
   Moment moment;
 
+  bigint next_check() const;
+  std::size_t width() const;    // of a row
   double upper_limit(const std::string &word) const;
   void look();
   void check_moment();

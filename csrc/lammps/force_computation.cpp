@@ -20,7 +20,7 @@ using namespace LAMMPS_NS;
 using lmp_uq::ForceComputation;
 
 ForceComputation::ForceComputation(LAMMPS *lmp, Pair &pair, const LoadedModel &model) :
-    Pointers(lmp), model_(model), configuration_(lmp), ghosts_(lmp, pair, graph_, configuration_, clock_), members_(lmp), heat_(lmp)
+    Pointers(lmp), pair_(pair), model_(model), configuration_(lmp), ghosts_(lmp, pair, graph_, configuration_, clock_), members_(lmp), heat_(lmp)
 {
 }
 

@@ -98,6 +98,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   double sum_features(std::vector<double> &sum);
   [[noreturn]] void fail_here(const std::string &text);
 
+  const LAMMPS_NS::Pair &pair_;
   const LoadedModel &model_;
   Exclusions exclusions_;
   StepClock clock_;

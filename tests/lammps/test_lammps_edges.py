@@ -256,7 +256,7 @@ def test_respa_and_runs_in_parts(n, lammps, trajectory):
 def test_what_cannot_work_is_refused(lammps):
     twice = PLAIN.replace("pair_style mace/uq", "pair_style hybrid/overlay mace/uq mace/uq")
     twice = twice.replace("pair_coeff * * ", "pair_coeff * * mace/uq 1 ") + "\n" + twice.splitlines()[1].replace("* * ", "* * mace/uq 2 ")
-    assert "exactly one" in lammps.fails(crystal(), "compute g all uq grade_max", pair=twice)
+    assert "of 2 mace/uq the run computes 2" in lammps.fails(crystal(), "compute g all uq grade_max", pair=twice)
     some = ("group some id 1", "compute g some uq energy_std")
     assert "the error bar of the total energy or stress needs group all" in lammps.fails(crystal(), *some)
     assert "needs atom IDs" in lammps.fails(crystal(), "clear", "units metal", "atom_modify id no map yes", "region b block 0 9 0 9 0 9",

@@ -266,7 +266,7 @@ def test_flux_within_a_run_is_that_of_its_last_step(n, lammps):
 @pytest.mark.parametrize("n", [1, 2])
 def test_errors(n, lammps, models):
     more = (
-        "#fails Compute uq/heat: found ke in the place of a keyword (accepted: members)", "compute a all uq/heat ke",
+        "#fails Compute uq/heat: found ke in the place of a keyword (accepted: members, pair)", "compute a all uq/heat ke",
         "#fails Compute uq/heat: members is followed by yes (accepted: no, std, each)", "compute a all uq/heat members yes",
         "#fails Compute uq/heat: members is followed by nothing", "compute a all uq/heat members",
         "group one id 1", "#fails Compute uq/heat needs group all, found group one", "compute b one uq/heat",
