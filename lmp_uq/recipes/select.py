@@ -53,7 +53,8 @@ def select(options: SelectOptions) -> dict[str, Any]:
     if options.cache is not None:
         check_folder(options.cache, "cache")
     if options.like is None and not options.seen:
-        raise UqError(f"nothing says what is known; accepted: {argument('like')} with a model file, {argument('seen')} with frames, or both")
+        accepted = f"{argument('like')} with a model file, {argument('seen')} with frames, or both"
+        raise UqError(f"nothing says what is known; accepted: {accepted}")
     options.request.check()
     everyone = ranks()
     name = options.like or embedded_models()[0]

@@ -29,10 +29,9 @@ def describe_selection(result: Mapping[str, Any]) -> str:
     """Lines of at most `lmp_uq.report.text.WIDTH` characters."""
     unit, chosen = result["unit_gain"], result["chosen"]
     columns = COLUMNS + (DISTANCE,) * (result["by"] == "farthest")
-    rows = [
-        (f"{k + 1:3d} {one['element']:2s} {piece(one['source'])}", one | {"units": one["gain"] / unit if unit and one["gain"] is not None else None})
-        for k, one in enumerate(chosen)
-    ]
+    units = [one["gain"] / unit if unit and one["gain"] is not None else None for one in chosen]
+    names = [f"{k} {one['element']} {piece(one['source'])}" for k, one in enumerate(chosen, 1)]
+    rows = [(name, one | {"units": value}) for name, one, value in zip(names, chosen, units, strict=True)]
     left = ", ".join(f"{result[name]} {text}" for name, text in LEFT.items() if result[name])
     head = f"{len(chosen)} of {result['n_candidates']} candidates by {result['by']}; {result['n_frames']} frames in the pool" + (
         f", of these {left}" if left else ""

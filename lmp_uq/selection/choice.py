@@ -23,7 +23,7 @@ from lmp_uq.novelty.fit import fit_novelty_blocks
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.parallel.ranks import Ranks
 from lmp_uq.selection.known import Known
-from lmp_uq.selection.pool import Candidate, Pool
+from lmp_uq.selection.pool import Candidate, Pool, alike
 from lmp_uq.selection.quota import Quota
 from lmp_uq.selection.ways import Choice, at_random, by_distance, by_gain, by_grade, everyone, farthest_point_sampler, gains_of
 
@@ -167,7 +167,7 @@ class Chooser:
         if known is not None and shown is not None and self._source.novelty is not None:
             squares = known.squares(known.parts(*shown.descriptors(k)) for k in range(len(shown)))
             known.add_squares(ranks.sum(squares))
-        counts = self._narrow(pool, shown, novelty)
+        counts = self._narrow(pool, shown)
         quota = Quota(request.quota, request.group_quota)
         everybody = everyone(pool, ranks)
         quota.check({symbol for one in everybody for symbol in one.elements}, {one.group for one in everybody})
@@ -198,22 +198,17 @@ class Chooser:
             raise UqError(f"{what}: {self._source.name} holds no grade; accepted: a file that lmp-uq fit made, or {argument('seen')}")
         return None
 
-    def _narrow(self, pool: Pool, shown: Pool | None, novelty: Novelty | None) -> dict[str, int]:
+    def _narrow(self, pool: Pool, shown: Pool | None) -> dict[str, int]:
         """Keep one of equal frames, none that has labels, and those in the window; how many there were."""
         request, ranks = self._request, self._ranks
-        labelled = set(self._source.labelled)
-        if shown is not None:
-            labelled |= {key for mine in ranks.gather([one.key for one in shown.candidates]) for key in mine}
-        first: dict[int, int] = {}
-        for number, key in sorted(pair for mine in ranks.gather([(one.number, one.key) for one in pool.candidates]) for pair in mine):
-            first.setdefault(key, number)
+        first, labelled = _likes(pool, shown, self._source.labelled, ranks)
         low, high = request.window
 
         def fate(one: Candidate) -> str:
-            if first[one.key] != one.number:
-                return "n_duplicates"
-            if one.key in labelled:
+            if one.number in labelled:
                 return "n_labelled"
+            if one.number not in first:
+                return "n_duplicates"
             return "n_candidates" if not request.has_window or low <= one.grade <= high else "n_outside"
 
         fates = [fate(one) for one in pool.candidates]
@@ -247,6 +242,22 @@ class Chooser:
     def _means(self, shown: Pool | None) -> np.ndarray:
         width = self._source.backbone.n_features
         return np.zeros((0, width)) if shown is None else np.concatenate(self._ranks.gather(shown.means))
+
+
+def _likes(pool: Pool, shown: Pool | None, labelled: frozenset[int], ranks: Ranks) -> tuple[set[int], set[int]]:
+    """Numbers of the frames of the pool that stand for all like them, by their content hash, and of those like one that has labels."""
+    every = [(one.key, one.number, one.key in labelled, mark) for one, mark in zip(pool.candidates, pool.marks, strict=True)]
+    if shown is not None:
+        every += [(one.key, -1, True, mark) for one, mark in zip(shown.candidates, shown.marks, strict=True)]
+    frames = [one for mine in ranks.gather(every) for one in mine]
+    if not frames:
+        return set(), set()
+    kinds = alike(np.array([one[3] for one in frames]))
+    known = {kind for kind, one in zip(kinds, frames, strict=True) if one[2]}
+    first: dict[int, tuple[int, int]] = {}
+    for kind, (key, number, _, _) in zip(kinds, frames, strict=True):
+        first[kind] = min((key, number), first.get(kind, (key, number)))
+    return {number for _, number in first.values()}, {one[1] for kind, one in zip(kinds, frames, strict=True) if kind in known}
 
 
 def _entry(choice: Choice, gain: float | None) -> dict[str, Any]:

@@ -53,10 +53,10 @@ class Known:
 
     def parts(self, descriptors: np.ndarray, species: np.ndarray) -> dict[int, np.ndarray]:
         """`Parts` of a frame with descriptors (n, P) and species (n,)."""
-        out = {}
+        out: dict[int, np.ndarray] = {}
         for z in np.unique(species).tolist():
             x = (descriptors[species == z] - self._mean[z]) @ self._whitening[z].T * np.sqrt(WEIGHT / len(species))
-            out[z] = np.linalg.qr(x, mode="r") if len(x) > x.shape[1] else x
+            out[z] = np.asarray(np.linalg.qr(x, mode="r")) if len(x) > x.shape[1] else x
         return out
 
     def gains(self, parts: Parts) -> dict[int, float]:

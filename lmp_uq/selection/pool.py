@@ -28,6 +28,9 @@ from lmp_uq.parallel.ranks import Ranks
 BATCH_ATOMS = 256
 MEMORY = 512 * 2**20
 """Bytes of descriptors that a rank keeps in memory beside those on disk."""
+MARKS = 4
+SAME = 1e-5
+"""Difference of marks, over their root mean square, of frames that are copies: moved, rotated, of permuted atoms or repeated."""
 LAYOUT = "select 1"
 """Raised when what a file holds changes: older files are then made anew."""
 
@@ -119,6 +122,11 @@ class Pool:
         atoms = slice(mine.first, mine.first + mine.n_atoms)
         return descriptors[atoms], species[atoms]
 
+    @property
+    def marks(self) -> np.ndarray:
+        """(n, MARKS) projections of the mean descriptors by which `alike` knows equal frames."""
+        return self.means @ np.random.default_rng(0).normal(size=(self.means.shape[1], MARKS))
+
     def keep(self, indices: Sequence[int]) -> None:
         """Drop all other candidates."""
         self.candidates, self.means = [self.candidates[k] for k in indices], self.means[list(indices)]
@@ -185,6 +193,22 @@ class Pool:
         self._bytes += found[0].nbytes
         while self._bytes > MEMORY and len(self._kept) > 1:
             self._bytes -= self._kept.pop(next(iter(self._kept)))[0].nbytes
+
+
+def alike(marks: np.ndarray) -> list[int]:
+    """Number of a kind for each frame, by its marks (n, MARKS); frames of a kind are copies of one another."""
+    near = SAME * np.sqrt(np.mean(marks**2))
+    kinds, firsts = [0] * len(marks), list[int]()  # firsts: of the kinds that may still be met, by their first mark
+    n_kinds = 0
+    for k in np.argsort(marks[:, 0], kind="stable").tolist():
+        firsts = [one for one in firsts if marks[k, 0] - marks[one, 0] <= near]
+        same = next((one for one in firsts if np.abs(marks[k] - marks[one]).max() <= near), None)
+        if same is None:
+            firsts.append(k)
+            kinds[k], n_kinds = n_kinds, n_kinds + 1
+        else:
+            kinds[k] = kinds[same]
+    return kinds
 
 
 def _descriptors(backbone: Any, frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray]:

@@ -125,7 +125,7 @@ def farthest_point_sampler() -> type:
             super().__init__(initialize=initialize, n_to_select=n_to_select)
             self.allowed = allowed
 
-        def score(self, X: np.ndarray, y: Any = None) -> np.ndarray:  # noqa: N803
+        def score(self, X: np.ndarray, y: Any = None) -> np.ndarray:
             return np.where(self.allowed, super().score(X, y), -np.inf)
 
     return Sampler
