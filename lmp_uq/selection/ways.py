@@ -118,7 +118,8 @@ def farthest_point_sampler() -> type:
     try:
         from skmatter.sample_selection import FPS
     except ImportError as failure:
-        raise UqError("farthest points need scikit-matter, which is not installed; accepted: pip install skmatter") from failure
+        text = 'farthest points need scikit-matter, which is not installed here; accepted: pip install "lmp-uq[farthest]"'
+        raise UqError(text) from failure
 
     class Sampler(FPS):
         def __init__(self, allowed: np.ndarray, initialize: Any = 0, n_to_select: Any = None) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from dataclasses import replace
 
 import ase.io
@@ -208,6 +209,12 @@ def test_farthest_points_are_those_of_the_definition(source, pool, with_seen):
     np.testing.assert_allclose([one["score"] for one in found.found["chosen"]], distances, rtol=1e-6)
 
 
+def test_farthest_points_need_a_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "skmatter.sample_selection", None)
+    with pytest.raises(UqError, match=r'accepted: pip install "lmp-uq\[farthest\]"'):
+        Request(2, by="farthest").check()
+
+
 def test_random_choices_follow_the_seed(model, pool):
     first, again, other = (keys(model.select(pool, COUNT, by="random", seed=seed, progress=False)) for seed in (1, 1, 2))
     assert first == again != other
@@ -237,7 +244,7 @@ REFUSED = {
     "a way that there is not": ({"by": "best"}, "by='best'; accepted: logdet, farthest, grade, random"),
     "an option that there is not": ({"quotas": {}}, "there is no option 'quotas'; accepted: count, by"),
     "quota of another element": ({"quota": {"W": 2}}, "quota W: there is no such element in the pool; accepted: O, Si"),
-    "quota of another group": ({"group_quota": {"ice": 2}}, "group_quota ice: there is no such group in the pool; accepted: cold, hot, warm"),
+    "quota of another group": ({"group_quota": {"ice": 2}}, "group_quota ice: there is no such group in the pool; accepted: cold, hot"),
     "negative quota": ({"quota": {"Si": -1}}, "quota Si=-1; accepted: a whole number of 0 or more"),
     "window upside down": ({"min_grade": 2.0, "max_grade": 1.0}, "min_grade=2.0, max_grade=1.0; accepted: the first below the second"),
     "window of nothing": ({"min_grade": float("nan")}, "min_grade=nan, max_grade=inf; accepted: the first below the second"),
