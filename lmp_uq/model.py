@@ -10,7 +10,7 @@ import copy
 import os
 from collections.abc import Iterable
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from ase import Atoms
@@ -28,10 +28,13 @@ from lmp_uq.run.arguments import check_counts, name_of_model
 from lmp_uq.run.engine import Engine
 from lmp_uq.run.evaluation import DEAR, WITHOUT_FORCES, error_above, evaluate, gives, has_volume, in_batches
 from lmp_uq.run.reliability import Reliability, assess
+from lmp_uq.run.table import data_frame
+from lmp_uq.selection.choice import Selection, Source, select_frames
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+Frames: TypeAlias = "FrameSource | Iterable[FrameSource]"
 PER_FRAME = ("energy_std", "energy_lower", "energy_upper", "energy_error")
 PER_ATOM = ("force_error", "grade", "neighbour_grade", "reliability", "forces_std")
 OF_LEVELS = {0.5: "force_error_50", LEVEL: "force_error", 0.95: "force_error_95"}
@@ -63,7 +66,8 @@ class Model:
         self.name, self.sha256, self._engine, self.options = name, engine.sha256, engine, options
         self.elements = tuple(engine.header.elements)
         self.cutoff, self.members = float(engine.cutoff), int(engine.n_members)
-        self.fields = tuple(name for name in (*PER_FRAME, *PER_ATOM, "error_above", "stress_std", "members") if _gives(engine, name))
+        self.fields = tuple(name for name in (*PER_FRAME, *PER_ATOM, "error_above", "stress_std") if gives(engine, name))
+        self.fields += ("members",) * engine.offers("energy_std")
 
     @classmethod
     def load(
@@ -109,9 +113,7 @@ class Model:
         options |= {"n_force_members": n_force_members, "conservative": conservative, "learned": learned}
         return cls(name_of_model(name), Engine.load(name, None, linear=True, **options), options)
 
-    def predict(
-        self, frames: FrameSource | Iterable[FrameSource], *, progress: bool = True, n_threads: int | None = None
-    ) -> Prediction:
+    def predict(self, frames: Frames, *, progress: bool = True, n_threads: int | None = None) -> Prediction:
         """What the model says about structures. Nothing is computed before it is asked for.
 
         Parameters
@@ -134,19 +136,14 @@ class Model:
             self._reload(n_threads)
         return Prediction(self, self._read(frames), progress)
 
-    def reliability(self, frames: FrameSource | Iterable[FrameSource], *, progress: bool = True) -> Reliability:
+    def reliability(self, frames: Frames, *, progress: bool = True) -> Reliability:
         """What the file's classifier says of the energies of structures; see docs/reliability.md for where it can be trusted.
-
-        Parameters
-        ----------
-        frames, progress
-            As `predict` takes them.
 
         Returns
         -------
         Reliability
-            Of each frame the probability that abs(energy error) / N is at most the boundary of the classifier, and the attention that each
-            atom receives.
+            Of each frame, given as to `predict`, the probability that abs(energy error) / N is at most the boundary of the classifier, and
+            the attention that each atom receives.
 
         Raises
         ------
@@ -161,7 +158,21 @@ class Model:
         atoms, sources = [one.atoms for one in found], [one.source for one in found]
         return Reliability(atoms, sources, self._engine.probe.boundary, np.array(probability), list(importance))
 
-    def _read(self, frames: FrameSource | Iterable[FrameSource]) -> list[Frame]:
+    def select(self, pool: Frames, count: int, *, seen: Frames = (), progress: bool = True, **options: Any) -> Selection:
+        """So many frames of a pool that are worth a label, in this order; see docs/select.md.
+
+        Parameters
+        ----------
+        pool, seen, progress
+            As `predict` takes them; seen: frames that have labels already, beside those that shaped the file.
+        **options
+            Those of `lmp_uq.selection.choice.Request`; what is refused stands there and in `Chooser.choose`.
+        """
+        self.check_file()
+        source = Source.of(modelfile.read(modelfile.resolve(self.name)), self._engine.backbone, self.name)
+        return select_frames(source, pool, seen, progress, {"count": count} | options)
+
+    def _read(self, frames: Frames) -> list[Frame]:
         found = [Frame(atoms.copy(), np.nan, None, None, "", source, 0) for atoms, source in read_atoms(sources_of(frames, "frames"))]
         check_frames(found, self._engine.backbone)
         return found
@@ -343,18 +354,7 @@ class Prediction:
         UqError
             pandas is not installed.
         """
-        try:
-            from pandas import DataFrame
-        except ImportError as failure:
-            raise UqError("to_frame needs pandas, which is not installed here; accepted: pip install pandas") from failure
-        force_max = [np.linalg.norm(forces, axis=1).max() for forces in self.forces]  # first: energies come along
-        columns: dict[str, Any] = {"source": self.sources, "formula": [str(atoms.symbols) for atoms in self.frames]}
-        columns |= {"n_atoms": [len(atoms) for atoms in self.frames], "energy": self.energy}
-        columns |= {name: self._column(name) for name in PER_FRAME if name in self.model.fields} | {"force_max": force_max}
-        for name in ("force_error", "grade"):
-            if name in self.model.fields:
-                columns[f"{name}_max"] = [values.max() for values in self._arrays(name)]
-        return DataFrame(columns)
+        return data_frame(self, PER_FRAME)
 
     @cached_property
     def _free(self) -> list[dict[str, Any]]:
@@ -394,7 +394,3 @@ class Prediction:
             more = f" and {len(open_frames) - 1} more" * (len(open_frames) > 1)
             raise UqError(f"{name}: {open_frames[0]}{more} has no volume; accepted: frames with a cell of three vectors")
         return self._column(name)
-
-
-def _gives(engine: Engine, name: str) -> bool:
-    return engine.offers("energy_std") if name == "members" else gives(engine, name)

@@ -14,7 +14,7 @@ import traceback
 import warnings
 
 from lmp_uq import __version__
-from lmp_uq.cli import about, materials, models
+from lmp_uq.cli import about, labels, materials, models
 from lmp_uq.cli.parser import Parser, did_you_mean
 from lmp_uq.errors import UqError, named_by_options
 from lmp_uq.files import name_as_text
@@ -65,6 +65,7 @@ def _parser():
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     about.add_run(verbs)
     models.add_verbs(verbs)
+    labels.add_verbs(verbs)
     materials.add_verbs(verbs)
     about.add_verbs(verbs, _parser)
     for verb in parser.verbs().values():

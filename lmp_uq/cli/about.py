@@ -14,7 +14,7 @@ from lmp_uq.errors import UqError
 
 FILES = (
     "model", "backbone", "data", "calibration", "backbone_training", "fit_data", "committee", "suite", "frames", "observables", "out",
-    "json",
+    "json", "pool", "like", "seen", "figure",
 )  # fmt: skip
 """Arguments that are names of files, for completion."""
 FOLDERS = ("report", "cache")

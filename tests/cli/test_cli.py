@@ -35,6 +35,7 @@ def words(models, tmp_path):
         "fit": ["fit", "--backbone", str(models.bare), "--data", str(frames), "--out", "x.uq"],
         "calibrate": ["calibrate", str(models.full), "--data", str(frames), "--in-sample", "--out", "x.uq"],
         "validate": ["validate", str(models.full), "--data", str(frames), "--in-sample"],
+        "select": ["select", str(tmp_path / "run.xyz"), "--like", str(models.full), "--count", "1", "--out", "x.xyz"],
         "reweight": ["reweight", str(models.full), "--frames", str(tmp_path / "run.xyz"), "--temperature", "300"],
         "propagate": ["propagate", str(models.full), "--suite", "s.yaml", "--out", "out"],
     }
@@ -51,7 +52,7 @@ def usage_error(arguments, capsys) -> str:
 
 TARGETS = [
     ("convert", "--out"), ("fit", "--out"), ("fit", "--json"), ("calibrate", "--out"), ("calibrate", "--json"), ("validate", "--json"),
-    ("reweight", "--json"),
+    ("reweight", "--json"), ("select", "--out"), ("select", "--json"), ("select", "--figure"),
 ]  # fmt: skip
 
 
