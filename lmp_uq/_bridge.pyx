@@ -66,6 +66,8 @@ cdef extern from "bridge.h":
         int (*member_gradients)(void *, const uq_graph *, int, int, double *, char *) noexcept
         int (*correction_gradients)(void *, const uq_graph *, double *, char *) noexcept
         int (*energy_gradients)(void *, const uq_graph *, int, int, const double *, double *, char *) noexcept
+        int (*grade_gradients)(void *, const uq_graph *, const double *, double *, char *) noexcept
+        int (*std_gradients)(void *, const uq_graph *, const double *, double *, double *, char *) noexcept
         int (*per_atom)(void *, int, int, const uq_force_variables *, double, double *, char *) noexcept
         int (*feature_sum)(void *, double *, char *) noexcept
         int (*feature_sum_of)(void *, const uq_graph *, double *, char *) noexcept
@@ -303,6 +305,36 @@ cdef int energy_gradients(void *engine, const uq_graph *g, int member, int n_set
             exchange.graph = NULL
 
 
+cdef int grade_gradients(void *engine, const uq_graph *g, const double *factors, double *gradients, char *message) noexcept with gil:
+    cdef Exchange exchange = None
+    try:
+        obj = <object> <PyObject *> engine
+        exchange = lent(obj, g)
+        obj.grade_gradients(doubles(factors, g.n_local, 1)[:, 0], doubles(gradients, g.n_edges, 3))
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+    finally:
+        if exchange is not None:
+            exchange.graph = NULL
+
+
+cdef int std_gradients(void *engine, const uq_graph *g, const double *total, double *std, double *gradients, char *message) noexcept with gil:
+    cdef Exchange exchange = None
+    try:
+        obj = <object> <PyObject *> engine
+        exchange = lent(obj, g)
+        std[0] = obj.std_gradients(doubles(total, obj.n_features, 1)[:, 0], doubles(gradients, g.n_edges, 3))
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+    finally:
+        if exchange is not None:
+            exchange.graph = NULL
+
+
 cdef object column_of(const double *data, int n):
     return doubles(data, n, 1)[:, 0] if data != NULL else None
 
@@ -389,6 +421,8 @@ def register(uintptr_t address):
     table.member_gradients = member_gradients
     table.correction_gradients = correction_gradients
     table.energy_gradients = energy_gradients
+    table.grade_gradients = grade_gradients
+    table.std_gradients = std_gradients
     table.per_atom = per_atom
     table.feature_sum = feature_sum
     table.feature_sum_of = feature_sum_of

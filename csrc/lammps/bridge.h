@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define UQ_BRIDGE_VERSION 11
+#define UQ_BRIDGE_VERSION 12
 #define UQ_MESSAGE_LENGTH 16384
 #define UQ_MAX_THRESHOLDS 100    /* as the reader of model files allows */
 
@@ -104,6 +104,12 @@ typedef struct uq_bridge {
      what it sends home of a moment is less by the shift times what it sends home of the unit weights. */
   int (*energy_gradients)(void *engine, const uq_graph *graph, int member, int n_sets, const double *weights /* (n_sets, n_local) */,
                           double *gradients /* (n_sets, n_edges, 3) eV/Angstrom times the weights' unit */, char *message);
+  /* of the graph last evaluated: those of the sum of the atoms' grades with factors, and those of the std of the total energy about the
+     posterior's mean, from the feature sum of all ranks; collective */
+  int (*grade_gradients)(void *engine, const uq_graph *graph, const double *factors /* (n_local) */,
+                         double *gradients /* (n_edges, 3) 1/Angstrom times the factors' unit */, char *message);
+  int (*std_gradients)(void *engine, const uq_graph *graph, const double *sum, double *std /* eV */,
+                       double *gradients /* (n_edges, 3) eV/Angstrom */, char *message);
   int (*per_atom)(void *engine, int field, int n_local, const uq_force_variables *variables /* or NULL */,
                   double threshold /* of error_above and reliability, eV/Angstrom */, double *column /* (n_local) */, char *message);
   int (*feature_sum)(void *engine, double *sum /* (n_features) over this rank's atoms */, char *message);

@@ -52,6 +52,18 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   {
     check(bridge_.energy_gradients(engine_, &graph, member, n_sets, weights, gradients, text()));
   }
+  void pull_grades(const uq_graph &graph, const double *factors, const lmp_uq::Pulled &out) override
+  {
+    check(bridge_.grade_gradients(engine_, &graph, factors, pulls_.gradients(graph, 1, out), text()));
+    pulls_.add_up(graph, 1, out);
+  }
+  double pull_total_std(const uq_graph &graph, const double *sum, const lmp_uq::Pulled &out) override
+  {
+    double std = 0.0;
+    check(bridge_.std_gradients(engine_, &graph, sum, &std, pulls_.gradients(graph, 1, out), text()));
+    pulls_.add_up(graph, 1, out);
+    return std;
+  }
   void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) override
   {
     check(bridge_.per_atom(engine_, field, n_local_, variables, threshold, column, text()));

@@ -346,6 +346,23 @@ class Engine:
         theta = None if member is None else np.outer(weights, self.force_members[member])
         gradients[:] = self.backbone.pull(self._state, weights if theta is None else None, theta)
 
+    def grade_gradients(self, factors: np.ndarray, gradients: np.ndarray) -> None:
+        """Gradients (n_edges, 3), written, of the sum of the atoms' grades with factors (n_local,), 1/Angstrom; else as `member_gradients`."""
+        slopes = self._novelty.slope(self._descriptors, self._node_species)
+        gradients[:] = self.backbone.pull(self._state, None, np.ascontiguousarray(factors[:, None] * slopes))
+
+    def std_gradients(self, feature_sum: np.ndarray, gradients: np.ndarray) -> float:
+        """Std of the total energy about the posterior's mean, eV, from the feature sum over all ranks.
+
+        Parameters
+        ----------
+        gradients : (n_edges, 3) array, written
+            Of that std, eV/Angstrom; else as `member_gradients`.
+        """
+        slope = self._box.std_slope(feature_sum)[: self._descriptors.shape[1]]
+        gradients[:] = self.backbone.pull(self._state, None, np.tile(slope, (len(self._descriptors), 1)))
+        return float(self._box.std(feature_sum))
+
     def memory_usage(self) -> float:
         """Bytes of weights, tables, posterior and of what is kept, but for what torch keeps for derivatives."""
         arrays = (self._members, self._force_members, self._descriptors, self._energies, *self._cache.values())
