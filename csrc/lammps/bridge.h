@@ -25,6 +25,9 @@ enum {
   UQ_STRESS_STD = UQ_N_FIELDS, UQ_MEMBERS, UQ_ENERGY_ERROR, UQ_STRESS_ERROR, UQ_N_QUANTITIES
 };
 
+/* functions of the descriptors that descriptor_gradients knows */
+enum { UQ_OF_CORRECTION, UQ_OF_GRADES, UQ_OF_STD };
+
 /* keywords of pair_style mace/uq and where this rank sits */
 typedef struct uq_settings {
   const char *device;      /* auto | cpu | cuda[:n] */
@@ -97,19 +100,15 @@ typedef struct uq_bridge {
   /* of the graph last evaluated, handed in again because ghosts are exchanged inside; collective, also for ranks without atoms */
   int (*member_gradients)(void *engine, const uq_graph *graph, int first, int n,
                           double *gradients /* (n, n_edges, 3) d(member - model)/dr_ij, eV/Angstrom */, char *message);
-  /* the same of the posterior's mean correction */
-  int (*correction_gradients)(void *engine, const uq_graph *graph, double *gradients /* (n_edges, 3) eV/Angstrom */, char *message);
+  /* The same of a function of the descriptors: of the posterior's mean correction, eV; of the sum of the atoms' grades with factors `of`
+     (n_local); of the std of the total energy about the posterior's mean, eV, from the feature sum `of` of all ranks, which goes into value. */
+  int (*descriptor_gradients)(void *engine, const uq_graph *graph, int function /* UQ_OF_... */, const double *of, double *value,
+                              double *gradients /* (n_edges, 3) its unit per Angstrom */, char *message);
   /* Of the graph last evaluated: those of sums of the atoms' energies with weights, by the model (member -1) or as a force member changes
      them; collective. With shifts, n_sets is 4, unit weights and the atoms' x, y and z: a ghost's frame lies off its owner's by its shift, so
      what it sends home of a moment is less by the shift times what it sends home of the unit weights. */
   int (*energy_gradients)(void *engine, const uq_graph *graph, int member, int n_sets, const double *weights /* (n_sets, n_local) */,
                           double *gradients /* (n_sets, n_edges, 3) eV/Angstrom times the weights' unit */, char *message);
-  /* of the graph last evaluated: those of the sum of the atoms' grades with factors, and those of the std of the total energy about the
-     posterior's mean, from the feature sum of all ranks; collective */
-  int (*grade_gradients)(void *engine, const uq_graph *graph, const double *factors /* (n_local) */,
-                         double *gradients /* (n_edges, 3) 1/Angstrom times the factors' unit */, char *message);
-  int (*std_gradients)(void *engine, const uq_graph *graph, const double *sum, double *std /* eV */,
-                       double *gradients /* (n_edges, 3) eV/Angstrom */, char *message);
   int (*per_atom)(void *engine, int field, int n_local, const uq_force_variables *variables /* or NULL */,
                   double threshold /* of error_above and reliability, eV/Angstrom */, double *column /* (n_local) */, char *message);
   int (*feature_sum)(void *engine, double *sum /* (n_features) over this rank's atoms */, char *message);

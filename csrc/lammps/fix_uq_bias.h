@@ -49,8 +49,8 @@ class FixUqBias : public Fix {
   std::string not_conserving() const;
 
   // a step
-  void find_largest(lmp_uq::ForceComputation &);
-  void find_factors(lmp_uq::ForceComputation &);
+  void find_largest(const double *grade, const double *part);
+  void find_factors(const double *grade, const double *part);
   void push();
   double strength_now(lmp_uq::ForceComputation &, const double *slope);
 };

@@ -28,10 +28,9 @@ void FixUqBias::post_force(int vflag)
   lmp_uq::guarded(lmp, WHO, [&] { push(); });
 }
 
-// of the group
-void FixUqBias::find_largest(lmp_uq::ForceComputation &last)
+// of the group; part: 0 of atoms that have no grade
+void FixUqBias::find_largest(const double *grade, const double *part)
 {
-  const double *grade = last.field({UQ_GRADE}), *part = last.participation();
   double here = 0.0;
   for (int i = 0; i < atom->nlocal; i++)
     if ((atom->mask[i] & groupbit) && part[i] > 0.0) here = std::max(here, grade[i]);
@@ -42,9 +41,8 @@ void FixUqBias::find_largest(lmp_uq::ForceComputation &last)
 }
 
 // s = (mean of G^p)^(1/p), by ratios: powers of grades would overflow; ds/dG_i = (G_i/s)^(p-1) / n
-void FixUqBias::find_factors(lmp_uq::ForceComputation &last)
+void FixUqBias::find_factors(const double *grade, const double *part)
 {
-  const double *grade = last.field({UQ_GRADE}), *part = last.participation();
   const auto counts = [&](int i) { return (atom->mask[i] & groupbit) && part[i] > 0.0; };
   std::array<double, 2> sums = {};
   for (int i = 0; i < atom->nlocal; i++)
@@ -63,8 +61,11 @@ void FixUqBias::push()
 {
   PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
   lmp_uq::ForceComputation &last = pair.last();
-  if (pair.model().info.available[UQ_GRADE]) find_largest(last);
-  if (kind == GRADE) find_factors(last);
+  if (pair.model().info.available[UQ_GRADE]) {
+    const double *grade = last.field({UQ_GRADE}), *part = last.participation();
+    find_largest(grade, part);
+    if (kind == GRADE) find_factors(grade, part);
+  }
   const auto slope = kind == GRADE ? last.pull_grades(factors) : last.pull_total_std(s);
   tau = strength_now(last, slope.forces);
   if (tau == 0.0) return;
