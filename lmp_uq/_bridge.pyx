@@ -14,17 +14,14 @@ import numpy as np
 from lmp_uq.errors import UqError
 
 cdef extern from "bridge.h":
-    enum: UQ_BRIDGE_VERSION, UQ_MESSAGE_LENGTH, UQ_MAX_THRESHOLDS, UQ_N_FIELDS, UQ_N_QUANTITIES
+    enum: UQ_BRIDGE_VERSION, UQ_MESSAGE_LENGTH, UQ_MAX_THRESHOLDS, UQ_N_FIELDS, UQ_N_QUANTITIES, UQ_OF_CORRECTION, UQ_OF_GRADES
     ctypedef struct uq_settings:
-        const char *device
-        const char *precision
+        const char *device, *precision
         int members, force_members, threads, conservative, learned, local_rank
     ctypedef struct uq_model_source:
-        const char *name
-        const char *path
+        const char *name, *path, *sha256
         unsigned char *bytes
         size_t n_bytes
-        const char *sha256
     ctypedef struct uq_model_info:
         double cutoff
         int n_features, n_members, n_force_members, width, pull_width
@@ -49,22 +46,18 @@ cdef extern from "bridge.h":
         const double *shifts
     ctypedef struct uq_graph:
         int n_local, n_ghost
-        const int64_t *species
         int64_t n_edges
-        const int64_t *centres
-        const int64_t *neighbours
+        const int64_t *species, *centres, *neighbours
         const double *vectors
         uq_ghost_exchange exchange
     ctypedef struct uq_force_variables:
-        const double *force_norm
-        const double *neighbour_grade
-        const double *correction_norm
+        const double *force_norm, *neighbour_grade, *correction_norm
     ctypedef struct uq_bridge:
         int version
         int (*load)(void **, const uq_settings *, const uq_model_source *, int, const char *const *, uq_model_info *, char *) noexcept
         int (*evaluate)(void *, const uq_graph *, int, double *, double *, char *) noexcept
         int (*member_gradients)(void *, const uq_graph *, int, int, double *, char *) noexcept
-        int (*correction_gradients)(void *, const uq_graph *, double *, char *) noexcept
+        int (*descriptor_gradients)(void *, const uq_graph *, int, const double *, double *, double *, char *) noexcept
         int (*energy_gradients)(void *, const uq_graph *, int, int, const double *, double *, char *) noexcept
         int (*per_atom)(void *, int, int, const uq_force_variables *, double, double *, char *) noexcept
         int (*feature_sum)(void *, double *, char *) noexcept
@@ -268,12 +261,19 @@ cdef int member_gradients(void *engine, const uq_graph *g, int first, int n, dou
             exchange.graph = NULL
 
 
-cdef int correction_gradients(void *engine, const uq_graph *g, double *gradients, char *message) noexcept with gil:
+cdef int descriptor_gradients(void *engine, const uq_graph *g, int function, const double *of, double *value, double *gradients,
+                              char *message) noexcept with gil:
     cdef Exchange exchange = None
     try:
         obj = <object> <PyObject *> engine
         exchange = lent(obj, g)
-        obj.correction_gradients(doubles(gradients, g.n_edges, 3))
+        out = doubles(gradients, g.n_edges, 3)
+        if function == UQ_OF_CORRECTION:
+            obj.correction_gradients(out)
+        elif function == UQ_OF_GRADES:
+            obj.grade_gradients(doubles(of, g.n_local, 1)[:, 0], out)
+        else:
+            value[0] = obj.std_gradients(doubles(of, obj.n_features, 1)[:, 0], out)
         return 0
     except BaseException:
         put_failure(message)
@@ -387,7 +387,7 @@ def register(uintptr_t address):
     table.load = load
     table.evaluate = evaluate
     table.member_gradients = member_gradients
-    table.correction_gradients = correction_gradients
+    table.descriptor_gradients = descriptor_gradients
     table.energy_gradients = energy_gradients
     table.per_atom = per_atom
     table.feature_sum = feature_sum

@@ -89,13 +89,30 @@ void Box::hand_over(HeadMatrices &to) const
     for (int k = 0; k <= n_modes_; k++) to.bias.push_back(bias_[static_cast<std::size_t>(b) * stride() + column(k)]);
 }
 
-void Box::totals(const double *sum, double energy, double *scratch, double std_lower_upper[3]) const
+void Box::reach(const double *sum, double *scratch) const
 {
   matrix_.multiply(1, sum, n_descriptors_, scratch);
   for (int b = 0; b < n_features_ - n_descriptors_; b++)
     for (int column = 0; column <= mean_; column++)
       scratch[column] += sum[n_descriptors_ + b] * bias_[static_cast<std::size_t>(b) * stride() + column];
+}
+
+void Box::totals(const double *sum, double energy, double *scratch, double std_lower_upper[3]) const
+{
+  reach(sum, scratch);
   finish(scratch, energy, std_lower_upper, std_lower_upper + 1, std_lower_upper + 2);
+}
+
+double Box::std_slope(const double *sum, double *scratch, double *slope) const
+{
+  reach(sum, scratch);
+  const double std = box_bars(box_sums(scratch, mean_), z_).std;
+  for (int p = 0; p < n_descriptors_; p++) {
+    double along = 0.0;
+    for (int k = 0; k < n_modes_; k++) along += matrix_.entry(p, k) * scratch[k];
+    slope[p] = std > 0.0 ? along / (3.0 * std) : 0.0;
+  }
+  return std;
 }
 
 void Box::member_energies(const double *sum, double energy, double *energies) const

@@ -42,10 +42,15 @@ class Box {
   // std, lower and upper of a total energy from its feature sum (n_features); scratch (stride())
   void totals(const double *sum, double energy, double *scratch, double std_lower_upper[3]) const;
 
+  // std of a total energy about the middle of the box, eV, from its feature sum (n_features), and by how much it changes with the sum's
+  // descriptors: slope (P), 0 where the std is; scratch (stride())
+  double std_slope(const double *sum, double *scratch, double *slope) const;
+
   // (K) total energies of the members
   void member_energies(const double *sum, double energy, double *energies) const;
 
  private:
+  void reach(const double *sum, double *scratch) const;    // of the modes, and the mean, for a feature sum
   void finish(const double *row, double energy, double *std, double *lower, double *upper) const;
 
   int n_descriptors_, n_features_, n_modes_, n_members_;    // modes that have an extent

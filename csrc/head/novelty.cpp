@@ -3,6 +3,7 @@
 
 #include "formulas/bars.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -33,17 +34,47 @@ void Novelty::grades(int element, int n, const double *const *rows, double *diff
     for (int i = 0; i < n; i++) grade[i] = std::numeric_limits<double>::infinity();
     return;
   }
+  whiten(element, n, rows, difference, product);
+  for (int i = 0; i < n; i++)
+    grade[i] = grade_of(square( product + static_cast<std::size_t>(i) * whitening_[element].stride()), radius_[element]);
+}
+
+void Novelty::whiten(int element, int n, const double *const *rows, double *difference, double *product) const
+{
   const double *mean = mean_[element].data();
   for (int i = 0; i < n; i++)
     for (int p = 0; p < n_descriptors_; p++) difference[static_cast<std::size_t>(i) * n_descriptors_ + p] = rows[i][p] - mean[p];
-  const PackedMatrix &whitening = whitening_[element];
-  whitening.multiply(n, difference, n_descriptors_, product);
+  whitening_[element].multiply(n, difference, n_descriptors_, product);
+}
+
+double Novelty::square(const double *product) const
+{
+  double square = 0.0;
+  for (int p = 0; p < n_descriptors_; p++) square += product[p] * product[p];
+  return square;
+}
+
+void Novelty::prepare_slopes()
+{
+  if (!back_.empty()) return;
+  back_.resize(radius_.size());
+  for (int z = 0; z < static_cast<int>(radius_.size()); z++)
+    if (knows(z)) back_[z] = PackedMatrix(n_descriptors_, n_descriptors_, [&](int k, int c) { return whitening_[z].entry(c, k); });
+}
+
+// W^T W (D - m) / (|W (D - m)| radius)
+void Novelty::slopes(int element, int n, const double *const *rows, const double *factors, double *difference, double *product) const
+{
+  const std::size_t stride = slope_stride();
+  std::fill_n(difference, n * stride, 0.0);
+  if (!knows(element)) return;
+  whiten(element, n, rows, difference, product);
   for (int i = 0; i < n; i++) {
-    const double *row = product + static_cast<std::size_t>(i) * whitening.stride();
-    double square = 0.0;
-    for (int p = 0; p < n_descriptors_; p++) square += row[p] * row[p];
-    grade[i] = grade_of(square, radius_[element]);
+    double *row = product + i * stride;
+    const double length = std::sqrt(square(row)), factor = length > 0.0 ? factors[i] / (length * radius_[element]) : 0.0;
+    for (int p = 0; p < n_descriptors_; p++) row[p] *= factor;
   }
+  back_[element].multiply(n, product, stride, difference);
 }
 
 void Novelty::hand_over(HeadMatrices &to) const
@@ -62,7 +93,8 @@ std::size_t Novelty::n_bytes() const
 {
   std::size_t n = bytes_of(radius_);
   for (const auto &mean : mean_) n += bytes_of(mean);
-  for (const PackedMatrix &whitening : whitening_) n += whitening.n_bytes();
+  for (const auto *matrices : {&whitening_, &back_})
+    for (const PackedMatrix &matrix : *matrices) n += matrix.n_bytes();
   return n;
 }
 

@@ -161,20 +161,11 @@ void Posterior::row_std(std::size_t n, const double *rows, double *std)
   });
 }
 
-void Posterior::grades(std::size_t n, const double *descriptors, const std::int64_t *species, double *grade)
-{
-  share_out(n, [&](std::size_t first, std::size_t last, Scratch &s) { grades(first, last, descriptors, species, s, grade); });
-}
-
-void Posterior::grades(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, Scratch &scratch,
-                       double *grade) const
+template <class F>
+void Posterior::by_element(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, const F &work) const
 {
   std::size_t atoms[BLOCK];
   Rows rows;
-  double grades[BLOCK];
-  for (std::size_t i = first; i < last; i++)
-    if (species[i] < 0) grade[i] = 0.0;
-  // atoms of one element together: each has a matrix of its own
   for (std::size_t s = 0; s < elements_.size(); s++) {
     int count = 0;
     for (std::size_t i = first; i <= last; i++) {
@@ -183,11 +174,38 @@ void Posterior::grades(std::size_t first, std::size_t last, const double *descri
         rows[count++] = descriptors + i * n_descriptors_;
       }
       if (count < BLOCK && (i < last || !count)) continue;
-      novelty_->grades(elements_[s], count, rows, scratch.in.data(), scratch.out.data(), grades);
-      for (int k = 0; k < count; k++) grade[atoms[k]] = grades[k];
+      work(elements_[s], count, atoms, rows);
       count = 0;
     }
   }
+}
+
+void Posterior::grades(std::size_t n, const double *descriptors, const std::int64_t *species, double *grade)
+{
+  share_out(n, [&](std::size_t first, std::size_t last, Scratch &s) {
+    double grades[BLOCK];
+    for (std::size_t i = first; i < last; i++)
+      if (species[i] < 0) grade[i] = 0.0;
+    by_element(first, last, descriptors, species, [&](int element, int count, const std::size_t *atoms, const double *const *rows) {
+      novelty_->grades(element, count, rows, s.in.data(), s.out.data(), grades);
+      for (int k = 0; k < count; k++) grade[atoms[k]] = grades[k];
+    });
+  });
+}
+
+void Posterior::grade_slopes(std::size_t n, const double *descriptors, const std::int64_t *species, const double *factors, double *weights)
+{
+  novelty_->prepare_slopes();
+  const std::size_t stride = novelty_->slope_stride();
+  share_out(n, [&](std::size_t first, std::size_t last, Scratch &s) {
+    double mine[BLOCK];
+    std::fill(weights + first * n_descriptors_, weights + last * n_descriptors_, 0.0);
+    by_element(first, last, descriptors, species, [&](int element, int count, const std::size_t *atoms, const double *const *rows) {
+      for (int k = 0; k < count; k++) mine[k] = factors[atoms[k]];
+      novelty_->slopes(element, count, rows, mine, s.in.data(), s.out.data());
+      for (int k = 0; k < count; k++) std::copy_n(s.in.data() + k * stride, n_descriptors_, weights + atoms[k] * n_descriptors_);
+    });
+  });
 }
 
 template <class Network, class Answer>

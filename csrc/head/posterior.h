@@ -69,6 +69,9 @@ class Posterior {
                    double *lower, double *upper);
   void grades(std::size_t n, const double *descriptors, const std::int64_t *species, double *grade);
 
+  // weights (n, P): d(grade)/dD of each atom times its factor (n); 0 where the grade is 0 or infinite
+  void grade_slopes(std::size_t n, const double *descriptors, const std::int64_t *species, const double *factors, double *weights);
+
   // std (n) of rows of descriptors' derivatives (n, P), which have no bias columns, in their own unit
   void row_std(std::size_t n, const double *rows, double *std);
 
@@ -91,6 +94,8 @@ class Posterior {
   // of the total energy (eV) from the feature sum of all atoms
   void totals(const double *sum, double energy, double std_lower_upper[3]);
   void member_energies(const double *sum, double energy, double *energies) const;    // (n_members())
+  // std about the posterior's mean, eV, and its derivatives (P) by the sums of descriptors
+  double total_std_slope(const double *sum, double *slope) { return box_->std_slope(sum, scratch_[0].out.data(), slope); }
 
  private:
   using Rows = const double *[PackedMatrix::BLOCK];
@@ -102,7 +107,8 @@ class Posterior {
   template <class F> void share_out(std::size_t n, const F &work);
   void energy_bars(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, const double *energies,
                    Scratch &s, double *const bars[3]) const;
-  void grades(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, Scratch &s, double *grade) const;
+  // work(element, number of atoms, which, their descriptors) on blocks of atoms of one element: each has a matrix of its own
+  template <class F> void by_element(std::size_t first, std::size_t last, const double *descriptors, const std::int64_t *species, const F &work) const;
   // of atoms that a network is for, the others keep theirs; answer(number of atoms, rows, variables, scratch, scratch, values)
   template <class Network, class Answer>
   void ask(const Network &network, std::size_t n, const double *descriptors, const ForceColumns &variables, const Answer &answer,

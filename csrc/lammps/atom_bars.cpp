@@ -48,6 +48,11 @@ const double *AtomBars::grades()
   return grades_.data();
 }
 
+void AtomBars::grade_slopes(const double *factors, double *weights)
+{
+  posterior_.grade_slopes(n(), descriptors(), species_->data(), factors, weights);
+}
+
 const double *AtomBars::energy_bar(int field)
 {
   for (auto &bar : bars_) bar.resize(n() + 1);

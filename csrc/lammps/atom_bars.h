@@ -28,6 +28,7 @@ class AtomBars {
   // (n) each
   const double *energy_bar(int field);
   const double *grades();
+  void grade_slopes(const double *factors, double *weights);    // (n), (n, P), as Posterior gives them; the host's
   void of_force(int field, const uq_force_variables &variables, double threshold, double *column);
   // false: the host has to make them
   bool neighbour_means(const double *values, double *means);

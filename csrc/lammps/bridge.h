@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define UQ_BRIDGE_VERSION 11
+#define UQ_BRIDGE_VERSION 12
 #define UQ_MESSAGE_LENGTH 16384
 #define UQ_MAX_THRESHOLDS 100    /* as the reader of model files allows */
 
@@ -24,6 +24,9 @@ enum {
   UQ_N_FIELDS,
   UQ_STRESS_STD = UQ_N_FIELDS, UQ_MEMBERS, UQ_ENERGY_ERROR, UQ_STRESS_ERROR, UQ_N_QUANTITIES
 };
+
+/* functions of the descriptors that descriptor_gradients knows */
+enum { UQ_OF_CORRECTION, UQ_OF_GRADES, UQ_OF_STD };
 
 /* keywords of pair_style mace/uq and where this rank sits */
 typedef struct uq_settings {
@@ -97,8 +100,10 @@ typedef struct uq_bridge {
   /* of the graph last evaluated, handed in again because ghosts are exchanged inside; collective, also for ranks without atoms */
   int (*member_gradients)(void *engine, const uq_graph *graph, int first, int n,
                           double *gradients /* (n, n_edges, 3) d(member - model)/dr_ij, eV/Angstrom */, char *message);
-  /* the same of the posterior's mean correction */
-  int (*correction_gradients)(void *engine, const uq_graph *graph, double *gradients /* (n_edges, 3) eV/Angstrom */, char *message);
+  /* The same of a function of the descriptors: of the posterior's mean correction, eV; of the sum of the atoms' grades with factors `of`
+     (n_local); of the std of the total energy about the posterior's mean, eV, from the feature sum `of` of all ranks, which goes into value. */
+  int (*descriptor_gradients)(void *engine, const uq_graph *graph, int function /* UQ_OF_... */, const double *of, double *value,
+                              double *gradients /* (n_edges, 3) its unit per Angstrom */, char *message);
   /* Of the graph last evaluated: those of sums of the atoms' energies with weights, by the model (member -1) or as a force member changes
      them; collective. With shifts, n_sets is 4, unit weights and the atoms' x, y and z: a ghost's frame lies off its owner's by its shift, so
      what it sends home of a moment is less by the shift times what it sends home of the unit weights. */

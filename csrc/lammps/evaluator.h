@@ -65,6 +65,11 @@ class Evaluator {
   static constexpr int OF_MODEL = -1;
   virtual void energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients) = 0;
 
+  // For biases, of the graph last evaluated, collective: of the sum of the atoms' grades with factors (n_local); and of the std of the total
+  // energy about the posterior's mean, from the feature sum of all ranks, which is returned, eV
+  virtual void pull_grades(const uq_graph &graph, const double *factors, const Pulled &out) = 0;
+  virtual double pull_total_std(const uq_graph &graph, const double *sum, const Pulled &out) = 0;
+
   // one cheap per-atom field (n_local) of the configuration last evaluated, but neighbour_grade, which takes the whole graph; variables, only
   // for what is made of them: force_error, its levels, error_above and reliability, whose thresholds are in eV/Angstrom
   virtual void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) = 0;

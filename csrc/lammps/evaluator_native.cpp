@@ -50,6 +50,8 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   }
   void pull_correction(const uq_graph &graph, const lmp_uq::Pulled &out) override { correct(graph, 1, head_->mean_correction(), 0, out); }
   void energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients) override;
+  void pull_grades(const uq_graph &graph, const double *factors, const lmp_uq::Pulled &out) override;
+  double pull_total_std(const uq_graph &graph, const double *sum, const lmp_uq::Pulled &out) override;
   void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) override;
   bool neighbour_means(const double *values, double *means) override { return bars_->neighbour_means(values, means); }
   bool member_std(std::size_t n, int n_members, const double *forces, double *std) override { return bars_->member_std(n, n_members, forces, std); }
@@ -228,6 +230,21 @@ void NativeEvaluator::energy_gradients(const uq_graph &graph, int member, int n_
   const lmp_uq::Pulled out = {gradients, nullptr, nullptr};
   if (member != OF_MODEL) return correct(graph, n_sets, head_->force_member(member), 0, out, weights);
   pull(graph, n_sets, {weights, nullptr, nullptr, nullptr}, out);
+}
+
+void NativeEvaluator::pull_grades(const uq_graph &graph, const double *factors, const lmp_uq::Pulled &out)
+{
+  weights_.resize(species_.size() * head_->n_descriptors() + 1);
+  bars_->grade_slopes(factors, weights_.data());
+  pull(graph, 1, {nullptr, weights_.data(), nullptr, nullptr}, out);
+}
+
+double NativeEvaluator::pull_total_std(const uq_graph &graph, const double *sum, const lmp_uq::Pulled &out)
+{
+  std::vector<double> slope(head_->n_descriptors());
+  const double std = head_->total_std_slope(sum, slope.data());
+  correct(graph, 1, slope.data(), 0, out);
+  return std;
 }
 
 void NativeEvaluator::per_atom(int field, const uq_force_variables *variables, double threshold, double *column)

@@ -43,15 +43,16 @@ class PythonEvaluator : public lmp_uq::Evaluator {
     check(bridge_.member_gradients(engine_, &graph, first, n, pulls_.gradients(graph, n, out), text()));
     pulls_.add_up(graph, n, out);
   }
-  void pull_correction(const uq_graph &graph, const lmp_uq::Pulled &out) override
-  {
-    check(bridge_.correction_gradients(engine_, &graph, pulls_.gradients(graph, 1, out), text()));
-    pulls_.add_up(graph, 1, out);
-  }
+  void pull_correction(const uq_graph &graph, const lmp_uq::Pulled &out) override { pull(graph, UQ_OF_CORRECTION, nullptr, out); }
   void energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients) override
   {
     check(bridge_.energy_gradients(engine_, &graph, member, n_sets, weights, gradients, text()));
   }
+  void pull_grades(const uq_graph &graph, const double *factors, const lmp_uq::Pulled &out) override
+  {
+    pull(graph, UQ_OF_GRADES, factors, out);
+  }
+  double pull_total_std(const uq_graph &graph, const double *sum, const lmp_uq::Pulled &out) override { return pull(graph, UQ_OF_STD, sum, out); }
   void per_atom(int field, const uq_force_variables *variables, double threshold, double *column) override
   {
     check(bridge_.per_atom(engine_, field, n_local_, variables, threshold, column, text()));
@@ -75,6 +76,13 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   }
 
  private:
+  double pull(const uq_graph &graph, int function, const double *of, const lmp_uq::Pulled &out)
+  {
+    double value = 0.0;
+    check(bridge_.descriptor_gradients(engine_, &graph, function, of, &value, pulls_.gradients(graph, 1, out), text()));
+    pulls_.add_up(graph, 1, out);
+    return value;
+  }
   char *text() { return &message_[0]; }
   void check(int failed)
   {

@@ -169,7 +169,7 @@ void ForceComputation::check_finite()
 std::size_t ForceComputation::n_bytes() const
 {
   std::size_t bytes = graph_.n_bytes() + ghosts_.n_bytes() + configuration_.n_bytes() + members_.n_bytes() + heat_.n_bytes() + norms_.n_bytes() +
-      neighbour_grade_.n_bytes() + bytes_of(energies_, edge_gradients_, forces_, part_, present_part_, present_forces_);
+      neighbour_grade_.n_bytes() + bytes_of(energies_, edge_gradients_, forces_, part_, slope_, present_part_, present_forces_, present_slope_);
   for (const Column &column : columns_) bytes += bytes_of(column.values, column.present);
   for (const auto &one : at_threshold_) bytes += bytes_of(one.second.values, one.second.present);
   return bytes;

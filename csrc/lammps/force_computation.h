@@ -49,6 +49,14 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   void total_features(double *sum);                  // (n_features) summed over all atoms
   void virial_rows(bool trace, double *rows);        // (6, n_features) -d(that)/dstrain, or their trace; evaluates strained cells
   std::vector<double> heat_flux(int n_members);      // as HeatFlux::compute
+  // Forces -ds/dx (nlocal, 3) on the present atoms and virials of this rank, by one pull, of a quantity s: the sum of the grades with factors
+  // (nlocal), or the std of the total energy about the posterior's mean, eV.
+  struct Slope {
+    const double *forces = nullptr;
+    double virial[6] = {};
+  };
+  Slope pull_grades(const std::vector<double> &factors);
+  Slope pull_total_std(double &std);
 
   // For the pair style.
   void init();    // of a run: computes and fixes are initialized after pair styles and ask again
@@ -92,6 +100,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   const Column &evaluate_field(const Field &asked);
   void evaluate_cheap(const Field &asked, std::vector<double> &column);
   void need_derivatives(const char *what, bool and_more = true);
+  Slope slope_of(const std::function<void(const uq_graph &, const Pulled &)> &pull);
   uq_force_variables force_variables();
   void compute_member_forces();
   const double *as_present(const std::vector<double> &rows, std::vector<double> &buffer, int width = 1);
@@ -128,7 +137,8 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   Column columns_[UQ_N_FIELDS];
   std::map<std::pair<int, double>, Column> at_threshold_;    // fields that have one, by number and threshold
   std::vector<double> part_;                       // (n_local) 1
-  std::vector<double> present_part_, present_forces_;    // as the present atoms have them, where these are not the nodes
+  std::vector<double> slope_;                      // (n_nodes, 3) forces of the bias pulled last
+  std::vector<double> present_part_, present_forces_, present_slope_;    // as the present atoms have them, where these are not the nodes
 };
 
 }    // namespace lmp_uq

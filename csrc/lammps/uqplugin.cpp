@@ -8,6 +8,7 @@
 #include "compute_uq_heat.h"
 #include "compute_uq_linear.h"
 #include "fix_uq_average.h"
+#include "fix_uq_bias.h"
 #include "fix_uq_columns.h"
 #include "fix_uq_forces.h"
 #include "fix_uq_halt.h"
@@ -37,6 +38,7 @@ Compute *new_compute_uq_ensemble(LAMMPS *lmp, int narg, char **arg) { return mad
 Compute *new_compute_uq_heat(LAMMPS *lmp, int narg, char **arg) { return made<ComputeUqHeat>(lmp, "Compute uq/heat", narg, arg); }
 Compute *new_compute_uq_linear(LAMMPS *lmp, int narg, char **arg) { return made<ComputeUqLinear>(lmp, "Compute uq/linear", narg, arg); }
 Fix *new_fix_uq_average(LAMMPS *lmp, int narg, char **arg) { return made<FixUqAverage>(lmp, "Fix uq/average", narg, arg); }
+Fix *new_fix_uq_bias(LAMMPS *lmp, int narg, char **arg) { return made<FixUqBias>(lmp, "Fix uq/bias", narg, arg); }
 Fix *new_fix_uq_columns(LAMMPS *lmp, int narg, char **arg) { return made<FixUqColumns>(lmp, "Fix UQ/COLUMNS", narg, arg); }
 Fix *new_fix_uq_forces(LAMMPS *lmp, int narg, char **arg) { return made<FixUqForces>(lmp, "Fix UQ/FORCES", narg, arg); }
 Fix *new_fix_uq_halt(LAMMPS *lmp, int narg, char **arg) { return made<FixUqHalt>(lmp, "Fix uq/halt", narg, arg); }
@@ -83,6 +85,7 @@ extern "C" void lammpsplugin_init(void *lmp_pointer, void *handle, void *registe
   add("compute", "uq/linear", "uncertainty of a linear potential", new_compute_uq_linear);
   add("fix", "uq/halt", "stop where the model is not to be trusted", new_fix_uq_halt);
   add("fix", "uq/average", "thermal averages with error bars", new_fix_uq_average);
+  add("fix", "uq/bias", "drive a run to what the model does not know", new_fix_uq_bias);
   add("fix", "UQ/COLUMNS", "per-atom columns of a compute, made by it", new_fix_uq_columns);
   add("fix", "UQ/FORCES", "positions and forces of a force computation, kept by a compute", new_fix_uq_forces);
   add("fix", "uq/select", "keep frames worth labelling", new_fix_uq_select);

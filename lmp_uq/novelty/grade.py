@@ -82,6 +82,23 @@ class Novelty:
                 grades[atoms] = distances(descriptors[atoms], self.mean[z], self.whitening[z]) / self.radius[z]
         return grades
 
+    def slope(self, descriptors: ArrayLike, species: ArrayLike) -> np.ndarray:
+        """Derivatives of each atom's grade by its descriptors; arguments and errors as in `grade`.
+
+        Returns
+        -------
+        ndarray, shape (n, P)
+            W_z^T W_z (D - mu_z) / (|W_z (D - mu_z)| radius_z); 0 where the grade is 0 or inf.
+        """
+        grades = self.grade(descriptors, species)
+        descriptors, species = np.asarray(descriptors, dtype=np.float64), np.asarray(species)
+        slopes = np.zeros_like(descriptors)
+        for z in np.unique(species[np.isfinite(grades) & (grades > 0.0)]):
+            atoms = (species == z) & (grades > 0.0)
+            whitened = (descriptors[atoms] - self.mean[z]) @ self.whitening[z].T
+            slopes[atoms] = whitened @ self.whitening[z] / (grades[atoms, None] * self.radius[z] ** 2)
+        return slopes
+
     def tensors(self) -> dict[str, np.ndarray]:
         """The arrays that define the grade, by name: what a model file stores."""
         return {name: getattr(self, name) for name in self.tensor_names}

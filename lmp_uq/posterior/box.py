@@ -92,6 +92,12 @@ class Box:
         """(...) exact standard deviation of x.Theta, sqrt(sum_k g_k^2 half_k^2 / 3) with g = V^T x."""
         return np.sqrt(np.sum(self._reach(x) ** 2, axis=-1) / 3.0)
 
+    def std_slope(self, x: ArrayLike) -> np.ndarray:
+        """(..., P) derivatives of `std` by x, sum_k V_k g_k half_k^2 / (3 std); 0 where the std is."""
+        along = (self._rows(x) @ self.modes) * self.half**2 @ self.modes.T / 3.0
+        std = self.std(x)[..., None]
+        return np.divide(along, std, out=np.zeros_like(along), where=std > 0.0)
+
     def rms(self, x: ArrayLike, *, about: str = "backbone") -> np.ndarray:
         """Root mean square of x.Theta about the model that makes the prediction.
 

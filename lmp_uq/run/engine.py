@@ -29,6 +29,7 @@ from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias
 from lmp_uq.quantities import FORCES, SCALED
 from lmp_uq.run.arguments import check_counts, classifier_of, force_members_in_use, members_in_use, name_of_model, network_of, species_of
+from lmp_uq.run.elements import warning_of
 
 FIELDS = (
     "energy_std", "energy_lower", "energy_upper", "force_error", "grade", "force_error_50", "force_error_95",
@@ -103,7 +104,7 @@ class Engine:
         self._force_members = file.tensors.get("posterior/force_members", np.zeros((0, 0)))[: self.n_force_members]
         self.n_features = 0 if self._box is None else len(self._box.coefficients)
         self.summary = self._summarise(header)
-        self.warning = self._warn_about_elements(header)
+        self.warning = warning_of(self._novelty, self._species, header)
         self._forget()
 
     @classmethod
@@ -248,8 +249,8 @@ class Engine:
         if field in ("force_error", *_LEVELS, ERROR_ABOVE, RELIABILITY):
             variables = ForceVariables.of(force_norm, self._grades(), neighbours, correction)
             if field == RELIABILITY:
-                fallback, above = self._force_error, threshold or None
-                return 1.0 - self._ordinal.error_above(self._descriptors, variables, fallback, above, self._conservative)
+                above = threshold or None
+                return 1.0 - self._ordinal.error_above(self._descriptors, variables, self._force_error, above, self._conservative)
             return self.error_above(variables, threshold) if field == ERROR_ABOVE else self._force_bars(field, variables)
         if field not in self._cache:
             self._cache["energy_std"], self._cache["energy_lower"], self._cache["energy_upper"] = self._bars(
@@ -346,11 +347,21 @@ class Engine:
         theta = None if member is None else np.outer(weights, self.force_members[member])
         gradients[:] = self.backbone.pull(self._state, weights if theta is None else None, theta)
 
+    def grade_gradients(self, factors: np.ndarray, gradients: np.ndarray) -> None:
+        """Gradients (n_edges, 3), written, of the sum of grades with factors (n_local,), 1/Angstrom; else as `member_gradients`."""
+        slopes = self._novelty.slope(self._descriptors, self._node_species)
+        gradients[:] = self.backbone.pull(self._state, None, factors[:, None] * slopes)
+
+    def std_gradients(self, feature_sum: np.ndarray, gradients: np.ndarray) -> float:
+        """Std of the total energy about the posterior's mean, eV, from the feature sum over all ranks; its gradients in eV/Angstrom."""
+        slope = self._box.std_slope(feature_sum)[: self._descriptors.shape[1]]
+        gradients[:] = self.backbone.pull(self._state, None, np.tile(slope, (len(self._descriptors), 1)))
+        return float(self._box.std(feature_sum))
+
     def memory_usage(self) -> float:
         """Bytes of weights, tables, posterior and of what is kept, but for what torch keeps for derivatives."""
-        arrays = (self._members, self._force_members, self._descriptors, self._energies, *self._cache.values())
-        parts = [vars(part).values() for part in (self._box, self._novelty) if part is not None]
-        arrays += tuple(array for part in parts for array in part)
+        parts = [array for part in (self._box, self._novelty) if part is not None for array in vars(part).values()]
+        arrays = (self._members, self._force_members, self._descriptors, self._energies, *self._cache.values(), *parts)
         return float(self.backbone.n_bytes + sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)))
 
     def _bars(self, features: np.ndarray, energies: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -387,11 +398,3 @@ class Engine:
             f"{' '.join(header.elements)}, cutoff {self.cutoff:g} Angstrom, {self.backbone.precision} on {self.backbone.device}, "
             f"{posterior}, fields: {', '.join(fields) or 'none'}"
         )
-
-    def _warn_about_elements(self, header: Header) -> str:
-        if self._novelty is None:
-            return ""
-        unknown = [header.elements[s] for s in sorted(set(self._species.tolist())) if not np.isfinite(self._novelty.radius[s])]
-        if not unknown:
-            return ""
-        return f"no training atoms of {' '.join(unknown)} in this file: their grade and force_error are inf"

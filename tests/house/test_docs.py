@@ -203,6 +203,9 @@ def foreign_words(words: list[str]) -> set[str]:
         operator = {words[6]} if words[3] == "uq/halt" else set()
         watched = {words[5]} - fields if not words[5].startswith("c_") else set()
         return watched | ({*words[8::2], *operator} - keywords)
+    if words[0] == "fix" and words[3] == "uq/bias":
+        keywords = accepted_words(sources_of("fix_uq_bias"))
+        return {word for word in words[4:] if not re.fullmatch(r"[\d.]+", word)} - keywords
     return set()
 
 
@@ -225,6 +228,7 @@ def test_style_commands_in_the_pages_are_accepted(page, words):
         ("compute a all uq/atom stress_std", {"stress_std"}),
         ("compute a all uq stress_std members force_std force_std_max", {"force_std"}),
         ("fix h all uq/halt 1 grade < 2 consecutive 2", {"<"}),
+        ("fix b all uq/bias grad 0.3 cap 1.0 till 2", {"grad", "till"}),
         ("fix s all uq/select 1 grad 1 2 file f maximum 3", {"grad", "maximum"}),
     ],
 )

@@ -98,6 +98,19 @@ def test_ensemble_example(tmp_path, monkeypatch):
     assert (rows[:, 5] > 0.01).all() and (rows[:, 8] > 0.01).all() and rows[0, 4] == 0.0 < rows[1, 4]
 
 
+def test_bias_example(tmp_path):
+    """Two hundred steps are enough: it gets to the edge, and not far beyond; without bias it does not."""
+    shutil.copy(ROOT / "examples/bias/in.bias", tmp_path)
+    found = {}
+    for bias in ("grade 0.0", "grade 0.3 cap 1.0 until 1.5"):
+        log = run(tmp_path, BIN / "lmp-uq", "run", "-in", "in.bias", "-var", "bias", bias, "-var", "steps", "200")
+        found[bias] = re.search(rf"\nBIAS {bias}, seed 1: grade mean (\S+) largest (\S+), beyond 1 from step (\d+), ", log)
+    plain, biased = (float(match[2]) for match in found.values())
+    assert plain < 1.0 < biased < 2.5 and int(found["grade 0.0"][3]) == 10**9
+    picked = ase.io.read(tmp_path / "picked.extxyz", ":")
+    assert picked and all(column_of(atoms, "grade").max() >= 1.0 for atoms in picked)
+
+
 def test_fit_example(tmp_path):
     for name in ("make_data.py", "in.run"):
         shutil.copy(ROOT / "examples/fit" / name, tmp_path)

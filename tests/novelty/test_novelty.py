@@ -152,3 +152,29 @@ def test_unusable_input_is_refused():
         fit_novelty(np.where(descriptors > 5, np.nan, descriptors), species, frames, 2)
     with pytest.raises(UqError, match="radius"):
         Novelty(novelty.mean, novelty.whitening, -novelty.radius)
+
+
+def slopes_by_differences(novelty, descriptors, species, step=1e-5):
+    out = np.zeros_like(descriptors)
+    for p in range(descriptors.shape[1]):
+        shift = np.zeros(descriptors.shape[1])
+        shift[p] = step
+        out[:, p] = (novelty.grade(descriptors + shift, species) - novelty.grade(descriptors - shift, species)) / (2 * step)
+    return out
+
+
+def test_slopes_are_derivatives_of_the_grade():
+    novelty = fit_novelty(*atoms_of_frames(50, 5, 0), 2)
+    descriptors, species, _ = atoms_of_frames(2, 5, 1)
+    expected = slopes_by_differences(novelty, descriptors, species)
+    assert np.allclose(novelty.slope(descriptors, species), expected, rtol=1e-6, atol=1e-8)
+    planted = Novelty(novelty.mean, novelty.whitening, 1.1 * novelty.radius)
+    assert not np.allclose(planted.slope(descriptors, species), expected, rtol=1e-2)
+
+
+def test_slopes_where_the_grade_has_none():
+    novelty = fit_novelty(*atoms_of_frames(50, 5, 0), 2)
+    lost = Novelty(novelty.mean, novelty.whitening, np.array([novelty.radius[0], np.nan]))
+    descriptors = np.array([novelty.mean[0], novelty.mean[1] + 1.0, novelty.mean[0] + 1.0])
+    slopes = lost.slope(descriptors, [0, 1, 0])
+    assert not slopes[:2].any() and slopes[2].any() and np.isfinite(slopes).all()

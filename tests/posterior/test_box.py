@@ -193,3 +193,12 @@ def test_unusable_input_is_refused():
             box.draw(bad, 0)
         with pytest.raises(UqError, match="integer >= 1"):
             box.bounds(rows(), bad)
+
+
+def test_slopes_are_derivatives_of_the_std():
+    box, x, step = make_box(), rows(n=5), 1e-5
+    shifts = step * np.eye(x.shape[1])[:, None, :]
+    expected = ((box.std(x + shifts) - box.std(x - shifts)) / (2 * step)).T
+    assert np.allclose(box.std_slope(x), expected, rtol=1e-7, atol=1e-9)
+    assert np.allclose(np.sum(x * box.std_slope(x), axis=-1), box.std(x)), "the std is linear along its row"
+    assert not box.std_slope(np.zeros(x.shape[1])).any()
