@@ -3,6 +3,7 @@
 #include "fix_uq_bias.h"
 
 #include "base/text.h"
+#include "field_words.h"
 #include "force_computation.h"
 #include "pair_mace_uq.h"
 
@@ -20,14 +21,16 @@
 using namespace LAMMPS_NS;
 
 static constexpr char WHO[] = "Fix uq/bias";
-static constexpr char SYNTAX[] = "fix uq/bias ([grade|energy_std] tau_rel or tau x, then [power p] [cap c] [until g])";
+static constexpr char SYNTAX[] = "fix uq/bias ([grade|energy_std] tau_rel or tau x, then [power p] [cap c] [until g] [pair N])";
 static const std::vector<std::string> KEYWORDS = {"power", "cap", "until"};
 
 FixUqBias::FixUqBias(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg)
 {
-  for (int at = read_strength(narg, arg, 3); at < narg; at += 2) {
+  for (int at = read_strength(narg, arg, 3); at < narg;) {
+    if (lmp_uq::read_pair(lmp, WHO, narg, arg, at, of_pair)) continue;
     if (at + 1 >= narg) error->all(FLERR, "Fix uq/bias: keyword {} needs a value", arg[at]);
     read_keyword(arg[at], arg[at + 1]);
+    at += 2;
   }
   if (kind == ENERGY_STD && igroup != 0)
     error->all(FLERR, "Fix uq/bias: energy_std is that of the total energy, found group {}; accepted: group all, or grade", arg[1]);
@@ -60,7 +63,7 @@ int FixUqBias::read_strength(int narg, char **arg, int at)
 void FixUqBias::read_keyword(const std::string &keyword, const std::string &value)
 {
   if (std::find(KEYWORDS.begin(), KEYWORDS.end(), keyword) == KEYWORDS.end())
-    error->all(FLERR, "Unknown fix uq/bias keyword {} (accepted: {})", keyword, lmp_uq::joined(KEYWORDS, ", "));
+    error->all(FLERR, "Unknown fix uq/bias keyword {} (accepted: {})", keyword, lmp_uq::joined(KEYWORDS, ", ") + ", pair");
   const double x = number(keyword, value, keyword == "power" ? 1.0 : 0.0);
   if (keyword == "power" && kind == ENERGY_STD) error->all(FLERR, "Fix uq/bias: power is that of a mean of grades; accepted: with grade");
   if (keyword == "power") power = x;
@@ -78,7 +81,10 @@ double FixUqBias::number(const std::string &what, const std::string &value, doub
 // the grade is also what until looks at, and an output where the file holds it
 void FixUqBias::check_model()
 {
-  PairMaceUq *pair = PairMaceUq::find(lmp, WHO);
+  PairMaceUq *pair = PairMaceUq::find(lmp, WHO, of_pair);
+  if (pair->compute_flag == 0)
+    error->all(FLERR, "Fix uq/bias {}: the run does not compute mace/uq {}, whose grades it was to follow; accepted: pair and the number of one "
+               "that it computes", id, of_pair);
   if (kind == ENERGY_STD) pair->require_field({UQ_ENERGY_STD}, WHO);
   if (kind == GRADE || until != NONE) pair->require_field({UQ_GRADE}, WHO);
   pair->last().keep_derivatives();

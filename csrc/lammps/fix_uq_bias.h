@@ -35,6 +35,7 @@ class FixUqBias : public Fix {
   enum Kind { GRADE, ENERGY_STD } kind = GRADE;
   double power = 8.0, cap = NONE, until = NONE;
   bool relative = true;
+  int of_pair = 0;                // number of the mace/uq, 0: the one that the run computes
   double asked = 0.0;             // tau, eV per unit of s, or its share of the forces
   lmp_uq::BiasStrength strength;
   bool told = false;              // that energy is not conserved

@@ -59,7 +59,7 @@ void FixUqBias::find_factors(const double *grade, const double *part)
 
 void FixUqBias::push()
 {
-  PairMaceUq &pair = *PairMaceUq::find(lmp, WHO);
+  PairMaceUq &pair = *PairMaceUq::find(lmp, WHO, of_pair);
   lmp_uq::ForceComputation &last = pair.last();
   if (pair.model().info.available[UQ_GRADE]) {
     const double *grade = last.field({UQ_GRADE}), *part = last.participation();

@@ -292,7 +292,7 @@ LINES = {
     "grade tau much": "found much in the place of tau; accepted: ",
     "grade -0.1": "tau_rel is -0.1; accepted: a number of 0 or more",
     "grade nan": "found nan in the place of tau_rel; accepted: ",
-    "grade 0.3 colour red": "Unknown fix uq/bias keyword colour (accepted: power, cap, until)",
+    "grade 0.3 colour red": "Unknown fix uq/bias keyword colour (accepted: power, cap, until, pair)",
     "grade 0.3 cap": "keyword cap needs a value",
     "grade 0.3 cap -1": "cap is -1; accepted: a number of 0 or more",
     "grade 0.3 until few": "few",
@@ -324,4 +324,9 @@ def test_files_and_runs_are_refused(n, lammps, models):
     lammps.run(crystal(), *more, *runs, n=n)
     two = PLAIN.replace("mace/uq", "hybrid/overlay mace/uq mace/uq", 1).replace("* * ", "* * mace/uq 1 ")
     two += "\n" + two.splitlines()[1].replace("mace/uq 1", "mace/uq 2")
-    assert "needs pair style mace/uq (exactly one)" in lammps.fails(crystal(), bias("0.3"), n=n, pair=two)
+    assert "of 2 mace/uq the run computes 2 (accepted: one, " in lammps.fails(crystal(), bias("0.3"), n=n, pair=two)
+    one = two + "\npair_modify pair mace/uq 1 compute no"
+    assert "does not compute mace/uq 1, whose grades it was to follow" in lammps.fails(crystal(), bias("0.3 pair 1"), n=n, pair=one)
+    plain, both = (ran(lammps, crystal(), words=KINDS["grade"] + more, n=n, pair=pair) for more, pair in (("", PLAIN), (" pair 2", one)))
+    assert_same_state(plain[0], both[0])
+    assert plain[1]["f_b"][-1] == both[1]["f_b"][-1] != 0.0

