@@ -134,6 +134,14 @@ def test_the_run_is_the_driver_alone(n, lammps, atoms):
         np.testing.assert_array_equal(asked[1][step][1], f)
 
 
+def test_what_pair_styles_have_tallied_stays(lammps, atoms):
+    """Of a partner that the run computes nothing of, LAMMPS has tallied nothing, although the compute evaluates it."""
+    tally = "compute tally all pair morse"
+    thermo, _ = run(lammps, atoms, tally, ENSEMBLE, every=1, steps=3, thermo="c_e c_tally")
+    np.testing.assert_array_equal(thermo["c_tally"], 0.0)
+    assert (thermo["c_e"] > 0.0).all()
+
+
 def test_forces_of_fixes_are_no_part_of_the_driver(lammps, atoms):
     """And they are still there afterwards."""
     _, plain = run(lammps, atoms, ENSEMBLE, steps=0)
