@@ -230,21 +230,22 @@ def test_rerun_gives_what_the_run_gave(n, lammps, atoms):
 # ---- fixes that act on it -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 2])
-def test_halt_and_select_act_on_a_column(n, lammps, atoms):
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (2, 2), (4, 1)])
+def test_halt_and_select_act_on_a_column(n, k, lammps, atoms):
     _, frames = run(lammps, atoms, ENSEMBLE, every=1, steps=6, n=n)
-    largest = {step: columns[:, 0].max() for step, (_, _, columns) in frames.items()}
+    values = {step: columns[:, k - 1] for step, (_, _, columns) in frames.items()}
+    largest = {step: column.max() for step, column in values.items()}
     limit = (largest[2] + max(largest[1], min(largest.values()))) / 2
     crossing = next(step for step in range(1, 7) if largest[step] > limit)
-    fixes = (f"fix stop all uq/halt 1 c_e[1] > {limit:.17g}", f"fix keep all uq/select 1 c_e[1] {limit:.17g} INF file keep.extxyz")
+    fixes = (f"fix stop all uq/halt 1 c_e[{k}] > {limit:.17g}", f"fix keep all uq/select 1 c_e[{k}] {limit:.17g} INF file keep.extxyz")
     result = lammps.run(atoms, HOT, ENSEMBLE, *fixes, "thermo 1", "run 6", n=n, pair=PAIR)
-    said = re.search(r"run stops at step (\d+): c_e\[1\] = (\S+) > \S+ \(of the compute\) on atom (\d+) \(type \d\)", result.log)
+    said = re.search(rf"run stops at step (\d+): c_e\[{k}\] = (\S+) > \S+ \(of the compute\) on atom (\d+) \(type \d\)", result.log)
     assert int(said[1]) == crossing
     assert_equal("value", float(said[2]), largest[crossing], relative=1e-5)
-    assert int(said[3]) == np.argmax(frames[crossing][2][:, 0]) + 1
+    assert int(said[3]) == np.argmax(values[crossing]) + 1
     (frame,) = ase.io.read(result.folder / "keep.extxyz", ":")
-    assert frame.info["selected_by"] == "c_e_1" and frame.info["step"] == crossing
-    assert_equal("column", column_of(frame, "c_e_1"), frames[crossing][2][:, 0], relative=1e-7)
+    assert frame.info["selected_by"] == f"c_e_{k}" and frame.info["step"] == crossing
+    assert_equal("column", column_of(frame, f"c_e_{k}"), values[crossing], relative=1e-7)
 
 
 def test_columns_that_are_not_there(lammps, atoms):
