@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Cost of compute uq/ensemble: a step with the model alone, with partners that nobody asks for, and with V and U of each step; the partners alone.
+"""Cost of compute uq/ensemble: a step of the model alone, with partners that nobody asks for, with V and U of each step; the partners alone.
 
-All are run in one process, in turn, on the same atoms (tungsten; partners EAM and SNAP of LAMMPS' own files); medians of the processor time.
+All in one process, in turn, on the same atoms (tungsten; partners EAM and SNAP of LAMMPS' own files); medians of the processor time.
 Run: OMP_NUM_THREADS=1 python benchmarks/cost_of_ensemble.py [--model nbmotaw] [--cells 8] [--repeats 9]
 """
 
@@ -83,7 +83,8 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in samples.items()}
     print(f"{2 * options.cells**3} atoms, 1 rank, {options.repeats} x {options.steps} steps, processor time of a step, ms")
     for name, values in samples.items():
-        print(f"{name:28s} {medians[name]:9.2f} {min(values):9.2f} {max(values):9.2f}   {medians[name] / medians['model alone']:.3f} of the model alone")
+        ratio = medians[name] / medians["model alone"]
+        print(f"{name:28s} {medians[name]:9.2f} {min(values):9.2f} {max(values):9.2f}   {ratio:.3f} of the model alone")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class Request:
     def check(self) -> None:
         """UqError for what no pool could give."""
         if isinstance(self.count, bool) or not isinstance(self.count, int | np.integer) or self.count < 1:
-            raise UqError(f"{argument('n_count', self.count)}; accepted: a whole number of 1 or more")
+            raise UqError(f"{argument('count', self.count)}; accepted: a whole number of 1 or more")
         if self.by not in WAYS:
             raise UqError(f"{argument('by', self.by)}; accepted: {', '.join(WAYS)}")
         for name in ("quota", "group_quota"):
@@ -219,7 +219,7 @@ class Chooser:
         if counts["n_candidates"] < request.count:
             lost = f"{counts['n_duplicates']} duplicates, {counts['n_labelled']} with labels, {counts['n_outside']} outside the window"
             raise UqError(
-                f"{argument('n_count', request.count)}: of {pool.n_frames} frames {counts['n_candidates']} can be chosen ({lost}); "
+                f"{argument('count', request.count)}: of {pool.n_frames} frames {counts['n_candidates']} can be chosen ({lost}); "
                 "accepted: at most so many"
             )
         return {"n_frames": pool.n_frames} | counts

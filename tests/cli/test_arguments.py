@@ -23,9 +23,11 @@ from lmp_uq.recipes.export import export
 from lmp_uq.recipes.fit import FitOptions
 from lmp_uq.recipes.propagate import PropagateOptions
 from lmp_uq.recipes.reweight import ReweightOptions
+from lmp_uq.recipes.select import SelectOptions
 from lmp_uq.recipes.validate import ValidateOptions
+from lmp_uq.selection.choice import Request
 
-OPTIONS = (FitOptions, CalibrateOptions, ValidateOptions, PropagateOptions, ReweightOptions)
+OPTIONS = (FitOptions, CalibrateOptions, ValidateOptions, PropagateOptions, ReweightOptions, SelectOptions, Request)
 OF_THE_COMMAND_LINE = {"json", "report"}
 """Names that Python has no parameter for."""
 ASIDE = {"lmp_uq/parallel/ranks.py", "lmp_uq/modelfile/source.py"}
