@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Cost of compute uq/ensemble: a step of the model alone, with partners that nobody asks for, with V and U of each step; the partners alone.
+"""Cost of compute uq/ensemble: a step of the model alone, with partners that nobody asks for, with V, U of each step; the partners alone.
 
 All in one process, in turn, on the same atoms (tungsten; partners EAM and SNAP of LAMMPS' own files); medians of the processor time.
 Run: OMP_NUM_THREADS=1 python benchmarks/cost_of_ensemble.py [--model nbmotaw] [--cells 8] [--repeats 9]
