@@ -5,7 +5,19 @@ from __future__ import annotations
 
 import logging
 
-from lmp_uq.cli.parser import JSON, add_engine, add_labels, add_messages, add_verb, check_json, positive, present, scale, shows_progress, tell
+from lmp_uq.cli.parser import (
+    JSON,
+    add_engine,
+    add_labels,
+    add_messages,
+    add_verb,
+    check_json,
+    positive,
+    present,
+    scale,
+    shows_progress,
+    tell,
+)
 
 FRAMES = "files of frames, with labels or without: extxyz and LAMMPS dumps (text) of any length, also gzipped, or what else ASE reads"
 MODELS = (
@@ -82,7 +94,8 @@ def _told(options):
     from lmp_uq.recipes.ensemble import EnsembleOptions
 
     names = (
-        "frames", "models", "weights", "out", "to_dft", "labels_of", "energies", "fit_offsets", "keep_labels", "cache", "group_key", "elements",
+        "frames", "models", "weights", "out", "to_dft", "labels_of", "energies", "fit_offsets", "keep_labels", "cache", "group_key",
+        "elements",
     )  # fmt: skip
     keys = LabelKeys(options.energy_key, options.forces_key, options.stress_key, options.virials_key)
     engine = {name: getattr(options, name) for name in ("device", "precision", "engine", "threads")}

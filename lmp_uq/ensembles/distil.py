@@ -25,8 +25,8 @@ THRESHOLD = 0.25
 """eV/Angstrom: U below which a model's labels are taken unless the user says otherwise."""
 STEPS = (0.1, 0.25, 0.5, 1.0, 2.0)
 """U_c of the table, beside the one that was asked for."""
-U, U_ATOM, V_ATOM = "ensemble_U", "ensemble_U_atom", "ensemble_V"
-"""Entry of the comment line, and columns, that frames get."""
+U_ATOM, V_ATOM = "ensemble_U_atom", "ensemble_V"
+"""Columns that frames get."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ def filter_table(
     Returns
     -------
     list of dict
-        threshold; to_dft: share of the atoms of labelled frames whose frames have U >= U_c; all_to_dft: the same of all frames; rmse: of the
-        force components of the labels, worst_p95: 95th percentile over frames of the worst atom, eV/Angstrom; n_frames that they are
-        of; energy_rmse, eV/atom.
+        threshold; to_dft: share of the atoms of labelled frames whose frames have U >= U_c; all_to_dft: the same of all frames; rmse:
+        of the force components of the labels, worst_p95: 95th percentile over frames of the worst atom, eV/Angstrom; n_frames that they
+        are of; energy_rmse, eV/atom.
     """
     steps = sorted({*STEPS, *([] if threshold is None else [threshold])})
     return [_row(records, u, member, step, offsets) for step in steps]

@@ -65,7 +65,7 @@ def load_members(names: Sequence[str], engine: Mapping[str, Any], machine: Mappi
     members: list[Member] = []
     for name in names:
         member = _AseMember(name) if name.startswith(PREFIX) else _FileMember(name, engine, machine)
-        same = next((one.name for one in members if one.identity == member.identity), None)
+        same = next((one.name for one in members if one.name == name or one.identity == member.identity), None)
         if same is not None:
             raise UqError(f"{argument('models')}: {same} and {name} are the same model; accepted: each once")
         members.append(member)
@@ -111,7 +111,8 @@ class _AseMember:
 
     def evaluate(self, frames: Sequence[Frame]) -> tuple[np.ndarray, np.ndarray]:
         found = [self._one(frame) for frame in frames]
-        energies, forces = np.array([energy for energy, _ in found]), np.concatenate([forces for _, forces in found])
+        energies = np.array([energy for energy, _ in found])
+        forces = np.concatenate([forces for _, forces in found])
         _check_finite(self.name, frames, energies, forces)
         return energies, forces
 
@@ -146,7 +147,8 @@ def parse(name: str) -> tuple[str, str, list[Any], dict[str, Any]]:
     arguments: list[ast.expr] = []
     keywords: list[ast.keyword] = []
     if isinstance(tree, ast.Call):
-        tree, arguments, keywords = tree.func, tree.args, tree.keywords
+        arguments, keywords = tree.args, tree.keywords
+        tree = tree.func
     named = all(part.isidentifier() for part in module.split("."))
     if not named or not _is_dotted(tree):
         raise UqError(wrong)
@@ -154,7 +156,8 @@ def parse(name: str) -> tuple[str, str, list[Any], dict[str, Any]]:
         values = [ast.literal_eval(one) for one in arguments]
         options = {_keyword(one): ast.literal_eval(one.value) for one in keywords}
     except (ValueError, TypeError, SyntaxError):
-        raise UqError(f"{argument('models')}: {piece(name)} has an argument that is no literal; accepted: numbers, texts, lists, ...") from None
+        accepted = "numbers, texts, True, None, and lists or dicts of them"
+        raise UqError(f"{argument('models')}: {piece(name)} has an argument that is no literal; accepted: {accepted}") from None
     return module, ast.unparse(tree), values, options
 
 

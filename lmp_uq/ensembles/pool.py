@@ -63,6 +63,11 @@ class Record:
         """Whether it has forces to compare with."""
         return bool(np.isfinite(self.error))
 
+    @property
+    def silent(self) -> bool:
+        """Whether no model gives it a force, as by symmetry."""
+        return max(self.max_force, float(self.d.max())) < NO_FORCE
+
 
 class Forces:
     """Energies and forces of all models, found on disk or made and kept there.
@@ -92,9 +97,7 @@ class Forces:
         digest.update(np.array([frame.key for frame in frames], dtype=np.uint64).tobytes())
         path = self._folder / f"{digest.hexdigest()[:32]}.npz"
         with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # none, or a damaged one
-            # opened here: numpy leaves a damaged file open
-            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-                return file["energies"], file["forces"]
+            return _read(path)
         energies, forces = member.evaluate(frames)
         with atomic_file(path) as stream:
             np.savez(stream, energies=energies, forces=forces)
@@ -187,3 +190,9 @@ def frame_of(located: Located, group_key: str) -> Frame:
 
 def _largest(forces: np.ndarray) -> float:
     return float(np.linalg.norm(forces, axis=1).max())
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    # opened here: numpy leaves a damaged file open
+    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+        return file["energies"], file["forces"]

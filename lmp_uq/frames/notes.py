@@ -13,6 +13,8 @@ ZERO_STRESS, WEIGHT_ZERO, UNUSED, UNLABELLED, ISOLATED = "zero stress", "weight 
 REPLACED = "replaced"
 LABELS_OF = "ensemble_labels_of"
 """Entry of the comment line of a frame whose labels `lmp-uq ensemble` took from a model: its name."""
+LABELS_U = "ensemble_U"
+"""Entry of the U of a frame, eV/Angstrom: how far the models disagree about its forces."""
 
 
 class Note(NamedTuple):

@@ -18,7 +18,7 @@ import ase.io
 import numpy as np
 
 from lmp_uq.ensembles import disagreement
-from lmp_uq.ensembles.distil import THRESHOLD, U_ATOM, V_ATOM, U, Labeller, energy_zero_of, filter_table, without_labels
+from lmp_uq.ensembles.distil import THRESHOLD, U_ATOM, V_ATOM, Labeller, energy_zero_of, filter_table, without_labels
 from lmp_uq.ensembles.figures import by_group, of_records
 from lmp_uq.ensembles.members import load_members
 from lmp_uq.ensembles.pool import BATCH_ATOMS, Forces, Pool, frame_of
@@ -26,8 +26,8 @@ from lmp_uq.ensembles.weights import EQUAL, FROM_LABELS, MEDIAN, RMSE, weights_o
 from lmp_uq.errors import UqError, argument
 from lmp_uq.files import STANDARD_OUTPUT, atomic_file, check_folder, check_target, is_stream
 from lmp_uq.frames.labels import LabelKeys
-from lmp_uq.frames.notes import LABELS_OF
-from lmp_uq.frames.streaming import Located, batches_of_rank, stream_frames
+from lmp_uq.frames.notes import LABELS_OF, LABELS_U
+from lmp_uq.frames.streaming import batches_of_rank, stream_frames
 from lmp_uq.parallel.ranks import Ranks, ranks
 
 
@@ -71,9 +71,10 @@ def ensemble(options: EnsembleOptions, say: Callable[[dict[str, Any]], None] = l
     Returns
     -------
     dict
-        models: name, weight, median and rmse (eV/Angstrom, None without labels) of each; weights; all and groups: `lmp_uq.ensembles.figures`;
-        filter: `lmp_uq.ensembles.distil.filter_table`; labels_of; threshold and the n_replaced, n_kept, n_to_dft frames of it; frames:
-        source, group, n_atoms, U, d, max_force, error, errors.
+        models: name, weight, median and rmse (eV/Angstrom, None without labels) of each; weights; all and groups: as
+        `lmp_uq.ensembles.figures`; filter: `lmp_uq.ensembles.distil.filter_table`; labels_of; energy_offsets; threshold, and the
+        n_replaced, n_kept, n_to_dft frames of it, n_labelled_to_dft with labels among these; n_silent: without a force in any model; frames: source,
+        group, n_atoms, U, d, max_force, driver_force, error, errors.
 
     Raises
     ------
@@ -95,16 +96,15 @@ def ensemble(options: EnsembleOptions, say: Callable[[dict[str, Any]], None] = l
     if everyone.rank == 0:
         say(found)
         if options.out is not None:
-            _write(options, options.out, forces, np.array([one["weight"] for one in found["models"]]), split)
+            _write(options, options.out, forces, found, split)
     _leave_together(everyone, folder if options.cache is None else None)
     return found
 
 
 @dataclass(frozen=True)
 class _Split:
-    """What becomes of the frames: their U, which are replaced and which go to DFT, and whose labels they get; None: none at all."""
+    """What becomes of the frames: which are replaced and which go to DFT, and whose labels they get; None: none at all."""
 
-    u: np.ndarray
     replaced: np.ndarray
     to_dft: np.ndarray
     labeller: Labeller | None
@@ -151,8 +151,10 @@ def _found(options: EnsembleOptions, pool: Pool, asked: np.ndarray | None) -> tu
     labeller = _labeller(options, pool, best) if options.to_dft is not None else None
     best = labeller.member if labeller else best
     threshold = (THRESHOLD if options.threshold is None else options.threshold) if labeller else None
-    split = _split(options, pool, u, threshold, labeller)
     offsets = labeller.offsets if labeller else None
+    # where no model has a force U is zero by symmetry, and says nothing about energies
+    judged_by = u if offsets is None else np.where([one.silent for one in records], np.inf, u)
+    split = _split(options, pool, judged_by, threshold, labeller)
     judged = best is not None and any(one.labelled for one in records)
     models = zip(names, asked, errors[MEDIAN], errors[RMSE], strict=True)
     return {
@@ -160,7 +162,8 @@ def _found(options: EnsembleOptions, pool: Pool, asked: np.ndarray | None) -> tu
         "weights": options.weights,
         "all": of_records(records, u, np.arange(len(records))),
         "groups": by_group(records, u),
-        "filter": filter_table(records, u, best, threshold, offsets) if judged and best is not None else [],
+        "filter": filter_table(records, judged_by, best, threshold, offsets) if judged and best is not None else [],
+        "n_silent": sum(one.silent for one in records),
         "labels_of": names[best] if best is not None else None,
         "energy_offsets": offsets,
         "threshold": threshold,
@@ -202,13 +205,13 @@ def _labeller(options: EnsembleOptions, pool: Pool, best: int | None) -> Labelle
 def _split(options: EnsembleOptions, pool: Pool, u: np.ndarray, threshold: float | None, labeller: Labeller | None) -> _Split:
     nothing = np.zeros(len(u), bool)
     if threshold is None:
-        return _Split(u, nothing, nothing, None)
+        return _Split(nothing, nothing, None)
     kept = np.array([one.labelled for one in pool.records]) if options.keep_labels else nothing
     replaced, to_dft = (u < threshold) & ~kept, (u >= threshold) & ~kept
     if not replaced.any():
-        least = f"the smallest U of {int((~kept).sum())} frames is {u[~kept].min():.3g}" if not kept.all() else "all frames have labels"
-        raise UqError(f"{argument('filter', f'{threshold:g}')}: no frame would get labels of a model, {least} eV/Angstrom")
-    return _Split(u, replaced, to_dft, labeller)
+        least = "all frames have labels" if kept.all() else f"the smallest U is {u[~kept].min():.3g} eV/Angstrom"
+        raise UqError(f"{argument('filter', f'{threshold:g}')}: no frame would get labels of a model: {least}")
+    return _Split(replaced, to_dft, labeller)
 
 
 def _entry(record: Any, u: float) -> dict[str, Any]:
@@ -221,8 +224,9 @@ def _or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _write(options: EnsembleOptions, out_path: str, forces: Forces, weights: np.ndarray, split: _Split) -> None:
+def _write(options: EnsembleOptions, out_path: str, forces: Forces, result: dict[str, Any], split: _Split) -> None:
     """Both files appear together, when all frames are written. Where no frame goes to DFT there is no such file."""
+    weights = np.array([one["weight"] for one in result["models"]])
     with contextlib.ExitStack() as files:
         out = _opened(out_path, files)
         to_dft = _opened(options.to_dft, files) if options.to_dft is not None and split.to_dft.any() else None
@@ -230,7 +234,9 @@ def _write(options: EnsembleOptions, out_path: str, forces: Forces, weights: np.
             frames = [frame_of(one, options.group_key) for one in batch]
             energies, found = forces.of(frames)
             for located, frame, energy, force in zip(batch, frames, energies.T, found, strict=True):
-                _mark(frame.atoms, located, force, weights, split)
+                frame.atoms.info[LABELS_U] = result["frames"][located.number]["U"]
+                frame.atoms.arrays[V_ATOM] = disagreement.from_driver(force, weights)
+                frame.atoms.arrays[U_ATOM] = disagreement.of_atoms(force, weights)
                 if split.labeller is not None and split.replaced[located.number]:
                     split.labeller.replace(frame.atoms, energy, force)
                 elif LABELS_OF in frame.atoms.info and split.to_dft[located.number]:
@@ -246,12 +252,6 @@ def _write(options: EnsembleOptions, out_path: str, forces: Forces, weights: np.
 def _opened(path: str, files: contextlib.ExitStack) -> Any:
     stream: BinaryIO = files.enter_context(atomic_file(path))
     return files.enter_context(gzip.GzipFile("", "wb", fileobj=stream, mtime=0)) if Path(path).suffix == ".gz" else stream
-
-
-def _mark(atoms: ase.Atoms, located: Located, forces: np.ndarray, weights: np.ndarray, split: _Split) -> None:
-    atoms.info[U] = float(split.u[located.number])
-    atoms.arrays[V_ATOM] = disagreement.from_driver(forces, weights)
-    atoms.arrays[U_ATOM] = disagreement.of_atoms(forces, weights)
 
 
 def _leave_together(everyone: Ranks, folder: str | None) -> None:

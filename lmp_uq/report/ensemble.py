@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lmp_uq.ensembles.pool import NO_FORCE
 from lmp_uq.files import atomic_file
 from lmp_uq.report.plots.parity import legend_text
 from lmp_uq.report.plots.style import COLOURS, LINES, MARKERS, OTHERS, SMALL, label, log_limits, new_figure, no_labels
@@ -53,7 +54,7 @@ def describe_ensemble(result: Mapping[str, Any]) -> str:
     if len(groups) > SHOWN:
         lines += wrap(f"and {len(groups) - SHOWN} more groups")
     if result["all"]["n_labelled"]:
-        lines += wrap("mean model, driver: rank correlation of the largest force error of a frame with U, and with the largest |F|, which is free")
+        lines += wrap("mean model, driver: rank correlation of the largest force error of a frame with U, and with its largest |F|")
     else:
         lines += wrap("no frame has forces of a reference: nothing says whether U ranks errors here")
     return "\n".join(lines + _filter_lines(result))
@@ -63,16 +64,21 @@ def _filter_lines(result: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     if result["filter"]:
         columns = FILTER + (ENERGY,) * ("energy_rmse" in result["filter"][0])
-        lines += ["", *table(f"U_c, labels of {result['labels_of']}", columns, [(f"{row['threshold']:g}", _percent(row)) for row in result["filter"]])]
+        rows = [(f"{row['threshold']:g}", _percent(row)) for row in result["filter"]]
+        lines += ["", *table(f"U_c, labels of {result['labels_of']}", columns, rows)]
     elif result["threshold"] is not None:
         lines += ["", *wrap("what labels of a model cost is not known: no frame has forces of a reference")]
     if result["threshold"] is None:
         return lines
-    text = f"U_c {result['threshold']:g}: {result['n_replaced']} frames take the labels of {result['labels_of']}, {result['n_to_dft']} go to DFT"
+    text = f"U_c {result['threshold']:g}: {result['n_replaced']} frames take the labels of {result['labels_of']}"
+    text += f", {result['n_to_dft']} go to DFT"
     kept, labelled = result["n_kept"], result["n_labelled_to_dft"]
     text += f" ({labelled} of them have labels, which they keep)" if labelled else ""
     text += f", {kept} keep their labels" if kept else ""
     lines += item(text)
+    if result["n_silent"]:
+        what = "U says nothing about them" if result["energy_offsets"] is None else "U says nothing about their energies, they go to DFT"
+        lines += item(f"{result['n_silent']} frames have no force by symmetry: {what}")
     return lines + ([] if result["n_to_dft"] else item(f"{result['to_dft']}: not written, no frame goes to DFT"))
 
 
@@ -86,7 +92,7 @@ def draw_ensemble(result: Mapping[str, Any]) -> Any:
     """Error of the mean model in each frame against U, and beside it against the largest force, which ranks errors for nothing."""
     figure = new_figure(11.0, 4.8)
     panels = figure.subplots(1, 2, sharey=True)
-    frames = [one for one in result["frames"] if one["error"] is not None and min(one["error"], one["U"], one["max_force"]) > 0.0]
+    frames = [one for one in result["frames"] if one["error"] is not None and min(one["error"], one["U"], one["max_force"]) >= NO_FORCE]
     if not frames:
         for panel in panels:
             no_labels(panel)
