@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
@@ -14,7 +15,7 @@ from ase.calculators.calculator import Calculator, all_changes
 class Springs(Calculator):
     """A force of -k on every atom along x, and what a test asks for beside it."""
 
-    implemented_properties = ["energy", "forces"]
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
 
     def __init__(self, k: float = 1.0, *, nan: bool = False, shape: int = 3, fails: str = "", log: str = "", dies_at: int = 0) -> None:
         super().__init__()

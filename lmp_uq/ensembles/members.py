@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -196,11 +197,17 @@ def _said(failure: BaseException) -> str:
 def _version(module: str) -> str:
     """Of the package that a module is in, or of its file where it is in none."""
     top = module.partition(".")[0]
-    names = importlib.metadata.packages_distributions().get(top)
+    names = _distributions().get(top)
     if names:
         return " ".join(f"{one} {importlib.metadata.version(one)}" for one in sorted(set(names)))
     path = getattr(importlib.import_module(module), "__file__", None)
     return hash_file(path) if path else ""
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Packages of the environment by their modules; a second of work."""
+    return importlib.metadata.packages_distributions()
 
 
 def _texts(value: Any) -> Iterator[str]:

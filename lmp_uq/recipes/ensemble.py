@@ -73,8 +73,8 @@ def ensemble(options: EnsembleOptions, say: Callable[[dict[str, Any]], None] = l
     dict
         models: name, weight, median and rmse (eV/Angstrom, None without labels) of each; weights; all and groups: as
         `lmp_uq.ensembles.figures`; filter: `lmp_uq.ensembles.distil.filter_table`; labels_of; energy_offsets; threshold, and the
-        n_replaced, n_kept, n_to_dft frames of it, n_labelled_to_dft with labels among these; n_silent: without a force in any model; frames: source,
-        group, n_atoms, U, d, max_force, driver_force, error, errors.
+        n_replaced, n_kept, n_to_dft frames of it, n_labelled_to_dft with labels among these; n_silent: without a force in any model;
+        frames: source, group, n_atoms, U, d, max_force, driver_force, error, errors.
 
     Raises
     ------

@@ -62,10 +62,11 @@ def describe_ensemble(result: Mapping[str, Any]) -> str:
 
 def _filter_lines(result: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
+    names = [one["name"] for one in result["models"]]
     if result["filter"]:
         columns = FILTER + (ENERGY,) * ("energy_rmse" in result["filter"][0])
         rows = [(f"{row['threshold']:g}", _percent(row)) for row in result["filter"]]
-        lines += ["", *table(f"U_c, labels of {result['labels_of']}", columns, rows)]
+        lines += ["", *table(f"U_c, labels of model {names.index(result['labels_of']) + 1}", columns, rows)]
     elif result["threshold"] is not None:
         lines += ["", *wrap("what labels of a model cost is not known: no frame has forces of a reference")]
     if result["threshold"] is None:
