@@ -41,6 +41,7 @@ SNAP_ZBL = [
 MODELS = ("nbmotaw", CALCULATOR.format(EAM), CALCULATOR.format(SNAP_ZBL))
 THRESHOLDS = (0.1, 0.25, 0.5, 1.0, 2.0, 1e6)
 SHARES = (0.04, 0.1, 0.25)
+SCALES = (0.25, 1.0)
 SEEDS = range(5)
 MOST_FORCE = 30.0
 SETTINGS = "rcutfac 4.73442\ntwojmax 6\nrfac0 0.99363\nrmin0 0\nbzeroflag 0\nquadraticflag {}\n"
@@ -110,7 +111,7 @@ def split_by_tool(folder: Path) -> dict[float, tuple[list, np.ndarray]]:
     out, table = {}, ""
     for step in THRESHOLDS:
         files = ["--out", "labelled.extxyz", "--to-dft", "todo.extxyz", "--cache", "forces"]
-        words = ["ensemble", "train.extxyz", "--models", *MODELS, *files, "--filter", str(step), "--labels-of", "nbmotaw", "--energies", "-q"]
+        words = ["ensemble", "train.extxyz", "--models", *MODELS, *files, "--filter", str(step), "--labels-of", "nbmotaw", "--energies"]
         table = subprocess.run([sys.executable, "-m", "lmp_uq.cli", *words], cwd=folder, check=True, text=True, capture_output=True).stdout
         todo = ase.io.read(folder / "todo.extxyz", ":") if (folder / "todo.extxyz").exists() else []
         mine = ase.io.read(folder / "labelled.extxyz", ":") + todo
@@ -152,8 +153,9 @@ def main() -> None:
         for step, (frames, replaced) in split.items():
             share, label = float(n[~replaced].sum() / n.sum()), f"U_c {step:g}" if step < 1e3 else "U_c infinite"
             mine[label] = share, [figures(frames, np.ones(len(train)))]
-            u = np.array([a.info["ensemble_U"] for a in frames])
-            mine[f"{label}, weighted"] = share, [figures(frames, replaced_weights(np.where(replaced, u, 0.0)))]
+            u = np.where(replaced, [a.info["ensemble_U"] for a in frames], 0.0)
+            for scale in SCALES:
+                mine[f"{label}, weighted, S {scale:g}"] = share, [figures(frames, replaced_weights(u, scale))]
             if step < 1e3:
                 mixed = []
                 for seed in SEEDS:
