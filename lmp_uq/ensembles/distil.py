@@ -70,20 +70,20 @@ def without_labels(atoms: ase.Atoms, keys: LabelKeys) -> None:
     atoms.calc = None
 
 
-def energy_zero_of(records: Sequence[Record], member: int, fit_offsets: bool) -> dict[str, float]:
+def energy_zero_of(records: Sequence[Record], member: int, fit_offsets: bool, agreed: np.ndarray) -> dict[str, float]:
     """Energies per atom of each element, eV, that lead from a model's zero to that of the labels; none where the zeros are the same.
+
+    Of frames on which the models agree, (n,) bool, where such have energies: elsewhere the model's error may be larger than any zero.
 
     Raises
     ------
     UqError
         Zeros that differ, without fit_offsets; fit_offsets without a labelled energy.
     """
-    frames, residuals = [], []
-    for record in records:
-        if np.isfinite(record.energies[member]):
-            numbers = list(record.composition.elements())
-            frames.append(Frame(ase.Atoms(numbers), np.nan, None, None, record.group, record.source, 0))
-            residuals.append(record.energies[member])
+    known = [k for k, one in enumerate(records) if np.isfinite(one.energies[member])]
+    used = [records[k] for k in known if agreed[k] and not records[k].silent] or [records[k] for k in known]
+    frames = [Frame(ase.Atoms(list(one.composition.elements())), np.nan, None, None, one.group, one.source, 0) for one in used]
+    residuals = [one.energies[member] for one in used]
     if frames:
         elements = sorted({symbol for frame in frames for symbol in frame.atoms.get_chemical_symbols()})
         return energy_offsets(frames, np.array(residuals), fit_offsets, elements)

@@ -65,7 +65,8 @@ def load_members(names: Sequence[str], engine: Mapping[str, Any], machine: Mappi
         raise UqError(f"{argument('models', *names)}: {len(names)} model; accepted: two or more, the first drives")
     members: list[Member] = []
     for name in names:
-        member = _AseMember(name) if name.startswith(PREFIX) else _FileMember(name, engine, machine)
+        communicator = machine.get("communicator")
+        member = _AseMember(name, communicator) if name.startswith(PREFIX) else _FileMember(name, engine, machine)
         same = next((one.name for one in members if one.name == name or one.identity == member.identity), None)
         if same is not None:
             raise UqError(f"{argument('models')}: {same} and {name} are the same model; accepted: each once")
@@ -100,10 +101,13 @@ class _FileMember:
 class _AseMember:
     elements: tuple[str, ...] | None = None
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, communicator: Any = None) -> None:
         self.name = name
         module, factory, positional, keywords = parse(name)
         self._calculator = _made(name, module, factory, positional, keywords)
+        parameters = getattr(self._calculator, "parameters", {})
+        if communicator is not None and parameters.get("comm", 0) is None:  # as of LAMMPSlib: all ranks, which evaluate other frames
+            parameters["comm"] = communicator
         files = sorted({text for text in _texts([positional, keywords]) if os.path.isfile(text)})
         digest = hashlib.sha256(f"{name} {_version(module)}".encode())
         for path in files:

@@ -148,9 +148,9 @@ def _found(options: EnsembleOptions, pool: Pool, asked: np.ndarray | None) -> tu
         asked = np.full(len(names), 1.0 / len(names)) if kind == EQUAL else weights_of_errors(kind, errors[kind], names)
     u = disagreement.of_frame(np.array([one.d for one in records]), asked)
     best = int(np.argmin(medians)) if np.isfinite(medians).all() else None
-    labeller = _labeller(options, pool, best) if options.to_dft is not None else None
+    threshold = None if options.to_dft is None else THRESHOLD if options.threshold is None else options.threshold
+    labeller = None if threshold is None else _labeller(options, pool, best, u < threshold)
     best = labeller.member if labeller else best
-    threshold = (THRESHOLD if options.threshold is None else options.threshold) if labeller else None
     offsets = labeller.offsets if labeller else None
     # where no model has a force U is zero by symmetry, and says nothing about energies
     judged_by = u if offsets is None else np.where([one.silent for one in records], np.inf, u)
@@ -191,14 +191,14 @@ def _counts(pool: Pool, split: _Split) -> dict[str, int]:
     return {"n_replaced": n_replaced, "n_kept": kept, "n_to_dft": n_to_dft, "n_labelled_to_dft": labelled}
 
 
-def _labeller(options: EnsembleOptions, pool: Pool, best: int | None) -> Labeller:
+def _labeller(options: EnsembleOptions, pool: Pool, best: int | None, agreed: np.ndarray) -> Labeller:
     if options.labels_of is not None:
         best = list(options.models).index(options.labels_of)
     if best is None:
         raise UqError(
             f"no frame has labels to say which model is the best; accepted: {argument('labels_of')} with one of {', '.join(options.models)}"
         )
-    offsets = energy_zero_of(pool.records, best, options.fit_offsets) if options.energies else None
+    offsets = energy_zero_of(pool.records, best, options.fit_offsets, agreed) if options.energies else None
     return Labeller(best, options.models[best], options.keys, offsets)
 
 

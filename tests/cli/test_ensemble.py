@@ -9,6 +9,7 @@ import re
 import signal
 from pathlib import Path
 
+import ase
 import ase.io
 import numpy as np
 import pytest
@@ -222,6 +223,7 @@ def test_a_job_that_was_killed_goes_on(folder, dies_at, monkeypatch):
 
 KILLER = """
 import os, signal, sys
+import ase
 import ase.io
 from lmp_uq.cli import main
 write, left = ase.io.write, [5]
@@ -317,3 +319,32 @@ def test_a_file_of_no_frame_that_goes_to_dft_is_not_left(folder):
     Path("todo.xyz").write_text("older\n")
     assert main(words("--out", "labelled.xyz", "--to-dft", "todo.xyz", "--filter", "1e6")) == 0
     assert not Path("todo.xyz").exists() and len(read("labelled.xyz")) == 12
+
+
+def test_lammps_as_a_calculator_on_two_ranks(folder):
+    """Each rank has a LAMMPS of its own: on all ranks together they would wait for one another's frames."""
+    lines = ["pair_style lj/cut 5.5", "pair_coeff * * 0.02 2.0"]
+    lj = f"ase:ase.calculators.lammpslib:LAMMPSlib(lmpcmds={lines}, atom_types={{'Si': 1, 'O': 2}}, log_file=None)"
+    ase_lj = "ase:ase.calculators.lj:LennardJones(epsilon=0.02, sigma=2.0, rc=5.5)"
+    ended = command("--weights", "equal", "--out", "o.xyz", ranks=2, models=(lj, ase_lj))
+    assert ended.code == 0, ended.text
+    assert max(one.info["ensemble_U"] for one in read("o.xyz")) < 1e-8 < np.abs(forces_of(read("a.xyz")[3], (lj, ase_lj))).max()
+
+
+def test_a_lone_atom_has_no_disagreement(folder, models):
+    lone = ase.Atoms("Si", cell=[12.0] * 3, pbc=True)
+    ase.io.write("a.xyz", [lone, *read("a.xyz")])
+    assert main(words("--weights", "equal", "--out", "o.xyz", models=(str(models.bare), GOOD))) == 0
+    assert read("o.xyz")[0].info["ensemble_U"] == 0.0
+
+
+def test_dumps_of_types(folder):
+    atoms = read("a.xyz")[2]
+    lines = [(k + 1, ("Si", "O").index(one.symbol) + 1, *map(float, one.position)) for k, one in enumerate(atoms)]
+    rows = "".join(" ".join(map(repr, line)) + "\n" for line in lines)
+    box = "".join(f"0.0 {float(length)!r}\n" for length in atoms.cell.lengths())
+    head = f"ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n{len(atoms)}\nITEM: BOX BOUNDS pp pp pp\n{box}ITEM: ATOMS id type x y z\n"
+    Path("b.xyz").write_text(head + rows)
+    assert main(words("--out", "o.xyz", "--elements", "Si", "O")) == 0
+    out = read("o.xyz")
+    assert len(out) == 8 and out[7].info["ensemble_U"] == pytest.approx(out[2].info["ensemble_U"], rel=1e-6)
