@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +13,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
+from lammps_processes import BIN
 
 from lmp_uq.ensembles.disagreement import about_mean, from_driver, of_frame
 
@@ -60,7 +62,8 @@ def test_universal_models_beside_the_embedded_one(python, tmp_path):
     ase.io.write(tmp_path / "a.xyz", frames)
     words = ["ensemble", "a.xyz", "--models", "nbmotaw", SEVENNET, CHGNET, "--weights", "equal", "--out", "out.xyz", "--json", "found.json"]
     for options in ([], ["--ranks", "2"]):
-        subprocess.run([python, "-m", "lmp_uq.cli", *words, *options], cwd=tmp_path, check=True, env=None)
+        path = f"{BIN}:{os.environ['PATH']}"  # where mpiexec is
+        subprocess.run([python, "-m", "lmp_uq.cli", *words, *options], cwd=tmp_path, check=True, env=os.environ | {"PATH": path})
         found = json.loads((tmp_path / "found.json").read_text())
         if not options:
             first = found["frames"]
