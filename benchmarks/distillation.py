@@ -38,7 +38,7 @@ SNAP_ZBL = [
     "pair_style hybrid/overlay zbl 4.0 4.8 snap", "pair_coeff 1 1 zbl 74 74",
     f"pair_coeff * * snap {SNAP}.snapcoeff {SNAP}.snapparam W",
 ]  # fmt: skip
-MODELS = ("nbmotaw", CALCULATOR.format(EAM), CALCULATOR.format(SNAP_ZBL))
+MODELS = ("nbmotaw", f"eam={CALCULATOR.format(EAM)}", f"snap={CALCULATOR.format(SNAP_ZBL)}")
 THRESHOLDS = (0.1, 0.25, 0.5, 1.0, 2.0, 1e6)
 SHARES = (0.04, 0.1, 0.25)
 SCALES = (0.25, 1.0)

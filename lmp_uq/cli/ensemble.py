@@ -22,13 +22,13 @@ from lmp_uq.cli.parser import (
 FRAMES = "files of frames, with labels or without: extxyz and LAMMPS dumps (text) of any length, also gzipped, or what else ASE reads"
 MODELS = (
     "two or more models, the first drives: `*.uq`, the name of an embedded one, or `ase:MODULE:FACTORY(...)`, an ASE calculator of your "
-    "environment; its arguments are literals"
+    "environment; its arguments are literals; each also as `NAME=MODEL`, which names it in tables and files"
 )
 WEIGHTS = "`median` or `rmse`: one over that error of the labelled forces; `equal`; or a JSON file, `{model: weight}`"
 OUT = "extxyz file of all frames with U and V; with `--to-dft` of those that get labels of a model"
 TO_DFT = "extxyz file of the frames whose U is not below that of `--filter`: split the frames"
 FILTER = "U_c in eV/Angstrom, 0.25 where `--to-dft` is given without it: below it frames take the labels of a model"
-LABELS_OF = "whose labels, as named in `--models`; without it those of the smallest median error"
+LABELS_OF = "whose labels, by its name in `--models`; without it those of the smallest median error"
 ENERGIES = "labels of the energy too: the model counts them from the zero of the frames' labels, which is checked where there are any"
 OFFSETS = "of `--energies`: an energy per atom of each element, found on the labelled frames, leads from the model's zero to theirs"
 KEEP = "frames that have forces of a reference keep their labels and go to OUT, whatever their U"

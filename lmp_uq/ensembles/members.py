@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -26,13 +27,14 @@ from lmp_uq.rows.predict import predict
 from lmp_uq.rows.rows import RowOptions
 
 PREFIX = "ase:"
+_NAME = re.compile(r"[\w.+-]+")
 ACCEPTED = "*.uq, an embedded model, or ase:MODULE:FACTORY or ase:MODULE:FACTORY(...) with literal arguments"
 
 
 class Member(Protocol):
     """One model.
 
-    name: as the user wrote it; identity: of all that its forces depend on; elements: those that it has, None where nobody can tell.
+    name: as `named` says; identity: of all that its forces depend on; elements: those that it has, None where nobody can tell.
     """
 
     name: str
@@ -44,13 +46,19 @@ class Member(Protocol):
         ...
 
 
-def load_members(names: Sequence[str], engine: Mapping[str, Any], machine: Mapping[str, Any]) -> list[Member]:
+def named(text: str) -> tuple[str, str]:
+    """Name of a model and where it comes from: ``NAME=MODEL``, or the model itself as the name."""
+    name, equals, model = text.partition("=")
+    return (name, model) if equals and _NAME.fullmatch(name) and not os.path.exists(text) else (text, text)
+
+
+def load_members(models: Sequence[str], engine: Mapping[str, Any], machine: Mapping[str, Any]) -> list[Member]:
     """The models of an ensemble, the first of which drives.
 
     Parameters
     ----------
-    names : sequence of str
-        `ACCEPTED`.
+    models : sequence of str
+        `ACCEPTED`, each with or without a name, see `named`.
     engine : mapping
         device, precision and engine of `*.uq` files.
     machine : mapping
@@ -61,13 +69,16 @@ def load_members(names: Sequence[str], engine: Mapping[str, Any], machine: Mappi
     UqError
         Fewer than two models, one twice, a file or a factory that gives no model, no element that all know.
     """
-    if len(names) < 2:
-        raise UqError(f"{argument('models', *names)}: {len(names)} model; accepted: two or more, the first drives")
+    if len(models) < 2:
+        raise UqError(f"{argument('models', *models)}: {len(models)} model; accepted: two or more, the first drives")
     members: list[Member] = []
-    for name in names:
+    for text in models:
+        name, model = named(text)
+        if any(one.name == name for one in members):
+            raise UqError(f"{argument('models')}: {name} stands there twice; accepted: each once")
         communicator = machine.get("communicator")
-        member = _AseMember(name, communicator) if name.startswith(PREFIX) else _FileMember(name, engine, machine)
-        same = next((one.name for one in members if one.name == name or one.identity == member.identity), None)
+        member = _AseMember(name, model, communicator) if model.startswith(PREFIX) else _FileMember(name, model, engine, machine)
+        same = next((one.name for one in members if one.identity == member.identity), None)
         if same is not None:
             raise UqError(f"{argument('models')}: {same} and {name} are the same model; accepted: each once")
         members.append(member)
@@ -79,8 +90,8 @@ def load_members(names: Sequence[str], engine: Mapping[str, Any], machine: Mappi
 
 
 class _FileMember:
-    def __init__(self, name: str, engine: Mapping[str, Any], machine: Mapping[str, Any]) -> None:
-        file = modelfile.read(modelfile.resolve(name))
+    def __init__(self, name: str, model: str, engine: Mapping[str, Any], machine: Mapping[str, Any]) -> None:
+        file = modelfile.read(modelfile.resolve(model))
         said = dict(engine)
         precision, device = said.pop("precision", "file"), said.pop("device", "auto")
         self.name, self._backbone = name, backbone_of_file(file, precision, device, **said, **machine)
@@ -101,15 +112,15 @@ class _FileMember:
 class _AseMember:
     elements: tuple[str, ...] | None = None
 
-    def __init__(self, name: str, communicator: Any = None) -> None:
+    def __init__(self, name: str, model: str, communicator: Any = None) -> None:
         self.name = name
-        module, factory, positional, keywords = parse(name)
+        module, factory, positional, keywords = parse(model)
         self._calculator = _made(name, module, factory, positional, keywords)
         parameters = getattr(self._calculator, "parameters", {})
         if communicator is not None and parameters.get("comm", 0) is None:  # as of LAMMPSlib: all ranks, which evaluate other frames
             parameters["comm"] = communicator
         files = sorted({text for text in _texts([positional, keywords]) if os.path.isfile(text)})
-        digest = hashlib.sha256(f"{name} {_version(module)}".encode())
+        digest = hashlib.sha256(f"{model} {_version(module)}".encode())
         for path in files:
             digest.update(hash_file(path).encode())
         self.identity = digest.hexdigest()

@@ -20,7 +20,7 @@ import numpy as np
 from lmp_uq.ensembles import disagreement
 from lmp_uq.ensembles.distil import THRESHOLD, U_ATOM, V_ATOM, Labeller, energy_zero_of, filter_table, without_labels
 from lmp_uq.ensembles.figures import by_group, of_records
-from lmp_uq.ensembles.members import load_members
+from lmp_uq.ensembles.members import load_members, named
 from lmp_uq.ensembles.pool import BATCH_ATOMS, Forces, Pool, frame_of
 from lmp_uq.ensembles.weights import EQUAL, FROM_LABELS, MEDIAN, RMSE, weights_of_errors, weights_of_file
 from lmp_uq.errors import UqError, argument
@@ -58,6 +58,11 @@ class EnsembleOptions:
     engine: dict[str, Any] = field(default_factory=dict)
     progress: bool = False
 
+    @property
+    def names(self) -> list[str]:
+        """Of the models."""
+        return [named(text)[0] for text in self.models]
+
 
 def ensemble(options: EnsembleOptions, say: Callable[[dict[str, Any]], None] = lambda found: None) -> dict[str, Any]:
     """Evaluate all models on all frames and write what is asked for; under mpiexec every rank calls it, and rank 0 writes.
@@ -86,7 +91,7 @@ def ensemble(options: EnsembleOptions, say: Callable[[dict[str, Any]], None] = l
     given = dict(options.engine)
     threads = given.pop("threads", 0) or (1 if everyone.size > 1 else 0)
     machine = {"threads": threads, "local_rank": everyone.local_rank, "communicator": everyone.alone()}
-    asked = None if options.weights in (*FROM_LABELS, EQUAL) else weights_of_file(options.weights, options.models)
+    asked = None if options.weights in (*FROM_LABELS, EQUAL) else weights_of_file(options.weights, options.names)
     members = load_members(options.models, given, machine)
     folder = options.cache or f"{'lmp-uq' if options.out is None or is_stream(options.out) else options.out}.cache"
     forces = Forces(members, folder)
@@ -129,8 +134,8 @@ def _check(options: EnsembleOptions) -> None:
         raise UqError(f"{argument('to_dft', options.to_dft)}: is where {argument('out')} goes; accepted: another file")
     if options.fit_offsets and not options.energies:
         raise UqError(f"{argument('fit_offsets', True)}: no labels of energies are asked for; accepted: with {argument('energies', True)}")
-    if options.labels_of is not None and options.labels_of not in options.models:
-        raise UqError(f"{argument('labels_of', options.labels_of)}: is no model of this; accepted: {', '.join(options.models)}")
+    if options.labels_of is not None and options.labels_of not in options.names:
+        raise UqError(f"{argument('labels_of', options.labels_of)}: is no model of this; accepted: {', '.join(options.names)}")
 
 
 _OPTION = {"threshold": "filter"}
@@ -141,7 +146,7 @@ def _located(options: EnsembleOptions) -> Any:
 
 
 def _found(options: EnsembleOptions, pool: Pool, asked: np.ndarray | None) -> tuple[dict[str, Any], _Split]:
-    records, names, medians = pool.records, list(options.models), pool.medians
+    records, names, medians = pool.records, options.names, pool.medians
     errors = {MEDIAN: medians, RMSE: _rmse(pool, len(names))}
     if asked is None:
         kind = options.weights
@@ -193,13 +198,13 @@ def _counts(pool: Pool, split: _Split) -> dict[str, int]:
 
 def _labeller(options: EnsembleOptions, pool: Pool, best: int | None, agreed: np.ndarray) -> Labeller:
     if options.labels_of is not None:
-        best = list(options.models).index(options.labels_of)
+        best = options.names.index(options.labels_of)
     if best is None:
         raise UqError(
-            f"no frame has labels to say which model is the best; accepted: {argument('labels_of')} with one of {', '.join(options.models)}"
+            f"no frame has labels to say which model is the best; accepted: {argument('labels_of')} with one of {', '.join(options.names)}"
         )
     offsets = energy_zero_of(pool.records, best, options.fit_offsets, agreed) if options.energies else None
-    return Labeller(best, options.models[best], options.keys, offsets)
+    return Labeller(best, options.names[best], options.keys, offsets)
 
 
 def _split(options: EnsembleOptions, pool: Pool, u: np.ndarray, threshold: float | None, labeller: Labeller | None) -> _Split:

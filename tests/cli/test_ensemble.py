@@ -144,6 +144,16 @@ def test_labels_are_those_of_the_best_model_where_models_agree(folder, capsys):
         assert "ensemble_labels_of" not in atoms.info and ("REF_forces" in atoms.arrays) == ("REF_forces" in mine.arrays)
 
 
+def test_models_have_names(folder, capsys):
+    Path("w.json").write_text('{"good": 2, "bad": 1, "springs": 1}')
+    names = (f"good={GOOD}", f"bad={BAD}", f"springs={SPRINGS}")
+    options = ("--weights", "w.json", "--labels-of", "bad", "--out", "o.xyz", "--to-dft", "t.xyz", "--filter", "1.2")
+    assert main(words(*options, models=names)) == 0
+    assert {one.info["ensemble_labels_of"] for one in read("o.xyz")} == {"bad"}
+    printed = capsys.readouterr().out
+    assert re.search(r"^1 good +0.500 ", printed, re.MULTILINE) and "take the labels of bad" in printed
+
+
 def test_the_table_says_what_each_threshold_costs(folder):
     """On the labelled frames; shares by atoms, errors by hand."""
     split = ["12" if word == "1.2" else word for word in SPLIT]
@@ -223,27 +233,29 @@ def test_a_job_that_was_killed_goes_on(folder, dies_at, monkeypatch):
 
 KILLER = """
 import os, signal, sys
-import ase
 import ase.io
 from lmp_uq.cli import main
-write, left = ase.io.write, [5]
+module, name, last = {"frames": (ase.io, "write", 5), "names": (os, "replace", 2)}[sys.argv[1]]
+done, seen = getattr(module, name), []
 def dying(*arguments, **options):
-    left[0] -= 1
-    if not left[0]:
+    seen.append(name == "write" or str(arguments[1]).endswith("xyz"))
+    if sum(seen) == last:
         os.kill(os.getpid(), signal.SIGKILL)
-    write(*arguments, **options)
-ase.io.write = dying
-main(sys.argv[1:])
+    done(*arguments, **options)
+setattr(module, name, dying)
+main(sys.argv[2:])
 """
 
 
-def test_killed_while_files_are_written(folder):
-    """Older files survive, and the same command makes both."""
+@pytest.mark.parametrize("stage", ["frames", "names"])
+def test_killed_while_files_are_written(folder, stage):
+    """Whenever it was, files are whole, those of before or those of now, and the same command makes both."""
     for name in ("labelled.xyz", "todo.xyz"):
         Path(name).write_text("older\n")
-    ended = execute("python", "-c", KILLER, *words(*SPLIT), folder=folder, PYTHONPATH=str(TESTS), OMP_NUM_THREADS="1")
+    ended = execute("python", "-c", KILLER, stage, *words(*SPLIT), folder=folder, PYTHONPATH=str(TESTS), OMP_NUM_THREADS="1")
     assert ended.code == -signal.SIGKILL
-    assert Path("labelled.xyz").read_text() == Path("todo.xyz").read_text() == "older\n"
+    assert Path("labelled.xyz").read_text() == "older\n"
+    assert (Path("todo.xyz").read_text() == "older\n") == (stage == "frames")
     assert main(words(*SPLIT, "--json", "one.json")) == 0
     resumed = [Path(name).read_bytes() for name in ("labelled.xyz", "todo.xyz")]
     assert main(words(*SPLIT)) == 0 and resumed == [Path(name).read_bytes() for name in ("labelled.xyz", "todo.xyz")]
@@ -264,7 +276,7 @@ REFUSED = {
     "nan": ([], (GOOD, f"{SPRINGS}(nan=True)"), r"Springs\(nan=True\): a.xyz\[0\]: energy or forces are NaN or infinite"),
     "element": ([], (GOOD, f"{SPRINGS}(fails='O')"), r"a.xyz\[0\]: ValueError: no parameters for O"),
     "one model": ([], (GOOD,), "1 model; accepted: two or more"),
-    "twice": ([], (GOOD, GOOD), "are the same model"),
+    "twice": ([], (GOOD, GOOD), "stands there twice"),
     "no folder": (["--out", "no/o.xyz"], (GOOD, BAD), "--out no/o.xyz: there is no folder"),
     "no folder for dft": (["--out", "o.xyz", "--to-dft", "no/t.xyz"], (GOOD, BAD), "--to-dft no/t.xyz: there is no folder"),
     "no folder for json": (["--json", "no/j"], (GOOD, BAD), "--json no/j: there is no folder"),

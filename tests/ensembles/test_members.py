@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from lammps_cases import crystal
 
-from lmp_uq.ensembles.members import load_members, parse
+from lmp_uq.ensembles.members import load_members, named, parse
 from lmp_uq.ensembles.weights import weights_of_errors, weights_of_file
 from lmp_uq.errors import UqError
 from lmp_uq.frames.frame import Frame
@@ -30,6 +30,17 @@ def test_literals_are_arguments():
     assert parse("ase:a:make") == parse("ase:a:make()") == ("a", "make", [], {})
 
 
+def test_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert named("a-1.x+y=ase:a:f(k=1)") == ("a-1.x+y", "ase:a:f(k=1)")
+    assert named("ase:a:f(k=1)") == ("ase:a:f(k=1)",) * 2
+    assert named("a=b.uq") == ("a", "b.uq")
+    (tmp_path / "a=b.uq").write_text("")
+    assert named("a=b.uq") == ("a=b.uq",) * 2
+    first, second = load(f"a={SPRINGS}", f"b={SPRINGS}(2)")
+    assert (first.name, second.name) == ("a", "b") and first.identity == load(SPRINGS, "ase:ase.calculators.emt:EMT")[0].identity
+
+
 NO_MODELS = ("ase:a", "ase:a:", "ase:a:b.c(", "ase:a:1+1", "ase:a:f()()", "ase:a b:f", "ase::f", "ase:a:f[0]", "ase:a:f(1)+g(2)")
 
 
@@ -49,7 +60,10 @@ def test_nothing_is_executed(text, tmp_path, monkeypatch):
 
 REFUSED = {
     "one": ([SPRINGS], "1 model; accepted: two or more"),
-    "same name": ([SPRINGS, SPRINGS], "are the same model; accepted: each once"),
+    "same twice": ([SPRINGS, SPRINGS], "stands there twice; accepted: each once"),
+    "same name": ([f"a={SPRINGS}", f"a={SPRINGS}(2)"], "a stands there twice"),
+    "same model": ([f"a={SPRINGS}", f"b={SPRINGS}"], "a and b are the same model; accepted: each once"),
+    "empty name": ([f"={SPRINGS}", "nbmotaw"], "=ase:ensemble_factories:Springs"),
     "no module": ([SPRINGS, "ase:no_such_thing:make"], "makes no calculator: ModuleNotFoundError: No module named 'no_such_thing'"),
     "no factory": ([SPRINGS, "ase:ensemble_factories:Spring"], "makes no calculator: AttributeError"),
     "wrong argument": ([SPRINGS, f"{SPRINGS}(q=1)"], "makes no calculator: TypeError"),

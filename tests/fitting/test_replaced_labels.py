@@ -60,14 +60,22 @@ def test_weights_inside_a_kind_go_as_the_formula(tmp_path):
         assert marked[2][mine].sum() == pytest.approx(plain[2][mine].sum(), rel=1e-13)
 
 
-def test_zero_is_as_no_mark(tmp_path):
+def test_zero_is_as_no_mark_and_labels_of_a_reference_have_none(tmp_path):
+    """U alone stands in frames that go to DFT, and in those that keep their labels."""
+    judged = frames()
+    for atoms in judged:
+        atoms.info["ensemble_U"] = 3.0
+    for one, other in zip(rows_and_weights(tmp_path, frames()), rows_and_weights(tmp_path, judged), strict=True):
+        np.testing.assert_array_equal(one, other)
     for one, other in zip(rows_and_weights(tmp_path, frames()), rows_and_weights(tmp_path, frames({0: 0.0, 2: 0})), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("mark", [None, "wide", -0.1, float("nan"), True])
+@pytest.mark.parametrize("mark", ["missing", None, "wide", -0.1, float("nan"), True])
 def test_a_mark_without_its_error(tmp_path, mark):
     made = frames({2: mark})
+    if mark == "missing":
+        del made[2].info["ensemble_U"]
     with pytest.raises(UqError, match=r"memory\[2\]: ensemble_labels_of=other with ensemble_U=.*; accepted: a number of 0 or more"):
         rows_and_weights(tmp_path, made)
 
