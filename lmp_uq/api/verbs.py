@@ -43,7 +43,7 @@ _CHOICES = {
 _WORDS = {"ridge": ("auto", "evidence", "groups"), "leverage_floor": ("auto", "groups")}
 """Words that stand for a number of 0 or more."""
 _LINES = ("device", "group_key", "licence", "head", "hold_out")
-_SCALES = ("energy_scale", "force_scale")
+_SCALES = ("energy_scale", "force_scale", "replaced_scale")
 _FLAGS = ("in_sample", "learned_quantile", "baselines", "fit_offsets", "progress")
 _COUNTS = {"n_members": 1, "n_force_rows": 1, "n_components": 1, "n_force_members": 0, "threads": 0, "seed": 0}
 """Least values."""
@@ -85,8 +85,9 @@ def fit(backbone: str, data: Frames, out: str | os.PathLike[str], *, command: st
         What the file says of its origin; None: this call.
     **options
         As the options of ``lmp-uq fit``, of these: calibration, backbone_training (frames), hold_out, rows, n_force_rows, ridge,
-        leverage_floor, n_components, axes, energy_scale, force_scale, cache, bias, n_members, n_force_members, head, licence, elements,
-        reference, reference_coeff, seed, device, precision, engine, threads, keys (a dict), group_key, fit_offsets, progress.
+        leverage_floor, n_components, axes, energy_scale, force_scale, replaced_scale, cache, bias, n_members, n_force_members, head,
+        licence, elements, reference, reference_coeff, seed, device, precision, engine, threads, keys (a dict), group_key, fit_offsets,
+        progress.
 
     Returns
     -------

@@ -14,7 +14,7 @@ import traceback
 import warnings
 
 from lmp_uq import __version__
-from lmp_uq.cli import about, labels, materials, models
+from lmp_uq.cli import about, ensemble, labels, materials, models
 from lmp_uq.cli.parser import Parser, did_you_mean
 from lmp_uq.errors import UqError, named_by_options
 from lmp_uq.files import name_as_text
@@ -66,6 +66,7 @@ def _parser():
     about.add_run(verbs)
     models.add_verbs(verbs)
     labels.add_verbs(verbs)
+    ensemble.add_verbs(verbs)
     materials.add_verbs(verbs)
     about.add_verbs(verbs, _parser)
     for verb in parser.verbs().values():

@@ -49,6 +49,7 @@ LABELS_FILE = "write every label with its prediction and its bars into this file
 ROWS = f"which labels become rows: any of {', '.join(f'`{label}`' for label in LABELS)}"
 ENERGY_SCALE = "weight energies by exp(-(E - E_min)/A), A in eV/atom, E_min the lowest of the same composition"
 FORCE_SCALE = "weight force components by exp(-|F|/B), B in eV/Angstrom"
+REPLACED_SCALE = "labels that [lmp-uq ensemble](ensemble.md) took from a model weigh 1/(1 + (U/S)^2), S in eV/Angstrom"
 RIDGE = "relative ridge >= 0, `evidence`, or `groups`; `auto`: 0.01, of a linear potential `evidence`"
 FLOOR = "relative leverage floor >= 0, `auto` (by the calibration frames) or `groups` (by left-out groups of `--data`)"
 COMPONENTS = "fit on the first N principal components of the features only: fewer give wider bars"
@@ -108,6 +109,7 @@ def _add_rows(p):
     p.add_argument("--force-rows", type=positive_or_auto, default="auto", metavar="N", help=FIT_FORCE_ROWS)
     p.add_argument("--energy-scale", type=scale, default=None, metavar="A", help=ENERGY_SCALE)
     p.add_argument("--force-scale", type=scale, default=None, metavar="B", help=FORCE_SCALE)
+    p.add_argument("--replaced-scale", type=scale, default=0.25, metavar="S", help=REPLACED_SCALE)
 
 
 def _add_posterior(p):
@@ -229,6 +231,7 @@ def _run_fit(options, command):
         axes=options.axes,
         energy_scale=options.energy_scale,
         force_scale=options.force_scale,
+        replaced_scale=options.replaced_scale,
         bias="element" if options.element_bias else "constant",
         n_members=options.members,
         cache=options.cache,

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from lmp_uq.errors import UqError, argument
+from lmp_uq.errors import UqError, argument, piece
 from lmp_uq.frames.frame import Frame
-from lmp_uq.posterior.weights import exponential_weights, group_weights
+from lmp_uq.frames.notes import LABELS_OF, LABELS_U
+from lmp_uq.posterior.weights import REPLACED_SCALE, exponential_weights, group_weights, replaced_weights
 from lmp_uq.quantities import ENERGY, FORCES, QUANTITIES
 from lmp_uq.rows.rows import Predictions
 from lmp_uq.rows.stream import Stream
@@ -23,6 +24,8 @@ BLOCK_ROWS = 8192
 class Weighting:
     """Weight of a row: kind_weight x weight of the label in its frame x importance x (1 / probability of having been drawn).
 
+    Labels that `lmp-uq ensemble` took from a model count less, by `lmp_uq.posterior.weights.replaced_weights`.
+
     Attributes
     ----------
     kind_weight : dict
@@ -31,11 +34,14 @@ class Weighting:
         Importance of the energy row of each frame of the stream.
     force_scale : float or None
         Importance exp(-|F| / force_scale) of force rows, F the label on the atom in eV/Angstrom; None: 1.
+    replaced_scale : float
+        U in eV/Angstrom of labels of a model that count half.
     """
 
     kind_weight: dict[int, float]
     of_frames: np.ndarray
     force_scale: float | None
+    replaced_scale: float = REPLACED_SCALE
 
     def of(self, part: Predictions, first: int) -> np.ndarray:
         """(n,) weights of the rows of a batch whose first frame is frame `first` of the stream."""
@@ -52,21 +58,43 @@ class Weighting:
             labels = [part.frames[k].forces[c // 3] for k, c in zip(rows.frames[mine], rows.components[mine], strict=True)]
             importance[mine] = exponential_weights(np.array(labels), self.force_scale)
         of_labels = np.array([f.weights for f in part.frames]).reshape(-1, len(QUANTITIES))
+        of_labels = of_labels * replaced_weights([error_of_labels(f) for f in part.frames], self.replaced_scale)[:, None]
         return rows.base * importance * of_labels[rows.frames, rows.kinds]
 
 
-def weighting(stream: Stream, energy_scale: float | None = None, force_scale: float | None = None) -> Weighting:
+def error_of_labels(frame: Frame) -> float:
+    """U of labels that are a model's, eV/Angstrom, 0 for those of a reference.
+
+    Raises
+    ------
+    UqError
+        A frame that says whose its labels are, and not how far off they may be.
+    """
+    if LABELS_OF not in frame.atoms.info:
+        return 0.0
+    found = frame.atoms.info.get(LABELS_U)
+    if isinstance(found, bool) or not isinstance(found, int | float | np.number) or not 0.0 <= found < np.inf:
+        what = f"{LABELS_OF}={piece(frame.atoms.info[LABELS_OF])} with {LABELS_U}={piece(found)}"
+        raise UqError(f"{frame.source}: {what}; accepted: a number of 0 or more, in eV/Angstrom, as lmp-uq ensemble writes it")
+    return float(found)
+
+
+def weighting(
+    stream: Stream, energy_scale: float | None = None, force_scale: float | None = None, replaced_scale: float = REPLACED_SCALE
+) -> Weighting:
     """Weights that give each kind of row of a stream the same sum.
 
     energy_scale : float or None
         Importance exp(-(E - E_min) / energy_scale) of energy rows, eV/atom above the lowest frame of the same composition; None: 1.
+    force_scale, replaced_scale
+        As in `Weighting`.
 
     Raises
     ------
     UqError
         No rows at all, or weights that sum to zero.
     """
-    plain = Weighting({}, _importance_of_frames(stream.frames, energy_scale), force_scale)
+    plain = Weighting({}, _importance_of_frames(stream.frames, energy_scale), force_scale, replaced_scale)
     collected = stream.collect(lambda part, first: (part.rows.kinds, plain.base(part, first)))
     if not collected or not len(collected[0]):
         raise UqError(f"the frames have none of the labels that {argument('rows')} asks for: no rows to fit")

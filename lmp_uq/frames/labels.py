@@ -106,6 +106,17 @@ def find_labels(atoms: ase.Atoms, keys: LabelKeys, where: str) -> Labels:
     return Labels(number, forces, stress, (weights["energy"], weights["forces"], weights[source]), tuple(notes))
 
 
+def labels_if_any(atoms: ase.Atoms, keys: LabelKeys, where: str) -> Labels | None:
+    """`find_labels` of a frame that may have none: None then."""
+    there = any(name and has_label(atoms, name) for name in _names(atoms, keys))
+    return find_labels(atoms, keys, where) if there else None
+
+
+def names_of_labels(keys: LabelKeys) -> tuple[str, ...]:
+    """All names under which labels are looked for."""
+    return tuple(dict.fromkeys(name for names in (keys, *_FAMILIES) for name in names if name))
+
+
 def has_label(atoms: ase.Atoms, name: str) -> bool:
     """Whether a frame has anything under this name."""
     return _lookup(atoms, name) is not None

@@ -10,6 +10,11 @@ from typing import NamedTuple
 from lmp_uq.errors import label_keys
 
 ZERO_STRESS, WEIGHT_ZERO, UNUSED, UNLABELLED, ISOLATED = "zero stress", "weight 0", "unused", "unlabelled", "isolated"
+REPLACED = "replaced"
+LABELS_OF = "ensemble_labels_of"
+"""Entry of the comment line of a frame whose labels `lmp-uq ensemble` took from a model: its name."""
+LABELS_U = "ensemble_U"
+"""Entry of the U of a frame, eV/Angstrom: how far the models disagree about its forces."""
 
 
 class Note(NamedTuple):
@@ -52,6 +57,8 @@ class Notes:
             return f"the stress of {n} frames is exactly zero and taken for missing"
         if what == ISOLATED:
             return f"{n} {of} are left out: isolated atoms, without a neighbour within the cutoff {first}"
+        if what == REPLACED:
+            return f"the labels of {n} {of} are those of a model, not of a reference {first}"
         if what == UNLABELLED:
             return f"{n} {of} are left out: all their labels have weight 0 or are a stress of zeros {first}"
         if what == WEIGHT_ZERO:

@@ -25,7 +25,7 @@ from lmp_uq.files import atomic_file, existing_file
 from lmp_uq.frames.frame import NO_GROUP, Frame, content_hash
 from lmp_uq.frames.labels import DEFAULT_KEYS, LabelKeys, find_labels, has_label
 from lmp_uq.frames.memory import FrameSource, InMemory, check_geometry, name_of, sources_of
-from lmp_uq.frames.notes import ISOLATED, UNLABELLED, Note, Notes
+from lmp_uq.frames.notes import ISOLATED, LABELS_OF, REPLACED, UNLABELLED, Note, Notes
 
 __all__ = ["LabelKeys", "hash_file", "name_of", "read_atoms", "read_frames", "write_extxyz"]
 
@@ -131,6 +131,7 @@ def _read_file(path: str | Path | InMemory, keys: LabelKeys, group_key: str, cut
         else:
             labels = find_labels(atoms, keys, f"{path}, frame {n_frames}")
             notes.add(labels.notes if labels.any else [Note(UNLABELLED)], n_frames)
+            notes.add([Note(REPLACED)] * (LABELS_OF in atoms.info), n_frames)
             atoms.calc = None
             if labels.any:
                 group, source = str(atoms.info.get(group_key, NO_GROUP)), f"{name_of(path)}[{n_frames}]"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Frames one after another from files larger than memory, without labels: extended XYZ and LAMMPS dumps, also gzipped.
+"""Frames one after another from files larger than memory: extended XYZ and LAMMPS dumps, also gzipped.
 
 The text of a frame is cut out by its number of atoms and turned into atoms only where somebody asks, so that ranks can share a file:
 each counts all frames and parses its own. Files of other formats go through `lmp_uq.frames.reading`, whole.
@@ -39,7 +39,9 @@ class Located(NamedTuple):
     read: Callable[[], ase.Atoms]
 
 
-def stream_frames(data: FrameSource | Iterable[FrameSource], elements: Sequence[str] = (), name: str = "frames") -> Iterator[Located]:
+def stream_frames(
+    data: FrameSource | Iterable[FrameSource], elements: Sequence[str] = (), name: str = "frames", *, results: bool = False
+) -> Iterator[Located]:
     """All frames in their order; at most one is in memory.
 
     Parameters
@@ -49,6 +51,8 @@ def stream_frames(data: FrameSource | Iterable[FrameSource], elements: Sequence[
         Of the atom types of LAMMPS dumps that have no column element.
     name : str
         Of frames in memory, in messages.
+    results : bool
+        Keep energies and forces that ASE makes results of a calculator, which may be labels; of a dump they never are.
 
     Raises
     ------
@@ -58,7 +62,7 @@ def stream_frames(data: FrameSource | Iterable[FrameSource], elements: Sequence[
     """
     number = itertools.count()
     for source in sources_of(data, name):
-        for k, (n_atoms, read) in enumerate(_frames(source, elements)):
+        for k, (n_atoms, read) in enumerate(_frames(source, elements, results)):
             yield Located(next(number), f"{name_of(source)}[{k}]", n_atoms, read)
 
 
@@ -85,22 +89,24 @@ def _not_mine() -> ase.Atoms:
     raise RuntimeError("a frame of another rank is read")
 
 
-def _frames(source: str | Path | InMemory, elements: Sequence[str]) -> Iterator[tuple[int, Callable[[], ase.Atoms]]]:
+def _frames(
+    source: str | Path | InMemory, elements: Sequence[str], results: bool
+) -> Iterator[tuple[int, Callable[[], ase.Atoms]]]:
     if isinstance(source, InMemory):
         for atoms, _ in read_atoms(source):
-            yield len(atoms), _Whole(atoms)
+            yield len(atoms), _Whole(atoms, results)
         return
     path = existing_file(source)
     kind = _kind(path)
     if kind not in (XYZ, DUMP):
         for atoms, _ in read_atoms(path):
-            yield len(atoms), _Whole(atoms)
+            yield len(atoms), _Whole(atoms, results)
         return
     k = -1
     try:
         with _opened(path) as stream:
             for k, (n_atoms, text) in enumerate(_xyz(stream) if kind == XYZ else _dump(stream)):
-                yield n_atoms, _Text(path, k, text, kind, tuple(elements))
+                yield n_atoms, _Text(path, k, text, kind, tuple(elements), results and kind == XYZ)
     except (UqError, OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError) as failure:
         if isinstance(failure, UqError) and str(failure).startswith(str(path)):  # of what reads a frame
             raise
@@ -110,20 +116,21 @@ def _frames(source: str | Path | InMemory, elements: Sequence[str]) -> Iterator[
 class _Whole:
     """Atoms that are there already."""
 
-    def __init__(self, atoms: ase.Atoms) -> None:
-        self._atoms = atoms
+    def __init__(self, atoms: ase.Atoms, results: bool) -> None:
+        self._atoms, self._results = atoms, results
 
     def __call__(self) -> ase.Atoms:
         atoms = self._atoms.copy()
-        atoms.calc = None
+        atoms.calc = self._atoms.calc if self._results else None
         return atoms
 
 
 class _Text:
     """The text of one frame."""
 
-    def __init__(self, path: Path, number: int, text: str, kind: str, elements: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, number: int, text: str, kind: str, elements: tuple[str, ...], results: bool) -> None:
         self._where, self._text, self._kind, self._elements = f"{path}, frame {number}", text, kind, elements
+        self._results = results
 
     def __call__(self) -> ase.Atoms:
         options: dict[str, Any] = {"specorder": list(self._elements)} if self._kind == DUMP and self._elements else {}
@@ -135,7 +142,8 @@ class _Text:
         except Exception as failure:
             # ASE's readers raise nearly every kind of exception for a broken file
             raise UqError(f"{self._where}: cannot be read: {str(failure) or type(failure).__name__}") from failure
-        atoms.calc = None  # of a run, whose forces are no labels
+        if not self._results:  # of a run, whose forces are no labels
+            atoms.calc = None
         return atoms
 
 

@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike
 from lmp_uq.arrays import finite_array, integer_array
 from lmp_uq.errors import UqError
 
+REPLACED_SCALE = 0.25
+"""eV/Angstrom, of `replaced_weights`: the U below which `lmp-uq ensemble` takes labels of a model unless it is told otherwise."""
+
 
 def group_weights(kinds: ArrayLike, base: ArrayLike | None = None) -> np.ndarray:
     """Weights whose sum is the same for every kind of row and n in total.
@@ -80,3 +83,21 @@ def exponential_weights(values: ArrayLike, scale: float) -> np.ndarray:
         raise UqError("exponential_weights: found no rows, needs at least one")
     above = np.linalg.norm(values, axis=1) if vectors else values - values.min()
     return np.maximum(np.exp(-above / scale), np.finfo(float).tiny)
+
+
+def replaced_weights(errors: ArrayLike, scale: float = REPLACED_SCALE) -> np.ndarray:
+    """Weights of labels that are a model's, of error U, beside labels of a reference, of weight 1.
+
+    A fit leaves residuals of some size sigma, also of labels without error. An error of a label adds to their variance, which is
+    sigma^2 + U^2 then; rows weigh by its inverse,
+
+        w = sigma^2 / (sigma^2 + U^2) = 1 / (1 + (U / sigma)^2)
+
+    Parameters
+    ----------
+    errors : array_like
+        U of `lmp-uq ensemble`, eV/Angstrom, 0 for labels of a reference.
+    scale : float
+        sigma, eV/Angstrom, > 0: a label of that U counts half.
+    """
+    return 1.0 / (1.0 + (np.asarray(errors, float) / scale) ** 2)

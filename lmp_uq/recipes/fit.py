@@ -39,6 +39,7 @@ from lmp_uq.parallel.ranks import Ranks, ranks
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import n_bias_columns
 from lmp_uq.posterior.pops.estimator import POPS
+from lmp_uq.posterior.weights import REPLACED_SCALE
 from lmp_uq.quantities import FORCE_ROWS, FORCES, LABELS, SCALED
 from lmp_uq.recipes.options import RecipeOptions
 from lmp_uq.rows.labelled import labels_of
@@ -66,6 +67,7 @@ class FitOptions(RecipeOptions):
     axes: str = "auto"
     energy_scale: float | None = None
     force_scale: float | None = None
+    replaced_scale: float = REPLACED_SCALE
     cache: str | None = None
     bias: str = "constant"
     n_members: int = 512
@@ -146,7 +148,7 @@ class _Fitted:
 
 
 def _fit_all(training: Stream, judge: Callable[[Any], Judged], backbone: Any, options: FitOptions, everyone: Ranks) -> _Fitted:
-    weights = weighting(training, options.energy_scale, options.force_scale)
+    weights = weighting(training, options.energy_scale, options.force_scale, options.replaced_scale)
     pops, floors, judged = fit_posterior(training, weights, judge, options, everyone)
     say_if_wide(judged, training, pops, weights, options, everyone)
     fit_novelty = fit_scaled_novelty if is_linear(judged.source) else fit_novelty_blocks
