@@ -72,17 +72,18 @@ def validate_command(settings: Settings, files: RoundFiles, model: str) -> str:
     return _filled(settings, "validate", words, _names("validate", files))
 
 
-def learn_command(settings: Settings, files: RoundFiles, cache: Path, *, calibrates: bool) -> str:
-    """The model of the next round; calibrates: some labels of the loop are for the calibration."""
+def learn_command(settings: Settings, files: RoundFiles, cache: Path, *, shapes: bool, calibrates: bool) -> str:
+    """The model of the next round; shapes, calibrates: there are labels of the loop for posterior and grade, and for the calibration."""
     mine, words = settings.section("learn"), program()
+    data = [*mine["data"], *[str(files / "data.extxyz")] * shapes]
     if mine["verb"] == "fit":
         calibration = [*mine["calibration"], *[str(files / "calibration.extxyz")] * calibrates]
-        words += ["fit", "--backbone", mine["backbone"] or settings.model, "--data", *mine["data"], str(files / "data.extxyz")]
+        words += ["fit", "--backbone", mine["backbone"] or settings.model, "--data", *data]
         words += ["--calibration", *calibration] if calibration else []
         words += ["--cache", str(cache)]
     else:
         option = "--adapt" if mine["verb"] == "adapt" else "--data"
-        words += ["calibrate", settings.model, option, *mine["data"], str(files / "data.extxyz")]
+        words += ["calibrate", settings.model, option, *data]
     words += ["--out", str(files / "model.uq"), "--json", str(files / "learn.json"), *shlex.split(mine["options"])]
     return _filled(settings, "learn", words, _names("learn", files))
 

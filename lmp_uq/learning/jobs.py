@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,16 +76,24 @@ def run_jobs(jobs: Sequence[Job], parallel: int, folder: Path, ended: Callable[[
 
 
 def _begin(job: Job, folder: Path) -> subprocess.Popen:
-    # programs of this Python environment, as mpiexec, are found also where it is not activated
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), os.path.dirname(sys.executable)])
+    # python and mpiexec are those of this environment, also where it is not activated
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
+    words = ["/bin/sh", "-c", _alone(job.command, path)]
     try:
         with open(job.output, "wb") as output:
             return subprocess.Popen(
-                ["/bin/sh", "-c", job.command], cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                words, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
                 env=os.environ | {"PATH": path}, preexec_fn=_end_with_parent,
             )  # fmt: skip
     except OSError as error:
         raise UqError(f"{job.name}: cannot be begun: {error}") from error
+
+
+def _alone(command: str, path: str) -> str:
+    """A command that is one program takes the place of the shell, so that what ends this process ends the program."""
+    words = list(shlex.shlex(command, posix=True, punctuation_chars=";&|()\n"))
+    parts = any(set(word) <= set(";&|()\n") for word in words)
+    return command if parts or not words or shutil.which(words[0], path=path) is None else f"exec {command}"
 
 
 def _end_with_parent() -> None:

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, piece
+from lmp_uq.files import atomic_file, existing_file
 from lmp_uq.frames.labels import LabelKeys
 from lmp_uq.frames.reading import read_atoms, write_extxyz
 from lmp_uq.frames.streaming import stream_frames
@@ -22,7 +24,7 @@ from lmp_uq.learning import commands
 from lmp_uq.learning.commands import FRAMES, RoundFiles
 from lmp_uq.learning.jobs import Job, JobFailed, run_jobs
 from lmp_uq.learning.labels import LabelStore, bare, take_answer
-from lmp_uq.learning.settings import Settings
+from lmp_uq.learning.settings import Settings, Start
 from lmp_uq.learning.state import State
 
 STEPS = ("run", "select", "label", "validate", "learn")
@@ -53,11 +55,27 @@ class Round:
             state.rounds.append({"round": number, "model": model})
         self.found: dict[str, Any] = state.rounds[number - 1]
         self.model: str = self.found["model"]
-        self._at(self.files / "logs").mkdir(parents=True, exist_ok=True)
+
+    def plan(self) -> list[tuple[str, str]]:
+        """Names and commands of the steps that have not been done; of labels as if one command made them all."""
+        settings, files, done = self._settings, self.files, self.found.get("run", {})
+        starts = [one for one in settings.starts if one.name not in done]
+        runs = [(f"run {one.name}", commands.run_command(settings, one, files, self.model, files / one.name)) for one in starts]
+        labels = files.folder / "labels" if settings.own_labels else files / "labelled.extxyz"
+        share = settings.section("learn")["calibration_share"]
+        rest = {
+            "select": self._select_command(settings.starts),
+            "label": commands.label_command(settings, files, files / "todo.extxyz", labels, 1),
+            "validate": commands.validate_command(settings, files, self.model),
+            "learn": commands.learn_command(settings, files, files.folder / "cache", shapes=share < 1.0, calibrates=share > 0.0),
+        }
+        left = [*runs, *((step, command) for step, command in rest.items() if step not in self.found)]
+        return [(self._name(what), command) for what, command in left]
 
     def run(self) -> None:
         """All starts that have not run: UqError for a run that fails or keeps no frames."""
         done = self.found.setdefault("run", {})
+        self._at(self.files / "logs").mkdir(parents=True, exist_ok=True)
         waiting = [one for one in self._settings.starts if one.name not in done]
         for part in self._at(self.files.round).glob(f"*{PART}*"):
             shutil.rmtree(part, ignore_errors=True)
@@ -69,6 +87,8 @@ class Round:
             if failure is not None and not keeps:
                 raise failure
             found = look_at(self._at(part / FRAMES), job.name, needed=failure is None)
+            if found["n_frames"]:
+                name_group(self._at(part / FRAMES), start.group)
             self._replace(part, self.files / start.name)
             done[start.name] = found | {"failed": failure is not None}
             self._state.done("run", self._settings)
@@ -84,19 +104,15 @@ class Round:
     def select(self) -> None:
         """Which frames of the runs to label; in todo.extxyz, with the groups of their starts."""
         counts = [(one, self.found["run"][one.name]["n_frames"]) for one in self._settings.starts]
-        pool = [self.files / one.name / FRAMES for one, n in counts if n]
-        earlier = [RoundFiles(self.files.folder, k) / "labelled.extxyz" for k in range(1, self._number)]
-        seen = [*self._settings.seen, *map(str, earlier)]
-        self._do("select", commands.select_command(self._settings, self.files, self.model, pool, seen))
+        self._do("select", self._select_command([one for one, n in counts if n]))
         found = self._json("select.json")
         starts = [one for one, n in counts for _ in range(n)]
         n_chosen = found["n_worth"] if self._settings.section("select")["worth"] and found["n_worth"] is not None else len(found["chosen"])
         chosen = found["chosen"][:n_chosen]
-        frames = [atoms for atoms, _ in read_atoms(self._at(self.files / "selected.extxyz"))][:n_chosen] if chosen else []
+        frames = self._frames(self.files / "selected.extxyz")[:n_chosen] if chosen else []
         for atoms, one in zip(frames, chosen, strict=True):
-            start = starts[one["number"]]
-            atoms.info |= {"config_type": start.group, "learn_round": self._number, "learn_start": start.name}
-        write_extxyz(self._at(self.files / "todo.extxyz"), [bare(atoms) for atoms in frames])
+            atoms.info |= {"learn_round": self._number, "learn_start": starts[one["number"]].name}
+        self._write("todo.extxyz", [bare(atoms) for atoms in frames])
         names = ("n_frames", "n_candidates", "n_duplicates", "n_labelled", "n_outside", "n_worth", "unit_gain")
         by_start = {one.name: sum(starts[frame["number"]] is one for frame in chosen) for one in self._settings.starts}
         self._finish("select", {name: found[name] for name in names} | {"n_chosen": n_chosen, "by_start": by_start})
@@ -104,7 +120,7 @@ class Round:
 
     def label(self) -> None:
         """Labels for the chosen frames that have none yet; each is kept as soon as it is there."""
-        todo = [atoms for atoms, _ in read_atoms(self._at(self.files / "todo.extxyz"))]
+        todo = self._frames(self.files / "todo.extxyz")
         store, mine = LabelStore(self._at(self.files.folder / "labels")), self._settings.section("label")
         keys = LabelKeys(*(mine[f"{name}_key"] or None for name in LabelKeys._fields))
         missing = [atoms for atoms in todo if atoms not in store]
@@ -129,7 +145,7 @@ class Round:
         lacking = [k for k, atoms in enumerate(todo) if atoms not in store]
         if lacking:
             raise UqError(f"{self._name('label')}: frame {lacking[0]} of {self.files / 'todo.extxyz'} has no labels after all commands")
-        write_extxyz(self._at(self.files / "labelled.extxyz"), [store.get(atoms) for atoms in todo])
+        self._write("labelled.extxyz", [store.get(atoms) for atoms in todo])
         self._finish("label", {"n_labelled": len(todo)})
 
     def validate(self) -> None:
@@ -142,22 +158,38 @@ class Round:
     def learn(self) -> None:
         """The model of the next round, from all labels so far."""
         data, calibration = self._split()
-        write_extxyz(self._at(self.files / "data.extxyz"), data)
-        write_extxyz(self._at(self.files / "calibration.extxyz"), calibration)
+        self._write("data.extxyz", data)
+        self._write("calibration.extxyz", calibration)
         cache = self.files.folder / "cache"
-        self._do("learn", commands.learn_command(self._settings, self.files, cache, calibrates=bool(calibration)))
+        command = commands.learn_command(self._settings, self.files, cache, shapes=bool(data), calibrates=bool(calibration))
+        self._do("learn", command)
         self._finish("learn", {"model": str(self.files / "model.uq"), "n_data": len(data), "n_calibration": len(calibration)})
         log.info("%s: %s from %d labelled frames", self._name("learn"), self.files / "model.uq", len(data) + len(calibration))
 
     def _split(self) -> tuple[list[Atoms], list[Atoms]]:
         """All labelled frames in their order: those of posterior and grade, and the share of the calibration, spread evenly."""
-        every = [RoundFiles(self.files.folder, k) / "labelled.extxyz" for k in range(1, self._number + 1)]
-        frames = [atoms for path in every for atoms, _ in read_atoms(self._at(path))]
+        frames = [atoms for path in self._labelled(self._number + 1) for atoms in self._frames(path)]
         steps = np.floor(np.arange(len(frames) + 1) * self._settings.section("learn")["calibration_share"] + 1e-9)
         drawn = np.diff(steps) > 0
-        parts = ([a for a, mine in zip(frames, drawn, strict=True) if bool(mine) is which] for which in (False, True))
-        data, calibration = parts
+        data, calibration = ([a for a, mine in zip(frames, drawn, strict=True) if bool(mine) is which] for which in (False, True))
         return data, calibration
+
+    def _labelled(self, end: int) -> list[Path]:
+        """Labels of the rounds before one."""
+        return [RoundFiles(self.files.folder, k) / "labelled.extxyz" for k in range(1, end)]
+
+    def _select_command(self, starts: Sequence[Start]) -> str:
+        pool = [self.files / one.name / FRAMES for one in starts]
+        seen = [*self._settings.seen, *map(str, self._labelled(self._number))]
+        return commands.select_command(self._settings, self.files, self.model, pool, seen)
+
+    def _frames(self, path: Path) -> list[Atoms]:
+        return [atoms for atoms, _ in read_atoms(self._at(path))]
+
+    def _write(self, name: str, frames: Sequence[Atoms]) -> None:
+        """Write frames; of none there is no file."""
+        if frames:
+            write_extxyz(self._at(self.files / name), frames)
 
     def _do(self, step: str, command: str) -> None:
         def ended(job: Job, failure: JobFailed | None) -> None:
@@ -216,6 +248,11 @@ def look_at(path: Path, name: str, *, needed: bool) -> dict[str, Any]:
             return {"n_frames": 0, "n_above": 0}
         accepted = "fix ID all uq/select N grade 0.0 INF file ${frames}, which keeps frames of any grade"
         raise UqError(f"{name}: wrote no frames to {path}; accepted: {accepted}")
+    with open(existing_file(path), "rb") as stream:
+        first = stream.readline().strip()
+    if not first.isdigit():
+        found = piece(first.decode("utf-8", "replace"))
+        raise UqError(f"{path}: begins with {found!r}; accepted: extended XYZ, as fix uq/select writes it")
     n_frames = n_above = 0
     for located in stream_frames(path):
         grade = located.read().arrays.get("grade")
@@ -223,6 +260,14 @@ def look_at(path: Path, name: str, *, needed: bool) -> dict[str, Any]:
             raise UqError(f"{path}: frame {n_frames}: has no column grade; accepted: what fix uq/select writes")
         n_frames, n_above = n_frames + 1, n_above + bool(np.max(grade) > 1.0)
     return {"n_frames": n_frames, "n_above": n_above}
+
+
+def name_group(path: Path, group: str) -> None:
+    """Write the group into the comment line of every frame of extended XYZ that was read whole; numbers stay as they are written."""
+    with open(path, encoding="utf-8") as stream, atomic_file(path) as out:
+        while (line := stream.readline()).strip():
+            comment = f"{stream.readline().rstrip()} config_type={group}\n"
+            out.write((line + comment + "".join(itertools.islice(stream, int(line)))).encode())
 
 
 def misses(found: Mapping[str, Any]) -> dict[str, Any]:

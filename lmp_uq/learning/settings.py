@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,9 @@ def _start(content: Any, where: str) -> Start:
     name = found["name"]
     if not name or not set(name) <= set(string.ascii_letters + string.digits + "-_"):
         raise UqError(f"{where}: name is {shown(name)}; accepted: letters, digits, - and _")
+    group = found["group"] or name
+    if not set(group) <= set(string.ascii_letters + string.digits + "-_."):
+        raise UqError(f"{where}: group is {shown(group)}; accepted: letters, digits, -, _ and .")
     if found["ranks"] < 1:
         raise UqError(f"{where}: ranks is {found['ranks']}; accepted: 1 or more")
     variables = mapping(content.get("variables") or {}, f"{where}: variables")
@@ -204,7 +207,7 @@ def _start(content: Any, where: str) -> Start:
             accepted = f"letters, digits and _, and none of {', '.join(OURS)}, which the loop gives"
             raise UqError(f"{where}: variable {word!r}; accepted: {accepted}")
     given = {word: _values(value, f"{where}: variable {word}") for word, value in variables.items()}
-    return Start(name, found["input"], found["group"] or name, found["ranks"], given)
+    return Start(name, found["input"], group, found["ranks"], given)
 
 
 def _values(value: Any, where: str) -> tuple[str, ...]:
@@ -217,7 +220,7 @@ def _values(value: Any, where: str) -> tuple[str, ...]:
 
 def _look_for_files(settings: Settings) -> None:
     learn = settings.section("learn")
-    named = {f"starts {one.name}: input": [one.input] for one in settings.starts}
+    named: dict[str, Sequence[str]] = {f"starts {one.name}: input": [one.input] for one in settings.starts}
     named |= {"seen": settings.seen, "learn.data": learn["data"], "learn.calibration": learn["calibration"]}
     for key, names in named.items():
         for name in names:

@@ -112,7 +112,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stream = (folder / LOCK).open("a+", encoding="utf-8")  # noqa: SIM115
+        stream = (folder / LOCK).open("a+", encoding="utf-8")
     except OSError as error:
         raise UqError(f"{folder}: cannot be made the folder of a loop: {error.strerror}") from error
     with stream:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmp_uq.learning import commands
 from lmp_uq.learning.rounds import STEPS, Round, why_it_ends
 from lmp_uq.learning.settings import Settings, read_settings
 from lmp_uq.learning.state import State, locked
@@ -60,12 +59,10 @@ def learn(options: LearnOptions, after_round: Callable[[dict[str, Any]], None]) 
     with locked(options.folder):
         state = State(options.folder)
         state.agree(settings, options.accept_changes)
-        seen_by_commands = _seen_by_commands(settings, options.folder)
+        if options.accept_changes:
+            state.save()
         while not state.rounds or why_it_ends(state.rounds[-1], settings) is None:
-            number = len(state.rounds)
-            if not state.rounds or "learn" in state.rounds[-1]:
-                number += 1
-            one = Round(settings, state, seen_by_commands, number)
+            one = _current(settings, state, options.folder)
             for step in STEPS:
                 if not _is_done(one.found, step, settings):
                     getattr(one, step)()
@@ -101,37 +98,19 @@ def plan(options: LearnOptions) -> list[tuple[str, str]]:
     """Names and commands of what is left of the round at which a loop stands, or of its first one; nothing is done."""
     settings, state = read_settings(options.loop), State(options.folder)
     state.agree(settings, options.accept_changes)
-    rounds = state.rounds
-    if rounds and why_it_ends(rounds[-1], settings):
+    if state.rounds and why_it_ends(state.rounds[-1], settings):
         return []
-    found = rounds[-1] if rounds and "learn" not in rounds[-1] else {"round": len(rounds) + 1}
-    model = found.get("model") or (rounds[-1]["learn"]["model"] if rounds else settings.model)
-    files = commands.RoundFiles(_seen_by_commands(settings, options.folder), found["round"])
-    done = found.get("run", {})
-    out = [
-        (f"run {one.name}", commands.run_command(settings, one, files, model, files / one.name))
-        for one in settings.starts if one.name not in done
-    ]  # fmt: skip
-    pool = [files / one.name / commands.FRAMES for one in settings.starts]
-    earlier = [str(commands.RoundFiles(files.folder, k) / "labelled.extxyz") for k in range(1, found["round"])]
-    labels = files.folder / "labels" if settings.own_labels else files / "labelled.extxyz"
-    share = settings.section("learn")["calibration_share"]
-    rest = {
-        "select": commands.select_command(settings, files, model, pool, [*settings.seen, *earlier]),
-        "label": commands.label_command(settings, files, files / "todo.extxyz", labels, 1),
-        "validate": commands.validate_command(settings, files, model),
-        "learn": commands.learn_command(settings, files, files.folder / "cache", calibrates=share > 0.0),
-    }
-    return [(f"round {found['round']}, {name}", command) for name, command in [*out, *((k, v) for k, v in rest.items() if k not in found)]]
+    return _current(settings, state, options.folder).plan()
+
+
+def _current(settings: Settings, state: State, folder: Path) -> Round:
+    """The round at which a loop stands: the last one, or one more if that is finished."""
+    number = len(state.rounds) + (not state.rounds or "learn" in state.rounds[-1])
+    return Round(settings, state, Path(os.path.relpath(folder, settings.folder)), number)
 
 
 def _is_done(found: dict[str, Any], step: str, settings: Settings) -> bool:
     return step in found and (step != "run" or {one.name for one in settings.starts} <= found["run"].keys())
-
-
-def _seen_by_commands(settings: Settings, folder: Path) -> Path:
-    """Commands run in the folder of the settings."""
-    return Path(os.path.relpath(folder, settings.folder))
 
 
 def _row(found: dict[str, Any]) -> dict[str, Any]:
