@@ -117,7 +117,7 @@ RUNS = {
     "a run that fails": ("echo one; echo; echo ERROR: lost atoms; exit 1", "run warm ended with exit code 1; the end of .*run-warm.txt: "
                          "one / ERROR: lost atoms; command: echo"),
     "a run that is killed": ("kill -9 $$", "run warm was ended by signal 9; the end of .*run-warm.txt: nothing; command: kill"),
-    "no frames": ("true", r"run warm: wrote no frames to .*frames.extxyz; accepted: fix ID all uq/select N grade 0.0 INF file \$\{frames\}"),
+    "no frames": ("true", r"run warm: wrote no frames to .*extxyz; accepted: fix ID all uq/select N grade 0.0 INF file \$\{frames\}"),
     "half a frame": ("head -c 900 warm-1.extxyz > {frames}", "frames.extxyz, frame 1: cannot be read: [0-9]+ of 8 atoms, then the file"),
     "no grade": ("sed -e 's/grade:R:1/mark:R:1/' warm-1.extxyz > {frames}", "frame 0: has no column grade; accepted: what fix"),
     "no frames but text": ("echo ITEM: TIMESTEP > {frames}", "begins with 'ITEM: TIMESTEP'; accepted: extended XYZ, as fix uq/select"),
