@@ -72,13 +72,16 @@ class Round:
         left = [*runs, *((step, command) for step, command in rest.items() if step not in self.found)]
         return [(self._name(what), command) for what, command in left]
 
+    def begin(self) -> None:
+        """Make its folder, and remove what a loop that was killed left of jobs there."""
+        self._at(self.files / "logs").mkdir(parents=True, exist_ok=True)
+        for part in self._at(self.files.round).glob(f"*{PART}*"):
+            shutil.rmtree(part, ignore_errors=True)
+
     def run(self) -> None:
         """All starts that have not run: UqError for a run that fails or keeps no frames."""
         done = self.found.setdefault("run", {})
-        self._at(self.files / "logs").mkdir(parents=True, exist_ok=True)
         waiting = [one for one in self._settings.starts if one.name not in done]
-        for part in self._at(self.files.round).glob(f"*{PART}*"):
-            shutil.rmtree(part, ignore_errors=True)
         parts = {self._name(f"run {one.name}"): (one, self._part(one.name)) for one in waiting}
         keeps = self._settings.section("run")["failed"] == "keep"
 
@@ -91,7 +94,7 @@ class Round:
                 name_group(self._at(part / FRAMES), start.group)
             self._replace(part, self.files / start.name)
             done[start.name] = found | {"failed": failure is not None}
-            self._state.done("run", self._settings)
+            self._state.done(self._settings, "run", f"start {start.name}")
             log.info("%s: %s%s", job.name, "failed, " if failure else "", frames_in_words(found))
 
         jobs = [
@@ -205,7 +208,7 @@ class Round:
 
     def _finish(self, step: str, found: Mapping[str, Any]) -> None:
         self.found[step] = dict(found)
-        self._state.done(step, self._settings)
+        self._state.done(self._settings, step)
 
     def _name(self, what: str) -> str:
         return f"round {self._number}, {what}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lmp_uq.errors import UqError
+from lmp_uq.modelfile import resolve
 from lmp_uq.yaml_file import Option, checked, mapping, number_of, read_yaml, shown
 
 TOP = ("model", "seen", "starts", "run", "select", "label", "learn", "validate", "stop")
@@ -99,16 +100,17 @@ class Settings:
         return bool(self.sections["label"]["ase"])
 
     def shaping(self, step: str) -> dict[str, Any]:
-        """What the results of a step depend on, by the names of the keys; as JSON has it."""
+        """What the results of a step, or of `start NAME`, depend on, by the names of the keys; as JSON has it; of no such start nothing."""
+        found: dict[str, Any]
+        for one in self.starts:
+            if step == f"start {one.name}":
+                found = {f"starts {one.name}: input": one.input, f"starts {one.name}: group": one.group}
+                return found | {f"starts {one.name}: variables {name}": list(words) for name, words in one.variables.items()}
+        if step not in self.sections:
+            return {}
         keep = HOW - {"command"} if step == "label" and not self.own_labels else HOW
         found = {f"{step}.{key}": value for key, value in self.sections[step].items() if key not in keep}
-        if step == "run":
-            found["model"] = self.model
-            for one in self.starts:
-                where = f"starts {one.name}"
-                found |= {f"{where}: input": one.input, f"{where}: group": one.group}
-                found |= {f"{where}: variables {name}": list(words) for name, words in one.variables.items()}
-        return found
+        return found | ({"model": self.model} if step == "run" else {})
 
 
 def read_settings(path: str) -> Settings:
@@ -219,6 +221,11 @@ def _values(value: Any, where: str) -> tuple[str, ...]:
 
 
 def _look_for_files(settings: Settings) -> None:
+    if not (settings.folder / settings.model).is_file():
+        try:
+            resolve(settings.model)  # embedded, or where LAMMPS looks for potentials
+        except UqError as error:
+            raise UqError(f"{settings.path}: model: {error}") from error
     learn = settings.section("learn")
     named: dict[str, Sequence[str]] = {f"starts {one.name}: input": [one.input] for one in settings.starts}
     named |= {"seen": settings.seen, "learn.data": learn["data"], "learn.calibration": learn["calibration"]}

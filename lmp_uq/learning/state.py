@@ -54,9 +54,10 @@ class State:
         with atomic_file(self._path) as stream:
             stream.write(json.dumps(self._content, indent=1, sort_keys=True).encode() + b"\n")
 
-    def done(self, step: str, settings: Settings) -> None:
-        """Note what a step that was just finished depended on, and save."""
-        self._content["settings"].setdefault(step, settings.shaping(step))
+    def done(self, settings: Settings, *steps: str) -> None:
+        """Note what steps that were just finished depended on, see `Settings.shaping`, and save."""
+        for step in steps:
+            self._content["settings"].setdefault(step, settings.shaping(step))
         self.save()
 
     def agree(self, settings: Settings, accept: bool) -> None:

@@ -63,6 +63,7 @@ def learn(options: LearnOptions, after_round: Callable[[dict[str, Any]], None]) 
             state.save()
         while not state.rounds or why_it_ends(state.rounds[-1], settings) is None:
             one = _current(settings, state, options.folder)
+            one.begin()
             for step in STEPS:
                 if not _is_done(one.found, step, settings):
                     getattr(one, step)()
@@ -110,7 +111,9 @@ def _current(settings: Settings, state: State, folder: Path) -> Round:
 
 
 def _is_done(found: dict[str, Any], step: str, settings: Settings) -> bool:
-    return step in found and (step != "run" or {one.name for one in settings.starts} <= found["run"].keys())
+    """Runs also where the frames have been chosen: a start that is new takes part from the next round on."""
+    every = {one.name for one in settings.starts}
+    return step in found and (step != "run" or "select" in found or every <= found["run"].keys())
 
 
 def _row(found: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def settings_of(folder, changes: str = ""):
     content = yaml.safe_load(whole)
     for name, section in (yaml.safe_load(changes) or {}).items():
         content[name] = content[name] | section
-    for name in ("in.explore", "train.extxyz", "calibration.extxyz"):
+    for name in ("start.uq", "in.explore", "train.extxyz", "calibration.extxyz"):
         (folder / name).touch()
     (folder / "loop.yaml").write_text(yaml.safe_dump(content))
     return read_settings(str(folder / "loop.yaml")), others
@@ -106,6 +106,10 @@ def test_dry_run_and_status_do_nothing(models, tmp_path, monkeypatch, capsys):
     assert main(["learn", "loop.yaml", "--status", "--json", "s.json"]) == 0
     assert capsys.readouterr().out == "loop: no round has been begun\n" and json.loads(Path("s.json").read_text())["rounds"] == []
     assert not (tmp_path / "loop").exists()
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert main(["learn", "../loop.yaml", "--out", "here", "--dry-run"]) == 0
+    assert "--out other/here/round-01/selected.extxyz" in capsys.readouterr().out, "as it is seen from where commands run"
     assert main(["learn", "no.yaml", "--status"]) == 1 and "no.yaml: no such file" in capsys.readouterr().err
 
 

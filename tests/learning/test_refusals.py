@@ -167,6 +167,7 @@ SETTINGS = {
     "a share of two": ({"learn.calibration_share": 2}, "loop.yaml: learn.calibration_share is 2; accepted: 0 to 1"),
     "a verb": ({"learn.verb": "train"}, "loop.yaml: learn.verb is 'train'; accepted: fit, calibrate, adapt"),
     "calibration of calibrate": ({"learn.verb": "adapt"}, "loop.yaml: learn: calibration, .* are of verb fit; accepted without them: a"),
+    "missing model": ({"model": "no.uq"}, "loop.yaml: model: no.uq: neither a file nor an embedded model"),
     "model that is a list": ({"model": ["a"]}, r"loop.yaml: model is \['a'\]; accepted: a \*.uq file or an embedded model"),
 }
 
@@ -181,13 +182,29 @@ def test_settings_that_are_refused(models, tmp_path, what, capsys):
     assert capsys.readouterr().err.startswith("lmp-uq: error: ") and not (tmp_path / "loop").exists()
 
 
+HOT = {"name": "hot", "input": "in.run", "variables": {"seed": [1, 2]}}
+
+
+def test_a_start_that_failed_may_be_mended(models, tmp_path):
+    """Also where another start of the same round has run."""
+    make_loop(tmp_path, models.full, rounds=1)
+    command = "case {folder} in *hot*) exit 4;; esac; cp warm-1.extxyz {frames}"
+    fails(write_loop(tmp_path, models.full, {"run.command": command}), "run hot ended with exit code 4")
+    changes = {"starts": [{"name": "warm", "input": "in.run"}, {"name": "hot", "input": "in.run"}], "select.command": "exit 3"}
+    fails(write_loop(tmp_path, models.full, changes), "select ended with exit code 3")
+    assert sorted(state_of(tmp_path / "loop")["rounds"][0]["run"]) == ["hot", "warm"]
+    fails(write_loop(tmp_path, models.full, changes | {"starts": [HOT]}), "starts hot: variables seed is ..1., .2.., and was missing")
+
+
 def test_settings_of_what_is_done_may_not_change(loop, tmp_path):
     """Of finished steps; how they are done may, and when the loop ends."""
     for changes, key in (({"select.count": 2}, "select.count is 2, and was 3"), ({"model": "nbmotaw"}, "model is"),
                          ({"starts": [{"name": "warm", "input": "in.run"}]}, "starts hot: group is missing, and was"),
                          ({"run.failed": "keep"}, 'run.failed is "keep", and was "stop"')):  # fmt: skip
         fails(loop(changes), f"loop.yaml: {key}.* for what is done in .*loop; accepted: what it was, a new folder by --out, or --accept")
-    fails(loop({"run.parallel": 4, "run.command": "exit 9", "stop.rounds": 7, "learn.options": "--members 8"}), "validate ended")
+    more = [{"name": "warm", "input": "in.run"}, HOT, {"name": "new", "input": "in.run"}]
+    free = {"starts": more, "run.parallel": 4, "run.command": "exit 9", "stop.rounds": 7, "learn.options": "--members 8"}
+    fails(loop(free), "validate ended")
     settings = loop({"select.count": 2})
     with pytest.raises(UqError, match="validate ended"):
         learn(LearnOptions(str(settings), accept_changes=True), lambda _: None)
