@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import PurePath
 
@@ -20,6 +21,12 @@ def piece(found: object) -> str:
     """What a message quotes of something that a file holds: a text, or the repr of another value; its beginning where it is long."""
     text = found if isinstance(found, str) else repr(found)
     return text if len(text) <= LONGEST_PIECE else text[:LONGEST_PIECE] + "..."
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean X?)``, or nothing where no name is like the word."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 _BY_OPTIONS: ContextVar[bool] = ContextVar("lmp_uq_by_options", default=False)

@@ -14,9 +14,9 @@ import traceback
 import warnings
 
 from lmp_uq import __version__
-from lmp_uq.cli import about, ensemble, labels, materials, models
-from lmp_uq.cli.parser import Parser, did_you_mean
-from lmp_uq.errors import UqError, named_by_options
+from lmp_uq.cli import about, ensemble, labels, loop, materials, models
+from lmp_uq.cli.parser import Parser
+from lmp_uq.errors import UqError, did_you_mean, named_by_options
 from lmp_uq.files import name_as_text
 
 log = logging.getLogger("lmp_uq")
@@ -67,6 +67,7 @@ def _parser():
     models.add_verbs(verbs)
     labels.add_verbs(verbs)
     ensemble.add_verbs(verbs)
+    loop.add_verbs(verbs)
     materials.add_verbs(verbs)
     about.add_verbs(verbs, _parser)
     for verb in parser.verbs().values():

@@ -28,6 +28,7 @@ def add_verbs(verbs) -> None:
     p.add_argument("--like", metavar="X.uq", help=LIKE)
     p.add_argument("--seen", nargs="+", default=[], metavar="F", help=SEEN)
     p.add_argument("--count", required=True, type=positive, metavar="N", help="how many frames to choose")
+    p.add_argument("--up-to", action="store_true", help="fewer frames than N, or none, where fewer can be chosen")
     p.add_argument("--out", required=True, metavar="OUT", help="extxyz file of the chosen frames, in the order of their choice")
     p.add_argument("--by", default="logdet", choices=WAYS, help=BY)
     p.add_argument("--min-grade", type=_grade, metavar="G", help="only frames whose largest grade is at least G")
@@ -90,7 +91,7 @@ def _chosen(options):
     from lmp_uq.recipes.select import SelectOptions, select
     from lmp_uq.selection.choice import Request
 
-    names = ("count", "by", "min_grade", "max_grade", "elements", "seed", "group_key")
+    names = ("count", "by", "min_grade", "max_grade", "elements", "seed", "group_key", "up_to")
     given = {name: getattr(options, name) for name in names}
     request = Request(**given, quota=dict(options.quota), group_quota=dict(options.group_quota))
     engine = {name: getattr(options, name) for name in ("device", "precision", "engine", "threads")}

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 import re
 import sys
-from collections.abc import Iterable
 from typing import Any
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, did_you_mean
 
 MODELS_FOLLOW = ("committee",)
 """Options of several model files: a file behind them is one of theirs."""
@@ -44,12 +42,6 @@ def default_text(action: argparse.Action) -> str:
     if action.default is None or action.default == []:
         return "none"
     return " ".join(action.default) if isinstance(action.default, list) else str(action.default)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean X?)``, or nothing where no name is like the word."""
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 class Parser(argparse.ArgumentParser):

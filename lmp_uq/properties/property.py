@@ -12,6 +12,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from lmp_uq.yaml_file import Option as Option
+
 EXACT, EXPANSION = "members, fixed geometry", "expansion"
 """What the values of `Property.expansion` rest on: every member exactly, or an expansion about the mean's stationary point."""
 
@@ -104,15 +106,6 @@ class Property(ABC):
     def curves(self, thetas: np.ndarray) -> Curves | None:
         """The property as a function, if it is one, of the mean and of these Theta (K, P)."""
         return None
-
-
-class Option(NamedTuple):
-    """An option of a kind: its default (None: must be given), its type, the words it is one of (empty: any), a line of help."""
-
-    default: Any
-    type: type
-    words: tuple[str, ...] = ()
-    help: str = ""
 
 
 @dataclass

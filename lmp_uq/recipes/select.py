@@ -11,7 +11,7 @@ from typing import Any
 from lmp_uq import modelfile
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.errors import UqError, argument
-from lmp_uq.files import check_folder, check_target, is_stream
+from lmp_uq.files import atomic_file, check_folder, check_target, is_stream
 from lmp_uq.frames.reading import write_extxyz
 from lmp_uq.modelfile.file import embedded_models
 from lmp_uq.parallel.ranks import ranks
@@ -67,7 +67,11 @@ def select(options: SelectOptions) -> dict[str, Any]:
     folder = options.cache or f"{'lmp-uq' if is_stream(options.out) else options.out}.cache"
     found = Chooser(source, options.request, folder, everyone, options.progress).choose(options.pool, options.seen)
     if everyone.rank == 0:
-        write_extxyz(options.out, atoms_of(found, options.pool, options.request.elements))
+        if found["chosen"]:
+            write_extxyz(options.out, atoms_of(found, options.pool, options.request.elements))
+        else:
+            with atomic_file(options.out) as stream:  # by `up_to`: there is nothing to write, which is no error
+                stream.write(b"")
         if options.cache is None:
             shutil.rmtree(folder, ignore_errors=True)
     return {"model": name, "sha256": file.sha256, "out": options.out} | found

@@ -49,6 +49,8 @@ class Request:
         Of random choices, and of the folds of a grade that seen frames give.
     group_key : str
         Entry of ``atoms.info`` that names a frame's group.
+    up_to : bool
+        Fewer frames than `count`, or none, where fewer can be chosen.
     """
 
     count: int
@@ -60,6 +62,7 @@ class Request:
     elements: Sequence[str] = ()
     seed: int = 0
     group_key: str = "config_type"
+    up_to: bool = False
 
     def check(self) -> None:
         """UqError for what no pool could give."""
@@ -170,10 +173,12 @@ class Chooser:
         counts = self._narrow(pool, shown)
         quota = Quota(request.quota, request.group_quota)
         everybody = everyone(pool, ranks)
-        quota.check({symbol for one in everybody for symbol in one.elements}, {one.group for one in everybody})
-        chosen, gains, next_gain = self._choice(pool, shown, known, quota)
-        if len(chosen) < request.count:
-            warnings.warn(f"{len(chosen)} of {request.count} frames: the quotas of {', '.join(quota.full)} are full", stacklevel=2)
+        if everybody or not request.up_to:
+            quota.check({symbol for one in everybody for symbol in one.elements}, {one.group for one in everybody})
+        count = min(request.count, len(everybody)) if request.up_to else request.count
+        chosen, gains, next_gain = self._choice(pool, shown, known, quota, count) if everybody else ([], [], None)
+        if len(chosen) < count:
+            warnings.warn(f"{len(chosen)} of {count} frames: the quotas of {', '.join(quota.full)} are full", stacklevel=2)
         unit = None if known is None else known.unit
         found = {"by": request.by, "count": request.count, "seed": request.seed} | counts
         found |= {"chosen": [_entry(one, gain) for one, gain in zip(chosen, gains, strict=True)], "full": quota.full}
@@ -216,7 +221,7 @@ class Chooser:
         names = ("n_duplicates", "n_labelled", "n_outside", "n_candidates")
         mine = Counter(fates)
         counts = dict(zip(names, ranks.sum(np.array([mine[name] for name in names])).tolist(), strict=True))
-        if counts["n_candidates"] < request.count:
+        if counts["n_candidates"] < request.count and not request.up_to:
             lost = f"{counts['n_duplicates']} duplicates, {counts['n_labelled']} with labels, {counts['n_outside']} outside the window"
             raise UqError(
                 f"{argument('count', request.count)}: of {pool.n_frames} frames {counts['n_candidates']} can be chosen ({lost}); "
@@ -225,16 +230,16 @@ class Chooser:
         return {"n_frames": pool.n_frames} | counts
 
     def _choice(
-        self, pool: Pool, shown: Pool | None, known: Known | None, quota: Quota
+        self, pool: Pool, shown: Pool | None, known: Known | None, quota: Quota, count: int
     ) -> tuple[list[Choice], Sequence[float | None], float | None]:
         request, ranks = self._request, self._ranks
         if request.by == "logdet" and known is not None:
-            chosen, left = by_gain(pool, known, quota, request.count, ranks)
+            chosen, left = by_gain(pool, known, quota, count, ranks)
             return chosen, [one.score for one in chosen], left
         ways: dict[str, Callable[[], list[Choice]]] = {
-            "farthest": lambda: by_distance(pool, self._means(shown), quota, request.count, ranks),
-            "grade": lambda: by_grade(pool, quota, request.count, ranks),
-            "random": lambda: at_random(pool, quota, request.count, request.seed, ranks),
+            "farthest": lambda: by_distance(pool, self._means(shown), quota, count, ranks),
+            "grade": lambda: by_grade(pool, quota, count, ranks),
+            "random": lambda: at_random(pool, quota, count, request.seed, ranks),
         }
         chosen = ways[request.by]()
         return chosen, [None] * len(chosen) if known is None else gains_of(pool, known, chosen, ranks), None

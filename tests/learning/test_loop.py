@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Loops from beginning to end: killed after and before every step they come to the same as without, and buy no label twice."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import signal
+import subprocess
+import time
+
+import ase.io
+import numpy as np
+import pytest
+from ase.calculators.morse import MorsePotential
+from lammps_processes import BIN, execute
+from loop_example import asked, make_loop, results, state_of, write_loop
+
+from lmp_uq.cli import main
+from lmp_uq.errors import UqError
+from lmp_uq.learning.state import State
+from lmp_uq.recipes.learn import LearnOptions, learn
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, models):
+    """A loop of two rounds, and what was said after each."""
+    folder = tmp_path_factory.mktemp("loop")
+    path, said = make_loop(folder, models.full), []
+    found = learn(LearnOptions(str(path)), said.append)
+    return folder, found, said
+
+
+def test_what_a_loop_finds(finished, models):
+    folder, found, said = finished
+    assert found == said[-1] and len(said) == 2 and said[0]["ended"] is None and found["ended"] == "2 rounds are done"
+    first, second = found["rounds"]
+    assert first["model"] == str(models.full) and second["model"] == "loop/round-01/model.uq" and found["model"] == "loop/round-02/model.uq"
+    pools = {name: ase.io.read(folder / f"{name}-1.extxyz", ":") for name in ("warm", "hot")}
+    above = {name: sum(atoms.arrays["grade"].max() > 1.0 for atoms in frames) for name, frames in pools.items()}
+    assert {name: one["n_above"] for name, one in first["runs"].items()} == above
+    assert first["n_frames"] == 8 and first["n_above"] == sum(above.values()) and first["n_chosen"] == first["n_labelled"] == 3
+    judged = json.loads((folder / "loop/round-02/validate.json").read_text())
+    assert judged["model"] == "loop/round-01/model.uq", "the model that ran, before it saw these labels"
+    assert second["miss_rate"] == pytest.approx(1.0 - judged["force_error"]["coverage"]) and second["level"] == 0.9
+    assert second["force_rmse"] == judged["forces"]["rmse"]
+
+
+def test_labels_are_those_of_the_calculator_and_go_into_the_fit(finished):
+    folder, _, _ = finished
+    labelled = [ase.io.read(folder / f"loop/round-0{k}/labelled.extxyz", ":") for k in (1, 2)]
+    assert sorted(asked(folder)) == sorted(repr(float(atoms.positions.sum())) for atoms in itertools.chain(*labelled)), "each once"
+    for atoms in labelled[0]:
+        bare = atoms.copy()
+        bare.calc = MorsePotential(epsilon=0.05, r0=2.3, rho0=4.0, rcut1=2.8, rcut2=3.4)
+        np.testing.assert_allclose(atoms.arrays["REF_forces"], bare.get_forces(), atol=1e-7)
+        assert atoms.info["REF_energy"] == pytest.approx(bare.get_potential_energy(), abs=1e-9)
+        assert atoms.info["config_type"] == atoms.info["learn_start"] in ("warm", "hot")
+    parts = [ase.io.read(folder / f"loop/round-02/{name}.extxyz", ":") for name in ("data", "calibration")]
+    assert [len(part) for part in parts] == [4, 2]
+    fitted = json.loads((folder / "loop/round-02/learn.json").read_text())
+    assert fitted["n_frames"] == 40 + 4
+
+
+class Killed(BaseException):
+    """Like SIGKILL: nothing of the loop runs after it but what Python does."""
+
+
+def kill_at_saves(monkeypatch) -> list[bool]:
+    """Every step is ended twice: before the state is written, as the step is done again then, and after it. One entry for each kill."""
+    plain, seen, kills = State.save, {}, []
+
+    def save(self):
+        now = json.dumps([[sorted(one), sorted(one.get("run", {}))] for one in self.rounds])
+        seen[now] = seen.get(now, 0) + 1
+        if seen[now] == 1:
+            kills.append(False)
+            raise Killed
+        plain(self)
+        if seen[now] == 2:
+            kills.append(True)
+            raise Killed
+
+    monkeypatch.setattr(State, "save", save)
+    return kills
+
+
+def test_a_loop_that_is_killed_at_every_step_comes_to_the_same(finished, models, tmp_path, monkeypatch):
+    folder, found, _ = finished
+    path = make_loop(tmp_path, models.full)
+    write_loop(tmp_path, models.full, {"stop.rounds": 1})
+    kills, mine = kill_at_saves(monkeypatch), None
+    while mine is None:
+        with contextlib.suppress(Killed):
+            mine = learn(LearnOptions(str(path)), lambda _: None)
+    assert len(kills) == 12, "two runs, select, label, validate, learn"
+    assert mine["rounds"] == found["rounds"][:1] and len(asked(tmp_path)) == 3 and not list(tmp_path.rglob("*.part-*"))
+    first = {name: data for name, data in results(folder / "loop").items() if name.startswith("round-01")}
+    assert {name: data for name, data in results(tmp_path / "loop").items() if name.startswith("round-01")} == first
+    monkeypatch.undo()  # and goes on as the other did
+    write_loop(tmp_path, models.full)
+    assert learn(LearnOptions(str(path)), lambda _: None)["rounds"] == found["rounds"]
+    assert results(tmp_path / "loop") == results(folder / "loop")
+
+
+def wait_for(condition, process, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def begin(folder, *words):
+    return subprocess.Popen(
+        [BIN / "lmp-uq", "learn", "loop.yaml", *words], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_processes_of_a_run_end_with_the_loop(models, tmp_path, sign):
+    make_loop(tmp_path, models.full, rounds=1)
+    command = "echo $$ > pid-{round}; exec sleep 1000"
+    write_loop(tmp_path, models.full, {"run.command": command, "starts": [{"name": "warm", "input": "in.run"}]})
+    process = begin(tmp_path)
+    wait_for(lambda: (tmp_path / "pid-1").exists() and (tmp_path / "pid-1").read_text().strip(), process)
+    pid = int((tmp_path / "pid-1").read_text())
+    process.send_signal(sign)
+    _, errors = process.communicate(timeout=30)
+    if sign != signal.SIGKILL:
+        assert process.returncode == 130 and "the same command goes on with what is left" in errors
+    for _ in range(200):
+        if not alive(pid):
+            break
+        time.sleep(0.02)
+    assert not alive(pid)
+
+
+def test_labels_that_were_given_stay_when_the_labelling_is_killed(models, tmp_path):
+    make_loop(tmp_path, models.full, rounds=1)
+    write_loop(tmp_path, models.full, {"validate.command": "exit 3"})  # what follows the labels takes time
+    text = (tmp_path / "oracle.py").read_text()
+    text = text.replace("        super().calculate", SLOW + "        super().calculate", 1)
+    (tmp_path / "oracle.py").write_text("import os, time\n" + text)
+    process = begin(tmp_path)
+    wait_for(lambda: len(asked(tmp_path)) == 2, process)
+    process.kill()
+    process.communicate()
+    kept = list((tmp_path / "loop/labels").glob("*.extxyz"))
+    assert len(kept) == 1 and "label" not in state_of(tmp_path / "loop")["rounds"][0]
+    (tmp_path / "go").touch()
+    ended = execute(BIN / "lmp-uq", "learn", "loop.yaml", folder=tmp_path)
+    assert ended.code == 1 and "round 1, validate ended with exit code 3" in ended.text
+    asked_for = asked(tmp_path)
+    assert len(asked_for) == 4 and asked_for[1] in asked_for[2:] and asked_for[0] not in asked_for[1:], "the interrupted one again"
+
+
+SLOW = """        while len(open("asked").read().split()) > 1 and not os.path.exists("go"):
+            time.sleep(0.02)
+"""
+
+
+def test_two_loops_in_one_folder(models, tmp_path):
+    path = make_loop(tmp_path, models.full, rounds=1)
+    write_loop(tmp_path, models.full, {"run.command": "echo > begun; exec sleep 1000"})
+    process = begin(tmp_path)
+    wait_for((tmp_path / "begun").exists, process)
+    with pytest.raises(UqError, match=rf"another lmp-uq learn works in it \(process {process.pid} on .*\); accepted: one at a time"):
+        learn(LearnOptions(str(path)), lambda _: None)
+    assert main(["learn", str(path), "--status"]) == 0
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
