@@ -24,7 +24,7 @@ cdef extern from "bridge.h":
         size_t n_bytes
     ctypedef struct uq_model_info:
         double cutoff
-        int n_features, n_members, n_force_members, width, pull_width
+        int n_features, n_members, n_force_members, has_readout, width, pull_width
         double energy_factor, stress_factor, energy_intercept, energy_slope
         int energy_of_grade
         int uses_correction, n_thresholds
@@ -64,6 +64,7 @@ cdef extern from "bridge.h":
         int (*feature_sum_of)(void *, const uq_graph *, double *, char *) noexcept
         int (*totals)(void *, const double *, double, double *, char *) noexcept
         int (*member_energies)(void *, const double *, double, double *, char *) noexcept
+        int (*readout_energies)(void *, double *, char *) noexcept
         int (*memory_usage)(void *, double *, char *) noexcept
         void (*destroy)(void *) noexcept
 
@@ -196,6 +197,7 @@ cdef int load(void **engine, const uq_settings *settings, const uq_model_source 
             local_rank=settings.local_rank, file=file)
         info.cutoff = obj.cutoff
         info.n_features, info.n_members, info.n_force_members = obj.n_features, obj.n_members, obj.n_force_members
+        info.has_readout = obj.readout is not None
         info.width = info.pull_width = obj.exchange_width
         info.energy_factor, info.stress_factor = obj.factor("energy_error"), obj.factor("stress_error")
         info.energy_of_grade = obj.of_mean_grade
@@ -365,6 +367,16 @@ cdef int member_energies(void *engine, const double *total, double energy, doubl
         return 1
 
 
+cdef int readout_energies(void *engine, double *energies, char *message) noexcept with gil:
+    try:
+        obj = <object> <PyObject *> engine
+        doubles(energies, obj.n_members, 1)[:, 0] = obj.readout_energies()
+        return 0
+    except BaseException:
+        put_failure(message)
+        return 1
+
+
 cdef int memory_usage(void *engine, double *n_bytes, char *message) noexcept with gil:
     try:
         n_bytes[0] = (<object> <PyObject *> engine).memory_usage()
@@ -394,6 +406,7 @@ def register(uintptr_t address):
     table.feature_sum_of = feature_sum_of
     table.totals = totals
     table.member_energies = member_energies
+    table.readout_energies = readout_energies
     table.memory_usage = memory_usage
     table.destroy = destroy
     table.version = UQ_BRIDGE_VERSION

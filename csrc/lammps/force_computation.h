@@ -103,8 +103,10 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   Slope slope_of(const std::function<void(const uq_graph &, const Pulled &)> &pull);
   uq_force_variables force_variables();
   void compute_member_forces();
+  bool leaves_known_ground();    // some atom of all ranks; collective, where the file has a P-readout
   const double *as_present(const std::vector<double> &rows, std::vector<double> &buffer, int width = 1);
   double sum_features(std::vector<double> &sum);
+  void readout_energies(double total, double *energies);
   [[noreturn]] void fail_here(const std::string &text);
 
   const LAMMPS_NS::Pair &pair_;

@@ -48,8 +48,17 @@ void ForceComputation::member_energies(double *energies)
     const auto watch = clock_.watch(StepClock::BARS);
     std::vector<double> sum;
     const double total = sum_features(sum);
+    if (model_.info.has_readout && !leaves_known_ground()) return readout_energies(total, energies);
     model_.evaluator->member_energies(sum.data(), total, energies);
   });
+}
+
+void ForceComputation::readout_energies(double total, double *energies)
+{
+  std::vector<double> of_this_rank(model_.info.n_members + 1, 0.0);
+  model_.evaluator->readout_energies(of_this_rank.data());
+  const std::vector<double> added = sum_over_ranks(world, of_this_rank);
+  for (int k = 0; k < model_.info.n_members; k++) energies[k] = total + added[k];
 }
 
 double ForceComputation::energy_error(double std)
@@ -86,7 +95,8 @@ std::vector<double> ForceComputation::heat_flux(int n_members)
   guarded([&] {
     const auto watch = clock_.watch(StepClock::MODEL);
     need_derivatives("heat fluxes", graph_.nodes().keep_images());
-    flux = heat_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, configuration_, energies_.data(), n_members);
+    const int first = model_.info.has_readout && n_members && !leaves_known_ground() ? model_.info.n_force_members : 0;
+    flux = heat_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, configuration_, energies_.data(), {first, n_members});
   });
   return flux;
 }
