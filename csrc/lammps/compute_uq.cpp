@@ -187,6 +187,8 @@ int ComputeUq::n_features() const { return model_info().n_features; }
 
 int ComputeUq::n_members() const { return model_info().n_members; }
 
+bool ComputeUq::has_readout() const { return model_info().has_readout; }
+
 std::string ComputeUq::model() const { return pair().model().name_and_hash(); }
 
 void ComputeUq::require_features(const char *who, bool)

@@ -30,6 +30,7 @@ class ComputeUq : public Compute, public lmp_uq::TotalFeatures, public lmp_uq::S
 
   int n_features() const override;
   int n_members() const override;
+  bool has_readout() const override;
   std::string model() const override;
   void require_features(const char *who, bool virial) override;
   void total_features(double *sum) override;

@@ -6,7 +6,7 @@ The derivatives of the descriptors are given, so training is dense algebra: a pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from lmp_uq.posterior.p_readout import PReadout
 
 HIDDEN, NOISE = 64, 16
 """Hidden units, and random numbers that a member is made of."""
-STEPS, BATCH, DRAWS, RATE = 1500, 16, 10, 1e-2
+STEPS, BATCH, DRAWS, RATE = 1500, 16, 10, 3e-2
 """Of the training: steps, frames and members of a step, largest rate; it rises over the first twentieth and falls to zero as a cosine."""
 DECAY, LARGEST_GRADIENT = 1e-3, 1.0
 LOOKS = 15
@@ -86,7 +86,7 @@ def score(readout: PReadout, frames: Sequence[ReadoutFrame], scales: Scales, n_m
 
 
 def train_p_readout(
-    training: Sequence[ReadoutFrame], stopping: Sequence[ReadoutFrame], n_members: int, seed: int = 0, steps: int = STEPS, noise: bool = True
+    training: Sequence[ReadoutFrame], stopping: Sequence[ReadoutFrame], n_members: int, seed: int = 0, steps: int | None = None, noise: bool = True
 ) -> tuple[PReadout, dict[str, float]]:
     """Train on some frames, and keep the weights that are best on others.
 
@@ -97,7 +97,8 @@ def train_p_readout(
         That are drawn for the file.
     seed : int
         Of first weights, order of the frames and members.
-    steps : int
+    steps : int or None
+        None: `STEPS`.
     noise : bool
         False: one corrector instead, all members alike.
 
@@ -119,7 +120,7 @@ def train_p_readout(
     draw = np.random.default_rng([seed, 1])
     z = draw.normal(size=(max(n_members, 16), NOISE)) * noise
     best, found = None, {"loss": np.inf, "step": 0.0}
-    for step, arrays in _steps(training, mean, scale, scales, seed, steps, noise):
+    for step, arrays in _steps(training, mean, scale, scales, seed, steps or STEPS, noise):
         bias = arrays["bias"] + z @ arrays["noise"].T
         output, linear = scales.forces * arrays["output"], scales.forces * arrays["linear"]
         readout = PReadout(mean, scale, arrays["weight"], output, linear, bias)
@@ -131,10 +132,25 @@ def train_p_readout(
     return PReadout(**best.tensors() | {"member_bias": best.member_bias[:n_members]}), found
 
 
-def _steps(training: Sequence[ReadoutFrame], mean: np.ndarray, scale: np.ndarray, scales: Scales, seed: int, steps: int, noise: bool) -> Any:
+def _steps(
+    training: Sequence[ReadoutFrame], mean: np.ndarray, scale: np.ndarray, scales: Scales, seed: int, steps: int, noise: bool
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
     """Yield (step, arrays) now and then; arrays by name, of energies in units of the force scale."""
     with needs_torch("the training of a P-readout"):
         import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # arrays are small: threads would wait for each other; and the bits are those of any machine's share
+    try:
+        yield from _looks(training, mean, scale, scales, seed, steps, noise)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _looks(
+    training: Sequence[ReadoutFrame], mean: np.ndarray, scale: np.ndarray, scales: Scales, seed: int, steps: int, noise: bool
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    import torch
 
     rng, random = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     parameters = {k: torch.tensor(v, dtype=torch.float32).requires_grad_() for k, v in _first(len(mean), rng).items()}

@@ -94,8 +94,8 @@ def _readout_lines(found):
     """Trainings of a P-readout, and its groups beside POPS."""
     if not found:
         return []
-    taken = "; ".join(f"seed {one['seed']}: {one['forces']:.4g}" + " (taken)" * bool(one["chosen"]) for one in found["trainings"])
-    lines = wrap(f"P-readout, trained on {found['n_frames']} frames; CRPS of forces on frames kept back, eV/Angstrom: {taken}")
+    taken = "; ".join(f"seed {one['seed']}: {one['loss']:.4g}" + " (taken)" * bool(one["chosen"]) for one in found["trainings"])
+    lines = wrap(f"P-readout, trained on {found['n_frames']} frames; loss on a sixth of them, kept back: {taken}")
     lines += wrap("force components of each group, eV/Angstrom; spread/skill is 1 where the members are as far apart as they are wrong")
     columns = [Column("", "MAE", ("mae",), ".4f", "")]
     for key, head in (("pops", "POPS"), ("p_readout", "P-readout")):
