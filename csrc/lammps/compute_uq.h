@@ -49,7 +49,7 @@ class ComputeUq : public Compute, public lmp_uq::TotalFeatures, public lmp_uq::S
   std::vector<Item> items;
   int number = 0;    // of several mace/uq
   std::vector<double> values;
-  double total[3] = {}, stress[6] = {};
+  double total[3] = {}, stress[6] = {}, stress_of_pops[6] = {};    // the last: what stress_error is calibrated with
 
   class PairMaceUq &pair() const;    // looked up each time: pair styles come and go
   lmp_uq::ForceComputation &last() const;

@@ -116,13 +116,13 @@ void ForceComputation::need_derivatives(const char *what, bool and_more)
                what, update->ntimestep);
 }
 
-void ForceComputation::compute_member_forces()
+void ForceComputation::compute_member_forces(bool of_pops)
 {
-  if (members_.known()) return;
-  need_derivatives("force members");
   const int n = model_.info.n_force_members;
   MemberForces::Stack stack = {0, n, n};
-  if (model_.info.has_readout) stack = leaves_known_ground() ? MemberForces::Stack{0, 2 * n, n} : MemberForces::Stack{n, n, n};
+  if (model_.info.has_readout) stack = of_pops || leaves_known_ground() ? MemberForces::Stack{0, 2 * n, n} : MemberForces::Stack{n, n, n};
+  if (members_.know(stack)) return;
+  need_derivatives("force members");
   members_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, stack, configuration_);
 }
 

@@ -77,14 +77,15 @@ double ForceComputation::energy_error(double std)
   return energy_bar(bar, std, sums[1] > 0.0 ? sums[0] / sums[1] : 0.0, sums[1]);
 }
 
-void ForceComputation::stress_std(double bar[6])
+void ForceComputation::stress_std(double bar[6], bool of_pops)
 {
   current_or_error();
   guarded([&] {
     const auto watch = clock_.watch(StepClock::BARS);
-    compute_member_forces();
+    of_pops = of_pops || !model_.info.has_readout || leaves_known_ground();
+    compute_member_forces(of_pops);
   });
-  members_.virial_std(bar);
+  members_.virial_std(of_pops, bar);
   for (int a = 0; a < 6; a++) bar[a] = bar[a] / volume_ * force->nktv2p;
 }
 

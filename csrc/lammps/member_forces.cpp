@@ -73,12 +73,13 @@ void MemberForces::force_std(Evaluator &evaluator, const Graph &graph, const dou
   }
 }
 
-void MemberForces::virial_std(double std[6]) const
+void MemberForces::virial_std(bool of_pops, double std[6]) const
 {
   const std::vector<double> virials = sum_over_ranks(world, virials_);
+  const int first = of_pops ? 0 : stack_.n_sets - stack_.n_members, last = first + stack_.n_members;
   for (int a = 0; a < 6; a++) {
     double square = 0.0;
-    for (int k = 0; k < stack_.n_members; k++) square += virials[6 * k + a] * virials[6 * k + a] / stack_.n_members;
+    for (int k = first; k < last; k++) square += virials[6 * k + a] * virials[6 * k + a] / stack_.n_members;
     std[a] = std::sqrt(square);
   }
 }

@@ -24,23 +24,22 @@ class MemberForces : protected LAMMPS_NS::Pointers {
   explicit MemberForces(LAMMPS_NS::LAMMPS *lmp) : Pointers(lmp) {}
 
   void forget() { known_ = false; }
-  bool known() const { return known_; }
-
   // What is pulled at once, from the evaluator's member number `first` on: the members of one posterior, or of two, where those beyond known
   // ground come first.
   struct Stack {
     int first, n_sets, n_members;
   };
+  bool know(const Stack &stack) const { return known_ && stack_.first <= stack.first && stack_.n_sets >= stack.n_sets; }
 
   // Of the graph last evaluated, with its derivatives kept; view: the same as the evaluator sees it. Collective.
   void compute(Evaluator &evaluator, const Graph &graph, const uq_graph &view, GhostComm &ghosts, const Stack &stack,
                const Configuration &configuration);
 
-  // Root mean squares over the members of their distance from the model. Of two posteriors the atom's grade (n_local) says which; the virial is
-  // the first one's, since some atom asked for it.
+  // Root mean squares over the members of their distance from the model. Of two posteriors the atom's grade (n_local) says which, for the
+  // virial the caller.
   void force_std(Evaluator &evaluator, const Graph &graph, const double *grades,
                  std::vector<double> *const columns[4]) const;    // |dF|, x, y, z (n_local + 1), eV/Angstrom
-  void virial_std(double std[6]) const;                           // of all ranks, eV; collective
+  void virial_std(bool of_pops, double std[6]) const;             // of all ranks, eV; collective
 
   std::size_t n_bytes() const { return bytes_of(forces_, virials_); }
 

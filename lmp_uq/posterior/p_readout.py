@@ -88,7 +88,7 @@ class PReadout:
         """
         x = self._scaled(descriptors)
         hidden, linear = x @ self.weight.T, x @ self.linear
-        return np.array([silu(hidden + bias) @ self.output + linear for bias in self.member_bias[:n_members]]).reshape(-1, len(x))
+        return np.array([silu(hidden + bias) @ self.output + linear for bias in self.member_bias[:n_members]]).reshape(n_members, len(x))
 
     def total_energies(self, descriptors: ArrayLike, n_members: int) -> np.ndarray:
         """`energies` (n_members,) summed over the atoms, eV."""
@@ -104,7 +104,7 @@ class PReadout:
         hidden = self._scaled(descriptors) @ self.weight.T
         inward, constant = self.weight / self.input_scale, self.linear / self.input_scale
         out = [(self.output * silu_slope(hidden + c)) @ inward + constant for c in self.member_bias[first : first + n_members]]
-        return np.array(out).reshape(-1, len(hidden), self.weight.shape[1])
+        return np.array(out).reshape(n_members, len(hidden), self.weight.shape[1])
 
     def force_rows(self, descriptors: np.ndarray, derivatives: np.ndarray, n_members: int) -> np.ndarray:
         """What the first members add to some force components of a frame, eV/Angstrom.

@@ -56,7 +56,7 @@ def test_each_group_is_judged_beside_pops(fitted):
 
 
 def test_without_a_group_left_out_nothing_is_written(models, tmp_path):
-    with pytest.raises(UqError, match=r"--posterior p-readout: --calibration has no frames; accepted: .* that --data does not hold"):
+    with pytest.raises(UqError, match=r"posterior='p-readout': calibration has no frames; accepted: .* that data does not hold"):
         fit(options(models, tmp_path / "no.uq", calibration=()))
     assert not list(tmp_path.glob("*.uq"))
 
@@ -64,7 +64,7 @@ def test_without_a_group_left_out_nothing_is_written(models, tmp_path):
 def test_groups_that_data_holds_are_not_left_out(models):
     known = read_frames([str(models.full.parent / "train.xyz")])
     new = read_frames([str(models.full.parent / "hot.xyz")])
-    with pytest.raises(UqError, match=r"has 40 frames, all of groups that --data holds; accepted: .* of at least one group"):
+    with pytest.raises(UqError, match=r"has 40 frames, all of groups that data holds; accepted: .* of at least one group"):
         p_readout.require_left_out(known, known)
     p_readout.require_left_out(known, known + new)
     with pytest.raises(UqError, match="all of groups"):
@@ -72,7 +72,7 @@ def test_groups_that_data_holds_are_not_left_out(models):
 
 
 def test_other_words_and_linear_potentials_are_refused(models, tmp_path):
-    with pytest.raises(UqError, match="--posterior blip: accepted: pops or p-readout"):
+    with pytest.raises(UqError, match="posterior='blip': accepted: pops or p-readout"):
         fit(options(models, tmp_path / "no.uq", posterior="blip"))
     with pytest.raises(UqError, match="is a linear potential; accepted: MACE models, or posterior pops"):
         fit(replace(options(models, tmp_path / "no.uq"), backbone=f"snap:{parameter_file(tmp_path)}", elements=("Si:0.5:1.0", "O:0.5:0.9")))

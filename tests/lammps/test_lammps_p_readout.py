@@ -172,3 +172,16 @@ def test_fix_uq_average_says_what_answers(files, lammps):
     found = lammps.run(crystal(), *lines, pair=pair_of(files["known"])).log
     assert "Fix uq/average a: its bars are those of POPS; the P-readout of the model file takes no part" in found
     assert "P-readout of the model file" not in lammps.run(crystal(), *lines).log
+
+
+def test_stress_error_stays_what_was_calibrated(files, models, lammps):
+    """It is a factor of the bar of POPS, alone and beside stress_std, which the P-readout answers."""
+    ask = "compute tot all uq {}\nthermo_style custom step temp pe press c_tot[*]\nrun 0\n#snapshot end"
+    words = ("stress_error", "stress_std stress_error", "force_std_max stress_std stress_error", "stress_std")
+    mine = {word: lammps.state(crystal(tilt=True), ask.format(word), pair=pair_of(files["known"], "engine native"))["tot"] for word in words}
+    pops = lammps.state(crystal(tilt=True), ask.format(words[1]), pair=PLAIN.replace("mace/uq", "mace/uq engine native", 1))["tot"]
+    for word in words[:3]:
+        assert_equal(word, mine[word][-6:], pops[6:], relative=1e-9)
+    for word in words[1:3]:
+        assert_equal(word, mine[word][-12:-6], mine["stress_std"], relative=1e-9)
+    assert not np.allclose(mine["stress_std"], pops[:6], rtol=1e-3)

@@ -52,7 +52,7 @@ DAMAGE = {
     "shape": (tensor("weight", np.zeros((7, 4))), "'posterior/p_readout/weight' has shape (7, 4), float64; accepted: (7, 3), float64"),
     "type": (tensor("output", np.zeros(7, np.float32)), "'posterior/p_readout/output' has shape (7,), float32; accepted: (7,), float64"),
     "nan": (tensor("output", np.full(7, np.nan)), "'posterior/p_readout/output' has 7 NaN or infinite numbers; accepted: finite ones"),
-    "scale": (tensor("input_scale", np.array([1.0, 0.0, 1.0])), "'posterior/p_readout/input_scale' holds 0; accepted: above 0"),
+    "scale": (tensor("input_scale", np.array([1.0, 0.0, 1.0])), "'posterior/p_readout/input_scale' holds 0.0; accepted: above 0"),
     "no grade": (without_grade, "'grade' is null; accepted: an object, because posterior.p_readout hands over to POPS by the grade"),
 }  # fmt: skip
 
