@@ -5,8 +5,8 @@
 
 480 frames that trained the backbone of nbmotaw, 10 force rows each, a sixth of them to stop; judged on frames of its validation set and
 of six sources that no training saw, at most 60 of each, 10 force rows each. POPS is the embedded posterior; the committee five
-networks of the same form without noise, each trained on a bootstrap sample of the frames. Components of forces that vanish by symmetry are left
-out.
+networks of the same form without noise, each trained on a bootstrap sample of the frames. Every force component of the frames has the same
+weight, but those that vanish by symmetry, which are left out.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main(folder: Path, committee: bool) -> None:
     print(f"{len(seeds)} trainings, {time.process_time() - start:.0f} s of processor time:")
     for one in seeds:
         print("   ", {name: round(value, 5) for name, value in one.items()})
-    found = judge(readout, members, judged, {"valid"})
+    found = judge(readout, members, judged, {"valid"}, by_size=True)
     if committee:
         add_committee(found, known, judged)
     show("Forces", found, 1.0)
@@ -94,7 +94,8 @@ def add_committee(found: dict, known: list, judged: list) -> None:
         mine = [one for one in judged if one.group == group]
         errors = np.concatenate([one.forces[one.telling] for one in mine])
         rows = [[m.force_rows(one.descriptors, one.derivatives[one.telling], 1)[0] for one in mine] for m in members]
-        entry["committee"] = figures(np.array([np.concatenate(row) for row in rows]), errors)
+        weights = np.concatenate([np.full(one.telling.sum(), len(one.descriptors)) for one in mine])
+        entry["committee"] = figures(np.array([np.concatenate(row) for row in rows]), errors, weights)
 
 
 def show(title: str, found: dict, unit: float) -> None:

@@ -64,7 +64,6 @@ cdef extern from "bridge.h":
         int (*feature_sum_of)(void *, const uq_graph *, double *, char *) noexcept
         int (*totals)(void *, const double *, double, double *, char *) noexcept
         int (*member_energies)(void *, const double *, double, double *, char *) noexcept
-        int (*readout_energies)(void *, double *, char *) noexcept
         int (*memory_usage)(void *, double *, char *) noexcept
         void (*destroy)(void *) noexcept
 
@@ -360,17 +359,7 @@ cdef int totals(void *engine, const double *total, double energy, double *std_lo
 cdef int member_energies(void *engine, const double *total, double energy, double *energies, char *message) noexcept with gil:
     try:
         obj = <object> <PyObject *> engine
-        doubles(energies, obj.n_members, 1)[:, 0] = obj.member_energies(doubles(total, obj.n_features, 1)[:, 0], energy)
-        return 0
-    except BaseException:
-        put_failure(message)
-        return 1
-
-
-cdef int readout_energies(void *engine, double *energies, char *message) noexcept with gil:
-    try:
-        obj = <object> <PyObject *> engine
-        doubles(energies, obj.n_members, 1)[:, 0] = obj.readout_energies()
+        doubles(energies, obj.n_members, 1)[:, 0] = obj.member_energies(column_of(total, obj.n_features), energy)
         return 0
     except BaseException:
         put_failure(message)
@@ -406,7 +395,6 @@ def register(uintptr_t address):
     table.feature_sum_of = feature_sum_of
     table.totals = totals
     table.member_energies = member_energies
-    table.readout_energies = readout_energies
     table.memory_usage = memory_usage
     table.destroy = destroy
     table.version = UQ_BRIDGE_VERSION

@@ -117,8 +117,8 @@ typedef struct uq_bridge {
   /* the same of the graph last evaluated with other vectors, by a forward pass alone; all that is kept stays; collective */
   int (*feature_sum_of)(void *engine, const uq_graph *graph, double *sum, char *message);
   int (*totals)(void *engine, const double *sum, double energy, double *std_lower_upper /* (3) eV */, char *message);
+  /* sum NULL: what the members of the P-readout add to the energies of this rank's atoms, and to `energy` */
   int (*member_energies)(void *engine, const double *sum, double energy, double *energies /* (n_members) eV */, char *message);
-  int (*readout_energies)(void *engine, double *energies /* (n_members) that the P-readout adds to this rank's atoms, eV */, char *message);
   int (*memory_usage)(void *engine, double *bytes /* of weights, posterior and what is kept, but for torch's own */, char *message);
   void (*destroy)(void *engine);
 } uq_bridge;

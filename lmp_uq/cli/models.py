@@ -52,7 +52,7 @@ FORCE_SCALE = "weight force components by exp(-|F|/B), B in eV/Angstrom"
 RIDGE = "relative ridge >= 0, `evidence`, or `groups`; `auto`: 0.01, of a linear potential `evidence`"
 FLOOR = "relative leverage floor >= 0, `auto` (by the calibration frames) or `groups` (by left-out groups of `--data`)"
 COMPONENTS = "fit on the first N principal components of the features only: fewer give wider bars"
-POSTERIOR = "`pops`, or [`p-readout`](#p-readout): learned members beside it, for known ground; needs a group of `--calibration` that `--data` lacks"
+POSTERIOR = "`pops`, or [`p-readout`](#p-readout): learned members beside it; needs a group in `--calibration` that `--data` lacks"
 AXES = (
     "[principal axes of the box](linear.md#axes-of-the-box): `scaled` columns, `given` units; `auto`: given for SNAP without quadratic "
     "terms, else scaled"

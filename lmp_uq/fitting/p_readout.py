@@ -57,7 +57,8 @@ class Trained:
 
 
 def fit_p_readout(
-    source: BackboneSource, box: Box, labelled: tuple[Sequence[Frame], Sequence[Frame]], offsets: np.ndarray, streams: Any, backbone: Any, options: Any, everyone: Ranks
+    source: BackboneSource, box: Box, data: Sequence[Frame], calibration: Sequence[Frame], *, offsets: np.ndarray, streams: Any,
+    backbone: Any, options: Any, everyone: Ranks,
 ) -> Trained:
     """Train on frames of the posterior, and judge on them and on those of the calibration.
 
@@ -65,8 +66,7 @@ def fit_p_readout(
     ----------
     source, box : BackboneSource, Box
         The model, and the posterior of POPS beside which it stands.
-    labelled : two lists of Frame
-        Of the posterior and the calibration.
+    data, calibration : list of Frame
     offsets : (Z,) array
         As `Stream.offsets`.
     streams : lmp_uq.fitting.streams.FitStreams
@@ -79,10 +79,9 @@ def fit_p_readout(
     UqError
         As `train_p_readout`; frames whose model or labels are not finite.
     """
-    data, calibration = labelled
-    parts = {"frames of the P-readout": chosen(data, N_FRAMES, options.seed), "frames that judge it": chosen_of_groups(calibration, options.seed)}
+    judges = chosen_of_groups(calibration, options.seed)
     found = []
-    for what, mine in parts.items():
+    for what, mine in (("frames of the P-readout", chosen(data, N_FRAMES, options.seed)), ("frames that judge it", judges)):
         stream = streams.stream(source, backbone, mine, what, N_ROWS, of_atoms=True)
         stream.offsets = offsets
         found.append(readout_frames(stream.whole()))
@@ -121,8 +120,8 @@ def require_left_out(data: Sequence[Frame], calibration: Sequence[Frame]) -> Non
         return
     found = f"{len(calibration)} frames, all of groups that {argument('data')} holds" if calibration else "no frames"
     raise UqError(
-        f"{argument('posterior', 'p-readout')}: {argument('calibration')} has {found}; accepted: frames with force labels of at least one group "
-        f"that {argument('data')} does not hold, for such a posterior is far too narrow beyond known ground and has to be seen there"
+        f"{argument('posterior', P_READOUT)}: {argument('calibration')} has {found}; accepted: frames with force labels of at least one "
+        f"group that {argument('data')} does not hold, for such a posterior is far too narrow beyond known ground and has to be seen there"
     )
 
 
@@ -142,7 +141,8 @@ def _frames_of(part: Predictions) -> list[ReadoutFrame]:
         labels, model = np.asarray(frame.forces)[atoms], part.forces[k][atoms]
         quiet = (np.linalg.norm(model, axis=1) < VANISHING) & (np.linalg.norm(labels - model, axis=1) < VANISHING)
         target = float(mine.targets[energy][0]) if energy.any() else np.nan
-        features = np.concatenate([mine.features[energy] if energy.any() else np.full((1, mine.features.shape[1]), np.nan), mine.features[force]])
+        of_energy = mine.features[energy] if energy.any() else np.full((1, mine.features.shape[1]), np.nan)
+        features = np.concatenate([of_energy, mine.features[force]])
         slopes = (part.of_atoms or [])[k]
         out.append(ReadoutFrame(part.descriptors[k], slopes, mine.targets[force], target, frame.group, ~quiet, features))
     return out
@@ -170,8 +170,12 @@ def kept_back(frames: Sequence[ReadoutFrame], seed: int) -> tuple[list[ReadoutFr
     return [frames[k] for k in sorted(order[n:])], [frames[k] for k in sorted(order[:n])]
 
 
-def judge(readout: PReadout, thetas: np.ndarray, frames: Sequence[ReadoutFrame], known: set[str]) -> dict[str, dict[str, Any]]:
+def judge(
+    readout: PReadout, thetas: np.ndarray, frames: Sequence[ReadoutFrame], known: set[str], by_size: bool = False
+) -> dict[str, dict[str, Any]]:
     """`figures` of the force components of each group, of a P-readout and of members (K, P') of POPS.
+
+    by_size: a component stands for as many as its frame has; False: frames count alike.
 
     Returns
     -------
@@ -188,20 +192,22 @@ def judge(readout: PReadout, thetas: np.ndarray, frames: Sequence[ReadoutFrame],
             continue
         learned = [readout.force_rows(one.descriptors, one.derivatives[one.telling], min(JUDGES, readout.n_members)) for one in mine]
         linear = [thetas @ one.linear[1:][one.telling].T for one in mine]
-        out[group] = entry | _beside(errors, np.concatenate(learned, axis=1), np.concatenate(linear, axis=1))
+        weights = np.concatenate([np.full(one.telling.sum(), len(one.descriptors) / len(one.forces) if by_size else 1.0) for one in mine])
+        out[group] = entry | _beside(errors, np.concatenate(learned, axis=1), np.concatenate(linear, axis=1), weights)
         labelled = [one for one in mine if np.isfinite(one.energy)]
         if labelled:
             means = [readout.total_energies(one.descriptors, min(JUDGES, readout.n_members)) / len(one.descriptors) for one in labelled]
             energies = np.array([one.energy for one in labelled])
-            out[group]["energies"] = _beside(energies, np.transpose(means), thetas @ np.array([one.linear[0] for one in labelled]).T)
+            out[group]["energies"] = _beside(energies, np.transpose(means), thetas @ np.array([one.linear[0] for one in labelled]).T, None)
     return out
 
 
-def _beside(errors: np.ndarray, learned: np.ndarray, linear: np.ndarray) -> dict[str, Any]:
-    return {"mae": float(np.mean(np.abs(errors))), "p_readout": figures(learned, errors), "pops": figures(linear, errors)}
+def _beside(errors: np.ndarray, learned: np.ndarray, linear: np.ndarray, weights: np.ndarray | None) -> dict[str, Any]:
+    found = {name: figures(members, errors, weights) for name, members in (("p_readout", learned), ("pops", linear))}
+    return {"mae": float(np.average(np.abs(errors), weights=weights)), **found}
 
 
-def figures(members: np.ndarray, errors: np.ndarray) -> dict[str, float | None]:
+def figures(members: np.ndarray, errors: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float | None]:
     """What members (K, n) of corrections are worth for errors (n,) of the model, in their unit.
 
     Returns
@@ -212,4 +218,5 @@ def figures(members: np.ndarray, errors: np.ndarray) -> dict[str, float | None]:
     std, size = np.sqrt(np.mean(members**2, axis=0)), np.abs(errors)
     ranked = len(errors) > 2 and np.ptp(std) > 0 and np.ptp(size) > 0
     rho = float(spearmanr(std, size).statistic) if ranked else None
-    return {"crps": float(np.mean(fair_crps(members, errors))), "spread_skill": spread_skill(members, errors), "spearman": rho}
+    score = float(np.average(fair_crps(members, errors), weights=weights))
+    return {"crps": score, "spread_skill": spread_skill(members, errors, weights), "spearman": rho}

@@ -37,8 +37,9 @@ def fair_crps(members: Any, label: Any, sort: Any = None) -> Any:
     return abs(members - label).mean(0) - pairs / (k * (k - 1))
 
 
-def spread_skill(members: np.ndarray, label: np.ndarray) -> float:
+def spread_skill(members: np.ndarray, label: np.ndarray, weights: np.ndarray | None = None) -> float:
     """sqrt((K + 1)/K) times the root mean variance of members (K, n) over the root mean square error of their mean: 1 is right."""
     k = len(members)
-    error = np.mean((members.mean(axis=0) - label) ** 2)
-    return float(np.sqrt((k + 1) / k * np.mean(members.var(axis=0, ddof=1)) / error)) if error > 0 else np.nan
+    error = np.average((members.mean(axis=0) - label) ** 2, weights=weights)
+    spread = np.average(members.var(axis=0, ddof=1), weights=weights)
+    return float(np.sqrt((k + 1) / k * spread / error)) if error > 0 else np.nan

@@ -19,7 +19,7 @@ from lmp_uq.posterior.p_readout import PReadout
 
 HIDDEN, NOISE = 64, 16
 """Hidden units, and random numbers that a member is made of."""
-STEPS, BATCH, DRAWS, RATE = 1500, 16, 10, 3e-2
+STEPS, BATCH, DRAWS, RATE = 3000, 16, 10, 3e-2
 """Of the training: steps, frames and members of a step, largest rate; it rises over the first twentieth and falls to zero as a cosine."""
 DECAY, LARGEST_GRADIENT = 1e-3, 1.0
 LOOKS = 15
@@ -69,7 +69,8 @@ class Scales(NamedTuple):
         energies = energies[np.isfinite(energies)]
         force_scale = float(np.sqrt(np.mean(forces**2))) if len(forces) else 0.0
         if not force_scale > 0.0:
-            raise UqError("posterior p-readout: the training frames have no forces that differ from the model's; accepted: frames with force labels")
+            found = "the training frames have no forces that differ from the model's"
+            raise UqError(f"posterior p-readout: {found}; accepted: frames with force labels")
         return cls(force_scale, float(np.sqrt(np.mean(energies**2))) or 1.0 if len(energies) else 1.0)
 
 
@@ -86,7 +87,8 @@ def score(readout: PReadout, frames: Sequence[ReadoutFrame], scales: Scales, n_m
 
 
 def train_p_readout(
-    training: Sequence[ReadoutFrame], stopping: Sequence[ReadoutFrame], n_members: int, seed: int = 0, steps: int | None = None, noise: bool = True
+    training: Sequence[ReadoutFrame], stopping: Sequence[ReadoutFrame], n_members: int, seed: int = 0, *, steps: int | None = None,
+    noise: bool = True,
 ) -> tuple[PReadout, dict[str, float]]:
     """Train on some frames, and keep the weights that are best on others.
 
@@ -114,22 +116,23 @@ def train_p_readout(
         No frames, or as `Scales.of`; no torch.
     """
     if not training or not stopping:
-        raise UqError(f"posterior p-readout: {len(training)} frames for training and {len(stopping)} for stopping it; accepted: 1 or more of each")
+        found = f"{len(training)} frames for training and {len(stopping)} for stopping it"
+        raise UqError(f"posterior p-readout: {found}; accepted: 1 or more of each")
     scales = Scales.of(training)
     mean, scale = mean_and_scale(np.concatenate([one.descriptors for one in training]))
     draw = np.random.default_rng([seed, 1])
     z = draw.normal(size=(max(n_members, 16), NOISE)) * noise
-    best, found = None, {"loss": np.inf, "step": 0.0}
+    best, least = None, {"loss": np.inf, "step": 0.0}
     for step, arrays in _steps(training, mean, scale, scales, seed, steps or STEPS, noise):
         bias = arrays["bias"] + z @ arrays["noise"].T
         output, linear = scales.forces * arrays["output"], scales.forces * arrays["linear"]
         readout = PReadout(mean, scale, arrays["weight"], output, linear, bias)
         now = score(readout, stopping, scales)
-        if now["loss"] < found["loss"]:
-            best, found = readout, now | {"step": float(step)}
+        if now["loss"] < least["loss"]:
+            best, least = readout, now | {"step": float(step)}
     if best is None:
         raise UqError("posterior p-readout: the training gave numbers that are not finite; look at the labels")
-    return PReadout(**best.tensors() | {"member_bias": best.member_bias[:n_members]}), found
+    return PReadout(**best.tensors() | {"member_bias": best.member_bias[:n_members]}), least
 
 
 def _steps(

@@ -125,7 +125,8 @@ def fit(options: FitOptions, command: str = "") -> dict:
     offsets = {} if is_linear(source) else _compare_labels(training, options, backbone, everyone)
     fitted = _fit_all(training, judge, backbone, options, everyone)
     if options.posterior == P_READOUT:
-        fitted.p_readout = fit_p_readout(source, fitted.pops.box_, (frames, calibration), training.offsets, streams, backbone, options, everyone)
+        given = {"offsets": training.offsets, "streams": streams, "backbone": backbone, "options": options, "everyone": everyone}
+        fitted.p_readout = fit_p_readout(source, fitted.pops.box_, frames, calibration, **given)
     report = _report(fitted, len(frames), offsets)
     if everyone.rank == 0:
         _write(fitted.judged.source, options, fitted, report, _provenance(source, options, command, roles))
@@ -278,7 +279,8 @@ def _check_posterior(options: FitOptions, source: BackboneSource, frames: Sequen
     if options.posterior != P_READOUT:
         return
     if is_linear(source):
-        raise UqError(f"{argument('posterior', P_READOUT)}: {options.backbone} is a linear potential; accepted: MACE models, or posterior pops")
+        asked = argument("posterior", P_READOUT)
+        raise UqError(f"{asked}: {options.backbone} is a linear potential; accepted: MACE models, or posterior pops")
     require_left_out(frames, calibration)
 
 

@@ -112,5 +112,5 @@ def _unpack(arrays: dict[str, np.ndarray], frames: list[Frame]) -> Predictions:
 def _of_atoms(arrays: dict[str, np.ndarray], rows: Rows) -> list[np.ndarray]:
     n_atoms = arrays["n_atoms"]
     n_rows = np.bincount(rows.frames[rows.kinds == FORCES.row], minlength=len(n_atoms))
-    parts = np.split(arrays["of_atoms"], np.cumsum(n_rows * n_atoms)[:-1])
-    return [one.reshape(r, n, -1) if r else np.zeros((0, n, one.shape[-1]), one.dtype) for one, r, n in zip(parts, n_rows, n_atoms, strict=True)]
+    parts, width = np.split(arrays["of_atoms"], np.cumsum(n_rows * n_atoms)[:-1]), arrays["of_atoms"].shape[1]
+    return [one.reshape(r, n, width) for one, r, n in zip(parts, n_rows, n_atoms, strict=True)]

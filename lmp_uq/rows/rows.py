@@ -71,7 +71,7 @@ class Predictions:
     stresses : (n_frames, 3, 3) eV/Angstrom^3, ASE sign; nan for frames without a cell
     rows : Rows
     of_atoms : list over frames of (force rows, N, P) float32, or None
-        Derivatives of each atom's descriptors along the displacements of the frame's force rows, 1/Angstrom, where `RowOptions` asks for them.
+        Derivatives of each atom's descriptors along the displacements of the frame's force rows, 1/Angstrom, where asked for.
     """
 
     frames: list[Frame]

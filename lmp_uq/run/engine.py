@@ -303,9 +303,11 @@ class Engine:
         """Std, lower and upper (eV) of the total energy from the feature sum over all ranks."""
         return np.array([x[0] for x in self._bars(np.asarray(feature_sum)[None, :], np.array([energy]))])
 
-    def member_energies(self, feature_sum: ArrayLike, energy: float) -> np.ndarray:
-        """Total energies (eV) of the members in use, (n_members,), from the feature sum over all ranks and the model's energy."""
-        return energy + self._members @ np.asarray(feature_sum)
+    def member_energies(self, feature_sum: ArrayLike | None, energy: float) -> np.ndarray:
+        """Total energies (eV) of the members in use, (n_members,), from the feature sum over all ranks and the model's energy.
+
+        None in its place: by what the members of the P-readout add to the atoms of this rank."""
+        return energy + (self.readout_energies() if feature_sum is None else self._members @ np.asarray(feature_sum))
 
     @property
     def exchange_width(self) -> int:

@@ -102,7 +102,7 @@ class Evaluated:
 
 
 def member_energies(engine: Engine, frames: Sequence[Atoms], names: Sequence[str] | None = None) -> list[np.ndarray]:
-    """Total energies (n_members,) of each frame, eV; those of the P-readout, where there is one, if no atom of the frame is beyond its ground.
+    """Total energies (n_members,) of each frame, eV; those of a P-readout if no atom of the frame is beyond its ground.
 
     Raises as `Evaluated`.
     """
@@ -211,7 +211,7 @@ class _Graphs:
 
 
 class _Away:
-    """By how much force members are away from the model: those of POPS and, on known ground, those of the P-readout of a file that has one."""
+    """By how much force members are away from the model: those of POPS and, on known ground, those of a P-readout."""
 
     def __init__(self, engine: Engine, graph: Graph, grades: np.ndarray | None) -> None:
         n = engine.n_force_members

@@ -30,7 +30,8 @@ def fitted(models, tmp_path_factory):
 
 def options(models, out, **changes):
     folder = models.full.parent
-    given = {"calibration": (str(folder / "cold.xyz"), str(folder / "hot.xyz")), "n_members": 64, "progress": False, "posterior": "p-readout"}
+    given = {"calibration": (str(folder / "cold.xyz"), str(folder / "hot.xyz")), "n_members": 64, "progress": False}
+    given["posterior"] = "p-readout"
     return FitOptions(str(models.bare), (str(folder / "train.xyz"),), str(out), **given | changes)
 
 

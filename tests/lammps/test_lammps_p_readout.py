@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from force_members import EV_PER_CUBIC_ANGSTROM
-from lammps_cases import PLAIN, VOIGT, assert_equal, crystal, with_engine
+from lammps_cases import PLAIN, VOIGT, assert_equal, crystal
 from p_readout_example import ReadoutMembers, with_readout
 
 from lmp_uq import modelfile
@@ -66,7 +66,8 @@ def test_ranks_agree(where, n, files, lammps):
 
 def test_torch_on_two_ranks_is_native_on_one(files, lammps):
     atoms = crystal((2, 2, 1))
-    native, torch = (lammps.state(atoms, *SNAPSHOT, n=n, pair=pair_of(files["mixed"], f"engine {e}")) for e, n in (("native", 1), ("torch", 2)))
+    pairs = {1: pair_of(files["mixed"], "engine native"), 2: pair_of(files["mixed"], "engine torch")}
+    native, torch = (lammps.state(atoms, *SNAPSHOT, n=n, pair=pair) for n, pair in pairs.items())
     assert_equal("force_std", torch["uq"], native["uq"], relative=1e-6)
     assert_equal("stress_std and members", torch["tot"], native["tot"], relative=1e-6)
 
@@ -145,7 +146,7 @@ def test_predictions_are_those_of_lammps(where, files, lammps):
 def test_heat_flux_of_members(engine, files, lammps):
     """Of the P-readout if no atom is beyond known ground, else of POPS."""
     atoms = crystal(tilt=True)
-    ask = ("velocity all create 300 87287", "compute tot all uq/heat members each", "thermo_style custom step temp pe press c_tot[*]", "run 0", "#snapshot end")
+    ask = (*HEAT, "run 0", "#snapshot end")
     found = {name: lammps.state(atoms, *ask, pair=pair_of(files[name], f"engine {engine}"))["tot"] for name in ("known", "mixed", "new")}
     assert np.allclose(found["known"][:6], found["new"][:6], rtol=1e-12) and np.allclose(found["mixed"], found["new"], rtol=1e-9)
     assert not np.allclose(found["known"][6:], found["new"][6:], rtol=1e-4)
@@ -178,7 +179,8 @@ def test_stress_error_stays_what_was_calibrated(files, models, lammps):
     """It is a factor of the bar of POPS, alone and beside stress_std, which the P-readout answers."""
     ask = "compute tot all uq {}\nthermo_style custom step temp pe press c_tot[*]\nrun 0\n#snapshot end"
     words = ("stress_error", "stress_std stress_error", "force_std_max stress_std stress_error", "stress_std")
-    mine = {word: lammps.state(crystal(tilt=True), ask.format(word), pair=pair_of(files["known"], "engine native"))["tot"] for word in words}
+    pair = pair_of(files["known"], "engine native")
+    mine = {word: lammps.state(crystal(tilt=True), ask.format(word), pair=pair)["tot"] for word in words}
     pops = lammps.state(crystal(tilt=True), ask.format(words[1]), pair=PLAIN.replace("mace/uq", "mace/uq engine native", 1))["tot"]
     for word in words[:3]:
         assert_equal(word, mine[word][-6:], pops[6:], relative=1e-9)

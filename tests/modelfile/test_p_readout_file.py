@@ -32,6 +32,22 @@ def tensor(name, array):
     return lambda header, tensors: tensors.update({SECTION + name: array})
 
 
+def less(name):
+    return lambda header, tensors: tensors.pop(SECTION + name)
+
+
+def without_entry(header, tensors):
+    del header["posterior"]["p_readout"]
+
+
+def without_key(header, tensors):
+    del header["posterior"]["p_readout"]["hidden"]
+
+
+def no_object(header, tensors):
+    header["posterior"]["p_readout"] = 3
+
+
 def without_grade(header, tensors):
     header["grade"] = header["calibration"] = None
     for name in [name for name in tensors if name.startswith("grade/")]:
@@ -44,10 +60,10 @@ DAMAGE = {
     "hand over": (entry(hand_over=2.0), "'posterior.p_readout.hand_over' is 2.0; accepted: 1"),
     "few members": (entry(n_members=3), "'posterior.p_readout.n_members' is 3; accepted: 4 or more, as posterior.n_members"),
     "other count": (entry(n_members=5), "'posterior/p_readout/member_bias' has shape (6, 7), float64; accepted: (5, 7), float64"),
-    "missing key": (lambda header, tensors: header["posterior"]["p_readout"].pop("hidden"), "header keys are missing: posterior.p_readout.hidden"),
-    "no object": (lambda header, tensors: header["posterior"].update(p_readout=3), "'posterior.p_readout' is 3; accepted: an object or null"),
-    "not announced": (lambda header, tensors: header["posterior"].pop("p_readout"), "unknown tensor posterior/p_readout/input_mean; accepted"),
-    "missing tensor": (lambda header, tensors: tensors.pop(SECTION + "linear"), "'posterior/p_readout/linear' is missing; accepted: shape (3,), float64"),
+    "missing key": (without_key, "header keys are missing: posterior.p_readout.hidden"),
+    "no object": (no_object, "'posterior.p_readout' is 3; accepted: an object or null"),
+    "not announced": (without_entry, "unknown tensor posterior/p_readout/input_mean; accepted"),
+    "missing tensor": (less("linear"), "'posterior/p_readout/linear' is missing; accepted: shape (3,), float64"),
     "unknown tensor": (tensor("more", np.zeros(2)), "unknown tensor posterior/p_readout/more; accepted"),
     "shape": (tensor("weight", np.zeros((7, 4))), "'posterior/p_readout/weight' has shape (7, 4), float64; accepted: (7, 3), float64"),
     "type": (tensor("output", np.zeros(7, np.float32)), "'posterior/p_readout/output' has shape (7,), float32; accepted: (7,), float64"),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,6 +124,6 @@ def test_the_same_seed_gives_the_same_bits_and_frames_without_forces_none():
     assert all(np.array_equal(one.tensors()[name], two.tensors()[name]) for name in PReadout.tensor_names)
     assert not np.array_equal(one.weight, other.weight)
     with pytest.raises(UqError, match="no forces that differ from the model's"):
-        train_p_readout([ReadoutFrame(f.descriptors, f.derivatives, 0 * f.forces, 0.1, "x", f.telling, f.linear) for f in training], stopping, 4)
+        train_p_readout([replace(one, forces=0.0 * one.forces) for one in training], stopping, 4)
     with pytest.raises(UqError, match="0 frames for training and 5"):
         train_p_readout([], stopping, 4)
