@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from force_members import EV_PER_CUBIC_ANGSTROM
-from lammps_cases import PLAIN, VOIGT, assert_equal, crystal
+from lammps_cases import DEVICE, PLAIN, VOIGT, assert_equal, crystal
 from p_readout_example import ReadoutMembers, with_readout
 
 from lmp_uq import modelfile
@@ -70,6 +70,16 @@ def test_torch_on_two_ranks_is_native_on_one(files, lammps):
     native, torch = (lammps.state(atoms, *SNAPSHOT, n=n, pair=pair) for n, pair in pairs.items())
     assert_equal("force_std", torch["uq"], native["uq"], relative=1e-6)
     assert_equal("stress_std and members", torch["tot"], native["tot"], relative=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_device_agrees(n, files, lammps):
+    """Weights of the members go there from the host, whose they are."""
+    atoms = crystal(tilt=True)
+    for where in ("known", "mixed"):
+        cpu, device = (lammps.state(atoms, *SNAPSHOT, n=k, pair=pair_of(files[where], f"engine {e}")) for k, e in ((1, "native"), (n, DEVICE)))
+        assert_equal("force_std", device["uq"], cpu["uq"], relative=1e-9)
+        assert_equal("stress_std and members", device["tot"], cpu["tot"], relative=1e-9)
 
 
 def test_the_hand_over_is_at_a_grade_of_one(files, models, lammps, tmp_path):

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from p_readout_example import random_readout
 
 from lmp_uq.errors import UqError
 from lmp_uq.metrics.crps import fair_crps, spread_skill
 from lmp_uq.posterior.p_readout import PReadout
-from lmp_uq.posterior.p_readout_training import ReadoutFrame, Scales, score, train_p_readout
+from lmp_uq.posterior.p_readout_training import ReadoutFrame, Scales, _Batch, _first, _loss, score, train_p_readout
 
 # ---- score ----------------------------------------------------------------------------------------------------------------------
 
@@ -102,6 +103,24 @@ def labelled(n: int, seed: int, shift: float = 0.0) -> list[ReadoutFrame]:
         forces = (shift + 0.3 * rng.normal()) * derivatives[:, 0, 0]
         out.append(ReadoutFrame(descriptors, derivatives.astype(np.float32), forces, np.nan, "all", np.ones(12, bool), np.zeros((13, 2))))
     return out
+
+
+def test_the_loss_that_is_trained_is_the_score():
+    """torch in float32 against numpy: energies, forces, frames of unlike sizes, one without an energy."""
+    rng, frames = np.random.default_rng(6), []
+    for n_atoms, energy in ((3, 0.02), (1, np.nan), (5, -0.03)):
+        shape = (4, n_atoms, 2)
+        forces, slopes = rng.normal(size=4), rng.normal(size=shape).astype(np.float32)
+        frames.append(ReadoutFrame(rng.normal(size=shape[1:]), slopes, forces, energy, "all", np.ones(4, bool), np.zeros((5, 2))))
+    mean, scale, scales = np.array([0.1, -0.2]), np.array([0.5, 2.0]), Scales.of(frames)
+    arrays = {name: rng.normal(size=one.shape) for name, one in _first(2, rng).items()}
+    z = rng.normal(size=(5, 16))
+    output, linear = scales.forces * arrays["output"], scales.forces * arrays["linear"]
+    readout = PReadout(mean, scale, arrays["weight"], output, linear, arrays["bias"] + z @ arrays["noise"].T)
+    tensors = {name: torch.tensor(one, dtype=torch.float32) for name, one in arrays.items()}
+    loss = float(_loss(tensors, _Batch.of(frames, mean, scale, scales), torch.tensor(z, dtype=torch.float32)))
+    found = score(readout, frames, scales, 5)
+    assert loss == pytest.approx(found["loss"], rel=1e-4) and min(found["forces"], found["energies"]) > 0.0
 
 
 def test_training_finds_how_far_labels_scatter_and_where_their_middle_is():
