@@ -24,7 +24,7 @@ cdef extern from "bridge.h":
         size_t n_bytes
     ctypedef struct uq_model_info:
         double cutoff
-        int n_features, n_members, n_force_members, width, pull_width
+        int n_features, n_members, n_force_members, has_readout, width, pull_width
         double energy_factor, stress_factor, energy_intercept, energy_slope
         int energy_of_grade
         int uses_correction, n_thresholds
@@ -196,6 +196,7 @@ cdef int load(void **engine, const uq_settings *settings, const uq_model_source 
             local_rank=settings.local_rank, file=file)
         info.cutoff = obj.cutoff
         info.n_features, info.n_members, info.n_force_members = obj.n_features, obj.n_members, obj.n_force_members
+        info.has_readout = obj.readout is not None
         info.width = info.pull_width = obj.exchange_width
         info.energy_factor, info.stress_factor = obj.factor("energy_error"), obj.factor("stress_error")
         info.energy_of_grade = obj.of_mean_grade
@@ -358,7 +359,7 @@ cdef int totals(void *engine, const double *total, double energy, double *std_lo
 cdef int member_energies(void *engine, const double *total, double energy, double *energies, char *message) noexcept with gil:
     try:
         obj = <object> <PyObject *> engine
-        doubles(energies, obj.n_members, 1)[:, 0] = obj.member_energies(doubles(total, obj.n_features, 1)[:, 0], energy)
+        doubles(energies, obj.n_members, 1)[:, 0] = obj.member_energies(column_of(total, obj.n_features), energy)
         return 0
     except BaseException:
         put_failure(message)

@@ -138,6 +138,7 @@ cdef dict add_arrays(Tensors &views, arrays):
 
 include "_native_file.pxi"
 include "_native_head.pxi"
+include "_native_readout.pxi"
 include "_native_device.pxi"
 
 

@@ -26,7 +26,7 @@ from lmp_uq.frames.memory import FrameSource, sources_of
 from lmp_uq.frames.reading import read_atoms
 from lmp_uq.run.arguments import check_counts, name_of_model
 from lmp_uq.run.engine import Engine
-from lmp_uq.run.evaluation import DEAR, WITHOUT_FORCES, error_above, evaluate, gives, has_volume, in_batches
+from lmp_uq.run.evaluation import DEAR, WITHOUT_FORCES, error_above, evaluate, gives, has_volume, in_batches, member_energies
 from lmp_uq.run.reliability import Reliability, assess
 from lmp_uq.run.table import data_frame
 from lmp_uq.selection.choice import Selection, Source, select_frames
@@ -262,6 +262,9 @@ class Prediction:
     @property
     def members(self) -> np.ndarray:
         """(n_frames, K) total energies of the members in use, eV."""
+        self._refuse_missing("members")
+        if self._engine.readout is not None:  # of the atoms' descriptors, which are not kept
+            return np.array(in_batches(self._frames, self.model.name, self._progress, partial(member_energies, self._engine)))
         sums = self._arrays("feature_sum", "members")
         return np.array([self._engine.member_energies(mine, energy) for mine, energy in zip(sums, self.energy, strict=True)])
 

@@ -2,6 +2,7 @@
 #include "file/model_check.h"
 
 #include "base/text.h"
+#include "file/p_readout_entries.h"
 #include "file/specification.h"
 #include "linear/snap_descriptors.h"
 
@@ -118,6 +119,20 @@ void check_curves(const Json &force_error, const Json &header, const Refusals &r
     refusals.reject("posterior", &header.at("posterior"), "an object, because calibration.force_error needs its mean correction");
 }
 
+void check_p_readout(const Json &header, const Refusals &refusals)
+{
+  const std::string why = ", because posterior.p_readout ";
+  if (!is_given(header.find("grade"))) refusals.reject("grade", &header.at("grade"), "an object" + why + "hands over to POPS by the grade");
+  if (header.at("backbone").at("family").string() != "mace")
+    refusals.reject("backbone.family", &header.at("backbone").at("family"), "mace" + why + "is of atoms' descriptors");
+  for (const char *name : {"n_members", "n_force_members"}) {
+    const std::size_t least = count_at(header, std::string("posterior.") + name);
+    if (count_at(header, "posterior.p_readout.n_members") < least)
+      refusals.reject("posterior.p_readout.n_members", find_path(header, "posterior.p_readout.n_members"),
+                      std::to_string(least) + " or more, as posterior." + name);
+  }
+}
+
 // What one entry demands of another.
 void check_relations(const Json &header, const Refusals &refusals)
 {
@@ -159,6 +174,7 @@ void check_header(const Json &header, const std::string &where)
   check_known(header, refusals);
   for (const HeaderBlock &block : header_blocks()) BlockCheck(header, block, refusals).run();
   check_relations(header, refusals);
+  if (has_p_readout(header)) check_p_readout(header, refusals);
   if (header.at("backbone").at("family").string() != "mace") check_linear(header, refusals);
 }
 

@@ -2,6 +2,7 @@
 #include "file/model_check.h"
 
 #include "base/text.h"
+#include "file/p_readout_entries.h"
 #include "file/specification.h"
 
 #include <algorithm>
@@ -58,6 +59,9 @@ void check_names(const Json &header, const Tensors &tensors, const std::string &
     if (begins_with(named.first, "calibration/") && !expected.count(named.first))
       refuse(where, "unknown tensor " + piece(named.first) +
                  "; accepted in calibration: those of quantile_network, probe and ordinal, if the header has that entry");
+  for (const auto &named : tensors)
+    if (begins_with(named.first, "posterior/p_readout/") && !expected.count(named.first))
+      refuse(where, "unknown tensor " + piece(named.first) + "; accepted in posterior/p_readout: its own, if the header has posterior.p_readout");
   const auto force_members = tensors.find("posterior/force_members");
   if (force_members != tensors.end() && !expected.count(force_members->first))
     refuse(where, "tensor 'posterior/force_members' has shape " + shape_text(force_members->second.shape) +
@@ -147,6 +151,13 @@ void check_radius(const Tensors &tensors, const std::string &where)
       refuse(where, "tensor 'grade/radius' holds " + to_text(radius) + "; accepted: above 0, or nan for an element without training atoms");
 }
 
+void check_scales(const Json &header, const Tensors &tensors, const std::string &where)
+{
+  if (!has_p_readout(header)) return;
+  for (const double scale : tensors.at("posterior/p_readout/input_scale").doubles())
+    if (!(scale > 0)) refuse(where, "tensor 'posterior/p_readout/input_scale' holds " + to_text(scale) + "; accepted: above 0");
+}
+
 void check_roles(const Json &header, const Tensors &tensors, const std::string &where)
 {
   std::map<std::string, std::size_t> counts;
@@ -176,6 +187,7 @@ void check_tensors(const Json &header, const Tensors &tensors, const std::string
   check_finite(header, tensors, where);
   check_box(tensors, where);
   check_radius(tensors, where);
+  check_scales(header, tensors, where);
   check_roles(header, tensors, where);
 }
 

@@ -67,8 +67,8 @@ const Rule LIST = {"a list", [](const Json &value, const Json &) { return value.
 const Rule ONE_OR_THREE = {"1 or 3", [](const Json &value, const Json &) {
                              return value.is_integer() && (value.digits() == "1" || value.digits() == "3");
                            }};
-const Rule EXACTLY_2 = exactly(2, "2"), EXACTLY_4 = exactly(4, "4"), EXACTLY_0_01 = exactly(0.01, "0.01"), EXACTLY_0_05 = exactly(0.05, "0.05");
-const Rule EXACTLY_0_005 = exactly(0.005, "0.005"), EXACTLY_0_0005 = exactly(0.0005, "0.0005");
+const Rule EXACTLY_1 = exactly(1, "1"), EXACTLY_2 = exactly(2, "2"), EXACTLY_4 = exactly(4, "4"), EXACTLY_0_01 = exactly(0.01, "0.01");
+const Rule EXACTLY_0_05 = exactly(0.05, "0.05"), EXACTLY_0_005 = exactly(0.005, "0.005"), EXACTLY_0_0005 = exactly(0.0005, "0.0005");
 const Rule MEAN_GRADE = {"mean_grade", [](const Json &value, const Json &) { return value.is_string() && value.string() == "mean_grade"; }};
 
 }    // namespace lmp_uq::rules

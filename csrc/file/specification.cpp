@@ -2,6 +2,7 @@
 #include "file/specification.h"
 
 #include "file/classifiers.h"
+#include "file/p_readout_entries.h"
 #include "file/rules.h"
 
 #include <algorithm>
@@ -89,7 +90,8 @@ const std::vector<HeaderBlock> BLOCKS = {
     {"n_force_rows", FREE, OR_ABSENT, "", "most rows of forces of a frame; null for all"},
     {"seed", FREE, OR_ABSENT, "", "of the draws"},
     {"dof", FREE, OR_ABSENT, "", "effective number of parameters"},
-    {"energy_offsets", FREE, OR_ABSENT, "eV", "of each element, labels less model"}}},
+    {"energy_offsets", FREE, OR_ABSENT, "eV", "of each element, labels less model"},
+    {"p_readout", &OBJECT, OR_NEITHER, "", "[learned members](uncertainty.md#p-readout) beside POPS"}}},
   {"calibration", "", nullptr, {
     {"force_error", &OBJECT, OR_NEITHER, "", "needs `grade`"},
     {"energy_error", &OBJECT, OR_NEITHER, "", "of the energy per atom"},
@@ -241,13 +243,13 @@ std::size_t bias_columns(const Json &header)
 
 const std::vector<HeaderBlock> &header_blocks()
 {
-  static const std::vector<HeaderBlock> all = with_classifiers(BLOCKS);
+  static const std::vector<HeaderBlock> all = with_p_readout(with_classifiers(BLOCKS));
   return all;
 }
 
 const std::vector<TensorEntry> &tensor_entries()
 {
-  static const std::vector<TensorEntry> all = with_classifiers(TENSORS);
+  static const std::vector<TensorEntry> all = with_p_readout(with_classifiers(TENSORS));
   return all;
 }
 
@@ -266,7 +268,7 @@ std::size_t length(const std::string &symbol, const Json &header)
   if (symbol == "R") return count_at(header, "posterior.n_modes");
   if (symbol == "K") return count_at(header, "posterior.n_members");
   if (symbol == "M") return count_at(header, "posterior.n_force_members");
-  if (const std::size_t found = classifier_length(symbol, header)) return found;
+  if (const std::size_t found = classifier_length(symbol, header) + p_readout_length(symbol, header)) return found;
   const Json &network = *find_path(header, "calibration.quantile_network");
   if (symbol == "P + V") return length("P", header) + (network.has("n_variables") ? network.at("n_variables").integer() : 1);
   if (symbol == "L") return network.at("levels").array().size();

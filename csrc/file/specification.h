@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The specification of the model file, *.uq: each entry of the header and each tensor stands here, once. model_check refuses what does not fit
-// these tables, and docs/file_format.md is made of them. A new entry is a line in them. Those of the classifiers stand in classifiers.cpp.
+// these tables, and docs/file_format.md is made of them. A new entry is a line in them. Those of the classifiers and of the
+// P-readout stand in classifiers.cpp and p_readout_entries.cpp.
 #ifndef LMP_UQ_SPECIFICATION_H
 #define LMP_UQ_SPECIFICATION_H
 

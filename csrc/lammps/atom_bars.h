@@ -25,6 +25,8 @@ class AtomBars {
   double *take_descriptors(std::size_t n);
   void take(const Engine::State *state, const std::vector<std::int64_t> &species, const std::vector<double> &energies);
 
+  const double *descriptors();    // (n, P), of a device once they are asked for
+
   // (n) each
   const double *energy_bar(int field);
   const double *grades();
@@ -42,7 +44,6 @@ class AtomBars {
 
  private:
   std::size_t n() const { return species_->size(); }
-  const double *descriptors();
 
   Posterior &posterior_;
   Engine &engine_;

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define UQ_BRIDGE_VERSION 12
+#define UQ_BRIDGE_VERSION 13
 #define UQ_MESSAGE_LENGTH 16384
 #define UQ_MAX_THRESHOLDS 100    /* as the reader of model files allows */
 
@@ -53,6 +53,7 @@ typedef struct uq_model_info {
   double cutoff;                      /* Angstrom */
   int n_features;                     /* length of a feature sum, bias columns included; 0 = no posterior */
   int n_members, n_force_members;     /* in use: K, K' */
+  int has_readout;                    /* 1: as many members of a P-readout stand beside each of them */
   int width, pull_width;              /* doubles of a ghost's widest row: of a step, of the stacked pulls of members */
   double energy_factor;               /* energy_error / energy_std of the total; 0 = not calibrated, or of the mean grade */
   int energy_of_grade;                /* 1: energy_error is made of the mean grade, with the next two numbers */
@@ -97,7 +98,8 @@ typedef struct uq_bridge {
               uq_model_info *info, char *message);
   int (*evaluate)(void *engine, const uq_graph *graph, int keep /* 1: the next three may follow */, double *energies /* (n_local) eV */,
                   double *edge_gradients /* (n_edges, 3) dE/dr_ij, eV/Angstrom */, char *message);
-  /* of the graph last evaluated, handed in again because ghosts are exchanged inside; collective, also for ranks without atoms */
+  /* Of the graph last evaluated, handed in again because ghosts are exchanged inside; collective, also for ranks without atoms. Members
+     K' ... 2 K' - 1 are those of the P-readout, here and below. */
   int (*member_gradients)(void *engine, const uq_graph *graph, int first, int n,
                           double *gradients /* (n, n_edges, 3) d(member - model)/dr_ij, eV/Angstrom */, char *message);
   /* The same of a function of the descriptors: of the posterior's mean correction, eV; of the sum of the atoms' grades with factors `of`
@@ -115,6 +117,7 @@ typedef struct uq_bridge {
   /* the same of the graph last evaluated with other vectors, by a forward pass alone; all that is kept stays; collective */
   int (*feature_sum_of)(void *engine, const uq_graph *graph, double *sum, char *message);
   int (*totals)(void *engine, const double *sum, double energy, double *std_lower_upper /* (3) eV */, char *message);
+  /* sum NULL: what the members of the P-readout add to the energies of this rank's atoms, and to `energy` */
   int (*member_energies)(void *engine, const double *sum, double energy, double *energies /* (n_members) eV */, char *message);
   int (*memory_usage)(void *engine, double *bytes /* of weights, posterior and what is kept, but for torch's own */, char *message);
   void (*destroy)(void *engine);

@@ -140,12 +140,14 @@ void ComputeUq::fill_all()
 // once, however many items are made of them
 void ComputeUq::ask_totals()
 {
-  bool energy_asked = false, stress_asked = false;
+  bool energy_asked = false, stress_asked = false, error_asked = false;
   for (const auto &item : items) {
     energy_asked = energy_asked || item.kind == TOTAL || item.kind == ENERGY_ERROR;
-    stress_asked = stress_asked || item.kind == STRESS_STD || item.kind == STRESS_ERROR;
+    stress_asked = stress_asked || item.kind == STRESS_STD;
+    error_asked = error_asked || item.kind == STRESS_ERROR;
   }
   if (energy_asked) last().totals(total);
+  if (error_asked) last().stress_std(stress_of_pops, true);
   if (stress_asked) last().stress_std(stress);
 }
 
@@ -155,7 +157,7 @@ void ComputeUq::fill(const Item &item, double *out)
   if (item.kind == ENERGY_ERROR) out[0] = last().energy_error(total[0]);
   if (item.kind == STRESS_STD) std::copy_n(stress, 6, out);
   if (item.kind == STRESS_ERROR)
-    for (int k = 0; k < 6; k++) out[k] = model_info().stress_factor * stress[k];
+    for (int k = 0; k < 6; k++) out[k] = model_info().stress_factor * stress_of_pops[k];
   if (item.kind == MEMBERS) {
     if (item.width != model_info().n_members)
       error->all(FLERR, "Compute uq {}: the model file has {} members now, {} when the run was set up", id, model_info().n_members, item.width);
@@ -186,6 +188,8 @@ double ComputeUq::mean(const lmp_uq::Field &field)
 int ComputeUq::n_features() const { return model_info().n_features; }
 
 int ComputeUq::n_members() const { return model_info().n_members; }
+
+bool ComputeUq::has_readout() const { return model_info().has_readout; }
 
 std::string ComputeUq::model() const { return pair().model().name_and_hash(); }
 

@@ -30,6 +30,7 @@ class ComputeUq : public Compute, public lmp_uq::TotalFeatures, public lmp_uq::S
 
   int n_features() const override;
   int n_members() const override;
+  bool has_readout() const override;
   std::string model() const override;
   void require_features(const char *who, bool virial) override;
   void total_features(double *sum) override;
@@ -48,7 +49,7 @@ class ComputeUq : public Compute, public lmp_uq::TotalFeatures, public lmp_uq::S
   std::vector<Item> items;
   int number = 0;    // of several mace/uq
   std::vector<double> values;
-  double total[3] = {}, stress[6] = {};
+  double total[3] = {}, stress[6] = {}, stress_of_pops[6] = {};    // the last: what stress_error is calibrated with
 
   class PairMaceUq &pair() const;    // looked up each time: pair styles come and go
   lmp_uq::ForceComputation &last() const;

@@ -54,7 +54,7 @@ class Evaluator {
   // gradients need only if told to
   virtual void evaluate(const uq_graph &graph, bool keep, double *energies, const Pulled &out) = 0;
 
-  // of n force members less the model, of the graph last evaluated; collective
+  // of n force members less the model, of the graph last evaluated; collective. After the K' of POPS come as many of the P-readout.
   virtual void pull_members(const uq_graph &graph, int first, int n, const Pulled &out) = 0;
 
   // of the posterior's mean correction, where the file uses it
@@ -86,6 +86,7 @@ class Evaluator {
   virtual void feature_sum_of(const uq_graph &graph, double *sum) = 0;
   virtual void totals(const double *sum, double energy, double std_lower_upper[3]) = 0;
   virtual void member_energies(const double *sum, double energy, double *energies) = 0;    // (n_members) eV
+  virtual void readout_energies(double *energies) = 0;    // (n_members) that those of the P-readout add to this rank's atoms, eV
 
   virtual double memory_usage() = 0;    // bytes of weights, tables, posterior and what is kept of the configuration last evaluated
 };

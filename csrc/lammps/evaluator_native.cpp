@@ -5,6 +5,7 @@
 #include "mace/engine.h"
 #include "mace/device_library.h"
 #include "native_info.h"
+#include "head/p_readout.h"
 #include "head/posterior.h"
 #include "base/text.h"
 
@@ -44,10 +45,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   std::size_t make_tables(std::shared_ptr<lmp_uq::TableStore> store) override;
   bool takes_lists() const override { return keeps_lists_ != nullptr; }
   void evaluate(const uq_graph &graph, bool keep, double *energies, const lmp_uq::Pulled &out) override;
-  void pull_members(const uq_graph &graph, int first, int n, const lmp_uq::Pulled &out) override
-  {
-    correct(graph, n, head_->force_member(first), head_->n_descriptors(), out);
-  }
+  void pull_members(const uq_graph &graph, int first, int n, const lmp_uq::Pulled &out) override;
   void pull_correction(const uq_graph &graph, const lmp_uq::Pulled &out) override { correct(graph, 1, head_->mean_correction(), 0, out); }
   void energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients) override;
   void pull_grades(const uq_graph &graph, const double *factors, const lmp_uq::Pulled &out) override;
@@ -59,6 +57,7 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   void feature_sum_of(const uq_graph &graph, double *sum) override;
   void totals(const double *sum, double energy, double std_lower_upper[3]) override { head_->totals(sum, energy, std_lower_upper); }
   void member_energies(const double *sum, double energy, double *energies) override { head_->member_energies(sum, energy, energies); }
+  void readout_energies(double *energies) override { readout_->energies(species_.size(), bars_->descriptors(), head_->n_members(), energies); }
   double memory_usage() override;
   std::string remark() const override { return remark_; }
   bool shares_out_work() const override { return engine_->device() == "cpu"; }
@@ -71,12 +70,14 @@ class NativeEvaluator : public lmp_uq::Evaluator {
   void pull(const uq_graph &graph, int n, const lmp_uq::ListEngine::PullWeights &weights, const lmp_uq::Pulled &out);
   void correct(const uq_graph &graph, int n, const double *coefficients, std::size_t stride, const lmp_uq::Pulled &out,
                const double *weights = nullptr);
+  void weigh_readout(const uq_graph &graph, int member, int n_sets, const double *of_atoms, const lmp_uq::Pulled &out);
 
   const lmp_uq::Settings settings_;
   std::string precision_, remark_;
   std::unique_ptr<lmp_uq::ModelFile> file_;    // the engine looks into its bytes
   std::vector<int> elements_;                  // of each species
   std::unique_ptr<lmp_uq::Posterior> head_;
+  std::unique_ptr<lmp_uq::PReadout> readout_;    // nullptr: the file has none
   std::unique_ptr<lmp_uq::Engine> engine_;
   lmp_uq::ListEngine *keeps_lists_ = nullptr;  // engine_, where it does
   lmp_uq::EdgePulls pulls_{1};
@@ -106,10 +107,12 @@ uq_model_info NativeEvaluator::load(const lmp_uq::ModelSource &source, const std
   options.name = name;
   elements_ = numbers_of(elements, lmp_uq::symbols_of(*file_), name);
   head_ = std::make_unique<lmp_uq::Posterior>(*file_, elements_, options);
+  readout_ = lmp_uq::PReadout::of(*file_);
   make_engine();
   head_->use_threads(engine_->n_threads());
+  if (readout_) readout_->use_threads(engine_->n_threads());
   bars_ = std::make_unique<lmp_uq::AtomBars>(*head_, *engine_);
-  return lmp_uq::describe(*file_, *head_, *engine_, precision_);
+  return lmp_uq::describe(*file_, *head_, readout_ != nullptr, *engine_, precision_);
 }
 
 // a device that is not there is a reason for another engine, a word that is none is not
@@ -225,11 +228,37 @@ void NativeEvaluator::correct(const uq_graph &graph, int n, const double *coeffi
   pull(graph, n, {nullptr, weights_.data(), nullptr, nullptr}, out);
 }
 
+// one stack, in which every atom has weights of its own where members of the P-readout are
+void NativeEvaluator::pull_members(const uq_graph &graph, int first, int n, const lmp_uq::Pulled &out)
+{
+  const int n_linear = std::max(std::min(first + n, head_->n_force_members()) - first, 0);
+  if (n_linear == n) return correct(graph, n, head_->force_member(first), head_->n_descriptors(), out);
+  const std::size_t width = head_->n_descriptors(), n_local = species_.size();
+  weights_.resize(n * n_local * width + 1);
+  for (std::size_t row = 0; row < n_linear * n_local; row++)
+    std::copy_n(head_->force_member(first + static_cast<int>(row / n_local)), width, weights_.data() + row * width);
+  readout_->slopes(n_local, bars_->descriptors(), first + n_linear - head_->n_force_members(), n - n_linear,
+                   weights_.data() + n_linear * n_local * width);
+  pull(graph, n, {nullptr, weights_.data(), nullptr, nullptr}, out);
+}
+
 void NativeEvaluator::energy_gradients(const uq_graph &graph, int member, int n_sets, const double *weights, double *gradients)
 {
   const lmp_uq::Pulled out = {gradients, nullptr, nullptr};
+  if (member >= head_->n_force_members()) return weigh_readout(graph, member - head_->n_force_members(), n_sets, weights, out);
   if (member != OF_MODEL) return correct(graph, n_sets, head_->force_member(member), 0, out, weights);
   pull(graph, n_sets, {weights, nullptr, nullptr, nullptr}, out);
+}
+
+void NativeEvaluator::weigh_readout(const uq_graph &graph, int member, int n_sets, const double *of_atoms, const lmp_uq::Pulled &out)
+{
+  const std::size_t width = head_->n_descriptors(), n_local = species_.size();
+  std::vector<double> slopes(n_local * width + 1);
+  readout_->slopes(n_local, bars_->descriptors(), member, 1, slopes.data());
+  weights_.resize(n_sets * n_local * width + 1);
+  for (std::size_t row = 0; row < n_sets * n_local; row++)
+    for (std::size_t p = 0; p < width; p++) weights_[row * width + p] = of_atoms[row] * slopes[row % n_local * width + p];
+  pull(graph, n_sets, {nullptr, weights_.data(), nullptr, nullptr}, out);
 }
 
 void NativeEvaluator::pull_grades(const uq_graph &graph, const double *factors, const lmp_uq::Pulled &out)
@@ -257,6 +286,7 @@ double NativeEvaluator::memory_usage()
 {
   const std::size_t step = state_ ? state_->n_bytes() : 0;
   return static_cast<double>(file_->n_bytes() + head_->n_bytes() + engine_->n_bytes() + bars_->n_bytes() + pulls_.n_bytes() + step) - shared_elsewhere_ +
+      (readout_ ? readout_->n_bytes() : 0) +
       lmp_uq::bytes_of(species_, node_elements_, energies_, weights_, other_descriptors_);
 }
 

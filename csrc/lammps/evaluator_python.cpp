@@ -67,6 +67,7 @@ class PythonEvaluator : public lmp_uq::Evaluator {
   {
     check(bridge_.member_energies(engine_, sum, energy, energies, text()));
   }
+  void readout_energies(double *energies) override { check(bridge_.member_energies(engine_, nullptr, 0.0, energies, text())); }
 
   double memory_usage() override
   {

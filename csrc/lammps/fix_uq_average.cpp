@@ -11,6 +11,7 @@
 #include "lammps/compute.h"
 #include "lammps/domain.h"
 #include "lammps/error.h"
+#include "lammps/fmt/format.h"
 #include "lammps/force.h"
 #include "lammps/input.h"
 #include "lammps/modify.h"
@@ -48,6 +49,8 @@ FixUqAverage::FixUqAverage(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, a
   if (source_id.empty()) error->all(FLERR, "Fix uq/average needs: uq ID, a compute of style uq or uq/linear");
   if (temperature_word.empty()) error->all(FLERR, "Fix uq/average needs: temp T, the temperature of the ensemble in K, or v_name");
   check_source();
+  if (comm->me == 0 && source().has_readout())
+    utils::logmesg(lmp, fmt::format("Fix uq/average {}: its bars are those of POPS; the P-readout of the model file takes no part\n", id));
   make_averages();
   if (!file.empty()) out.open(file, append);
 

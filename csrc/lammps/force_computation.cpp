@@ -48,7 +48,7 @@ void ForceComputation::make_room()
 {
   const auto &info = model_.info;
   const bool pulls = derivatives_wanted_ || derivatives_observed_;
-  const int of_atoms = std::max(4, 3 * info.n_force_members);
+  const int of_atoms = std::max(4, 3 * info.n_force_members * (1 + info.has_readout));
   if (comm->nprocs == 1)
     ghosts_.make_room(of_atoms, of_atoms);    // for plans alone
   else

@@ -44,7 +44,7 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   double energy();                                   // total over ranks, eV
   void totals(double std_lower_upper[3]);            // of the total energy, eV
   double energy_error(double std);                   // calibrated, of the total energy with this std, eV
-  void stress_std(double bar[6]);                    // xx yy zz xy xz yz
+  void stress_std(double bar[6], bool of_pops = false);    // xx yy zz xy xz yz; of POPS where a P-readout would answer, for calibrated bars
   void member_energies(double *energies);            // (n_members) total energies, eV
   void total_features(double *sum);                  // (n_features) summed over all atoms
   void virial_rows(bool trace, double *rows);        // (6, n_features) -d(that)/dstrain, or their trace; evaluates strained cells
@@ -102,9 +102,11 @@ class ForceComputation : protected LAMMPS_NS::Pointers {
   void need_derivatives(const char *what, bool and_more = true);
   Slope slope_of(const std::function<void(const uq_graph &, const Pulled &)> &pull);
   uq_force_variables force_variables();
-  void compute_member_forces();
+  void compute_member_forces(bool of_pops = false);
+  bool leaves_known_ground();    // some atom of all ranks; collective, where the file has a P-readout
   const double *as_present(const std::vector<double> &rows, std::vector<double> &buffer, int width = 1);
   double sum_features(std::vector<double> &sum);
+  void readout_energies(double total, double *energies);
   [[noreturn]] void fail_here(const std::string &text);
 
   const LAMMPS_NS::Pair &pair_;

@@ -3,6 +3,7 @@
 #include "force_computation.h"
 
 #include "guard.h"
+#include "over_ranks.h"
 
 #include "lammps/atom.h"
 #include "lammps/error.h"
@@ -10,6 +11,7 @@
 #include "lammps/pair.h"
 #include "lammps/update.h"
 
+#include <algorithm>
 #include <cmath>
 
 using namespace LAMMPS_NS;
@@ -69,7 +71,7 @@ const ForceComputation::Column &ForceComputation::evaluate_field(const Field &as
     compute_member_forces();
     std::vector<double> *std[4];
     for (int k = 0; k < 4; k++) std[k] = &columns_[UQ_FORCE_STD + k].values;
-    members_.force_std(*model_.evaluator, graph_, std);
+    members_.force_std(*model_.evaluator, graph_, model_.info.has_readout ? evaluate_field({UQ_GRADE}).values.data() : nullptr, std);
     for (int k = 0; k < 4; k++) columns_[UQ_FORCE_STD + k].known = true;
     return column;
   }
@@ -114,11 +116,20 @@ void ForceComputation::need_derivatives(const char *what, bool and_more)
                what, update->ntimestep);
 }
 
-void ForceComputation::compute_member_forces()
+void ForceComputation::compute_member_forces(bool of_pops)
 {
-  if (members_.known()) return;
+  const int n = model_.info.n_force_members;
+  MemberForces::Stack stack = {0, n, n};
+  if (model_.info.has_readout) stack = of_pops || leaves_known_ground() ? MemberForces::Stack{0, 2 * n, n} : MemberForces::Stack{n, n, n};
+  if (members_.know(stack)) return;
   need_derivatives("force members");
-  members_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, model_.info.n_force_members, configuration_);
+  members_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, stack, configuration_);
+}
+
+bool ForceComputation::leaves_known_ground()
+{
+  const std::vector<double> &grades = evaluate_field({UQ_GRADE}).values;
+  return on_any_rank(world, std::any_of(grades.begin(), grades.begin() + graph_.n_local(), beyond_known_ground));
 }
 
 const double *ForceComputation::model_forces()

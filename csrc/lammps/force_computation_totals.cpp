@@ -48,8 +48,17 @@ void ForceComputation::member_energies(double *energies)
     const auto watch = clock_.watch(StepClock::BARS);
     std::vector<double> sum;
     const double total = sum_features(sum);
+    if (model_.info.has_readout && !leaves_known_ground()) return readout_energies(total, energies);
     model_.evaluator->member_energies(sum.data(), total, energies);
   });
+}
+
+void ForceComputation::readout_energies(double total, double *energies)
+{
+  std::vector<double> of_this_rank(model_.info.n_members + 1, 0.0);
+  model_.evaluator->readout_energies(of_this_rank.data());
+  const std::vector<double> added = sum_over_ranks(world, of_this_rank);
+  for (int k = 0; k < model_.info.n_members; k++) energies[k] = total + added[k];
 }
 
 double ForceComputation::energy_error(double std)
@@ -68,14 +77,15 @@ double ForceComputation::energy_error(double std)
   return energy_bar(bar, std, sums[1] > 0.0 ? sums[0] / sums[1] : 0.0, sums[1]);
 }
 
-void ForceComputation::stress_std(double bar[6])
+void ForceComputation::stress_std(double bar[6], bool of_pops)
 {
   current_or_error();
   guarded([&] {
     const auto watch = clock_.watch(StepClock::BARS);
-    compute_member_forces();
+    of_pops = of_pops || !model_.info.has_readout || leaves_known_ground();
+    compute_member_forces(of_pops);
   });
-  members_.virial_std(bar);
+  members_.virial_std(of_pops, bar);
   for (int a = 0; a < 6; a++) bar[a] = bar[a] / volume_ * force->nktv2p;
 }
 
@@ -86,7 +96,8 @@ std::vector<double> ForceComputation::heat_flux(int n_members)
   guarded([&] {
     const auto watch = clock_.watch(StepClock::MODEL);
     need_derivatives("heat fluxes", graph_.nodes().keep_images());
-    flux = heat_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, configuration_, energies_.data(), n_members);
+    const int first = model_.info.has_readout && n_members && !leaves_known_ground() ? model_.info.n_force_members : 0;
+    flux = heat_.compute(*model_.evaluator, graph_, graph_view(), ghosts_, configuration_, energies_.data(), {first, n_members});
   });
   return flux;
 }

@@ -76,14 +76,15 @@ void HeatFlux::add_potential(Evaluator &evaluator, const Graph &graph, const uq_
 }
 
 std::vector<double> HeatFlux::compute(Evaluator &evaluator, const Graph &graph, uq_graph view, GhostComm &ghosts,
-                                      const Configuration &configuration, const double *energies, int n_members)
+                                      const Configuration &configuration, const double *energies, const Members &members)
 {
-  std::vector<double> here(6 + 3 * static_cast<std::size_t>(n_members), 0.0);
+  std::vector<double> here(6 + 3 * static_cast<std::size_t>(members.n), 0.0);
   take_motion(graph, ghosts, configuration);
   take_moments(graph, ghosts);
   view.exchange.shifts = shifts_.data();
   add_potential(evaluator, graph, view, Evaluator::OF_MODEL, here.data());
-  for (int k = 0; k < n_members; k++) add_potential(evaluator, graph, view, k, here.data() + 6 + 3 * static_cast<std::size_t>(k));
+  for (int k = 0; k < members.n; k++)
+    add_potential(evaluator, graph, view, members.first + k, here.data() + 6 + 3 * static_cast<std::size_t>(k));
   add_convective(graph, energies, here.data() + 3);
   std::vector<double> all = sum_over_ranks(world, here);
   for (int a = 0; a < 3; a++) all[a] += all[3 + a];

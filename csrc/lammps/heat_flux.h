@@ -25,10 +25,13 @@ class HeatFlux : protected LAMMPS_NS::Pointers {
   void take_positions(const Graph &graph);
 
   // Of the graph last evaluated, with its derivatives kept, and the present velocities: (6) total x y z, convective x y z, then by how much
-  // each of n_members force members changes x y z of the potential part, of all ranks, eV Angstrom/ps. energies (n_local) eV; view: the graph
+  // each of these force members, by the numbers of the evaluator, changes x y z of the potential part, of all ranks, eV Angstrom/ps. energies (n_local) eV; view: the graph
   // as the evaluator sees it. Collective.
+  struct Members {
+    int first, n;
+  };
   std::vector<double> compute(Evaluator &evaluator, const Graph &graph, uq_graph view, GhostComm &ghosts, const Configuration &configuration,
-                              const double *energies, int n_members);
+                              const double *energies, const Members &members);
 
   std::size_t n_bytes() const { return bytes_of(x_, motion_, weights_, shifts_, gradients_); }
 

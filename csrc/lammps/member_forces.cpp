@@ -17,11 +17,12 @@ using lmp_uq::MemberForces;
 static constexpr int64_t MAX_GRADIENTS = 1 << 22;
 
 // forces and virials from the same pull
-void MemberForces::compute(Evaluator &evaluator, const Graph &graph, const uq_graph &view, GhostComm &ghosts, int n_members,
+void MemberForces::compute(Evaluator &evaluator, const Graph &graph, const uq_graph &view, GhostComm &ghosts, const Stack &stack,
                            const Configuration &configuration)
 {
+  const int n_members = stack.n_sets;
   const std::size_t width = 3 * static_cast<std::size_t>(n_members), n_forces = 3 * graph.n_nodes();
-  n_members_ = n_members;
+  stack_ = stack;
   forces_.assign(graph.n_nodes() * width + 1, 0.0);
   virials_.assign(6 * static_cast<std::size_t>(n_members), 0.0);
 
@@ -31,7 +32,7 @@ void MemberForces::compute(Evaluator &evaluator, const Graph &graph, const uq_gr
   std::vector<double> forces(batch * n_forces + 1);
   for (int first = 0; first < n_members; first += batch) {
     const int n = std::min(batch, n_members - first);
-    evaluator.pull_members(view, first, n, {nullptr, forces.data(), virials_.data() + 6 * first});
+    evaluator.pull_members(view, stack.first + first, n, {nullptr, forces.data(), virials_.data() + 6 * first});
     for (int k = 0; k < n; k++)
       for (std::size_t q = 0; q < n_forces; q++) forces_[q / 3 * width + 3 * (first + k) + q % 3] = forces[k * n_forces + q];
   }
@@ -49,14 +50,21 @@ void MemberForces::check_finite(const Graph &graph, const Configuration &configu
         fail_here(lmp, PAIR_STYLE, fmt::format("the force of member {} on atom {} is not a finite number", k / 3 + 1, configuration.tag(graph.nodes().atom(i))));
 }
 
-void MemberForces::force_std(Evaluator &evaluator, const Graph &graph, std::vector<double> *const columns[4]) const
+void MemberForces::force_std(Evaluator &evaluator, const Graph &graph, const double *grades, std::vector<double> *const columns[4]) const
 {
-  const std::size_t n = graph.n_local();
-  std::vector<double> std(4 * n + 1);
-  if (!evaluator.member_std(n, n_members_, forces_.data(), std.data()))
+  const std::size_t n = graph.n_local(), width = 3 * static_cast<std::size_t>(stack_.n_members);
+  std::vector<double> std(4 * n + 1), answering;
+  const double *forces = forces_.data();
+  if (stack_.n_sets > stack_.n_members) {
+    answering.resize(n * width + 1);
+    for (std::size_t i = 0; i < n; i++)
+      std::copy_n(forces + (2 * i + !beyond_known_ground(grades[i])) * width, width, answering.data() + i * width);
+    forces = answering.data();
+  }
+  if (!evaluator.member_std(n, stack_.n_members, forces, std.data()))
     for (std::size_t i = 0; i < n; i++) {
       double of_atom[4];
-      member_std(forces_.data() + 3 * i * n_members_, n_members_, of_atom);
+      member_std(forces + i * width, stack_.n_members, of_atom);
       for (int k = 0; k < 4; k++) std[k * n + i] = of_atom[k];
     }
   for (int k = 0; k < 4; k++) {
@@ -65,12 +73,13 @@ void MemberForces::force_std(Evaluator &evaluator, const Graph &graph, std::vect
   }
 }
 
-void MemberForces::virial_std(double std[6]) const
+void MemberForces::virial_std(bool of_pops, double std[6]) const
 {
   const std::vector<double> virials = sum_over_ranks(world, virials_);
+  const int first = of_pops ? 0 : stack_.n_sets - stack_.n_members, last = first + stack_.n_members;
   for (int a = 0; a < 6; a++) {
     double square = 0.0;
-    for (std::size_t k = a; k < virials.size(); k += 6) square += virials[k] * virials[k] / n_members_;
+    for (int k = first; k < last; k++) square += virials[6 * k + a] * virials[6 * k + a] / stack_.n_members;
     std[a] = std::sqrt(square);
   }
 }

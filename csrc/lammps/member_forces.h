@@ -16,30 +16,40 @@
 
 namespace lmp_uq {
 
+// Where the members of a P-readout are too much alike, and POPS answers: the hand-over of docs/uncertainty.md.
+inline bool beyond_known_ground(double grade) { return !(grade <= 1.0); }
+
 class MemberForces : protected LAMMPS_NS::Pointers {
  public:
   explicit MemberForces(LAMMPS_NS::LAMMPS *lmp) : Pointers(lmp) {}
 
   void forget() { known_ = false; }
-  bool known() const { return known_; }
+  // What is pulled at once, from the evaluator's member number `first` on: the members of one posterior, or of two, where those beyond known
+  // ground come first.
+  struct Stack {
+    int first, n_sets, n_members;
+  };
+  bool know(const Stack &stack) const { return known_ && stack_.first <= stack.first && stack_.n_sets >= stack.n_sets; }
 
   // Of the graph last evaluated, with its derivatives kept; view: the same as the evaluator sees it. Collective.
-  void compute(Evaluator &evaluator, const Graph &graph, const uq_graph &view, GhostComm &ghosts, int n_members,
+  void compute(Evaluator &evaluator, const Graph &graph, const uq_graph &view, GhostComm &ghosts, const Stack &stack,
                const Configuration &configuration);
 
-  // root mean squares over the members of their distance from the model
-  void force_std(Evaluator &evaluator, const Graph &graph, std::vector<double> *const columns[4]) const;    // |dF|, x, y, z (n_local + 1), eV/Angstrom
-  void virial_std(double std[6]) const;                                        // of all ranks, eV; collective
+  // Root mean squares over the members of their distance from the model. Of two posteriors the atom's grade (n_local) says which, for the
+  // virial the caller.
+  void force_std(Evaluator &evaluator, const Graph &graph, const double *grades,
+                 std::vector<double> *const columns[4]) const;    // |dF|, x, y, z (n_local + 1), eV/Angstrom
+  void virial_std(bool of_pops, double std[6]) const;             // of all ranks, eV; collective
 
   std::size_t n_bytes() const { return bytes_of(forces_, virials_); }
 
  private:
   void check_finite(const Graph &graph, const Configuration &configuration) const;
 
-  int n_members_ = 0;
+  Stack stack_ = {};
   bool known_ = false;
-  std::vector<double> forces_;     // (n_nodes, 3 K') member - model, eV/Angstrom
-  std::vector<double> virials_;    // (K', 6) of this rank's edges, eV
+  std::vector<double> forces_;     // (n_nodes, 3 n_sets) member - model, eV/Angstrom
+  std::vector<double> virials_;    // (n_sets, 6) of this rank's edges, eV
 };
 
 }    // namespace lmp_uq

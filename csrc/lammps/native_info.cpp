@@ -50,13 +50,14 @@ std::vector<std::string> lmp_uq::symbols_of(const ModelFile &file)
   return out;
 }
 
-uq_model_info lmp_uq::describe(const ModelFile &file, const Posterior &head, const Engine &engine, const std::string &precision)
+uq_model_info lmp_uq::describe(const ModelFile &file, const Posterior &head, bool has_readout, const Engine &engine, const std::string &precision)
 {
   uq_model_info info = {};
   info.cutoff = engine.shape().cutoff;
   info.n_features = head.n_features();
   info.n_members = head.n_members();
   info.n_force_members = head.n_force_members();
+  info.has_readout = has_readout;
   info.width = engine.exchange_width(1);
   info.pull_width = engine.exchange_width(Engine::most_sets());
   info.energy_factor = head.energy_error().factor;
@@ -75,6 +76,7 @@ uq_model_info lmp_uq::describe(const ModelFile &file, const Posterior &head, con
   const std::vector<std::string> symbols = symbols_of(file);
   std::string posterior = head.has_box() ? "POPS posterior with " + std::to_string(info.n_members) + " members" : "no posterior";
   if (info.n_force_members) posterior += " and " + std::to_string(info.n_force_members) + " force members";
+  if (has_readout) posterior += ", members of a P-readout where the grade is at most 1";
   for (const int element : head.unknown_elements()) unknown.push_back(symbols[element]);
   put(info.sha256, file.sha256(), sizeof(info.sha256));
   put(info.summary,

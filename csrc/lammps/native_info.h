@@ -16,7 +16,7 @@ namespace lmp_uq {
 inline constexpr double LEVEL_50 = 0.5, LEVEL_95 = 0.95;    // of the fields force_error_50 and force_error_95
 
 std::vector<std::string> symbols_of(const ModelFile &file);
-uq_model_info describe(const ModelFile &file, const Posterior &head, const Engine &engine, const std::string &precision);
+uq_model_info describe(const ModelFile &file, const Posterior &head, bool has_readout, const Engine &engine, const std::string &precision);
 
 }    // namespace lmp_uq
 #endif

@@ -13,6 +13,7 @@ class TotalFeatures {
   virtual int n_features() const = 0;     // P, bias columns included
   virtual int n_members() const = 0;      // K of the bounds
   virtual std::string model() const = 0;  // file and hash, for headers and restarts
+  virtual bool has_readout() const { return false; }    // in the file, beside the posterior of Theta that all of this is about
 
   // Ends with an error that names who asks where a file lacks a posterior, or virial_rows() cannot be given. Before a run is set up.
   virtual void require_features(const char *who, bool virial) = 0;

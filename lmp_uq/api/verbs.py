@@ -85,9 +85,9 @@ def fit(backbone: str, data: Frames, out: str | os.PathLike[str], *, command: st
         What the file says of its origin; None: this call.
     **options
         As the options of ``lmp-uq fit``, of these: calibration, backbone_training (frames), hold_out, rows, n_force_rows, ridge,
-        leverage_floor, n_components, axes, energy_scale, force_scale, replaced_scale, cache, bias, n_members, n_force_members, head,
-        licence, elements, reference, reference_coeff, seed, device, precision, engine, threads, keys (a dict), group_key, fit_offsets,
-        progress.
+        leverage_floor, n_components, axes, energy_scale, force_scale, replaced_scale, cache, bias, n_members, n_force_members, posterior,
+        head, licence, elements, reference, reference_coeff, seed, device, precision, engine, threads, keys (a dict), group_key,
+        fit_offsets, progress.
 
     Returns
     -------

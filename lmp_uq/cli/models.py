@@ -53,6 +53,7 @@ REPLACED_SCALE = "labels that [lmp-uq ensemble](ensemble.md) took from a model w
 RIDGE = "relative ridge >= 0, `evidence`, or `groups`; `auto`: 0.01, of a linear potential `evidence`"
 FLOOR = "relative leverage floor >= 0, `auto` (by the calibration frames) or `groups` (by left-out groups of `--data`)"
 COMPONENTS = "fit on the first N principal components of the features only: fewer give wider bars"
+POSTERIOR = "`pops`, or [`p-readout`](#p-readout): learned members beside it; needs a group in `--calibration` that `--data` lacks"
 AXES = (
     "[principal axes of the box](linear.md#axes-of-the-box): `scaled` columns, `given` units; `auto`: given for SNAP without quadratic "
     "terms, else scaled"
@@ -118,6 +119,7 @@ def _add_posterior(p):
     p.add_argument("--components", type=positive, default=None, metavar="N", help=COMPONENTS)
     p.add_argument("--axes", default="auto", choices=["auto", "scaled", "given"], help=AXES)
     p.add_argument("--element-bias", action="store_true", help="one constant column per element instead of one for all")
+    p.add_argument("--posterior", default="pops", choices=["pops", "p-readout"], help=POSTERIOR)
     p.add_argument("--members", type=positive, default=512, metavar="K", help="members drawn and stored")
     p.add_argument("--seed", type=count, default=0, help="of the drawn force rows, the folds of the grade and the members")
 
@@ -229,6 +231,7 @@ def _run_fit(options, command):
         leverage_floor=options.leverage_floor,
         n_components=options.components,
         axes=options.axes,
+        posterior=options.posterior,
         energy_scale=options.energy_scale,
         force_scale=options.force_scale,
         replaced_scale=options.replaced_scale,

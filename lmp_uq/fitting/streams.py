@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lmp_uq.backbone.identity import identity_of
@@ -16,7 +17,7 @@ from lmp_uq.frames.frame import Frame
 from lmp_uq.modelfile.source import BackboneSource
 from lmp_uq.parallel.ranks import Ranks
 from lmp_uq.posterior.box import departures
-from lmp_uq.quantities import FORCE_ROWS, LABELS
+from lmp_uq.quantities import ENERGY, FORCE_ROWS, FORCES, LABELS
 from lmp_uq.rows.cache import Cache
 from lmp_uq.rows.rows import RowOptions
 from lmp_uq.rows.stream import Stream
@@ -45,10 +46,18 @@ class FitStreams:
         machine = {"engine": options.engine, "threads": threads, "local_rank": everyone.local_rank, "communicator": everyone.alone()}
         return load_backbone(source.entry.to_dict(), source.tensors, self._precision, options.device, elements=source.elements, **machine)
 
-    def stream(self, source: BackboneSource, backbone: Any, frames: Sequence[Frame], what: str, n_force_rows: int | None) -> Stream:
-        """Predictions of frames, kept on disk; `what` is said of them while they are made; n_force_rows of a frame, None: all."""
+    def stream(
+        self, source: BackboneSource, backbone: Any, frames: Sequence[Frame], what: str, n_force_rows: int | None, *, of_atoms: bool = False
+    ) -> Stream:
+        """Predictions of frames, kept on disk; `what` is said of them while they are made; n_force_rows of a frame, None: all.
+
+        of_atoms: as in `RowOptions`, of energies and forces alone.
+        """
         identity = identity_of(source.entry.to_dict(), source.tensors, f"{self._precision}, {backbone.engine}")
-        return Stream(backbone, frames, self._row_options(what, n_force_rows), Cache(self._folder, identity), self._everyone)
+        rows = self._row_options(what, n_force_rows)
+        if of_atoms:
+            rows = replace(rows, kinds=(ENERGY.label, FORCES.label), of_atoms=True)
+        return Stream(backbone, frames, rows, Cache(self._folder, identity), self._everyone)
 
     def judge(self, source: BackboneSource, training: Stream, calibration: Sequence[Frame]) -> Callable:
         """From a fitted POPS to the model that will run, its posterior and its calibration frames (`Judged`).

@@ -93,6 +93,20 @@ class BackboneEntry(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PReadoutEntry(Record):
+    """posterior.p_readout: learned members; their numbers are tensors."""
+
+    n_features: int
+    hidden: int
+    n_members: int
+    hand_over: float
+    noise: int | Absent = ABSENT
+    trainings: list[dict[str, Any]] | Absent = ABSENT
+    n_frames: int | Absent = ABSENT
+    groups: dict[str, dict[str, Any]] | Absent = ABSENT
+
+
+@dataclass(frozen=True, kw_only=True)
 class PosteriorEntry(Record):
     """posterior: how the ensemble was fitted."""
 
@@ -113,6 +127,9 @@ class PosteriorEntry(Record):
     seed: int | Absent = ABSENT
     dof: float | Absent = ABSENT
     energy_offsets: dict[str, float] | Absent = ABSENT
+    p_readout: PReadoutEntry | Absent | None = ABSENT
+
+    PARTS: ClassVar = {"p_readout": PReadoutEntry}
 
 
 @dataclass(frozen=True, kw_only=True)

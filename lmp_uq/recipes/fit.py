@@ -20,6 +20,7 @@ from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError, argument
 from lmp_uq.files import check_folder, check_target
 from lmp_uq.fitting.counts import ROWS_PER_FEATURE, count_rows, enough_force_rows
+from lmp_uq.fitting.p_readout import P_READOUT, POSTERIORS, Trained, fit_p_readout, require_left_out
 from lmp_uq.fitting.posterior import Judged, fit_posterior
 from lmp_uq.fitting.sources import is_linear, open_fit_source, options_of_family
 from lmp_uq.fitting.streams import FitStreams
@@ -30,7 +31,7 @@ from lmp_uq.frames.frame import Frame, check_frames, split_hold_out
 from lmp_uq.frames.memory import FrameSource
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.frames.units import unit_warnings
-from lmp_uq.modelfile.header import CalibrationEntry, GradeEntry, Header, PosteriorEntry
+from lmp_uq.modelfile.header import ABSENT, CalibrationEntry, GradeEntry, Header, PosteriorEntry
 from lmp_uq.modelfile.provenance import Provenance
 from lmp_uq.modelfile.source import BackboneSource
 from lmp_uq.novelty.fit import fit_novelty_blocks, fit_scaled_novelty
@@ -72,6 +73,7 @@ class FitOptions(RecipeOptions):
     bias: str = "constant"
     n_members: int = 512
     n_force_members: int = 32
+    posterior: str = "pops"
     head: str | None = None
     licence: str = "unstated"
     elements: tuple[str, ...] = ()
@@ -114,6 +116,7 @@ def fit(options: FitOptions, command: str = "") -> dict:
     calibration, _ = _read(options.calibration, options, backbone, hold_out=False)
     _refuse_overlap(frames, calibration)
     _refuse_few(calibration)
+    _check_posterior(options, source, frames, calibration)
     # every file is read before the dear part, which takes minutes to hours
     roles = {"posterior": frames, "calibration": calibration, "test": held, "backbone_training": _read_for_role(options)}
 
@@ -123,6 +126,9 @@ def fit(options: FitOptions, command: str = "") -> dict:
     # a reference potential has neither the size nor the energy zero of the labels
     offsets = {} if is_linear(source) else _compare_labels(training, options, backbone, everyone)
     fitted = _fit_all(training, judge, backbone, options, everyone)
+    if options.posterior == P_READOUT:
+        given = {"offsets": training.offsets, "streams": streams, "backbone": backbone, "options": options, "everyone": everyone}
+        fitted.p_readout = fit_p_readout(source, fitted.pops.box_, frames, calibration, **given)
     report = _report(fitted, len(frames), offsets)
     if everyone.rank == 0:
         _write(fitted.judged.source, options, fitted, report, _provenance(source, options, command, roles))
@@ -145,6 +151,7 @@ class _Fitted:
     counts: dict
     counts_by_group: dict
     suspicious: dict[str, list]
+    p_readout: Trained | None = None
 
 
 def _fit_all(training: Stream, judge: Callable[[Any], Judged], backbone: Any, options: FitOptions, everyone: Ranks) -> _Fitted:
@@ -193,7 +200,8 @@ def _write(source: BackboneSource, options: FitOptions, fitted: _Fitted, report:
         "backbone": source.tensors,
         "posterior": box.tensors()
         | {"members": members, "leverage_factor": pops.factor_ / np.sqrt(unit)}
-        | _force_members(box, options),
+        | _force_members(box, options)
+        | ({} if fitted.p_readout is None else {f"p_readout/{k}": v for k, v in fitted.p_readout.readout.tensors().items()}),
         "grade": fitted.novelty.tensors(),
     }
     named = {f"{section}/{name}": value for section, mine in tensors.items() for name, value in mine.items()}
@@ -267,6 +275,17 @@ def _refuse_overlap(frames: Sequence[Frame], calibration: Sequence[Frame]) -> No
         )
 
 
+def _check_posterior(options: FitOptions, source: BackboneSource, frames: Sequence[Frame], calibration: Sequence[Frame]) -> None:
+    if options.posterior not in POSTERIORS:
+        raise UqError(f"{argument('posterior', options.posterior)}: accepted: {' or '.join(POSTERIORS)}")
+    if options.posterior != P_READOUT:
+        return
+    if is_linear(source):
+        asked = argument("posterior", P_READOUT)
+        raise UqError(f"{asked}: {options.backbone} is a linear potential; accepted: MACE models, or posterior pops")
+    require_left_out(frames, calibration)
+
+
 def _refuse_few(calibration: Sequence[Frame]) -> None:
     n, needed = sum(f.forces is not None for f in calibration), least_blocks(LEVEL)
     if calibration and n < needed:
@@ -317,6 +336,7 @@ def _report(fitted: _Fitted, n_frames: int, offsets: dict[str, float]) -> dict[s
         "force_error_leave_one_group_out": fitted.calibration.leave_one_group_out if fitted.calibration else {},
         "energy_offsets": offsets,
         "suspicious": fitted.suspicious,
+        "p_readout": fitted.p_readout and fitted.p_readout.to_dict(),
     }
 
 
@@ -342,6 +362,7 @@ def _header(
         seed=options.seed,
         dof=report["dof"],
         energy_offsets=report["energy_offsets"],
+        p_readout=ABSENT if fitted.p_readout is None else fitted.p_readout.entry(),
     )
     known = [e for e, r in zip(source.elements, novelty.radius, strict=True) if np.isfinite(r)]
     grade = GradeEntry(more={"percentile": 99.9, "folds": 5, "elements": known})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 from lmp_uq.backbone.families import MACE
@@ -10,6 +11,8 @@ from lmp_uq.errors import UqError
 from lmp_uq.frames.reading import LabelKeys
 from lmp_uq.modelfile.header import Header
 from lmp_uq.quantities import FORCE_ROWS
+
+log = logging.getLogger("lmp_uq")
 
 
 def default_force_rows(header: Header) -> int | None:
@@ -23,6 +26,12 @@ def members_in_use(header: Header, asked: int | None, name: str) -> int:
     if asked is not None and not 1 <= asked <= held:
         raise UqError(f"members {asked} asked for, {name} holds {held}; accepted: 1 to {held}")
     return asked or held
+
+
+def say_what_answers(header: Header, verb: str) -> None:
+    """Say that a P-readout, which is no distribution of Theta, takes no part in what is computed of one."""
+    if header.posterior and header.posterior.p_readout:
+        log.info("%s: its bars are those of POPS; the P-readout of the model file takes no part", verb)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from lmp_uq.properties.suite.members import MemberFile, NotKept, drop_cut_line, 
 from lmp_uq.properties.suite.rankings import rank
 from lmp_uq.properties.suite.results import Counts, check_spots, compare_reference, expansion_counts, from_gradient, from_members
 from lmp_uq.properties.suite.suite import Entry, read_suite
+from lmp_uq.recipes.options import say_what_answers
 
 MEMBERS_FILE = "members.jsonl"
 
@@ -104,6 +105,8 @@ def propagate(options: PropagateOptions) -> Propagated:
     everyone, suite = ranks(), read_suite(options.suite)
     potential = open_potential(options.model, everyone.alone())
     potential.members(options.members or 1)
+    if everyone.rank == 0:
+        say_what_answers(potential.header, "propagate")
     folder = Path(options.out)
     _make_folder(folder)
     if everyone.rank == 0:

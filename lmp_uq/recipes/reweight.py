@@ -19,7 +19,7 @@ from lmp_uq.averages.table import read_table
 from lmp_uq.backbone.graph import check_inputs
 from lmp_uq.errors import UqError, argument
 from lmp_uq.posterior.box import Box
-from lmp_uq.recipes.options import members_in_use
+from lmp_uq.recipes.options import members_in_use, say_what_answers
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def reweight(options: ReweightOptions) -> dict:
     file = modelfile.read(modelfile.resolve(options.model))
     source = source_of(file, options.model, **options.engine)
     n_members = members_in_use(file.header, options.n_members, options.model)
+    say_what_answers(file.header, "reweight")
     frames = read_run(options.frames, options.elements)
     table_names, table_values = read_table(options.observables, len(frames)) if options.observables else ((), np.zeros((len(frames), 0)))
     if options.skip < 0:

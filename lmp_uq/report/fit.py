@@ -33,6 +33,7 @@ def describe_fit(report: Mapping[str, Any]) -> str:
     blocks = [rows, _group_lines(report), _path_lines(report.get("ridge_path"), "ridge", report.get("ridge"))]
     blocks += [_path_lines(report.get("floor_path"), "leverage_floor", report["leverage_floor"])]
     blocks += [_floor_lines(report), left_out_lines(report["force_error_leave_one_group_out"])]
+    blocks.append(_readout_lines(report.get("p_readout")))
     if report["energy_offsets"]:
         blocks.append(wrap(offsets_text(report["energy_offsets"])))
     blocks.append(suspicious_lines([one for mine in report.get("suspicious", {}).values() for one in mine]))
@@ -87,6 +88,22 @@ def _floor_lines(report):
         chosen = "   chosen" * (one["floor"] == floor)
         lines.append(f"{one['floor']:<8g}{energies:>10}{forces:>10}{chosen}")
     return lines
+
+
+def _readout_lines(found):
+    """Trainings of a P-readout, and its groups beside POPS."""
+    if not found:
+        return []
+    taken = "; ".join(f"seed {one['seed']}: {one['loss']:.4g}" + " (taken)" * bool(one["chosen"]) for one in found["trainings"])
+    lines = wrap(f"P-readout, trained on {found['n_frames']} frames; loss on a sixth of them, kept back: {taken}")
+    lines += wrap("force components of each group, eV/Angstrom; spread/skill is 1 where the members are as far apart as they are wrong")
+    columns = [Column("", "MAE", ("mae",), ".4f", "")]
+    for key, head in (("pops", "POPS"), ("p_readout", "P-readout")):
+        columns += [Column(head, "CRPS", (key, "crps"), ".4f", ""), Column(head, "spread", (key, "spread_skill"), ".2f", "")]
+        columns += [Column(head, "rho", (key, "spearman"), ".2f", "")]
+    rows = [(group + ", left out" * (not one["known"]), one) for group, one in found["groups"].items()]
+    lines += table("group", columns, rows)
+    return lines + wrap("it answers for atoms whose grade is at most 1, and POPS for the others")
 
 
 def offsets_text(offsets: Mapping[str, float]) -> str:

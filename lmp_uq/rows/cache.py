@@ -15,6 +15,7 @@ import numpy as np
 from lmp_uq.errors import UqError
 from lmp_uq.files import atomic_file
 from lmp_uq.frames.frame import Frame
+from lmp_uq.quantities import FORCES
 from lmp_uq.rows.rows import ROW_FIELDS, Predictions, RowOptions, Rows
 
 LAYOUT = "1"
@@ -94,6 +95,8 @@ def _pack(p: Predictions) -> dict[str, np.ndarray]:
         "species": np.concatenate(p.species),
         "n_atoms": np.array([len(s) for s in p.species]),
     }
+    if p.of_atoms is not None:
+        arrays["of_atoms"] = np.concatenate([one.reshape(-1, one.shape[-1]) for one in p.of_atoms])
     return arrays | {f"rows_{name}": getattr(p.rows, name) for name in ROW_FIELDS}
 
 
@@ -102,4 +105,12 @@ def _unpack(arrays: dict[str, np.ndarray], frames: list[Frame]) -> Predictions:
     per_atom = [np.split(arrays[name], split) for name in ("forces", "descriptors", "species")]
     rows = Rows(*(arrays[f"rows_{name}"] for name in ROW_FIELDS))
     forces, descriptors, species = per_atom
-    return Predictions(frames, arrays["energies"], forces, arrays["stresses"], descriptors, species, rows)
+    of_atoms = _of_atoms(arrays, rows) if "of_atoms" in arrays else None
+    return Predictions(frames, arrays["energies"], forces, arrays["stresses"], descriptors, species, rows, of_atoms)
+
+
+def _of_atoms(arrays: dict[str, np.ndarray], rows: Rows) -> list[np.ndarray]:
+    n_atoms = arrays["n_atoms"]
+    n_rows = np.bincount(rows.frames[rows.kinds == FORCES.row], minlength=len(n_atoms))
+    parts, width = np.split(arrays["of_atoms"], np.cumsum(n_rows * n_atoms)[:-1]), arrays["of_atoms"].shape[1]
+    return [one.reshape(r, n, width) for one, r, n in zip(parts, n_rows, n_atoms, strict=True)]

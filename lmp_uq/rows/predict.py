@@ -8,7 +8,7 @@ once (D. Perez et al., npj Comput. Mater. 11, 263 (2025)). What a row is: `lmp_u
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ from lmp_uq.modelfile import ModelFile
 from lmp_uq.posterior.features import append_bias, n_bias_columns
 from lmp_uq.quantities import ENERGY, FORCES, LABELS, STRESS
 from lmp_uq.rows.rows import ROW_FIELDS, VOIGT, Predictions, RowOptions, Rows
+
+STEP = 5e-3
+"""Angstrom, of central differences: as far from the noise of float32 as from the curvature."""
 
 
 def predict(backbone: Any, frames: Sequence[Frame], options: RowOptions | None = None) -> Predictions:
@@ -138,6 +141,7 @@ def _concatenate(parts: Sequence[Predictions], frames: list[Frame], n_features: 
         descriptors=[d for p in parts for d in p.descriptors],
         species=[s for p in parts for s in p.species],
         rows=joined,
+        of_atoms=None if any(p.of_atoms is None for p in parts) or not parts else [one for p in parts for one in p.of_atoms or ()],
     )
 
 
@@ -149,6 +153,7 @@ class Batch:
     frames: list[Frame]
     options: RowOptions
     found: list[tuple] = field(default_factory=list)
+    of_atoms: list[np.ndarray] | None = None
 
     def predictions(self) -> Predictions:
         """Evaluate the frames and make their rows."""
@@ -165,6 +170,7 @@ class Batch:
             np.split(self.descriptors, split),
             np.split(self.species, split),
             self._rows(),
+            self.of_atoms,
         )
 
     def _evaluate(self) -> None:
@@ -201,6 +207,9 @@ class Batch:
     def _derivative_rows(self) -> None:
         """Force and virial rows; their tangents go through the backbone in one push, which shares the costly first half."""
         chosen, strained = self._wanted()
+        if self.options.of_atoms:
+            self.of_atoms = self._derivatives_of_atoms(chosen)
+            return self._force_rows(chosen, [one.sum(axis=1, dtype=np.float64) for one in self.of_atoms])
         longest = max(len(c) for c in chosen)
         # a pull gives all components of one feature, a push one component (per frame) of all features
         by_pulls = longest > 2 * self.backbone.n_features
@@ -228,6 +237,20 @@ class Batch:
                 atom, axis = divmod(int(components[rank]), 3)
                 displaced[self.first_atom[k] + atom, axis] = 1.0
         return displaced[self.graph.neighbours] - displaced[self.graph.centres]
+
+    def _derivatives_of_atoms(self, chosen: list[np.ndarray]) -> list[np.ndarray]:
+        """`Predictions.of_atoms`: two forward passes for each displacement, where a push would take a pull of each feature of each atom."""
+        out = [np.zeros((len(c), len(f.atoms), self.backbone.n_features), np.float32) for c, f in zip(chosen, self.frames, strict=True)]
+        for rank in range(max(len(c) for c in chosen)):
+            ends = []
+            for step in (STEP, -STEP):
+                moved = replace(self.graph, vectors=self.graph.vectors + step * self._displacement(chosen, rank))
+                ends.append(self.backbone.evaluate(moved, gradients=False).descriptors)
+            slopes = np.split((ends[0] - ends[1]) / (2.0 * STEP), self.first_atom[1:-1])
+            for k, components in enumerate(chosen):
+                if rank < len(components):
+                    out[k][rank] = slopes[k]
+        return out
 
     def _force_rows(self, chosen: list[np.ndarray], derivatives: Any) -> None:
         for k, frame in enumerate(self.frames):

@@ -70,6 +70,8 @@ class Predictions:
     forces, descriptors, species : lists over frames of (N, 3) eV/Angstrom, (N, P), (N,)
     stresses : (n_frames, 3, 3) eV/Angstrom^3, ASE sign; nan for frames without a cell
     rows : Rows
+    of_atoms : list over frames of (force rows, N, P) float32, or None
+        Derivatives of each atom's descriptors along the displacements of the frame's force rows, 1/Angstrom, where asked for.
     """
 
     frames: list[Frame]
@@ -79,6 +81,7 @@ class Predictions:
     descriptors: list[np.ndarray]
     species: list[np.ndarray]
     rows: Rows
+    of_atoms: list[np.ndarray] | None = None
 
     def energy_residuals(self) -> np.ndarray:
         """E_ref - E_model of each frame, eV; nan where there is no label."""
@@ -97,7 +100,11 @@ class Predictions:
 
 @dataclass(frozen=True)
 class RowOptions:
-    """Which rows to make. n_force_rows: per frame, drawn at random; None: all force components."""
+    """Which rows to make.
+
+    n_force_rows: per frame, drawn at random; None: all force components. of_atoms: keep what each atom has in a force row
+    (`Predictions.of_atoms`), for functions of the descriptors that are not linear; by central differences, without stress rows.
+    """
 
     kinds: tuple[str, ...] = LABELS
     n_force_rows: int | None = FORCE_ROWS
@@ -105,6 +112,7 @@ class RowOptions:
     seed: int = 0
     batch_atoms: int = 256
     progress: str = ""
+    of_atoms: bool = False
 
     def quiet(self) -> RowOptions:
         """The same rows without a progress bar."""
@@ -112,4 +120,4 @@ class RowOptions:
 
     def identity(self) -> str:
         """Everything that decides about the rows of a frame, as text."""
-        return f"{sorted(self.kinds)} {self.n_force_rows} {self.bias} {self.seed}"
+        return f"{sorted(self.kinds)} {self.n_force_rows} {self.bias} {self.seed}" + " of atoms" * self.of_atoms

@@ -8,6 +8,7 @@ interrupted job finds the files that are complete and goes on from there. No mor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class Stream:
 
     def __init__(self, backbone: Any, frames: Sequence[Frame], options: RowOptions, cache: Cache, ranks: Ranks) -> None:
         self.frames, self._cache, self._ranks = list(frames), cache, ranks
-        self.offsets = np.zeros(len(backbone.elements))
+        self._options, self.offsets = options, np.zeros(len(backbone.elements))
         self._batches, first = [], 0
         for number, batch in enumerate(batches(self.frames, options.batch_atoms)):
             if number % ranks.size == ranks.rank:
@@ -70,6 +71,12 @@ class Stream:
         for _, _, part in self._numbered():
             yield part
 
+    def whole(self) -> Iterator[Predictions]:
+        """The batches of all ranks, of whom each reads them; collective: they are there when all have made theirs."""
+        self._ranks.gather(None)
+        for batch in batches(self.frames, self._options.batch_atoms):
+            yield self._read(batch, self._cache.path(batch, self._options))
+
     def numbered(self) -> Iterator[tuple[Predictions, int]]:
         """This rank's batches, each with the index of its first frame in `frames`."""
         for _, first, part in self._numbered():
@@ -78,12 +85,15 @@ class Stream:
     def _numbered(self) -> Iterator[tuple[int, int, Predictions]]:
         """(number of the batch, index of its first frame in `frames`, its predictions)."""
         for number, first, batch, path in self._batches:
-            part = self._cache.read(path, batch)
-            if part is None:
-                raise UqError(f"{path}: was there and cannot be read any more")
-            if self.offsets.any():
-                part.take_off(self.offsets)
-            yield number, first, part
+            yield number, first, self._read(batch, path)
+
+    def _read(self, batch: list[Frame], path: Path) -> Predictions:
+        part = self._cache.read(path, batch)
+        if part is None:
+            raise UqError(f"{path}: was there and cannot be read any more")
+        if self.offsets.any():
+            part.take_off(self.offsets)
+        return part
 
     def collect(self, pick: Callable[[Predictions, int], Sequence[np.ndarray]]) -> list[np.ndarray]:
         """What `pick` takes from each batch, of all ranks in the order of the frames, the same on every rank.

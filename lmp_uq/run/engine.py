@@ -23,13 +23,13 @@ from lmp_uq.calibration.variables import ForceVariables
 from lmp_uq.calibration.versions import force_error_of
 from lmp_uq.errors import UqError
 from lmp_uq.modelfile import ModelFile
-from lmp_uq.modelfile.header import Header
 from lmp_uq.novelty.grade import Novelty
 from lmp_uq.posterior.box import Box
 from lmp_uq.posterior.features import append_bias
 from lmp_uq.quantities import FORCES, SCALED
 from lmp_uq.run.arguments import check_counts, classifier_of, force_members_in_use, members_in_use, name_of_model, network_of, species_of
-from lmp_uq.run.elements import warning_of
+from lmp_uq.run.elements import summary_of, warning_of
+from lmp_uq.run.members import member_weights, readout_of
 
 FIELDS = (
     "energy_std", "energy_lower", "energy_upper", "force_error", "grade", "force_error_50", "force_error_95",
@@ -65,6 +65,8 @@ class Engine:
         That of the graph whose derivatives are kept: the methods for gradients move ghost rows through it.
     probe : lmp_uq.calibration.probe.Probe or None
         The file's classifier of frames.
+    readout : lmp_uq.posterior.p_readout.PReadout or None
+        The file's learned members.
     """
 
     _descriptors: Any
@@ -102,8 +104,9 @@ class Engine:
         self.n_force_members = force_members_in_use(header, n_force_members)
         self._members = file.tensors["posterior/members"][: self.n_members] if header.posterior else None
         self._force_members = file.tensors.get("posterior/force_members", np.zeros((0, 0)))[: self.n_force_members]
+        self.readout: Any = readout_of(file)
         self.n_features = 0 if self._box is None else len(self._box.coefficients)
-        self.summary = self._summarise(header)
+        self.summary = summary_of(self, [f for f in FIELDS if self.offers(f)])
         self.warning = warning_of(self._novelty, self._species, header)
         self._forget()
 
@@ -300,9 +303,11 @@ class Engine:
         """Std, lower and upper (eV) of the total energy from the feature sum over all ranks."""
         return np.array([x[0] for x in self._bars(np.asarray(feature_sum)[None, :], np.array([energy]))])
 
-    def member_energies(self, feature_sum: ArrayLike, energy: float) -> np.ndarray:
-        """Total energies (eV) of the members in use, (n_members,), from the feature sum over all ranks and the model's energy."""
-        return energy + self._members @ np.asarray(feature_sum)
+    def member_energies(self, feature_sum: ArrayLike | None, energy: float) -> np.ndarray:
+        """Total energies (eV) of the members in use, (n_members,), from the feature sum over all ranks and the model's energy.
+
+        None in its place: by what the members of the P-readout add to the atoms of this rank."""
+        return energy + (self.readout_energies() if feature_sum is None else self._members @ np.asarray(feature_sum))
 
     @property
     def exchange_width(self) -> int:
@@ -320,7 +325,7 @@ class Engine:
 
     @property
     def mean_correction(self) -> np.ndarray:
-        """(P,) coefficients of the posterior's mean correction, which no bias column belongs to."""
+        """(P,) coefficients of the posterior's mean correction."""
         return self._box.centre()[: self._descriptors.shape[1]]
 
     @property
@@ -334,17 +339,22 @@ class Engine:
         Parameters
         ----------
         first : int
-            Number of the first force member.
+            Number of the first force member; those of a P-readout follow the n_force_members of POPS.
         gradients : (n, n_edges, 3) array, written
-            d(sum_i Theta_k.D_i)/dr_ij of the members first ... first + n - 1, eV/Angstrom; bias columns have no derivative.
+            Of the members first ... first + n - 1 less the model, eV/Angstrom; bias columns have no derivative.
         """
-        theta = self.force_members[first : first + len(gradients)]
-        weights = np.repeat(theta[:, None, :], len(self._descriptors), axis=1)
-        gradients[:] = self.backbone.pull(self._state, None, weights)
+        gradients[:] = self.backbone.pull(self._state, None, self._weights(first, len(gradients)))
+
+    def _weights(self, first: int, count: int) -> np.ndarray:
+        return member_weights(self.force_members, self.readout, self._descriptors, first, count)
+
+    def readout_energies(self, atoms: slice = slice(None)) -> np.ndarray:
+        """Energies (n_members,) that the members of the P-readout add to those of atoms of this rank, eV."""
+        return self.readout.total_energies(self._descriptors[atoms], self.n_members)
 
     def energy_gradients(self, weights: np.ndarray, gradients: np.ndarray, member: int | None = None) -> None:
         """Gradients (n_edges, 3), written, of a sum of energies with weights (n_local,), or of what a force member adds; else as above."""
-        theta = None if member is None else np.outer(weights, self.force_members[member])
+        theta = None if member is None else weights[:, None] * self._weights(member, 1)[0]
         gradients[:] = self.backbone.pull(self._state, weights if theta is None else None, theta)
 
     def grade_gradients(self, factors: np.ndarray, gradients: np.ndarray) -> None:
@@ -360,7 +370,7 @@ class Engine:
 
     def memory_usage(self) -> float:
         """Bytes of weights, tables, posterior and of what is kept, but for what torch keeps for derivatives."""
-        parts = [array for part in (self._box, self._novelty) if part is not None for array in vars(part).values()]
+        parts = [array for part in (self._box, self._novelty, self.readout) if part is not None for array in vars(part).values()]
         arrays = (self._members, self._force_members, self._descriptors, self._energies, *self._cache.values(), *parts)
         return float(self.backbone.n_bytes + sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)))
 
@@ -388,13 +398,3 @@ class Engine:
         self._cache: dict[str, np.ndarray] = {}
         self._descriptors = self._node_species = self._energies = None
         self._state = self.exchange = None
-
-    def _summarise(self, header: Header) -> str:
-        posterior = f"POPS posterior with {self.n_members} members" if self._box is not None else "no posterior"
-        if self.n_force_members:
-            posterior += f" and {self.n_force_members} force members"
-        fields = [f for f in FIELDS if self.offers(f)]
-        return (
-            f"{' '.join(header.elements)}, cutoff {self.cutoff:g} Angstrom, {self.backbone.precision} on {self.backbone.device}, "
-            f"{posterior}, fields: {', '.join(fields) or 'none'}"
-        )

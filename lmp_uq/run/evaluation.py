@@ -19,6 +19,7 @@ from lmp_uq.novelty.neighbours import neighbour_grade
 from lmp_uq.rows.predict import batches
 from lmp_uq.rows.rows import RowOptions
 from lmp_uq.run.engine import RELIABILITY, Engine
+from lmp_uq.run.members import beyond_known_ground
 
 DEAR = ("forces_std", "stress_std")
 """Results that cost a backward pass of each force member."""
@@ -100,6 +101,22 @@ class Evaluated:
         return [one.results(dear) for one in self._linear or ()]
 
 
+def member_energies(engine: Engine, frames: Sequence[Atoms], names: Sequence[str] | None = None) -> list[np.ndarray]:
+    """Total energies (n_members,) of each frame, eV; those of a P-readout if no atom of the frame is beyond its ground.
+
+    Raises as `Evaluated`.
+    """
+    found = Evaluated(engine, frames, names, keep=False).results(forces=False)
+    sizes = np.cumsum([0, *map(len, frames)])
+    out = []
+    for one, first, last in zip(found, sizes[:-1], sizes[1:], strict=True):
+        if engine.readout is None or beyond_known_ground(one["grade"]).any():
+            out.append(engine.member_energies(one["feature_sum"], one["energy"]))
+        else:
+            out.append(one["energy"] + engine.readout_energies(slice(first, last)))
+    return out
+
+
 def in_batches(
     frames: Sequence[Frame], name: str, progress: bool, work: Callable[[list[Atoms], list[str]], Iterable[Any]]
 ) -> list[Any]:
@@ -148,7 +165,7 @@ class _Graphs:
     def results(self, forces: bool, dear: bool, stresses: bool) -> list[dict[str, Any]]:
         norm = np.linalg.norm(self.forces, axis=1) if forces else None
         bars = _bars(self.engine, norm, self.graph, self._correction if forces else None, np.diff(self.atoms))
-        away = self._away() if dear else None
+        away = _Away(self.engine, self.graph, bars.fields.get("grade")) if dear else None
         return [self._of(k, bars, away, forces, stresses) for k in range(len(self.frames))]
 
     @cached_property
@@ -171,16 +188,10 @@ class _Graphs:
                 out["stresses"] = self._stresses(k)
         out |= _energy_bars(self.engine, bars, k, energies.sum(), mine) | {name: field[mine] for name, field in bars.fields.items()}
         if away is not None:
-            out["forces_std"] = _rms([one[mine] for _, one in away])
+            out["forces_std"] = away.forces_std(mine)
             if has_volume(self.frames[k]):
-                out["stress_std"] = _rms([self._stress(k, gradients) for gradients, _ in away])
+                out["stress_std"] = _rms([self._stress(k, gradients) for gradients in away.of_all(mine)])
         return out
-
-    def _away(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Gradients and forces by which each force member is away from the model."""
-        gradients = np.empty((self.engine.n_force_members, *self.graph.vectors.shape))
-        self.engine.member_gradients(0, gradients)
-        return [(one, forces_of(self.graph, one)) for one in gradients]
 
     def _stress(self, k: int, gradients: np.ndarray) -> np.ndarray:
         # dE/dstrain over the volume: the sign of ASE, the opposite of a virial's
@@ -197,6 +208,28 @@ class _Graphs:
         ends = np.concatenate([self.graph.centres[mine], self.graph.neighbours[mine]]) - first_atom
         sums = [np.bincount(ends, np.tile(column, 2), len(self.frames[k])) for column in edges.T]
         return np.transpose(sums) / self.frames[k].get_volume()
+
+
+class _Away:
+    """By how much force members are away from the model: those of POPS and, on known ground, those of a P-readout."""
+
+    def __init__(self, engine: Engine, graph: Graph, grades: np.ndarray | None) -> None:
+        n = engine.n_force_members
+        self.beyond = np.ones(graph.n_local, bool) if engine.readout is None else beyond_known_ground(grades)
+        first, last = 0 if self.beyond.any() else n, n if engine.readout is None else 2 * n
+        gradients = np.empty((last - first, *graph.vectors.shape))
+        engine.member_gradients(first, gradients)
+        self.pops, self.readout = gradients[: n - first], gradients[n - first :]
+        self.forces = [[forces_of(graph, one) for one in mine] for mine in (self.pops, self.readout)]
+
+    def of_all(self, atoms: slice) -> np.ndarray:
+        """Gradients (K', n_edges, 3) of the members that answer for the whole of a frame: POPS, if they have to for one of its atoms."""
+        return self.pops if self.beyond[atoms].any() else self.readout
+
+    def forces_std(self, atoms: slice) -> np.ndarray:
+        """(n, 3) of a frame, eV/Angstrom."""
+        bars = [_rms([one[atoms] for one in mine]) if mine else 0.0 for mine in self.forces]
+        return np.where(self.beyond[atoms, None], *bars)
 
 
 class _Linear:

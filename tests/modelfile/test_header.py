@@ -24,6 +24,7 @@ RECORDS = {
     "calibration.energy_error": records.EnergyErrorEntry,
     "calibration.stress_error": records.ScaledErrorEntry,
     "calibration.quantile_network": records.QuantileNetworkEntry,
+    "posterior.p_readout": records.PReadoutEntry,
     "calibration.probe": records.ProbeEntry,
     "calibration.ordinal": records.OrdinalEntry,
     "provenance": records.ProvenanceEntry,

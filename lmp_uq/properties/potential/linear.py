@@ -55,7 +55,7 @@ class LinearPotential:
             raise UqError(f"{name} holds a model of family {family}; accepted: {' or '.join(LINEAR)}, a linear potential")
         if header.posterior is None:
             raise UqError(f"{name} holds no posterior: lmp-uq fit adds one")
-        self.elements = tuple(header.elements)
+        self.header, self.elements = header, tuple(header.elements)
         self.theta = np.array(file.tensors["backbone/coefficients"])
         self.posterior = Box.from_tensors(file.section("posterior"))
         self.departures = np.array(file.tensors["posterior/members"])

@@ -51,7 +51,7 @@ class MacePotential:
             raise UqError(f"{name} holds a model of family {header.backbone.family}; accepted here: {MACE}")
         if header.posterior is None:
             raise UqError(f"{name} holds no posterior: lmp-uq fit adds one")
-        self.elements, self.sha256 = tuple(header.elements), file.sha256
+        self.header, self.elements, self.sha256 = header, tuple(header.elements), file.sha256
         self.shared: dict[Any, Any] = {}
         self.posterior = Box.from_tensors(file.section("posterior"))
         self.departures = np.array(file.tensors["posterior/members"])

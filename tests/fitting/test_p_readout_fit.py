@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``lmp-uq fit --posterior p-readout``: what is written beside POPS, what is printed, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from linear_example import parameter_file
+
+from lmp_uq import modelfile
+from lmp_uq.errors import UqError
+from lmp_uq.fitting import p_readout
+from lmp_uq.frames.reading import read_frames
+from lmp_uq.posterior import p_readout_training
+from lmp_uq.recipes.fit import FitOptions, fit
+from lmp_uq.report.fit import describe_fit
+
+
+@pytest.fixture(scope="module")
+def fitted(models, tmp_path_factory):
+    """The file of `models`, fitted again with a P-readout of a short training, and the report."""
+    out = tmp_path_factory.mktemp("readout") / "readout.uq"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(p_readout_training, "STEPS", 60)
+        patch.setattr(p_readout, "SEEDS", 2)
+        return out, fit(options(models, out), "made by the tests")
+
+
+def options(models, out, **changes):
+    folder = models.full.parent
+    given = {"calibration": (str(folder / "cold.xyz"), str(folder / "hot.xyz")), "n_members": 64, "progress": False}
+    given["posterior"] = "p-readout"
+    return FitOptions(str(models.bare), (str(folder / "train.xyz"),), str(out), **given | changes)
+
+
+def test_it_stands_beside_pops(models, fitted):
+    plain, both = modelfile.read(models.full), modelfile.read(fitted[0])
+    for name, array in plain.tensors.items():
+        assert np.array_equal(array, both.tensors[name], equal_nan=array.dtype.kind == "f"), name
+    entry = both.header.posterior.p_readout
+    assert entry.n_members == 64 == len(both.tensors["posterior/p_readout/member_bias"]) and entry.hand_over == 1.0
+    before, after = plain.header.to_dict(), both.header.to_dict()
+    del after["posterior"]["p_readout"]
+    assert after == before
+
+
+def test_each_group_is_judged_beside_pops(fitted):
+    report = fitted[1]["p_readout"]
+    assert set(report["groups"]) == {"frames kept back", "cold", "hot"}
+    assert [one["known"] for one in report["groups"].values()] == [True, False, False]
+    best = min(report["trainings"], key=lambda one: one["loss"])
+    assert [one["chosen"] for one in report["trainings"]] == [one is best for one in report["trainings"]] and len(report["trainings"]) == 2
+    text = describe_fit(fitted[1])
+    assert "hot, left out" in text and "P-readout" in text and "seed 1:" in text
+
+
+def test_without_a_group_left_out_nothing_is_written(models, tmp_path):
+    with pytest.raises(UqError, match=r"posterior='p-readout': calibration has no frames; accepted: .* that data does not hold"):
+        fit(options(models, tmp_path / "no.uq", calibration=()))
+    assert not list(tmp_path.glob("*.uq"))
+
+
+def test_groups_that_data_holds_are_not_left_out(models):
+    known = read_frames([str(models.full.parent / "train.xyz")])
+    new = read_frames([str(models.full.parent / "hot.xyz")])
+    with pytest.raises(UqError, match=r"has 40 frames, all of groups that data holds; accepted: .* of at least one group"):
+        p_readout.require_left_out(known, known)
+    p_readout.require_left_out(known, known + new)
+    with pytest.raises(UqError, match="all of groups"):
+        p_readout.require_left_out(known, [replace(frame, forces=None) for frame in new])
+
+
+def test_other_words_and_linear_potentials_are_refused(models, tmp_path):
+    with pytest.raises(UqError, match="posterior='blip': accepted: pops or p-readout"):
+        fit(options(models, tmp_path / "no.uq", posterior="blip"))
+    with pytest.raises(UqError, match="is a linear potential; accepted: MACE models, or posterior pops"):
+        fit(replace(options(models, tmp_path / "no.uq"), backbone=f"snap:{parameter_file(tmp_path)}", elements=("Si:0.5:1.0", "O:0.5:0.9")))
