@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
 import hashlib
@@ -19,6 +18,7 @@ import ase
 import numpy as np
 
 from lmp_uq import modelfile
+from lmp_uq.ase_factory import make_calculator, parse_factory, said
 from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.errors import UqError, argument, piece
 from lmp_uq.files import hash_file
@@ -28,7 +28,6 @@ from lmp_uq.rows.rows import RowOptions
 
 PREFIX = "ase:"
 _NAME = re.compile(r"[\w.+-]+")
-ACCEPTED = "*.uq, an embedded model, or ase:MODULE:FACTORY or ase:MODULE:FACTORY(...) with literal arguments"
 
 
 class Member(Protocol):
@@ -58,7 +57,7 @@ def load_members(models: Sequence[str], engine: Mapping[str, Any], machine: Mapp
     Parameters
     ----------
     models : sequence of str
-        `ACCEPTED`, each with or without a name, see `named`.
+        ``*.uq``, embedded models, or ``ase:`` and what `lmp_uq.ase_factory` takes; each with or without a name, see `named`.
     engine : mapping
         device, precision and engine of `*.uq` files.
     machine : mapping
@@ -114,13 +113,13 @@ class _AseMember:
 
     def __init__(self, name: str, model: str, communicator: Any = None) -> None:
         self.name = name
-        module, factory, positional, keywords = parse(model)
-        self._calculator = _made(name, module, factory, positional, keywords)
+        factory = parse_factory(model.removeprefix(PREFIX), f"{argument('models')}: {piece(model)}")
+        self._calculator = make_calculator(factory, name)
         parameters = getattr(self._calculator, "parameters", {})
         if communicator is not None and parameters.get("comm", 0) is None:  # as of LAMMPSlib: all ranks, which evaluate other frames
             parameters["comm"] = communicator
-        files = sorted({text for text in _texts([positional, keywords]) if os.path.isfile(text)})
-        digest = hashlib.sha256(f"{model} {_version(module)}".encode())
+        files = sorted({text for text in _texts([factory.positional, factory.keywords]) if os.path.isfile(text)})
+        digest = hashlib.sha256(f"{model} {_version(factory.module)}".encode())
         for path in files:
             digest.update(hash_file(path).encode())
         self.identity = digest.hexdigest()
@@ -140,73 +139,10 @@ class _AseMember:
             with contextlib.redirect_stdout(sys.stderr):  # what they print is no part of our output
                 forces, energy = np.array(atoms.get_forces(), float), float(atoms.get_potential_energy())
         except Exception as failure:  # other people's code raises anything
-            raise UqError(f"{self.name}: {frame.source}: {_said(failure)}") from failure
+            raise UqError(f"{self.name}: {frame.source}: {said(failure)}") from failure
         if forces.shape != (len(atoms), 3):
             raise UqError(f"{self.name}: {frame.source}: forces have shape {forces.shape}; accepted: {(len(atoms), 3)}")
         return energy, forces
-
-
-def parse(name: str) -> tuple[str, str, list[Any], dict[str, Any]]:
-    """Module, factory, arguments and keyword arguments of ``ase:MODULE:FACTORY(...)``; nothing of it is executed.
-
-    Raises
-    ------
-    UqError
-        Not of that form, or an argument that is no literal.
-    """
-    module, _, call = name.removeprefix(PREFIX).partition(":")
-    wrong = f"{argument('models')}: {piece(name)} is no model; accepted: {ACCEPTED}"
-    try:
-        tree = ast.parse(call.strip(), mode="eval").body
-    except (SyntaxError, ValueError):
-        raise UqError(wrong) from None
-    arguments: list[ast.expr] = []
-    keywords: list[ast.keyword] = []
-    if isinstance(tree, ast.Call):
-        arguments, keywords = tree.args, tree.keywords
-        tree = tree.func
-    named = all(part.isidentifier() for part in module.split("."))
-    if not named or not _is_dotted(tree):
-        raise UqError(wrong)
-    try:
-        values = [ast.literal_eval(one) for one in arguments]
-        options = {_keyword(one): ast.literal_eval(one.value) for one in keywords}
-    except (ValueError, TypeError, SyntaxError):
-        accepted = "numbers, texts, True, None, and lists or dicts of them"
-        raise UqError(f"{argument('models')}: {piece(name)} has an argument that is no literal; accepted: {accepted}") from None
-    return module, ast.unparse(tree), values, options
-
-
-def _keyword(one: ast.keyword) -> str:
-    if one.arg is None:  # **something
-        raise ValueError
-    return one.arg
-
-
-def _is_dotted(tree: ast.expr) -> bool:
-    """Whether an expression is a name, or an attribute of one."""
-    return isinstance(tree, ast.Name) or (isinstance(tree, ast.Attribute) and _is_dotted(tree.value))
-
-
-def _made(name: str, module: str, factory: str, positional: list[Any], keywords: dict[str, Any]) -> Any:
-    """The calculator."""
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            found: Any = importlib.import_module(module)
-            for part in factory.split("."):
-                found = getattr(found, part)
-            made = found(*positional, **keywords)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as failure:  # also SystemExit, which some packages raise for a model that is not there
-        raise UqError(f"{name}: makes no calculator: {_said(failure)}") from failure
-    if not callable(getattr(made, "get_forces", None)):
-        raise UqError(f"{name}: gives a {type(made).__name__}; accepted: an ASE calculator")
-    return made
-
-
-def _said(failure: BaseException) -> str:
-    return f"{type(failure).__name__}: {piece(' '.join(str(failure).split()))}"
 
 
 def _version(module: str) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from lammps_cases import crystal
 
-from lmp_uq.ensembles.members import load_members, named, parse
+from lmp_uq.ase_factory import parse_factory
+from lmp_uq.ensembles.members import load_members, named
 from lmp_uq.ensembles.weights import weights_of_errors, weights_of_file
 from lmp_uq.errors import UqError
 from lmp_uq.frames.frame import Frame
@@ -24,10 +25,10 @@ def load(*names):
 
 
 def test_literals_are_arguments():
-    name = "ase:a.b:C.make(1, -2.5, [None, True], {'W': 1}, path='x y.pt', pair=(1, 2))"
+    text = "a.b:C.make(1, -2.5, [None, True], {'W': 1}, path='x y.pt', pair=(1, 2))"
     expected = [1, -2.5, [None, True], {"W": 1}], {"path": "x y.pt", "pair": (1, 2)}
-    assert parse(name) == ("a.b", "C.make", *expected)
-    assert parse("ase:a:make") == parse("ase:a:make()") == ("a", "make", [], {})
+    assert parse_factory(text, "") == ("a.b", "C.make", *expected)
+    assert parse_factory("a:make", "") == parse_factory("a:make()", "") == ("a", "make", [], {})
 
 
 def test_names(tmp_path, monkeypatch):
@@ -46,15 +47,15 @@ NO_MODELS = ("ase:a", "ase:a:", "ase:a:b.c(", "ase:a:1+1", "ase:a:f()()", "ase:a
 
 @pytest.mark.parametrize("name", NO_MODELS)
 def test_what_is_no_model(name):
-    with pytest.raises(UqError, match="is no model; accepted: "):
-        parse(name)
+    with pytest.raises(UqError, match=r"models: .* names no factory of a calculator; accepted: MODULE:FACTORY"):
+        load(SPRINGS, name)
 
 
 @pytest.mark.parametrize("text", ["open('x', 'w')", "x", "*[1]", "**{'a': 1}", "a=__import__('os')", "f'{1}'", "1 if 2 else 3"])
 def test_nothing_is_executed(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UqError, match="argument that is no literal"):
-        parse(f"ase:a:f({text})")
+        load(SPRINGS, f"ase:a:f({text})")
     assert not list(tmp_path.iterdir())
 
 

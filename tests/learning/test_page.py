@@ -56,7 +56,7 @@ def test_quoted_commands_are_one_word(tmp_path):
     """A shell that is given `quoted` runs what `command` is, blanks and quotes of the user included."""
     found, _ = settings_of(tmp_path, "label: {ase: \"oracle:made('a b', epsilon=1.0)\", command: 'sh -c {quoted}'}")
     ended = execute("/bin/sh", "-c", label_command(found, RoundFiles(Path("loop"), 1), Path("f"), Path("o"), 1), folder=tmp_path)
-    assert ended.code == 1 and "calculator oracle:made('a b', epsilon=1.0): ModuleNotFoundError" in ended.text
+    assert ended.code == 1 and "calculator oracle:made('a b', epsilon=1.0): makes no calculator: ModuleNotFoundError" in ended.text
 
 
 def test_every_key_and_every_word_is_on_the_page():

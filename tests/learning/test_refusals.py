@@ -96,11 +96,11 @@ def test_batches_keep_what_they_have(loop, tmp_path):
 
 
 CALCULATORS = {
-    "no such module": ("nowhere:made()", "calculator nowhere:made.*: ModuleNotFoundError: No module named 'nowhere'"),
+    "no such module": ("nowhere:made()", "calculator nowhere:made.*: makes no calculator: ModuleNotFoundError: No module named 'nowhere'"),
     "no such factory": ("oracle:mad(1.0)", "calculator oracle:mad.*: AttributeError: module 'oracle' has no attribute 'mad'"),
     "a factory that fails": ("oracle:made()", "calculator oracle:made.*: TypeError: made.. missing 1 required positional argument"),
-    "no calculator": ("math:sqrt(2.0)", "calculator math:sqrt.2.0.: is a float; accepted: a calculator of ASE"),
-    "another form": ("oracle.made(1.0)", "calculator 'oracle.made.1.0.'; accepted: MODULE:FACTORY"),
+    "no calculator": ("math:sqrt(2.0)", "calculator math:sqrt.2.0.: gives a float; accepted: an ASE calculator"),
+    "another form": ("oracle.made(1.0)", "calculator oracle.made.1.0. names no factory of a calculator; accepted: MODULE:FACTORY"),
     "arguments that are code": ("oracle:made(open('x'))", "; accepted: MODULE:FACTORY or MODULE:FACTORY.key=value"),
     "NaN": ("oracle:spoilt(0.05)", r"frames.extxyz\[0\]: 'REF_forces' holds NaN or infinite numbers"),
 }
