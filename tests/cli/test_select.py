@@ -5,17 +5,21 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 
 import ase.io
 import numpy as np
 import pytest
+from ase.build import bulk
 from lammps_cases import crystal
 from lammps_processes import BIN, execute
 
-from lmp_uq import Model
+from lmp_uq import Model, modelfile
+from lmp_uq.backbone.load import backbone_of_file
 from lmp_uq.cli import main
 from lmp_uq.report.selection import describe_selection, draw_selection
 from lmp_uq.report.text import WIDTH
+from lmp_uq.selection.choice import Source, select_frames
 
 
 @pytest.fixture
@@ -45,6 +49,79 @@ def test_one_rank_two_and_three_choose_the_same(files, models):
         assert first == other
     found = Model.load(models.full).select(["a.xyz", "b.xyz"], 4, progress=False)
     assert [one.info["select_source"] for one in found.frames] == [one.info["select_source"] for one in ase.io.read("todo.xyz", ":")]
+
+
+@pytest.fixture
+def large(files):
+    """Files with more atoms than a batch holds, so that every rank has frames; one frame is in both, one group in the last batch alone."""
+    frames = [crystal((2, 2, 2), rattle=rattle, seed=750 + k) for k, rattle in enumerate(np.linspace(0.05, 0.3, 14))]
+    for k, atoms in enumerate(frames):
+        atoms.info["kind"] = "last" if k > 11 else "first"
+    ase.io.write(files / "a.xyz", frames[:7])
+    ase.io.write(files / "b.xyz", [*frames[7:], frames[0]])
+    ase.io.write(files / "seen.xyz", [frames[5], *(crystal((2, 2, 2), rattle=0.2, seed=770 + k) for k in range(8))])
+    return files
+
+
+@pytest.mark.parametrize("by", ["logdet", "farthest"])
+def test_ranks_that_all_have_frames_choose_the_same(large, models, by):
+    """With seen frames, copies in the batches of other ranks, and a quota of a group that one rank alone has."""
+    more = ["--by", by, "--seen", "seen.xyz", "--group-key", "kind", "--group-quota", "last=1"]
+    assert main(words(models, *more, "--json", "one.json")) == 0
+    first = json.loads((large / "one.json").read_text())
+    assert first["n_duplicates"] == 1 and first["n_labelled"] == 1 and [one["group"] for one in first["chosen"]].count("last") <= 1
+    assert main(words(models, "--by", by, "--json", "free.json")) == 0
+    assert json.loads((large / "free.json").read_text())["chosen"] != first["chosen"]
+    ended = execute(BIN / "lmp-uq", *words(models, *more, "--json", "three.json"), ranks=3, folder=large)
+    assert ended.code == 0, ended.text
+    other = json.loads((large / "three.json").read_text())
+    assert [one["source"] for one in other["chosen"]] == [one["source"] for one in first["chosen"]]
+    same = ("n_frames", "n_duplicates", "n_labelled", "n_candidates", "n_worth")
+    assert {name: other[name] for name in same} == {name: first[name] for name in same}
+    for name in ("gain", "score", "grade"):
+        values = [[one[name] for one in found["chosen"]] for found in (first, other)]
+        np.testing.assert_allclose(values[0], values[1], rtol=1e-9)
+
+
+def test_options_reach_the_choice(files, models, capsys):
+    """Each one changes what is found, or is refused there with its value."""
+    found = {}
+    for name, more in {"plain": [], "seed": ["--seed", "4"], "quota": ["--group-quota", "default=2"], "max": ["--max-grade", "0.9"],
+                       "up to": ["--up-to", "--max-grade", "1e-9"]}.items():  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the quota
+            assert main(words(models, "--by", "random", *more, "--json", "x.json")) == 0, name
+        found[name] = json.loads((files / "x.json").read_text())
+    assert found["seed"]["chosen"] != found["plain"]["chosen"] and len(found["quota"]["chosen"]) == 2
+    assert found["max"]["n_outside"] > 0 and max(one["grade"] for one in found["max"]["chosen"]) <= 0.9
+    assert found["up to"]["chosen"] == [] and (files / "todo.xyz").read_bytes() == b""
+    assert "0 of 0 candidates by random; 14 frames in the pool, of these 14 outside the window" in capsys.readouterr().out
+    assert main(words(models, "--group-key", "kind", "--group-quota", "x=1")) == 1
+    assert "--group-quota x: there is no such group in the pool; accepted: default" in capsys.readouterr().err
+
+
+def test_seen_frames_alone_are_known_by_the_descriptors_of_the_embedded_model(files):
+    """Not its grade, and not the frames that shaped it."""
+    metals = [bulk("W", cubic=True) * (2, 2, 2) for _ in range(12)]
+    for k, atoms in enumerate(metals):
+        atoms.rattle(0.02 + 0.02 * k, seed=k)
+    ase.io.write(files / "pool.xyz", metals[6:])
+    ase.io.write(files / "seen.xyz", metals[:6])
+    assert main(["select", "pool.xyz", "--seen", "seen.xyz", "--count", "2", "--out", "todo.xyz", "--json", "x.json"]) == 0
+    file = modelfile.read(modelfile.resolve("nbmotaw"))
+    source = Source.of(file, backbone_of_file(file), "x", like=False)
+    expected = select_frames(source, files / "pool.xyz", files / "seen.xyz", False, {"count": 2})
+    found = json.loads((files / "x.json").read_text())
+    assert [one["source"] for one in found["chosen"]] == [one["source"] for one in expected.found["chosen"]]
+    np.testing.assert_allclose([one["grade"] for one in found["chosen"]], [one["grade"] for one in expected.found["chosen"]])
+
+
+def test_precision_is_that_of_the_option(files, models):
+    gains = []
+    for precision in ("float32", "float64"):
+        assert main(words(models, "--precision", precision, "--json", "x.json")) == 0
+        gains.append([one["gain"] for one in json.loads((files / "x.json").read_text())["chosen"]])
+    assert gains[0] != gains[1] and np.allclose(gains[0], gains[1], rtol=1e-3)
 
 
 def test_what_is_printed(files, models, capsys):

@@ -17,6 +17,7 @@ from ase.calculators.morse import MorsePotential
 from lammps_processes import BIN, execute
 from loop_example import asked, make_loop, results, state_of, write_loop
 
+from lmp_uq import modelfile
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
 from lmp_uq.learning.state import State
@@ -102,6 +103,52 @@ def test_a_loop_that_is_killed_at_every_step_comes_to_the_same(finished, models,
     write_loop(tmp_path, models.full)
     assert learn(LearnOptions(str(path)), lambda _: None)["rounds"] == found["rounds"]
     assert results(tmp_path / "loop") == results(folder / "loop")
+
+
+def test_a_loop_that_adapts_labels_what_is_worth_it(models, tmp_path):
+    """The bars of the first file are shifted by all labels of the loop; its grade stays."""
+    make_loop(tmp_path, models.full, rounds=1)
+    learns = {"verb": "adapt"}
+    path = write_loop(tmp_path, models.full, {"learn": learns, "stop.rounds": 1, "select": {"count": 8, "worth": True}})
+    learn(LearnOptions(str(path)), lambda _: None)
+    (one,) = state_of(tmp_path / "loop")["rounds"]
+    gains = [frame["gain"] for frame in json.loads((tmp_path / "loop/round-01/select.json").read_text())["chosen"]]
+    unit = one["select"]["unit_gain"]
+    assert len(gains) == 8 and one["select"]["n_chosen"] == sum(gain >= unit for gain in gains) < 8
+    old, new = (modelfile.read(name) for name in (models.full, tmp_path / "loop/round-01/model.uq"))
+    assert len(new.section("roles")["calibration"]) == len(old.section("roles")["calibration"]) + one["select"]["n_chosen"]
+    assert all((new.section("grade")[name] == old.section("grade")[name]).all() for name in old.section("grade"))
+
+
+def test_a_round_in_which_nothing_is_new(models, tmp_path):
+    """Frames that have labels already: the loop ends, and labels nothing."""
+    make_loop(tmp_path, models.full, rounds=1)
+    trained = ase.io.read(models.full.parent / "train.xyz", ":4")
+    for atoms in trained:
+        atoms.arrays = {name: atoms.arrays[name] for name in ("numbers", "positions")} | {"grade": np.full(len(atoms), 0.5)}
+    ase.io.write(tmp_path / "warm-1.extxyz", trained[:2])
+    ase.io.write(tmp_path / "hot-1.extxyz", trained[2:])
+    found = learn(LearnOptions(str(tmp_path / "loop.yaml")), lambda _: None)
+    assert found["ended"] == "no frame of the runs is worth a label" and found["rounds"][0]["n_chosen"] == 0 and not asked(tmp_path)
+    again = learn(LearnOptions(str(tmp_path / "loop.yaml")), lambda _: pytest.fail("there is nothing to do"))
+    assert again == found
+
+
+TOGETHER = """touch here-$(basename {folder} | cut -d. -f1); for i in $(seq 300); do
+[ -e here-warm ] && [ -e here-hot ] && break; sleep 0.05; done; [ -e here-warm ] && [ -e here-hot ] && cp hot-1.extxyz {frames}"""
+
+
+def test_runs_at_once(models, tmp_path):
+    """Each waits for the other; where one fails the other is not lost."""
+    make_loop(tmp_path, models.full, rounds=1)
+    path = write_loop(tmp_path, models.full, {"run": {"command": TOGETHER, "parallel": 2}, "select.command": "exit 3"})
+    with pytest.raises(UqError, match="select ended with exit code 3"):
+        learn(LearnOptions(str(path)), lambda _: None)
+    late = "case {folder} in *warm*) exit 5;; esac; sleep 1; cp hot-1.extxyz {frames}"
+    path = write_loop(tmp_path, models.full, {"run": {"command": late, "parallel": 2}}, "late.yaml")
+    with pytest.raises(UqError, match="run warm ended with exit code 5"):
+        learn(LearnOptions(str(path)), lambda _: None)
+    assert list(state_of(tmp_path / "late")["rounds"][0]["run"]) == ["hot"]
 
 
 def wait_for(condition, process, seconds=60.0):

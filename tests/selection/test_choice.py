@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+import warnings
 from dataclasses import replace
 
 import ase.io
@@ -100,6 +101,22 @@ def test_greedy_choice_is_that_of_brute_force(source, model, pool):
     assert not np.allclose(found.gains, wrong, rtol=1e-3)
 
 
+def test_gains_that_fall_below_others_are_computed_anew(source, model):
+    """Families of nearly equal frames: what one of them gained before says nothing of the next, so that the order of old gains is wrong."""
+    rng, families = np.random.default_rng(5), []
+    for k, rattle in enumerate((0.3, 0.26, 0.22, 0.18)):
+        one = crystal(rattle=rattle, seed=800 + k)
+        for _ in range(4):
+            families.append(one.copy())
+            families[-1].positions += rng.normal(0.0, 0.01, (len(one), 3))
+    found = model.select(families, 9, progress=False)
+    chosen, gains, following = brute_force(source, families, 9)
+    assert keys(found) == [content_hash(families[k]) for k in chosen] and found.found["next_gain"] == pytest.approx(following, rel=1e-8)
+    alone = [model.select([atoms], 1, progress=False).gains[0] for atoms in families]
+    assert chosen != np.argsort(alone)[::-1][:9].tolist(), "not the order of the gains alone"
+    np.testing.assert_allclose(found.gains, gains, rtol=1e-8)
+
+
 def test_streams_and_memory_and_orders_give_the_same(model, pool, tmp_path, monkeypatch):
     expected = model.select(pool, COUNT, progress=False)
     ase.io.write(tmp_path / "a.xyz", pool[:11])
@@ -152,6 +169,66 @@ def test_seen_frames_are_known(source, pool):
     np.testing.assert_allclose(rest.gains, whole.gains[2:], rtol=1e-8)
 
 
+@pytest.mark.parametrize("by", ["farthest", "grade", "random"])
+def test_gains_of_other_ways_are_those_beside_the_frames_before(source, pool, by):
+    """As what the frame alone would gain by log det, those before it seen."""
+    found = select_frames(source, pool, (), False, {"count": 4, "by": by})
+    for k, gain in enumerate(found.gains):
+        alone = select_frames(source, found.frames[k : k + 1], found.frames[:k], False, {"count": 1})
+        assert gain == pytest.approx(alone.gains[0], rel=1e-9)
+
+
+def test_a_model_of_which_only_the_descriptors_are_used(source, models):
+    file = modelfile.read(models.full)
+    mine = Source.of(file, source.backbone, "x", like=False)
+    assert mine.novelty is None and not mine.labelled and mine.identity == source.identity
+    assert Source.of(file, source.backbone, "x").labelled and source.novelty is not None
+
+
+def test_folds_of_a_grade_of_seen_frames_follow_the_seed(bare, source, models, pool):
+    train = models.full.parent / "train.xyz"
+    grades = [select_frames(bare, pool, train, False, {"count": 1, "by": "grade", "seed": seed}).found["chosen"][0] for seed in (0, 1)]
+    own = select_frames(source, pool, (), False, {"count": 1, "by": "grade"}).found["chosen"][0]
+    assert grades[0]["grade"] == pytest.approx(own["grade"], rel=1e-6), "the fit of the file had the same folds"
+    assert grades[0]["number"] == grades[1]["number"] and abs(grades[0]["grade"] / grades[1]["grade"] - 1.0) > 1e-6
+
+
+def test_descriptors_in_a_folder_are_those_of_the_model(source, models, pool, tmp_path):
+    """Another model, and another order of the frames, find nothing of these there."""
+    other = replace(source, identity="of another", backbone=Shifted(source.backbone))
+    expected = Chooser(other, Request(3), tmp_path / "new", Ranks(), False).choose(pool)
+    first = Chooser(source, Request(3), tmp_path / "kept", Ranks(), False).choose(pool)
+    assert Chooser(other, Request(3), tmp_path / "kept", Ranks(), False).choose(pool) == expected != first
+    turned = Chooser(source, Request(3), tmp_path / "kept", Ranks(), False).choose(pool[::-1])
+    assert [one["number"] for one in turned["chosen"]] == [len(pool) - 1 - one["number"] for one in first["chosen"]]
+
+
+class Shifted:
+    """A backbone with other descriptors."""
+
+    def __init__(self, backbone):
+        self._backbone = backbone
+
+    def __getattr__(self, name):
+        return getattr(self._backbone, name)
+
+    def evaluate(self, graph, *more):
+        found = self._backbone.evaluate(graph, *more)
+        return found._replace(descriptors=2.0 * np.asarray(found.descriptors)) if hasattr(found, "_replace") else replace(
+            found, descriptors=2.0 * np.asarray(found.descriptors)
+        )  # fmt: skip
+
+
+def test_fewer_frames_where_that_will_do(model, models, pool):
+    found = model.select(pool[:3], 5, up_to=True, progress=False)
+    assert len(found) == 3 and found.found["next_gain"] is None and found.found["count"] == 5
+    assert len(model.select(pool, 2, up_to=True, progress=False)) == 2
+    trained = ase.io.read(models.full.parent / "train.xyz", ":3")
+    for by in ("logdet", "farthest", "grade", "random"):
+        nothing = model.select(trained, 2, by=by, up_to=True, quota={"Si": 1}, progress=False)
+        assert len(nothing) == 0 and nothing.n_worth == 0 and nothing.found["n_labelled"] == 3
+
+
 def test_seen_frames_are_all_that_a_file_without_grade_knows(bare, source, models, pool):
     train = models.full.parent / "train.xyz"
     found = select_frames(bare, pool, train, False, {"count": COUNT})
@@ -184,6 +261,14 @@ def test_largest_grades_in_a_window(model, pool):
     assert keys(found) == [content_hash(pool[k]) for k in inside[:COUNT]]
     assert found.found["n_outside"] == 8
     np.testing.assert_allclose([one["grade"] for one in found.found["chosen"]], grades[inside[:COUNT]])
+
+
+def test_windows_of_one_side(model, pool):
+    grades = np.array([grade.max() for grade in model.predict(pool, progress=False).grade])
+    middle = float(np.sort(grades)[9])
+    for options, inside in (({"max_grade": middle}, grades <= middle), ({"min_grade": middle}, grades >= middle)):
+        found = model.select(pool, int(inside.sum()), progress=False, **options)
+        assert set(keys(found)) == {content_hash(pool[k]) for k in np.flatnonzero(inside)} and found.found["n_outside"] == (~inside).sum()
 
 
 @pytest.mark.parametrize("with_seen", [False, True])
@@ -229,6 +314,26 @@ def test_quotas_hold(model, pool, by):
     groups = [one["group"] for one in found.found["chosen"]]
     elements = [one["element"] for one in found.found["chosen"]]
     assert len(found) == 6 and groups.count("hot") <= 2 and groups.count("cold") <= 1 and elements.count("Si") <= 3
+
+
+@pytest.mark.parametrize("by", ["logdet", "farthest", "grade", "random"])
+def test_quotas_of_elements_bind(model, pool, by):
+    """Without one all five would count for some element more often; with it no more than it says, and the rest for others."""
+    free = [one["element"] for one in model.select(pool, 5, by=by, progress=False).found["chosen"]]
+    often = max(set(free), key=free.count)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one frame alone may count for the other element
+        bound = [one["element"] for one in model.select(pool, 5, by=by, quota={often: 2}, progress=False).found["chosen"]]
+    assert free.count(often) > 2 == bound.count(often) and bound[:2] == free[:2]
+
+
+def test_groups_by_another_key(model, pool):
+    named = [atoms.copy() for atoms in pool]
+    for k, atoms in enumerate(named):
+        atoms.info["kind"] = f"kind {k % 2}"
+    found = model.select(named, 6, group_key="kind", group_quota={"kind 0": 1}, progress=False)
+    assert [one["group"] for one in found.found["chosen"]].count("kind 0") == 1
+    assert {one["group"] for one in found.found["chosen"]} == {"kind 0", "kind 1"}
 
 
 def test_quotas_that_leave_too_few_are_said(model, pool):
