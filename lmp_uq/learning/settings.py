@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lmp_uq.ase_factory import parse_factory
 from lmp_uq.errors import UqError
 from lmp_uq.modelfile import resolve
 from lmp_uq.yaml_file import Option, checked, mapping, number_of, read_yaml, shown
@@ -160,6 +161,8 @@ def _check(sections: Mapping[str, Mapping[str, Any]], path: str) -> None:
             if key in sections[name]:
                 _check_shell(sections[name][key], name, f"{path}: {name}.{key}", key == "command")
     label = sections["label"]
+    if label["ase"]:
+        parse_factory(label["ase"], f"{path}: label.ase {label['ase']}")
     if not label["ase"] and {"command", "quoted"} & set(words_of(label["command"])):
         raise UqError(f"{path}: label: {{command}} is the calculator's; accepted: ase, or a command with {{frames}} and {{out}}")
     if not label["ase"] and not {"frames", "out"} <= set(words_of(label["command"])):

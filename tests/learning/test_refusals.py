@@ -100,8 +100,6 @@ CALCULATORS = {
     "no such factory": ("oracle:mad(1.0)", "calculator oracle:mad.*: AttributeError: module 'oracle' has no attribute 'mad'"),
     "a factory that fails": ("oracle:made()", "calculator oracle:made.*: TypeError: made.. missing 1 required positional argument"),
     "no calculator": ("math:sqrt(2.0)", "calculator math:sqrt.2.0.: gives a float; accepted: an ASE calculator"),
-    "another form": ("oracle.made(1.0)", "calculator oracle.made.1.0. names no factory of a calculator; accepted: MODULE:FACTORY"),
-    "arguments that are code": ("oracle:made(open('x'))", "; accepted: MODULE:FACTORY or MODULE:FACTORY.key=value"),
     "NaN": ("oracle:spoilt(0.05)", r"frames.extxyz\[0\]: 'REF_forces' holds NaN or infinite numbers"),
 }
 
@@ -164,6 +162,8 @@ SETTINGS = {
     "an open quote": ({"select.options": "--by 'x"}, "loop.yaml: select.options is .*: no closing quotation; accepted: words of a shell"),
     "no labels": ({"label": {}}, "loop.yaml: label: {command} is the calculator's; accepted: ase, or a command with {frames} and {out}"),
     "labels into nothing": ({"label": {"command": "dft {frames}"}}, "label.command is 'dft {frames}'; accepted: a command with"),
+    "no factory": ({"label": {"ase": "oracle.made(1.0)"}}, "label.ase oracle.made.1.0. names no factory of a calculator; accepted: MODULE"),
+    "code": ({"label": {"ase": "oracle:made(open('x'))"}}, "label.ase oracle:made.* has an argument that is no literal; accepted: numbers"),
     "a share of two": ({"learn.calibration_share": 2}, "loop.yaml: learn.calibration_share is 2; accepted: 0 to 1"),
     "a verb": ({"learn.verb": "train"}, "loop.yaml: learn.verb is 'train'; accepted: fit, calibrate, adapt"),
     "calibration of calibrate": ({"learn.verb": "adapt"}, "loop.yaml: learn: calibration, .* are of verb fit; accepted without them: a"),
