@@ -17,18 +17,19 @@ class Springs(Calculator):
 
     implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
 
-    def __init__(self, k: float = 1.0, *, nan: bool = False, shape: int = 3, fails: str = "", log: str = "", dies_at: int = 0) -> None:
+    def __init__(self, k: float = 1.0, *, nan: bool = False, shape: int = 3, fails: str = "", folder: str = "", dies_at: int = 0) -> None:
         super().__init__()
-        self.k, self.nan, self.shape, self.fails, self.log, self.dies_at = k, nan, shape, fails, log, dies_at
+        self.k, self.nan, self.shape, self.fails, self.folder, self.dies_at = k, nan, shape, fails, folder, dies_at
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)):
         super().calculate(atoms, properties, system_changes)
         if self.fails in (atoms.get_chemical_symbols() if self.fails else ()):
             raise ValueError(f"no parameters for {self.fails}")
-        if self.log:
-            with open(self.log, "a") as file:
+        if self.folder:
+            log = Path(self.folder, "calls")
+            with open(log, "a") as file:
                 file.write("x")
-            if self.dies_at and Path(self.log).stat().st_size == self.dies_at:
+            if log.stat().st_size == self.dies_at:
                 os.kill(os.getpid(), signal.SIGKILL)
         forces = np.zeros((len(atoms), self.shape))
         forces[:, 0] = np.nan if self.nan else -self.k
@@ -43,3 +44,17 @@ def nothing() -> int:
 def leaves() -> None:
     """As a package does that misses its files."""
     raise SystemExit("weights not found")
+
+
+def chatty() -> Springs:
+    """As packages do that greet their users."""
+    print("made")
+    made = Springs()
+    calculate = made.calculate
+
+    def speaking(*arguments, **options):
+        print("asked")
+        calculate(*arguments, **options)
+
+    made.calculate = speaking
+    return made

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from lammps_cases import crystal
 
+from lmp_uq import Model
 from lmp_uq.ase_factory import parse_factory
 from lmp_uq.ensembles.members import load_members, named
 from lmp_uq.ensembles.weights import weights_of_errors, weights_of_file
@@ -110,6 +111,21 @@ def test_an_element_that_a_file_lacks(models):
         load(str(models.bare), SPRINGS)[0].evaluate([frame(1), atoms])
 
 
+@pytest.mark.parametrize("family", ["mace", "linear"])
+def test_files_of_both_families(family, models, property_model):
+    """Energies and forces are those that the file gives in Python."""
+    path = models.full if family == "mace" else property_model
+    frames = [frame(1), frame(2)]
+    if family == "linear":
+        for one in frames:
+            one.atoms.symbols[:] = "W"
+            one.atoms.set_cell(1.1 * one.atoms.cell.array, scale_atoms=True)
+    energies, forces = load(str(path), SPRINGS)[0].evaluate(frames)
+    expected = Model.load(path).predict([one.atoms for one in frames], progress=False)
+    np.testing.assert_allclose(energies, expected.energy, rtol=1e-12)
+    np.testing.assert_allclose(forces, np.concatenate(expected.forces), rtol=1e-10, atol=1e-10)
+
+
 def test_forces_are_those_without_constraints():
     from ase.constraints import FixAtoms
 
@@ -122,7 +138,7 @@ def test_forces_are_those_without_constraints():
 
 def test_files_among_the_arguments_are_part_of_the_identity(tmp_path):
     path = tmp_path / "weights"
-    names = (SPRINGS, f"ase:ensemble_factories:Springs(log={str(path)!r})")
+    names = (SPRINGS, f"ase:ensemble_factories:Springs(fails={str(path)!r})")
     identities = []
     for content in ("a", "b", "a"):
         path.write_text(content)
