@@ -21,7 +21,7 @@ from lmp_uq import modelfile
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
 from lmp_uq.learning.state import State
-from lmp_uq.recipes.learn import LearnOptions, learn
+from lmp_uq.recipes.learn import LearnOptions, learn, plan
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,9 @@ def test_a_loop_that_is_killed_at_every_step_comes_to_the_same(finished, models,
         with contextlib.suppress(Killed):
             mine = learn(LearnOptions(str(path)), lambda _: None)
     assert len(kills) == 12, "two runs, select, label, validate, learn"
+    following = dict(plan(LearnOptions(str(write_loop(tmp_path, models.full)))))
+    assert following["round 2, select"].endswith(" --seen loop/round-01/labelled.extxyz")
+    assert " -var round 2 " in following["round 2, run hot"]
     assert mine["rounds"] == found["rounds"][:1] and len(asked(tmp_path)) == 3 and not list(tmp_path.rglob("*.part-*"))
     first = {name: data for name, data in results(folder / "loop").items() if name.startswith("round-01")}
     assert {name: data for name, data in results(tmp_path / "loop").items() if name.startswith("round-01")} == first
@@ -149,6 +152,10 @@ def test_runs_at_once(models, tmp_path):
     with pytest.raises(UqError, match="run warm ended with exit code 5"):
         learn(LearnOptions(str(path)), lambda _: None)
     assert list(state_of(tmp_path / "late")["rounds"][0]["run"]) == ["hot"]
+    alone = "[ ! -e busy ] && touch busy && sleep 0.3 && rm busy && cp hot-1.extxyz {frames}"
+    path = write_loop(tmp_path, models.full, {"run": {"command": alone}, "select.command": "exit 3"}, "alone.yaml")
+    with pytest.raises(UqError, match="select ended with exit code 3"):
+        learn(LearnOptions(str(path)), lambda _: None)
 
 
 def wait_for(condition, process, seconds=60.0):
@@ -176,7 +183,8 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_processes_of_a_run_end_with_the_loop(models, tmp_path, sign):
     make_loop(tmp_path, models.full, rounds=1)
-    command = "echo $$ > pid-{round}; exec sleep 1000"
+    # killed, a loop can end programs only; else also what a shell has begun
+    command = "sh -c 'echo $$ > pid-1; exec sleep 1000'" if sign == signal.SIGKILL else "sleep 1000 & echo $! > pid-1; wait; true"
     write_loop(tmp_path, models.full, {"run.command": command, "starts": [{"name": "warm", "input": "in.run"}]})
     process = begin(tmp_path)
     wait_for(lambda: (tmp_path / "pid-1").exists() and (tmp_path / "pid-1").read_text().strip(), process)

@@ -49,6 +49,9 @@ def test_settings_of_the_page_are_accepted(tmp_path):
     batch, _ = settings_of(tmp_path, others[1])
     assert run_command(batch, found.starts[0], files, "m.uq", Path("x")).startswith("sbatch --wait -n 1 -J run-hot --wrap '")
     assert label_command(batch, files, Path("a b"), Path("c"), 1) == "sbatch --wait dft.slurm 'a b' c"
+    assert " fit --backbone nbmotaw --data train.extxyz loop/round-02/data.extxyz " in learn_command(
+        found, files, Path("cache"), shapes=True, calibrates=False
+    )
     assert "--wrap 'srun ''" in learn_command(batch, files, Path("cache"), shapes=True, calibrates=True)
 
 

@@ -8,10 +8,12 @@ import shutil
 import ase.io
 import numpy as np
 import pytest
+from lammps_processes import BIN, execute
 from loop_example import asked, make_loop, state_of, write_loop
 
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
+from lmp_uq.learning.commands import LABELLER
 from lmp_uq.learning.labels import LabelStore
 from lmp_uq.learning.settings import read_settings
 from lmp_uq.recipes.learn import LearnOptions, learn
@@ -102,6 +104,17 @@ CALCULATORS = {
     "no calculator": ("math:sqrt(2.0)", "calculator math:sqrt.2.0.: gives a float; accepted: an ASE calculator"),
     "NaN": ("oracle:spoilt(0.05)", r"frames.extxyz\[0\]: 'REF_forces' holds NaN or infinite numbers"),
 }
+
+
+def test_a_calculator_that_is_begun_again_goes_on(chosen, tmp_path):
+    """As a job that a scheduler puts into its queue once more: what has labels is not computed again."""
+    shutil.copy(chosen / "oracle.py", tmp_path)
+    frames = ase.io.read(chosen / "loop/round-01/todo.extxyz", ":")
+    for n in (1, 3):
+        ase.io.write(tmp_path / "frames.extxyz", frames[:n])
+        words = ["frames.extxyz", "labels", "oracle:made(epsilon=0.05)"]
+        assert execute(BIN / "python", "-c", LABELLER, *words, folder=tmp_path).code == 0
+    assert len(asked(tmp_path)) == 3 and len(list((tmp_path / "labels").iterdir())) == 3
 
 
 @pytest.mark.parametrize("what", CALCULATORS)
