@@ -14,8 +14,10 @@ from lmp_uq.errors import UqError
 from lmp_uq.fitting import p_readout
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.posterior import p_readout_training
+from lmp_uq.recipes.calibrate import CalibrateOptions, calibrate
 from lmp_uq.recipes.fit import FitOptions, fit
 from lmp_uq.report.fit import describe_fit
+from lmp_uq.report.model import describe_model
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +79,14 @@ def test_other_words_and_linear_potentials_are_refused(models, tmp_path):
         fit(options(models, tmp_path / "no.uq", posterior="blip"))
     with pytest.raises(UqError, match="is a linear potential; accepted: MACE models, or posterior pops"):
         fit(replace(options(models, tmp_path / "no.uq"), backbone=f"snap:{parameter_file(tmp_path)}", elements=("Si:0.5:1.0", "O:0.5:0.9")))
+
+
+def test_a_new_calibration_keeps_it_and_inspect_names_it(fitted, models, tmp_path):
+    made = CalibrateOptions(str(fitted[0]), (str(models.full.parent / "hot.xyz"),), str(tmp_path / "new.uq"), in_sample=True, progress=False)
+    calibrate(made)
+    before, after = modelfile.read(fitted[0]), modelfile.read(tmp_path / "new.uq")
+    for name, array in before.section("posterior/p_readout").items():
+        assert np.array_equal(array, after.tensors[f"posterior/p_readout/{name}"]), name
+    assert after.header.posterior.p_readout == before.header.posterior.p_readout
+    text = describe_model(after)
+    assert "P-readout of 64 members, 64 hidden units" in " ".join(text.split())
