@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from lammps_processes import execute
 from linear_example import parameter_file
 
 from lmp_uq import modelfile
@@ -72,6 +73,39 @@ def test_groups_that_data_holds_are_not_left_out(models):
     p_readout.require_left_out(known, known + new)
     with pytest.raises(UqError, match="all of groups"):
         p_readout.require_left_out(known, [replace(frame, forces=None) for frame in new])
+    with pytest.raises(UqError, match="data has no force labels; accepted: frames with forces"):
+        p_readout.require_left_out([replace(frame, forces=None) for frame in known], new)
+
+
+def test_frames_are_drawn_within_numbers_and_memory(models):
+    frames = read_frames([str(models.full.parent / name) for name in ("train.xyz", "hot.xyz")])
+    order = [frame.source for frame in frames]
+    assert p_readout.chosen(frames, 1000, 0, np.inf) == frames
+    some, others = ([frame.source for frame in p_readout.chosen(frames, 7, seed, np.inf)] for seed in (0, 1))
+    assert len(some) == 7 and some == [one for one in order if one in some] != others
+    few = p_readout.chosen(frames, 40, 0, 60)
+    assert 44 < sum(len(frame.atoms) for frame in few) <= 60, "as many as there is room for; a frame has 8 or 16 atoms"
+    assert len(p_readout.chosen(frames, 7, 0, 3)) == 1
+    assert p_readout.chosen([replace(frame, forces=None) for frame in frames], 7, 0, np.inf) == []
+    of_groups = p_readout.chosen_of_groups(frames, 0, 80)
+    for group in ("train", "hot"):
+        assert 24 < sum(len(frame.atoms) for frame in of_groups if frame.group == group) <= 40
+
+
+def test_ranks_share_out_the_seeds(fitted, models, tmp_path):
+    """Two ranks train what one trains, to the last bit."""
+    script = tmp_path / "fit.py"
+    given = {name: getattr(options(models, tmp_path / "two.uq"), name) for name in ("backbone", "data", "out", "calibration")}
+    script.write_text(
+        "from lmp_uq.fitting import p_readout\nfrom lmp_uq.posterior import p_readout_training\n"
+        "from lmp_uq.recipes.fit import FitOptions, fit\n"
+        "p_readout_training.STEPS, p_readout.SEEDS = 60, 2\n"
+        f"fit(FitOptions(**{given!r}, n_members=64, progress=False, posterior='p-readout'))\n"
+    )
+    done = execute("python", script, ranks=2, folder=tmp_path)
+    assert done.code == 0, done.text
+    one, two = (modelfile.read(path).section("posterior/p_readout") for path in (fitted[0], tmp_path / "two.uq"))
+    assert all(np.array_equal(array, two[name]) for name, array in one.items())
 
 
 def test_other_words_and_linear_potentials_are_refused(models, tmp_path):
@@ -82,7 +116,8 @@ def test_other_words_and_linear_potentials_are_refused(models, tmp_path):
 
 
 def test_a_new_calibration_keeps_it_and_inspect_names_it(fitted, models, tmp_path):
-    made = CalibrateOptions(str(fitted[0]), (str(models.full.parent / "hot.xyz"),), str(tmp_path / "new.uq"), in_sample=True, progress=False)
+    hot, out = str(models.full.parent / "hot.xyz"), str(tmp_path / "new.uq")
+    made = CalibrateOptions(str(fitted[0]), (hot,), out, in_sample=True, progress=False)
     calibrate(made)
     before, after = modelfile.read(fitted[0]), modelfile.read(tmp_path / "new.uq")
     for name, array in before.section("posterior/p_readout").items():
