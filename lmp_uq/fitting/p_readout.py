@@ -27,6 +27,8 @@ POSTERIORS = ("pops", P_READOUT)
 """Words of ``--posterior``."""
 N_FRAMES, N_JUDGED, N_ROWS = 480, 60, 10
 """Frames to train on, a sixth of which stops the training; frames of a group that are judged; force rows of each."""
+MOST_NUMBERS = 1 << 28
+"""Derivatives in memory at once, 1 GB in float32: of large frames or many descriptors fewer frames are taken."""
 SEEDS = 3
 JUDGES = 16
 """Members by which a readout is judged."""
@@ -79,9 +81,10 @@ def fit_p_readout(
     UqError
         As `train_p_readout`; frames whose model or labels are not finite.
     """
-    judges = chosen_of_groups(calibration, options.seed)
+    most_atoms = MOST_NUMBERS / (N_ROWS * backbone.n_features)
+    learned, judges = chosen(data, N_FRAMES, options.seed, most_atoms), chosen_of_groups(calibration, options.seed, most_atoms)
     found = []
-    for what, mine in (("frames of the P-readout", chosen(data, N_FRAMES, options.seed)), ("frames that judge it", judges)):
+    for what, mine in (("frames of the P-readout", learned), ("frames that judge it", judges)):
         stream = streams.stream(source, backbone, mine, what, N_ROWS, of_atoms=True)
         stream.offsets = offsets
         found.append(readout_frames(stream.whole()))
@@ -94,17 +97,19 @@ def fit_p_readout(
     return Trained(readout, seeds, groups, len(found[0]))
 
 
-def chosen(frames: Sequence[Frame], count: int, seed: int) -> list[Frame]:
-    """At most so many frames with force labels, drawn at random, in their order."""
+def chosen(frames: Sequence[Frame], count: int, seed: int, most_atoms: float) -> list[Frame]:
+    """At most so many frames with force labels and atoms in all, drawn at random, in their order; one at least, where there is any."""
     usable = [frame for frame in frames if frame.forces is not None]
     draws = np.random.default_rng([seed, 2]).permutation(len(usable))[:count]
-    return [usable[k] for k in sorted(draws)]
+    n = max(int(np.searchsorted(np.cumsum([len(usable[k].atoms) for k in draws]), most_atoms, side="right")), 1)
+    return [usable[k] for k in sorted(draws[:n])]
 
 
-def chosen_of_groups(frames: Sequence[Frame], seed: int) -> list[Frame]:
+def chosen_of_groups(frames: Sequence[Frame], seed: int, most_atoms: float) -> list[Frame]:
     """`chosen` of each group."""
     groups = dict.fromkeys(frame.group for frame in frames)
-    return [one for group in groups for one in chosen([f for f in frames if f.group == group], N_JUDGED, seed)]
+    parts = [[frame for frame in frames if frame.group == group] for group in groups]
+    return [one for part in parts for one in chosen(part, N_JUDGED, seed, most_atoms / len(groups))]
 
 
 def require_left_out(data: Sequence[Frame], calibration: Sequence[Frame]) -> None:
@@ -113,9 +118,11 @@ def require_left_out(data: Sequence[Frame], calibration: Sequence[Frame]) -> Non
     Raises
     ------
     UqError
-        No calibration frame with forces is of a group that the posterior frames lack.
+        No posterior frame has forces; no calibration frame with forces is of a group that the posterior frames lack.
     """
     known = {frame.group for frame in data}
+    if all(frame.forces is None for frame in data):
+        raise UqError(f"{argument('posterior', P_READOUT)}: {argument('data')} has no force labels; accepted: frames with forces")
     if any(frame.group not in known and frame.forces is not None for frame in calibration):
         return
     found = f"{len(calibration)} frames, all of groups that {argument('data')} holds" if calibration else "no frames"

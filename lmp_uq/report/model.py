@@ -73,6 +73,9 @@ def _posterior_lines(posterior):
     floor = number(posterior.leverage_floor, ".3g")
     lines += entry("", f"{ridge}, leverage floor {floor}, {_BIASES[posterior.bias]}")
     lines += _count_lines(posterior)
+    if posterior.p_readout:
+        mine = posterior.p_readout
+        lines += entry("", f"P-readout of {mine.n_members} members, {mine.hidden} hidden units: they answer where the grade is at most 1")
     offsets = posterior.energy_offsets
     return lines + (entry("", offsets_text(offsets)) if isinstance(offsets, Mapping) and offsets else [])
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from lammps_processes import execute
 from linear_example import parameter_file
 
 from lmp_uq import modelfile
@@ -14,8 +15,10 @@ from lmp_uq.errors import UqError
 from lmp_uq.fitting import p_readout
 from lmp_uq.frames.reading import read_frames
 from lmp_uq.posterior import p_readout_training
+from lmp_uq.recipes.calibrate import CalibrateOptions, calibrate
 from lmp_uq.recipes.fit import FitOptions, fit
 from lmp_uq.report.fit import describe_fit
+from lmp_uq.report.model import describe_model
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,39 @@ def test_groups_that_data_holds_are_not_left_out(models):
     p_readout.require_left_out(known, known + new)
     with pytest.raises(UqError, match="all of groups"):
         p_readout.require_left_out(known, [replace(frame, forces=None) for frame in new])
+    with pytest.raises(UqError, match="data has no force labels; accepted: frames with forces"):
+        p_readout.require_left_out([replace(frame, forces=None) for frame in known], new)
+
+
+def test_frames_are_drawn_within_numbers_and_memory(models):
+    frames = read_frames([str(models.full.parent / name) for name in ("train.xyz", "hot.xyz")])
+    order = [frame.source for frame in frames]
+    assert p_readout.chosen(frames, 1000, 0, np.inf) == frames
+    some, others = ([frame.source for frame in p_readout.chosen(frames, 7, seed, np.inf)] for seed in (0, 1))
+    assert len(some) == 7 and some == [one for one in order if one in some] != others
+    few = p_readout.chosen(frames, 40, 0, 60)
+    assert 44 < sum(len(frame.atoms) for frame in few) <= 60, "as many as there is room for; a frame has 8 or 16 atoms"
+    assert len(p_readout.chosen(frames, 7, 0, 3)) == 1
+    assert p_readout.chosen([replace(frame, forces=None) for frame in frames], 7, 0, np.inf) == []
+    of_groups = p_readout.chosen_of_groups(frames, 0, 80)
+    for group in ("train", "hot"):
+        assert 24 < sum(len(frame.atoms) for frame in of_groups if frame.group == group) <= 40
+
+
+def test_ranks_share_out_the_seeds(fitted, models, tmp_path):
+    """Two ranks train what one trains, to the last bit."""
+    script = tmp_path / "fit.py"
+    given = {name: getattr(options(models, tmp_path / "two.uq"), name) for name in ("backbone", "data", "out", "calibration")}
+    script.write_text(
+        "from lmp_uq.fitting import p_readout\nfrom lmp_uq.posterior import p_readout_training\n"
+        "from lmp_uq.recipes.fit import FitOptions, fit\n"
+        "p_readout_training.STEPS, p_readout.SEEDS = 60, 2\n"
+        f"fit(FitOptions(**{given!r}, n_members=64, progress=False, posterior='p-readout'))\n"
+    )
+    done = execute("python", script, ranks=2, folder=tmp_path)
+    assert done.code == 0, done.text
+    one, two = (modelfile.read(path).section("posterior/p_readout") for path in (fitted[0], tmp_path / "two.uq"))
+    assert all(np.array_equal(array, two[name]) for name, array in one.items())
 
 
 def test_other_words_and_linear_potentials_are_refused(models, tmp_path):
@@ -77,3 +113,15 @@ def test_other_words_and_linear_potentials_are_refused(models, tmp_path):
         fit(options(models, tmp_path / "no.uq", posterior="blip"))
     with pytest.raises(UqError, match="is a linear potential; accepted: MACE models, or posterior pops"):
         fit(replace(options(models, tmp_path / "no.uq"), backbone=f"snap:{parameter_file(tmp_path)}", elements=("Si:0.5:1.0", "O:0.5:0.9")))
+
+
+def test_a_new_calibration_keeps_it_and_inspect_names_it(fitted, models, tmp_path):
+    hot, out = str(models.full.parent / "hot.xyz"), str(tmp_path / "new.uq")
+    made = CalibrateOptions(str(fitted[0]), (hot,), out, in_sample=True, progress=False)
+    calibrate(made)
+    before, after = modelfile.read(fitted[0]), modelfile.read(tmp_path / "new.uq")
+    for name, array in before.section("posterior/p_readout").items():
+        assert np.array_equal(array, after.tensors[f"posterior/p_readout/{name}"]), name
+    assert after.header.posterior.p_readout == before.header.posterior.p_readout
+    text = describe_model(after)
+    assert "P-readout of 64 members, 64 hidden units" in " ".join(text.split())

@@ -77,7 +77,8 @@ def test_a_device_agrees(n, files, lammps):
     """Weights of the members go there from the host, whose they are."""
     atoms = crystal(tilt=True)
     for where in ("known", "mixed"):
-        cpu, device = (lammps.state(atoms, *SNAPSHOT, n=k, pair=pair_of(files[where], f"engine {e}")) for k, e in ((1, "native"), (n, DEVICE)))
+        pairs = ((1, pair_of(files[where], "engine native")), (n, pair_of(files[where], f"engine {DEVICE}")))
+        cpu, device = (lammps.state(atoms, *SNAPSHOT, n=k, pair=pair) for k, pair in pairs)
         assert_equal("force_std", device["uq"], cpu["uq"], relative=1e-9)
         assert_equal("stress_std and members", device["tot"], cpu["tot"], relative=1e-9)
 
