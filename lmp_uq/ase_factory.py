@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Calculators that a factory of the user's environment makes, ``MODULE:FACTORY`` or ``MODULE:FACTORY(...)``; arguments are never executed."""
+"""Calculators that a factory of the user's environment makes, ``MODULE:FACTORY`` or ``MODULE:FACTORY(...)``; arguments are not executed."""
 
 from __future__ import annotations
 

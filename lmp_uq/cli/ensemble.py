@@ -100,4 +100,4 @@ def _told(options):
     keys = LabelKeys(options.energy_key, options.forces_key, options.stress_key, options.virials_key)
     engine = {name: getattr(options, name) for name in ("device", "precision", "engine", "threads")}
     same = {name: getattr(options, name) for name in names}
-    return EnsembleOptions(**same, threshold=options.filter, keys=keys, engine=engine, progress=shows_progress(options))
+    return EnsembleOptions(**same, filter=options.filter, keys=keys, engine=engine, progress=shows_progress(options))

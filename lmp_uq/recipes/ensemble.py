@@ -35,7 +35,7 @@ from lmp_uq.parallel.ranks import Ranks, ranks
 class EnsembleOptions:
     """What ``lmp-uq ensemble`` is told; see docs/ensemble.md.
 
-    frames: files; models: names, the first drives; weights: median, rmse, equal or a file; out, to_dft: extxyz files; threshold: U_c,
+    frames: files; models: names, the first drives; weights: median, rmse, equal or a file; out, to_dft: extxyz files; filter: U_c,
     None: `THRESHOLD`; labels_of: name of a model, None: the one of the smallest median error; energies, fit_offsets: whether energies are
     labels, and whether their zero is fitted; keep_labels: frames with forces of a reference keep them; cache: folder of forces that stays;
     elements: of the atom types of dumps; engine: device, precision, engine and threads; progress.
@@ -46,7 +46,7 @@ class EnsembleOptions:
     weights: str = MEDIAN
     out: str | None = None
     to_dft: str | None = None
-    threshold: float | None = None
+    filter: float | None = None
     labels_of: str | None = None
     energies: bool = False
     fit_offsets: bool = False
@@ -125,9 +125,9 @@ def _check(options: EnsembleOptions) -> None:
             raise UqError(f"{argument(name, path)}: is a file of frames that is read; accepted: another name")
     if options.cache is not None:
         check_folder(options.cache, "cache")
-    filtering = [name for name in ("threshold", "labels_of", "energies", "fit_offsets", "keep_labels") if getattr(options, name)]
+    filtering = [name for name in ("filter", "labels_of", "energies", "fit_offsets", "keep_labels") if getattr(options, name)]
     if options.to_dft is None and filtering:
-        raise UqError(f"{argument(_OPTION.get(filtering[0], filtering[0]))} says how frames are split; accepted: with {argument('to_dft')}")
+        raise UqError(f"{argument(filtering[0])} says how frames are split; accepted: with {argument('to_dft')}")
     if options.to_dft is not None and options.out is None:
         raise UqError(f"{argument('to_dft', options.to_dft)}: needs {argument('out')} for the frames that get labels of a model")
     if options.to_dft is not None and os.path.realpath(options.to_dft) == os.path.realpath(str(options.out)):
@@ -136,9 +136,6 @@ def _check(options: EnsembleOptions) -> None:
         raise UqError(f"{argument('fit_offsets', True)}: no labels of energies are asked for; accepted: with {argument('energies', True)}")
     if options.labels_of is not None and options.labels_of not in options.names:
         raise UqError(f"{argument('labels_of', options.labels_of)}: is no model of this; accepted: {', '.join(options.names)}")
-
-
-_OPTION = {"threshold": "filter"}
 
 
 def _located(options: EnsembleOptions) -> Any:
@@ -153,7 +150,7 @@ def _found(options: EnsembleOptions, pool: Pool, asked: np.ndarray | None) -> tu
         asked = np.full(len(names), 1.0 / len(names)) if kind == EQUAL else weights_of_errors(kind, errors[kind], names)
     u = disagreement.of_frame(np.array([one.d for one in records]), asked)
     best = int(np.argmin(medians)) if np.isfinite(medians).all() else None
-    threshold = None if options.to_dft is None else THRESHOLD if options.threshold is None else options.threshold
+    threshold = None if options.to_dft is None else THRESHOLD if options.filter is None else options.filter
     labeller = None if threshold is None else _labeller(options, pool, best, u < threshold)
     best = labeller.member if labeller else best
     offsets = labeller.offsets if labeller else None

@@ -19,19 +19,23 @@ from lmp_uq import UqError, cli
 from lmp_uq.errors import argument, label_keys, named_by_options
 from lmp_uq.recipes.calibrate import CalibrateOptions
 from lmp_uq.recipes.convert import convert
+from lmp_uq.recipes.ensemble import EnsembleOptions
 from lmp_uq.recipes.export import export
 from lmp_uq.recipes.fit import FitOptions
+from lmp_uq.recipes.learn import LearnOptions
 from lmp_uq.recipes.propagate import PropagateOptions
 from lmp_uq.recipes.reweight import ReweightOptions
 from lmp_uq.recipes.select import SelectOptions
 from lmp_uq.recipes.validate import ValidateOptions
 from lmp_uq.selection.choice import Request
 
-OPTIONS = (FitOptions, CalibrateOptions, ValidateOptions, PropagateOptions, ReweightOptions, SelectOptions, Request)
+OPTIONS = (
+    FitOptions, CalibrateOptions, ValidateOptions, PropagateOptions, ReweightOptions, SelectOptions, Request, EnsembleOptions, LearnOptions,
+)  # fmt: skip
 OF_THE_COMMAND_LINE = {"json", "report"}
 """Names that Python has no parameter for."""
-ASIDE = {"lmp_uq/parallel/ranks.py", "lmp_uq/modelfile/source.py"}
-"""What the command line alone calls; what says both words itself."""
+ASIDE = {"lmp_uq/parallel/ranks.py", "lmp_uq/modelfile/source.py", "lmp_uq/learning/commands.py"}
+"""What the command line alone calls; what says both words itself; what writes command lines."""
 
 
 def modules():

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gzip
 import sys
-import warnings
 from dataclasses import replace
 
 import ase.io
@@ -13,8 +12,7 @@ import numpy as np
 import pytest
 from lammps_cases import crystal
 
-from lmp_uq import Model, modelfile
-from lmp_uq.backbone.load import backbone_of_file
+from lmp_uq import modelfile
 from lmp_uq.errors import UqError
 from lmp_uq.frames.frame import content_hash
 from lmp_uq.novelty.grade import Novelty
@@ -24,33 +22,6 @@ from lmp_uq.selection.choice import Chooser, Request, Source, select_frames
 from lmp_uq.selection.known import Known
 
 COUNT = 5
-
-
-def frames_of_pool() -> list:
-    """Crystals from cold to hot in three groups; one of silicon alone."""
-    out = []
-    for k, rattle in enumerate(np.linspace(0.03, 0.3, 18)):
-        atoms = crystal((1, 1, 1 + k % 2), tilt=k % 3 == 0, rattle=rattle, seed=500 + k)
-        atoms.info["config_type"] = ("cold", "warm", "hot")[k // 6]
-        out.append(atoms)
-    out[9].symbols = "Si" * len(out[9])
-    return out
-
-
-@pytest.fixture(scope="module")
-def pool() -> list:
-    return frames_of_pool()
-
-
-@pytest.fixture(scope="module")
-def model(models) -> Model:
-    return Model.load(models.full, engine="native")
-
-
-@pytest.fixture(scope="module")
-def source(models) -> Source:
-    file = modelfile.read(models.full)
-    return Source.of(file, backbone_of_file(file, engine="native"), str(models.full))
 
 
 @pytest.fixture(scope="module")
@@ -306,40 +277,6 @@ def test_random_choices_follow_the_seed(model, pool):
     drawn = [key for seed in range(60) for key in keys(model.select(pool[:4], 2, by="random", seed=seed, progress=False))]
     counts = np.array([drawn.count(content_hash(atoms)) for atoms in pool[:4]])
     assert (np.abs(counts - 30) < 4.0 * np.sqrt(60 * 0.25)).all(), "each with a chance of one half"
-
-
-@pytest.mark.parametrize("by", ["logdet", "farthest", "grade", "random"])
-def test_quotas_hold(model, pool, by):
-    found = model.select(pool, 6, by=by, quota={"Si": 3}, group_quota={"hot": 2, "cold": 1}, progress=False)
-    groups = [one["group"] for one in found.found["chosen"]]
-    elements = [one["element"] for one in found.found["chosen"]]
-    assert len(found) == 6 and groups.count("hot") <= 2 and groups.count("cold") <= 1 and elements.count("Si") <= 3
-
-
-@pytest.mark.parametrize("by", ["logdet", "farthest", "grade", "random"])
-def test_quotas_of_elements_bind(model, pool, by):
-    """Without one all five would count for some element more often; with it no more than it says, and the rest for others."""
-    free = [one["element"] for one in model.select(pool, 5, by=by, progress=False).found["chosen"]]
-    often = max(set(free), key=free.count)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one frame alone may count for the other element
-        bound = [one["element"] for one in model.select(pool, 5, by=by, quota={often: 2}, progress=False).found["chosen"]]
-    assert free.count(often) > 2 == bound.count(often) and bound[:2] == free[:2]
-
-
-def test_groups_by_another_key(model, pool):
-    named = [atoms.copy() for atoms in pool]
-    for k, atoms in enumerate(named):
-        atoms.info["kind"] = f"kind {k % 2}"
-    found = model.select(named, 6, group_key="kind", group_quota={"kind 0": 1}, progress=False)
-    assert [one["group"] for one in found.found["chosen"]].count("kind 0") == 1
-    assert {one["group"] for one in found.found["chosen"]} == {"kind 0", "kind 1"}
-
-
-def test_quotas_that_leave_too_few_are_said(model, pool):
-    with pytest.warns(UserWarning, match="3 of 9 frames: the quotas of cold, hot, warm are full"):
-        found = model.select(pool, 9, group_quota={"cold": 1, "hot": 1, "warm": 1}, progress=False)
-    assert len(found) == 3 and found.found["next_gain"] is None
 
 
 REFUSED = {
