@@ -230,7 +230,7 @@ class Round:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UqError(f"{path}: cannot be read: {error}; accepted: what the command of that step writes by --json") from error
+            raise UqError(f"{path}: cannot be read: {error}; accepted: the JSON that the command of that step writes") from error
 
 
 def look_at(path: Path, name: str, *, needed: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lmp_uq.errors import UqError
+from lmp_uq.errors import UqError, argument
 from lmp_uq.files import atomic_file
 from lmp_uq.learning.settings import Settings
 
@@ -83,7 +83,7 @@ class State:
                 now, before = _said(new.get(key)), _said(old[step].get(key))
                 raise UqError(
                     f"{settings.path}: {key} is {now}, and was {before} for what is done in {self._path.parent}; accepted: what it was, "
-                    "a new folder by --out, or --accept-changes, which goes on from here with what is new"
+                    f"a new folder by {argument('out')}, or {argument('accept_changes', True)}, which goes on from here with what is new"
                 )
             old[step] = new
 
@@ -95,7 +95,7 @@ class State:
                 return content
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UqError(f"{self._path}: cannot be read as the state of a loop: {error}; accepted: that of lmp-uq learn") from error
-        raise UqError(f"{self._path}: is of version {version}; accepted: {VERSION}, or a new folder by --out")
+        raise UqError(f"{self._path}: is of version {version}; accepted: {VERSION}, or a new folder by {argument('out')}")
 
 
 def _said(value: Any) -> str:

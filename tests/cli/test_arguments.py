@@ -21,6 +21,7 @@ from lmp_uq.recipes.calibrate import CalibrateOptions
 from lmp_uq.recipes.convert import convert
 from lmp_uq.recipes.export import export
 from lmp_uq.recipes.fit import FitOptions
+from lmp_uq.recipes.learn import LearnOptions
 from lmp_uq.recipes.propagate import PropagateOptions
 from lmp_uq.recipes.reweight import ReweightOptions
 from lmp_uq.recipes.validate import ValidateOptions
@@ -28,8 +29,8 @@ from lmp_uq.recipes.validate import ValidateOptions
 OPTIONS = (FitOptions, CalibrateOptions, ValidateOptions, PropagateOptions, ReweightOptions)
 OF_THE_COMMAND_LINE = {"json", "report"}
 """Names that Python has no parameter for."""
-ASIDE = {"lmp_uq/parallel/ranks.py", "lmp_uq/modelfile/source.py"}
-"""What the command line alone calls; what says both words itself."""
+ASIDE = {"lmp_uq/parallel/ranks.py", "lmp_uq/modelfile/source.py", "lmp_uq/learning/commands.py"}
+"""What the command line alone calls; what says both words itself; what makes commands."""
 
 
 def modules():
@@ -58,6 +59,7 @@ def test_every_name_is_an_option_and_a_parameter():
     assert {"out", "in_sample", "member", "skip"} <= names
     options = {word for verb in cli._parser().verbs().values() for word in verb._option_string_actions}
     parameters = {field.name for kind in OPTIONS for field in fields(kind)} | OF_THE_COMMAND_LINE
+    parameters |= {field.name for field in fields(LearnOptions)}
     parameters |= {name for function in (export, convert) for name in inspect.signature(function).parameters}
     with named_by_options():
         assert {argument(name) for name in names} <= options
