@@ -35,7 +35,7 @@ OPTIONS = (
 OF_THE_COMMAND_LINE = {"json", "report"}
 """Names that Python has no parameter for."""
 ASIDE = {"lmp_uq/parallel/ranks.py", "lmp_uq/modelfile/source.py", "lmp_uq/learning/commands.py"}
-"""What the command line alone calls; what says both words itself; what writes command lines."""
+"""What the command line alone calls; what says both words itself; what makes commands."""
 
 
 def modules():
@@ -64,6 +64,7 @@ def test_every_name_is_an_option_and_a_parameter():
     assert {"out", "in_sample", "member", "skip"} <= names
     options = {word for verb in cli._parser().verbs().values() for word in verb._option_string_actions}
     parameters = {field.name for kind in OPTIONS for field in fields(kind)} | OF_THE_COMMAND_LINE
+    parameters |= {field.name for field in fields(LearnOptions)}
     parameters |= {name for function in (export, convert) for name in inspect.signature(function).parameters}
     with named_by_options():
         assert {argument(name) for name in names} <= options

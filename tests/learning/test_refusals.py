@@ -214,7 +214,7 @@ def test_settings_of_what_is_done_may_not_change(loop, tmp_path):
     for changes, key in (({"select.count": 2}, "select.count is 2, and was 3"), ({"model": "nbmotaw"}, "model is"),
                          ({"starts": [{"name": "warm", "input": "in.run"}]}, "starts hot: group is missing, and was"),
                          ({"run.failed": "keep"}, 'run.failed is "keep", and was "stop"')):  # fmt: skip
-        fails(loop(changes), f"loop.yaml: {key}.* for what is done in .*loop; accepted: what it was, a new folder by --out, or --accept")
+        fails(loop(changes), f"loop.yaml: {key}.* for what is done in .*loop; accepted: what it was, a new folder by out, or accept")
     more = [{"name": "warm", "input": "in.run"}, HOT, {"name": "new", "input": "in.run"}]
     free = {"starts": more, "run.parallel": 4, "run.command": "exit 9", "stop.rounds": 7, "learn.options": "--members 8"}
     fails(loop(free), "validate ended")

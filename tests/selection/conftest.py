@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A pool of frames, and the model that chooses of it."""
+"""A pool of crystals in three groups, and the tiny model that knows some like them."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,3 +39,9 @@ def model(models) -> Model:
 def source(models) -> Source:
     file = modelfile.read(models.full)
     return Source.of(file, backbone_of_file(file, engine="native"), str(models.full))
+
+
+@pytest.fixture(scope="module")
+def bare(source) -> Source:
+    """The same without a grade, and with no frames that shaped it."""
+    return replace(source, novelty=None, labelled=frozenset())

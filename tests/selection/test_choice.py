@@ -24,12 +24,6 @@ from lmp_uq.selection.known import Known
 COUNT = 5
 
 
-@pytest.fixture(scope="module")
-def bare(source) -> Source:
-    """The same without a grade, and with no frames that shaped it."""
-    return replace(source, novelty=None, labelled=frozenset())
-
-
 def keys(selection) -> list[int]:
     return [content_hash(atoms) for atoms in selection.frames]
 
@@ -190,16 +184,6 @@ class Shifted:
         )  # fmt: skip
 
 
-def test_fewer_frames_where_that_will_do(model, models, pool):
-    found = model.select(pool[:3], 5, up_to=True, progress=False)
-    assert len(found) == 3 and found.found["next_gain"] is None and found.found["count"] == 5
-    assert len(model.select(pool, 2, up_to=True, progress=False)) == 2
-    trained = ase.io.read(models.full.parent / "train.xyz", ":3")
-    for by in ("logdet", "farthest", "grade", "random"):
-        nothing = model.select(trained, 2, by=by, up_to=True, quota={"Si": 1}, progress=False)
-        assert len(nothing) == 0 and nothing.n_worth == 0 and nothing.found["n_labelled"] == 3
-
-
 def test_seen_frames_are_all_that_a_file_without_grade_knows(bare, source, models, pool):
     train = models.full.parent / "train.xyz"
     found = select_frames(bare, pool, train, False, {"count": COUNT})
@@ -222,24 +206,6 @@ def test_elements_that_nothing_was_fitted_on_have_no_grade(source, pool):
     found = select_frames(replace(source, novelty=blind), pool[6:12], (), False, {"count": 1, "by": "grade"})
     (one,) = found.found["chosen"]
     assert one["grade"] is None and one["score"] == np.inf and one["element"] == "Si" and np.isfinite(one["gain"])
-
-
-def test_largest_grades_in_a_window(model, pool):
-    grades = np.array([grade.max() for grade in model.predict(pool, progress=False).grade])
-    low, high = np.sort(grades)[[4, 13]]
-    found = model.select(pool, COUNT, by="grade", min_grade=float(low) - 1e-9, max_grade=float(high) + 1e-9, progress=False)
-    inside = [k for k in np.argsort(-grades) if low <= grades[k] <= high]
-    assert keys(found) == [content_hash(pool[k]) for k in inside[:COUNT]]
-    assert found.found["n_outside"] == 8
-    np.testing.assert_allclose([one["grade"] for one in found.found["chosen"]], grades[inside[:COUNT]])
-
-
-def test_windows_of_one_side(model, pool):
-    grades = np.array([grade.max() for grade in model.predict(pool, progress=False).grade])
-    middle = float(np.sort(grades)[9])
-    for options, inside in (({"max_grade": middle}, grades <= middle), ({"min_grade": middle}, grades >= middle)):
-        found = model.select(pool, int(inside.sum()), progress=False, **options)
-        assert set(keys(found)) == {content_hash(pool[k]) for k in np.flatnonzero(inside)} and found.found["n_outside"] == (~inside).sum()
 
 
 @pytest.mark.parametrize("with_seen", [False, True])
@@ -277,28 +243,6 @@ def test_random_choices_follow_the_seed(model, pool):
     drawn = [key for seed in range(60) for key in keys(model.select(pool[:4], 2, by="random", seed=seed, progress=False))]
     counts = np.array([drawn.count(content_hash(atoms)) for atoms in pool[:4]])
     assert (np.abs(counts - 30) < 4.0 * np.sqrt(60 * 0.25)).all(), "each with a chance of one half"
-
-
-REFUSED = {
-    "count of nothing": ({"count": 0}, "count=0; accepted: a whole number of 1 or more"),
-    "count that is no number": ({"count": 2.5}, r"count=2\.5; accepted: a whole number"),
-    "count above the pool": ({"count": 19}, r"count=19: of 18 frames 18 can be chosen"),
-    "a way that there is not": ({"by": "best"}, "by='best'; accepted: logdet, farthest, grade, random"),
-    "an option that there is not": ({"quotas": {}}, "there is no option 'quotas'; accepted: count, by"),
-    "quota of another element": ({"quota": {"W": 2}}, "quota W: there is no such element in the pool; accepted: O, Si"),
-    "quota of another group": ({"group_quota": {"ice": 2}}, "group_quota ice: there is no such group in the pool; accepted: cold, hot"),
-    "negative quota": ({"quota": {"Si": -1}}, "quota Si=-1; accepted: a whole number of 0 or more"),
-    "window upside down": ({"min_grade": 2.0, "max_grade": 1.0}, "min_grade=2.0, max_grade=1.0; accepted: the first below the second"),
-    "window of nothing": ({"min_grade": float("nan")}, "min_grade=nan, max_grade=inf; accepted: the first below the second"),
-    "window that none is in": ({"min_grade": 1e6}, "of 18 frames 0 can be chosen .* 18 outside the window"),
-}
-
-
-@pytest.mark.parametrize("what", REFUSED)
-def test_what_cannot_be_is_refused(model, pool, what):
-    options, reason = REFUSED[what]
-    with pytest.raises(UqError, match=reason):
-        model.select(pool, **{"count": 2, "progress": False} | options)
 
 
 def test_frames_that_cannot_be_are_refused(model, pool, monkeypatch):
