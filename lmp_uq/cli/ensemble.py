@@ -94,10 +94,10 @@ def _told(options):
     from lmp_uq.recipes.ensemble import EnsembleOptions
 
     names = (
-        "frames", "models", "weights", "out", "to_dft", "labels_of", "energies", "fit_offsets", "keep_labels", "cache", "group_key",
-        "elements",
+        "frames", "models", "weights", "out", "to_dft", "filter", "labels_of", "energies", "fit_offsets", "keep_labels", "cache",
+        "group_key", "elements",
     )  # fmt: skip
     keys = LabelKeys(options.energy_key, options.forces_key, options.stress_key, options.virials_key)
     engine = {name: getattr(options, name) for name in ("device", "precision", "engine", "threads")}
     same = {name: getattr(options, name) for name in names}
-    return EnsembleOptions(**same, filter=options.filter, keys=keys, engine=engine, progress=shows_progress(options))
+    return EnsembleOptions(**same, keys=keys, engine=engine, progress=shows_progress(options))
