@@ -43,6 +43,9 @@ def test_settings_of_the_page_are_accepted(tmp_path):
     assert len(others) == 2 and [one.ranks for one in found.starts] == [1, 2]
     files = RoundFiles(Path("loop"), 2)
     command = run_command(found, found.starts[1], files, "m.uq", Path("loop/round-02/vacancy"))
+    shaping = {*found.shaping("label"), *found.shaping("run")}
+    assert "label.command" in shaping and not {"label.batch", "run.command"} & shaping
+    assert " -var model m.uq " in command and " -var round 2 " in command
     assert command.startswith("mpiexec -n 2 ") and command.endswith("-var temperature 1500.0 -var vacancy yes")
     slurm, _ = settings_of(tmp_path, others[0])
     assert run_command(slurm, found.starts[1], files, "m.uq", Path("x")).startswith("srun -n 2 --exclusive ")

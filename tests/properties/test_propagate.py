@@ -241,7 +241,7 @@ BAD_SUITES = {
     "properties: [{kind: phases, structure: bcc}]": "kind 'phases'; accepted: phase, eos",
     "properties: [{kind: phase}]": "structure is missing",
     "properties: [{kind: phase, structure: 3}]": "structure is 3; accepted: str",
-    "properties: [{kind: phase, structure: bcc, volum: 3}]": "key 'volum'; accepted: kind, name",
+    "properties: [{kind: phase, structure: bcc, volum: 3}]": "key 'volum' (did you mean volume?); accepted: kind, name",
     "properties: [{kind: phase, structure: bcc, volume: big}]": "volume is 'big'; accepted: float",
     "properties: [{kind: path, path: burgers}]": "accepted: bain, trigonal, orthorhombic, hexagonal",
     "properties: [{kind: eos}, {kind: eos}]": "two properties are called 'eos'",
