@@ -257,8 +257,10 @@ def look_at(path: Path, name: str, *, needed: bool) -> dict[str, Any]:
         found = piece(first.decode("utf-8", "replace"))
         raise UqError(f"{path}: begins with {found!r}; accepted: extended XYZ, as fix uq/select writes it")
     n_frames = n_above = 0
-    for located in stream_frames(path):
-        grade = located.read().arrays.get("grade")
+    for located in stream_frames(path, results=True):
+        frame = located.read()
+        # where a calculator of lmp_uq is at work, ASE takes the column for a result
+        grade = (frame.arrays | (frame.calc.results if frame.calc else {})).get("grade")
         if grade is None or grade.ndim != 1:
             raise UqError(f"{path}: frame {n_frames}: has no column grade; accepted: what fix uq/select writes")
         n_frames, n_above = n_frames + 1, n_above + bool(np.max(grade) > 1.0)

@@ -13,15 +13,19 @@ import time
 import ase.io
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.calculators.morse import MorsePotential
+from lammps_cases import column_of
 from lammps_processes import BIN, execute
 from loop_example import asked, make_loop, results, state_of, write_loop
 
 from lmp_uq import modelfile
 from lmp_uq.cli import main
 from lmp_uq.errors import UqError
+from lmp_uq.learning.rounds import look_at
 from lmp_uq.learning.state import State
 from lmp_uq.recipes.learn import LearnOptions, learn, plan
+from lmp_uq.run.calculator import declare_bars
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,7 @@ def test_what_a_loop_finds(finished, models):
     first, second = found["rounds"]
     assert first["model"] == str(models.full) and second["model"] == "loop/round-01/model.uq" and found["model"] == "loop/round-02/model.uq"
     pools = {name: ase.io.read(folder / f"{name}-1.extxyz", ":") for name in ("warm", "hot")}
-    above = {name: sum(atoms.arrays["grade"].max() > 1.0 for atoms in frames) for name, frames in pools.items()}
+    above = {name: sum(column_of(atoms, "grade").max() > 1.0 for atoms in frames) for name, frames in pools.items()}
     assert {name: one["n_above"] for name, one in first["runs"].items()} == above
     assert first["n_frames"] == 8 and first["n_above"] == sum(above.values()) and first["n_chosen"] == first["n_labelled"] == 3
     judged = json.loads((folder / "loop/round-02/validate.json").read_text())
@@ -122,6 +126,16 @@ def test_a_loop_that_adapts_labels_what_is_worth_it(models, tmp_path):
     assert all((new.section("grade")[name] == old.section("grade")[name]).all() for name in old.section("grade"))
 
 
+def test_grades_are_found_where_ase_takes_them_for_results(tmp_path):
+    declare_bars()
+    frames = [bulk("W", cubic=True) for _ in range(3)]
+    for atoms, grade in zip(frames, (0.9, 1.0, 1.1), strict=True):
+        atoms.arrays["grade"] = np.array([0.1, grade])
+    ase.io.write(tmp_path / "frames.extxyz", frames)
+    assert ase.io.read(tmp_path / "frames.extxyz", 0).calc.results["grade"][1] == 0.9
+    assert look_at(tmp_path / "frames.extxyz", "run", needed=True) == {"n_frames": 3, "n_above": 1}
+
+
 def test_a_round_in_which_nothing_is_new(models, tmp_path):
     """Frames that have labels already: the loop ends, and labels nothing."""
     make_loop(tmp_path, models.full, rounds=1)
@@ -166,9 +180,11 @@ def wait_for(condition, process, seconds=60.0):
 
 
 def begin(folder, *words):
+    """Begin a loop that hears SIGINT, which a shell has its background jobs ignore, these tests and what they begin among them."""
     return subprocess.Popen(
-        [BIN / "lmp-uq", "learn", "loop.yaml", *words], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        [BIN / "lmp-uq", "learn", "loop.yaml", *words], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
 
 
 def alive(pid: int) -> bool:
